@@ -1,0 +1,92 @@
+//! Prove that AWS CloudTrail log files are the ones that CloudTrail delivered.
+//!
+//! # The chain of trust
+//!
+//! CloudTrail delivers log files to S3 and, every hour, a *digest file*: it lists the log files that were delivered in that hour with
+//! the SHA-256 of their content, names the digest before it with hash and signature, and is signed with an RSA key of its region.
+//!
+//! ```text
+//!            AWS's public keys (ListPublicKeys, per region)
+//!                 │ verify the signature of
+//!                 ▼
+//!   … ◄──────  digest 10:00  ◄──────  digest 11:00  ◄──────  digest 12:00
+//!     hash and      │      hash and        │      hash and        │
+//!     signature     ▼ SHA-256 signature    ▼ SHA-256 signature    ▼ SHA-256
+//!               log files              log files              log files
+//! ```
+//!
+//! So whoever changes a log file has to change its digest, whose signature then fails; who deletes a log file leaves it listed; who deletes a
+//! digest leaves it named by the next one. What is signed is
+//!
+//! ```text
+//! digestEndTime \n digestS3Bucket/digestS3Object \n hex(SHA-256 of the uncompressed digest) \n previousDigestSignature
+//! ```
+//!
+//! with RSASSA-PKCS1-v1_5 and SHA-256 (CloudTrail user guide, "Custom implementations of CloudTrail log file integrity
+//! validation").
+//!
+//! # Floors
+//!
+//! Each floor uses those below it, never one above.
+//!
+//! | floor | what lives there |
+//! |---|---|
+//! | [`cli`] | what the user types and sees: arguments, commands, progress, exit codes |
+//! | [`report`] | one file per output format; knows the model, nothing else |
+//! | [`audit`] | the walk: which chains, which digests, in which order; gaps, coverage, verdict |
+//! | [`store`] | where bytes are: S3, a folder |
+//! | [`keys`] | where public keys come from: `ListPublicKeys`, a key file |
+//! | [`trail`] | what AWS says about a trail |
+//! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
+//! | [`model`] | the words |
+//!
+//! The audit names no report and reports name no store: what the audit finds goes to an [`audit::Observer`], one
+//! [`model::Record`] at a time, and the command line ties the two.
+//!
+//! # Example
+//!
+//! A local copy of a trail, verified without any network:
+//!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use ctverify::audit::{Audit, AuditRequest, Progress};
+//! use ctverify::keys::KeyFile;
+//! use ctverify::model::{Record, TimeRange, Verdict};
+//! use ctverify::store::Folder;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = Folder::open(Path::new("testdata/sample-trail"))?;
+//! let keys = KeyFile::open(Path::new("testdata/sample-trail/keys.json"))?;
+//! let request = AuditRequest {
+//!     locations: folder.locations(),
+//!     ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
+//! };
+//! let audit = Audit { store: Arc::new(folder), keys: Arc::new(keys), request, progress: Arc::new(Progress::default()) };
+//!
+//! let mut changed = Vec::new();
+//! let mut observer = |record: &Record| {
+//!     if let Record::LogFile(log_file) = record
+//!         && log_file.fault.is_some()
+//!     {
+//!         changed.push(log_file.object.clone());
+//!     }
+//!     Ok(())
+//! };
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! let summary = runtime.block_on(audit.run(&mut observer, std::future::pending()))?;
+//! assert_eq!(summary.verdict, Verdict::Verified);
+//! assert!(changed.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod audit;
+pub mod cli;
+pub mod keys;
+pub mod model;
+pub mod report;
+pub mod store;
+pub mod trail;
+pub mod verify;
