@@ -1,0 +1,41 @@
+//! What one chain of digests is known by.
+
+use std::fmt;
+
+use super::{AccountId, OrganizationId, Region, TrailArn, TrailName};
+
+/// One chain of digests. Buckets and prefixes may change along it; this does not.
+///
+/// The derived order is the order in which chains are reported.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChainId {
+    /// The organization whose folder holds the chain; `None` for a trail of one account.
+    pub organization: Option<OrganizationId>,
+    /// The account whose events were logged.
+    pub account: AccountId,
+    /// The region whose events were logged. Its keys sign the digests.
+    pub region: Region,
+    /// The trail's name.
+    pub trail: TrailName,
+    /// The region in which the trail was made.
+    pub home_region: Region,
+}
+
+impl ChainId {
+    /// Whether this is a chain of the trail that `arn` names: its own account's under `AWSLogs/ACCOUNT/`, every account's
+    /// under `AWSLogs/O-ID/`.
+    pub fn belongs_to(&self, arn: &TrailArn) -> bool {
+        self.trail == arn.name
+            && self.home_region == arn.home_region
+            && (self.organization.is_some() || self.account == arn.account)
+    }
+}
+
+impl fmt::Display for ChainId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(organization) = &self.organization {
+            write!(f, "{organization}/")?;
+        }
+        write!(f, "{} {} {} ({})", self.account, self.region, self.trail, self.home_region)
+    }
+}

@@ -1,0 +1,200 @@
+//! The words of a judgement: statuses, faults, causes and verdicts, with the names that reports write.
+//!
+//! The names are promised to the outside: scripts match on them.
+
+use std::fmt;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every value, in the order in which reports list them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word that reports write.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words!(
+    /// What is known of a log file.
+    LogFileStatus {
+        /// Its uncompressed bytes have the hash that a valid digest recorded.
+        Intact = "intact",
+        /// It exists, and its uncompressed bytes do not have that hash.
+        Modified = "modified",
+        /// A valid digest lists it, and the store says that it does not exist.
+        Deleted = "deleted",
+        /// Nobody can say.
+        Unverified = "unverified",
+    }
+);
+
+words!(
+    /// What is known of a digest.
+    DigestStatus {
+        /// Its signature verifies, and no valid successor recorded anything else.
+        Valid = "valid",
+        /// It is not what CloudTrail signed, or not in the place that it was signed for.
+        Invalid = "invalid",
+        /// Its successor names it, and reading it directly answers that it does not exist.
+        Missing = "missing",
+        /// Nobody can say.
+        Unverified = "unverified",
+    }
+);
+
+words!(
+    /// The series a digest belongs to.
+    DigestKind {
+        /// One an hour.
+        Standard = "standard",
+        /// For log files that processing delay kept out of the hour's standard digest.
+        Backfill = "backfill",
+    }
+);
+
+words!(
+    /// Where the signature came from that proved a digest.
+    SignatureFrom {
+        /// The object's own metadata.
+        Metadata = "metadata",
+        /// `previousDigestSignature` of the digest after it.
+        Successor = "successor",
+    }
+);
+
+words!(
+    /// What exactly is wrong with an object, or kept it from being judged.
+    Fault {
+        /// The content's SHA-256 is not the recorded one.
+        HashMismatch = "hash_mismatch",
+        /// The object does not begin as gzip does.
+        NotGzip = "not_gzip",
+        /// The gzip stream ends early.
+        Truncated = "truncated",
+        /// The gzip stream can't be decompressed, or its own checksum is wrong.
+        Corrupt = "corrupt",
+        /// Bytes follow the last gzip member.
+        TrailingData = "trailing_data",
+        /// The store says that it does not exist.
+        NotFound = "not_found",
+        /// The store refused to hand it out.
+        AccessDenied = "access_denied",
+        /// It lies in an archive tier and has to be restored first.
+        Archived = "archived",
+        /// It could not be read, retries included.
+        ReadFailed = "read_failed",
+        /// It is larger than the ceiling that was set.
+        TooLarge = "too_large",
+        /// The digest names a hash algorithm that this version doesn't know.
+        UnknownHashAlgorithm = "unknown_hash_algorithm",
+        /// Only a digest that isn't valid lists it.
+        ListedByInvalidDigest = "listed_by_invalid_digest",
+        /// The digest's content is not a digest.
+        Malformed = "malformed",
+        /// The digest names another place as its own.
+        Moved = "moved",
+        /// No signature is known for the digest.
+        SignatureMissing = "signature_missing",
+        /// The signature doesn't verify.
+        SignatureMismatch = "signature_mismatch",
+        /// The digest names a signature algorithm that this version doesn't know.
+        UnknownSignatureAlgorithm = "unknown_signature_algorithm",
+        /// The public key with the digest's fingerprint is not known.
+        KeyUnknown = "key_unknown",
+        /// The key was not valid when the digest was signed.
+        KeyNotValidThen = "key_not_valid_then",
+        /// A valid successor recorded another hash.
+        PredecessorHashMismatch = "predecessor_hash_mismatch",
+        /// A valid successor recorded another signature.
+        PredecessorSignatureMismatch = "predecessor_signature_mismatch",
+        /// The name would lead outside the folder that is examined.
+        UnsafeName = "unsafe_name",
+    }
+);
+
+words!(
+    /// Why a part of the range is not covered.
+    GapCause {
+        /// A starting digest follows: logging or validation was off, or earlier digests were removed.
+        LoggingStopped = "logging_stopped",
+        /// Digests that were delivered are not there.
+        DigestsMissing = "digests_missing",
+        /// The digests there are invalid.
+        DigestsInvalid = "digests_invalid",
+        /// The digests there could not be judged.
+        DigestsUnverified = "digests_unverified",
+        /// The store would not list the digests.
+        ListingFailed = "listing_failed",
+        /// The newest two hours up to now.
+        NotYetDelivered = "not_yet_delivered",
+        /// A chain that should be there and is not.
+        NoDigests = "no_digests",
+        /// The range begins before the chain does.
+        BeforeFirstDigest = "before_first_digest",
+        /// The range ends after the chain does.
+        AfterLastDigest = "after_last_digest",
+    }
+);
+
+words!(
+    /// What is wrong with a chain as a whole.
+    ChainFault {
+        /// Its newest digests were removed.
+        TailCut = "tail_cut",
+    }
+);
+
+words!(
+    /// Something that a reader should know and that decides nothing.
+    WarningCode {
+        /// The object's signature is gone or changed; its successor's record of it proved the digest.
+        ObjectTouched = "object_touched",
+        /// The two implementations of RSA disagree on a signature.
+        WitnessesDisagree = "witnesses_disagree",
+        /// A public key's fingerprint is not the MD5 of its bytes.
+        FingerprintMismatch = "fingerprint_mismatch",
+        /// Public keys could not be read.
+        KeysUnavailable = "keys_unavailable",
+        /// A metadata file beside a digest can't be read as such.
+        MetadataUnreadable = "metadata_unreadable",
+        /// A part of the location could not be listed.
+        ListingFailed = "listing_failed",
+    }
+);
+
+words!(
+    /// The answer that a run gives.
+    Verdict {
+        /// All that was examined is as CloudTrail delivered it, and nothing is left open.
+        Verified = "verified",
+        /// Something was changed or removed.
+        Violated = "violated",
+        /// Nothing was found changed, and something could not be judged.
+        Inconclusive = "inconclusive",
+    }
+);
+
+impl Verdict {
+    /// The process exit code that stands for this verdict.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Verified => 0,
+            Self::Violated => 1,
+            Self::Inconclusive => 3,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Identifiers with AWS's own rules of form.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// A text that is not an identifier of the kind asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not {what}: {rule}")]
+pub struct IdError {
+    text: String,
+    what: &'static str,
+    rule: &'static str,
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(IdError { text: text.to_owned(), what: $what, rule: $rule })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+identifier!(
+    /// An AWS account ID: twelve decimal digits.
+    AccountId,
+    "an AWS account ID",
+    "it has twelve digits, such as 111122223333",
+    |text| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+);
+
+identifier!(
+    /// An AWS Organizations ID: `o-` and 10 to 32 lower-case letters or digits (Organizations API reference, `Organization`).
+    OrganizationId,
+    "an organization ID",
+    "it is 'o-' followed by 10 to 32 lower-case letters or digits",
+    |text| text.strip_prefix("o-").is_some_and(|rest| {
+        (10..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    })
+);
+
+identifier!(
+    /// An AWS region code such as `eu-central-1`. Checked by form alone, so that regions opened tomorrow are accepted.
+    Region,
+    "an AWS region",
+    "it looks like eu-central-1",
+    |text| {
+        let mut parts = text.split('-');
+        let name = parts.next_back().is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+        let words: Vec<&str> = parts.collect();
+        name && words.len() >= 2 && words.iter().all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase()))
+    }
+);
+
+identifier!(
+    /// A trail's name: 3 to 128 ASCII letters, digits, `.`, `_` and `-` (CloudTrail user guide, "Naming requirements").
+    TrailName,
+    "a trail name",
+    "it has 3 to 128 letters, digits, '.', '_' or '-'",
+    |text| (3..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_of_every_partition_are_accepted() {
+        for region in ["us-east-1", "us-gov-west-1", "cn-northwest-1", "ap-southeast-12", "us-iso-east-1"] {
+            assert!(region.parse::<Region>().is_ok(), "{region}");
+        }
+        for wrong in ["", "us", "us-east", "US-EAST-1", "us-east-1/", "1-us-east", "us--east-1"] {
+            assert!(wrong.parse::<Region>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn accounts_and_organizations_are_checked_by_form() {
+        assert!("000000000001".parse::<AccountId>().is_ok());
+        assert!("00000000001".parse::<AccountId>().is_err());
+        assert!("o-exampleorgid".parse::<OrganizationId>().is_ok());
+        assert!("o-short".parse::<OrganizationId>().is_err());
+    }
+}

@@ -1,0 +1,32 @@
+//! The words: what CloudTrail, its digest files and a verification are made of.
+//!
+//! Plain data with its own rules of form (an account ID has twelve digits, an object name is read from both ends) and
+//! nothing else: no file, network, clock or cryptography. Every other floor speaks in these types.
+
+mod chain;
+mod coverage;
+mod finding;
+mod hash;
+mod ids;
+mod names;
+mod object;
+mod range;
+mod record;
+mod tally;
+mod trail_arn;
+
+pub use chain::ChainId;
+pub use coverage::Coverage;
+pub use finding::{
+    ChainFault, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, SignatureFrom, Verdict, WarningCode,
+};
+pub use hash::{HashParseError, Sha256Hash};
+pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
+pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogRoot, compact_time, parse_compact_time};
+pub use object::ObjectRef;
+pub use range::TimeRange;
+pub use record::{
+    ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord, SummaryRecord, WarningRecord,
+};
+pub use tally::{Allowances, Tally};
+pub use trail_arn::{ArnError, TrailArn};

@@ -1,0 +1,165 @@
+//! How CloudTrail names the objects it delivers.
+//!
+//! ```text
+//! [prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail-Digest/REGION/YYYY/MM/DD/
+//!     ACCOUNT_CloudTrail-Digest_REGION_TRAIL_HOMEREGION_YYYYMMDDTHHMMSSZ[_backfill].json.gz
+//! ```
+//!
+//! Source: CloudTrail user guide, "CloudTrail digest file structure"; the `_backfill` form from the AWS CLI 1.46.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::{AccountId, ChainId, DigestKind, OrganizationId, Region};
+
+/// The folder under which CloudTrail puts everything.
+pub const AWS_LOGS: &str = "AWSLogs";
+/// The folder that holds an account's digest files.
+pub const DIGEST_FOLDER: &str = "CloudTrail-Digest";
+
+const SUFFIX: &str = ".json.gz";
+const BACKFILL: &str = "_backfill";
+const COMPACT: &str = "%Y%m%dT%H%M%SZ";
+
+/// What a digest's key says of it. The time is the digest's end time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestName {
+    /// Where the key's `AWSLogs/` folder lies in the bucket.
+    pub root: LogRoot,
+    /// The chain it belongs to.
+    pub chain: ChainId,
+    /// Standard, or the series of backfill digests beside it.
+    pub kind: DigestKind,
+    /// The end of the hour that the digest speaks of.
+    pub end: Timestamp,
+}
+
+impl DigestName {
+    /// Reads a digest's key; `None` if it is not the name of a digest. A trail name may hold `_`, `-` and `.`, so the file
+    /// name is read from both ends, and what the folders say has to agree with it.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut folders = key.rsplit('/');
+        let file = folders.next()?;
+        let (_day, _month, _year) = (folders.next()?, folders.next()?, folders.next()?);
+        let region: Region = folders.next()?.parse().ok()?;
+        if folders.next()? != DIGEST_FOLDER {
+            return None;
+        }
+        let account: AccountId = folders.next()?.parse().ok()?;
+        let mut above = folders.next()?;
+        let organization = above.parse::<OrganizationId>().ok();
+        if organization.is_some() {
+            above = folders.next()?;
+        }
+        if above != AWS_LOGS {
+            return None;
+        }
+        let mut prefix: Vec<&str> = folders.collect();
+        prefix.reverse();
+
+        let stem = file.strip_suffix(SUFFIX)?;
+        let (stem, kind) = match stem.strip_suffix(BACKFILL) {
+            Some(stem) => (stem, DigestKind::Backfill),
+            None => (stem, DigestKind::Standard),
+        };
+        let (stem, time) = stem.rsplit_once('_')?;
+        let (stem, home_region) = stem.rsplit_once('_')?;
+        let trail = stem.strip_prefix(&format!("{account}_{DIGEST_FOLDER}_{region}_"))?;
+        Some(Self {
+            root: LogRoot { prefix: prefix.join("/") },
+            end: parse_compact_time(time)?,
+            kind,
+            chain: ChainId {
+                organization,
+                account,
+                region,
+                trail: trail.parse().ok()?,
+                home_region: home_region.parse().ok()?,
+            },
+        })
+    }
+}
+
+/// The place of an `AWSLogs/` folder in a bucket: the prefix before it, without the slash between them; empty if none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct LogRoot {
+    /// The trail's key prefix.
+    pub prefix: String,
+}
+
+impl LogRoot {
+    /// `[prefix/]AWSLogs/`.
+    pub fn folder(&self) -> String {
+        if self.prefix.is_empty() { format!("{AWS_LOGS}/") } else { format!("{}/{AWS_LOGS}/", self.prefix) }
+    }
+
+    /// `[prefix/]AWSLogs/[O-ID/]`, which holds a folder an account.
+    pub fn accounts(&self, organization: Option<&OrganizationId>) -> String {
+        match organization {
+            Some(organization) => format!("{}{organization}/", self.folder()),
+            None => self.folder(),
+        }
+    }
+
+    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail-Digest/`, which holds a folder a region.
+    pub fn digest_regions(&self, organization: Option<&OrganizationId>, account: &AccountId) -> String {
+        format!("{}{account}/{DIGEST_FOLDER}/", self.accounts(organization))
+    }
+}
+
+/// `YYYYMMDDTHHMMSSZ`, the form of times in object names.
+pub fn compact_time(time: Timestamp) -> String {
+    time.strftime(COMPACT).to_string()
+}
+
+/// Reads `YYYYMMDDTHHMMSSZ`; `None` if it is anything else.
+pub fn parse_compact_time(text: &str) -> Option<Timestamp> {
+    let is_compact = text.len() == 16
+        && text.bytes().enumerate().all(|(i, b)| match i {
+            8 => b == b'T',
+            15 => b == b'Z',
+            _ => b.is_ascii_digit(),
+        });
+    if !is_compact {
+        return None;
+    }
+    DateTime::strptime(COMPACT, text).ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_name_is_read() {
+        let key = "AWSLogs/327878933619/CloudTrail-Digest/ap-northeast-1/2023/10/15/\
+                   327878933619_CloudTrail-Digest_ap-northeast-1_llm-guard-trail_us-west-2_20231015T230404Z.json.gz";
+        let name = DigestName::parse(key).unwrap();
+        assert_eq!(name.chain.trail.as_str(), "llm-guard-trail");
+        assert_eq!(name.chain.home_region.as_str(), "us-west-2");
+        assert_eq!(name.chain.region.as_str(), "ap-northeast-1");
+        assert_eq!(name.end.to_string(), "2023-10-15T23:04:04Z");
+        assert_eq!((name.kind, name.root.prefix.as_str()), (DigestKind::Standard, ""));
+    }
+
+    #[test]
+    fn trail_names_with_separators_prefixes_and_organizations_are_read_from_both_ends() {
+        let key = "a/AWSLogs/b/AWSLogs/o-exampleorgid/111122223333/CloudTrail-Digest/eu-west-1/2026/03/01/\
+                   111122223333_CloudTrail-Digest_eu-west-1_my_trail_us-east-1_x.y_us-east-1_20260301T101112Z_backfill.json.gz";
+        let name = DigestName::parse(key).unwrap();
+        assert_eq!(name.chain.trail.as_str(), "my_trail_us-east-1_x.y");
+        assert_eq!(name.chain.organization.as_ref().unwrap().as_str(), "o-exampleorgid");
+        assert_eq!((name.kind, name.root.prefix.as_str()), (DigestKind::Backfill, "a/AWSLogs/b"));
+    }
+
+    #[test]
+    fn other_objects_are_not_digests() {
+        let log = "AWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/01/111122223333_CloudTrail_eu-west-1_20260301T1005Z_AbCdEfGhIjKlMnOp.json.gz";
+        let other_account = "AWSLogs/111122223333/CloudTrail-Digest/eu-west-1/2026/03/01/444455556666_CloudTrail-Digest_eu-west-1_trail_eu-west-1_20260301T101112Z.json.gz";
+        let no_such_day = "AWSLogs/111122223333/CloudTrail-Digest/eu-west-1/2026/02/30/111122223333_CloudTrail-Digest_eu-west-1_trail_eu-west-1_20260230T101112Z.json.gz";
+        for key in [log, other_account, no_such_day, "", "///////"] {
+            assert_eq!(DigestName::parse(key), None, "{key}");
+        }
+    }
+}

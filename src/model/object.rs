@@ -1,0 +1,26 @@
+//! The name of an object in S3.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A bucket and a key, exactly as S3 knows them. Untrusted text: never a path, and escaped before it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// The bucket's name.
+    pub bucket: Arc<str>,
+    /// The object's key.
+    pub key: Arc<str>,
+}
+
+impl ObjectRef {
+    /// Names the object `key` in `bucket`.
+    pub fn new(bucket: impl Into<Arc<str>>, key: impl Into<Arc<str>>) -> Self {
+        Self { bucket: bucket.into(), key: key.into() }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}

@@ -1,0 +1,173 @@
+//! What an audit finds, one record at a time.
+//!
+//! The order in which records come is part of the promise: the run; chain by chain in the order of [`ChainId`]: its digests by end time,
+//! standard before backfill, then key, each followed by its log files; its gaps by time; its chain record; last the
+//! summary. Warnings follow what they are about.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    ChainFault, ChainId, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Sha256Hash,
+    SignatureFrom, Tally, TimeRange, TrailArn, Verdict, WarningCode,
+};
+
+/// One thing that was found.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// What was asked.
+    Run(RunRecord),
+    /// A digest that is there, or should be.
+    Digest(DigestRecord),
+    /// A log file that a digest lists.
+    LogFile(LogFileRecord),
+    /// A part of the range that no valid digest covers.
+    Gap(GapRecord),
+    /// Something a reader should know.
+    Warning(WarningRecord),
+    /// A chain, after all that belongs to it.
+    Chain(ChainRecord),
+    /// The end, with the verdict.
+    Summary(SummaryRecord),
+}
+
+/// What was asked of this run.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// The version of the tool.
+    pub version: &'static str,
+    /// When the run began.
+    pub started: Timestamp,
+    /// The trail that was asked about; `None` for every trail at the location.
+    pub trail_arn: Option<TrailArn>,
+    /// The range that was asked about.
+    pub range: TimeRange,
+    /// Where the bytes came from: `s3://…`, or a folder.
+    pub source: String,
+}
+
+/// The judgement on one digest.
+#[derive(Debug, Clone)]
+pub struct DigestRecord {
+    /// The judgement.
+    pub status: DigestStatus,
+    /// The series it belongs to.
+    pub kind: DigestKind,
+    /// The chain it belongs to.
+    pub chain: Arc<ChainId>,
+    /// The digest.
+    pub object: ObjectRef,
+    /// The begin of the period it speaks of. For a digest that could not be read, an hour before its end.
+    pub start: Timestamp,
+    /// The end of that period.
+    pub end: Timestamp,
+    /// The SHA-256 of its uncompressed bytes, where they could be read.
+    pub sha256: Option<Sha256Hash>,
+    /// What is wrong with it.
+    pub fault: Option<Fault>,
+    /// The same in words.
+    pub detail: Option<String>,
+    /// Which signature proved it.
+    pub signature_from: Option<SignatureFrom>,
+}
+
+/// The judgement on one log file.
+#[derive(Debug, Clone)]
+pub struct LogFileRecord {
+    /// The judgement.
+    pub status: LogFileStatus,
+    /// The chain whose digest lists it.
+    pub chain: Arc<ChainId>,
+    /// The log file.
+    pub object: ObjectRef,
+    /// The key of the digest that lists it.
+    pub digest: Option<Arc<str>>,
+    /// The hash that the digest recorded, as it stands there if it is no SHA-256.
+    pub expected_sha256: Option<Sha256Hash>,
+    /// The SHA-256 of its uncompressed bytes, where they could be read.
+    pub actual_sha256: Option<Sha256Hash>,
+    /// The size of the object, in bytes as stored.
+    pub size: Option<u64>,
+    /// What is wrong with it.
+    pub fault: Option<Fault>,
+    /// The same in words.
+    pub detail: Option<String>,
+}
+
+/// A part of the range that no valid digest of the chain covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GapRecord {
+    /// Why it is not covered.
+    pub cause: GapCause,
+    /// The chain.
+    pub chain: Arc<ChainId>,
+    /// Where the gap begins.
+    pub from: Timestamp,
+    /// Where it ends.
+    pub to: Timestamp,
+    /// How many hourly digests it has room for that are not there.
+    pub missing_digests: u64,
+    /// The same in words.
+    pub detail: String,
+}
+
+/// Something a reader should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarningRecord {
+    /// What kind of thing.
+    pub code: WarningCode,
+    /// The bucket it is about.
+    pub bucket: Option<Arc<str>>,
+    /// The key it is about.
+    pub key: Option<Arc<str>>,
+    /// The same in words.
+    pub detail: String,
+}
+
+/// A chain as a whole.
+#[derive(Debug, Clone)]
+pub struct ChainRecord {
+    /// The chain.
+    pub chain: Arc<ChainId>,
+    /// What is wrong with it as a whole.
+    pub fault: Option<ChainFault>,
+    /// The same in words.
+    pub detail: Option<String>,
+    /// Where the range begins for this chain.
+    pub from: Timestamp,
+    /// Where it ends for this chain.
+    pub to: Timestamp,
+    /// How many seconds of it valid digests cover.
+    pub covered_seconds: u64,
+    /// How many seconds it has.
+    pub requested_seconds: u64,
+}
+
+/// How many requests were made of the store and of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requests {
+    /// Objects read.
+    pub get: u64,
+    /// Pages listed.
+    pub list: u64,
+    /// Everything else.
+    pub other: u64,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone)]
+pub struct SummaryRecord {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The exit code that the process ends with.
+    pub exit_code: u8,
+    /// What was counted.
+    pub tally: Tally,
+    /// Whether the run was interrupted before its end.
+    pub interrupted: bool,
+    /// What it cost.
+    pub requests: Requests,
+    /// When the run ended.
+    pub finished: Timestamp,
+}

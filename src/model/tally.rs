@@ -1,0 +1,140 @@
+//! Counting what was found, and the verdict that follows from it: the one place where a verdict is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{DigestStatus, GapCause, LogFileStatus, Record, Verdict};
+
+/// What a caller accepts: it stays in the reports and out of the verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Allowances {
+    /// Gaps of every cause that alone would leave the verdict open.
+    pub every_gap: bool,
+    /// Gaps of these causes.
+    pub gaps: BTreeSet<GapCause>,
+}
+
+impl Allowances {
+    /// Whether gaps of this cause are accepted.
+    pub fn gap(&self, cause: GapCause) -> bool {
+        self.every_gap || self.gaps.contains(&cause)
+    }
+}
+
+/// How many of each kind were found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    digests: BTreeMap<DigestStatus, u64>,
+    log_files: BTreeMap<LogFileStatus, u64>,
+    gaps: BTreeMap<GapCause, u64>,
+    /// Chains with a fault of their own.
+    pub chain_faults: u64,
+    /// Warnings given.
+    pub warnings: u64,
+}
+
+impl Tally {
+    /// Counts one record.
+    pub fn count(&mut self, record: &Record) {
+        match record {
+            Record::Digest(digest) => *self.digests.entry(digest.status).or_default() += 1,
+            Record::LogFile(log_file) => *self.log_files.entry(log_file.status).or_default() += 1,
+            Record::Gap(gap) => *self.gaps.entry(gap.cause).or_default() += 1,
+            Record::Warning(_) => self.warnings += 1,
+            Record::Chain(chain) => self.chain_faults += u64::from(chain.fault.is_some()),
+            Record::Run(_) | Record::Summary(_) => {}
+        }
+    }
+
+    /// Digests with this status.
+    pub fn digests(&self, status: DigestStatus) -> u64 {
+        self.digests.get(&status).copied().unwrap_or_default()
+    }
+
+    /// Log files with this status.
+    pub fn log_files(&self, status: LogFileStatus) -> u64 {
+        self.log_files.get(&status).copied().unwrap_or_default()
+    }
+
+    /// Gaps of every cause.
+    pub fn gaps(&self) -> u64 {
+        self.gaps.values().sum()
+    }
+
+    /// Gaps of this cause.
+    pub fn gaps_of(&self, cause: GapCause) -> u64 {
+        self.gaps.get(&cause).copied().unwrap_or_default()
+    }
+
+    /// The verdict on what was counted. Nothing examined is never `verified`.
+    ///
+    /// An allowance never softens a violation: a gap left by digests that were removed stays one.
+    pub fn verdict(&self, allowed: &Allowances, interrupted: bool) -> Verdict {
+        let violated = self.log_files(LogFileStatus::Modified)
+            + self.log_files(LogFileStatus::Deleted)
+            + self.digests(DigestStatus::Invalid)
+            + self.digests(DigestStatus::Missing)
+            + self.gaps_of(GapCause::DigestsMissing)
+            + self.chain_faults;
+        let open = self.log_files(LogFileStatus::Unverified)
+            + self.digests(DigestStatus::Unverified)
+            + self
+                .gaps
+                .iter()
+                .filter(|(cause, _)| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause))
+                .map(|(_, count)| count)
+                .sum::<u64>();
+        if interrupted {
+            Verdict::Inconclusive
+        } else if violated > 0 {
+            Verdict::Violated
+        } else if open > 0 || self.digests(DigestStatus::Valid) == 0 {
+            Verdict::Inconclusive
+        } else {
+            Verdict::Verified
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(valid: u64, gap: Option<GapCause>) -> Tally {
+        Tally {
+            digests: BTreeMap::from([(DigestStatus::Valid, valid)]),
+            gaps: gap.map(|cause| (cause, 1)).into_iter().collect(),
+            ..Tally::default()
+        }
+    }
+
+    #[test]
+    fn nothing_examined_is_never_verified() {
+        assert_eq!(Tally::default().verdict(&Allowances::default(), false), Verdict::Inconclusive);
+        let all = Allowances { every_gap: true, ..Allowances::default() };
+        assert_eq!(tally(0, Some(GapCause::NoDigests)).verdict(&all, false), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn gaps_decide_by_their_cause() {
+        let none = Allowances::default();
+        assert_eq!(tally(1, None).verdict(&none, false), Verdict::Verified);
+        assert_eq!(tally(1, Some(GapCause::NotYetDelivered)).verdict(&none, false), Verdict::Verified);
+        assert_eq!(tally(1, Some(GapCause::LoggingStopped)).verdict(&none, false), Verdict::Inconclusive);
+        assert_eq!(tally(1, Some(GapCause::DigestsMissing)).verdict(&none, false), Verdict::Violated);
+    }
+
+    #[test]
+    fn an_allowance_keeps_a_gap_out_of_the_verdict_but_never_a_violation() {
+        let stopped = Allowances { gaps: BTreeSet::from([GapCause::LoggingStopped]), ..Allowances::default() };
+        let every = Allowances { every_gap: true, ..Allowances::default() };
+        assert_eq!(tally(1, Some(GapCause::LoggingStopped)).verdict(&stopped, false), Verdict::Verified);
+        assert_eq!(tally(1, Some(GapCause::NoDigests)).verdict(&stopped, false), Verdict::Inconclusive);
+        assert_eq!(tally(1, Some(GapCause::NoDigests)).verdict(&every, false), Verdict::Verified);
+        assert_eq!(tally(1, Some(GapCause::DigestsMissing)).verdict(&every, false), Verdict::Violated);
+    }
+
+    #[test]
+    fn an_interrupted_run_is_inconclusive() {
+        assert_eq!(tally(1, None).verdict(&Allowances::default(), true), Verdict::Inconclusive);
+    }
+}
