@@ -1,0 +1,263 @@
+//! Examining one digest by itself: its form, its place, its own signature.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::content::sha256;
+use super::document::{Document, LogFileFields, Predecessor, SHA_256};
+use super::inflate::gunzip;
+use super::key::{KeyLookup, KeyRing};
+use super::limits::MAX_DIGEST_BYTES;
+use super::metadata::DigestMetadata;
+use super::signature::{SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
+use crate::model::{DigestKind, DigestStatus, Fault, ObjectRef, Sha256Hash};
+
+/// Why a digest is not valid: `status` is `Invalid` or `Unverified`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// `Invalid`, or `Unverified` where nobody can say.
+    pub status: DigestStatus,
+    /// What exactly is wrong.
+    pub fault: Fault,
+    /// The same in words, to follow "the digest …".
+    pub detail: String,
+    /// Whether it is `Unverified` because two implementations of RSA disagree on the signature.
+    pub disputed: bool,
+}
+
+impl Rejection {
+    /// The digest is not what CloudTrail signed.
+    pub fn invalid(fault: Fault, detail: impl Into<String>) -> Self {
+        Self { status: DigestStatus::Invalid, fault, detail: detail.into(), disputed: false }
+    }
+
+    /// Nobody can say.
+    pub fn unverified(fault: Fault, detail: impl Into<String>) -> Self {
+        Self { status: DigestStatus::Unverified, fault, detail: detail.into(), disputed: false }
+    }
+
+    /// Two implementations of RSA disagree on the signature.
+    fn disputed() -> Self {
+        let detail = "has a signature on which two implementations of RSA disagree: please report this as a bug";
+        Self { disputed: true, ..Self::unverified(Fault::SignatureMismatch, detail) }
+    }
+}
+
+/// The hash by which a log file can be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectedHash {
+    /// SHA-256 of the uncompressed bytes.
+    Sha256(Sha256Hash),
+    /// Something that this version can't compare with; the text says what.
+    Unknown(String),
+}
+
+/// A log file as a valid digest lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFileEntry {
+    /// The log file.
+    pub object: ObjectRef,
+    /// The hash that it must have.
+    pub expected: ExpectedHash,
+}
+
+/// A log file that a digest lists which is not valid: a claim, without a hash to judge by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedLogFile {
+    /// The log file.
+    pub object: ObjectRef,
+}
+
+/// A digest as a store handed it out.
+#[derive(Debug)]
+pub struct FoundDigest<'a> {
+    /// Where it lies.
+    pub place: &'a ObjectRef,
+    /// The series that its name puts it in.
+    pub kind: DigestKind,
+    /// The object's bytes, gzipped.
+    pub bytes: &'a [u8],
+    /// Its user metadata.
+    pub metadata: &'a DigestMetadata,
+}
+
+/// A digest that was read: it claims things, and nothing of that is proven.
+#[derive(Debug)]
+pub struct OpenDigest {
+    pub(super) object: ObjectRef,
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
+    pub(super) sha256: Sha256Hash,
+    pub(super) predecessor: Option<Predecessor>,
+    pub(super) log_files: Vec<LogFileEntry>,
+    pub(super) metadata: DigestMetadata,
+    signed: Sha256Hash,
+    fingerprint: String,
+    algorithm: String,
+    /// When it was signed, as far as that is known.
+    signing: (Timestamp, Timestamp),
+}
+
+/// What examining a digest by itself says.
+#[derive(Debug)]
+pub enum Examined {
+    /// It was read; the second part is what its own signature says.
+    Open(Box<OpenDigest>, Result<(), Rejection>),
+    /// It could not be read, or is no digest, or not in its place.
+    Closed {
+        /// SHA-256 of the uncompressed bytes, if they could be had.
+        sha256: Option<Sha256Hash>,
+        /// Why.
+        rejection: Rejection,
+    },
+}
+
+/// Examines a digest by itself. `in_place` says whether the name that the digest bears leads to where it was found.
+pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> Examined {
+    let json = match gunzip(found.bytes, MAX_DIGEST_BYTES) {
+        Ok(json) => json,
+        Err(fault) => return Examined::Closed { sha256: None, rejection: gzip_rejection(fault) },
+    };
+    let digest_hash = sha256(&json);
+    let closed = |rejection| Examined::Closed { sha256: Some(digest_hash), rejection };
+    let document = match Document::parse(&json) {
+        Ok(document) => document,
+        Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
+    };
+    let (start, end) = match document.period() {
+        Ok(period) => period,
+        Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
+    };
+    let object = document.object();
+    if !in_place(&object) {
+        return closed(Rejection::invalid(Fault::Moved, format!("was delivered as {object} and lies elsewhere")));
+    }
+    let signing = match (found.kind, found.metadata.generated()) {
+        (DigestKind::Standard, _) => (end, end),
+        (DigestKind::Backfill, Some(generated)) => (generated, generated),
+        (DigestKind::Backfill, None) if found.metadata.signature.is_some() => {
+            return closed(Rejection::invalid(
+                Fault::Malformed,
+                "is a backfill digest with a signature and without a readable backfill-generation-timestamp",
+            ));
+        }
+        // Without metadata nobody knows when it was generated, only that its hour was over.
+        (DigestKind::Backfill, None) => (end, Timestamp::MAX),
+    };
+    let open = OpenDigest {
+        signed: signed_hash(
+            &document.digest_end_time,
+            &object,
+            &digest_hash,
+            document.previous_digest_signature.as_deref(),
+        ),
+        predecessor: document.predecessor(),
+        log_files: document.log_files.iter().map(|fields| entry(fields, &object)).collect(),
+        fingerprint: document.digest_public_key_fingerprint,
+        algorithm: document.digest_signature_algorithm,
+        sha256: digest_hash,
+        metadata: found.metadata.clone(),
+        object,
+        start,
+        end,
+        signing,
+    };
+    let own = match &found.metadata.signature {
+        Some(signature) => open.check_signature(signature, keys),
+        None => Err(Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
+    };
+    Examined::Open(Box::new(open), own)
+}
+
+impl OpenDigest {
+    /// The name that it bears, and that leads to where it was found.
+    pub fn object(&self) -> &ObjectRef {
+        &self.object
+    }
+
+    /// What the digest recorded of the one before it: a claim.
+    pub fn predecessor(&self) -> Option<&Predecessor> {
+        self.predecessor.as_ref()
+    }
+
+    /// The begin of the period it claims to speak of.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Checks a signature, in hex, over this digest.
+    pub fn check_signature(&self, signature: &str, keys: &KeyRing) -> Result<(), Rejection> {
+        if self.algorithm != SHA256_WITH_RSA {
+            let detail =
+                format!("names the signature algorithm '{}', which this version does not know", self.algorithm);
+            return Err(Rejection::unverified(Fault::UnknownSignatureAlgorithm, detail));
+        }
+        let (from, to) = self.signing;
+        let accuse = |fault, detail: String| {
+            if keys.can_accuse(from, to) {
+                Rejection::invalid(fault, detail)
+            } else {
+                let why =
+                    "; the public keys at hand are not known to be this region's for that time, so this accuses nobody";
+                Rejection::unverified(fault, detail + why)
+            }
+        };
+        let fingerprint = &self.fingerprint;
+        let key = match keys.find(fingerprint, from, to) {
+            KeyLookup::Found(key) => key,
+            KeyLookup::NotValidThen(key) => {
+                let (from, to) = (key.valid_from, key.valid_to);
+                let detail = format!("was signed with key {fingerprint}, which was valid from {from} to {to} only");
+                return Err(accuse(Fault::KeyNotValidThen, detail));
+            }
+            KeyLookup::Unknown => {
+                if let Some(reason) = keys.trouble() {
+                    return Err(Rejection::unverified(Fault::KeyUnknown, format!("can't be checked: {reason}")));
+                }
+                let detail =
+                    format!("names the public key {fingerprint}, which is not among the keys known for its region");
+                return Err(accuse(Fault::KeyUnknown, detail));
+            }
+        };
+        let Ok(signature) = hex::decode(signature) else {
+            return Err(accuse(Fault::SignatureMismatch, "has a signature that is not hexadecimal".to_owned()));
+        };
+        match check(key, &self.signed, &signature) {
+            SignatureCheck::Verifies => Ok(()),
+            SignatureCheck::Fails => {
+                let detail = format!("has a signature that does not verify under key {fingerprint}");
+                Err(accuse(Fault::SignatureMismatch, detail))
+            }
+            SignatureCheck::WitnessesDisagree => Err(Rejection::disputed()),
+        }
+    }
+}
+
+fn entry(fields: &LogFileFields, digest: &ObjectRef) -> LogFileEntry {
+    let expected = if fields.hash_algorithm == SHA_256 {
+        fields.hash_value.parse().map_or_else(
+            |error| ExpectedHash::Unknown(format!("the digest records a hash that can't be read: {error}")),
+            ExpectedHash::Sha256,
+        )
+    } else {
+        ExpectedHash::Unknown(format!("the digest names the hash algorithm '{}'", fields.hash_algorithm))
+    };
+    // Nearly always the digest's own bucket: one allocation serves all.
+    let bucket =
+        if *digest.bucket == *fields.s3_bucket { digest.bucket.clone() } else { Arc::from(fields.s3_bucket.as_str()) };
+    LogFileEntry { object: ObjectRef::new(bucket, fields.s3_object.as_str()), expected }
+}
+
+fn gzip_rejection(fault: Fault) -> Rejection {
+    let detail = match fault {
+        Fault::TooLarge => {
+            return Rejection::unverified(fault, format!("is larger than {MAX_DIGEST_BYTES} bytes when decompressed"));
+        }
+        Fault::NotGzip => "is not gzip",
+        Fault::Truncated => "ends early: its gzip stream is cut short",
+        Fault::TrailingData => "has bytes after the end of its gzip stream",
+        _ => "can't be decompressed: its gzip stream is corrupt",
+    };
+    Rejection::invalid(fault, detail)
+}

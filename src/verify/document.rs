@@ -1,0 +1,90 @@
+//! The JSON of a digest file (CloudTrail user guide, "CloudTrail digest file structure").
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::model::{ObjectRef, Sha256Hash};
+
+/// The only hash algorithm that CloudTrail documents.
+pub(super) const SHA_256: &str = "SHA-256";
+
+/// A digest's fields as they stand in its JSON. Fields that AWS may add are passed over.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Document {
+    digest_start_time: String,
+    pub digest_end_time: String,
+    digest_s3_bucket: String,
+    digest_s3_object: String,
+    pub digest_public_key_fingerprint: String,
+    pub digest_signature_algorithm: String,
+    previous_digest_s3_bucket: Option<String>,
+    previous_digest_s3_object: Option<String>,
+    previous_digest_hash_value: Option<String>,
+    previous_digest_hash_algorithm: Option<String>,
+    pub previous_digest_signature: Option<String>,
+    pub log_files: Vec<LogFileFields>,
+}
+
+/// One entry of `logFiles`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LogFileFields {
+    pub s3_bucket: String,
+    pub s3_object: String,
+    pub hash_value: String,
+    pub hash_algorithm: String,
+}
+
+/// What a digest recorded of the digest before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predecessor {
+    /// Its name.
+    pub object: ObjectRef,
+    /// The SHA-256 of its uncompressed bytes; `None` if another hash algorithm was used.
+    pub sha256: Option<Sha256Hash>,
+    /// Its signature, hex as it stands in the digest.
+    pub signature: Option<Arc<str>>,
+}
+
+impl Document {
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(json).map_err(|error| format!("its content is not a digest: {error}"))
+    }
+
+    /// Start and end of the period that the digest speaks of.
+    pub fn period(&self) -> Result<(Timestamp, Timestamp), String> {
+        let time = |name, text: &str| {
+            Timestamp::from_str(text).map_err(|_| format!("its {name}, '{text}', is not an RFC 3339 time"))
+        };
+        let start = time("digestStartTime", &self.digest_start_time)?;
+        let end = time("digestEndTime", &self.digest_end_time)?;
+        if start > end { Err(format!("it starts at {start}, after its end at {end}")) } else { Ok((start, end)) }
+    }
+
+    /// The name that the digest bears.
+    pub fn object(&self) -> ObjectRef {
+        ObjectRef::new(self.digest_s3_bucket.as_str(), self.digest_s3_object.as_str())
+    }
+
+    /// What it recorded of the digest before it; `None` for a starting digest.
+    pub fn predecessor(&self) -> Option<Predecessor> {
+        let bucket = self.previous_digest_s3_bucket.as_deref()?;
+        let key = self.previous_digest_s3_object.as_deref()?;
+        let known = self.previous_digest_hash_algorithm.as_deref() == Some(SHA_256);
+        let hash = self.previous_digest_hash_value.as_deref().filter(|_| known);
+        Some(Predecessor {
+            object: ObjectRef::new(bucket, key),
+            sha256: hash.and_then(|text| text.parse().ok()),
+            signature: self.previous_digest_signature.as_deref().map(Arc::from),
+        })
+    }
+}
+
+/// The name that uncompressed digest bytes bear, unproven: good for finding out how a local copy is laid out.
+pub fn peek_object(json: &[u8]) -> Option<ObjectRef> {
+    Document::parse(json).ok().map(|document| document.object())
+}

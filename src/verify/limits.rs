@@ -1,0 +1,21 @@
+//! The bounds on hostile input, each with its reason.
+
+/// The uncompressed size of one digest, in bytes. An entry takes about 450; AWS states no limit on entries. This leaves
+/// room for 250,000 of them, a hundred times the busiest hour known, and keeps a decompression bomb out of memory.
+pub const MAX_DIGEST_BYTES: u64 = 128 * 1024 * 1024;
+
+/// The compressed size of one digest object, in bytes: JSON with a hash in every entry shrinks at most to about a third.
+pub const MAX_DIGEST_OBJECT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The smallest RSA modulus taken for a CloudTrail key, in bits. AWS signs with 2048.
+pub const MIN_KEY_BITS: usize = 2048;
+
+/// The largest RSA modulus, in bits: what a verification costs grows with its square.
+pub const MAX_KEY_BITS: usize = 4096;
+
+/// The public exponents in use for RSA. Large ones make a verification arbitrarily slow.
+pub const KEY_EXPONENTS: [u64; 2] = [3, 65537];
+
+/// How far on either side of its window a key is taken as valid, in seconds. A key can begin to be valid shortly after
+/// the end time of a digest that it signed: the AWS CLI asks for two hours past the range since 2026.
+pub const KEY_WINDOW_TOLERANCE_SECONDS: i64 = 2 * 60 * 60;

@@ -1,0 +1,27 @@
+//! Pure checks on bytes: decompression, hashes, signatures and links.
+//!
+//! No file, network, clock, environment or log: what this floor decides follows from its arguments alone.
+//!
+//! Success is a type. A digest's bytes are read into an [`OpenDigest`], which claims things; [`settle`] makes a
+//! [`ValidDigest`] of it when its signature verifies and no valid successor contradicts it, and only a [`ValidDigest`] hands out
+//! [`LogFileEntry`]s that a log file can be judged by. What an invalid or unverified digest lists comes out as
+//! [`ClaimedLogFile`]s, which carry no hash.
+
+mod content;
+mod digest;
+mod document;
+mod inflate;
+mod key;
+pub mod limits;
+mod metadata;
+mod settle;
+mod signature;
+
+pub use content::{Content, ContentHasher, sha256};
+pub use digest::{ClaimedLogFile, Examined, ExpectedHash, FoundDigest, LogFileEntry, OpenDigest, Rejection, examine};
+pub use document::{Predecessor, peek_object};
+pub use inflate::{Gunzip, gunzip};
+pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
+pub use metadata::DigestMetadata;
+pub use settle::{LinkState, RejectedDigest, Settled, SettledDigest, ValidDigest, settle};
+pub use signature::{SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
