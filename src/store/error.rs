@@ -1,0 +1,58 @@
+//! Why an object could not be had.
+
+use crate::model::Fault;
+
+/// Why an object could not be had. Absence is a kind of its own: it is an answer, all else is a failure to look.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store says that the object does not exist.
+    #[error("it does not exist")]
+    NotFound,
+    /// The store says that the bucket does not exist.
+    #[error("the bucket {0} does not exist")]
+    NoSuchBucket(String),
+    /// The store refuses.
+    #[error("access denied: {0}")]
+    AccessDenied(String),
+    /// The object lies in an archive tier.
+    #[error("it is archived ({0}) and has to be restored before it can be read")]
+    Archived(String),
+    /// No credentials, or none that the store takes.
+    #[error("{0}")]
+    Credentials(String),
+    /// The name would lead outside the folder that is read.
+    #[error("its name would lead outside the folder {0}")]
+    UnsafeName(String),
+    /// Two places in a folder fit one name.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// It broke off on the way; reading it again may help.
+    #[error("{0}")]
+    Broken(String),
+    /// Anything else, retries included.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl StoreError {
+    /// Whether reading again may help where the store itself has no more retries.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Broken(_))
+    }
+
+    /// Whether the answer is that there is no such object.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NotFound | Self::NoSuchBucket(_))
+    }
+
+    /// The fault that a record names for it.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NotFound | Self::NoSuchBucket(_) => Fault::NotFound,
+            Self::AccessDenied(_) => Fault::AccessDenied,
+            Self::Archived(_) => Fault::Archived,
+            Self::UnsafeName(_) => Fault::UnsafeName,
+            Self::Credentials(_) | Self::Ambiguous(_) | Self::Broken(_) | Self::Failed(_) => Fault::ReadFailed,
+        }
+    }
+}

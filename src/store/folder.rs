@@ -1,0 +1,240 @@
+//! A folder that mirrors a bucket, such as `aws s3 sync` makes.
+//!
+//! The object `s3://B/K` is looked for at `DIR/B/K`, then `DIR/K`, then in the copy of `AWSLogs/` below DIR whose remainder is the same.
+//! Names come from digests, so an attacker may have chosen them: every file is opened beneath the folder's own
+//! handle, which neither `..` nor a symbolic link can leave.
+
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File};
+
+use super::folder_layout::{Copy, files, find_copies, folders};
+use super::{Body, Counter, ListRequest, Location, Object, Page, Store, StoreError};
+use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
+use crate::verify::DigestMetadata;
+
+/// How much of a file is read at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+/// What `aws s3api head-object` prints is far smaller; more is no metadata file.
+const MAX_METADATA_BYTES: u64 = 64 * 1024;
+
+/// A local copy of one or more buckets.
+pub struct Folder {
+    name: String,
+    dir: Dir,
+    copies: Vec<Copy>,
+    counter: Counter,
+}
+
+impl Folder {
+    /// Opens a folder and finds the copies of `AWSLogs/` in it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let name = path.display().to_string();
+        let dir = Dir::open_ambient_dir(path, ambient_authority())
+            .map_err(|error| StoreError::Failed(format!("the folder {name} can't be opened: {error}")))?;
+        let copies = find_copies(&dir, &name)?;
+        Ok(Self { name, dir, copies, counter: Counter::default() })
+    }
+
+    /// What the folder holds copies of.
+    pub fn locations(&self) -> Vec<Location> {
+        self.copies.iter().map(|copy| copy.location.clone()).collect()
+    }
+
+    /// The places where an object may lie, in the order in which they are tried; those of the last rule come in one step.
+    fn candidates(&self, object: &ObjectRef) -> Result<[Vec<PathBuf>; 3], StoreError> {
+        let ObjectRef { bucket, key } = object;
+        let is_separator = |c: char| c == '\0' || (cfg!(windows) && c == '\\');
+        let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_separator);
+        if !is_safe(bucket) || bucket.contains('/') || !key.split('/').all(is_safe) {
+            return Err(StoreError::UnsafeName(self.name.clone()));
+        }
+        let inside =
+            key.rsplit_once(&format!("{AWS_LOGS}/")).filter(|(above, _)| above.is_empty() || above.ends_with('/'));
+        let below =
+            inside.map_or_else(Vec::new, |(_, inside)| self.copies.iter().map(|copy| copy.path.join(inside)).collect());
+        Ok([vec![Path::new(&**bucket).join(&**key)], vec![PathBuf::from(&**key)], below])
+    }
+
+    /// Where an object lies, relative to the folder.
+    fn resolve(&self, object: &ObjectRef) -> Result<PathBuf, StoreError> {
+        for step in self.candidates(object)? {
+            let mut found = None;
+            for path in step {
+                match self.dir.metadata(&path) {
+                    Ok(_) => match found.replace(path) {
+                        Some(other) => return Err(self.ambiguous(object, &other, found.as_deref())),
+                        None => continue,
+                    },
+                    Err(error) if is_absent(&error) => {}
+                    Err(error) => return Err(self.explain(&path, &error)),
+                }
+            }
+            if let Some(path) = found {
+                return Ok(path);
+            }
+        }
+        Err(StoreError::NotFound)
+    }
+
+    fn ambiguous(&self, object: &ObjectRef, one: &Path, other: Option<&Path>) -> StoreError {
+        let other = other.unwrap_or(Path::new("")).display();
+        StoreError::Ambiguous(format!(
+            "{object} fits two files of {}: '{}' and '{other}'; name the one copy that you mean with --from",
+            self.name,
+            one.display()
+        ))
+    }
+
+    fn explain(&self, path: &Path, error: &std::io::Error) -> StoreError {
+        let path = Path::new(&self.name).join(path);
+        match error.kind() {
+            // cap-std refuses a path that leaves its folder with this kind and without a number of the system's.
+            ErrorKind::PermissionDenied if error.raw_os_error().is_none() => StoreError::UnsafeName(self.name.clone()),
+            ErrorKind::PermissionDenied => StoreError::AccessDenied(format!("{} may not be read", path.display())),
+            _ => StoreError::Failed(format!("{} can't be read: {error}", path.display())),
+        }
+    }
+
+    /// What the metadata file beside a digest says, and what is wrong with it.
+    fn metadata(&self, path: &Path) -> (DigestMetadata, Option<String>) {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".metadata.json");
+        let beside = PathBuf::from(beside);
+        let shown = beside.display();
+        match self.dir.metadata(&beside) {
+            Err(error) if is_absent(&error) => return (DigestMetadata::default(), None),
+            Err(error) => {
+                return (DigestMetadata::default(), Some(format!("the metadata file '{shown}' can't be read: {error}")));
+            }
+            Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_METADATA_BYTES => {
+                return (DigestMetadata::default(), Some(format!("'{shown}' is no metadata file")));
+            }
+            Ok(_) => {}
+        }
+        let parsed =
+            self.dir.read(&beside).map_err(|error| error.to_string()).and_then(|bytes| parse_head_object(&bytes));
+        match parsed {
+            Ok(metadata) => (metadata, None),
+            Err(error) => {
+                let note = format!("the metadata file '{shown}' is not what 'aws s3api head-object' prints: {error}");
+                (DigestMetadata::default(), Some(note))
+            }
+        }
+    }
+
+    fn collect(&self, path: &Path, key: &str, request: &ListRequest, keys: &mut Vec<String>) -> Result<(), StoreError> {
+        for name in files(&self.dir, path)? {
+            let key = format!("{key}{name}");
+            if key.starts_with(&request.prefix) && request.start_after.as_deref().is_none_or(|after| *key > *after) {
+                keys.push(key);
+            }
+        }
+        for name in folders(&self.dir, path)? {
+            let key = format!("{key}{name}/");
+            // A folder whose every key comes before the first one asked for need not be entered.
+            let before = request.start_after.as_deref().is_some_and(|after| *key < *after && !after.starts_with(&key));
+            let on_path = key.starts_with(&request.prefix) || request.prefix.starts_with(&key);
+            if on_path && !before {
+                self.collect(&path.join(&name), &key, request, keys)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for Folder {
+    fn source(&self) -> String {
+        self.name.clone()
+    }
+
+    fn is_live(&self) -> bool {
+        false
+    }
+
+    async fn list(&self, request: &ListRequest, _continuation: Option<&str>) -> Result<Page, StoreError> {
+        self.counter.list();
+        let mut page = Page::default();
+        for copy in self.copies.iter().filter(|copy| copy.location.bucket == request.bucket) {
+            let folder = copy.location.root.folder();
+            let Some(inside) = request.prefix.strip_prefix(&folder) else { continue };
+            if request.folders {
+                let names = folders(&self.dir, &copy.path.join(inside))?;
+                page.folders.extend(names.iter().map(|name| format!("{}{name}/", request.prefix)));
+            } else {
+                let inside = inside.rsplit_once('/').map_or("", |(inside, _)| inside);
+                let top = if inside.is_empty() { folder } else { format!("{folder}{inside}/") };
+                self.collect(&copy.path.join(inside), &top, request, &mut page.keys)?;
+            }
+        }
+        page.keys.sort();
+        page.folders.sort();
+        Ok(page)
+    }
+
+    async fn get(&self, object: &ObjectRef) -> Result<Object, StoreError> {
+        self.counter.get();
+        let path = self.resolve(object)?;
+        let metadata = self.dir.metadata(&path).map_err(|error| self.explain(&path, &error))?;
+        if !metadata.is_file() {
+            return Err(StoreError::Failed(format!("{} is not a file", Path::new(&self.name).join(&path).display())));
+        }
+        let file = self.dir.open(&path).map_err(|error| self.explain(&path, &error))?;
+        let is_digest = object.key.contains(DIGEST_FOLDER);
+        let (metadata, metadata_note) = if is_digest { self.metadata(&path) } else { Default::default() };
+        let size = usize::try_from(file.metadata().map_or(0, |metadata| metadata.len())).unwrap_or(PIECE_BYTES);
+        // One byte more than the file has, so that its end shows in the same read.
+        let buffer = vec![0; (size + 1).min(PIECE_BYTES)];
+        Ok(Object { metadata, metadata_note, body: Box::new(FileBody { file, buffer }) })
+    }
+
+    fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {
+        if place == claimed {
+            return Ok(true);
+        }
+        match (self.resolve(place), self.resolve(claimed)) {
+            (Ok(one), Ok(other)) => Ok(one == other),
+            (Err(error @ StoreError::Ambiguous(_)), _) | (_, Err(error @ StoreError::Ambiguous(_))) => Err(error),
+            _ => Ok(false),
+        }
+    }
+
+    fn absence(&self) -> &'static str {
+        "not in this copy"
+    }
+
+    fn requests(&self) -> Requests {
+        self.counter.sum()
+    }
+}
+
+struct FileBody {
+    file: File,
+    buffer: Vec<u8>,
+}
+
+#[async_trait]
+impl Body for FileBody {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match self.file.read(&mut self.buffer) {
+            Ok(0) => Ok(None),
+            Ok(length) => Ok(Some(Bytes::copy_from_slice(&self.buffer[..length]))),
+            Err(error) => Err(StoreError::Failed(format!("reading broke off: {error}"))),
+        }
+    }
+}
+
+fn parse_head_object(bytes: &[u8]) -> Result<DigestMetadata, String> {
+    let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let pairs = json.get("Metadata").and_then(serde_json::Value::as_object).ok_or("it has no object 'Metadata'")?;
+    Ok(DigestMetadata::from_pairs(pairs.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))))
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}

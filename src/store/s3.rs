@@ -1,0 +1,210 @@
+//! Amazon S3, through the AWS SDK.
+//!
+//! Requests that fail for a passing reason are retried by the SDK. A bucket in another region answers with that region's name: it is
+//! asked there from then on, so no flag and no extra request is needed.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::{Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::s3_error::{Failure, lacks_credentials, sort};
+use super::{Body, Counter, ListRequest, Object, Page, Store, StoreError};
+use crate::model::{ObjectRef, Requests};
+use crate::verify::DigestMetadata;
+
+/// How often a request follows a bucket to another region before it gives up.
+const MAX_REDIRECTS: usize = 3;
+
+/// S3 as the AWS configuration at hand reaches it.
+pub struct S3 {
+    config: SdkConfig,
+    path_style: bool,
+    source: String,
+    clients: Mutex<HashMap<Option<String>, Client>>,
+    bucket_regions: Mutex<HashMap<String, String>>,
+    counter: Counter,
+}
+
+impl S3 {
+    /// Reaches S3 with this configuration. `source` is what reports call it. Path-style addressing is for endpoints that
+    /// are not AWS's own.
+    pub fn new(config: SdkConfig, path_style: bool, source: String) -> Self {
+        Self {
+            config,
+            path_style,
+            source,
+            clients: Mutex::default(),
+            bucket_regions: Mutex::default(),
+            counter: Counter::default(),
+        }
+    }
+
+    fn client(&self, bucket: &str) -> Client {
+        let region = lock(&self.bucket_regions).get(bucket).cloned();
+        let mut clients = lock(&self.clients);
+        let client = clients.entry(region.clone()).or_insert_with(|| {
+            let mut config = aws_sdk_s3::config::Builder::from(&self.config)
+                .force_path_style(self.path_style)
+                // The content is checked against the digests; S3's own checksums would hash everything a second time.
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            if let Some(region) = region {
+                config = config.region(Region::new(region));
+            }
+            Client::from_conf(config.build())
+        });
+        client.clone()
+    }
+
+    /// Decides on a failed request: `Ok` to send it again, to the region that was learned.
+    fn redirect<E>(
+        &self,
+        error: &SdkError<E, HttpResponse>,
+        action: &str,
+        bucket: &str,
+        key: Option<&str>,
+        tries: usize,
+    ) -> Result<(), StoreError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        if lacks_credentials(error) {
+            return Err(StoreError::Credentials(format!(
+                "no AWS credentials were found, or they can't be loaded: set AWS_PROFILE or --profile, or run 'aws sso login' ({})",
+                super::s3_error::explain(error)
+            )));
+        }
+        match sort(error, action, bucket, key) {
+            Failure::OtherRegion(region) if tries < MAX_REDIRECTS => {
+                lock(&self.bucket_regions).insert(bucket.to_owned(), region);
+                Ok(())
+            }
+            Failure::OtherRegion(region) => Err(StoreError::Failed(format!(
+                "the bucket {bucket} says that it is in {region}, and refuses there too"
+            ))),
+            Failure::Store(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for S3 {
+    fn source(&self) -> String {
+        self.source.clone()
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
+        let ListRequest { bucket, prefix, start_after, folders } = request;
+        let mut tries = 0;
+        loop {
+            self.counter.list();
+            let answer = self
+                .client(bucket)
+                .list_objects_v2()
+                .bucket(bucket)
+                .prefix(prefix)
+                .set_start_after(start_after.clone())
+                .set_continuation_token(continuation.map(str::to_owned))
+                .set_delimiter(folders.then(|| "/".to_owned()))
+                .send()
+                .await;
+            match answer {
+                Ok(page) => {
+                    let next =
+                        if page.is_truncated() == Some(true) { page.next_continuation_token.clone() } else { None };
+                    return Ok(Page {
+                        keys: page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect(),
+                        folders: page
+                            .common_prefixes
+                            .unwrap_or_default()
+                            .into_iter()
+                            .filter_map(|f| f.prefix)
+                            .collect(),
+                        next,
+                    });
+                }
+                Err(error) => self.redirect(&error, "s3:ListBucket", bucket, None, tries)?,
+            }
+            tries += 1;
+        }
+    }
+
+    async fn get(&self, object: &ObjectRef) -> Result<Object, StoreError> {
+        let ObjectRef { bucket, key } = object;
+        let mut tries = 0;
+        loop {
+            self.counter.get();
+            match self.client(bucket).get_object().bucket(&**bucket).key(&**key).send().await {
+                Ok(answer) => {
+                    let pairs = answer.metadata.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
+                    return Ok(Object {
+                        metadata: DigestMetadata::from_pairs(pairs),
+                        metadata_note: None,
+                        body: Box::new(S3Body {
+                            stream: answer.body,
+                            missing: answer.content_length.and_then(|length| u64::try_from(length).ok()),
+                        }),
+                    });
+                }
+                Err(error) => self.redirect(&error, "s3:GetObject", bucket, Some(key), tries)?,
+            }
+            tries += 1;
+        }
+    }
+
+    fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {
+        Ok(place == claimed)
+    }
+
+    fn absence(&self) -> &'static str {
+        "S3 answers that it does not exist"
+    }
+
+    fn requests(&self) -> Requests {
+        self.counter.sum()
+    }
+}
+
+struct S3Body {
+    stream: ByteStream,
+    /// How many of the announced bytes have not come yet.
+    missing: Option<u64>,
+}
+
+#[async_trait]
+impl Body for S3Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match self.stream.next().await {
+            Some(Ok(piece)) => {
+                if let Some(missing) = &mut self.missing {
+                    *missing = missing
+                        .checked_sub(piece.len() as u64)
+                        .ok_or_else(|| StoreError::Broken("S3 sent more bytes than it had announced".to_owned()))?;
+                }
+                Ok(Some(piece))
+            }
+            Some(Err(error)) => Err(StoreError::Broken(format!("the body broke off: {error}"))),
+            None if self.missing.is_some_and(|missing| missing > 0) => {
+                Err(StoreError::Broken("the body ended before its announced length".to_owned()))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // The maps hold no invariant that a panic elsewhere could have broken.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
