@@ -1,0 +1,37 @@
+//! Why public keys could not be had.
+
+use std::path::PathBuf;
+
+/// Why the keys of a region could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the public keys of {region} could not be read: {reason}")]
+pub struct KeySourceError {
+    /// The region that was asked.
+    pub region: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// Why a file of public keys can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It can't be read.
+    #[error("the key file {} can't be read: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not a list of public keys.
+    #[error(
+        "the key file {} is not what 'aws cloudtrail list-public-keys' prints, nor {{\"REGION\": that, …}}: {reason}",
+        path.display()
+    )]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+}

@@ -1,0 +1,131 @@
+//! Public keys from a file: what `aws cloudtrail list-public-keys` prints, or `{REGION: that, …}`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{KeyFileError, KeySet, KeySource, KeySourceError};
+use crate::model::Region;
+
+/// A file of public keys.
+#[derive(Debug)]
+pub enum KeyFile {
+    /// Keys of which the file doesn't say whose they are: they can prove, and accuse nobody.
+    Flat(KeySet),
+    /// Keys by region.
+    ByRegion(BTreeMap<String, KeySet>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listing {
+    public_key_list: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    value: String,
+    fingerprint: String,
+    validity_start_time: Time,
+    validity_end_time: Time,
+}
+
+/// The AWS CLI prints times as RFC 3339 or, in version 1, as seconds since 1970.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Time {
+    Seconds(f64),
+    Text(String),
+}
+
+impl Time {
+    fn read(&self) -> Result<Timestamp, String> {
+        match self {
+            #[expect(clippy::cast_possible_truncation, reason = "a time out of range is refused by the next step")]
+            Self::Seconds(seconds) => Timestamp::from_second(*seconds as i64).map_err(|error| error.to_string()),
+            Self::Text(text) => text.parse().map_err(|_| format!("'{text}' is not a time")),
+        }
+    }
+}
+
+impl KeyFile {
+    /// Reads a file.
+    pub fn open(path: &Path) -> Result<Self, KeyFileError> {
+        let bytes = std::fs::read(path).map_err(|error| KeyFileError::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(&bytes).map_err(|reason| KeyFileError::Form { path: path.to_owned(), reason })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if json.get("PublicKeyList").is_some() {
+            return read(json, false).map(Self::Flat);
+        }
+        let serde_json::Value::Object(regions) = json else {
+            return Err("it is not a JSON object".to_owned());
+        };
+        if regions.is_empty() {
+            return Err("it holds no keys".to_owned());
+        }
+        let mut sets = BTreeMap::new();
+        for (region, listing) in regions {
+            region.parse::<Region>().map_err(|error| error.to_string())?;
+            let set = read(listing, true).map_err(|reason| format!("under '{region}', {reason}"))?;
+            sets.insert(region, set);
+        }
+        Ok(Self::ByRegion(sets))
+    }
+}
+
+fn read(listing: serde_json::Value, authoritative: bool) -> Result<KeySet, String> {
+    let listing: Listing = serde_json::from_value(listing).map_err(|error| error.to_string())?;
+    let mut set = KeySet { authoritative, ..KeySet::default() };
+    for entry in listing.public_key_list {
+        let wrong = |reason: String| format!("the key {} is of no use: {reason}", entry.fingerprint);
+        let from = entry.validity_start_time.read().map_err(wrong)?;
+        let to = entry.validity_end_time.read().map_err(wrong)?;
+        set.add(&entry.fingerprint, &entry.value, from, to).map_err(wrong)?;
+    }
+    Ok(set)
+}
+
+#[async_trait]
+impl KeySource for KeyFile {
+    async fn keys(&self, region: &Region, _from: Timestamp, _to: Timestamp) -> Result<KeySet, KeySourceError> {
+        Ok(match self {
+            Self::Flat(set) => set.clone(),
+            Self::ByRegion(sets) => sets.get(region.as_str()).cloned().unwrap_or_default(),
+        })
+    }
+
+    fn requests(&self) -> u64 {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_key_file_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", "EOF"),
+            ("[]", "not a JSON object"),
+            ("{}", "holds no keys"),
+            ("{\"PublicKeyList\": 1}", "invalid type"),
+            ("{\"Keys\": {\"PublicKeyList\": []}}", "not an AWS region"),
+            ("{\"eu-west-1\": []}", "under 'eu-west-1'"),
+            (
+                "{\"PublicKeyList\":[{\"Value\":\"AAAA\",\"Fingerprint\":\"f\",\"ValidityStartTime\":1,\"ValidityEndTime\":2}]}",
+                "the key f",
+            ),
+        ] {
+            let error = KeyFile::parse(text.as_bytes()).unwrap_err();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Public keys from CloudTrail's `ListPublicKeys`, asked in each digest's own region.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_cloudtrail::Client;
+use aws_sdk_cloudtrail::config::Region as SdkRegion;
+use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudtrail::primitives::DateTime;
+use jiff::Timestamp;
+
+use super::{KeySet, KeySource, KeySourceError};
+use crate::model::Region;
+
+/// CloudTrail, as the AWS configuration at hand reaches it.
+pub struct ListPublicKeys {
+    config: SdkConfig,
+    requests: AtomicU64,
+}
+
+impl ListPublicKeys {
+    /// Reaches CloudTrail with this configuration; its region doesn't matter.
+    pub fn new(config: SdkConfig) -> Self {
+        Self { config, requests: AtomicU64::new(0) }
+    }
+}
+
+#[async_trait]
+impl KeySource for ListPublicKeys {
+    async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
+        let failed = |reason: String| KeySourceError { region: region.to_string(), reason };
+        let config =
+            aws_sdk_cloudtrail::config::Builder::from(&self.config).region(SdkRegion::new(region.to_string())).build();
+        let client = Client::from_conf(config);
+        let mut set = KeySet { authoritative: true, ..KeySet::default() };
+        let mut token = None;
+        loop {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let page = client
+                .list_public_keys()
+                .start_time(DateTime::from_secs(from.as_second()))
+                .end_time(DateTime::from_secs(to.as_second()))
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| {
+                    let reason = match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+                        Some("AccessDenied" | "AccessDeniedException") => {
+                            "access denied: the caller needs cloudtrail:ListPublicKeys there".to_owned()
+                        }
+                        Some("UnrecognizedClientException" | "InvalidClientTokenId") => {
+                            "CloudTrail there does not take the credentials: is the region enabled for this account?"
+                                .to_owned()
+                        }
+                        _ => DisplayErrorContext(&error).to_string(),
+                    };
+                    failed(reason)
+                })?;
+            for key in page.public_key_list.unwrap_or_default() {
+                let delivered = key.fingerprint.unwrap_or_default();
+                let (Some(value), Some(from), Some(to)) = (key.value, key.validity_start_time, key.validity_end_time)
+                else {
+                    set.notes.push(format!("the public key {delivered} came without a value or without its window"));
+                    continue;
+                };
+                // A window past what can be told has no end that matters.
+                let time = |at: DateTime, beyond| Timestamp::from_second(at.secs()).unwrap_or(beyond);
+                let window = (time(from, Timestamp::MIN), time(to, Timestamp::MAX));
+                if let Err(reason) = set.add_der(&delivered, value.as_ref(), window.0, window.1) {
+                    set.notes.push(format!("the public key {delivered} is of no use: {reason}"));
+                }
+            }
+            token = page.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(set);
+            }
+        }
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}

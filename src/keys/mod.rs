@@ -1,0 +1,66 @@
+//! Where public keys come from: CloudTrail's `ListPublicKeys`, or a file of its output.
+//!
+//! A digest is signed with a key of the region in its path, so that region is asked. Only keys that are known to be one
+//! region's can accuse; a file that doesn't say whose they are can prove.
+
+mod error;
+mod key_file;
+mod list_public_keys;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+
+pub use error::{KeyFileError, KeySourceError};
+pub use key_file::KeyFile;
+pub use list_public_keys::ListPublicKeys;
+
+use crate::model::Region;
+use crate::verify::{PublicKey, RsaKey, fingerprint};
+
+/// The keys known for one region.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet {
+    /// The keys.
+    pub keys: Vec<PublicKey>,
+    /// Whether these are known to be the region's own keys, so that they can accuse.
+    pub authoritative: bool,
+    /// What a reader should know about keys in the set.
+    pub notes: Vec<String>,
+}
+
+impl KeySet {
+    /// Takes one key as it was delivered: fingerprint, base64 of its DER, and its window.
+    fn add(&mut self, delivered: &str, value: &str, valid_from: Timestamp, valid_to: Timestamp) -> Result<(), String> {
+        let der = STANDARD.decode(value.trim()).map_err(|error| format!("its Value is not base64: {error}"))?;
+        self.add_der(delivered, &der, valid_from, valid_to)
+    }
+
+    fn add_der(
+        &mut self,
+        delivered: &str,
+        der: &[u8],
+        valid_from: Timestamp,
+        valid_to: Timestamp,
+    ) -> Result<(), String> {
+        let key = RsaKey::from_der(der).map_err(|error| error.to_string())?;
+        let computed = fingerprint(der);
+        if !computed.eq_ignore_ascii_case(delivered) {
+            self.notes.push(format!("the public key delivered as {delivered} has the fingerprint {computed}"));
+        }
+        let fingerprint = delivered.to_ascii_lowercase();
+        self.keys.push(PublicKey { fingerprint, key: key.into(), valid_from, valid_to });
+        Ok(())
+    }
+}
+
+/// A source of public keys.
+#[async_trait]
+pub trait KeySource: Send + Sync {
+    /// The keys of `region` whose windows touch `[from, to]`; a source may hand out more.
+    async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError>;
+
+    /// How many requests were made so far.
+    fn requests(&self) -> u64;
+}

@@ -1,0 +1,144 @@
+//! Where a trail delivers: `GetTrail`, or `DescribeTrails` where that is denied.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudtrail::Client;
+use aws_sdk_cloudtrail::config::Region as SdkRegion;
+use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudtrail::types::Trail as SdkTrail;
+
+use crate::model::TrailArn;
+
+/// What CloudTrail says of a trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailSettings {
+    /// The bucket that it delivers to now.
+    pub bucket: String,
+    /// The key prefix, without a slash at its end; empty if none.
+    pub prefix: String,
+    /// Whether it logs every account of an organization.
+    pub is_organization_trail: bool,
+    /// Whether CloudTrail delivers digest files for it now.
+    pub delivers_digests: bool,
+}
+
+/// Why a trail's settings could not be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrailError {
+    /// There is no such trail.
+    #[error("CloudTrail knows no trail {0}: check the ARN, or name the place of its logs with --bucket and --prefix")]
+    NotFound(TrailArn),
+    /// Neither call is allowed.
+    #[error(
+        "CloudTrail does not tell where {0} delivers: allow cloudtrail:GetTrail (or cloudtrail:DescribeTrails), or name \
+         the place with --bucket and --prefix"
+    )]
+    Denied(TrailArn),
+    /// There are no credentials, or none that AWS takes.
+    #[error("no AWS credentials that work: set AWS_PROFILE or --profile, or run 'aws sso login' ({0})")]
+    Credentials(String),
+    /// Anything else.
+    #[error("CloudTrail could not be asked where {arn} delivers: {reason}")]
+    Failed {
+        /// The trail.
+        arn: TrailArn,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A trail that AWS can be asked about.
+pub struct Trail {
+    arn: TrailArn,
+    client: Client,
+    requests: AtomicU64,
+}
+
+/// What a failed call means for the next step.
+enum Failure {
+    Denied,
+    NotFound,
+    Final(TrailError),
+}
+
+impl Trail {
+    /// Asks about `arn` in the trail's home region.
+    pub fn new(arn: TrailArn, config: &SdkConfig) -> Self {
+        let config = aws_sdk_cloudtrail::config::Builder::from(config)
+            .region(SdkRegion::new(arn.home_region.to_string()))
+            .build();
+        Self { arn, client: Client::from_conf(config), requests: AtomicU64::new(0) }
+    }
+
+    /// Where the trail delivers now.
+    pub async fn settings(&self) -> Result<TrailSettings, TrailError> {
+        match self.get_trail().await {
+            Err(Failure::Denied) => {}
+            other => return self.finish(other),
+        }
+        let described = self.describe_trails().await;
+        self.finish(described)
+    }
+
+    /// How many requests were made so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    fn finish(&self, answer: Result<Option<SdkTrail>, Failure>) -> Result<TrailSettings, TrailError> {
+        let trail = match answer {
+            Ok(trail) => trail.ok_or_else(|| TrailError::NotFound(self.arn.clone()))?,
+            Err(Failure::Denied) => return Err(TrailError::Denied(self.arn.clone())),
+            Err(Failure::NotFound) => return Err(TrailError::NotFound(self.arn.clone())),
+            Err(Failure::Final(error)) => return Err(error),
+        };
+        let bucket = trail.s3_bucket_name.ok_or_else(|| TrailError::Failed {
+            arn: self.arn.clone(),
+            reason: "the answer names no bucket".to_owned(),
+        })?;
+        Ok(TrailSettings {
+            bucket,
+            prefix: trail.s3_key_prefix.unwrap_or_default().trim_matches('/').to_owned(),
+            is_organization_trail: trail.is_organization_trail.unwrap_or_default(),
+            delivers_digests: trail.log_file_validation_enabled.unwrap_or_default(),
+        })
+    }
+
+    async fn get_trail(&self) -> Result<Option<SdkTrail>, Failure> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = self.client.get_trail().name(self.arn.to_string()).send().await;
+        answer.map(|answer| answer.trail).map_err(|error| self.sort(&error))
+    }
+
+    async fn describe_trails(&self) -> Result<Option<SdkTrail>, Failure> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = self.client.describe_trails().trail_name_list(self.arn.to_string()).send().await;
+        let trails = answer.map_err(|error| self.sort(&error))?.trail_list.unwrap_or_default();
+        let arn = self.arn.to_string();
+        Ok(trails.into_iter().find(|trail| trail.trail_arn.as_deref() == Some(&arn)))
+    }
+
+    fn sort<E, R>(&self, error: &SdkError<E, R>) -> Failure
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let whole = DisplayErrorContext(error).to_string();
+        match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+            Some("AccessDenied" | "AccessDeniedException") => Failure::Denied,
+            Some("TrailNotFoundException") => Failure::NotFound,
+            Some(
+                code @ ("UnrecognizedClientException"
+                | "InvalidClientTokenId"
+                | "ExpiredTokenException"
+                | "ExpiredToken"
+                | "InvalidSignatureException"
+                | "IncompleteSignature"
+                | "MissingAuthenticationToken"),
+            ) => Failure::Final(TrailError::Credentials(code.to_owned())),
+            None if whole.contains("credentials") => Failure::Final(TrailError::Credentials(whole)),
+            _ => Failure::Final(TrailError::Failed { arn: self.arn.clone(), reason: whole }),
+        }
+    }
+}
