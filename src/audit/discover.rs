@@ -1,0 +1,179 @@
+//! Which chains there are, and which digests of theirs the range needs.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use futures::stream;
+
+use super::error::AuditError;
+use super::listing::{self, ListedDigest, RegionFolder};
+use super::request::AuditRequest;
+use crate::model::{AccountId, ChainId, OrganizationId, TimeRange, TrailName, WarningCode, WarningRecord};
+use crate::store::{Store, StoreError};
+
+/// One chain, as listings show it.
+#[derive(Debug, Default)]
+pub(super) struct ListedChain {
+    /// The folders that hold it.
+    pub folders: Vec<RegionFolder>,
+    /// The digests that the range needs.
+    pub digests: Vec<ListedDigest>,
+    /// Why a part of it could not be listed.
+    pub failure: Option<String>,
+    /// Whether the chain is known from digests older than the range alone.
+    pub ended_before: bool,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Discovery {
+    pub chains: BTreeMap<ChainId, ListedChain>,
+    pub warnings: Vec<WarningRecord>,
+}
+
+/// Finds every chain that the request asks for. Fails only where nothing could be listed.
+pub(super) async fn discover(
+    store: &dyn Store,
+    request: &AuditRequest,
+    range: &TimeRange,
+) -> Result<Discovery, AuditError> {
+    let mut discovery = Discovery::default();
+    let folders = region_folders(store, request, &mut discovery).await?;
+    let listings = stream::iter(folders)
+        .map(|folder| async move {
+            let listing = listing::digests(store, &folder, range, request).await;
+            let nothing = listing.digests.is_empty() && listing.failure.is_none();
+            let earlier = match range.start {
+                Some(start) if nothing => listing::earlier_chains(store, &folder, start, request).await,
+                _ => Ok(Vec::new()),
+            };
+            (folder, listing, earlier)
+        })
+        .buffered(request.concurrency);
+    let mut listings = std::pin::pin!(listings);
+    while let Some((folder, listing, earlier)) = listings.next().await {
+        let mut failure = listing.failure;
+        for chain in listing.digests.keys() {
+            discovery.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
+        }
+        for (chain, digests) in listing.digests {
+            discovery.chains.entry(chain).or_default().digests.extend(digests);
+        }
+        match earlier {
+            Ok(chains) => {
+                for chain in chains {
+                    let listed = discovery.chains.entry(chain).or_default();
+                    listed.folders.push(folder.clone());
+                    listed.ended_before = true;
+                }
+            }
+            Err(error) => failure = failure.or(Some(error)),
+        }
+        if let Some(error) = failure {
+            discovery.failed(&folder, request, error);
+        }
+    }
+    Ok(discovery)
+}
+
+impl Discovery {
+    /// Notes that a region's folder could not be listed whole: no chain of it may pass as complete.
+    fn failed(&mut self, folder: &RegionFolder, request: &AuditRequest, error: StoreError) {
+        let reason = error.to_string();
+        let place = format!("the digests of {} in {}", folder.account, folder.region);
+        self.warn(&folder.location.bucket, format!("{place} could not be listed: {reason}"));
+        let of_folder = |chain: &ChainId| {
+            chain.organization == folder.organization
+                && chain.account == folder.account
+                && chain.region == folder.region
+        };
+        let mut known: Vec<ChainId> = self.chains.keys().filter(|chain| of_folder(chain)).cloned().collect();
+        known.extend(request.trail.as_ref().filter(|_| known.is_empty()).map(|arn| ChainId {
+            organization: folder.organization.clone(),
+            account: folder.account.clone(),
+            region: folder.region.clone(),
+            trail: arn.name.clone(),
+            home_region: arn.home_region.clone(),
+        }));
+        known.extend(unknown_trail().filter(|_| known.is_empty()).map(|trail| ChainId {
+            organization: folder.organization.clone(),
+            account: folder.account.clone(),
+            region: folder.region.clone(),
+            trail,
+            home_region: folder.region.clone(),
+        }));
+        for chain in known {
+            self.chains.entry(chain).or_default().failure = Some(reason.clone());
+        }
+    }
+
+    fn warn(&mut self, bucket: &str, detail: String) {
+        let code = WarningCode::ListingFailed;
+        self.warnings.push(WarningRecord { code, bucket: Some(bucket.into()), key: None, detail });
+    }
+}
+
+/// What stands for the trail of a folder that could not be listed, where no ARN names one.
+fn unknown_trail() -> Option<TrailName> {
+    "unknown".parse().ok()
+}
+
+/// The folders of accounts and regions that the request asks for.
+async fn region_folders(
+    store: &dyn Store,
+    request: &AuditRequest,
+    discovery: &mut Discovery,
+) -> Result<Vec<RegionFolder>, AuditError> {
+    let mut found = Vec::new();
+    for location in &request.locations {
+        let place = |prefix: &str| format!("s3://{}/{prefix}", location.bucket);
+        let top = location.root.folder();
+        let failed = |prefix: &str, error| AuditError::Listing { place: place(prefix), error };
+        let names = listing::folders(store, &location.bucket, &top).await.map_err(|error| failed(&top, error))?;
+        let mut accounts: Vec<(Option<OrganizationId>, AccountId)> = Vec::new();
+        for name in &names {
+            if let Ok(organization) = name.parse::<OrganizationId>() {
+                if request.organization.as_ref().is_none_or(|wanted| *wanted == organization) {
+                    let prefix = location.root.accounts(Some(&organization));
+                    let below = listing::folders(store, &location.bucket, &prefix).await;
+                    let below = below.map_err(|error| failed(&prefix, error))?;
+                    let members = below.iter().filter_map(|name| name.parse().ok());
+                    accounts.extend(members.map(|account| (Some(organization.clone()), account)));
+                }
+            } else if let Ok(account) = name.parse::<AccountId>()
+                && request.organization.is_none()
+                && request.trail.as_ref().is_none_or(|arn| arn.account == account)
+            {
+                accounts.push((None, account));
+            }
+        }
+        accounts.retain(|(_, account)| request.wants_account(account));
+        let listings = stream::iter(accounts)
+            .map(|(organization, account)| async move {
+                let prefix = location.root.digest_regions(organization.as_ref(), &account);
+                let regions = listing::folders(store, &location.bucket, &prefix).await;
+                (organization, account, prefix, regions)
+            })
+            .buffered(request.concurrency);
+        let mut listings = std::pin::pin!(listings);
+        while let Some((organization, account, prefix, regions)) = listings.next().await {
+            let folder = |region| RegionFolder {
+                location: location.clone(),
+                organization: organization.clone(),
+                account: account.clone(),
+                region,
+            };
+            match regions {
+                Ok(names) => {
+                    let regions = names.iter().filter_map(|name| name.parse().ok());
+                    found.extend(regions.filter(|region| request.wants_region(region)).map(folder));
+                }
+                Err(error) => match &request.trail {
+                    Some(arn) => discovery.failed(&folder(arn.home_region.clone()), request, error),
+                    None => return Err(failed(&prefix, error)),
+                },
+            }
+        }
+    }
+    Ok(found)
+}

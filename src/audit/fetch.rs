@@ -1,0 +1,48 @@
+//! Reading an object to its end, again from the start where its body breaks off.
+
+use std::time::Duration;
+
+use crate::model::ObjectRef;
+use crate::store::{Object, Store, StoreError};
+
+/// How often an object is read before it counts as unreadable. Failed requests are retried by the store itself; this is
+/// for bodies that break off.
+const ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Reads an object. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one and says whether to go on.
+pub(super) async fn read<T>(
+    store: &dyn Store,
+    object: &ObjectRef,
+    begin: impl Fn() -> T,
+    feed: impl Fn(&mut T, &[u8]) -> bool,
+) -> Result<(T, Object), StoreError> {
+    let mut attempt = 1;
+    loop {
+        match read_once(store, object, begin(), &feed).await {
+            Err(error) if error.is_transient() && attempt < ATTEMPTS => {
+                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
+                attempt += 1;
+            }
+            Err(StoreError::Broken(reason)) => {
+                return Err(StoreError::Failed(format!("{reason}, {ATTEMPTS} times in a row")));
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn read_once<T>(
+    store: &dyn Store,
+    object: &ObjectRef,
+    mut sink: T,
+    feed: impl Fn(&mut T, &[u8]) -> bool,
+) -> Result<(T, Object), StoreError> {
+    let mut opened = store.get(object).await?;
+    while let Some(piece) = opened.body.next().await? {
+        if !feed(&mut sink, &piece) {
+            break;
+        }
+    }
+    Ok((sink, opened))
+}

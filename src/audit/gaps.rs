@@ -1,0 +1,225 @@
+//! What a chain's valid digests cover of the range, and why the rest is not covered.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::examine::{Element, ExaminedChain, State};
+use super::request::DELIVERY_TIME;
+use crate::model::{ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, ObjectRef};
+use crate::verify::ValidDigest;
+
+/// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
+const ROOM_SECONDS: i64 = 30 * 60;
+
+/// The gaps of a chain by time, and the record that closes it.
+pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> (Vec<GapRecord>, ChainRecord) {
+    let standard: Vec<&Element> = chain.elements.iter().filter(|e| e.kind == DigestKind::Standard).collect();
+    let (from, to) = bounds(chain, context);
+    let mut coverage = Coverage::default();
+    for digest in valid(&standard) {
+        let (start, end) = digest.period();
+        coverage.add(start, end);
+        if let Some(before) = linked_predecessor(digest, &standard) {
+            coverage.add(before.period().1, start);
+        }
+    }
+    let ledger = Ledger { chain, context, standard: &standard };
+    let mut gaps = Vec::new();
+    for (start, end) in coverage.holes(from, to) {
+        gaps.extend(ledger.explain(start, end, to));
+    }
+    let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
+    let record = ChainRecord {
+        chain: chain.id.clone(),
+        fault: None,
+        detail: None,
+        from,
+        to,
+        covered_seconds: coverage.seconds(from, to),
+        requested_seconds: seconds(from, to),
+    };
+    (gaps, record)
+}
+
+/// The range as it applies to this chain: an open side reaches to its first or last digest.
+fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
+    let range = &context.range;
+    let inside = || chain.elements.iter().filter(|element| range.includes(element.start, element.end));
+    let from = range.start.or_else(|| inside().map(|element| element.start).min());
+    let to = range.end.or_else(|| inside().map(|element| element.end).max());
+    let from = from.or(to).unwrap_or(context.request.now);
+    (from, to.unwrap_or(from).max(from))
+}
+
+fn valid<'a>(elements: &'a [&Element]) -> impl Iterator<Item = &'a ValidDigest> {
+    elements.iter().filter_map(|element| match &element.state {
+        State::Valid(digest) => Some(digest.as_ref()),
+        _ => None,
+    })
+}
+
+/// The valid digest that this one names as its predecessor. Both being valid, hash and signature are the recorded ones.
+fn linked_predecessor<'a>(digest: &ValidDigest, elements: &'a [&Element]) -> Option<&'a ValidDigest> {
+    let named: &ObjectRef = &digest.predecessor()?.object;
+    // Elements are sorted by end time, and a predecessor nearly always stands right before.
+    let until = elements.partition_point(|element| element.end <= digest.period().0);
+    let near = elements[..until].last().filter(|element| element.object == *named);
+    let element = near.or_else(|| elements.iter().find(|element| element.object == *named))?;
+    match &element.state {
+        State::Valid(digest) => Some(digest.as_ref()),
+        _ => None,
+    }
+}
+
+struct Ledger<'a> {
+    chain: &'a ExaminedChain,
+    context: &'a Context,
+    standard: &'a [&'a Element],
+}
+
+/// A part of a hole with one cause.
+struct Piece {
+    cause: GapCause,
+    from: Timestamp,
+    to: Timestamp,
+    /// Digests that are there, though not valid.
+    present: u64,
+    /// Digests that are known by name not to be there.
+    named: u64,
+}
+
+impl Ledger<'_> {
+    /// Says why `[from, to)` is not covered. It is a hole of the coverage, so a valid digest starts at `to`, unless that is
+    /// the end of the range.
+    fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut cursor = from;
+        for element in self.standard.iter().filter(|element| element.end > from && element.start < to) {
+            let Some(cause) = cause_of(element) else { continue };
+            let end = element.end.min(to);
+            let missing = matches!(element.state, State::Missing | State::NotYetDelivered);
+            if end <= cursor && !pieces.is_empty() {
+                continue;
+            }
+            // What lies between two such digests nobody can tell: it belongs to the later one.
+            pieces.push(Piece {
+                cause,
+                from: cursor,
+                to: end,
+                present: u64::from(!missing),
+                named: u64::from(missing),
+            });
+            cursor = end;
+        }
+        if let Some(last) = pieces.last_mut().filter(|_| to.as_second() - cursor.as_second() < ROOM_SECONDS) {
+            last.to = to;
+        } else if cursor < to {
+            pieces.extend(self.rest(cursor, to, range_end));
+        }
+        let mut merged: Vec<Piece> = Vec::new();
+        for piece in pieces {
+            match merged.last_mut().filter(|last| last.cause == piece.cause) {
+                Some(last) => {
+                    last.to = piece.to;
+                    last.present += piece.present;
+                    last.named += piece.named;
+                }
+                None => merged.push(piece),
+            }
+        }
+        merged.into_iter().map(|piece| self.record(piece)).collect()
+    }
+
+    /// Says why nothing at all is known of `[from, to)`.
+    fn rest(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<Piece> {
+        let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
+        if self.chain.listing_failure.is_some() {
+            return vec![piece(GapCause::ListingFailed, from, to)];
+        }
+        let next = valid(self.standard).find(|digest| digest.period().0 >= to);
+        let is_last = to == range_end;
+        match next {
+            Some(next) if next.predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
+            Some(_) => {
+                let first = !valid(self.standard).any(|digest| digest.period().1 <= from);
+                let began = first && !self.chain.has_earlier && self.context.range.start == Some(from);
+                vec![piece(if began { GapCause::BeforeFirstDigest } else { GapCause::LoggingStopped }, from, to)]
+            }
+            None if is_last => self.tail(from, to),
+            None => vec![piece(GapCause::DigestsUnverified, from, to)],
+        }
+    }
+
+    /// Says why the end of the range is not covered, where no valid digest comes after it.
+    fn tail(&self, from: Timestamp, to: Timestamp) -> Vec<Piece> {
+        let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
+        if let Some(cause) =
+            self.standard.iter().filter(|element| element.start >= to).find_map(|element| cause_of(element))
+        {
+            return vec![piece(cause, from, to)];
+        }
+        let youngest = self.context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+        let split = youngest.clamp(from, to);
+        let pieces = [(GapCause::AfterLastDigest, from, split), (GapCause::NotYetDelivered, split, to)];
+        let may_come = self.context.store.is_live();
+        if !may_come {
+            return vec![piece(GapCause::AfterLastDigest, from, to)];
+        }
+        pieces.into_iter().filter(|(_, from, to)| from < to).map(|(cause, from, to)| piece(cause, from, to)).collect()
+    }
+
+    fn record(&self, piece: Piece) -> GapRecord {
+        let seconds = (piece.to.as_second() - piece.from.as_second()).max(0);
+        let room = ((seconds + ROOM_SECONDS) / (2 * ROOM_SECONDS)).unsigned_abs();
+        let missing_digests = room.saturating_sub(piece.present).max(piece.named);
+        GapRecord {
+            cause: piece.cause,
+            chain: Arc::clone(&self.chain.id),
+            from: piece.from,
+            to: piece.to,
+            missing_digests,
+            detail: self.detail(piece.cause, missing_digests),
+        }
+    }
+
+    fn detail(&self, cause: GapCause, missing: u64) -> String {
+        let digests = if missing == 1 { "1 hourly digest".to_owned() } else { format!("{missing} hourly digests") };
+        match cause {
+            GapCause::LoggingStopped => format!(
+                "a starting digest follows: logging or log file validation was off, or earlier digests were removed (room for {digests})"
+            ),
+            GapCause::DigestsMissing => {
+                format!(
+                    "the digest that follows is no starting digest, so digests were delivered here and are gone (room for {digests})"
+                )
+            }
+            GapCause::DigestsInvalid => "the digests of this time are invalid".to_owned(),
+            GapCause::DigestsUnverified => "the digests of this time could not be verified".to_owned(),
+            GapCause::ListingFailed => {
+                format!(
+                    "the digests could not be listed: {}",
+                    self.chain.listing_failure.as_deref().unwrap_or("no answer")
+                )
+            }
+            GapCause::NotYetDelivered => "digests of the newest two hours may not have been delivered yet".to_owned(),
+            GapCause::NoDigests => "there should be digests here, and there are none".to_owned(),
+            GapCause::BeforeFirstDigest => "the chain's first digest comes after the begin of the range".to_owned(),
+            GapCause::AfterLastDigest => format!("no digest follows: the chain ends here (room for {digests})"),
+        }
+    }
+}
+
+/// Why the time of this digest is not covered; `None` for a valid one.
+fn cause_of(element: &Element) -> Option<GapCause> {
+    match &element.state {
+        State::Missing => Some(GapCause::DigestsMissing),
+        State::NotYetDelivered => Some(GapCause::NotYetDelivered),
+        State::Valid(_) => None,
+        State::Rejected(digest) => Some(match digest.rejection.status {
+            DigestStatus::Invalid => GapCause::DigestsInvalid,
+            _ => GapCause::DigestsUnverified,
+        }),
+    }
+}

@@ -1,0 +1,187 @@
+//! Listing: the folders below a folder, and the digests of a region.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::request::AuditRequest;
+use crate::model::{AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange};
+use crate::store::{ListRequest, Location, Store, StoreError};
+
+/// How many digests of a series are read past the end of the range. The first may still begin within it; the next that
+/// does not tells whether the last ones of the range are missing.
+const DIGESTS_PAST_END: usize = 2;
+
+/// How many folders of days are looked through for digests older than the range.
+const MAX_EARLIER_DAYS: usize = 31;
+
+/// A digest as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ListedDigest {
+    pub place: ObjectRef,
+    pub kind: DigestKind,
+    /// The end time that its name tells.
+    pub end: Timestamp,
+}
+
+/// Where the digests of one account and region lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RegionFolder {
+    pub location: Location,
+    pub organization: Option<OrganizationId>,
+    pub account: AccountId,
+    pub region: Region,
+}
+
+impl RegionFolder {
+    fn prefix(&self) -> String {
+        let accounts = self.location.root.digest_regions(self.organization.as_ref(), &self.account);
+        format!("{accounts}{}/", self.region)
+    }
+}
+
+/// What listing one region's folder gave.
+#[derive(Debug, Default)]
+pub(super) struct RegionListing {
+    /// The digests by chain, as far as the range needs them, in no particular order.
+    pub digests: BTreeMap<ChainId, Vec<ListedDigest>>,
+    /// Why the listing stopped early.
+    pub failure: Option<StoreError>,
+}
+
+/// The names of the folders directly below `prefix`.
+pub(super) async fn folders(store: &dyn Store, bucket: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
+    let request =
+        ListRequest { bucket: bucket.to_owned(), prefix: prefix.to_owned(), start_after: None, folders: true };
+    let mut names = Vec::new();
+    let mut continuation: Option<String> = None;
+    loop {
+        let page = store.list(&request, continuation.as_deref()).await?;
+        let name = |folder: &String| Some(folder.strip_prefix(prefix)?.trim_end_matches('/').to_owned());
+        names.extend(page.folders.iter().filter_map(name));
+        match page.next {
+            Some(next) => continuation = Some(next),
+            None => return Ok(names),
+        }
+    }
+}
+
+/// Lists the digests of a region that reach into the range, and the next ones past its end.
+pub(super) async fn digests(
+    store: &dyn Store,
+    folder: &RegionFolder,
+    range: &TimeRange,
+    request: &AuditRequest,
+) -> RegionListing {
+    let prefix = folder.prefix();
+    // The day before, too: nothing says which day's folder takes a digest that ends at midnight.
+    let start_after = range.start.map(|start| {
+        let day = start.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(start);
+        format!("{prefix}{}", day.strftime("%Y/%m/%d/"))
+    });
+    let list = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after, folders: false };
+    let mut listing = RegionListing::default();
+    let mut past: BTreeMap<(ChainId, DigestKind), usize> = BTreeMap::new();
+    let mut continuation: Option<String> = None;
+    loop {
+        let page = match store.list(&list, continuation.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                listing.failure = Some(error);
+                return listing;
+            }
+        };
+        let mut newest = None;
+        for key in page.keys {
+            let Some(name) = DigestName::parse(&key) else { continue };
+            newest = newest.max(Some(name.end));
+            if name.root != folder.location.root || !request.wants(&name.chain) || !range.reaches(name.end) {
+                continue;
+            }
+            if range.is_past(name.end) {
+                let count = past.entry((name.chain.clone(), name.kind)).or_default();
+                *count += 1;
+                if *count > DIGESTS_PAST_END {
+                    continue;
+                }
+            }
+            let place = ObjectRef::new(folder.location.bucket.as_str(), key);
+            listing.digests.entry(name.chain).or_default().push(ListedDigest { place, kind: name.kind, end: name.end });
+        }
+        let enough = range.end.zip(newest).is_some_and(|(end, newest)| {
+            // Names sort by day first: two days on, all that the range can need was seen, if the chain goes on at all.
+            newest > end.saturating_add(SignedDuration::from_hours(48)).unwrap_or(end)
+                && !listing.digests.is_empty()
+                && listing.digests.keys().all(|chain| {
+                    past.get(&(chain.clone(), DigestKind::Standard)).is_some_and(|count| *count >= DIGESTS_PAST_END)
+                })
+        });
+        match page.next {
+            Some(next) if !enough => continuation = Some(next),
+            _ => return listing,
+        }
+    }
+}
+
+/// The chains that have digests in a region's folder from before `before`: those of the newest such day that has any.
+pub(super) async fn earlier_chains(
+    store: &dyn Store,
+    folder: &RegionFolder,
+    before: Timestamp,
+    request: &AuditRequest,
+) -> Result<Vec<ChainId>, StoreError> {
+    let bucket = &folder.location.bucket;
+    let prefix = folder.prefix();
+    let limit = before.strftime("%Y/%m/%d").to_string();
+    let mut looked_at = 0;
+    for year in newest_first(folders(store, bucket, &prefix).await?) {
+        for month in newest_first(folders(store, bucket, &format!("{prefix}{year}/")).await?) {
+            for day in newest_first(folders(store, bucket, &format!("{prefix}{year}/{month}/")).await?) {
+                let day = format!("{year}/{month}/{day}");
+                if day > limit {
+                    continue;
+                }
+                if looked_at == MAX_EARLIER_DAYS {
+                    return Ok(Vec::new());
+                }
+                looked_at += 1;
+                let found = chains_of_day(store, bucket, &format!("{prefix}{day}/"), before, request).await?;
+                if !found.is_empty() {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
+async fn chains_of_day(
+    store: &dyn Store,
+    bucket: &str,
+    prefix: &str,
+    before: Timestamp,
+    request: &AuditRequest,
+) -> Result<Vec<ChainId>, StoreError> {
+    let list = ListRequest { bucket: bucket.to_owned(), prefix: prefix.to_owned(), start_after: None, folders: false };
+    let mut chains = Vec::new();
+    let mut continuation: Option<String> = None;
+    loop {
+        let page = store.list(&list, continuation.as_deref()).await?;
+        let names = page.keys.iter().filter_map(|key| DigestName::parse(key));
+        chains.extend(names.filter(|name| name.end <= before && request.wants(&name.chain)).map(|name| name.chain));
+        match page.next {
+            Some(next) => continuation = Some(next),
+            None => break,
+        }
+    }
+    chains.sort();
+    chains.dedup();
+    Ok(chains)
+}
+
+fn newest_first(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    names.sort();
+    names.reverse();
+    names
+}

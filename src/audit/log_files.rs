@@ -1,0 +1,188 @@
+//! Judging log files by what the valid digests of their chain recorded.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::examine::{Element, State};
+use super::fetch;
+use crate::model::{ChainId, Fault, LogFileRecord, LogFileStatus, ObjectRef, Sha256Hash};
+use crate::store::StoreError;
+use crate::verify::{Content, ContentHasher, ExpectedHash};
+
+/// The uncompressed size to which a log file is read: CloudTrail's are a few MB at most, and hashing needs no memory.
+const CEILING: u64 = u64::MAX;
+
+/// A log file to be judged.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub object: ObjectRef,
+    /// The key of the first digest that lists it.
+    pub digest: Arc<str>,
+    pub listing: Listing,
+}
+
+/// What digests say of a log file.
+#[derive(Debug)]
+pub(super) enum Listing {
+    /// What valid digests expect, each hash once, the first listing first.
+    Expected(Vec<ExpectedHash>),
+    /// Only digests list it that are not valid.
+    Claimed,
+}
+
+/// The log files of a chain's digests within the range, by the index of the element that each belongs to: one task an
+/// object, at the first valid digest that lists it, else at the first that claims it.
+pub(super) fn tasks(elements: &[Element], in_range: impl Fn(&Element) -> bool) -> HashMap<usize, Vec<Task>> {
+    let mut by_element: HashMap<usize, Vec<Task>> = HashMap::new();
+    let mut place: HashMap<&ObjectRef, (usize, usize)> = HashMap::new();
+    for (index, element) in elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
+        let State::Valid(digest) = &element.state else { continue };
+        for entry in digest.log_files() {
+            if let Some(&(first, position)) = place.get(&entry.object) {
+                let task = by_element.get_mut(&first).and_then(|tasks| tasks.get_mut(position));
+                if let Some(Task { listing: Listing::Expected(hashes), .. }) = task
+                    && !hashes.contains(&entry.expected)
+                {
+                    hashes.push(entry.expected.clone());
+                }
+                continue;
+            }
+            let tasks = by_element.entry(index).or_default();
+            place.insert(&entry.object, (index, tasks.len()));
+            tasks.push(Task {
+                object: entry.object.clone(),
+                digest: element.object.key.clone(),
+                listing: Listing::Expected(vec![entry.expected.clone()]),
+            });
+        }
+    }
+    for (index, element) in elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
+        let State::Rejected(digest) = &element.state else { continue };
+        for claimed in &digest.log_files {
+            let tasks = by_element.entry(index).or_default();
+            if !place.contains_key(&claimed.object) {
+                place.insert(&claimed.object, (index, tasks.len()));
+                let (object, digest) = (claimed.object.clone(), element.object.key.clone());
+                tasks.push(Task { object, digest, listing: Listing::Claimed });
+            }
+        }
+    }
+    by_element
+}
+
+/// What is said of a log file, apart from its name.
+struct Judgement {
+    status: LogFileStatus,
+    fault: Option<Fault>,
+    detail: Option<String>,
+    actual: Option<Sha256Hash>,
+    size: Option<u64>,
+}
+
+impl Judgement {
+    fn unread(status: LogFileStatus, fault: Fault, detail: String) -> Self {
+        Self { status, fault: Some(fault), detail: Some(detail), actual: None, size: None }
+    }
+}
+
+/// Reads a log file and judges it.
+pub(super) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) -> LogFileRecord {
+    let expected: Vec<ExpectedHash> = match task.listing {
+        Listing::Expected(hashes) => hashes,
+        Listing::Claimed => Vec::new(),
+    };
+    let judgement = if expected.is_empty() {
+        let detail = format!("only a digest that is not valid lists it: {}", task.digest);
+        Judgement::unread(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
+    } else {
+        let store = context.store.as_ref();
+        let _permit = context.permits.acquire().await;
+        let read = fetch::read(
+            store,
+            &task.object,
+            || ContentHasher::new(CEILING),
+            |hasher, piece| {
+                hasher.feed(piece);
+                true
+            },
+        )
+        .await;
+        match read {
+            Ok((hasher, _)) => compare(&hasher.finish(), &expected),
+            Err(error) => unreadable(&error, store.absence()),
+        }
+    };
+    context.progress.read_log_file();
+    LogFileRecord {
+        status: judgement.status,
+        chain,
+        object: task.object,
+        digest: Some(task.digest),
+        expected_sha256: expected.iter().find_map(|hash| match hash {
+            ExpectedHash::Sha256(hash) => Some(*hash),
+            ExpectedHash::Unknown(_) => None,
+        }),
+        actual_sha256: judgement.actual,
+        size: judgement.size,
+        fault: judgement.fault,
+        detail: judgement.detail,
+    }
+}
+
+fn unreadable(error: &StoreError, absence: &str) -> Judgement {
+    match error {
+        StoreError::NotFound => Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, absence.to_owned()),
+        StoreError::NoSuchBucket(_) => Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, error.to_string()),
+        _ => Judgement::unread(LogFileStatus::Unverified, error.fault(), error.to_string()),
+    }
+}
+
+fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement {
+    let judged = |status, fault, detail: Option<String>| Judgement {
+        status,
+        fault,
+        detail,
+        actual: content.sha256,
+        size: Some(content.size),
+    };
+    let known: Vec<&Sha256Hash> = expected
+        .iter()
+        .filter_map(|hash| match hash {
+            ExpectedHash::Sha256(hash) => Some(hash),
+            ExpectedHash::Unknown(_) => None,
+        })
+        .collect();
+    let unknown = expected.iter().find_map(|hash| match hash {
+        ExpectedHash::Unknown(reason) => Some(reason.clone()),
+        ExpectedHash::Sha256(_) => None,
+    });
+    if let (true, Some(reason)) = (known.is_empty(), &unknown) {
+        return judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason.clone()));
+    }
+    if let Some(fault) = content.fault {
+        let (status, detail) = match fault {
+            Fault::TooLarge => (LogFileStatus::Unverified, "it decompresses to more than the ceiling"),
+            Fault::NotGzip => (LogFileStatus::Modified, "it is not gzip"),
+            Fault::Truncated if content.size == 0 => (LogFileStatus::Modified, "it is empty"),
+            Fault::Truncated => (LogFileStatus::Modified, "its gzip stream ends early: it was cut short"),
+            Fault::TrailingData => (LogFileStatus::Modified, "bytes follow the end of its gzip stream"),
+            _ => (LogFileStatus::Modified, "its gzip stream is corrupt"),
+        };
+        return judged(status, Some(fault), Some(detail.to_owned()));
+    }
+    match known.iter().find(|hash| content.sha256.as_ref() != Some(**hash)) {
+        Some(other) if known.len() > 1 => {
+            let detail = format!("valid digests recorded different hashes for it, among them {other}");
+            judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
+        }
+        Some(_) => {
+            let detail = "its content is not what the digest recorded".to_owned();
+            judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
+        }
+        None => match unknown {
+            Some(reason) => judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason)),
+            None => judged(LogFileStatus::Intact, None, None),
+        },
+    }
+}

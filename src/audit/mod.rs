@@ -1,0 +1,211 @@
+//! The walk: which chains there are, which digests they have, what those say of each other and of the log files.
+//!
+//! An [`Audit`] runs in four steps that overlap. It **discovers** chains by listing folders; it **examines** each chain: reads its
+//! digests, follows pointers that no listing showed, and lets [`crate::verify::settle`] judge them together; it **accounts** for
+//! the range: what is covered, and why the rest is not; and it **judges** the log files that valid digests list. Log files are
+//! found through digests, never by listing.
+//!
+//! What it finds goes to an [`Observer`], one [`Record`] at a time, in an order that does not depend on how many things run at
+//! once. The audit knows stores and key sources by their traits and no report at all.
+
+mod context;
+mod discover;
+mod error;
+mod examine;
+mod fetch;
+mod gaps;
+mod listing;
+mod log_files;
+mod observer;
+mod plan;
+mod region_keys;
+mod request;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+use jiff::{SignedDuration, Timestamp, Unit};
+use tokio::sync::Semaphore;
+
+pub use error::AuditError;
+pub use observer::{Observer, Progress};
+pub use request::AuditRequest;
+
+use context::Context;
+use discover::{Discovery, discover};
+use examine::examine_chain;
+use plan::{Step, record_step, steps};
+use region_keys::RegionKeys;
+
+use crate::keys::KeySource;
+use crate::model::{ChainId, ChainRecord, GapCause, GapRecord, Record, RunRecord, SummaryRecord, Tally, TimeRange};
+use crate::store::Store;
+
+/// How many chains are examined ahead of the one that is being reported.
+const CHAINS_AHEAD: usize = 8;
+/// The shortest time for which keys are asked around what is known, on either side.
+const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
+
+/// The verification of a trail.
+pub struct Audit {
+    /// Where the bytes are.
+    pub store: Arc<dyn Store>,
+    /// Where public keys come from.
+    pub keys: Arc<dyn KeySource>,
+    /// What is asked.
+    pub request: AuditRequest,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+}
+
+impl Audit {
+    /// Runs the audit, and ends early when `stop` does: what was found until then is `inconclusive`.
+    ///
+    /// Must run within a tokio runtime.
+    pub async fn run(
+        self,
+        observer: &mut dyn Observer,
+        stop: impl Future<Output = ()>,
+    ) -> Result<SummaryRecord, AuditError> {
+        let Self { store, keys, request, progress } = self;
+        let range = request.bounded_range(store.is_live());
+        let mut tally = Tally::default();
+        observer.record(&Record::Run(RunRecord {
+            version: env!("CARGO_PKG_VERSION"),
+            started: request.now,
+            trail_arn: request.trail.clone(),
+            range: request.range,
+            source: store.source(),
+        }))?;
+        let mut stop = std::pin::pin!(stop);
+        let mut tell = |record: Record| {
+            tally.count(&record);
+            observer.record(&record)
+        };
+        let interrupted = tokio::select! {
+            biased;
+            () = &mut stop => true,
+            outcome = walk(store.clone(), keys.clone(), &request, range, progress, &mut tell) => {
+                outcome?;
+                false
+            }
+        };
+        let verdict = tally.verdict(&request.allowed, interrupted);
+        let mut requests = store.requests();
+        requests.other += keys.requests() + request.requests_before;
+        let summary = SummaryRecord {
+            verdict,
+            exit_code: if interrupted { INTERRUPTED } else { verdict.exit_code() },
+            tally,
+            interrupted,
+            requests,
+            finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
+        };
+        observer.record(&Record::Summary(summary.clone()))?;
+        Ok(summary)
+    }
+}
+
+/// The exit code of an interrupted run: 128 and the number of SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+async fn walk(
+    store: Arc<dyn Store>,
+    keys: Arc<dyn KeySource>,
+    request: &AuditRequest,
+    range: TimeRange,
+    progress: Arc<Progress>,
+    tell: &mut impl FnMut(Record) -> std::io::Result<()>,
+) -> Result<(), AuditError> {
+    let Discovery { chains, warnings } = discover(store.as_ref(), request, &range).await?;
+    let (from, to) = key_range(&range, request.now, chains.values().flat_map(|chain| &chain.digests).map(|d| d.end));
+    let context = Arc::new(Context {
+        store,
+        keys: RegionKeys::new(keys, from, to, request.now),
+        request: request.clone(),
+        range,
+        progress,
+        permits: Semaphore::new(request.concurrency),
+    });
+    let nothing = chains.is_empty();
+    let examined = stream::iter(chains)
+        .map(|(id, listed)| examine_chain(context.clone(), Arc::new(id), listed))
+        .buffered(CHAINS_AHEAD);
+    let planned = examined.flat_map(|examined| match examined {
+        Ok(chain) => stream::iter(steps(&chain, &context).into_iter().map(Ok).collect::<Vec<_>>()),
+        Err(error) => stream::iter(vec![Err(error)]),
+    });
+    let records = planned
+        .map(|step| {
+            let task = match step {
+                Ok(Step::Record(record)) => Ok(Err(*record)),
+                Ok(Step::LogFile(chain, task)) => {
+                    let context = context.clone();
+                    Ok(Ok(tokio::spawn(async move { log_files::judge(&context, chain, *task).await })))
+                }
+                Err(error) => Err(error),
+            };
+            async move {
+                match task? {
+                    Err(record) => Ok(record),
+                    Ok(task) => task.await.map(Record::LogFile).map_err(|error| AuditError::Task(error.to_string())),
+                }
+            }
+        })
+        .buffered(2 * request.concurrency);
+    let mut records = std::pin::pin!(records);
+    while let Some(record) = records.next().await {
+        tell(record?)?;
+    }
+    if nothing {
+        for step in nothing_found(request, &context.range) {
+            if let Step::Record(record) = step {
+                tell(*record)?;
+            }
+        }
+    }
+    for warning in warnings.into_iter().chain(context.keys.warnings()) {
+        tell(Record::Warning(warning))?;
+    }
+    Ok(())
+}
+
+/// Where no digest of the trail was found at all: its own account's chain in its home region should be there.
+fn nothing_found(request: &AuditRequest, range: &TimeRange) -> Vec<Step> {
+    let Some(arn) = &request.trail else { return Vec::new() };
+    let chain = Arc::new(ChainId {
+        organization: request.organization.clone(),
+        account: arn.account.clone(),
+        region: arn.home_region.clone(),
+        trail: arn.name.clone(),
+        home_region: arn.home_region.clone(),
+    });
+    let to = range.end.unwrap_or(request.now);
+    let from = range.start.unwrap_or(to).min(to);
+    let seconds = (to.as_second() - from.as_second()).max(0).unsigned_abs();
+    let gap = GapRecord {
+        cause: GapCause::NoDigests,
+        chain: chain.clone(),
+        from,
+        to,
+        missing_digests: (seconds + 1800) / 3600,
+        detail:
+            "no digest of this trail was found: log file validation may never have been on, the digests may have been \
+                 removed, or this is not where the trail delivers"
+                .to_owned(),
+    };
+    let chain =
+        ChainRecord { chain, fault: None, detail: None, from, to, covered_seconds: 0, requested_seconds: seconds };
+    vec![record_step(Record::Gap(gap)), record_step(Record::Chain(chain))]
+}
+
+/// The time for which public keys are asked: the range, what was listed for it, and a margin.
+fn key_range(range: &TimeRange, now: Timestamp, ends: impl Iterator<Item = Timestamp>) -> (Timestamp, Timestamp) {
+    let (first, last) = ends.fold((None, None), |(first, last): (Option<Timestamp>, Option<Timestamp>), end| {
+        (Some(first.map_or(end, |first| first.min(end))), last.max(Some(end)))
+    });
+    let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
+    let to = [range.end, last].into_iter().flatten().max().unwrap_or(now);
+    (from.saturating_sub(KEY_MARGIN).unwrap_or(from), to.saturating_add(KEY_MARGIN).unwrap_or(to))
+}

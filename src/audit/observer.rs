@@ -1,0 +1,65 @@
+//! Who is told what the audit finds, and how far it is.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::model::Record;
+
+/// Takes what the audit finds: one record at a time, in the order that [`crate::model::Record`] promises.
+pub trait Observer {
+    /// Takes one record. An error ends the audit.
+    fn record(&mut self, record: &Record) -> io::Result<()>;
+}
+
+impl<F: FnMut(&Record) -> io::Result<()>> Observer for F {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        self(record)
+    }
+}
+
+/// How far an audit is. Read it from another thread whenever you like.
+#[derive(Debug, Default)]
+pub struct Progress {
+    digests_found: AtomicU64,
+    digests_read: AtomicU64,
+    log_files_found: AtomicU64,
+    log_files_read: AtomicU64,
+}
+
+impl Progress {
+    /// Digests that are to be read, as far as they were listed.
+    pub fn digests_found(&self) -> u64 {
+        self.digests_found.load(Ordering::Relaxed)
+    }
+
+    /// Digests that were read.
+    pub fn digests_read(&self) -> u64 {
+        self.digests_read.load(Ordering::Relaxed)
+    }
+
+    /// Log files that are to be read, as far as digests were judged.
+    pub fn log_files_found(&self) -> u64 {
+        self.log_files_found.load(Ordering::Relaxed)
+    }
+
+    /// Log files that were read.
+    pub fn log_files_read(&self) -> u64 {
+        self.log_files_read.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn found_digests(&self, count: usize) {
+        self.digests_found.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn read_digest(&self) {
+        self.digests_read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn found_log_files(&self, count: usize) {
+        self.log_files_found.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn read_log_file(&self) {
+        self.log_files_read.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,100 @@
+//! From a judged chain to its records, in the order that is promised. Log files are still to be read.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::examine::{Element, ExaminedChain, State};
+use super::gaps;
+use super::log_files::{self, Task};
+use crate::model::{ChainId, DigestRecord, DigestStatus, Fault, Record, WarningCode, WarningRecord};
+
+/// One step of a report: a record, or a log file that becomes one when it was read.
+pub(super) enum Step {
+    Record(Box<Record>),
+    LogFile(Arc<ChainId>, Box<Task>),
+}
+
+/// The steps of one chain.
+pub(super) fn steps(chain: &ExaminedChain, context: &Context) -> Vec<Step> {
+    let in_range = |element: &Element| context.range.includes(element.start, element.end);
+    let mut tasks = log_files::tasks(&chain.elements, in_range);
+    context.progress.found_log_files(tasks.values().map(Vec::len).sum());
+    let mut steps = Vec::new();
+    for (index, element) in chain.elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
+        let Some(record) = digest_record(chain, element, context) else { continue };
+        steps.push(record_step(Record::Digest(record)));
+        steps.extend(warnings(element).into_iter().map(|warning| record_step(Record::Warning(warning))));
+        let files = tasks.remove(&index).unwrap_or_default();
+        steps.extend(files.into_iter().map(|task| Step::LogFile(chain.id.clone(), Box::new(task))));
+    }
+    let (gaps, record) = gaps::account_for(chain, context);
+    steps.extend(gaps.into_iter().map(|gap| record_step(Record::Gap(gap))));
+    steps.push(record_step(Record::Chain(record)));
+    steps
+}
+
+pub(super) fn record_step(record: Record) -> Step {
+    Step::Record(Box::new(record))
+}
+
+/// The record of a digest; `None` for one that may still come, which is a gap alone.
+fn digest_record(chain: &ExaminedChain, element: &Element, context: &Context) -> Option<DigestRecord> {
+    let mut record = DigestRecord {
+        status: DigestStatus::Valid,
+        kind: element.kind,
+        chain: chain.id.clone(),
+        object: element.object.clone(),
+        start: element.start,
+        end: element.end,
+        sha256: None,
+        fault: None,
+        detail: None,
+        signature_from: None,
+    };
+    match &element.state {
+        State::NotYetDelivered => return None,
+        State::Missing => {
+            record.status = DigestStatus::Missing;
+            record.fault = Some(Fault::NotFound);
+            record.detail = Some(format!("its successor names it; {}", context.store.absence()));
+        }
+        State::Valid(digest) => {
+            record.sha256 = Some(digest.sha256());
+            record.signature_from = Some(digest.signature_from());
+        }
+        State::Rejected(digest) => {
+            record.status = digest.rejection.status;
+            record.sha256 = digest.sha256;
+            record.fault = Some(digest.rejection.fault);
+            record.detail = Some(digest.rejection.detail.clone());
+        }
+    }
+    Some(record)
+}
+
+fn warnings(element: &Element) -> Vec<WarningRecord> {
+    let about = |code, detail: String| WarningRecord {
+        code,
+        bucket: Some(element.object.bucket.clone()),
+        key: Some(element.object.key.clone()),
+        detail,
+    };
+    let mut warnings = Vec::new();
+    if let Some(note) = &element.note {
+        warnings.push(about(WarningCode::MetadataUnreadable, note.clone()));
+    }
+    match &element.state {
+        State::Valid(digest) if digest.was_touched() => {
+            let detail =
+                "the signature in its metadata is gone or changed; the one that its successor recorded proves the \
+                          digest. CloudTrail does not do that: someone touched this object"
+                    .to_owned();
+            warnings.push(about(WarningCode::ObjectTouched, detail));
+        }
+        State::Rejected(digest) if digest.rejection.disputed => {
+            warnings.push(about(WarningCode::WitnessesDisagree, digest.rejection.detail.clone()));
+        }
+        _ => {}
+    }
+    warnings
+}

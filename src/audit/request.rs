@@ -1,0 +1,81 @@
+//! What an audit is asked.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::{AccountId, Allowances, ChainId, OrganizationId, Region, TimeRange, TrailArn};
+use crate::store::Location;
+
+/// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
+pub(super) const DELIVERY_TIME: SignedDuration = SignedDuration::from_hours(2);
+
+/// What an audit is asked.
+#[derive(Debug, Clone)]
+pub struct AuditRequest {
+    /// The trail; `None` for every trail at the locations.
+    pub trail: Option<TrailArn>,
+    /// Where digests are looked for.
+    pub locations: Vec<Location>,
+    /// The organization whose folder alone is looked into.
+    pub organization: Option<OrganizationId>,
+    /// The part of history that is asked about.
+    pub range: TimeRange,
+    /// The accounts to look at; empty for all.
+    pub accounts: BTreeSet<AccountId>,
+    /// The regions to look at; empty for all.
+    pub regions: BTreeSet<Region>,
+    /// How many objects are read at once, and how many folders listed. At least one.
+    pub concurrency: usize,
+    /// What is kept out of the verdict.
+    pub allowed: Allowances,
+    /// The present.
+    pub now: Timestamp,
+    /// How many requests were made of AWS before the audit began.
+    pub requests_before: u64,
+}
+
+/// How many objects are read at once where nobody says.
+const CONCURRENCY: usize = 16;
+
+impl AuditRequest {
+    /// Asks for a range of everything at no location yet, as of `now`.
+    pub fn new(range: TimeRange, now: Timestamp) -> Self {
+        Self {
+            trail: None,
+            locations: Vec::new(),
+            organization: None,
+            range,
+            accounts: BTreeSet::new(),
+            regions: BTreeSet::new(),
+            concurrency: CONCURRENCY,
+            allowed: Allowances::default(),
+            now,
+            requests_before: 0,
+        }
+    }
+
+    pub(super) fn wants_account(&self, account: &AccountId) -> bool {
+        self.accounts.is_empty() || self.accounts.contains(account)
+    }
+
+    pub(super) fn wants_region(&self, region: &Region) -> bool {
+        self.regions.is_empty() || self.regions.contains(region)
+    }
+
+    pub(super) fn wants(&self, chain: &ChainId) -> bool {
+        self.wants_account(&chain.account)
+            && self.wants_region(&chain.region)
+            && self.trail.as_ref().is_none_or(|arn| chain.belongs_to(arn))
+    }
+
+    /// The range with its end filled in: nothing can be asked of the future, and a live trail goes on to the present.
+    pub(super) fn bounded_range(&self, live: bool) -> TimeRange {
+        let end = match self.range.end {
+            Some(end) => Some(end.min(self.now)),
+            None if live => Some(self.now),
+            None => None,
+        };
+        TimeRange { start: self.range.start, end }
+    }
+}
