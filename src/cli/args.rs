@@ -1,0 +1,175 @@
+//! The command line as the user types it. What it means is worked out in `settings`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand, ValueEnum};
+
+use super::time_argument::{self, TimeArgument};
+use crate::model::{AccountId, GapCause, OrganizationId, Region, TrailArn};
+
+const EXAMPLES: &str = "\
+Examples:
+  ctverify --trail-arn arn:aws:cloudtrail:us-east-1:111122223333:trail/my-trail --start 7d
+      the last seven days of a trail, every account and region of it
+  ctverify --from ./mirror --keys keys.json
+      a local copy, offline; keys.json is what 'aws cloudtrail list-public-keys' prints,
+      or {\"us-east-1\": that, …} so that the keys can also accuse
+  ctverify demo
+      see it work on a small trail that the program carries
+
+Exit codes:
+  0 verified   1 violated   2 wrong command line or file   3 inconclusive   4 could not run   130 interrupted";
+
+/// Prove that AWS CloudTrail log files are the ones CloudTrail delivered.
+///
+/// Walks the chain of signed digest files, verifies each signature with AWS's public keys, checks every log file against its
+/// recorded hash, and says which are intact, modified or deleted.
+#[derive(Debug, Parser)]
+#[command(version, color = ColorChoice::Auto, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub verify: VerifyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Unpack a small signed trail, verify it, and say what to break to see a tampering found.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// Where to unpack it; a new folder.
+    #[arg(default_value = "ctverify-demo")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// The trail. Without it, every trail found at the location is verified.
+    #[arg(long, value_name = "ARN", help_heading = "What to verify")]
+    pub trail_arn: Option<TrailArn>,
+
+    /// Begin of the range: RFC 3339, a date, 20260301T000000Z, or an age such as 24h or 7d [default: each chain's first digest]
+    #[arg(long, visible_alias = "start-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
+    pub start: Option<TimeArgument>,
+
+    /// End of the range, in the same forms [default: now; for a local copy, each chain's last digest]
+    #[arg(long, visible_alias = "end-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
+    pub end: Option<TimeArgument>,
+
+    /// Only these accounts (repeatable, or comma-separated)
+    #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "What to verify")]
+    pub account_id: Vec<AccountId>,
+
+    /// Only these regions (repeatable, or comma-separated)
+    #[arg(long, value_name = "REGION", value_delimiter = ',', help_heading = "What to verify")]
+    pub regions: Vec<Region>,
+
+    /// A local copy of the bucket, such as 'aws s3 sync' makes; nothing is asked of AWS
+    #[arg(long, value_name = "DIR", help_heading = "Where to look", requires = "keys", conflicts_with_all = ["bucket", "prefix"])]
+    pub from: Option<PathBuf>,
+
+    /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …}
+    #[arg(long, value_name = "FILE", help_heading = "Where to look")]
+    pub keys: Option<PathBuf>,
+
+    /// The trail's bucket [default: what GetTrail tells]
+    #[arg(long, visible_alias = "s3-bucket", value_name = "NAME", help_heading = "Where to look")]
+    pub bucket: Option<String>,
+
+    /// The key prefix before AWSLogs/
+    #[arg(
+        long,
+        visible_alias = "s3-prefix",
+        value_name = "PREFIX",
+        requires = "bucket",
+        help_heading = "Where to look"
+    )]
+    pub prefix: Option<String>,
+
+    /// The organization whose folder holds the digests [default: whichever is found]
+    #[arg(long, value_name = "O-ID", help_heading = "Where to look")]
+    pub organization_id: Option<OrganizationId>,
+
+    /// Profile of the AWS configuration
+    #[arg(long, value_name = "NAME", help_heading = "AWS", conflicts_with = "from")]
+    pub profile: Option<String>,
+
+    /// Region of the API calls that need one; filters nothing
+    #[arg(long, value_name = "REGION", help_heading = "AWS", conflicts_with = "from")]
+    pub region: Option<Region>,
+
+    /// Another endpoint for every AWS service
+    #[arg(long, value_name = "URL", help_heading = "AWS", conflicts_with = "from")]
+    pub endpoint_url: Option<String>,
+
+    /// How many objects are read at once [default: 64 from S3, the number of cores from a folder]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
+    pub concurrency: Option<u16>,
+
+    /// What is written to standard output
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
+    pub format: Format,
+
+    /// A further report of the same run (repeatable). KIND: text, jsonl, json
+    #[arg(long, value_name = "KIND=PATH", value_parser = parse_report, help_heading = "Reports")]
+    pub report: Vec<(Format, PathBuf)>,
+
+    /// List the valid digests and intact log files in text, too
+    #[arg(short, long, help_heading = "Reports")]
+    pub verbose: bool,
+
+    /// Keep text and progress silent when all is well
+    #[arg(short, long, help_heading = "Reports")]
+    pub quiet: bool,
+
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Reports")]
+    pub color: ColorChoice,
+
+    /// Keep a kind in the reports and out of the verdict: gap, or gap:CAUSE (repeatable, or comma-separated)
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
+    pub allow: Vec<Allowance>,
+}
+
+/// The format of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Jsonl,
+    /// One JSON document
+    Json,
+}
+
+/// One kind of finding that is kept out of the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    EveryGap,
+    Gap(GapCause),
+}
+
+fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
+    let (kind, path) = text.split_once('=').ok_or("a report is written as KIND=PATH, such as jsonl=records.jsonl")?;
+    let format = Format::from_str(kind, false)
+        .map_err(|_| format!("there is no report '{kind}': choose text, jsonl or json"))?;
+    if path.is_empty() { Err("the report's path is missing after '='".to_owned()) } else { Ok((format, path.into())) }
+}
+
+fn parse_allowance(text: &str) -> Result<Allowance, String> {
+    match text.split_once(':') {
+        None if text == "gap" => Ok(Allowance::EveryGap),
+        Some(("gap", cause)) => {
+            let found = GapCause::ALL.iter().find(|known| known.as_str() == cause);
+            found.copied().map(Allowance::Gap).ok_or_else(|| {
+                let known: Vec<&str> = GapCause::ALL.iter().map(|cause| cause.as_str()).collect();
+                format!("there is no gap cause '{cause}': choose one of {}", known.join(", "))
+            })
+        }
+        _ => Err(format!("'{text}' can't be allowed: choose gap or gap:CAUSE")),
+    }
+}

@@ -1,0 +1,68 @@
+//! The demo: unpack the sample trail that the binary carries, verify it, and say what to break.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::Parser;
+use include_dir::{Dir, include_dir};
+
+use crate::cli::args::{Args, DemoArgs};
+use crate::cli::exit::Failure;
+
+static SAMPLE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/testdata/sample-trail");
+
+/// Unpacks the sample into a new folder, verifies it, and says what to break to see a tampering found.
+pub fn demo(args: DemoArgs) -> Result<u8, Failure> {
+    let dir = args.dir;
+    let shown = dir.display();
+    let failed = |error: std::io::Error| Failure::CannotRun(format!("the demo can't be unpacked to {shown}: {error}"));
+    match std::fs::create_dir(&dir) {
+        Ok(()) => SAMPLE.extract(&dir).map_err(failed)?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && dir.join("keys.json").is_file() => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(Failure::Usage(format!("{shown} exists and is no demo: name a new folder")));
+        }
+        Err(error) => return Err(failed(error)),
+    }
+    let keys = dir.join("keys.json");
+    let mut out = anstream::stdout();
+    let command = format!("ctverify --from {shown} --keys {}", keys.display());
+    let say = |out: &mut dyn Write, text: String| {
+        out.write_all(text.as_bytes()).map_err(|error| Failure::CannotRun(format!("standard output: {error}")))
+    };
+    say(&mut out, format!("$ {command}\n\n"))?;
+    let code = super::verify(
+        Args::parse_from([
+            "ctverify".as_ref(),
+            "--from".as_ref(),
+            dir.as_os_str(),
+            "--keys".as_ref(),
+            keys.as_os_str(),
+        ])
+        .verify,
+    )?;
+    let log = first_file(SAMPLE.path(), &SAMPLE, "/CloudTrail/").unwrap_or_default();
+    let digest = first_file(SAMPLE.path(), &SAMPLE, "/CloudTrail-Digest/").unwrap_or_default();
+    say(
+        &mut out,
+        format!(
+            "\nThese are a day's logs of two regions, signed with keys made for this demo. Now tamper with them:\n\n\
+             \x20 a log file is edited     echo | gzip > '{shown}/{log}'\n\
+             \x20 a log file is deleted    rm '{shown}/{log}'\n\
+             \x20 a digest is deleted      rm '{shown}/{digest}'\n\n\
+             and verify again:           {command}\n"
+        ),
+    )?;
+    Ok(code)
+}
+
+/// The path of a file of the sample that someone could tamper with.
+fn first_file(root: &Path, dir: &Dir<'_>, below: &str) -> Option<String> {
+    let mut files: Vec<String> = dir
+        .files()
+        .map(|file| file.path().strip_prefix(root).unwrap_or(file.path()).display().to_string())
+        .filter(|path| path.contains(below) && path.ends_with(".json.gz"))
+        .collect();
+    files.sort();
+    files.into_iter().nth(1).or_else(|| dir.dirs().find_map(|dir| first_file(root, dir, below)))
+}

@@ -1,0 +1,47 @@
+//! The main job: verify a trail.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{Timestamp, Unit};
+use tokio::runtime::Runtime;
+
+use crate::audit::{Audit, Progress};
+use crate::cli::args::VerifyArgs;
+use crate::cli::exit::Failure;
+use crate::cli::output::Reports;
+use crate::cli::progress::ProgressLine;
+use crate::cli::settings;
+
+/// How long reads that are under way may take to end after an interruption.
+const LAST_READS: Duration = Duration::from_millis(200);
+
+/// Verifies what the arguments name, and gives the exit code that its verdict stands for.
+pub fn verify(args: VerifyArgs) -> Result<u8, Failure> {
+    let runtime = Runtime::new().map_err(|error| Failure::CannotRun(format!("no threads can be started: {error}")))?;
+    let outcome = runtime.block_on(run(args));
+    runtime.shutdown_timeout(LAST_READS);
+    outcome
+}
+
+async fn run(args: VerifyArgs) -> Result<u8, Failure> {
+    let now = Timestamp::now();
+    let now = now.round(Unit::Second).unwrap_or(now);
+    let settings = settings::resolve(&args, now).await?;
+    let mut reports = Reports::open(&args, &settings.request.allowed)?;
+    let progress = Arc::new(Progress::default());
+    let line = (std::io::stderr().is_terminal() && !args.quiet).then(|| ProgressLine::show(progress.clone()));
+    let audit = Audit { store: settings.store, keys: settings.keys, request: settings.request, progress };
+    let interrupted = async {
+        // Where signals can't be had, the run just can't be interrupted politely.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let summary = audit.run(&mut reports, interrupted).await;
+    drop(line);
+    let summary = summary?;
+    reports.finish()?;
+    Ok(summary.exit_code)
+}

@@ -1,0 +1,61 @@
+//! Why a run ended without a verdict, and the exit code for it.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::audit::AuditError;
+use crate::keys::KeyFileError;
+use crate::store::StoreError;
+use crate::trail::TrailError;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// Why a run ended without a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line, or a file that it names, is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The run could not be made.
+    #[error("{0}")]
+    CannotRun(String),
+}
+
+impl Failure {
+    /// Says what is wrong and what to do, on standard error.
+    pub fn report(&self) -> ExitCode {
+        // Where standard error is closed, the exit code is all that is left to say.
+        let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {self}");
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::CannotRun(_) => 4,
+        })
+    }
+}
+
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<TrailError> for Failure {
+    fn from(error: TrailError) -> Self {
+        Self::CannotRun(error.to_string())
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Ambiguous(reason) => Self::Usage(reason),
+            AuditError::Observer(error) => Self::CannotRun(format!("the report can't be written: {error}")),
+            AuditError::Listing { error: StoreError::NoSuchBucket(bucket), .. } => {
+                Self::CannotRun(format!("there is no bucket {bucket}: check --bucket, or the trail's settings"))
+            }
+            other => Self::CannotRun(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What the user types and sees: arguments, commands, progress, exit codes.
+
+mod args;
+mod commands;
+mod exit;
+mod output;
+mod progress;
+mod settings;
+mod time_argument;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+pub use exit::Failure;
+
+/// Parses the command line, runs it, and says with which exit code to end.
+pub fn run() -> ExitCode {
+    // clap prints help and its own errors, and ends with 2 on an error, as promised.
+    let args = Args::parse();
+    let outcome = match args.command {
+        Some(Command::Demo(demo)) => commands::demo(demo),
+        None => commands::verify(args.verify),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => failure.report(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Where reports go: standard output, or files that appear only once they are whole.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anstream::{AutoStream, ColorChoice as StreamChoice};
+use clap::ColorChoice;
+use tempfile::NamedTempFile;
+
+use super::args::{Format, VerifyArgs};
+use super::exit::Failure;
+use crate::audit::Observer;
+use crate::model::{Allowances, Record};
+use crate::report::{Json, Jsonl, Report, Text, TextOptions};
+
+/// All reports of a run.
+pub struct Reports {
+    standard: Box<dyn Report>,
+    files: Vec<(PathBuf, Box<dyn Report>, NamedTempFile)>,
+}
+
+impl Reports {
+    /// Opens every report that the command line asks for, before any work is done.
+    pub fn open(args: &VerifyArgs, allowed: &Allowances) -> Result<Self, Failure> {
+        let options = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
+        let standard = make(args.format, BufWriter::new(standard_output(args.color)), options.clone());
+        let mut files = Vec::new();
+        for (format, path) in &args.report {
+            let (file, writer) = create(path).map_err(|error| {
+                Failure::CannotRun(format!("the report {} can't be written: {error}", path.display()))
+            })?;
+            // Who asks for a file wants one, quiet or not.
+            let options = TextOptions { quiet: false, ..options.clone() };
+            files.push((path.clone(), make(*format, BufWriter::new(AutoStream::never(writer)), options), file));
+        }
+        Ok(Self { standard, files })
+    }
+
+    /// Ends every report and puts the files in their places.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        let written = |path: &Path| format!("the report {} can't be written", path.display());
+        self.standard.finish().map_err(|error| cannot_write_standard(&error))?;
+        for (path, mut report, file) in self.files {
+            let failed = |error: io::Error| Failure::CannotRun(format!("{}: {error}", written(&path)));
+            report.finish().map_err(failed)?;
+            drop(report);
+            file.as_file().sync_all().map_err(failed)?;
+            file.persist(&path).map_err(|error| failed(error.error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Reports {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        self.standard.record(record).map_err(|error| io::Error::other(format!("standard output: {error}")))?;
+        for (path, report, _) in &mut self.files {
+            report.record(record).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
+fn cannot_write_standard(error: &io::Error) -> Failure {
+    Failure::CannotRun(format!("standard output can't be written: {error}"))
+}
+
+fn make<W: Write + 'static>(format: Format, out: W, options: TextOptions) -> Box<dyn Report> {
+    match format {
+        Format::Text => Box::new(Text::new(out, options)),
+        Format::Jsonl => Box::new(Jsonl::new(out)),
+        Format::Json => Box::new(Json::new(out)),
+    }
+}
+
+/// A temporary file beside the report, so that an old report stays until the new one is whole.
+fn create(path: &Path) -> io::Result<(NamedTempFile, File)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".ctverify-").suffix(".partial");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any file that a program makes: the umask decides.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    if path.is_dir() {
+        return Err(io::Error::other("it is a folder"));
+    }
+    let file = builder.tempfile_in(folder)?;
+    let writer = file.reopen()?;
+    Ok((file, writer))
+}
+
+fn standard_output(choice: ColorChoice) -> AutoStream<io::Stdout> {
+    let choice = match choice {
+        ColorChoice::Always => StreamChoice::Always,
+        ColorChoice::Never => StreamChoice::Never,
+        // Only a terminal gets colour; NO_COLOR, CLICOLOR and TERM are heard there.
+        ColorChoice::Auto if io::stdout().is_terminal() => AutoStream::choice(&io::stdout()),
+        ColorChoice::Auto => StreamChoice::Never,
+    };
+    AutoStream::new(io::stdout(), choice)
+}

@@ -1,0 +1,57 @@
+//! How far the run is, on standard error and only on a terminal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::audit::Progress;
+
+/// A line that a thread of its own keeps current until it is dropped.
+pub struct ProgressLine {
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const EVERY: Duration = Duration::from_millis(100);
+
+impl ProgressLine {
+    /// Shows how far `progress` is.
+    pub fn show(progress: Arc<Progress>) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let stop = done.clone();
+        let thread = std::thread::spawn(move || {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  [{bar:30}] {elapsed}") {
+                bar.set_style(style);
+            }
+            while !stop.load(Ordering::Relaxed) {
+                let (digests, log_files) = (progress.digests_read(), progress.log_files_read());
+                let total = progress.digests_found() + progress.log_files_found();
+                bar.set_length(total);
+                bar.set_position(digests + log_files);
+                bar.set_message(match total {
+                    0 => "looking for digests".to_owned(),
+                    _ => format!("{digests} digests, {log_files} log files read, {total} objects known so far"),
+                });
+                bar.tick();
+                std::thread::park_timeout(EVERY);
+            }
+            bar.finish_and_clear();
+        });
+        Self { done, thread: Some(thread) }
+    }
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A thread that only draws has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}

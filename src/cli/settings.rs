@@ -1,0 +1,152 @@
+//! What the command line means: a store, a source of keys, and a request.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use jiff::Timestamp;
+
+use super::args::{Allowance, VerifyArgs};
+use super::exit::Failure;
+use crate::audit::AuditRequest;
+use crate::keys::{KeyFile, KeySource, ListPublicKeys};
+use crate::model::{Allowances, LogRoot, TimeRange};
+use crate::store::{Folder, Location, S3, Store};
+use crate::trail::Trail;
+
+/// Objects read at once from S3: what counts is the time to the first byte.
+const S3_CONCURRENCY: usize = 64;
+/// Requests and their retries, as the SDK counts them.
+const MAX_ATTEMPTS: u32 = 6;
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Everything an audit needs.
+pub struct Settings {
+    pub store: Arc<dyn Store>,
+    pub keys: Arc<dyn KeySource>,
+    pub request: AuditRequest,
+}
+
+/// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
+pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
+    let time = |argument: Option<super::time_argument::TimeArgument>| {
+        argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
+    };
+    let range = TimeRange { start: time(args.start)?, end: time(args.end)? };
+    check_range(&range, now)?;
+    let request = AuditRequest {
+        trail: args.trail_arn.clone(),
+        organization: args.organization_id.clone(),
+        accounts: args.account_id.iter().cloned().collect(),
+        regions: args.regions.iter().cloned().collect(),
+        concurrency: args.concurrency.map_or(S3_CONCURRENCY, usize::from),
+        allowed: allowances(&args.allow),
+        ..AuditRequest::new(range, now)
+    };
+    match &args.from {
+        Some(dir) => local(args, dir, request),
+        None => remote(args, request).await,
+    }
+}
+
+fn check_range(range: &TimeRange, now: Timestamp) -> Result<(), Failure> {
+    match (range.start, range.end) {
+        (Some(start), Some(end)) if start >= end => {
+            Err(Failure::Usage(format!("the range ends before it begins: --start is {start}, --end is {end}")))
+        }
+        (Some(start), _) if start >= now => {
+            Err(Failure::Usage(format!("--start is {start}, and it is {now} now: nothing was delivered yet")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn allowances(allow: &[Allowance]) -> Allowances {
+    let gaps: BTreeSet<_> = allow
+        .iter()
+        .filter_map(|allowance| match allowance {
+            Allowance::Gap(cause) => Some(*cause),
+            Allowance::EveryGap => None,
+        })
+        .collect();
+    Allowances { every_gap: allow.contains(&Allowance::EveryGap), gaps }
+}
+
+fn local(args: &VerifyArgs, dir: &Path, mut request: AuditRequest) -> Result<Settings, Failure> {
+    let Some(keys) = &args.keys else {
+        return Err(Failure::Usage("--from needs --keys FILE: without public keys nothing can be verified".to_owned()));
+    };
+    let keys = KeyFile::open(keys)?;
+    let folder = Folder::open(dir).map_err(|error| Failure::Usage(error.to_string()))?;
+    request.locations = folder.locations();
+    if request.locations.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{} holds no copy of a trail's digests: --from takes the folder that 'aws s3 sync s3://BUCKET DIR' filled, \
+             with …/AWSLogs/ACCOUNT/CloudTrail-Digest/ in it",
+            dir.display()
+        )));
+    }
+    if args.concurrency.is_none() {
+        request.concurrency = std::thread::available_parallelism().map_or(1, usize::from);
+    }
+    Ok(Settings { store: Arc::new(folder), keys: Arc::new(keys), request })
+}
+
+async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
+    let config = load_config(args).await;
+    let location = match (&args.bucket, &args.trail_arn) {
+        (Some(bucket), _) => Location {
+            bucket: bucket.trim_start_matches("s3://").trim_end_matches('/').to_owned(),
+            root: LogRoot { prefix: args.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned() },
+        },
+        (None, Some(arn)) => {
+            let trail = Trail::new(arn.clone(), &config);
+            let settings = trail.settings().await?;
+            request.requests_before += trail.requests();
+            Location { bucket: settings.bucket, root: LogRoot { prefix: settings.prefix } }
+        }
+        (None, None) => {
+            let what = "name what to verify: --trail-arn ARN, or --bucket NAME, or --from DIR --keys FILE (see --help)";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+    };
+    let source = match location.root.prefix.as_str() {
+        "" => format!("s3://{}", location.bucket),
+        prefix => format!("s3://{}/{prefix}", location.bucket),
+    };
+    request.locations.push(location);
+    let keys: Arc<dyn KeySource> = match &args.keys {
+        Some(file) => Arc::new(KeyFile::open(file)?),
+        None => Arc::new(ListPublicKeys::new(config.clone())),
+    };
+    // Buckets behind other endpoints rarely have host names of their own.
+    let path_style = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+    let store = S3::new(config, path_style, source);
+    Ok(Settings { store: Arc::new(store), keys, request })
+}
+
+async fn load_config(args: &VerifyArgs) -> SdkConfig {
+    let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build());
+    if let Some(profile) = &args.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(url) = &args.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(region) = &args.region {
+        loader = loader.region(SdkRegion::new(region.to_string()));
+    }
+    let config = loader.load().await;
+    if config.region().is_some() {
+        return config;
+    }
+    // Every call knows its region or learns it from the bucket; S3 only wants one to begin with.
+    config.into_builder().region(SdkRegion::new(home.to_owned())).build()
+}

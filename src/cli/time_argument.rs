@@ -1,0 +1,89 @@
+//! Times as people type them.
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::parse_compact_time;
+
+/// A time on the command line: a moment, or an age counted back from the present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeArgument {
+    /// A moment.
+    At(Timestamp),
+    /// So long before the present.
+    Ago(SignedDuration),
+}
+
+impl TimeArgument {
+    /// The moment that is meant.
+    pub fn resolve(self, now: Timestamp) -> Result<Timestamp, String> {
+        match self {
+            Self::At(time) => Ok(time),
+            Self::Ago(age) => {
+                now.checked_sub(age).map_err(|_| "the age reaches back further than times can be told".to_owned())
+            }
+        }
+    }
+}
+
+/// Reads RFC 3339, a date (its 00:00 UTC), `20260301T000000Z`, or an age such as `24h` or `7d`.
+pub fn parse(text: &str) -> Result<TimeArgument, String> {
+    let date = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
+    // jiff reads more than RFC 3339 (brackets, annotations); a date alone is a Date to it, not a Timestamp.
+    let moment = parse_compact_time(text).or_else(|| text.parse().ok()).or_else(date);
+    moment.map(TimeArgument::At).or_else(|| age(text).map(TimeArgument::Ago)).ok_or_else(|| {
+        "a time is written as 2026-03-01T00:00:00Z, as 2026-03-01, as 20260301T000000Z, or as an age such as 24h or 7d".to_owned()
+    })
+}
+
+fn age(text: &str) -> Option<SignedDuration> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(split);
+    let number: i64 = number.parse().ok()?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(SignedDuration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> TimeArgument {
+        TimeArgument::At(text.parse().unwrap())
+    }
+
+    #[test]
+    fn every_promised_form_is_read() {
+        assert_eq!(parse("2026-03-01T01:02:03Z"), Ok(at("2026-03-01T01:02:03Z")));
+        assert_eq!(parse("2026-03-01T01:02:03+02:00"), Ok(at("2026-02-28T23:02:03Z")));
+        assert_eq!(parse("2026-03-01"), Ok(at("2026-03-01T00:00:00Z")));
+        assert_eq!(parse("20260301T000000Z"), Ok(at("2026-03-01T00:00:00Z")));
+        assert_eq!(parse("24h"), Ok(TimeArgument::Ago(SignedDuration::from_hours(24))));
+        assert_eq!(parse("7d"), Ok(TimeArgument::Ago(SignedDuration::from_hours(7 * 24))));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-02-30",
+            "7",
+            "7y",
+            "-7d",
+            "99999999999999999999d",
+            "2026-03-01T00:00:00",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! All records as one JSON document.
+//!
+//! Records come in the order of chains, the document groups them by kind: each group waits in a temporary file once it
+//! outgrows memory, so that a report of millions of records needs none.
+
+use std::io::{self, Seek, SeekFrom, Write};
+
+use tempfile::SpooledTempFile;
+
+use super::Report;
+use super::wire::Wire;
+use crate::model::Record;
+
+/// How much of a group is kept in memory.
+const SPOOL_BYTES: usize = 4 * 1024 * 1024;
+
+/// The groups, in the order in which the document has them.
+const GROUPS: [&str; 5] = ["digests", "log_files", "gaps", "warnings", "chains"];
+
+/// Records as one document.
+pub struct Json<W> {
+    out: W,
+    groups: [SpooledTempFile; GROUPS.len()],
+    filled: [bool; GROUPS.len()],
+    summary: Vec<u8>,
+}
+
+impl<W: Write> Json<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self {
+            out,
+            groups: std::array::from_fn(|_| SpooledTempFile::new(SPOOL_BYTES)),
+            filled: [false; GROUPS.len()],
+            summary: b"null".to_vec(),
+        }
+    }
+}
+
+impl<W: Write> Report for Json<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        let group = match record {
+            Record::Run(_) => {
+                self.out.write_all(b"{\"run\":")?;
+                return Ok(serde_json::to_writer(&mut self.out, &Wire::from(record))?);
+            }
+            Record::Summary(_) => {
+                self.summary = serde_json::to_vec(&Wire::from(record))?;
+                return Ok(());
+            }
+            Record::Digest(_) => 0,
+            Record::LogFile(_) => 1,
+            Record::Gap(_) => 2,
+            Record::Warning(_) => 3,
+            Record::Chain(_) => 4,
+        };
+        if self.filled[group] {
+            self.groups[group].write_all(b",")?;
+        }
+        self.filled[group] = true;
+        Ok(serde_json::to_writer(&mut self.groups[group], &Wire::from(record))?)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        for (name, group) in GROUPS.iter().zip(&mut self.groups) {
+            write!(self.out, ",\"{name}\":[")?;
+            group.seek(SeekFrom::Start(0))?;
+            io::copy(group, &mut self.out)?;
+            self.out.write_all(b"]")?;
+        }
+        self.out.write_all(b",\"summary\":")?;
+        self.out.write_all(&self.summary)?;
+        self.out.write_all(b"}\n")?;
+        self.out.flush()
+    }
+}

@@ -1,0 +1,30 @@
+//! One JSON object a line.
+
+use std::io::{self, Write};
+
+use super::Report;
+use super::wire::Wire;
+use crate::model::Record;
+
+/// Records as lines of JSON.
+pub struct Jsonl<W> {
+    out: W,
+}
+
+impl<W: Write> Jsonl<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out }
+    }
+}
+
+impl<W: Write> Report for Jsonl<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, &Wire::from(record))?;
+        self.out.write_all(b"\n")
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

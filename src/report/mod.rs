@@ -1,0 +1,26 @@
+//! Reports: one file per output format. They know the words of [`crate::model`] and nothing else.
+
+mod escape;
+mod json;
+mod jsonl;
+mod text;
+mod text_findings;
+mod wire;
+
+use std::io;
+
+pub use escape::printable;
+pub use json::Json;
+pub use jsonl::Jsonl;
+pub use text::{Text, TextOptions};
+
+use crate::model::Record;
+
+/// A report in the making: it takes the records of one run in their order.
+pub trait Report {
+    /// Takes one record.
+    fn record(&mut self, record: &Record) -> io::Result<()>;
+
+    /// Writes what is still to be written, after the last record.
+    fn finish(&mut self) -> io::Result<()>;
+}

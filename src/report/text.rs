@@ -1,0 +1,296 @@
+//! The report for people: a line for each chain, what is wrong spelled out, the verdict last.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+
+use super::Report;
+use super::escape::printable;
+use super::text_findings::{Findings, counted, line};
+use super::wire::time;
+use crate::model::{
+    Allowances, ChainId, ChainRecord, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord, Tally,
+    Verdict,
+};
+
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const OPEN: Style = AnsiColor::Yellow.on_default().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const HEAD: Style = Style::new().bold();
+
+/// How the report is written.
+#[derive(Debug, Clone, Default)]
+pub struct TextOptions {
+    /// List every digest and log file, the intact ones too.
+    pub verbose: bool,
+    /// Write nothing if the verdict is `verified`.
+    pub quiet: bool,
+    /// What was kept out of the verdict, so that the report can say so.
+    pub allowed: Allowances,
+}
+
+/// The report for people. Styled for a terminal; whoever owns `out` strips that where it is not wanted.
+pub struct Text<W> {
+    out: W,
+    options: TextOptions,
+    run: Option<RunRecord>,
+    rows: Vec<Row>,
+    current: Tally,
+    findings: Findings,
+    listing: Vec<u8>,
+    summary: Option<SummaryRecord>,
+}
+
+struct Row {
+    chain: Arc<ChainId>,
+    tally: Tally,
+    record: ChainRecord,
+}
+
+impl<W: Write> Text<W> {
+    /// Writes to `out`.
+    pub fn new(out: W, options: TextOptions) -> Self {
+        Self {
+            out,
+            options,
+            run: None,
+            rows: Vec::new(),
+            current: Tally::default(),
+            findings: Findings::default(),
+            listing: Vec::new(),
+            summary: None,
+        }
+    }
+
+    fn head(&mut self) -> io::Result<()> {
+        let Some(run) = &self.run else { return Ok(()) };
+        let out = &mut self.out;
+        writeln!(out, "{HEAD}CloudTrail log file integrity{HEAD:#}  {DIM}ctverify {}{DIM:#}", run.version)?;
+        let trail = run.trail_arn.as_ref().map_or("every trail found".to_owned(), ToString::to_string);
+        writeln!(out, "  trail   {}", printable(&trail))?;
+        writeln!(out, "  source  {}", printable(&run.source))?;
+        let from = run.range.start.map_or("the first digest".to_owned(), time);
+        let to = run.range.end.map_or("the last digest".to_owned(), time);
+        writeln!(out, "  range   {from} to {to}")?;
+        writeln!(out, "  depth   content: every digest and every log file was read\n")
+    }
+
+    fn table(&mut self) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let organizations = self.rows.iter().any(|row| row.chain.organization.is_some());
+        let several = self.rows.iter().any(|row| row.chain.trail != self.rows[0].chain.trail);
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        let mut header = vec!["", "ACCOUNT", "REGION"];
+        header.extend(organizations.then_some("ORGANIZATION"));
+        header.extend(several.then_some("TRAIL"));
+        header.extend(["DIGESTS", "LOG FILES", "FROM", "TO", "COVERED"]);
+        let last = header.len() - 1;
+        table.set_header(header);
+        for row in &self.rows {
+            let ChainId { organization, account, region, trail, .. } = &*row.chain;
+            let mut cells = vec![row.mark(), account.to_string(), region.to_string()];
+            if organizations {
+                cells.push(organization.as_ref().map_or("-".to_owned(), ToString::to_string));
+            }
+            if several {
+                cells.push(trail.to_string());
+            }
+            cells.extend([row.digests(), row.log_files(), time(row.record.from), time(row.record.to), row.coverage()]);
+            table.add_row(cells);
+        }
+        if let Some(column) = table.column_mut(last) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        for line in table.to_string().lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        writeln!(self.out)
+    }
+
+    fn verdict(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+        let tally = &summary.tally;
+        let (style, word) = match summary.verdict {
+            _ if summary.interrupted => (OPEN, "INTERRUPTED"),
+            Verdict::Verified => (GOOD, "VERIFIED"),
+            Verdict::Violated => (BAD, "VIOLATED"),
+            Verdict::Inconclusive => (OPEN, "INCONCLUSIVE"),
+        };
+        let text = match summary.verdict {
+            _ if summary.interrupted => {
+                "the run was stopped before its end: what was found so far stands above, and proves nothing of the rest"
+                    .to_owned()
+            }
+            Verdict::Verified => {
+                let intact = counted(tally.log_files(LogFileStatus::Intact), "log file");
+                let valid = counted(tally.digests(DigestStatus::Valid), "digest");
+                format!("{intact} and {valid} are as CloudTrail delivered them; nothing is changed or missing")
+            }
+            Verdict::Violated => violations(tally),
+            Verdict::Inconclusive => open_points(tally, &self.options.allowed),
+        };
+        writeln!(self.out, "{style}{word}{style:#}  {text}")?;
+        let spared = allowed_gaps(tally, &self.options.allowed);
+        if !spared.is_empty() {
+            writeln!(self.out, "{DIM}kept out of the verdict by --allow: {}{DIM:#}", spared.join(", "))?;
+        }
+        let seconds = self.run.as_ref().map_or(0, |run| summary.finished.as_second() - run.started.as_second());
+        let requests = summary.requests;
+        writeln!(
+            self.out,
+            "{DIM}{} and {} examined in {seconds} s: {} read, {} listed, {} to AWS APIs{DIM:#}",
+            counted(DigestStatus::ALL.iter().map(|s| tally.digests(*s)).sum(), "digest"),
+            counted(LogFileStatus::ALL.iter().map(|s| tally.log_files(*s)).sum(), "log file"),
+            counted(requests.get, "object"),
+            counted(requests.list, "page"),
+            counted(requests.other, "request"),
+        )
+    }
+}
+
+impl<W: Write> Report for Text<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        if self.options.verbose && matches!(record, Record::Digest(_) | Record::LogFile(_)) {
+            line(&mut self.listing, record)?;
+            // With --quiet nothing may be shown before the verdict is known.
+            if !self.options.quiet {
+                self.out.write_all(&self.listing)?;
+                self.listing.clear();
+            }
+        }
+        self.current.count(record);
+        self.findings.take(record, self.options.verbose);
+        match record {
+            Record::Run(run) => self.run = Some(run.clone()),
+            Record::Chain(chain) => {
+                let (tally, record) = (std::mem::take(&mut self.current), chain.clone());
+                self.rows.push(Row { chain: chain.chain.clone(), tally, record });
+            }
+            Record::Summary(summary) => self.summary = Some(summary.clone()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let Some(summary) = self.summary.take() else { return self.out.flush() };
+        if self.options.quiet && summary.verdict == Verdict::Verified {
+            return self.out.flush();
+        }
+        self.out.write_all(&self.listing)?;
+        if self.options.verbose {
+            writeln!(self.out)?;
+        }
+        self.head()?;
+        self.table()?;
+        self.findings.write(&mut self.out)?;
+        self.verdict(&summary)?;
+        self.out.flush()
+    }
+}
+
+impl Row {
+    fn mark(&self) -> String {
+        match self.tally.verdict(&Allowances::default(), false) {
+            Verdict::Verified => format!("{GOOD}✓{GOOD:#}"),
+            Verdict::Violated => format!("{BAD}✗{BAD:#}"),
+            Verdict::Inconclusive => format!("{OPEN}?{OPEN:#}"),
+        }
+    }
+
+    fn digests(&self) -> String {
+        let counts = DigestStatus::ALL.iter().map(|status| (status.as_str(), self.tally.digests(*status)));
+        list(counts, "none")
+    }
+
+    fn log_files(&self) -> String {
+        let counts = LogFileStatus::ALL.iter().map(|status| (status.as_str(), self.tally.log_files(*status)));
+        list(counts, "none")
+    }
+
+    /// Rounded down, so that 100 % means all of it.
+    fn coverage(&self) -> String {
+        let ChainRecord { covered_seconds, requested_seconds, .. } = self.record;
+        if requested_seconds == 0 {
+            return "-".to_owned();
+        }
+        let hundredths = u128::from(covered_seconds) * 10_000 / u128::from(requested_seconds);
+        if hundredths == 10_000 {
+            "100 %".to_owned()
+        } else {
+            format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+        }
+    }
+}
+
+fn list(counts: impl Iterator<Item = (&'static str, u64)>, none: &str) -> String {
+    let counts: Vec<String> =
+        counts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
+    if counts.is_empty() { none.to_owned() } else { counts.join(", ") }
+}
+
+fn violations(tally: &Tally) -> String {
+    let parts = [
+        (tally.log_files(LogFileStatus::Modified), "log file", "modified"),
+        (tally.log_files(LogFileStatus::Deleted), "log file", "deleted"),
+        (tally.digests(DigestStatus::Invalid), "digest", "invalid"),
+        (tally.digests(DigestStatus::Missing), "digest", "missing"),
+        (tally.gaps_of(GapCause::DigestsMissing), "gap", "left by missing digests"),
+        (tally.chain_faults, "chain", "at fault as a whole"),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, what, how)| format!("{} {how}", counted(count, what)))
+        .collect();
+    format!("what is here is not what CloudTrail delivered: {}", parts.join(", "))
+}
+
+fn open_points(tally: &Tally, allowed: &Allowances) -> String {
+    let mut parts = Vec::new();
+    if tally.digests(DigestStatus::Valid) == 0 {
+        parts.push("no digest was proven valid".to_owned());
+    }
+    for (count, what) in
+        [(tally.digests(DigestStatus::Unverified), "digest"), (tally.log_files(LogFileStatus::Unverified), "log file")]
+    {
+        if count > 0 {
+            parts.push(format!("{} could not be verified", counted(count, what)));
+        }
+    }
+    let gaps = GapCause::ALL.iter().filter(|cause| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause));
+    let gaps: BTreeMap<&str, u64> =
+        gaps.map(|cause| (cause.as_str(), tally.gaps_of(*cause))).filter(|(_, count)| *count > 0).collect();
+    if !gaps.is_empty() {
+        let total: u64 = gaps.values().sum();
+        let causes: Vec<&str> = gaps.into_keys().collect();
+        parts.push(format!("{} in what is covered ({})", counted(total, "gap"), causes.join(", ")));
+    }
+    format!("nothing was found changed, and not everything could be judged: {}", parts.join(", "))
+}
+
+fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {
+    let spared = GapCause::ALL.iter().filter(|cause| allowed.gap(**cause));
+    spared
+        .map(|cause| (cause, tally.gaps_of(*cause)))
+        .filter(|(cause, count)| *count > 0 && **cause != GapCause::DigestsMissing)
+        .map(|(cause, count)| format!("{} ({cause})", counted(count, "gap")))
+        .collect()
+}
+
+/// How long it is from one time to another, as people say it.
+pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = (to.as_second() - from.as_second()).max(0);
+    let (days, hours, minutes, rest) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")];
+    let parts: Vec<String> =
+        parts.into_iter().filter(|(n, _)| *n > 0).take(2).map(|(n, unit)| format!("{n} {unit}")).collect();
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}

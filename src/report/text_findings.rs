@@ -1,0 +1,192 @@
+//! What is wrong, spelled out. A report that lists a hundred thousand objects tells nobody anything: of each kind the first
+//! ones are shown, and the rest is counted.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::escape::printable;
+use super::text::{BAD, DIM, GOOD, HEAD, OPEN, span};
+use super::wire::time;
+use crate::model::{
+    DigestRecord, DigestStatus, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, WarningRecord,
+};
+use anstyle::Style;
+
+/// How many findings of one kind are spelled out.
+const SHOWN: usize = 20;
+
+/// The sections of the report, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Section {
+    Wrong,
+    Open,
+    Gaps,
+    Warnings,
+}
+
+impl Section {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Wrong => "What is wrong",
+            Self::Open => "What could not be verified",
+            Self::Gaps => "What is not covered",
+            Self::Warnings => "Warnings",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    found: usize,
+    shown: usize,
+}
+
+/// What was found wrong, by section and kind.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    shown: BTreeMap<Section, Vec<String>>,
+    counts: BTreeMap<(Section, &'static str), Count>,
+}
+
+impl Findings {
+    pub fn take(&mut self, record: &Record, everything: bool) {
+        let (section, kind) = match record {
+            Record::Digest(digest) => match digest.status {
+                DigestStatus::Valid => return,
+                DigestStatus::Unverified => (Section::Open, "unverified digests"),
+                DigestStatus::Invalid => (Section::Wrong, "invalid digests"),
+                DigestStatus::Missing => (Section::Wrong, "missing digests"),
+            },
+            Record::LogFile(log_file) => match log_file.status {
+                LogFileStatus::Intact => return,
+                LogFileStatus::Unverified => (Section::Open, "unverified log files"),
+                LogFileStatus::Modified => (Section::Wrong, "modified log files"),
+                LogFileStatus::Deleted => (Section::Wrong, "deleted log files"),
+            },
+            Record::Gap(_) => (Section::Gaps, "gaps"),
+            Record::Warning(_) => (Section::Warnings, "warnings"),
+            Record::Run(_) | Record::Chain(_) | Record::Summary(_) => return,
+        };
+        let count = self.counts.entry((section, kind)).or_default();
+        count.found += 1;
+        if count.shown < SHOWN || everything {
+            count.shown += 1;
+            self.shown.entry(section).or_default().push(spell_out(record));
+        }
+    }
+
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        for (section, entries) in &self.shown {
+            writeln!(out, "{HEAD}{}{HEAD:#}", section.title())?;
+            for entry in entries {
+                write!(out, "{entry}")?;
+            }
+            let of_section = self.counts.iter().filter(|((of, _), _)| of == section);
+            for ((_, kind), Count { found, shown }) in of_section.filter(|(_, count)| count.found > count.shown) {
+                let more = found - shown;
+                writeln!(
+                    out,
+                    "  {DIM}… and {more} more {kind}: --verbose lists them, --report jsonl=FILE keeps them{DIM:#}"
+                )?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
+    }
+}
+
+/// One line for one object, with `--verbose`.
+pub(super) fn line(out: &mut impl Write, record: &Record) -> io::Result<()> {
+    let (style, word, what, object) = match record {
+        Record::Digest(digest) => (digest_style(digest), digest.status.as_str(), "digest", &digest.object),
+        Record::LogFile(file) => (log_file_style(file), file.status.as_str(), "log file", &file.object),
+        _ => return Ok(()),
+    };
+    writeln!(out, "{style}{word:<10}{style:#} {what:<8}  {}", shown(object))
+}
+
+fn spell_out(record: &Record) -> String {
+    match record {
+        Record::Digest(digest) => digest_entry(digest),
+        Record::LogFile(log_file) => log_file_entry(log_file),
+        Record::Gap(gap) => gap_entry(gap),
+        Record::Warning(warning) => warning_entry(warning),
+        Record::Run(_) | Record::Chain(_) | Record::Summary(_) => String::new(),
+    }
+}
+
+fn digest_entry(digest: &DigestRecord) -> String {
+    let style = digest_style(digest);
+    let fault = digest.fault.map(|fault| format!("  {DIM}[{fault}]{DIM:#}")).unwrap_or_default();
+    let kind = if digest.kind.as_str() == "standard" { String::new() } else { format!("{} ", digest.kind) };
+    let detail = digest.detail.as_deref().unwrap_or_default();
+    let status = digest.status;
+    let object = shown(&digest.object);
+    let reason = if status == DigestStatus::Missing { detail.to_owned() } else { format!("the digest {detail}") };
+    let reason = printable(&reason);
+    format!("  {style}{status}{style:#} {kind}digest{fault}\n    {object}\n    {reason}\n")
+}
+
+fn log_file_entry(log_file: &LogFileRecord) -> String {
+    let style = log_file_style(log_file);
+    let fault = log_file.fault.map(|fault| format!("  {DIM}[{fault}]{DIM:#}")).unwrap_or_default();
+    let mut entry = format!("  {style}{}{style:#} log file{fault}\n    {}\n", log_file.status, shown(&log_file.object));
+    if let Some(detail) = &log_file.detail {
+        entry += &format!("    {}\n", printable(detail));
+    }
+    if let (Some(expected), LogFileStatus::Modified) = (log_file.expected_sha256, log_file.status) {
+        entry += &format!("    {DIM}recorded SHA-256{DIM:#} {expected}\n");
+        let actual =
+            log_file.actual_sha256.map_or("none: it can't be decompressed whole".to_owned(), |hash| hash.to_string());
+        entry += &format!("    {DIM}found            {DIM:#} {actual}\n");
+    }
+    if let Some(digest) = log_file.digest.as_deref().filter(|_| log_file.status != LogFileStatus::Unverified) {
+        entry += &format!("    {DIM}listed in        {DIM:#} {}\n", printable(digest));
+    }
+    entry
+}
+
+fn gap_entry(gap: &GapRecord) -> String {
+    let style = match gap.cause {
+        GapCause::DigestsMissing | GapCause::DigestsInvalid => BAD,
+        GapCause::NotYetDelivered => DIM,
+        _ => OPEN,
+    };
+    let (from, to, length) = (time(gap.from), time(gap.to), span(gap.from, gap.to));
+    let chain = format!("{} {}", gap.chain.account, gap.chain.region);
+    let detail = printable(&gap.detail);
+    format!("  {style}{}{style:#}  {chain}  {from} to {to} ({length})\n    {detail}\n", gap.cause)
+}
+
+fn warning_entry(warning: &WarningRecord) -> String {
+    let object = match (&warning.bucket, &warning.key) {
+        (Some(bucket), Some(key)) => format!("    {}\n", shown(&ObjectRef::new(bucket.clone(), key.clone()))),
+        _ => String::new(),
+    };
+    format!("  {OPEN}{}{OPEN:#}\n{object}    {}\n", warning.code, printable(&warning.detail))
+}
+
+fn digest_style(digest: &DigestRecord) -> Style {
+    match digest.status {
+        DigestStatus::Valid => GOOD,
+        DigestStatus::Unverified => OPEN,
+        DigestStatus::Invalid | DigestStatus::Missing => BAD,
+    }
+}
+
+fn log_file_style(log_file: &LogFileRecord) -> Style {
+    match log_file.status {
+        LogFileStatus::Intact => GOOD,
+        LogFileStatus::Unverified => OPEN,
+        LogFileStatus::Modified | LogFileStatus::Deleted => BAD,
+    }
+}
+
+fn shown(object: &ObjectRef) -> String {
+    printable(&object.to_string()).into_owned()
+}
+
+/// A number with the thing that it counts.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

@@ -1,0 +1,256 @@
+//! The records as they are promised to the outside, schema `ctverify/1`, apart from the types that the code works with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{Timestamp, Unit};
+use serde::Serialize;
+
+use crate::model::{
+    ChainId, ChainRecord, DigestRecord, DigestStatus, GapRecord, LogFileRecord, LogFileStatus, Record, RunRecord,
+    SummaryRecord, WarningRecord,
+};
+
+const SCHEMA: &str = "ctverify/1";
+const DEPTH: &str = "content";
+
+/// A record in its outer form. Fields stand in the order in which they are written.
+#[derive(Serialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub(super) enum Wire<'a> {
+    Run {
+        schema: &'static str,
+        version: &'static str,
+        started: String,
+        trail_arn: Option<String>,
+        start: Option<String>,
+        end: Option<String>,
+        source: &'a str,
+        depth: &'static str,
+        sample: (),
+    },
+    Digest {
+        status: &'static str,
+        kind: &'static str,
+        #[serde(flatten)]
+        chain: Chain<'a>,
+        bucket: &'a str,
+        key: &'a str,
+        start: String,
+        end: String,
+        sha256: Option<String>,
+        fault: Option<&'static str>,
+        detail: Option<&'a str>,
+        signature_from: Option<&'static str>,
+        versions: (),
+    },
+    LogFile {
+        status: &'static str,
+        #[serde(flatten)]
+        chain: Chain<'a>,
+        bucket: &'a str,
+        key: &'a str,
+        digest: Option<&'a str>,
+        expected_sha256: Option<String>,
+        actual_sha256: Option<String>,
+        size: Option<u64>,
+        fault: Option<&'static str>,
+        detail: Option<&'a str>,
+        versions: (),
+    },
+    Gap {
+        cause: &'static str,
+        #[serde(flatten)]
+        chain: Chain<'a>,
+        from: String,
+        to: String,
+        missing_digests: u64,
+        detail: &'a str,
+    },
+    Warning {
+        code: &'static str,
+        bucket: Option<&'a str>,
+        key: Option<&'a str>,
+        detail: &'a str,
+    },
+    Chain {
+        #[serde(flatten)]
+        chain: Chain<'a>,
+        fault: Option<&'static str>,
+        detail: Option<&'a str>,
+        from: String,
+        to: String,
+        covered_seconds: u64,
+        requested_seconds: u64,
+    },
+    Summary {
+        verdict: &'static str,
+        exit_code: u8,
+        depth: &'static str,
+        digests: BTreeMap<&'static str, u64>,
+        log_files: BTreeMap<&'static str, u64>,
+        gaps: u64,
+        warnings: u64,
+        requests: Requests,
+        finished: String,
+    },
+}
+
+#[derive(Serialize)]
+pub(super) struct Chain<'a> {
+    organization: Option<&'a str>,
+    account: &'a str,
+    region: &'a str,
+    trail: &'a str,
+    home_region: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Requests {
+    get: u64,
+    list: u64,
+    other: u64,
+}
+
+impl<'a> From<&'a Arc<ChainId>> for Chain<'a> {
+    fn from(chain: &'a Arc<ChainId>) -> Self {
+        Self {
+            organization: chain.organization.as_ref().map(|id| id.as_str()),
+            account: chain.account.as_str(),
+            region: chain.region.as_str(),
+            trail: chain.trail.as_str(),
+            home_region: chain.home_region.as_str(),
+        }
+    }
+}
+
+/// RFC 3339, UTC, whole seconds unless there are finer ones.
+pub(super) fn time(at: Timestamp) -> String {
+    at.round(Unit::Millisecond).unwrap_or(at).to_string()
+}
+
+impl<'a> From<&'a Record> for Wire<'a> {
+    fn from(record: &'a Record) -> Self {
+        match record {
+            Record::Run(run) => run.into(),
+            Record::Digest(digest) => digest.into(),
+            Record::LogFile(log_file) => log_file.into(),
+            Record::Gap(gap) => gap.into(),
+            Record::Warning(warning) => warning.into(),
+            Record::Chain(chain) => chain.into(),
+            Record::Summary(summary) => summary.into(),
+        }
+    }
+}
+
+impl<'a> From<&'a RunRecord> for Wire<'a> {
+    fn from(run: &'a RunRecord) -> Self {
+        Self::Run {
+            schema: SCHEMA,
+            version: run.version,
+            started: time(run.started),
+            trail_arn: run.trail_arn.as_ref().map(ToString::to_string),
+            start: run.range.start.map(time),
+            end: run.range.end.map(time),
+            source: &run.source,
+            depth: DEPTH,
+            sample: (),
+        }
+    }
+}
+
+impl<'a> From<&'a DigestRecord> for Wire<'a> {
+    fn from(digest: &'a DigestRecord) -> Self {
+        Self::Digest {
+            status: digest.status.as_str(),
+            kind: digest.kind.as_str(),
+            chain: (&digest.chain).into(),
+            bucket: &digest.object.bucket,
+            key: &digest.object.key,
+            start: time(digest.start),
+            end: time(digest.end),
+            sha256: digest.sha256.map(|hash| hash.to_string()),
+            fault: digest.fault.map(|fault| fault.as_str()),
+            detail: digest.detail.as_deref(),
+            signature_from: digest.signature_from.map(|from| from.as_str()),
+            versions: (),
+        }
+    }
+}
+
+impl<'a> From<&'a LogFileRecord> for Wire<'a> {
+    fn from(log_file: &'a LogFileRecord) -> Self {
+        Self::LogFile {
+            status: log_file.status.as_str(),
+            chain: (&log_file.chain).into(),
+            bucket: &log_file.object.bucket,
+            key: &log_file.object.key,
+            digest: log_file.digest.as_deref(),
+            expected_sha256: log_file.expected_sha256.map(|hash| hash.to_string()),
+            actual_sha256: log_file.actual_sha256.map(|hash| hash.to_string()),
+            size: log_file.size,
+            fault: log_file.fault.map(|fault| fault.as_str()),
+            detail: log_file.detail.as_deref(),
+            versions: (),
+        }
+    }
+}
+
+impl<'a> From<&'a GapRecord> for Wire<'a> {
+    fn from(gap: &'a GapRecord) -> Self {
+        Self::Gap {
+            cause: gap.cause.as_str(),
+            chain: (&gap.chain).into(),
+            from: time(gap.from),
+            to: time(gap.to),
+            missing_digests: gap.missing_digests,
+            detail: &gap.detail,
+        }
+    }
+}
+
+impl<'a> From<&'a WarningRecord> for Wire<'a> {
+    fn from(warning: &'a WarningRecord) -> Self {
+        Self::Warning {
+            code: warning.code.as_str(),
+            bucket: warning.bucket.as_deref(),
+            key: warning.key.as_deref(),
+            detail: &warning.detail,
+        }
+    }
+}
+
+impl<'a> From<&'a ChainRecord> for Wire<'a> {
+    fn from(chain: &'a ChainRecord) -> Self {
+        Self::Chain {
+            chain: (&chain.chain).into(),
+            fault: chain.fault.map(|fault| fault.as_str()),
+            detail: chain.detail.as_deref(),
+            from: time(chain.from),
+            to: time(chain.to),
+            covered_seconds: chain.covered_seconds,
+            requested_seconds: chain.requested_seconds,
+        }
+    }
+}
+
+impl<'a> From<&'a SummaryRecord> for Wire<'a> {
+    fn from(summary: &'a SummaryRecord) -> Self {
+        let tally = &summary.tally;
+        Self::Summary {
+            verdict: summary.verdict.as_str(),
+            exit_code: summary.exit_code,
+            depth: DEPTH,
+            digests: DigestStatus::ALL.iter().map(|status| (status.as_str(), tally.digests(*status))).collect(),
+            log_files: LogFileStatus::ALL.iter().map(|status| (status.as_str(), tally.log_files(*status))).collect(),
+            gaps: tally.gaps(),
+            warnings: tally.warnings,
+            requests: Requests {
+                get: summary.requests.get,
+                list: summary.requests.list,
+                other: summary.requests.other,
+            },
+            finished: time(summary.finished),
+        }
+    }
+}
