@@ -1,0 +1,115 @@
+//! CloudTrail and Organizations, as far as a verification asks them (awsJson1_1).
+
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use s3s::Body;
+use serde_json::{Value, json};
+
+use super::ACCESS_KEY;
+use super::state::{State, TrailAnswer};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+pub fn answer(state: &State, target: &str, credential: Option<(String, String)>, body: &[u8]) -> Response<Body> {
+    let action = target.rsplit('.').next().unwrap_or(target);
+    state.count(action);
+    let Some((_, region)) = credential.filter(|(key, _)| key == ACCESS_KEY) else {
+        return error("UnrecognizedClientException", "The security token included in the request is invalid.");
+    };
+    let denied = &state.options.denied_actions;
+    if denied.contains(action) || denied.contains(&format!("{action}:{region}")) {
+        let message =
+            format!("User: arn:aws:iam::111122223333:user/tester is not authorized to perform: cloudtrail:{action}");
+        return error("AccessDeniedException", &message);
+    }
+    let input: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    match action {
+        "GetTrail" => match find(state, &input["Name"]) {
+            Some(trail) => ok(&json!({ "Trail": describe(trail) })),
+            None => error("TrailNotFoundException", &format!("Unknown trail: {}", input["Name"])),
+        },
+        "DescribeTrails" => {
+            let wanted = input["trailNameList"].as_array().cloned().unwrap_or_default();
+            let found: Vec<Value> = if wanted.is_empty() {
+                state.trails.iter().map(describe).collect()
+            } else {
+                wanted.iter().filter_map(|name| find(state, name)).map(describe).collect()
+            };
+            ok(&json!({ "trailList": found }))
+        }
+        "GetTrailStatus" => ok(&json!({ "IsLogging": true })),
+        "ListPublicKeys" => list_public_keys(state, &region, &input),
+        "DescribeOrganization" => {
+            let id = state.trails.iter().find_map(|trail| trail.organization.clone());
+            ok(&json!({ "Organization": { "Id": id } }))
+        }
+        _ => error("UnknownOperationException", action),
+    }
+}
+
+fn list_public_keys(state: &State, region: &str, input: &Value) -> Response<Body> {
+    let time = |value: &Value| value.as_f64().and_then(|seconds| Timestamp::from_second(seconds as i64).ok());
+    let (Some(from), Some(to)) = (time(&input["StartTime"]), time(&input["EndTime"])) else {
+        return error("InvalidTimeRangeException", "Both times are needed here");
+    };
+    let keys = state.keys.published(region, from, to);
+    let page = state.options.keys_a_page.unwrap_or(usize::MAX);
+    let skip: usize = input["NextToken"].as_str().and_then(|token| token.parse().ok()).unwrap_or_default();
+    let next = skip.saturating_add(page);
+    let listed: Vec<Value> = keys
+        .iter()
+        .skip(skip)
+        .take(page)
+        .map(|key| {
+            json!({
+                "Value": STANDARD.encode(&key.key.public_der),
+                "ValidityStartTime": key.valid_from.as_second(),
+                "ValidityEndTime": key.valid_to.as_second(),
+                "Fingerprint": key.key.fingerprint,
+            })
+        })
+        .collect();
+    let mut output = json!({ "PublicKeyList": listed });
+    if next < keys.len() {
+        output["NextToken"] = json!(next.to_string());
+    }
+    ok(&output)
+}
+
+fn find<'a>(state: &'a State, name: &Value) -> Option<&'a TrailAnswer> {
+    let name = name.as_str()?;
+    state.trails.iter().find(|trail| trail.arn == name)
+}
+
+fn describe(trail: &TrailAnswer) -> Value {
+    let parts: Vec<&str> = trail.arn.split(':').collect();
+    let mut described = json!({
+        "Name": parts[5].trim_start_matches("trail/"),
+        "TrailARN": trail.arn,
+        "HomeRegion": parts[3],
+        "S3BucketName": trail.bucket,
+        "IsMultiRegionTrail": true,
+        "IsOrganizationTrail": trail.organization.is_some(),
+        "LogFileValidationEnabled": true,
+        "IncludeGlobalServiceEvents": true,
+    });
+    if !trail.prefix.is_empty() {
+        described["S3KeyPrefix"] = json!(trail.prefix);
+    }
+    described
+}
+
+fn ok(output: &Value) -> Response<Body> {
+    respond(StatusCode::OK, output)
+}
+
+fn error(kind: &str, message: &str) -> Response<Body> {
+    respond(StatusCode::BAD_REQUEST, &json!({ "__type": kind, "message": message }))
+}
+
+fn respond(status: StatusCode, output: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(output.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/x-amz-json-1.1"));
+    response
+}

@@ -1,0 +1,71 @@
+//! Which service a request is for, and whether it came to the right region.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use s3s::Body;
+use s3s::service::S3Service;
+
+use super::cloudtrail;
+use super::state::State;
+
+pub async fn answer(
+    state: Arc<State>,
+    s3: S3Service,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    if !state.options.latency.is_zero() {
+        tokio::time::sleep(state.options.latency).await;
+    }
+    let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    if let Some(target) = target {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        return Ok(cloudtrail::answer(&state, &target, credential(&parts.headers), &body));
+    }
+    if let Some(redirect) = elsewhere(&state, &request) {
+        return Ok(redirect);
+    }
+    let response = s3.call(request.map(Body::from)).await;
+    Ok(response.unwrap_or_else(|error| {
+        let mut response = Response::new(Body::from(format!("{error:?}")));
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    }))
+}
+
+/// Access key and region of the credential scope.
+pub fn credential(headers: &HeaderMap) -> Option<(String, String)> {
+    let authorization = headers.get("authorization")?.to_str().ok()?;
+    let scope = authorization.split_once("Credential=")?.1.split([',', ' ']).next()?;
+    let mut parts = scope.split('/');
+    let key = parts.next()?.to_owned();
+    Some((key, parts.nth(1)?.to_owned()))
+}
+
+/// S3 answers a request that was signed for another region than the bucket's with a redirect that names it.
+fn elsewhere(state: &State, request: &Request<Incoming>) -> Option<Response<Body>> {
+    let bucket = request.uri().path().trim_start_matches('/').split('/').next()?.to_owned();
+    let (_, signed_for) = credential(request.headers())?;
+    let buckets = state.buckets.read().expect("no test panics holding it");
+    let region = buckets.get(&bucket)?.region.clone();
+    let asks_for_location =
+        request.method() == Method::GET && request.uri().query().is_some_and(|q| q.starts_with("location"));
+    if region == signed_for || asks_for_location {
+        return None;
+    }
+    state.count("Redirect");
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting \
+         to access must be addressed using the specified endpoint.</Message><Bucket>{bucket}</Bucket></Error>"
+    );
+    let response = Response::builder()
+        .status(StatusCode::MOVED_PERMANENTLY)
+        .header("content-type", "application/xml")
+        .header("x-amz-bucket-region", region)
+        .body(Body::from(xml));
+    response.ok()
+}

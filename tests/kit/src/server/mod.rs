@@ -1,0 +1,108 @@
+//! A server on loopback that speaks S3 (by the `s3s` crate, SigV4 checked) and the few CloudTrail and Organizations calls that a
+//! verification needs. One port for all: `AWS_ENDPOINT_URL`.
+
+mod cloudtrail;
+mod front;
+mod state;
+mod storage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+pub use state::{ServerOptions, TrailAnswer};
+
+use crate::forge::ForgedTrail;
+use state::State;
+
+/// The only credentials that the server takes.
+pub const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
+/// Their secret part.
+pub const SECRET_KEY: &str = "test/secret/key";
+
+/// A running server. It stops when it is dropped.
+pub struct Server {
+    state: Arc<State>,
+    port: u16,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server that holds the trail's objects and knows the trail.
+    pub fn start(trail: &ForgedTrail, options: ServerOptions) -> Self {
+        let state = Arc::new(State::new(trail, options));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, port) = std::sync::mpsc::channel();
+        let shared = state.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime starts");
+            runtime.block_on(async move {
+                let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
+                ready.send(listener.local_addr().expect("it is bound").port()).expect("the test waits for it");
+                tokio::select! {
+                    () = serve(listener, shared) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        });
+        let port = port.recv().expect("the server starts");
+        Self { state, port, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// How often each operation was called, by name.
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.state.calls(operation)
+    }
+
+    /// Puts a new version of an object.
+    pub fn put(&self, bucket: &str, key: &str, stored: crate::forge::Stored) {
+        self.state.put(bucket, key, stored);
+    }
+
+    /// Deletes an object, leaving a delete marker.
+    pub fn delete(&self, bucket: &str, key: &str) {
+        self.state.delete(bucket, key);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<State>) {
+    let s3 = storage::service(state.clone());
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        // Without it, every small answer waits for an acknowledgement.
+        let _ = stream.set_nodelay(true);
+        let (state, s3) = (state.clone(), s3.clone());
+        tokio::spawn(async move {
+            let service = service_fn(move |request| front::answer(state.clone(), s3.clone(), request));
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .http1_only()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}

@@ -1,0 +1,114 @@
+//! What the server holds: versioned buckets, trails, keys, and what it refuses.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, RwLock};
+use std::time::Duration;
+
+use crate::authority::KeyAuthority;
+use crate::forge::{ForgedTrail, Stored};
+
+/// How the server behaves.
+#[derive(Debug, Clone, Default)]
+pub struct ServerOptions {
+    /// How long it waits before it answers.
+    pub latency: Duration,
+    /// Regions of buckets, where they are not the trail's home region.
+    pub bucket_regions: HashMap<String, String>,
+    /// Keys that GetObject refuses with AccessDenied.
+    pub denied_keys: HashSet<String>,
+    /// Keys that GetObject refuses with InvalidObjectState.
+    pub archived_keys: HashSet<String>,
+    /// Prefixes that listing refuses; the empty one refuses every listing.
+    pub denied_prefixes: Vec<String>,
+    /// CloudTrail actions that are refused, as `GetTrail` or `ListPublicKeys:eu-west-1`.
+    pub denied_actions: HashSet<String>,
+    /// How many keys a page of ListPublicKeys has.
+    pub keys_a_page: Option<usize>,
+    /// How many objects a page of a listing has.
+    pub objects_a_page: Option<usize>,
+    /// Trails that CloudTrail knows, if they are others than the forged one.
+    pub trails: Option<Vec<TrailAnswer>>,
+}
+
+/// A trail as GetTrail describes it.
+#[derive(Debug, Clone)]
+pub struct TrailAnswer {
+    pub arn: String,
+    pub bucket: String,
+    pub prefix: String,
+    pub organization: Option<String>,
+}
+
+/// One version of an object; no content is a delete marker.
+#[derive(Debug, Clone)]
+pub struct Version {
+    pub content: Option<Stored>,
+}
+
+#[derive(Debug, Default)]
+pub struct Bucket {
+    pub region: String,
+    /// The newest version last.
+    pub objects: BTreeMap<String, Vec<Version>>,
+}
+
+impl Bucket {
+    pub fn current(&self, key: &str) -> Option<&Stored> {
+        self.objects.get(key)?.last()?.content.as_ref()
+    }
+}
+
+pub struct State {
+    pub buckets: RwLock<HashMap<String, Bucket>>,
+    pub trails: Vec<TrailAnswer>,
+    pub keys: KeyAuthority,
+    pub options: ServerOptions,
+    calls: Mutex<HashMap<String, u64>>,
+}
+
+impl State {
+    pub fn new(trail: &ForgedTrail, options: ServerOptions) -> Self {
+        let spec = &trail.spec;
+        let known = TrailAnswer {
+            arn: spec.arn(),
+            bucket: spec.bucket.clone(),
+            prefix: spec.prefix.clone(),
+            organization: spec.organization.clone(),
+        };
+        let mut buckets: HashMap<String, Bucket> = HashMap::new();
+        let region = |bucket: &str| options.bucket_regions.get(bucket).unwrap_or(&spec.home_region).clone();
+        buckets.entry(spec.bucket.clone()).or_default().region = region(&spec.bucket);
+        for ((bucket, key), stored) in &trail.objects {
+            let held = buckets.entry(bucket.clone()).or_default();
+            held.region = region(bucket);
+            held.objects.entry(key.clone()).or_default().push(Version { content: Some(stored.clone()) });
+        }
+        Self {
+            buckets: RwLock::new(buckets),
+            trails: options.trails.clone().unwrap_or_else(|| vec![known]),
+            keys: spec.keys.clone(),
+            options,
+            calls: Mutex::default(),
+        }
+    }
+
+    pub fn count(&self, operation: &str) {
+        *self.calls.lock().expect("no test panics holding it").entry(operation.to_owned()).or_default() += 1;
+    }
+
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.calls.lock().expect("no test panics holding it").get(operation).copied().unwrap_or_default()
+    }
+
+    pub fn put(&self, bucket: &str, key: &str, stored: Stored) {
+        let mut buckets = self.buckets.write().expect("no test panics holding it");
+        let held = buckets.entry(bucket.to_owned()).or_default();
+        held.objects.entry(key.to_owned()).or_default().push(Version { content: Some(stored) });
+    }
+
+    pub fn delete(&self, bucket: &str, key: &str) {
+        let mut buckets = self.buckets.write().expect("no test panics holding it");
+        let held = buckets.entry(bucket.to_owned()).or_default();
+        held.objects.entry(key.to_owned()).or_default().push(Version { content: None });
+    }
+}

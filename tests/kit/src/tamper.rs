@@ -1,0 +1,79 @@
+//! Reading and writing gzip, and the ways in which a forged trail is broken.
+
+use std::io::{Read as _, Write as _};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use crate::authority::TestKey;
+use crate::document::DigestDocument;
+use crate::forge::{Digest, ForgedTrail, Stored};
+
+/// Compresses as CloudTrail does.
+pub fn gzip(content: &[u8]) -> Vec<u8> {
+    gzip_at(content, Compression::default())
+}
+
+/// Compresses at another level.
+pub fn gzip_at(content: &[u8], level: Compression) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
+    encoder.write_all(content).expect("memory takes bytes");
+    encoder.finish().expect("memory takes bytes")
+}
+
+/// Decompresses every member.
+pub fn gunzip(compressed: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    MultiGzDecoder::new(compressed).read_to_end(&mut content).expect("the forge writes gzip");
+    content
+}
+
+impl ForgedTrail {
+    /// The object under this key, in whichever bucket it is.
+    pub fn object_mut(&mut self, key: &str) -> &mut Stored {
+        let found = self.objects.iter_mut().find(|((_, other), _)| other == key);
+        found.map(|(_, stored)| stored).unwrap_or_else(|| panic!("the trail has no object {key}"))
+    }
+
+    /// Replaces an object's bytes.
+    pub fn replace(&mut self, key: &str, body: impl Into<Bytes>) {
+        self.object_mut(key).body = body.into();
+    }
+
+    /// Removes an object.
+    pub fn remove(&mut self, key: &str) -> Stored {
+        let name = self.objects.keys().find(|(_, other)| other == key).cloned();
+        let name = name.unwrap_or_else(|| panic!("the trail has no object {key}"));
+        self.objects.remove(&name).expect("it was found")
+    }
+
+    /// Changes what an object decompresses to.
+    pub fn edit_content(&mut self, key: &str, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        let content = edit(gunzip(&self.object_mut(key).body));
+        self.replace(key, gzip(&content));
+    }
+
+    /// Changes a digest's JSON and leaves its signature as it was.
+    pub fn edit_digest(&mut self, digest: &Digest, edit: impl FnOnce(&mut DigestDocument)) {
+        let mut document = digest.document.clone();
+        edit(&mut document);
+        self.replace(&digest.key, gzip(&document.to_json()));
+    }
+
+    /// Changes a digest's JSON and signs it anew, with `key`.
+    pub fn forge_digest(&mut self, digest: &Digest, key: &TestKey, edit: impl FnOnce(&mut DigestDocument)) {
+        let mut document = digest.document.clone();
+        edit(&mut document);
+        let signature = document.sign(key);
+        let stored = self.object_mut(&digest.key);
+        stored.body = gzip(&document.to_json()).into();
+        stored.metadata.insert("signature".to_owned(), signature);
+    }
+
+    /// Takes the metadata off every object, as a copy by tools that don't keep it does.
+    pub fn strip_metadata(&mut self) {
+        self.objects.values_mut().for_each(|stored| stored.metadata.clear());
+    }
+}
