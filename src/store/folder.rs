@@ -109,7 +109,10 @@ impl Folder {
         match self.dir.metadata(&beside) {
             Err(error) if is_absent(&error) => return (DigestMetadata::default(), None),
             Err(error) => {
-                return (DigestMetadata::default(), Some(format!("the metadata file '{shown}' can't be read: {error}")));
+                return (
+                    DigestMetadata::default(),
+                    Some(format!("the metadata file '{shown}' can't be read: {error}")),
+                );
             }
             Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_METADATA_BYTES => {
                 return (DigestMetadata::default(), Some(format!("'{shown}' is no metadata file")));

@@ -1,6 +1,6 @@
 //! Reading and writing gzip, and the ways in which a forged trail is broken.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -24,10 +24,10 @@ pub fn gzip_at(content: &[u8], level: Compression) -> Vec<u8> {
 }
 
 /// Decompresses every member.
-pub fn gunzip(compressed: &[u8]) -> Vec<u8> {
+pub fn gunzip(compressed: &[u8]) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    MultiGzDecoder::new(compressed).read_to_end(&mut content).expect("the forge writes gzip");
-    content
+    MultiGzDecoder::new(compressed).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 impl ForgedTrail {
@@ -51,7 +51,7 @@ impl ForgedTrail {
 
     /// Changes what an object decompresses to.
     pub fn edit_content(&mut self, key: &str, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) {
-        let content = edit(gunzip(&self.object_mut(key).body));
+        let content = edit(gunzip(&self.object_mut(key).body).expect("the forge writes gzip"));
         self.replace(key, gzip(&content));
     }
 

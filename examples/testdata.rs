@@ -1,0 +1,63 @@
+//! Makes `testdata/` anew: the sample trail, and a folder for each defect with its expected records.
+//!
+//! ```sh
+//! cargo run --example testdata
+//! ```
+//!
+//! The same code always makes the same folders. Read the difference before you commit it: expected records are what the
+//! promise demands, not what the program happens to say.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use ctverify::audit::{Audit, AuditRequest, Progress};
+use ctverify::keys::KeyFile;
+use ctverify::model::{Record, TimeRange};
+use ctverify::report::{Jsonl, Report};
+use ctverify::store::Folder;
+use ctverify_testkit::{TrailSpec, defects};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    if root.exists() {
+        fs::remove_dir_all(&root)?;
+    }
+    let sample = root.join("sample-trail");
+    fs::create_dir_all(&sample)?;
+    let regions = vec!["us-east-1".to_owned(), "eu-west-1".to_owned()];
+    TrailSpec { regions, hours: 24, events: 12, busy_percent: 40, ..TrailSpec::default() }
+        .forge()
+        .write_with_keys(&sample)?;
+    for defect in defects::ALL {
+        let dir = root.join(defect.name);
+        let mut trail = defects::small_trail();
+        (defect.apply)(&mut trail);
+        fs::create_dir_all(&dir)?;
+        trail.write_with_keys(&dir)?;
+        fs::write(dir.join("about.txt"), format!("{}\n", defect.about))?;
+        fs::write(dir.join("expected.jsonl"), records(&dir)?)?;
+    }
+    Ok(())
+}
+
+/// All records of a folder but those of the run itself, which tell of machines and times.
+fn records(dir: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    let folder = Folder::open(dir)?;
+    let keys = KeyFile::open(&dir.join("keys.json"))?;
+    let request = AuditRequest {
+        locations: folder.locations(),
+        ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
+    };
+    let audit =
+        Audit { store: Arc::new(folder), keys: Arc::new(keys), request, progress: Arc::new(Progress::default()) };
+    let mut lines = Vec::new();
+    let mut report = Jsonl::new(&mut lines);
+    let mut observer = |record: &Record| match record {
+        Record::Run(_) | Record::Summary(_) => Ok(()),
+        other => report.record(other),
+    };
+    tokio::runtime::Runtime::new()?.block_on(audit.run(&mut observer, std::future::pending()))?;
+    Ok(lines)
+}

@@ -1,0 +1,183 @@
+//! What is wrong with a command line or a place is said clearly, with exit 2 or 4, and never as a verdict.
+
+use std::process::Command;
+
+use ctverify_testkit::{Layout, Server, ServerOptions, defects};
+
+use crate::support::{Mirror, Run, ctverify, ctverify_at, range_of, run, testdata};
+
+const ARN: &str = "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events";
+
+/// Nothing is judged: the exit code says why, standard error says it in words, and standard output has no verdict.
+fn refused(run: &Run, code: i32, words: &[&str]) {
+    assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
+    for word in words {
+        assert!(run.stderr.contains(word), "'{word}' is not in: {}", run.stderr);
+    }
+    for verdict in ["VERIFIED", "VIOLATED", "INCONCLUSIVE", "verdict"] {
+        assert!(!run.stdout.contains(verdict), "{}", run.stdout);
+    }
+}
+
+fn local(arguments: &[&str]) -> Run {
+    let dir = testdata("clean");
+    run(ctverify().arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json")).args(arguments))
+}
+
+fn without_credentials(command: &mut Command) -> &mut Command {
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY")
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    refused(&run(&mut ctverify()), 2, &["--trail-arn", "--from"]);
+    refused(&run(ctverify().args(["--trail-arn", "my-trail"])), 2, &["my-trail", "arn:aws:cloudtrail:"]);
+    refused(&run(ctverify().args(["--trail-arn", ARN, "--start", "yesterday"])), 2, &["yesterday", "2026-03-01"]);
+    refused(&run(ctverify().args(["--from", "somewhere"])), 2, &["--keys"]);
+    refused(&local(&["--start", "2026-03-02", "--end", "2026-03-01"]), 2, &["ends before it begins", "--start"]);
+    refused(&local(&["--start", "2100-01-01"]), 2, &["--start", "nothing was delivered yet"]);
+    refused(&local(&["--account-id", "12"]), 2, &["'12'", "twelve digits"]);
+    refused(&local(&["--regions", "Frankfurt"]), 2, &["Frankfurt", "eu-central-1"]);
+    refused(&local(&["--report", "pdf=x"]), 2, &["pdf", "jsonl"]);
+    refused(&local(&["--allow", "gap:nonsense"]), 2, &["nonsense", "logging_stopped"]);
+    refused(&local(&["--allow", "modified"]), 2, &["modified"]);
+    refused(&local(&["--bucket", "b"]), 2, &["--from", "--bucket"]);
+    refused(&local(&["--concurrency", "0"]), 2, &["--concurrency"]);
+}
+
+#[test]
+fn wrong_files_are_named() {
+    let dir = testdata("clean");
+    let keys = dir.join("keys.json");
+    let from = |dir: &str, keys: &std::path::Path| run(ctverify().args(["--from", dir]).arg("--keys").arg(keys));
+    let here = dir.to_str().unwrap();
+    refused(&from("/nonexistent/copy", &keys), 2, &["/nonexistent/copy"]);
+    refused(&from(here, "/nonexistent/keys.json".as_ref()), 2, &["/nonexistent/keys.json"]);
+    refused(&from(here, &dir.join("about.txt")), 2, &["about.txt", "list-public-keys"]);
+    let empty = tempfile::tempdir().unwrap();
+    refused(&from(empty.path().to_str().unwrap(), &keys), 2, &["no copy", "CloudTrail-Digest"]);
+}
+
+#[test]
+fn a_report_that_can_not_be_written_stops_the_run_before_it_begins() {
+    refused(
+        &local(&["--report", "jsonl=/nonexistent/folder/records.jsonl"]),
+        4,
+        &["/nonexistent/folder/records.jsonl"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    refused(&local(&["--report", &format!("json={}", folder.path().display())]), 4, &["folder"]);
+}
+
+#[test]
+fn no_credentials_and_wrong_ones_are_told() {
+    let server = Server::start(&defects::small_trail(), ServerOptions::default());
+    let none = run(without_credentials(&mut ctverify_at(&server)).args(["--trail-arn", ARN]));
+    refused(&none, 4, &["credentials", "--profile"]);
+    let none = run(without_credentials(&mut ctverify_at(&server)).args(["--bucket", "example-trail-logs"]));
+    refused(&none, 4, &["credentials", "--profile"]);
+    let wrong = run(ctverify_at(&server).env("AWS_ACCESS_KEY_ID", "AKIAWRONG").args(["--trail-arn", ARN]));
+    refused(&wrong, 4, &["credentials"]);
+    let wrong =
+        run(ctverify_at(&server).env("AWS_SECRET_ACCESS_KEY", "wrong").args(["--bucket", "example-trail-logs"]));
+    refused(&wrong, 4, &["credentials"]);
+}
+
+#[test]
+fn a_trail_or_bucket_that_does_not_exist_is_told() {
+    let server = Server::start(&defects::small_trail(), ServerOptions::default());
+    let arn = "arn:aws:cloudtrail:us-east-1:111122223333:trail/none-such";
+    refused(&run(ctverify_at(&server).args(["--trail-arn", arn])), 4, &["none-such", "--bucket"]);
+    refused(&run(ctverify_at(&server).args(["--bucket", "none-such"])), 4, &["no bucket none-such"]);
+}
+
+#[test]
+fn a_denied_bucket_names_the_permission() {
+    let trail = defects::small_trail();
+    let options = ServerOptions { denied_prefixes: vec![String::new()], ..ServerOptions::default() };
+    let server = Server::start(&trail, options);
+    refused(&run(ctverify_at(&server).args(range_of(&trail))), 4, &["s3:ListBucket", "example-trail-logs"]);
+}
+
+#[test]
+fn a_trail_that_nobody_may_describe_names_the_permission_and_the_way_round() {
+    let trail = defects::small_trail();
+    let denied = ["GetTrail", "DescribeTrails"].map(str::to_owned).into();
+    let server = Server::start(&trail, ServerOptions { denied_actions: denied, ..ServerOptions::default() });
+    refused(&run(ctverify_at(&server).args(range_of(&trail))), 4, &["cloudtrail:GetTrail", "--bucket"]);
+}
+
+#[test]
+fn a_server_that_can_not_be_reached_is_no_verdict() {
+    let trail = defects::small_trail();
+    let url = Server::start(&trail, ServerOptions::default()).url();
+    let mut command = ctverify();
+    let run = run(command
+        .env("AWS_ENDPOINT_URL", url)
+        .env("AWS_ACCESS_KEY_ID", "AKIA")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .args(["--bucket", "example-trail-logs"]));
+    refused(&run, 4, &["s3://example-trail-logs"]);
+}
+
+#[test]
+fn help_and_version_are_there() {
+    let help = run(ctverify().arg("--help"));
+    assert_eq!(help.code, 0);
+    for word in ["--trail-arn", "--from", "Exit codes", "3 inconclusive", "demo"] {
+        assert!(help.stdout.contains(word), "{word}");
+    }
+    assert!(run(ctverify().arg("--version")).stdout.starts_with("ctverify 0."));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_inconclusive_and_ends_with_130() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    let trail = defects::small_trail();
+    // Slow enough that it can't end by itself before the signal comes.
+    let options = ServerOptions { latency: Duration::from_millis(400), ..ServerOptions::default() };
+    let server = Server::start(&trail, options);
+    let mut child = ctverify_at(&server)
+        .args(range_of(&trail))
+        .args(["--format", "jsonl", "--concurrency", "1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    lines.read_line(&mut first).unwrap();
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let last: serde_json::Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["verdict"], &last["exit_code"]), (&"inconclusive".into(), &130.into()));
+}
+
+#[test]
+fn a_copy_is_verified_in_place_and_never_written_to() {
+    let trail = defects::small_trail();
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let before = listing(&mirror.dir());
+    assert_eq!(run(&mut mirror.command()).code, 0);
+    assert_eq!(listing(&mirror.dir()), before);
+}
+
+fn listing(dir: &std::path::Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        found.push((path.clone(), path.metadata().unwrap().modified().unwrap()));
+        if path.is_dir() {
+            found.extend(listing(&path));
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,22 @@
+//! Everything that is tested from outside: the real binary on real files, a real S3 server, the real official client.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test that can't go on has failed"
+)]
+
+mod command_line;
+mod defects;
+mod demo;
+mod local;
+mod official_client;
+mod ranges;
+mod remote;
+mod reports;
+mod support;
+mod testdata;
+mod vectors;

@@ -1,0 +1,237 @@
+//! What reports look like: the records as promised, the text for people, files that are whole or not there.
+
+use ctverify_testkit::{Layout, TrailSpec, defects};
+use serde_json::{Value, json};
+
+use crate::support::{Mirror, ctverify, records, run, testdata};
+
+fn command(name: &str) -> std::process::Command {
+    let dir = testdata(name);
+    let mut command = ctverify();
+    command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json"));
+    command
+}
+
+fn fields(record: &Value) -> Vec<&str> {
+    record.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn every_record_has_exactly_the_promised_fields() {
+    const CHAIN: [&str; 5] = ["organization", "account", "region", "trail", "home_region"];
+    let digest = [
+        "record",
+        "status",
+        "kind",
+        "bucket",
+        "key",
+        "start",
+        "end",
+        "sha256",
+        "fault",
+        "detail",
+        "signature_from",
+        "versions",
+    ];
+    let log_file = [
+        "record",
+        "status",
+        "bucket",
+        "key",
+        "digest",
+        "expected_sha256",
+        "actual_sha256",
+        "size",
+        "fault",
+        "detail",
+        "versions",
+    ];
+    let promised: Vec<(&str, Vec<&str>, bool)> = vec![
+        (
+            "run",
+            vec!["record", "schema", "version", "started", "trail_arn", "start", "end", "source", "depth", "sample"],
+            false,
+        ),
+        ("digest", digest.to_vec(), true),
+        ("log_file", log_file.to_vec(), true),
+        ("gap", vec!["record", "cause", "from", "to", "missing_digests", "detail"], true),
+        ("warning", vec!["record", "code", "bucket", "key", "detail"], false),
+        ("chain", vec!["record", "fault", "detail", "from", "to", "covered_seconds", "requested_seconds"], true),
+        (
+            "summary",
+            vec![
+                "record",
+                "verdict",
+                "exit_code",
+                "depth",
+                "digests",
+                "log_files",
+                "gaps",
+                "warnings",
+                "requests",
+                "finished",
+            ],
+            false,
+        ),
+    ];
+    for defect in defects::ALL {
+        let run = records(&mut command(defect.name));
+        for record in &run.records {
+            let (_, names, chain) = promised.iter().find(|(kind, ..)| record["record"] == *kind).unwrap();
+            let mut names = names.clone();
+            names.extend(CHAIN.iter().filter(|_| *chain));
+            names.sort_unstable();
+            let mut found = fields(record);
+            found.sort_unstable();
+            assert_eq!(found, names, "{}", defect.name);
+        }
+    }
+}
+
+#[test]
+fn the_kind_of_record_comes_first_on_every_line() {
+    for line in records(&mut command("digest-edited")).stdout.lines() {
+        assert!(line.starts_with("{\"record\":\""), "{line}");
+    }
+}
+
+#[test]
+fn json_is_one_document_with_the_same_records() {
+    for name in ["clean", "two-digests-deleted", "digest-signature-removed"] {
+        let lines = records(&mut command(name));
+        let document: Value = serde_json::from_str(&run(command(name).args(["--format", "json"])).stdout).unwrap();
+        let groups = [
+            ("digests", "digest"),
+            ("log_files", "log_file"),
+            ("gaps", "gap"),
+            ("warnings", "warning"),
+            ("chains", "chain"),
+        ];
+        assert_eq!(fields(&document).len(), groups.len() + 2);
+        for (group, kind) in groups {
+            let of_kind: Vec<Value> = lines.of(kind).into_iter().cloned().collect();
+            assert_eq!(document[group], json!(of_kind), "{name} {group}");
+        }
+        assert_eq!(document["run"]["schema"], "ctverify/1");
+        assert_eq!(document["summary"]["verdict"], lines.verdict());
+    }
+}
+
+#[test]
+fn further_reports_are_written_in_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let report = |kind: &str, name: &str| format!("{kind}={}", path(name).display());
+    std::fs::write(path("lines"), "an older report").unwrap();
+    let reports =
+        ["--report", &report("jsonl", "lines"), "--report", &report("json", "doc"), "--report", &report("text", "txt")];
+    let run = run(command("log-modified").args(reports).args(["--color", "always"]));
+    assert_eq!(run.code, 1);
+    let lines = std::fs::read_to_string(path("lines")).unwrap();
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+    assert!(serde_json::from_str::<Value>(&std::fs::read_to_string(path("doc")).unwrap()).is_ok());
+    let text = std::fs::read_to_string(path("txt")).unwrap();
+    assert!(run.stdout.contains("\x1b[") && !text.contains('\x1b'), "colour belongs on the terminal alone");
+    assert!(text.contains("VIOLATED"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "no temporary file stays");
+}
+
+#[test]
+fn a_run_that_fails_leaves_the_old_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lines");
+    std::fs::write(&path, "an older report").unwrap();
+    let trail = defects::small_trail();
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    // Two files fit one name: found only while digests are read.
+    trail.write(&mirror.dir().join("x/AWSLogs-not"), Layout::Keys, true).unwrap();
+    trail.write(&mirror.dir().join("older"), Layout::Keys, true).unwrap();
+    let run = run(mirror.command().arg("--report").arg(format!("jsonl={}", path.display())));
+    assert_eq!(run.code, 2);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "an older report");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn text_spells_out_what_is_wrong_and_ends_with_the_verdict() {
+    let run = run(&mut command("log-modified"));
+    let text = &run.stdout;
+    let log_file = &defects::small_trail().chains[0].digests[defects::VICTIM].document.log_files[0];
+    for part in [
+        "111122223333  us-east-1  7 valid",
+        "9 intact, 1 modified",
+        "100 %",
+        "2026-02-28T23:25:30Z",
+        &format!("s3://example-trail-logs/{}", log_file.s3_object),
+        &log_file.hash_value,
+        "[hash_mismatch]",
+    ] {
+        assert!(text.contains(part), "'{part}' is not in:\n{text}");
+    }
+    let place = |part: &str| text.find(part).unwrap();
+    assert!(place("111122223333") < place("What is wrong") && place("What is wrong") < place("VIOLATED"));
+    assert!(!text.contains('\x1b'), "a pipe gets no colour");
+    assert!(run.stderr.is_empty(), "a pipe gets no progress: {}", run.stderr);
+}
+
+#[test]
+fn quiet_says_nothing_when_all_is_well_and_all_when_it_is_not() {
+    let quiet = |name: &str| run(command(name).args(["--quiet", "--verbose"]));
+    assert_eq!((quiet("clean").code, quiet("clean").stdout.as_str(), quiet("clean").stderr.as_str()), (0, "", ""));
+    assert!(quiet("log-deleted").stdout.contains("VIOLATED"));
+}
+
+#[test]
+fn verbose_lists_what_is_intact_and_the_plain_report_does_not() {
+    let intact = &defects::small_trail().chains[0].digests[0].document.log_files[0].s3_object;
+    assert!(!run(&mut command("clean")).stdout.contains(intact.as_str()));
+    assert!(run(command("clean").arg("--verbose")).stdout.contains(intact.as_str()));
+}
+
+#[test]
+fn a_hundred_findings_do_not_scroll_past() {
+    let mut trail = TrailSpec { hours: 40, log_files: 5, ..TrailSpec::default() }.forge();
+    let log_files: Vec<String> = trail.chains[0]
+        .digests
+        .iter()
+        .flat_map(|digest| digest.document.log_files.iter().map(|file| file.s3_object.clone()))
+        .collect();
+    assert!(log_files.len() > 100);
+    log_files.iter().for_each(|key| {
+        trail.remove(key);
+    });
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let text = run(&mut mirror.command()).stdout;
+    assert!(text.lines().count() < 120, "{}", text.lines().count());
+    assert!(text.contains(&format!("{} more deleted log files", log_files.len() - 20)), "{text}");
+    let whole = run(mirror.command().arg("--verbose")).stdout;
+    assert!(log_files.iter().all(|key| whole.contains(key.as_str())));
+}
+
+#[test]
+fn names_can_not_speak_to_the_terminal() {
+    let mut trail = defects::small_trail();
+    let digest = trail.chains[0].digests.last().unwrap().clone();
+    let key = trail.spec.keys.signing_key("us-east-1", digest.document.digest_end_time.parse().unwrap());
+    let name = "AWSLogs/\u{1b}[2J\u{202e}gz.json";
+    trail.forge_digest(&digest, &key, |document| document.log_files[0].s3_object = name.to_owned());
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let text = run(&mut mirror.command()).stdout;
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
+    assert!(text.contains("AWSLogs/\\u{1b}[2J\\u{202e}gz.json"), "{text}");
+    // Machines get the name as it is.
+    let lines = records(&mut mirror.command());
+    assert!(lines.of("log_file").iter().any(|file| file["key"] == name));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_an_error_that_says_so() {
+    use std::process::Stdio;
+    let mut child =
+        command("clean").args(["--format", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("standard output"));
+}

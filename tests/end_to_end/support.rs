@@ -1,0 +1,140 @@
+//! Running the real binary, and reading what it says.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ctverify_testkit::{ACCESS_KEY, ForgedTrail, Layout, SECRET_KEY, Server, ServerOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The folder of test data that the repository carries.
+pub fn testdata(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+}
+
+/// The binary, in an environment that knows nothing of the machine's AWS configuration.
+pub fn ctverify() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ctverify"));
+    command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
+    command
+}
+
+/// The binary with credentials for `server`.
+pub fn ctverify_at(server: &Server) -> Command {
+    let mut command = ctverify();
+    command
+        .env("AWS_ENDPOINT_URL", server.url())
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    command
+}
+
+/// What a run said.
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+    pub records: Vec<Value>,
+}
+
+/// Runs a command that was given no format, for its records.
+pub fn records(command: &mut Command) -> Run {
+    run(command.args(["--format", "jsonl"]))
+}
+
+/// Runs a command.
+pub fn run(command: &mut Command) -> Run {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    let lines = stdout.lines().filter(|line| line.starts_with("{\"record\""));
+    let records = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    Run { code: status.code().unwrap_or(-1), stdout, stderr, records }
+}
+
+impl Run {
+    /// The records of one kind.
+    pub fn of(&self, kind: &str) -> Vec<&Value> {
+        self.records.iter().filter(|record| record["record"] == kind).collect()
+    }
+
+    /// `verdict` of the summary.
+    pub fn verdict(&self) -> &str {
+        self.of("summary")[0]["verdict"].as_str().unwrap()
+    }
+
+    /// How many records of this kind have this status.
+    pub fn count(&self, kind: &str, status: &str) -> usize {
+        self.of(kind).iter().filter(|record| record["status"] == status).count()
+    }
+
+    /// The causes of all gaps.
+    pub fn gaps(&self) -> Vec<&str> {
+        self.of("gap").iter().map(|gap| gap["cause"].as_str().unwrap()).collect()
+    }
+
+    /// The records that tell of the trail, without those that tell of the run; and with one word for absence, which stores
+    /// word differently.
+    pub fn findings(&self) -> Vec<Value> {
+        let about_the_run = |record: &&Value| record["record"] == "run" || record["record"] == "summary";
+        let text: Vec<String> = self.records.iter().filter(|r| !about_the_run(r)).map(Value::to_string).collect();
+        text.iter().map(|line| serde_json::from_str(&one_absence(line)).unwrap()).collect()
+    }
+}
+
+/// One word for absence.
+pub fn one_absence(line: &str) -> String {
+    line.replace("S3 answers that it does not exist", "absent").replace("not in this copy", "absent")
+}
+
+/// A local copy of a trail with its keys by region.
+pub struct Mirror {
+    folder: TempDir,
+}
+
+impl Mirror {
+    pub fn new(trail: &ForgedTrail, layout: Layout, metadata: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        trail.write(&folder.path().join("copy"), layout, metadata).unwrap();
+        let mirror = Self { folder };
+        mirror.write_keys(&trail.keys_by_region());
+        mirror
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.folder.path().join("copy")
+    }
+
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys.json")
+    }
+
+    pub fn write_keys(&self, keys: &Value) {
+        std::fs::write(self.keys(), keys.to_string()).unwrap();
+    }
+
+    /// The binary, told to verify this copy.
+    pub fn command(&self) -> Command {
+        let mut command = ctverify();
+        command.arg("--from").arg(self.dir()).arg("--keys").arg(self.keys());
+        command
+    }
+}
+
+/// Verifies a trail from a folder.
+pub fn verify_folder(trail: &ForgedTrail) -> Run {
+    records(&mut Mirror::new(trail, Layout::Keys, true).command())
+}
+
+/// Verifies a trail over S3, in the range that the forge made.
+pub fn verify_s3(trail: &ForgedTrail) -> Run {
+    let server = Server::start(trail, ServerOptions::default());
+    records(ctverify_at(&server).args(range_of(trail)))
+}
+
+/// The arguments that name the trail and exactly what was made of its first chain.
+pub fn range_of(trail: &ForgedTrail) -> Vec<String> {
+    let digests = &trail.chains[0].digests;
+    let (first, last) = (&digests[0].document, &digests[digests.len() - 1].document);
+    let (start, end) = (first.digest_start_time.clone(), last.digest_end_time.clone());
+    vec!["--trail-arn".into(), trail.spec.arn(), "--start".into(), start, "--end".into(), end]
+}
