@@ -157,7 +157,8 @@ fn a_trail_that_moved_to_another_bucket_is_followed_there() {
 
 #[test]
 fn pages_of_listings_and_of_keys_are_followed() {
-    let trail = organization_trail();
+    let keys = ctverify_testkit::KeyAuthority { rotation: SignedDuration::from_hours(30) };
+    let trail = TrailSpec { keys, ..organization_trail().spec }.forge();
     let small = ServerOptions { objects_a_page: Some(2), keys_a_page: Some(1), ..ServerOptions::default() };
     let (run, server) = verify(&trail, small);
     let (whole, _server) = verify(&trail, ServerOptions::default());

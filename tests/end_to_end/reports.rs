@@ -1,9 +1,9 @@
 //! What reports look like: the records as promised, the text for people, files that are whole or not there.
 
-use ctverify_testkit::{Layout, TrailSpec, defects};
+use ctverify_testkit::{Layout, Server, ServerOptions, TrailSpec, defects};
 use serde_json::{Value, json};
 
-use crate::support::{Mirror, ctverify, records, run, testdata};
+use crate::support::{Mirror, ctverify, ctverify_at, records, run, testdata};
 
 fn command(name: &str) -> std::process::Command {
     let dir = testdata(name);
@@ -141,13 +141,11 @@ fn a_run_that_fails_leaves_the_old_report() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lines");
     std::fs::write(&path, "an older report").unwrap();
-    let trail = defects::small_trail();
-    let mirror = Mirror::new(&trail, Layout::Keys, true);
-    // Two files fit one name: found only while digests are read.
-    trail.write(&mirror.dir().join("x/AWSLogs-not"), Layout::Keys, true).unwrap();
-    trail.write(&mirror.dir().join("older"), Layout::Keys, true).unwrap();
-    let run = run(mirror.command().arg("--report").arg(format!("jsonl={}", path.display())));
-    assert_eq!(run.code, 2);
+    // Reports are open by the time that the bucket turns out not to exist.
+    let server = Server::start(&defects::small_trail(), ServerOptions::default());
+    let report = format!("jsonl={}", path.display());
+    let run = run(ctverify_at(&server).args(["--bucket", "none-such", "--report", &report]));
+    assert_eq!(run.code, 4);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "an older report");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
