@@ -5,6 +5,7 @@ mod json;
 mod jsonl;
 mod text;
 mod text_findings;
+mod text_style;
 mod wire;
 
 use std::io;

@@ -4,24 +4,17 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use jiff::Timestamp;
 
 use super::Report;
 use super::escape::printable;
-use super::text_findings::{Findings, counted, line};
+use super::text_findings::{Findings, line};
+use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
 use super::wire::time;
 use crate::model::{
     Allowances, ChainId, ChainRecord, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord, Tally,
     Verdict,
 };
-
-pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-pub(super) const OPEN: Style = AnsiColor::Yellow.on_default().bold();
-pub(super) const DIM: Style = Style::new().dimmed();
-pub(super) const HEAD: Style = Style::new().bold();
 
 /// How the report is written.
 #[derive(Debug, Clone, Default)]
@@ -283,14 +276,4 @@ fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {
         .filter(|(cause, count)| *count > 0 && **cause != GapCause::DigestsMissing)
         .map(|(cause, count)| format!("{} ({cause})", counted(count, "gap")))
         .collect()
-}
-
-/// How long it is from one time to another, as people say it.
-pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
-    let seconds = (to.as_second() - from.as_second()).max(0);
-    let (days, hours, minutes, rest) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")];
-    let parts: Vec<String> =
-        parts.into_iter().filter(|(n, _)| *n > 0).take(2).map(|(n, unit)| format!("{n} {unit}")).collect();
-    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
 }

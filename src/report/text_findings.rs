@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::escape::printable;
-use super::text::{BAD, DIM, GOOD, HEAD, OPEN, span};
+use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
 use super::wire::time;
 use crate::model::{
     DigestRecord, DigestStatus, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, WarningRecord,
@@ -138,10 +138,10 @@ fn log_file_entry(log_file: &LogFileRecord) -> String {
         entry += &format!("    {DIM}recorded SHA-256{DIM:#} {expected}\n");
         let actual =
             log_file.actual_sha256.map_or("none: it can't be decompressed whole".to_owned(), |hash| hash.to_string());
-        entry += &format!("    {DIM}found            {DIM:#} {actual}\n");
+        entry += &format!("    {DIM}found           {DIM:#} {actual}\n");
     }
     if let Some(digest) = log_file.digest.as_deref().filter(|_| log_file.status != LogFileStatus::Unverified) {
-        entry += &format!("    {DIM}listed in        {DIM:#} {}\n", printable(digest));
+        entry += &format!("    {DIM}listed in       {DIM:#} {}\n", printable(digest));
     }
     entry
 }
@@ -184,9 +184,4 @@ fn log_file_style(log_file: &LogFileRecord) -> Style {
 
 fn shown(object: &ObjectRef) -> String {
     printable(&object.to_string()).into_owned()
-}
-
-/// A number with the thing that it counts.
-pub(super) fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

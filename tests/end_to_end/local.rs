@@ -6,19 +6,7 @@ use std::path::PathBuf;
 use ctverify_testkit::{Chain, ForgedTrail, Layout, TrailSpec, defects};
 use serde_json::{Value, json};
 
-use crate::support::{Mirror, Run, ctverify, records, run, verify_folder};
-
-fn organization_trail() -> TrailSpec {
-    TrailSpec {
-        organization: Some("o-exampleorgid".to_owned()),
-        accounts: vec!["111122223333".to_owned(), "444455556666".to_owned()],
-        regions: vec!["us-east-1".to_owned(), "eu-west-1".to_owned()],
-        prefix: "org/trail".to_owned(),
-        hours: 3,
-        busy_percent: 100,
-        ..TrailSpec::default()
-    }
-}
+use crate::support::{Mirror, Run, ctverify, organization_spec, records, run, verify_folder};
 
 fn digest_file(mirror: &Mirror, chain: &Chain, index: usize) -> PathBuf {
     mirror.dir().join(&chain.digests[index].key)
@@ -26,7 +14,7 @@ fn digest_file(mirror: &Mirror, chain: &Chain, index: usize) -> PathBuf {
 
 #[test]
 fn every_layout_gives_the_same_records() {
-    for spec in [TrailSpec::default(), organization_trail()] {
+    for spec in [TrailSpec::default(), organization_spec()] {
         let trail = spec.forge();
         let expected = verify_folder(&trail);
         assert_eq!(expected.code, 0, "{}", expected.stdout);
@@ -41,7 +29,7 @@ fn every_layout_gives_the_same_records() {
 
 #[test]
 fn chains_come_in_the_promised_order() {
-    let run = verify_folder(&organization_trail().forge());
+    let run = verify_folder(&organization_spec().forge());
     let text = |record: &Value, field: &str| record[field].as_str().unwrap().to_owned();
     let chains: Vec<_> = run.of("chain").iter().map(|c| (text(c, "account"), text(c, "region"))).collect();
     assert_eq!(chains.len(), 4);
@@ -56,7 +44,7 @@ fn chains_come_in_the_promised_order() {
 
 #[test]
 fn without_metadata_every_digest_but_the_newest_verifies() {
-    let mut trail = organization_trail().forge();
+    let mut trail = organization_spec().forge();
     trail.strip_metadata();
     let run = records(&mut Mirror::new(&trail, Layout::Keys, false).command());
     let chains = trail.chains.len();
@@ -246,7 +234,7 @@ fn a_log_file_that_two_digests_list_is_one_record_and_intact_only_if_both_agree(
 
 #[test]
 fn accounts_regions_and_the_arn_narrow_what_is_verified() {
-    let trail = organization_trail().forge();
+    let trail = organization_spec().forge();
     let mirror = Mirror::new(&trail, Layout::Keys, true);
     let chains = |arguments: &[&str]| records(mirror.command().args(arguments)).of("chain").len();
     assert_eq!(chains(&[]), 4);

@@ -15,6 +15,7 @@ mod demo;
 mod local;
 mod official_client;
 mod ranges;
+mod readme;
 mod remote;
 mod reports;
 mod support;

@@ -6,20 +6,7 @@ use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, TrailSpec, de
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::support::{Mirror, Run, ctverify_at, range_of, records};
-
-fn organization_trail() -> ForgedTrail {
-    TrailSpec {
-        organization: Some("o-exampleorgid".to_owned()),
-        accounts: vec!["111122223333".to_owned(), "444455556666".to_owned()],
-        regions: vec!["us-east-1".to_owned(), "eu-west-1".to_owned()],
-        prefix: "org/trail".to_owned(),
-        hours: 3,
-        busy_percent: 100,
-        ..TrailSpec::default()
-    }
-    .forge()
-}
+use crate::support::{Mirror, Run, ctverify_at, organization_spec, range_of, records};
 
 fn verify(trail: &ForgedTrail, options: ServerOptions) -> (Run, Server) {
     let server = Server::start(trail, options);
@@ -69,7 +56,7 @@ fn a_predecessor_that_may_still_come_is_not_missing() {
 
 #[test]
 fn an_organization_trail_is_verified_in_every_account_and_region() {
-    let trail = organization_trail();
+    let trail = organization_spec().forge();
     // Chains keep their own minute: the range is the inner part, which all of them cover.
     let server = Server::start(&trail, ServerOptions::default());
     let range = ["--trail-arn", &trail.spec.arn(), "--start", "2026-03-01T00:00:00Z", "--end", "2026-03-01T03:00:00Z"];
@@ -84,7 +71,7 @@ fn an_organization_trail_is_verified_in_every_account_and_region() {
 
 #[test]
 fn flags_make_the_calls_that_find_the_location_unnecessary() {
-    let trail = organization_trail();
+    let trail = organization_spec().forge();
     let denied = ["GetTrail", "DescribeTrails"].map(str::to_owned).into();
     let server = Server::start(&trail, ServerOptions { denied_actions: denied, ..ServerOptions::default() });
     let mut command = ctverify_at(&server);
@@ -158,7 +145,7 @@ fn a_trail_that_moved_to_another_bucket_is_followed_there() {
 #[test]
 fn pages_of_listings_and_of_keys_are_followed() {
     let keys = ctverify_testkit::KeyAuthority { rotation: SignedDuration::from_hours(30) };
-    let trail = TrailSpec { keys, ..organization_trail().spec }.forge();
+    let trail = TrailSpec { keys, ..organization_spec() }.forge();
     let small = ServerOptions { objects_a_page: Some(2), keys_a_page: Some(1), ..ServerOptions::default() };
     let (run, server) = verify(&trail, small);
     let (whole, _server) = verify(&trail, ServerOptions::default());
@@ -168,7 +155,7 @@ fn pages_of_listings_and_of_keys_are_followed() {
 
 #[test]
 fn every_object_is_read_once_and_the_summary_counts_the_requests() {
-    let trail = organization_trail();
+    let trail = organization_spec().forge();
     let (run, server) = verify(&trail, ServerOptions::default());
     let requests = &run.of("summary")[0]["requests"];
     let objects = (run.of("digest").len() + run.of("log_file").len()) as u64;
@@ -183,7 +170,7 @@ fn every_object_is_read_once_and_the_summary_counts_the_requests() {
 
 #[test]
 fn how_many_run_at_once_changes_no_record() {
-    let trail = organization_trail();
+    let trail = organization_spec().forge();
     let server = Server::start(&trail, ServerOptions::default());
     let at = |n: &str| records(ctverify_at(&server).args(range_of(&trail)).args(["--concurrency", n])).findings();
     assert_eq!(at("1"), at("64"));
@@ -212,7 +199,7 @@ fn what_may_not_be_read_is_unverified_and_the_rest_is_judged() {
 
 #[test]
 fn keys_denied_in_one_region_leave_that_region_unverified_and_no_other() {
-    let trail = organization_trail();
+    let trail = organization_spec().forge();
     let denied = ["ListPublicKeys:eu-west-1".to_owned()].into();
     let (run, _server) = verify(&trail, ServerOptions { denied_actions: denied, ..ServerOptions::default() });
     assert_eq!(run.code, 3);
@@ -227,7 +214,7 @@ fn keys_denied_in_one_region_leave_that_region_unverified_and_no_other() {
 
 #[test]
 fn a_region_that_can_not_be_listed_is_a_gap_and_hides_no_other() {
-    let mut trail = organization_trail();
+    let mut trail = organization_spec().forge();
     let victim = trail.chains[3].digests[2].document.log_files[0].s3_object.clone();
     trail.remove(&victim);
     let denied = vec!["org/trail/AWSLogs/o-exampleorgid/111122223333/CloudTrail-Digest/us-east-1/".to_owned()];

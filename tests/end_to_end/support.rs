@@ -3,13 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ctverify_testkit::{ACCESS_KEY, ForgedTrail, Layout, SECRET_KEY, Server, ServerOptions};
+use ctverify_testkit::{ACCESS_KEY, ForgedTrail, Layout, SECRET_KEY, Server, ServerOptions, TrailSpec};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// The folder of test data that the repository carries.
 pub fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
+}
+
+/// An organization's trail: two accounts, two regions, a prefix.
+pub fn organization_spec() -> TrailSpec {
+    TrailSpec {
+        organization: Some("o-exampleorgid".to_owned()),
+        accounts: vec!["111122223333".to_owned(), "444455556666".to_owned()],
+        regions: vec!["us-east-1".to_owned(), "eu-west-1".to_owned()],
+        prefix: "org/trail".to_owned(),
+        hours: 3,
+        busy_percent: 100,
+        ..TrailSpec::default()
+    }
 }
 
 /// The binary, in an environment that knows nothing of the machine's AWS configuration.
