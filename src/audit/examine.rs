@@ -87,7 +87,9 @@ pub(super) async fn examine_chain(
         absent: Vec::new(),
         failure,
     };
-    walk.read_all(digests).await?;
+    let (reaching, past): (Vec<_>, Vec<_>) = digests.into_iter().partition(|digest| !context.range.is_past(digest.end));
+    walk.read_all(reaching).await?;
+    walk.read_past_end(past).await?;
     loop {
         let named = walk.unlisted_predecessors();
         if named.is_empty() {
@@ -171,6 +173,26 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Reads on past the end of the range, by time, until a proven digest shows what came before it.
+    async fn read_past_end(&mut self, mut past: Vec<ListedDigest>) -> Result<(), AuditError> {
+        past.sort_by_key(|digest| digest.end);
+        for kind in [DigestKind::Standard, DigestKind::Backfill] {
+            for digest in past.iter().filter(|digest| digest.kind == kind) {
+                self.read_all(vec![digest.clone()]).await?;
+                let last = self.read.last().filter(|(handle, _)| handle.place == digest.place);
+                if last.is_some_and(|(_, examined)| self.begins_past_end(examined)) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn begins_past_end(&self, examined: &Examined) -> bool {
+        let end = self.context.range.end;
+        matches!(examined, Examined::Open(open, Ok(())) if end.is_some_and(|end| open.start() >= end))
     }
 
     /// The digests that were named as predecessors within the range, and not found by listing. What an invalid digest

@@ -30,6 +30,11 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> (Vec<GapR
     for (start, end) in coverage.holes(from, to) {
         gaps.extend(ledger.explain(start, end, to));
     }
+    if chain.listing_failure.is_some() && gaps.iter().all(|gap| gap.cause != GapCause::ListingFailed) {
+        // Whatever is covered, nobody knows what else was there.
+        gaps.push(ledger.record(Piece { cause: GapCause::ListingFailed, from, to, present: 0, named: 0 }));
+        gaps.sort_by_key(|gap| (gap.from, gap.to));
+    }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
     let record = ChainRecord {
         chain: chain.id.clone(),
@@ -141,6 +146,10 @@ impl Ledger<'_> {
         let next = valid(self.standard).find(|digest| digest.period().0 >= to);
         let is_last = to == range_end;
         match next {
+            // A digest right after the range that can't be read may be a starting one: then nothing is missing before it.
+            Some(next) if self.unverified_between(to, next.period().0) => {
+                vec![piece(GapCause::DigestsUnverified, from, to)]
+            }
             Some(next) if next.predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
             Some(_) => {
                 let first = !valid(self.standard).any(|digest| digest.period().1 <= from);
@@ -150,6 +159,11 @@ impl Ledger<'_> {
             None if is_last => self.tail(from, to),
             None => vec![piece(GapCause::DigestsUnverified, from, to)],
         }
+    }
+
+    fn unverified_between(&self, from: Timestamp, to: Timestamp) -> bool {
+        let mut between = self.standard.iter().filter(|element| element.start >= from && element.end <= to);
+        between.any(|element| cause_of(element) == Some(GapCause::DigestsUnverified))
     }
 
     /// Says why the end of the range is not covered, where no valid digest comes after it.

@@ -8,9 +8,10 @@ use super::request::AuditRequest;
 use crate::model::{AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange};
 use crate::store::{ListRequest, Location, Store, StoreError};
 
-/// How many digests of a series are read past the end of the range. The first may still begin within it; the next that
-/// does not tells whether the last ones of the range are missing.
-const DIGESTS_PAST_END: usize = 2;
+/// How many digests of a series are listed past the end of the range. The first may still begin within it; the next valid one
+/// that does not tells whether the last ones of the range are missing. More than two are needed only where someone put
+/// others in their place.
+const DIGESTS_PAST_END: usize = 24;
 
 /// How many folders of days are looked through for digests older than the range.
 const MAX_EARLIER_DAYS: usize = 31;

@@ -1,7 +1,7 @@
 //! The walk: which chains there are, which digests they have, what those say of each other and of the log files.
 //!
 //! An [`Audit`] runs in four steps that overlap. It **discovers** chains by listing folders; it **examines** each chain: reads its
-//! digests, follows pointers that no listing showed, and lets [`crate::verify::settle`] judge them together; it **accounts** for
+//! digests, follows pointers that no listing showed, and lets [`crate::verify::settle()`] judge them together; it **accounts** for
 //! the range: what is covered, and why the rest is not; and it **judges** the log files that valid digests list. Log files are
 //! found through digests, never by listing.
 //!

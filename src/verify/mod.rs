@@ -2,7 +2,7 @@
 //!
 //! No file, network, clock, environment or log: what this floor decides follows from its arguments alone.
 //!
-//! Success is a type. A digest's bytes are read into an [`OpenDigest`], which claims things; [`settle`] makes a
+//! Success is a type. A digest's bytes are read into an [`OpenDigest`], which claims things; [`settle()`] makes a
 //! [`ValidDigest`] of it when its signature verifies and no valid successor contradicts it, and only a [`ValidDigest`] hands out
 //! [`LogFileEntry`]s that a log file can be judged by. What an invalid or unverified digest lists comes out as
 //! [`ClaimedLogFile`]s, which carry no hash.

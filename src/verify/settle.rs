@@ -14,7 +14,7 @@ use super::document::Predecessor;
 use super::key::KeyRing;
 use crate::model::{Fault, ObjectRef, Sha256Hash, SignatureFrom};
 
-/// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`settle`] makes one.
+/// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`settle()`] makes one.
 #[derive(Debug)]
 pub struct ValidDigest {
     object: ObjectRef,

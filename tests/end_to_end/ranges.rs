@@ -153,3 +153,17 @@ fn ages_count_back_from_now() {
     assert!((4..=5).contains(&run.of("digest").len()), "{}", run.stdout);
     assert_eq!(run.code, 0);
 }
+
+#[test]
+fn forged_digests_past_the_range_do_not_hide_that_its_last_ones_are_missing() {
+    let mut trail = TrailSpec { hours: 12, seed: 7, ..TrailSpec::default() }.forge();
+    let digests = trail.chains[0].digests.clone();
+    let end = digests[4].document.digest_end_time.clone();
+    trail.remove(&digests[4].key);
+    // Three that come right after the range are worth nothing; the one after them tells.
+    for digest in &digests[5..8] {
+        trail.edit_content(&digest.key, |_| b"{}".to_vec());
+    }
+    let run = between(&trail, None, Some(&end));
+    assert_eq!((run.code, run.gaps()), (1, vec!["digests_missing"]));
+}
