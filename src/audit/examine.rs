@@ -4,7 +4,7 @@
 //! read tells that a digest is missing.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -15,8 +15,9 @@ use super::discover::ListedChain;
 use super::error::AuditError;
 use super::fetch;
 use super::listing::{self, ListedDigest, RegionFolder};
+use super::log_folder::{self, LogFolder};
 use super::request::DELIVERY_TIME;
-use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, ObjectRef};
+use crate::model::{ChainId, Depth, DigestKind, DigestName, DigestStatus, Fault, ObjectRef};
 use crate::store::{Location, StoreError};
 use crate::verify::{
     Examined, FoundDigest, KeyRing, RejectedDigest, Rejection, Settled, SettledDigest, ValidDigest, examine, limits,
@@ -56,6 +57,17 @@ pub(super) struct ExaminedChain {
     pub listing_failure: Option<String>,
     /// Whether there are digests older than the range.
     pub has_earlier: bool,
+    /// What lies in its log folder; nothing at depth `chain`.
+    pub log_folder: LogFolder,
+}
+
+/// The digests of a chain, judged.
+pub(super) struct JudgedDigests {
+    pub elements: Vec<Element>,
+    /// Why a part of the chain could not be listed.
+    pub failure: Option<String>,
+    /// The folders that hold it: those that were known, and those that pointers led to.
+    pub folders: Vec<RegionFolder>,
 }
 
 /// What stays known of a digest while it is judged.
@@ -78,14 +90,33 @@ pub(super) async fn examine_chain(
     listed: ListedChain,
 ) -> Result<ExaminedChain, AuditError> {
     let ListedChain { folders, digests, failure, ended_before } = listed;
+    let judged = judge_digests(&context, &id, &folders, digests).await?;
+    let has_earlier = ended_before || has_earlier(&context, &id, &folders, &judged.elements).await;
+    let log_folder = match context.request.depth {
+        Depth::Chain => LogFolder::default(),
+        Depth::Presence | Depth::Content => {
+            log_folder::examine(&context, &id, &judged.folders, &judged.elements).await?
+        }
+    };
+    let JudgedDigests { elements, failure: later, .. } = judged;
+    Ok(ExaminedChain { id, elements, listing_failure: failure.or(later), has_earlier, log_folder })
+}
+
+/// Reads and judges digests, and those that they name.
+pub(super) async fn judge_digests(
+    context: &Arc<Context>,
+    id: &Arc<ChainId>,
+    folders: &[RegionFolder],
+    digests: Vec<ListedDigest>,
+) -> Result<JudgedDigests, AuditError> {
     let mut walk = Walk {
-        context: &context,
-        id: &id,
+        context,
+        id,
         known: HashSet::new(),
-        locations: folders.iter().map(|folder| folder.location.clone()).collect(),
+        folders: folders.to_vec(),
         read: Vec::new(),
         absent: Vec::new(),
-        failure,
+        failure: None,
     };
     let (reaching, past): (Vec<_>, Vec<_>) = digests.into_iter().partition(|digest| !context.range.is_past(digest.end));
     walk.read_all(reaching).await?;
@@ -98,7 +129,7 @@ pub(super) async fn examine_chain(
         walk.list_new_locations(&named).await?;
         walk.read_all(named).await?;
     }
-    let Walk { read, absent, failure, .. } = walk;
+    let Walk { read, absent, failure, folders, .. } = walk;
     let keys = context.keys.known(&id.region).await;
     let mut elements: Vec<Element> = settle(read, &keys).into_iter().map(element).collect();
     elements.extend(absent.into_iter().map(|digest| {
@@ -114,8 +145,7 @@ pub(super) async fn examine_chain(
         }
     }));
     elements.sort_by(|a, b| (a.end, a.kind, &a.object.key, &a.object).cmp(&(b.end, b.kind, &b.object.key, &b.object)));
-    let has_earlier = ended_before || has_earlier(&context, &id, &folders, &elements).await;
-    Ok(ExaminedChain { id, elements, listing_failure: failure, has_earlier })
+    Ok(JudgedDigests { elements, failure, folders })
 }
 
 /// Where the range begins before the chain's first digest and that is a starting one, only a look at older digests tells
@@ -144,7 +174,7 @@ struct Walk<'a> {
     context: &'a Arc<Context>,
     id: &'a Arc<ChainId>,
     known: HashSet<ObjectRef>,
-    locations: BTreeSet<Location>,
+    folders: Vec<RegionFolder>,
     read: Vec<(Handle, Examined)>,
     absent: Vec<ListedDigest>,
     failure: Option<String>,
@@ -235,11 +265,12 @@ impl Walk<'_> {
                 continue;
             };
             let location = Location { bucket: digest.place.bucket.to_string(), root: name.root };
-            if !self.context.store.is_live() || !self.locations.insert(location.clone()) {
+            if !self.context.store.is_live() || self.folders.iter().any(|folder| folder.location == location) {
                 continue;
             }
             let ChainId { organization, account, region, .. } = (**self.id).clone();
             let folder = RegionFolder { location, organization, account, region };
+            self.folders.push(folder.clone());
             let store = self.context.store.as_ref();
             let listing = listing::digests(store, &folder, &self.context.range, &self.context.request).await;
             found.extend(

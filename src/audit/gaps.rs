@@ -13,8 +13,18 @@ use crate::verify::ValidDigest;
 /// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
 const ROOM_SECONDS: i64 = 30 * 60;
 
-/// The gaps of a chain by time, and the record that closes it.
-pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> (Vec<GapRecord>, ChainRecord) {
+/// What the range comes to for a chain.
+pub(super) struct Account {
+    /// What valid digests cover, those next to the range included.
+    pub coverage: Coverage,
+    /// By time.
+    pub gaps: Vec<GapRecord>,
+    /// Closes the chain.
+    pub record: ChainRecord,
+}
+
+/// Works out what is covered of the range, and why the rest is not.
+pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
     let standard: Vec<&Element> = chain.elements.iter().filter(|e| e.kind == DigestKind::Standard).collect();
     let (from, to) = bounds(chain, context);
     let mut coverage = Coverage::default();
@@ -45,7 +55,8 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> (Vec<GapR
         covered_seconds: coverage.seconds(from, to),
         requested_seconds: seconds(from, to),
     };
-    (gaps, record)
+    gaps.iter_mut().for_each(|gap| chain.log_folder.tell_of_gap(gap));
+    Account { coverage, gaps, record }
 }
 
 /// The range as it applies to this chain: an open side reaches to its first or last digest.

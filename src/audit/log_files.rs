@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::context::Context;
 use super::examine::{Element, State};
 use super::fetch;
-use crate::model::{ChainId, Fault, LogFileRecord, LogFileStatus, ObjectRef, Sha256Hash};
+use super::log_folder::LogFolder;
+use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef, Sha256Hash};
 use crate::store::StoreError;
 use crate::verify::{Content, ContentHasher, ExpectedHash};
 
@@ -69,6 +70,25 @@ pub(super) fn tasks(elements: &[Element], in_range: impl Fn(&Element) -> bool) -
         }
     }
     by_element
+}
+
+/// Drops what the depth does not ask for, and says how many log files that leaves unread. At depth `presence` only those stay
+/// that the listing did not show, for a direct look.
+pub(super) fn drop_unread(by_element: &mut HashMap<usize, Vec<Task>>, folder: &LogFolder, context: &Context) -> u64 {
+    let depth = context.request.depth;
+    if depth == Depth::Content {
+        return 0;
+    }
+    let mut dropped = 0;
+    for tasks in by_element.values_mut() {
+        tasks.retain(|task| {
+            let listed = matches!(task.listing, Listing::Expected(_));
+            let seen = depth == Depth::Chain || folder.present.contains(&context.identity(&task.object));
+            dropped += u64::from(listed && seen);
+            !(listed && seen)
+        });
+    }
+    dropped
 }
 
 /// What is said of a log file, apart from its name.

@@ -16,13 +16,16 @@ mod fetch;
 mod gaps;
 mod listing;
 mod log_files;
+mod log_folder;
 mod observer;
 mod plan;
 mod region_keys;
 mod request;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp, Unit};
@@ -39,7 +42,10 @@ use plan::{Step, record_step, steps};
 use region_keys::RegionKeys;
 
 use crate::keys::KeySource;
-use crate::model::{ChainId, ChainRecord, GapCause, GapRecord, Record, RunRecord, SummaryRecord, Tally, TimeRange};
+use crate::model::{
+    ChainId, ChainRecord, Depth, GapCause, GapRecord, Record, RunRecord, SummaryRecord, Tally, TimeRange, WarningCode,
+    WarningRecord,
+};
 use crate::store::Store;
 
 /// How many chains are examined ahead of the one that is being reported.
@@ -77,8 +83,10 @@ impl Audit {
             trail_arn: request.trail.clone(),
             range: request.range,
             source: store.source(),
+            depth: request.depth,
         }))?;
         let mut stop = std::pin::pin!(stop);
+        let not_read = AtomicU64::new(0);
         let mut tell = |record: Record| {
             tally.count(&record);
             observer.record(&record)
@@ -86,7 +94,7 @@ impl Audit {
         let interrupted = tokio::select! {
             biased;
             () = &mut stop => true,
-            outcome = walk(store.clone(), keys.clone(), &request, range, progress, &mut tell) => {
+            outcome = walk(store.clone(), keys.clone(), &request, range, progress, &not_read, &mut tell) => {
                 outcome?;
                 false
             }
@@ -98,6 +106,8 @@ impl Audit {
             verdict,
             exit_code: if interrupted { INTERRUPTED } else { verdict.exit_code() },
             tally,
+            depth: request.depth,
+            not_read: not_read.into_inner(),
             interrupted,
             requests,
             finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
@@ -116,6 +126,7 @@ async fn walk(
     request: &AuditRequest,
     range: TimeRange,
     progress: Arc<Progress>,
+    not_read: &AtomicU64,
     tell: &mut impl FnMut(Record) -> std::io::Result<()>,
 ) -> Result<(), AuditError> {
     let Discovery { chains, warnings } = discover(store.as_ref(), request, &range).await?;
@@ -132,8 +143,13 @@ async fn walk(
     let examined = stream::iter(chains)
         .map(|(id, listed)| examine_chain(context.clone(), Arc::new(id), listed))
         .buffered(CHAINS_AHEAD);
+    let mut seen = HashSet::new();
     let planned = examined.flat_map(|examined| match examined {
-        Ok(chain) => stream::iter(steps(&chain, &context).into_iter().map(Ok).collect::<Vec<_>>()),
+        Ok(chain) => {
+            let planned = steps(&chain, &context, &mut seen);
+            not_read.fetch_add(planned.not_read, Ordering::Relaxed);
+            stream::iter(planned.steps.into_iter().map(Ok).collect::<Vec<_>>())
+        }
         Err(error) => stream::iter(vec![Err(error)]),
     });
     let records = planned
@@ -165,10 +181,25 @@ async fn walk(
             }
         }
     }
+    if let Some(warning) = unjudged(request) {
+        tell(Record::Warning(warning))?;
+    }
     for warning in warnings.into_iter().chain(context.keys.warnings()) {
         tell(Record::Warning(warning))?;
     }
     Ok(())
+}
+
+/// Files that no digest lists may be those of a trail that delivers here without digests.
+fn unjudged(request: &AuditRequest) -> Option<WarningRecord> {
+    if request.without_digests.is_empty() || request.depth == Depth::Chain {
+        return None;
+    }
+    let detail = format!(
+        "log files that no digest lists were not looked for: {} delivers to the same place without digests",
+        request.without_digests.join(", ")
+    );
+    Some(WarningRecord { code: WarningCode::UnlistedNotJudged, bucket: None, key: None, detail })
 }
 
 /// Where no digest of the trail was found at all: its own account's chain in its home region should be there.

@@ -1,12 +1,13 @@
 //! From a judged chain to its records, in the order that is promised. Log files are still to be read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::context::Context;
 use super::examine::{Element, ExaminedChain, State};
-use super::gaps;
+use super::gaps::{self, Account};
 use super::log_files::{self, Task};
-use crate::model::{ChainId, DigestRecord, DigestStatus, Fault, Record, WarningCode, WarningRecord};
+use crate::model::{ChainId, DigestRecord, DigestStatus, Fault, ObjectRef, Record, WarningCode, WarningRecord};
 
 /// One step of a report: a record, or a log file that becomes one when it was read.
 pub(super) enum Step {
@@ -15,9 +16,17 @@ pub(super) enum Step {
 }
 
 /// The steps of one chain.
-pub(super) fn steps(chain: &ExaminedChain, context: &Context) -> Vec<Step> {
+pub(super) struct Steps {
+    pub steps: Vec<Step>,
+    /// How many log files there are whose content the depth does not ask for.
+    pub not_read: u64,
+}
+
+/// Plans the report on one chain. `seen` holds the unlisted files that were told of already.
+pub(super) fn steps(chain: &ExaminedChain, context: &Context, seen: &mut HashSet<ObjectRef>) -> Steps {
     let in_range = |element: &Element| context.range.includes(element.start, element.end);
     let mut tasks = log_files::tasks(&chain.elements, in_range);
+    let not_read = log_files::drop_unread(&mut tasks, &chain.log_folder, context);
     context.progress.found_log_files(tasks.values().map(Vec::len).sum());
     let mut steps = Vec::new();
     for (index, element) in chain.elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
@@ -27,10 +36,22 @@ pub(super) fn steps(chain: &ExaminedChain, context: &Context) -> Vec<Step> {
         let files = tasks.remove(&index).unwrap_or_default();
         steps.extend(files.into_iter().map(|task| Step::LogFile(chain.id.clone(), Box::new(task))));
     }
-    let (gaps, record) = gaps::account_for(chain, context);
+    let Account { coverage, gaps, record } = gaps::account_for(chain, context);
+    if context.request.without_digests.is_empty() {
+        let unlisted = chain.log_folder.unlisted(&chain.id, &coverage, context);
+        // Two trails may share a folder: a file is told of once.
+        let unlisted = unlisted.into_iter().filter(|file| seen.insert(file.object.clone()));
+        steps.extend(unlisted.map(|file| record_step(Record::LogFile(file))));
+    }
+    if let Some(reason) = &chain.log_folder.failure {
+        let detail =
+            format!("the log files of {} in {} could not be listed: {reason}", chain.id.account, chain.id.region);
+        let code = WarningCode::ListingFailed;
+        steps.push(record_step(Record::Warning(WarningRecord { code, bucket: None, key: None, detail })));
+    }
     steps.extend(gaps.into_iter().map(|gap| record_step(Record::Gap(gap))));
     steps.push(record_step(Record::Chain(record)));
-    steps
+    Steps { steps, not_read }
 }
 
 pub(super) fn record_step(record: Record) -> Step {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{AccountId, Allowances, ChainId, OrganizationId, Region, TimeRange, TrailArn};
+use crate::model::{AccountId, Allowances, ChainId, Depth, OrganizationId, Region, TimeRange, TrailArn};
 use crate::store::Location;
 
 /// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
@@ -27,6 +27,10 @@ pub struct AuditRequest {
     pub regions: BTreeSet<Region>,
     /// How many objects are read at once, and how many folders listed. At least one.
     pub concurrency: usize,
+    /// How deep it looks.
+    pub depth: Depth,
+    /// Trails that are known to deliver to the same place without digests: what no digest lists may be theirs.
+    pub without_digests: Vec<String>,
     /// What is kept out of the verdict.
     pub allowed: Allowances,
     /// The present.
@@ -49,6 +53,8 @@ impl AuditRequest {
             accounts: BTreeSet::new(),
             regions: BTreeSet::new(),
             concurrency: CONCURRENCY,
+            depth: Depth::Content,
+            without_digests: Vec::new(),
             allowed: Allowances::default(),
             now,
             requests_before: 0,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use super::time_argument::{self, TimeArgument};
-use crate::model::{AccountId, GapCause, OrganizationId, Region, TrailArn};
+use crate::model::{AccountId, Depth, GapCause, OrganizationId, Region, TrailArn};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -106,6 +106,10 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "URL", help_heading = "AWS", conflicts_with = "from")]
     pub endpoint_url: Option<String>,
 
+    /// How deep to look: chain (digests only), presence (also whether each log file exists, by listing), content
+    #[arg(long, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
+    pub depth: Depth,
+
     /// How many objects are read at once [default: 64 from S3, the number of cores from a folder]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
     pub concurrency: Option<u16>,
@@ -130,7 +134,7 @@ pub struct VerifyArgs {
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Reports")]
     pub color: ColorChoice,
 
-    /// Keep a kind in the reports and out of the verdict: gap, or gap:CAUSE (repeatable, or comma-separated)
+    /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, or unlisted (repeatable, or comma-separated)
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
     pub allow: Vec<Allowance>,
 }
@@ -151,6 +155,7 @@ pub enum Format {
 pub enum Allowance {
     EveryGap,
     Gap(GapCause),
+    Unlisted,
 }
 
 fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
@@ -160,9 +165,15 @@ fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
     if path.is_empty() { Err("the report's path is missing after '='".to_owned()) } else { Ok((format, path.into())) }
 }
 
+fn parse_depth(text: &str) -> Result<Depth, String> {
+    let found = Depth::ALL.iter().find(|depth| depth.as_str() == text);
+    found.copied().ok_or_else(|| "choose chain, presence or content".to_owned())
+}
+
 fn parse_allowance(text: &str) -> Result<Allowance, String> {
     match text.split_once(':') {
         None if text == "gap" => Ok(Allowance::EveryGap),
+        None if text == "unlisted" => Ok(Allowance::Unlisted),
         Some(("gap", cause)) => {
             let found = GapCause::ALL.iter().find(|known| known.as_str() == cause);
             found.copied().map(Allowance::Gap).ok_or_else(|| {
@@ -170,6 +181,6 @@ fn parse_allowance(text: &str) -> Result<Allowance, String> {
                 format!("there is no gap cause '{cause}': choose one of {}", known.join(", "))
             })
         }
-        _ => Err(format!("'{text}' can't be allowed: choose gap or gap:CAUSE")),
+        _ => Err(format!("'{text}' can't be allowed: choose gap, gap:CAUSE or unlisted")),
     }
 }

@@ -44,6 +44,7 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         accounts: args.account_id.iter().cloned().collect(),
         regions: args.regions.iter().cloned().collect(),
         concurrency: args.concurrency.map_or(S3_CONCURRENCY, usize::from),
+        depth: args.depth,
         allowed: allowances(&args.allow),
         ..AuditRequest::new(range, now)
     };
@@ -70,10 +71,11 @@ fn allowances(allow: &[Allowance]) -> Allowances {
         .iter()
         .filter_map(|allowance| match allowance {
             Allowance::Gap(cause) => Some(*cause),
-            Allowance::EveryGap => None,
+            Allowance::EveryGap | Allowance::Unlisted => None,
         })
         .collect();
-    Allowances { every_gap: allow.contains(&Allowance::EveryGap), gaps }
+    let allowed = |allowance| allow.contains(&allowance);
+    Allowances { every_gap: allowed(Allowance::EveryGap), gaps, unlisted: allowed(Allowance::Unlisted) }
 }
 
 fn local(args: &VerifyArgs, dir: &Path, mut request: AuditRequest) -> Result<Settings, Failure> {

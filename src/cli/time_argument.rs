@@ -29,8 +29,10 @@ impl TimeArgument {
 
 /// Reads RFC 3339, a date (its 00:00 UTC), `20260301T000000Z`, or an age such as `24h` or `7d`.
 pub fn parse(text: &str) -> Result<TimeArgument, String> {
-    let date = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
-    // jiff reads more than RFC 3339 (brackets, annotations); a date alone is a Date to it, not a Timestamp.
+    // A Date would be read out of a longer text, too.
+    let is_date = text.len() == "2026-03-01".len();
+    let date =
+        || text.parse::<Date>().ok().filter(|_| is_date)?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
     let moment = parse_compact_time(text).or_else(|| text.parse().ok()).or_else(date);
     moment.map(TimeArgument::At).or_else(|| age(text).map(TimeArgument::Ago)).ok_or_else(|| {
         "a time is written as 2026-03-01T00:00:00Z, as 2026-03-01, as 20260301T000000Z, or as an age such as 24h or 7d".to_owned()

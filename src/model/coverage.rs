@@ -42,6 +42,11 @@ impl Coverage {
         holes
     }
 
+    /// Whether all of `[from, to]` is covered.
+    pub fn contains(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.intervals.iter().any(|&(start, end)| start <= from && to <= end)
+    }
+
     /// How many seconds of `[from, to)` are covered.
     pub fn seconds(&self, from: Timestamp, to: Timestamp) -> u64 {
         let length = |(start, end): (Timestamp, Timestamp)| (end.as_second() - start.as_second()).max(0).unsigned_abs();

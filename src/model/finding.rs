@@ -39,6 +39,20 @@ words!(
         Deleted = "deleted",
         /// Nobody can say.
         Unverified = "unverified",
+        /// It lies in the log folder, within a period that valid digests cover, and none of them lists it.
+        Unlisted = "unlisted",
+    }
+);
+
+words!(
+    /// How deep an audit looks.
+    Depth {
+        /// Digests only: signatures and links.
+        Chain = "chain",
+        /// Also whether each log file exists, by listing.
+        Presence = "presence",
+        /// Also whether each log file has the recorded content.
+        Content = "content",
     }
 );
 
@@ -101,6 +115,8 @@ words!(
         TooLarge = "too_large",
         /// The digest names a hash algorithm that this version doesn't know.
         UnknownHashAlgorithm = "unknown_hash_algorithm",
+        /// No valid digest lists it.
+        NotListed = "not_listed",
         /// Only a digest that isn't valid lists it.
         ListedByInvalidDigest = "listed_by_invalid_digest",
         /// The digest's content is not a digest.
@@ -173,6 +189,8 @@ words!(
         MetadataUnreadable = "metadata_unreadable",
         /// A part of the location could not be listed.
         ListingFailed = "listing_failed",
+        /// Files that no digest lists can't be told from those of a trail that delivers no digests.
+        UnlistedNotJudged = "unlisted_not_judged",
     }
 );
 

@@ -18,11 +18,11 @@ mod trail_arn;
 pub use chain::ChainId;
 pub use coverage::Coverage;
 pub use finding::{
-    ChainFault, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, SignatureFrom, Verdict, WarningCode,
+    ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, SignatureFrom, Verdict, WarningCode,
 };
 pub use hash::{HashParseError, Sha256Hash};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
-pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogRoot, compact_time, parse_compact_time};
+pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogFileName, LogRoot, compact_time, parse_compact_time};
 pub use object::ObjectRef;
 pub use range::TimeRange;
 pub use record::{

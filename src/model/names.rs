@@ -7,14 +7,16 @@
 //!
 //! Source: CloudTrail user guide, "CloudTrail digest file structure"; the `_backfill` form from the AWS CLI 1.46.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{AccountId, ChainId, DigestKind, OrganizationId, Region};
 
 /// The folder under which CloudTrail puts everything.
 pub const AWS_LOGS: &str = "AWSLogs";
+/// The folder that holds an account's log files.
+const LOG_FOLDER: &str = "CloudTrail";
 /// The folder that holds an account's digest files.
 pub const DIGEST_FOLDER: &str = "CloudTrail-Digest";
 
@@ -106,6 +108,39 @@ impl LogRoot {
     pub fn digest_regions(&self, organization: Option<&OrganizationId>, account: &AccountId) -> String {
         format!("{}{account}/{DIGEST_FOLDER}/", self.accounts(organization))
     }
+
+    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail/REGION/`, which holds the log files of a region.
+    pub fn log_files(&self, organization: Option<&OrganizationId>, account: &AccountId, region: &Region) -> String {
+        format!("{}{account}/{LOG_FOLDER}/{region}/", self.accounts(organization))
+    }
+}
+
+/// What the place of a log file says of its time.
+///
+/// ```text
+/// …/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHMMZ_UNIQUE16.json.gz
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogFileName {
+    /// The earliest time that it can speak of.
+    pub from: Timestamp,
+    /// The latest: the same, unless the name is none that CloudTrail gives, and only its folder's day is known.
+    pub to: Timestamp,
+}
+
+impl LogFileName {
+    /// Reads what follows the region's folder in a key. `None` for what does not lie in a day's folder.
+    pub fn parse(inside: &str) -> Option<Self> {
+        let (day, file) = inside.rsplit_once('/')?;
+        let day = Date::strptime("%Y/%m/%d", day).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        let named = file.strip_suffix(SUFFIX).and_then(|stem| stem.rsplit('_').nth(1)).and_then(|minute| {
+            parse_compact_time(&format!("{}00Z", minute.strip_suffix('Z').filter(|rest| rest.len() == 13)?))
+        });
+        Some(match named {
+            Some(time) => Self { from: time, to: time },
+            None => Self { from: day, to: day.saturating_add(SignedDuration::from_hours(24)).unwrap_or(day) },
+        })
+    }
 }
 
 /// `YYYYMMDDTHHMMSSZ`, the form of times in object names.
@@ -151,6 +186,17 @@ mod tests {
         assert_eq!(name.chain.trail.as_str(), "my_trail_us-east-1_x.y");
         assert_eq!(name.chain.organization.as_ref().unwrap().as_str(), "o-exampleorgid");
         assert_eq!((name.kind, name.root.prefix.as_str()), (DigestKind::Backfill, "a/AWSLogs/b"));
+    }
+
+    #[test]
+    fn a_log_files_time_is_its_names_or_its_days() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let named =
+            LogFileName::parse("2026/03/01/111122223333_CloudTrail_eu-west-1_20260301T1005Z_AbCdEfGhIjKlMnOp.json.gz");
+        assert_eq!(named, Some(LogFileName { from: time("2026-03-01T10:05:00Z"), to: time("2026-03-01T10:05:00Z") }));
+        let other = LogFileName::parse("2026/03/01/planted.json.gz");
+        assert_eq!(other, Some(LogFileName { from: time("2026-03-01T00:00:00Z"), to: time("2026-03-02T00:00:00Z") }));
+        assert_eq!(LogFileName::parse("planted.json.gz"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    ChainFault, ChainId, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Sha256Hash,
+    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Sha256Hash,
     SignatureFrom, Tally, TimeRange, TrailArn, Verdict, WarningCode,
 };
 
@@ -45,6 +45,8 @@ pub struct RunRecord {
     pub range: TimeRange,
     /// Where the bytes came from: `s3://…`, or a folder.
     pub source: String,
+    /// How deep it looks.
+    pub depth: Depth,
 }
 
 /// The judgement on one digest.
@@ -164,6 +166,10 @@ pub struct SummaryRecord {
     pub exit_code: u8,
     /// What was counted.
     pub tally: Tally,
+    /// How deep it looked.
+    pub depth: Depth,
+    /// How many log files valid digests list whose content was not read, because the depth did not ask for it.
+    pub not_read: u64,
     /// Whether the run was interrupted before its end.
     pub interrupted: bool,
     /// What it cost.

@@ -11,6 +11,8 @@ pub struct Allowances {
     pub every_gap: bool,
     /// Gaps of these causes.
     pub gaps: BTreeSet<GapCause>,
+    /// Log files that no digest lists.
+    pub unlisted: bool,
 }
 
 impl Allowances {
@@ -77,6 +79,7 @@ impl Tally {
             + self.chain_faults;
         let open = self.log_files(LogFileStatus::Unverified)
             + self.digests(DigestStatus::Unverified)
+            + if allowed.unlisted { 0 } else { self.log_files(LogFileStatus::Unlisted) }
             + self
                 .gaps
                 .iter()

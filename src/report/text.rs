@@ -12,8 +12,8 @@ use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
 use super::wire::time;
 use crate::model::{
-    Allowances, ChainId, ChainRecord, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord, Tally,
-    Verdict,
+    Allowances, ChainId, ChainRecord, Depth, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord,
+    Tally, Verdict,
 };
 
 /// How the report is written.
@@ -70,7 +70,12 @@ impl<W: Write> Text<W> {
         let from = run.range.start.map_or("the first digest".to_owned(), time);
         let to = run.range.end.map_or("the last digest".to_owned(), time);
         writeln!(out, "  range   {from} to {to}")?;
-        writeln!(out, "  depth   content: every digest and every log file was read\n")
+        let depth = match run.depth {
+            Depth::Chain => "digests only, no log file was looked at",
+            Depth::Presence => "every digest was read, and log files looked for by listing",
+            Depth::Content => "every digest and every log file was read",
+        };
+        writeln!(out, "  depth   {}: {depth}\n", run.depth)
     }
 
     fn table(&mut self) -> io::Result<()> {
@@ -124,7 +129,18 @@ impl<W: Write> Text<W> {
             Verdict::Verified => {
                 let intact = counted(tally.log_files(LogFileStatus::Intact), "log file");
                 let valid = counted(tally.digests(DigestStatus::Valid), "digest");
-                format!("{intact} and {valid} are as CloudTrail delivered them; nothing is changed or missing")
+                let unread = counted(summary.not_read, "log file");
+                match summary.depth {
+                    Depth::Content => {
+                        format!("{intact} and {valid} are as CloudTrail delivered them; nothing is changed or missing")
+                    }
+                    Depth::Presence => format!(
+                        "{valid} are as CloudTrail delivered them, and the {unread} that they list exist; what is in them was not read"
+                    ),
+                    Depth::Chain => format!(
+                        "{valid} are as CloudTrail delivered them; the {unread} that they list were not looked at"
+                    ),
+                }
             }
             Verdict::Violated => violations(tally),
             Verdict::Inconclusive => open_points(tally, &self.options.allowed),
@@ -257,6 +273,10 @@ fn open_points(tally: &Tally, allowed: &Allowances) -> String {
         if count > 0 {
             parts.push(format!("{} could not be verified", counted(count, what)));
         }
+    }
+    let unlisted = tally.log_files(LogFileStatus::Unlisted);
+    if unlisted > 0 && !allowed.unlisted {
+        parts.push(format!("no digest lists {}", counted(unlisted, "log file")));
     }
     let gaps = GapCause::ALL.iter().filter(|cause| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause));
     let gaps: BTreeMap<&str, u64> =

@@ -20,6 +20,7 @@ const SHOWN: usize = 20;
 enum Section {
     Wrong,
     Open,
+    Unlisted,
     Gaps,
     Warnings,
 }
@@ -29,6 +30,7 @@ impl Section {
         match self {
             Self::Wrong => "What is wrong",
             Self::Open => "What could not be verified",
+            Self::Unlisted => "What no digest lists",
             Self::Gaps => "What is not covered",
             Self::Warnings => "Warnings",
         }
@@ -62,6 +64,7 @@ impl Findings {
                 LogFileStatus::Unverified => (Section::Open, "unverified log files"),
                 LogFileStatus::Modified => (Section::Wrong, "modified log files"),
                 LogFileStatus::Deleted => (Section::Wrong, "deleted log files"),
+                LogFileStatus::Unlisted => (Section::Unlisted, "unlisted log files"),
             },
             Record::Gap(_) => (Section::Gaps, "gaps"),
             Record::Warning(_) => (Section::Warnings, "warnings"),
@@ -177,7 +180,7 @@ fn digest_style(digest: &DigestRecord) -> Style {
 fn log_file_style(log_file: &LogFileRecord) -> Style {
     match log_file.status {
         LogFileStatus::Intact => GOOD,
-        LogFileStatus::Unverified => OPEN,
+        LogFileStatus::Unverified | LogFileStatus::Unlisted => OPEN,
         LogFileStatus::Modified | LogFileStatus::Deleted => BAD,
     }
 }

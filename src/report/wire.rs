@@ -12,7 +12,6 @@ use crate::model::{
 };
 
 const SCHEMA: &str = "ctverify/1";
-const DEPTH: &str = "content";
 
 /// A record in its outer form. Fields stand in the order in which they are written.
 #[derive(Serialize)]
@@ -153,7 +152,7 @@ impl<'a> From<&'a RunRecord> for Wire<'a> {
             start: run.range.start.map(time),
             end: run.range.end.map(time),
             source: &run.source,
-            depth: DEPTH,
+            depth: run.depth.as_str(),
             sample: (),
         }
     }
@@ -234,15 +233,24 @@ impl<'a> From<&'a ChainRecord> for Wire<'a> {
     }
 }
 
+/// What a shallow audit did not look at counts as unverified here, and decides nothing.
+fn log_file_counts(summary: &SummaryRecord) -> BTreeMap<&'static str, u64> {
+    let count = |status: &LogFileStatus| (status.as_str(), summary.tally.log_files(*status));
+    let mut counts: BTreeMap<_, _> = LogFileStatus::ALL.iter().map(count).collect();
+    *counts.entry(LogFileStatus::Unverified.as_str()).or_default() += summary.not_read;
+    counts.insert("not_read", summary.not_read);
+    counts
+}
+
 impl<'a> From<&'a SummaryRecord> for Wire<'a> {
     fn from(summary: &'a SummaryRecord) -> Self {
         let tally = &summary.tally;
         Self::Summary {
             verdict: summary.verdict.as_str(),
             exit_code: summary.exit_code,
-            depth: DEPTH,
+            depth: summary.depth.as_str(),
             digests: DigestStatus::ALL.iter().map(|status| (status.as_str(), tally.digests(*status))).collect(),
-            log_files: LogFileStatus::ALL.iter().map(|status| (status.as_str(), tally.log_files(*status))).collect(),
+            log_files: log_file_counts(summary),
             gaps: tally.gaps(),
             warnings: tally.warnings,
             requests: Requests {

@@ -20,4 +20,5 @@ mod remote;
 mod reports;
 mod support;
 mod testdata;
+mod unlisted;
 mod vectors;

@@ -8,7 +8,7 @@ use jiff::{Timestamp, Unit};
 use tokio::runtime::Runtime;
 
 use crate::audit::{Audit, Progress};
-use crate::cli::args::VerifyArgs;
+use crate::cli::args::{Format, VerifyArgs};
 use crate::cli::exit::Failure;
 use crate::cli::output::Reports;
 use crate::cli::progress::ProgressLine;
@@ -31,7 +31,10 @@ async fn run(args: VerifyArgs) -> Result<u8, Failure> {
     let settings = settings::resolve(&args, now).await?;
     let mut reports = Reports::open(&args, &settings.request.allowed)?;
     let progress = Arc::new(Progress::default());
-    let line = (std::io::stderr().is_terminal() && !args.quiet).then(|| ProgressLine::show(progress.clone()));
+    // A line that redraws itself and records that scroll past would write over each other.
+    let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
+    let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls;
+    let line = shows.then(|| ProgressLine::show(progress.clone()));
     let audit = Audit { store: settings.store, keys: settings.keys, request: settings.request, progress };
     let interrupted = async {
         // Where signals can't be had, the run just can't be interrupted politely.

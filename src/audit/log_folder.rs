@@ -1,0 +1,178 @@
+//! What lies in the log folder: whether listed log files exist, and which files no digest lists.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::context::Context;
+use super::error::AuditError;
+use super::examine::{Element, State, judge_digests};
+use super::listing::{self, RegionFolder};
+use super::request::{AuditRequest, DELIVERY_TIME};
+use crate::model::{AWS_LOGS, ChainId, Coverage, LogFileName, LogFileRecord, LogFileStatus, ObjectRef};
+use crate::model::{Fault, GapRecord};
+use crate::store::{ListRequest, StoreError};
+
+/// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
+/// its name, and then stands in the digest of that time.
+const EDGE: SignedDuration = SignedDuration::from_mins(15);
+
+/// A file in the log folder that no valid digest lists.
+#[derive(Debug)]
+pub(super) struct Stray {
+    pub object: ObjectRef,
+    name: LogFileName,
+}
+
+/// What was found in the log folder of a chain.
+#[derive(Debug, Default)]
+pub(super) struct LogFolder {
+    /// The log files that are there, as [`Context::identity`] names them.
+    pub present: HashSet<String>,
+    /// By key.
+    pub strays: Vec<Stray>,
+    /// Why a part of it could not be listed.
+    pub failure: Option<String>,
+}
+
+/// Lists the log folder of a chain, as far as the range reaches, and compares it with what valid digests list.
+pub(super) async fn examine(
+    context: &Arc<Context>,
+    chain: &ChainId,
+    folders: &[RegionFolder],
+    elements: &[Element],
+) -> Result<LogFolder, AuditError> {
+    let mut found = LogFolder::default();
+    let ends = elements.iter().flat_map(|element| [element.start, element.end]);
+    let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
+    let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
+    let mut strays = Vec::new();
+    for folder in folders {
+        match list(context, folder, from, to).await {
+            Ok(files) => strays.extend(files),
+            Err(error) => found.failure = Some(error.to_string()),
+        }
+    }
+    found.present = strays.iter().map(|stray| context.identity(&stray.object)).collect();
+    strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
+    remove_listed(context, &mut strays, elements);
+    if !strays.is_empty() {
+        remove_listed_by_others(context, chain, folders, &mut strays).await?;
+    }
+    strays.sort_by(|a, b| a.object.key.cmp(&b.object.key));
+    found.strays = strays;
+    Ok(found)
+}
+
+async fn list(
+    context: &Context,
+    folder: &RegionFolder,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<Stray>, StoreError> {
+    let RegionFolder { location, organization, account, region } = folder;
+    let prefix = location.root.log_files(organization.as_ref(), account, region);
+    let day = SignedDuration::from_hours(24);
+    let before = from.saturating_sub(day).unwrap_or(from);
+    let last_day = to.saturating_add(day).unwrap_or(to).strftime("%Y/%m/%d").to_string();
+    let request = ListRequest {
+        bucket: location.bucket.clone(),
+        start_after: Some(format!("{prefix}{}", before.strftime("%Y/%m/%d/"))),
+        prefix,
+        folders: false,
+    };
+    let mut files = Vec::new();
+    let mut continuation: Option<String> = None;
+    loop {
+        let page = context.store.list(&request, continuation.as_deref()).await?;
+        for key in page.keys {
+            let Some(inside) = key.strip_prefix(&request.prefix) else { continue };
+            if inside.get(..last_day.len()).is_some_and(|day| *day > *last_day) {
+                return Ok(files);
+            }
+            if let Some(name) = LogFileName::parse(inside) {
+                files.push(Stray { object: ObjectRef::new(request.bucket.as_str(), key), name });
+            }
+        }
+        match page.next {
+            Some(next) => continuation = Some(next),
+            None => return Ok(files),
+        }
+    }
+}
+
+fn remove_listed(context: &Context, strays: &mut Vec<Stray>, elements: &[Element]) {
+    let valid = elements.iter().filter_map(|element| match &element.state {
+        State::Valid(digest) => Some(digest),
+        _ => None,
+    });
+    let listed: HashSet<String> =
+        valid.flat_map(|digest| digest.log_files()).map(|entry| context.identity(&entry.object)).collect();
+    strays.retain(|stray| !listed.contains(&context.identity(&stray.object)));
+}
+
+/// Log files don't carry their trail's name: what another trail's digests list, which delivers to the same place, is listed.
+async fn remove_listed_by_others(
+    context: &Arc<Context>,
+    chain: &ChainId,
+    folders: &[RegionFolder],
+    strays: &mut Vec<Stray>,
+) -> Result<(), AuditError> {
+    let any_trail = AuditRequest { trail: None, ..context.request.clone() };
+    for folder in folders {
+        let listing = listing::digests(context.store.as_ref(), folder, &context.range, &any_trail).await;
+        for (other, digests) in listing.digests.into_iter().filter(|(other, _)| other != chain) {
+            let judged = judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests).await?;
+            remove_listed(context, strays, &judged.elements);
+        }
+    }
+    Ok(())
+}
+
+impl LogFolder {
+    /// The records of those files that lie well within what is covered.
+    pub fn unlisted(&self, chain: &Arc<ChainId>, coverage: &Coverage, context: &Context) -> Vec<LogFileRecord> {
+        let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+        let inside = |name: &LogFileName| {
+            let from = name.from.saturating_sub(EDGE).unwrap_or(name.from);
+            let to = name.to.saturating_add(EDGE).unwrap_or(name.to);
+            (!context.store.is_live() || name.to < fresh) && coverage.contains(from, to)
+        };
+        self.strays
+            .iter()
+            .filter(|stray| inside(&stray.name))
+            .map(|stray| LogFileRecord {
+                status: LogFileStatus::Unlisted,
+                chain: chain.clone(),
+                object: stray.object.clone(),
+                digest: None,
+                expected_sha256: None,
+                actual_sha256: None,
+                size: None,
+                fault: Some(Fault::NotListed),
+                detail: Some("it lies in the log folder, and no valid digest lists it".to_owned()),
+            })
+            .collect()
+    }
+
+    /// Tells of the files that lie in a gap, which nobody can judge.
+    pub fn tell_of_gap(&self, gap: &mut GapRecord) {
+        let inside = self.strays.iter().filter(|stray| gap.from <= stray.name.from && stray.name.to < gap.to).count();
+        if inside > 0 {
+            let files = if inside == 1 { "1 log file lies".to_owned() } else { format!("{inside} log files lie") };
+            gap.detail += &format!("; {files} here that no valid digest lists");
+        }
+    }
+}
+
+impl Context {
+    /// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or
+    /// prefix: there, what follows `AWSLogs/` counts.
+    pub fn identity(&self, object: &ObjectRef) -> String {
+        if self.store.is_live() {
+            return format!("{}/{}", object.bucket, object.key);
+        }
+        object.key.rsplit_once(&format!("{AWS_LOGS}/")).map_or(&*object.key, |(_, inside)| inside).to_owned()
+    }
+}
