@@ -13,7 +13,7 @@ use super::args::{Allowance, VerifyArgs};
 use super::exit::Failure;
 use crate::audit::AuditRequest;
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
-use crate::model::{Allowances, LogRoot, TimeRange};
+use crate::model::{Allowances, Depth, LogRoot, TimeRange};
 use crate::store::{Folder, Location, S3, Store};
 use crate::trail::Trail;
 
@@ -108,6 +108,9 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
         (None, Some(arn)) => {
             let trail = Trail::new(arn.clone(), &config);
             let settings = trail.settings().await?;
+            if request.depth != Depth::Chain {
+                request.without_digests = trail.neighbours_without_digests(&settings).await;
+            }
             request.requests_before += trail.requests();
             Location { bucket: settings.bucket, root: LogRoot { prefix: settings.prefix } }
         }

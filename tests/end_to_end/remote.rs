@@ -88,7 +88,7 @@ fn where_get_trail_is_denied_describe_trails_tells_the_location() {
     let trail = defects::small_trail();
     let options = ServerOptions { denied_actions: ["GetTrail".to_owned()].into(), ..ServerOptions::default() };
     let (run, server) = verify(&trail, options);
-    assert_eq!((run.code, server.calls("DescribeTrails")), (0, 1), "{}", run.stderr);
+    assert_eq!((run.code, server.calls("DescribeTrails")), (0, 2), "{}", run.stderr);
 }
 
 #[test]
@@ -165,7 +165,10 @@ fn every_object_is_read_once_and_the_summary_counts_the_requests() {
     assert_eq!(server.calls("HeadObject") + server.calls("HeadBucket"), 0);
     assert_eq!(requests["get"], json!(read));
     assert_eq!(requests["list"], json!(server.calls("ListObjectsV2")));
-    assert_eq!(requests["other"], json!(server.calls("ListPublicKeys") + server.calls("GetTrail")));
+    assert_eq!(
+        requests["other"],
+        json!(server.calls("ListPublicKeys") + server.calls("GetTrail") + server.calls("DescribeTrails"))
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Log files that no digest lists, and how deep an audit looks.
 
-use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gzip};
+use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailAnswer, TrailSpec, defects, gzip};
 use serde_json::json;
 
 use crate::support::{Mirror, Run, ctverify_at, range_of, records, run, verify_folder, verify_s3};
@@ -97,6 +97,33 @@ fn what_another_trails_digests_list_is_listed() {
     // With both trails asked for, the file is told of once.
     let run = records(&mut Mirror::new(&trail, Layout::Keys, true).command());
     assert_eq!((run.of("chain").len(), unlisted(&run)), (2, vec![planted.as_str()]));
+}
+
+#[test]
+fn beside_a_trail_without_digests_unlisted_files_can_not_be_judged() {
+    let mut trail = defects::small_trail();
+    plant(&mut trail, "20260301T0220Z", "PlantedPlanted01");
+    let silent = TrailAnswer {
+        arn: "arn:aws:cloudtrail:us-east-1:111122223333:trail/silent-trail".to_owned(),
+        bucket: trail.spec.bucket.clone(),
+        prefix: String::new(),
+        organization: None,
+        validated: false,
+    };
+    let run_beside = |other: TrailAnswer| {
+        let server = Server::start(&trail, ServerOptions { other_trails: vec![other], ..ServerOptions::default() });
+        records(ctverify_at(&server).args(range_of(&trail)))
+    };
+    let run = run_beside(silent.clone());
+    assert_eq!((run.code, unlisted(&run).len()), (0, 0), "{}", run.stdout);
+    let warning = run.of("warning")[0].clone();
+    assert_eq!(warning["code"], "unlisted_not_judged");
+    assert!(warning["detail"].as_str().unwrap().contains("silent-trail"));
+    for harmless in
+        [TrailAnswer { validated: true, ..silent.clone() }, TrailAnswer { bucket: "other".into(), ..silent }]
+    {
+        assert_eq!(unlisted(&run_beside(harmless)).len(), 1);
+    }
 }
 
 #[test]

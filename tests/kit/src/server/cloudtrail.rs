@@ -90,7 +90,7 @@ fn describe(trail: &TrailAnswer) -> Value {
         "S3BucketName": trail.bucket,
         "IsMultiRegionTrail": true,
         "IsOrganizationTrail": trail.organization.is_some(),
-        "LogFileValidationEnabled": true,
+        "LogFileValidationEnabled": trail.validated,
         "IncludeGlobalServiceEvents": true,
     });
     if !trail.prefix.is_empty() {

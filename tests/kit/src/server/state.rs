@@ -26,8 +26,8 @@ pub struct ServerOptions {
     pub keys_a_page: Option<usize>,
     /// How many objects a page of a listing has.
     pub objects_a_page: Option<usize>,
-    /// Trails that CloudTrail knows, if they are others than the forged one.
-    pub trails: Option<Vec<TrailAnswer>>,
+    /// Trails that CloudTrail knows beside the forged one.
+    pub other_trails: Vec<TrailAnswer>,
 }
 
 /// A trail as GetTrail describes it.
@@ -37,6 +37,8 @@ pub struct TrailAnswer {
     pub bucket: String,
     pub prefix: String,
     pub organization: Option<String>,
+    /// Whether log file validation is on.
+    pub validated: bool,
 }
 
 /// One version of an object; no content is a delete marker.
@@ -74,6 +76,7 @@ impl State {
             bucket: spec.bucket.clone(),
             prefix: spec.prefix.clone(),
             organization: spec.organization.clone(),
+            validated: true,
         };
         let mut buckets: HashMap<String, Bucket> = HashMap::new();
         let region = |bucket: &str| options.bucket_regions.get(bucket).unwrap_or(&spec.home_region).clone();
@@ -85,7 +88,7 @@ impl State {
         }
         Self {
             buckets: RwLock::new(buckets),
-            trails: options.trails.clone().unwrap_or_else(|| vec![known]),
+            trails: [vec![known], options.other_trails.clone()].concat(),
             keys: spec.keys.clone(),
             options,
             calls: Mutex::default(),
