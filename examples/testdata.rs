@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// All records of a folder but those of the run itself, which tell of machines and times.
 fn records(dir: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
-    let folder = Folder::open(dir)?;
+    let folder = Folder::open(dir, None)?;
     let keys = KeyFile::open(&dir.join("keys.json"))?;
     let request = AuditRequest {
         locations: folder.locations(),

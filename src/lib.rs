@@ -57,7 +57,7 @@
 //! use ctverify::store::Folder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let folder = Folder::open(Path::new("testdata/sample-trail"))?;
+//! let folder = Folder::open(Path::new("testdata/sample-trail"), None)?;
 //! let keys = KeyFile::open(Path::new("testdata/sample-trail/keys.json"))?;
 //! let request = AuditRequest {
 //!     locations: folder.locations(),

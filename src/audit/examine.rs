@@ -240,7 +240,12 @@ impl Walk<'_> {
                 self.context.range.start.is_none() && self.first_start().is_some_and(|first| open.start() > first);
             if (starts_in_range || bounded_by_first) && !self.known.contains(&predecessor.object) {
                 let end = DigestName::parse(&predecessor.object.key).map_or(open.start(), |name| name.end);
-                named.push(ListedDigest { place: predecessor.object.clone(), kind: handle.kind, end });
+                named.push(ListedDigest {
+                    place: predecessor.object.clone(),
+                    kind: handle.kind,
+                    end,
+                    last_modified: None,
+                });
             }
         }
         named

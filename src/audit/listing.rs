@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::request::AuditRequest;
 use crate::model::{AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange};
-use crate::store::{ListRequest, Location, Store, StoreError};
+use crate::store::{ListRequest, ListedObject, Location, Store, StoreError};
 
 /// How many digests of a series are listed past the end of the range. The first may still begin within it; the next valid one
 /// that does not tells whether the last ones of the range are missing. More than two are needed only where someone put
@@ -23,6 +23,8 @@ pub(super) struct ListedDigest {
     pub kind: DigestKind,
     /// The end time that its name tells.
     pub end: Timestamp,
+    /// When S3 last wrote it, where a listing told.
+    pub last_modified: Option<Timestamp>,
 }
 
 /// Where the digests of one account and region lie.
@@ -93,7 +95,7 @@ pub(super) async fn digests(
             }
         };
         let mut newest = None;
-        for key in page.keys {
+        for ListedObject { key, last_modified } in page.objects {
             let Some(name) = DigestName::parse(&key) else { continue };
             newest = newest.max(Some(name.end));
             if name.root != folder.location.root || !request.wants(&name.chain) || !range.reaches(name.end) {
@@ -107,7 +109,12 @@ pub(super) async fn digests(
                 }
             }
             let place = ObjectRef::new(folder.location.bucket.as_str(), key);
-            listing.digests.entry(name.chain).or_default().push(ListedDigest { place, kind: name.kind, end: name.end });
+            listing.digests.entry(name.chain).or_default().push(ListedDigest {
+                place,
+                kind: name.kind,
+                end: name.end,
+                last_modified,
+            });
         }
         let enough = range.end.zip(newest).is_some_and(|(end, newest)| {
             // Names sort by day first: two days on, all that the range can need was seen, if the chain goes on at all.
@@ -168,7 +175,7 @@ async fn chains_of_day(
     let mut continuation: Option<String> = None;
     loop {
         let page = store.list(&list, continuation.as_deref()).await?;
-        let names = page.keys.iter().filter_map(|key| DigestName::parse(key));
+        let names = page.objects.iter().filter_map(|object| DigestName::parse(&object.key));
         chains.extend(names.filter(|name| name.end <= before && request.wants(&name.chain)).map(|name| name.chain));
         match page.next {
             Some(next) => continuation = Some(next),

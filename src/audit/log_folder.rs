@@ -12,7 +12,7 @@ use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use crate::model::{AWS_LOGS, ChainId, Coverage, LogFileName, LogFileRecord, LogFileStatus, ObjectRef};
 use crate::model::{Fault, GapRecord};
-use crate::store::{ListRequest, StoreError};
+use crate::store::{ListRequest, ListedObject, StoreError};
 
 /// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
 /// its name, and then stands in the digest of that time.
@@ -86,7 +86,7 @@ async fn list(
     let mut continuation: Option<String> = None;
     loop {
         let page = context.store.list(&request, continuation.as_deref()).await?;
-        for key in page.keys {
+        for ListedObject { key, .. } in page.objects {
             let Some(inside) = key.strip_prefix(&request.prefix) else { continue };
             if inside.get(..last_day.len()).is_some_and(|day| *day > *last_day) {
                 return Ok(files);

@@ -90,6 +90,10 @@ pub struct VerifyArgs {
     )]
     pub prefix: Option<String>,
 
+    /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it
+    #[arg(long, value_name = "NAME", help_heading = "Where to look")]
+    pub recorded_bucket: Option<String>,
+
     /// The organization whose folder holds the digests [default: whichever is found]
     #[arg(long, value_name = "O-ID", help_heading = "Where to look")]
     pub organization_id: Option<OrganizationId>,

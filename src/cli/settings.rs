@@ -14,7 +14,7 @@ use super::exit::Failure;
 use crate::audit::AuditRequest;
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange};
-use crate::store::{Folder, Location, S3, Store};
+use crate::store::{Folder, Location, Replica, S3, Store};
 use crate::trail::Trail;
 
 /// Objects read at once from S3: what counts is the time to the first byte.
@@ -83,7 +83,7 @@ fn local(args: &VerifyArgs, dir: &Path, mut request: AuditRequest) -> Result<Set
         return Err(Failure::Usage("--from needs --keys FILE: without public keys nothing can be verified".to_owned()));
     };
     let keys = KeyFile::open(keys)?;
-    let folder = Folder::open(dir).map_err(|error| Failure::Usage(error.to_string()))?;
+    let folder = Folder::open(dir, args.recorded_bucket.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
     request.locations = folder.locations();
     if request.locations.is_empty() {
         return Err(Failure::Usage(format!(
@@ -123,15 +123,21 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
         "" => format!("s3://{}", location.bucket),
         prefix => format!("s3://{}/{prefix}", location.bucket),
     };
-    request.locations.push(location);
+    let read = location.bucket.clone();
+    let bucket = args.recorded_bucket.clone().unwrap_or(location.bucket);
+    request.locations.push(Location { bucket, ..location });
     let keys: Arc<dyn KeySource> = match &args.keys {
         Some(file) => Arc::new(KeyFile::open(file)?),
         None => Arc::new(ListPublicKeys::new(config.clone())),
     };
     // Buckets behind other endpoints rarely have host names of their own.
     let path_style = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-    let store = S3::new(config, path_style, source);
-    Ok(Settings { store: Arc::new(store), keys, request })
+    let s3 = S3::new(config, path_style, source);
+    let store: Arc<dyn Store> = match &args.recorded_bucket {
+        Some(recorded) => Arc::new(Replica::new(s3, read, recorded.clone())),
+        None => Arc::new(s3),
+    };
+    Ok(Settings { store, keys, request })
 }
 
 async fn load_config(args: &VerifyArgs) -> SdkConfig {

@@ -13,7 +13,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
 
 use super::folder_layout::{Copy, files, find_copies, folders};
-use super::{Body, Counter, ListRequest, Location, Object, Page, Store, StoreError};
+use super::{Body, Counter, ListRequest, ListedObject, Location, Object, Page, Store, StoreError};
 use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -27,17 +27,20 @@ pub struct Folder {
     name: String,
     dir: Dir,
     copies: Vec<Copy>,
+    /// The bucket that this is a copy of, where that is known from elsewhere.
+    recorded_bucket: Option<String>,
     counter: Counter,
 }
 
 impl Folder {
-    /// Opens a folder and finds the copies of `AWSLogs/` in it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens a folder and finds the copies of `AWSLogs/` in it. With `recorded_bucket`, all of it is a copy of that bucket,
+    /// and a digest that names another one is in the wrong place.
+    pub fn open(path: &Path, recorded_bucket: Option<String>) -> Result<Self, StoreError> {
         let name = path.display().to_string();
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .map_err(|error| StoreError::Failed(format!("the folder {name} can't be opened: {error}")))?;
-        let copies = find_copies(&dir, &name)?;
-        Ok(Self { name, dir, copies, counter: Counter::default() })
+        let copies = find_copies(&dir, &name, recorded_bucket.as_deref())?;
+        Ok(Self { name, dir, copies, recorded_bucket, counter: Counter::default() })
     }
 
     /// What the folder holds copies of.
@@ -130,11 +133,17 @@ impl Folder {
         }
     }
 
-    fn collect(&self, path: &Path, key: &str, request: &ListRequest, keys: &mut Vec<String>) -> Result<(), StoreError> {
+    fn collect(
+        &self,
+        path: &Path,
+        key: &str,
+        request: &ListRequest,
+        found: &mut Vec<ListedObject>,
+    ) -> Result<(), StoreError> {
         for name in files(&self.dir, path)? {
             let key = format!("{key}{name}");
             if key.starts_with(&request.prefix) && request.start_after.as_deref().is_none_or(|after| *key > *after) {
-                keys.push(key);
+                found.push(ListedObject { key, last_modified: None });
             }
         }
         for name in folders(&self.dir, path)? {
@@ -143,7 +152,7 @@ impl Folder {
             let before = request.start_after.as_deref().is_some_and(|after| *key < *after && !after.starts_with(&key));
             let on_path = key.starts_with(&request.prefix) || request.prefix.starts_with(&key);
             if on_path && !before {
-                self.collect(&path.join(&name), &key, request, keys)?;
+                self.collect(&path.join(&name), &key, request, found)?;
             }
         }
         Ok(())
@@ -172,10 +181,10 @@ impl Store for Folder {
             } else {
                 let inside = inside.rsplit_once('/').map_or("", |(inside, _)| inside);
                 let top = if inside.is_empty() { folder } else { format!("{folder}{inside}/") };
-                self.collect(&copy.path.join(inside), &top, request, &mut page.keys)?;
+                self.collect(&copy.path.join(inside), &top, request, &mut page.objects)?;
             }
         }
-        page.keys.sort();
+        page.objects.sort();
         page.folders.sort();
         Ok(page)
     }
@@ -197,6 +206,9 @@ impl Store for Folder {
     }
 
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {
+        if self.recorded_bucket.as_deref().is_some_and(|bucket| *bucket != *claimed.bucket) {
+            return Ok(false);
+        }
         if place == claimed {
             return Ok(true);
         }

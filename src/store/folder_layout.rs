@@ -25,7 +25,7 @@ pub(super) struct Copy {
 }
 
 /// Finds the copies of `AWSLogs/` below `dir`: the folders of that name, or else `dir` itself.
-pub(super) fn find_copies(dir: &Dir, name: &str) -> Result<Vec<Copy>, StoreError> {
+pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) -> Result<Vec<Copy>, StoreError> {
     let mut paths = Vec::new();
     walk(dir, Path::new(""), 0, &mut paths)?;
     if is_copy_of_aws_logs(dir)? {
@@ -37,7 +37,8 @@ pub(super) fn find_copies(dir: &Dir, name: &str) -> Result<Vec<Copy>, StoreError
         let Some(object) = whose(dir, &path)? else { continue };
         let prefix = object.key.rsplit_once(&format!("{AWS_LOGS}/")).map_or("", |(prefix, _)| prefix);
         let root = LogRoot { prefix: prefix.trim_end_matches('/').to_owned() };
-        let location = Location { bucket: object.bucket.to_string(), root };
+        let bucket = recorded_bucket.unwrap_or(&object.bucket).to_owned();
+        let location = Location { bucket, root };
         if let Some(other) = copies.iter().find(|copy| copy.location == location) {
             return Err(StoreError::Ambiguous(format!(
                 "{name} holds two copies of s3://{}/{}: '{}' and '{}'; name one of them with --from",

@@ -6,6 +6,7 @@
 mod error;
 mod folder;
 mod folder_layout;
+mod replica;
 mod s3;
 mod s3_error;
 
@@ -13,9 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 pub use error::StoreError;
 pub use folder::Folder;
+pub use replica::Replica;
 pub use s3::S3;
 
 use crate::model::{LogRoot, ObjectRef, Requests};
@@ -43,11 +46,20 @@ pub struct ListRequest {
     pub folders: bool,
 }
 
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListedObject {
+    /// Its key.
+    pub key: String,
+    /// When S3 last wrote it. A copy doesn't know.
+    pub last_modified: Option<Timestamp>,
+}
+
 /// One page of a listing, in the byte order of keys.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The keys.
-    pub keys: Vec<String>,
+    /// The objects.
+    pub objects: Vec<ListedObject>,
     /// The folders directly below the prefix, whole, each with its slash at the end.
     pub folders: Vec<String>,
     /// What to ask the next page with; `None` on the last.

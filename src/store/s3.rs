@@ -14,9 +14,10 @@ use aws_sdk_s3::config::{Region, RequestChecksumCalculation, ResponseChecksumVal
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::s3_error::{Failure, lacks_credentials, sort};
-use super::{Body, Counter, ListRequest, Object, Page, Store, StoreError};
+use super::{Body, Counter, ListRequest, ListedObject, Object, Page, Store, StoreError};
 use crate::model::{ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -125,7 +126,7 @@ impl Store for S3 {
                     let next =
                         if page.is_truncated() == Some(true) { page.next_continuation_token.clone() } else { None };
                     return Ok(Page {
-                        keys: page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect(),
+                        objects: page.contents.unwrap_or_default().into_iter().filter_map(listed).collect(),
                         folders: page
                             .common_prefixes
                             .unwrap_or_default()
@@ -175,6 +176,11 @@ impl Store for S3 {
     fn requests(&self) -> Requests {
         self.counter.sum()
     }
+}
+
+fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
+    let last_modified = object.last_modified.and_then(|at| Timestamp::from_second(at.secs()).ok());
+    Some(ListedObject { key: object.key?, last_modified })
 }
 
 struct S3Body {

@@ -259,3 +259,14 @@ fn offline_means_without_any_aws_configuration() {
     );
     assert_eq!((run.code, &run.of("summary")[0]["requests"]["other"]), (0, &json!(0)), "{}", run.stderr);
 }
+
+#[test]
+fn a_copy_of_a_replica_is_held_against_the_recorded_bucket() {
+    let trail = defects::small_trail();
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let code = |bucket: &str| records(mirror.command().args(["--recorded-bucket", bucket]));
+    assert_eq!(code("example-trail-logs").code, 0);
+    let other = code("another-bucket");
+    assert_eq!((other.code, other.count("digest", "invalid")), (1, trail.digest_count()));
+    assert_eq!(other.of("digest")[0]["fault"], "moved");
+}

@@ -268,3 +268,24 @@ fn keys_that_rotate_within_the_range_are_all_asked_for() {
     let (run, _server) = verify(&trail, ServerOptions::default());
     assert_eq!((run.code, run.count("digest", "valid")), (0, 101), "{}", run.stdout);
 }
+
+#[test]
+fn a_replica_is_read_under_the_names_that_the_digests_record() {
+    let trail = defects::small_trail();
+    let expected = crate::support::verify_s3(&trail);
+    let mut replica = trail.clone();
+    replica.objects =
+        trail.objects.into_iter().map(|((_, key), stored)| (("replica".to_owned(), key), stored)).collect();
+    let server = Server::start(&replica, ServerOptions::default());
+    let verify = |more: &[&str]| {
+        let place = ["--bucket", "replica"];
+        records(ctverify_at(&server).args(range_of(&replica)).args(place).args(more))
+    };
+    let run = verify(&["--recorded-bucket", "example-trail-logs"]);
+    assert_eq!((run.code, &run.of("run")[0]["source"]), (0, &json!("s3://replica")), "{}", run.stdout);
+    assert_eq!(run.findings(), expected.findings());
+    // Read from elsewhere than it names, and nobody said that this is a replica.
+    let run = verify(&[]);
+    assert_eq!((run.code, run.count("digest", "invalid")), (1, replica.digest_count()));
+    assert!(run.of("digest").iter().all(|digest| digest["fault"] == "moved"));
+}

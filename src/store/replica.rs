@@ -1,0 +1,58 @@
+//! A bucket that is a replica or a restored copy of another one: objects go by the names that they had there.
+
+use async_trait::async_trait;
+
+use super::{ListRequest, Object, Page, Store, StoreError};
+use crate::model::{ObjectRef, Requests};
+
+/// A store in which one bucket stands for another.
+pub struct Replica<S> {
+    inner: S,
+    /// The bucket that is read.
+    read: String,
+    /// The bucket that the digests record.
+    recorded: String,
+}
+
+impl<S: Store> Replica<S> {
+    /// Reads the bucket `read` of `inner` wherever `recorded` is asked for.
+    pub fn new(inner: S, read: String, recorded: String) -> Self {
+        Self { inner, read, recorded }
+    }
+
+    fn bucket<'a>(&'a self, asked: &'a str) -> &'a str {
+        if asked == self.recorded { &self.read } else { asked }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Replica<S> {
+    fn source(&self) -> String {
+        self.inner.source()
+    }
+
+    fn is_live(&self) -> bool {
+        self.inner.is_live()
+    }
+
+    async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
+        let bucket = self.bucket(&request.bucket).to_owned();
+        self.inner.list(&ListRequest { bucket, ..request.clone() }, continuation).await
+    }
+
+    async fn get(&self, object: &ObjectRef) -> Result<Object, StoreError> {
+        self.inner.get(&ObjectRef::new(self.bucket(&object.bucket), object.key.clone())).await
+    }
+
+    fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {
+        self.inner.in_place(place, claimed)
+    }
+
+    fn absence(&self) -> &'static str {
+        self.inner.absence()
+    }
+
+    fn requests(&self) -> Requests {
+        self.inner.requests()
+    }
+}
