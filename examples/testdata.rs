@@ -50,8 +50,8 @@ fn records(dir: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
         locations: folder.locations(),
         ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
     };
-    let audit =
-        Audit { store: Arc::new(folder), keys: Arc::new(keys), request, progress: Arc::new(Progress::default()) };
+    let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
+    let audit = Audit { store, keys, status: None, request, progress };
     let mut lines = Vec::new();
     let mut report = Jsonl::new(&mut lines);
     let mut observer = |record: &Record| match record {

@@ -63,7 +63,8 @@
 //!     locations: folder.locations(),
 //!     ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
 //! };
-//! let audit = Audit { store: Arc::new(folder), keys: Arc::new(keys), request, progress: Arc::new(Progress::default()) };
+//! let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
+//! let audit = Audit { store, keys, status: None, request, progress };
 //!
 //! let mut changed = Vec::new();
 //! let mut observer = |record: &Record| {

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use super::observer::Progress;
 use super::region_keys::RegionKeys;
 use super::request::AuditRequest;
+use super::tail::Statuses;
 use crate::model::TimeRange;
 use crate::store::Store;
 
@@ -18,6 +19,7 @@ pub(super) struct Context {
     /// The requested range with its end filled in.
     pub range: TimeRange,
     pub progress: Arc<Progress>,
+    pub statuses: Statuses,
     /// How many more objects may be read at once, whatever they are read for.
     pub permits: Semaphore,
 }

@@ -1,6 +1,6 @@
 //! Which chains there are, and which digests of theirs the range needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use futures::stream;
@@ -8,8 +8,12 @@ use futures::stream;
 use super::error::AuditError;
 use super::listing::{self, ListedDigest, RegionFolder};
 use super::request::AuditRequest;
-use crate::model::{AccountId, ChainId, OrganizationId, TimeRange, TrailName, WarningCode, WarningRecord};
+use super::tail::{self, Statuses};
+use crate::model::{
+    AccountId, ChainId, OrganizationId, Region, TimeRange, TrailArn, TrailName, WarningCode, WarningRecord,
+};
 use crate::store::{Store, StoreError};
+use crate::trail::StatusSource;
 
 /// One chain, as listings show it.
 #[derive(Debug, Default)]
@@ -28,21 +32,26 @@ pub(super) struct ListedChain {
 #[derive(Debug, Default)]
 pub(super) struct Discovery {
     pub chains: BTreeMap<ChainId, ListedChain>,
+    pub statuses: Statuses,
     pub warnings: Vec<WarningRecord>,
 }
 
 /// Finds every chain that the request asks for. Fails only where nothing could be listed.
 pub(super) async fn discover(
     store: &dyn Store,
+    status: Option<&dyn StatusSource>,
     request: &AuditRequest,
     range: &TimeRange,
 ) -> Result<Discovery, AuditError> {
     let mut discovery = Discovery::default();
     let folders = region_folders(store, request, &mut discovery).await?;
+    discovery.statuses = tail::ask(status, request, &folders).await;
+    discovery.expect_home(request, &folders);
+    discovery.expect_delivered(request, range, &folders);
     let listings = stream::iter(folders)
         .map(|folder| async move {
             let listing = listing::digests(store, &folder, range, request).await;
-            let nothing = listing.digests.is_empty() && listing.failure.is_none();
+            let nothing = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
             let earlier = match range.start {
                 Some(start) if nothing => listing::earlier_chains(store, &folder, start, request).await,
                 _ => Ok(Vec::new()),
@@ -53,6 +62,7 @@ pub(super) async fn discover(
     let mut listings = std::pin::pin!(listings);
     while let Some((folder, listing, earlier)) = listings.next().await {
         let mut failure = listing.failure;
+        let earlier = earlier.map(|found| listing.earlier.into_iter().chain(found).collect::<BTreeSet<_>>());
         for chain in listing.digests.keys() {
             discovery.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
         }
@@ -63,8 +73,10 @@ pub(super) async fn discover(
             Ok(chains) => {
                 for chain in chains {
                     let listed = discovery.chains.entry(chain).or_default();
-                    listed.folders.push(folder.clone());
-                    listed.ended_before = true;
+                    if !listed.folders.contains(&folder) {
+                        listed.folders.push(folder.clone());
+                    }
+                    listed.ended_before = listed.digests.is_empty();
                 }
             }
             Err(error) => failure = failure.or(Some(error)),
@@ -77,6 +89,26 @@ pub(super) async fn discover(
 }
 
 impl Discovery {
+    /// A trail logs its own account in its home region, whatever else it logs: that chain should be there.
+    fn expect_home(&mut self, request: &AuditRequest, folders: &[RegionFolder]) {
+        let Some(arn) = &request.trail else { return };
+        let chain = own_chain(request, folders, arn, &arn.home_region);
+        if request.wants(&chain) {
+            self.chains.entry(chain).or_default();
+        }
+    }
+
+    /// Where CloudTrail says that it delivered a digest within the range, the chain should be there.
+    fn expect_delivered(&mut self, request: &AuditRequest, range: &TimeRange, folders: &[RegionFolder]) {
+        let Some(arn) = &request.trail else { return };
+        for (region, status) in &self.statuses {
+            let delivery = status.as_ref().ok().and_then(|status| status.latest_digest_delivery);
+            if delivery.is_some_and(|delivery| range.reaches(delivery) && !range.is_past(delivery)) {
+                self.chains.entry(own_chain(request, folders, arn, region)).or_default();
+            }
+        }
+    }
+
     /// Notes that a region's folder could not be listed whole: no chain of it may pass as complete.
     fn failed(&mut self, folder: &RegionFolder, request: &AuditRequest, error: StoreError) {
         let reason = error.to_string();
@@ -111,6 +143,23 @@ impl Discovery {
         let code = WarningCode::ListingFailed;
         self.warnings.push(WarningRecord { code, bucket: Some(bucket.into()), key: None, detail });
     }
+}
+
+/// The chain of the trail's own account in a region.
+fn own_chain(request: &AuditRequest, folders: &[RegionFolder], arn: &TrailArn, region: &Region) -> ChainId {
+    let found = folders.iter().filter(|folder| folder.account == arn.account).find_map(|f| f.organization.clone());
+    ChainId {
+        organization: request.organization.clone().or(found),
+        account: arn.account.clone(),
+        region: region.clone(),
+        trail: arn.name.clone(),
+        home_region: arn.home_region.clone(),
+    }
+}
+
+/// What stands for the region of an account that could not be listed, where no ARN names one.
+fn unknown_region() -> Option<Region> {
+    "unknown-region-0".parse().ok()
 }
 
 /// What stands for the trail of a folder that could not be listed, where no ARN names one.
@@ -168,8 +217,8 @@ async fn region_folders(
                     let regions = names.iter().filter_map(|name| name.parse().ok());
                     found.extend(regions.filter(|region| request.wants_region(region)).map(folder));
                 }
-                Err(error) => match &request.trail {
-                    Some(arn) => discovery.failed(&folder(arn.home_region.clone()), request, error),
+                Err(error) => match request.trail.as_ref().map(|arn| arn.home_region.clone()).or_else(unknown_region) {
+                    Some(region) => discovery.failed(&folder(region), request, error),
                     None => return Err(failed(&prefix, error)),
                 },
             }

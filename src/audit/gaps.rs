@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::examine::{Element, ExaminedChain, State};
 use super::request::DELIVERY_TIME;
-use crate::model::{ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, ObjectRef};
+use super::tail;
+use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, ObjectRef};
 use crate::verify::ValidDigest;
 
 /// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
@@ -40,22 +41,30 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
     for (start, end) in coverage.holes(from, to) {
         gaps.extend(ledger.explain(start, end, to));
     }
+    if chain.elements.is_empty() && gaps.is_empty() {
+        // Even where the range is empty, because nobody said when it begins: what should be there is not.
+        gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
+    }
     if chain.listing_failure.is_some() && gaps.iter().all(|gap| gap.cause != GapCause::ListingFailed) {
         // Whatever is covered, nobody knows what else was there.
         gaps.push(ledger.record(Piece { cause: GapCause::ListingFailed, from, to, present: 0, named: 0 }));
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
+    let cut = tail::cut(&chain.id, &chain.elements, context);
     let record = ChainRecord {
         chain: chain.id.clone(),
-        fault: None,
-        detail: None,
+        fault: cut.is_some().then_some(ChainFault::TailCut),
+        detail: cut,
         from,
         to,
         covered_seconds: coverage.seconds(from, to),
         requested_seconds: seconds(from, to),
     };
-    gaps.iter_mut().for_each(|gap| chain.log_folder.tell_of_gap(gap));
+    for gap in &mut gaps {
+        tail::tell_of_gap(gap, context);
+        chain.log_folder.tell_of_gap(gap);
+    }
     Account { coverage, gaps, record }
 }
 
@@ -119,14 +128,17 @@ impl Ledger<'_> {
             if end <= cursor && !pieces.is_empty() {
                 continue;
             }
+            let mut from = cursor;
+            if cause == GapCause::NotYetDelivered && cursor < self.youngest() {
+                // Only the newest two hours may still come; a valid digest follows, so what is older was delivered.
+                from = self.youngest().min(end);
+                pieces.push(Piece { cause: GapCause::DigestsMissing, from: cursor, to: from, present: 0, named: 0 });
+            }
             // What lies between two such digests nobody can tell: it belongs to the later one.
-            pieces.push(Piece {
-                cause,
-                from: cursor,
-                to: end,
-                present: u64::from(!missing),
-                named: u64::from(missing),
-            });
+            if from < end {
+                let (present, named) = (u64::from(!missing), u64::from(missing));
+                pieces.push(Piece { cause, from, to: end, present, named });
+            }
             cursor = end;
         }
         if let Some(last) = pieces.last_mut().filter(|_| to.as_second() - cursor.as_second() < ROOM_SECONDS) {
@@ -157,10 +169,8 @@ impl Ledger<'_> {
         let next = valid(self.standard).find(|digest| digest.period().0 >= to);
         let is_last = to == range_end;
         match next {
-            // A digest right after the range that can't be read may be a starting one: then nothing is missing before it.
-            Some(next) if self.unverified_between(to, next.period().0) => {
-                vec![piece(GapCause::DigestsUnverified, from, to)]
-            }
+            // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
+            Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
             Some(next) if next.predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
             Some(_) => {
                 let first = !valid(self.standard).any(|digest| digest.period().1 <= from);
@@ -172,21 +182,24 @@ impl Ledger<'_> {
         }
     }
 
-    fn unverified_between(&self, from: Timestamp, to: Timestamp) -> bool {
-        let mut between = self.standard.iter().filter(|element| element.start >= from && element.end <= to);
-        between.any(|element| cause_of(element) == Some(GapCause::DigestsUnverified))
+    fn names_unverified(&self, digest: &ValidDigest) -> bool {
+        let named = digest.predecessor().map(|recorded| &recorded.object);
+        let element = self.standard.iter().find(|element| Some(&element.object) == named);
+        element.is_some_and(|element| cause_of(element) == Some(GapCause::DigestsUnverified))
+    }
+
+    /// What ended before this may no longer be on its way.
+    fn youngest(&self) -> Timestamp {
+        self.context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN)
     }
 
     /// Says why the end of the range is not covered, where no valid digest comes after it.
     fn tail(&self, from: Timestamp, to: Timestamp) -> Vec<Piece> {
         let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
-        if let Some(cause) =
-            self.standard.iter().filter(|element| element.start >= to).find_map(|element| cause_of(element))
-        {
-            return vec![piece(cause, from, to)];
+        if self.chain.elements.is_empty() && !self.chain.has_earlier {
+            return vec![piece(GapCause::NoDigests, from, to)];
         }
-        let youngest = self.context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
-        let split = youngest.clamp(from, to);
+        let split = self.youngest().clamp(from, to);
         let pieces = [(GapCause::AfterLastDigest, from, split), (GapCause::NotYetDelivered, split, to)];
         let may_come = self.context.store.is_live();
         if !may_come {
@@ -229,7 +242,11 @@ impl Ledger<'_> {
                 )
             }
             GapCause::NotYetDelivered => "digests of the newest two hours may not have been delivered yet".to_owned(),
-            GapCause::NoDigests => "there should be digests here, and there are none".to_owned(),
+            GapCause::NoDigests => {
+                "no digest of this chain is there: log file validation may never have been on, its digests may have \
+                                    been removed, or this is not where the trail delivers"
+                    .to_owned()
+            }
             GapCause::BeforeFirstDigest => "the chain's first digest comes after the begin of the range".to_owned(),
             GapCause::AfterLastDigest => format!("no digest follows: the chain ends here (room for {digests})"),
         }

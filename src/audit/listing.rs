@@ -1,6 +1,6 @@
 //! Listing: the folders below a folder, and the digests of a region.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,10 +8,11 @@ use super::request::AuditRequest;
 use crate::model::{AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange};
 use crate::store::{ListRequest, ListedObject, Location, Store, StoreError};
 
-/// How many digests of a series are listed past the end of the range. The first may still begin within it; the next valid one
-/// that does not tells whether the last ones of the range are missing. More than two are needed only where someone put
-/// others in their place.
-const DIGESTS_PAST_END: usize = 24;
+/// How many digests of a series have to be seen past the end of the range before listing stops. The first may still begin
+/// within it; the next one tells whether the last ones of the range are missing.
+const DIGESTS_PAST_END: usize = 2;
+/// How far past the end of the range names are taken in any case: someone may have put others before the one that tells.
+const PAST_END: SignedDuration = SignedDuration::from_hours(48);
 
 /// How many folders of days are looked through for digests older than the range.
 const MAX_EARLIER_DAYS: usize = 31;
@@ -48,6 +49,8 @@ impl RegionFolder {
 pub(super) struct RegionListing {
     /// The digests by chain, as far as the range needs them, in no particular order.
     pub digests: BTreeMap<ChainId, Vec<ListedDigest>>,
+    /// Chains of which only digests older than the range were seen.
+    pub earlier: BTreeSet<ChainId>,
     /// Why the listing stopped early.
     pub failure: Option<StoreError>,
 }
@@ -84,7 +87,7 @@ pub(super) async fn digests(
     });
     let list = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after, folders: false };
     let mut listing = RegionListing::default();
-    let mut past: BTreeMap<(ChainId, DigestKind), usize> = BTreeMap::new();
+    let mut past: BTreeMap<ChainId, usize> = BTreeMap::new();
     let mut continuation: Option<String> = None;
     loop {
         let page = match store.list(&list, continuation.as_deref()).await {
@@ -98,15 +101,15 @@ pub(super) async fn digests(
         for ListedObject { key, last_modified } in page.objects {
             let Some(name) = DigestName::parse(&key) else { continue };
             newest = newest.max(Some(name.end));
-            if name.root != folder.location.root || !request.wants(&name.chain) || !range.reaches(name.end) {
+            if name.root != folder.location.root || !request.wants(&name.chain) {
+                continue;
+            }
+            if !range.reaches(name.end) {
+                listing.earlier.insert(name.chain);
                 continue;
             }
             if range.is_past(name.end) {
-                let count = past.entry((name.chain.clone(), name.kind)).or_default();
-                *count += 1;
-                if *count > DIGESTS_PAST_END {
-                    continue;
-                }
+                *past.entry(name.chain.clone()).or_default() += usize::from(name.kind == DigestKind::Standard);
             }
             let place = ObjectRef::new(folder.location.bucket.as_str(), key);
             listing.digests.entry(name.chain).or_default().push(ListedDigest {
@@ -117,16 +120,16 @@ pub(super) async fn digests(
             });
         }
         let enough = range.end.zip(newest).is_some_and(|(end, newest)| {
-            // Names sort by day first: two days on, all that the range can need was seen, if the chain goes on at all.
-            newest > end.saturating_add(SignedDuration::from_hours(48)).unwrap_or(end)
+            newest > end.saturating_add(PAST_END).unwrap_or(end)
                 && !listing.digests.is_empty()
-                && listing.digests.keys().all(|chain| {
-                    past.get(&(chain.clone(), DigestKind::Standard)).is_some_and(|count| *count >= DIGESTS_PAST_END)
-                })
+                && listing.digests.keys().all(|chain| past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END))
         });
         match page.next {
             Some(next) if !enough => continuation = Some(next),
-            _ => return listing,
+            _ => {
+                listing.earlier.retain(|chain| !listing.digests.contains_key(chain));
+                return listing;
+            }
         }
     }
 }

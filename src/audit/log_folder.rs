@@ -7,9 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::error::AuditError;
-use super::examine::{Element, State, judge_digests};
+use super::examine::{Element, State};
 use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
+use super::walk::judge_digests;
 use crate::model::{AWS_LOGS, ChainId, Coverage, LogFileName, LogFileRecord, LogFileStatus, ObjectRef};
 use crate::model::{Fault, GapRecord};
 use crate::store::{ListRequest, ListedObject, StoreError};

@@ -19,8 +19,11 @@ mod log_files;
 mod log_folder;
 mod observer;
 mod plan;
+mod read;
 mod region_keys;
 mod request;
+mod tail;
+mod walk;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -38,15 +41,13 @@ pub use request::AuditRequest;
 use context::Context;
 use discover::{Discovery, discover};
 use examine::examine_chain;
-use plan::{Step, record_step, steps};
+use plan::{Step, steps};
 use region_keys::RegionKeys;
 
 use crate::keys::KeySource;
-use crate::model::{
-    ChainId, ChainRecord, Depth, GapCause, GapRecord, Record, RunRecord, SummaryRecord, Tally, TimeRange, WarningCode,
-    WarningRecord,
-};
+use crate::model::{Depth, Record, RunRecord, SummaryRecord, Tally, TimeRange, WarningCode, WarningRecord};
 use crate::store::Store;
+use crate::trail::StatusSource;
 
 /// How many chains are examined ahead of the one that is being reported.
 const CHAINS_AHEAD: usize = 8;
@@ -59,6 +60,8 @@ pub struct Audit {
     pub store: Arc<dyn Store>,
     /// Where public keys come from.
     pub keys: Arc<dyn KeySource>,
+    /// What CloudTrail says of the trail's delivery, where it speaks of the place that is read.
+    pub status: Option<Arc<dyn StatusSource>>,
     /// What is asked.
     pub request: AuditRequest,
     /// How far it is.
@@ -74,7 +77,7 @@ impl Audit {
         observer: &mut dyn Observer,
         stop: impl Future<Output = ()>,
     ) -> Result<SummaryRecord, AuditError> {
-        let Self { store, keys, request, progress } = self;
+        let Self { store, keys, status, request, .. } = &self;
         let range = request.bounded_range(store.is_live());
         let mut tally = Tally::default();
         observer.record(&Record::Run(RunRecord {
@@ -94,7 +97,7 @@ impl Audit {
         let interrupted = tokio::select! {
             biased;
             () = &mut stop => true,
-            outcome = walk(store.clone(), keys.clone(), &request, range, progress, &not_read, &mut tell) => {
+            outcome = self.walk(range, &not_read, &mut tell) => {
                 outcome?;
                 false
             }
@@ -102,6 +105,7 @@ impl Audit {
         let verdict = tally.verdict(&request.allowed, interrupted);
         let mut requests = store.requests();
         requests.other += keys.requests() + request.requests_before;
+        requests.other += status.as_ref().map_or(0, |status| status.requests());
         let summary = SummaryRecord {
             verdict,
             exit_code: if interrupted { INTERRUPTED } else { verdict.exit_code() },
@@ -120,74 +124,72 @@ impl Audit {
 /// The exit code of an interrupted run: 128 and the number of SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-async fn walk(
-    store: Arc<dyn Store>,
-    keys: Arc<dyn KeySource>,
-    request: &AuditRequest,
-    range: TimeRange,
-    progress: Arc<Progress>,
-    not_read: &AtomicU64,
-    tell: &mut impl FnMut(Record) -> std::io::Result<()>,
-) -> Result<(), AuditError> {
-    let Discovery { chains, warnings } = discover(store.as_ref(), request, &range).await?;
-    let (from, to) = key_range(&range, request.now, chains.values().flat_map(|chain| &chain.digests).map(|d| d.end));
-    let context = Arc::new(Context {
-        store,
-        keys: RegionKeys::new(keys, from, to, request.now),
-        request: request.clone(),
-        range,
-        progress,
-        permits: Semaphore::new(request.concurrency),
-    });
-    let nothing = chains.is_empty();
-    let examined = stream::iter(chains)
-        .map(|(id, listed)| examine_chain(context.clone(), Arc::new(id), listed))
-        .buffered(CHAINS_AHEAD);
-    let mut seen = HashSet::new();
-    let planned = examined.flat_map(|examined| match examined {
-        Ok(chain) => {
-            let planned = steps(&chain, &context, &mut seen);
-            not_read.fetch_add(planned.not_read, Ordering::Relaxed);
-            stream::iter(planned.steps.into_iter().map(Ok).collect::<Vec<_>>())
-        }
-        Err(error) => stream::iter(vec![Err(error)]),
-    });
-    let records = planned
-        .map(|step| {
-            let task = match step {
-                Ok(Step::Record(record)) => Ok(Err(*record)),
-                Ok(Step::LogFile(chain, task)) => {
-                    let context = context.clone();
-                    Ok(Ok(tokio::spawn(async move { log_files::judge(&context, chain, *task).await })))
-                }
-                Err(error) => Err(error),
-            };
-            async move {
-                match task? {
-                    Err(record) => Ok(record),
-                    Ok(task) => task.await.map(Record::LogFile).map_err(|error| AuditError::Task(error.to_string())),
-                }
+impl Audit {
+    async fn walk(
+        &self,
+        range: TimeRange,
+        not_read: &AtomicU64,
+        tell: &mut impl FnMut(Record) -> std::io::Result<()>,
+    ) -> Result<(), AuditError> {
+        let Self { store, keys, status, request, progress } = self;
+        let Discovery { chains, statuses, warnings } =
+            discover(store.as_ref(), status.as_deref(), request, &range).await?;
+        let ends = chains.values().flat_map(|chain| &chain.digests).map(|digest| digest.end);
+        let (from, to) = key_range(&range, request.now, ends);
+        let context = Arc::new(Context {
+            store: store.clone(),
+            keys: RegionKeys::new(keys.clone(), from, to, request.now),
+            request: request.clone(),
+            range,
+            progress: progress.clone(),
+            statuses,
+            permits: Semaphore::new(request.concurrency),
+        });
+        let examined = stream::iter(chains)
+            .map(|(id, listed)| examine_chain(context.clone(), Arc::new(id), listed))
+            .buffered(CHAINS_AHEAD);
+        let mut seen = HashSet::new();
+        let planned = examined.flat_map(|examined| match examined {
+            Ok(chain) => {
+                let planned = steps(&chain, &context, &mut seen);
+                not_read.fetch_add(planned.not_read, Ordering::Relaxed);
+                stream::iter(planned.steps.into_iter().map(Ok).collect::<Vec<_>>())
             }
-        })
-        .buffered(2 * request.concurrency);
-    let mut records = std::pin::pin!(records);
-    while let Some(record) = records.next().await {
-        tell(record?)?;
-    }
-    if nothing {
-        for step in nothing_found(request, &context.range) {
-            if let Step::Record(record) = step {
-                tell(*record)?;
-            }
+            Err(error) => stream::iter(vec![Err(error)]),
+        });
+        let records = planned
+            .map(|step| {
+                let task = match step {
+                    Ok(Step::Record(record)) => Ok(Err(*record)),
+                    Ok(Step::LogFile(chain, task)) => {
+                        let context = context.clone();
+                        Ok(Ok(tokio::spawn(async move { log_files::judge(&context, chain, *task).await })))
+                    }
+                    Err(error) => Err(error),
+                };
+                async move {
+                    match task? {
+                        Err(record) => Ok(record),
+                        Ok(task) => {
+                            task.await.map(Record::LogFile).map_err(|error| AuditError::Task(error.to_string()))
+                        }
+                    }
+                }
+            })
+            .buffered(2 * request.concurrency);
+        let mut records = std::pin::pin!(records);
+        while let Some(record) = records.next().await {
+            tell(record?)?;
         }
+        if let Some(warning) = unjudged(request) {
+            tell(Record::Warning(warning))?;
+        }
+        let unknown: Vec<WarningRecord> = tail::warnings(&context.statuses).collect();
+        for warning in warnings.into_iter().chain(unknown).chain(context.keys.warnings()) {
+            tell(Record::Warning(warning))?;
+        }
+        Ok(())
     }
-    if let Some(warning) = unjudged(request) {
-        tell(Record::Warning(warning))?;
-    }
-    for warning in warnings.into_iter().chain(context.keys.warnings()) {
-        tell(Record::Warning(warning))?;
-    }
-    Ok(())
 }
 
 /// Files that no digest lists may be those of a trail that delivers here without digests.
@@ -202,41 +204,14 @@ fn unjudged(request: &AuditRequest) -> Option<WarningRecord> {
     Some(WarningRecord { code: WarningCode::UnlistedNotJudged, bucket: None, key: None, detail })
 }
 
-/// Where no digest of the trail was found at all: its own account's chain in its home region should be there.
-fn nothing_found(request: &AuditRequest, range: &TimeRange) -> Vec<Step> {
-    let Some(arn) = &request.trail else { return Vec::new() };
-    let chain = Arc::new(ChainId {
-        organization: request.organization.clone(),
-        account: arn.account.clone(),
-        region: arn.home_region.clone(),
-        trail: arn.name.clone(),
-        home_region: arn.home_region.clone(),
-    });
-    let to = range.end.unwrap_or(request.now);
-    let from = range.start.unwrap_or(to).min(to);
-    let seconds = (to.as_second() - from.as_second()).max(0).unsigned_abs();
-    let gap = GapRecord {
-        cause: GapCause::NoDigests,
-        chain: chain.clone(),
-        from,
-        to,
-        missing_digests: (seconds + 1800) / 3600,
-        detail:
-            "no digest of this trail was found: log file validation may never have been on, the digests may have been \
-                 removed, or this is not where the trail delivers"
-                .to_owned(),
-    };
-    let chain =
-        ChainRecord { chain, fault: None, detail: None, from, to, covered_seconds: 0, requested_seconds: seconds };
-    vec![record_step(Record::Gap(gap)), record_step(Record::Chain(chain))]
-}
-
 /// The time for which public keys are asked: the range, what was listed for it, and a margin.
 fn key_range(range: &TimeRange, now: Timestamp, ends: impl Iterator<Item = Timestamp>) -> (Timestamp, Timestamp) {
     let (first, last) = ends.fold((None, None), |(first, last): (Option<Timestamp>, Option<Timestamp>), end| {
         (Some(first.map_or(end, |first| first.min(end))), last.max(Some(end)))
     });
     let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
-    let to = [range.end, last].into_iter().flatten().max().unwrap_or(now);
+    // Names can tell any time, and nothing was signed in the future.
+    let to = [range.end, last].into_iter().flatten().max().unwrap_or(now).min(now);
+    let from = from.min(to);
     (from.saturating_sub(KEY_MARGIN).unwrap_or(from), to.saturating_add(KEY_MARGIN).unwrap_or(to))
 }

@@ -54,7 +54,7 @@ pub(super) fn steps(chain: &ExaminedChain, context: &Context, seen: &mut HashSet
     Steps { steps, not_read }
 }
 
-pub(super) fn record_step(record: Record) -> Step {
+fn record_step(record: Record) -> Step {
     Step::Record(Box::new(record))
 }
 

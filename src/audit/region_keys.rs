@@ -44,18 +44,11 @@ impl RegionKeys {
         rings.range.get_or_init(|| self.ask(region, self.to)).await.ring.clone()
     }
 
-    /// The keys of a region up to the present.
+    /// The keys of a region up to the present; where they can't be had, those for the range.
     pub async fn up_to_now(&self, region: &Region) -> Arc<KeyRing> {
         let rings = self.rings(region);
-        rings.present.get_or_init(|| self.ask(region, self.now)).await.ring.clone()
-    }
-
-    /// The most keys of a region that were asked for so far.
-    pub async fn known(&self, region: &Region) -> Arc<KeyRing> {
-        match self.rings(region).present.get() {
-            Some(answer) => answer.ring.clone(),
-            None => self.for_range(region).await,
-        }
+        let ring = rings.present.get_or_init(|| self.ask(region, self.now)).await.ring.clone();
+        if ring.trouble().is_some() { self.for_range(region).await } else { ring }
     }
 
     /// What a reader should know about the keys, by region.

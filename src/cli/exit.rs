@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::audit::AuditError;
 use crate::keys::KeyFileError;
+use crate::report::printable;
 use crate::store::StoreError;
 use crate::trail::TrailError;
 
@@ -27,7 +28,7 @@ impl Failure {
     /// Says what is wrong and what to do, on standard error.
     pub fn report(&self) -> ExitCode {
         // Where standard error is closed, the exit code is all that is left to say.
-        let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {self}");
+        let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {}", printable(&self.to_string()));
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::CannotRun(_) => 4,

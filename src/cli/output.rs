@@ -17,7 +17,8 @@ use crate::report::{Json, Jsonl, Report, Text, TextOptions};
 /// All reports of a run.
 pub struct Reports {
     standard: Box<dyn Report>,
-    files: Vec<(PathBuf, Box<dyn Report>, NamedTempFile)>,
+    /// Each with the temporary file that is to take its place.
+    files: Vec<(PathBuf, Box<dyn Report>, Option<NamedTempFile>)>,
 }
 
 impl Reports {
@@ -45,8 +46,10 @@ impl Reports {
             let failed = |error: io::Error| Failure::CannotRun(format!("{}: {error}", written(&path)));
             report.finish().map_err(failed)?;
             drop(report);
-            file.as_file().sync_all().map_err(failed)?;
-            file.persist(&path).map_err(|error| failed(error.error))?;
+            if let Some(file) = file {
+                file.as_file().sync_all().map_err(failed)?;
+                file.persist(&path).map_err(|error| failed(error.error))?;
+            }
         }
         Ok(())
     }
@@ -74,8 +77,15 @@ fn make<W: Write + 'static>(format: Format, out: W, options: TextOptions) -> Box
     }
 }
 
-/// A temporary file beside the report, so that an old report stays until the new one is whole.
-fn create(path: &Path) -> io::Result<(NamedTempFile, File)> {
+/// A temporary file beside the report, so that an old report stays until the new one is whole. A pipe or a device is written to
+/// as it is.
+fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
+    if path.is_dir() {
+        return Err(io::Error::other("it is a folder"));
+    }
+    if path.exists() && !path.is_file() {
+        return Ok((None, File::options().write(true).open(path)?));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".ctverify-").suffix(".partial");
@@ -85,12 +95,9 @@ fn create(path: &Path) -> io::Result<(NamedTempFile, File)> {
         // As any file that a program makes: the umask decides.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    if path.is_dir() {
-        return Err(io::Error::other("it is a folder"));
-    }
     let file = builder.tempfile_in(folder)?;
     let writer = file.reopen()?;
-    Ok((file, writer))
+    Ok((Some(file), writer))
 }
 
 fn standard_output(choice: ColorChoice) -> AutoStream<io::Stdout> {

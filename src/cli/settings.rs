@@ -15,7 +15,7 @@ use crate::audit::AuditRequest;
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange};
 use crate::store::{Folder, Location, Replica, S3, Store};
-use crate::trail::Trail;
+use crate::trail::{GetTrailStatus, StatusSource, Trail};
 
 /// Objects read at once from S3: what counts is the time to the first byte.
 const S3_CONCURRENCY: usize = 64;
@@ -28,6 +28,7 @@ const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 pub struct Settings {
     pub store: Arc<dyn Store>,
     pub keys: Arc<dyn KeySource>,
+    pub status: Option<Arc<dyn StatusSource>>,
     pub request: AuditRequest,
 }
 
@@ -95,11 +96,12 @@ fn local(args: &VerifyArgs, dir: &Path, mut request: AuditRequest) -> Result<Set
     if args.concurrency.is_none() {
         request.concurrency = std::thread::available_parallelism().map_or(1, usize::from);
     }
-    Ok(Settings { store: Arc::new(folder), keys: Arc::new(keys), request })
+    Ok(Settings { store: Arc::new(folder), keys: Arc::new(keys), status: None, request })
 }
 
 async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
     let config = load_config(args).await;
+    let mut status: Option<Arc<dyn StatusSource>> = None;
     let location = match (&args.bucket, &args.trail_arn) {
         (Some(bucket), _) => Location {
             bucket: bucket.trim_start_matches("s3://").trim_end_matches('/').to_owned(),
@@ -112,6 +114,8 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
                 request.without_digests = trail.neighbours_without_digests(&settings).await;
             }
             request.requests_before += trail.requests();
+            // It speaks of the place that the trail delivers to now, which is the one that is read.
+            status = Some(Arc::new(GetTrailStatus::new(arn.clone(), config.clone())));
             Location { bucket: settings.bucket, root: LogRoot { prefix: settings.prefix } }
         }
         (None, None) => {
@@ -137,7 +141,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
         Some(recorded) => Arc::new(Replica::new(s3, read, recorded.clone())),
         None => Arc::new(s3),
     };
-    Ok(Settings { store, keys, request })
+    Ok(Settings { store, keys, status, request })
 }
 
 async fn load_config(args: &VerifyArgs) -> SdkConfig {

@@ -189,6 +189,8 @@ words!(
         MetadataUnreadable = "metadata_unreadable",
         /// A part of the location could not be listed.
         ListingFailed = "listing_failed",
+        /// CloudTrail did not say when it last delivered a digest.
+        StatusUnavailable = "status_unavailable",
         /// Files that no digest lists can't be told from those of a trail that delivers no digests.
         UnlistedNotJudged = "unlisted_not_judged",
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
 
-use super::folder_layout::{Copy, files, find_copies, folders};
+use super::folder_layout::{Copy, files, find_copies, folders, is_safe_name};
 use super::{Body, Counter, ListRequest, ListedObject, Location, Object, Page, Store, StoreError};
 use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
@@ -51,9 +51,7 @@ impl Folder {
     /// The places where an object may lie, in the order in which they are tried; those of the last rule come in one step.
     fn candidates(&self, object: &ObjectRef) -> Result<[Vec<PathBuf>; 3], StoreError> {
         let ObjectRef { bucket, key } = object;
-        let is_separator = |c: char| c == '\0' || (cfg!(windows) && c == '\\');
-        let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_separator);
-        if !is_safe(bucket) || bucket.contains('/') || !key.split('/').all(is_safe) {
+        if !is_safe_name(object) {
             return Err(StoreError::UnsafeName(self.name.clone()));
         }
         let inside =
@@ -63,9 +61,11 @@ impl Folder {
         Ok([vec![Path::new(&**bucket).join(&**key)], vec![PathBuf::from(&**key)], below])
     }
 
-    /// Where an object lies, relative to the folder.
+    /// Where an object lies, relative to the folder: in the copy of its own bucket and prefix, where the digests told of one;
+    /// else wherever the rules of a mirror's layout find it.
     fn resolve(&self, object: &ObjectRef) -> Result<PathBuf, StoreError> {
-        for step in self.candidates(object)? {
+        let candidates = self.candidates(object)?;
+        for step in [self.own_copy(object)].into_iter().chain(candidates) {
             let mut found = None;
             for path in step {
                 match self.dir.metadata(&path) {
@@ -82,6 +82,11 @@ impl Folder {
             }
         }
         Err(StoreError::NotFound)
+    }
+
+    fn own_copy(&self, object: &ObjectRef) -> Vec<PathBuf> {
+        let own = self.copies.iter().filter(|copy| *copy.location.bucket == *object.bucket);
+        own.filter_map(|copy| Some(copy.path.join(object.key.strip_prefix(&copy.location.root.folder())?))).collect()
     }
 
     fn ambiguous(&self, object: &ObjectRef, one: &Path, other: Option<&Path>) -> StoreError {

@@ -1,5 +1,6 @@
 //! How a local copy of a bucket is laid out: where in the folder the copies of `AWSLogs/` are, and whose they are.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
@@ -34,7 +35,11 @@ pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) 
     paths.sort();
     let mut copies: Vec<Copy> = Vec::new();
     for path in paths {
-        let Some(object) = whose(dir, &path)? else { continue };
+        let object = match whose(dir, &path)? {
+            Owner::Told(object) => object,
+            Owner::Unreadable => by_layout(&path),
+            Owner::NoDigests => continue,
+        };
         let prefix = object.key.rsplit_once(&format!("{AWS_LOGS}/")).map_or("", |(prefix, _)| prefix);
         let root = LogRoot { prefix: prefix.trim_end_matches('/').to_owned() };
         let bucket = recorded_bucket.unwrap_or(&object.bucket).to_owned();
@@ -80,7 +85,7 @@ fn is_copy_of_aws_logs(dir: &Dir) -> Result<bool, StoreError> {
 }
 
 /// The name that the first readable digest of a copy bears, if it lies where that name belongs.
-fn whose(dir: &Dir, copy: &Path) -> Result<Option<ObjectRef>, StoreError> {
+fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
     let mut peeks = 0;
     let mut pending = vec![(copy.to_path_buf(), 0_usize)];
     while let Some((path, depth)) = pending.pop() {
@@ -102,14 +107,41 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Option<ObjectRef>, StoreError> {
             }
             peeks += 1;
             if let Some(object) = peek(dir, &path).filter(|object| object.key.ends_with(&key)) {
-                return Ok(Some(object));
+                return Ok(Owner::Told(object));
             }
             if peeks >= MAX_PEEKS {
-                return Ok(None);
+                return Ok(Owner::Unreadable);
             }
         }
     }
-    Ok(None)
+    Ok(if peeks > 0 { Owner::Unreadable } else { Owner::NoDigests })
+}
+
+/// What the digests of a copy say of where it came from.
+enum Owner {
+    /// One of them bears this name.
+    Told(ObjectRef),
+    /// There are digests, and none can be read.
+    Unreadable,
+    /// There are none.
+    NoDigests,
+}
+
+/// Where a copy came from, if nothing but the layout tells: the first folder is the bucket, as `DIR/BUCKET/KEY` has it.
+fn by_layout(path: &Path) -> ObjectRef {
+    let path = path.to_string_lossy().replace('\\', "/");
+    let key = |inside: &str| if inside.ends_with(AWS_LOGS) { format!("{inside}/") } else { format!("{AWS_LOGS}/") };
+    match path.split_once('/') {
+        Some((bucket, inside)) => ObjectRef::new(bucket, key(inside)),
+        None => ObjectRef::new("unknown-bucket", key(&path)),
+    }
+}
+
+/// Whether a name stays below the folder that it is looked for in.
+pub(super) fn is_safe_name(object: &ObjectRef) -> bool {
+    let is_separator = |c: char| c == '\0' || (cfg!(windows) && c == '\\');
+    let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_separator);
+    is_safe(&object.bucket) && !object.bucket.contains('/') && object.key.split('/').all(is_safe)
 }
 
 fn peek(dir: &Dir, path: &Path) -> Option<ObjectRef> {
@@ -118,7 +150,7 @@ fn peek(dir: &Dir, path: &Path) -> Option<ObjectRef> {
         return None;
     }
     let json = gunzip(&dir.read(path).ok()?, limits::MAX_DIGEST_BYTES).ok()?;
-    peek_object(&json)
+    peek_object(&json).filter(is_safe_name)
 }
 
 fn is_account_or_organization(name: &str) -> bool {
@@ -144,7 +176,7 @@ fn entries(dir: &Dir, path: &Path, wanted: fn(cap_std::fs::FileType) -> bool) ->
     let listing = if path.as_os_str().is_empty() { dir.entries() } else { dir.read_dir(path) };
     let listing = match listing {
         Ok(listing) => listing,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
     let mut names = Vec::new();

@@ -1,11 +1,11 @@
 //! The bounds on hostile input, each with its reason.
 
 /// The uncompressed size of one digest, in bytes. An entry takes about 450; AWS states no limit on entries. This leaves
-/// room for 250,000 of them, a hundred times the busiest hour known, and keeps a decompression bomb out of memory.
-pub const MAX_DIGEST_BYTES: u64 = 128 * 1024 * 1024;
+/// room for 70,000 of them, many times the busiest hour known, and keeps a decompression bomb out of memory.
+pub const MAX_DIGEST_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The compressed size of one digest object, in bytes: JSON with a hash in every entry shrinks at most to about a third.
-pub const MAX_DIGEST_OBJECT_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_DIGEST_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The smallest RSA modulus taken for a CloudTrail key, in bits. AWS signs with 2048.
 pub const MIN_KEY_BITS: usize = 2048;

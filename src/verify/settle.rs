@@ -154,6 +154,25 @@ pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>
     settled.into_iter().flatten().collect()
 }
 
+/// The signatures that successors recorded of digests whose own one is missing or fails. They are what such a digest will be
+/// judged by.
+pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<(&OpenDigest, &str)> {
+    let open = || {
+        examined.iter().filter_map(|(_, digest)| match digest {
+            Examined::Open(open, own) => Some((open.as_ref(), own)),
+            Examined::Closed { .. } => None,
+        })
+    };
+    let mut wanting: HashMap<&ObjectRef, &OpenDigest> = HashMap::new();
+    for (digest, own) in open() {
+        if own.as_ref().is_err_and(|own| matches!(own.fault, Fault::SignatureMissing | Fault::SignatureMismatch)) {
+            wanting.insert(&digest.object, digest);
+        }
+    }
+    let recorded = open().filter_map(|(digest, _)| digest.predecessor.as_ref());
+    recorded.filter_map(|recorded| Some((*wanting.get(&recorded.object)?, recorded.signature.as_deref()?))).collect()
+}
+
 /// What some digest recorded of its predecessor.
 struct Record {
     recorded: Predecessor,

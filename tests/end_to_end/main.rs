@@ -9,6 +9,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod attacks;
 mod command_line;
 mod defects;
 mod demo;
@@ -19,6 +20,7 @@ mod readme;
 mod remote;
 mod reports;
 mod support;
+mod tail;
 mod testdata;
 mod unlisted;
 mod vectors;

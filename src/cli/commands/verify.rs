@@ -12,7 +12,7 @@ use crate::cli::args::{Format, VerifyArgs};
 use crate::cli::exit::Failure;
 use crate::cli::output::Reports;
 use crate::cli::progress::ProgressLine;
-use crate::cli::settings;
+use crate::cli::settings::{self, Settings};
 
 /// How long reads that are under way may take to end after an interruption.
 const LAST_READS: Duration = Duration::from_millis(200);
@@ -35,7 +35,8 @@ async fn run(args: VerifyArgs) -> Result<u8, Failure> {
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
     let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls;
     let line = shows.then(|| ProgressLine::show(progress.clone()));
-    let audit = Audit { store: settings.store, keys: settings.keys, request: settings.request, progress };
+    let Settings { store, keys, status, request } = settings;
+    let audit = Audit { store, keys, status, request, progress };
     let interrupted = async {
         // Where signals can't be had, the run just can't be interrupted politely.
         if tokio::signal::ctrl_c().await.is_err() {

@@ -84,6 +84,14 @@ pub struct Digest {
     pub signature: String,
 }
 
+impl Digest {
+    /// When CloudTrail delivered it: some time after its hour.
+    pub fn delivered(&self) -> Timestamp {
+        let end: Timestamp = self.document.digest_end_time.parse().expect("the forge writes times");
+        end + SignedDuration::from_mins(26)
+    }
+}
+
 /// One chain.
 #[derive(Debug, Clone)]
 pub struct Chain {
@@ -164,7 +172,7 @@ impl TrailSpec {
                 ("signature".to_owned(), digest.signature.clone()),
                 ("signature-algorithm".to_owned(), "SHA256withRSA".to_owned()),
             ]);
-            let last_modified = start + HOUR + SignedDuration::from_mins(26);
+            let last_modified = digest.delivered();
             let body = gzip(&digest.document.to_json()).into();
             objects.push((digest.key.clone(), Stored { body, metadata, last_modified }));
             digests.push(digest);

@@ -37,7 +37,11 @@ pub fn answer(state: &State, target: &str, credential: Option<(String, String)>,
             };
             ok(&json!({ "trailList": found }))
         }
-        "GetTrailStatus" => ok(&json!({ "IsLogging": true })),
+        "GetTrailStatus" => ok(&json!({
+            "IsLogging": true,
+            "LatestDigestDeliveryTime": state.latest_deliveries.get(&region).map(|at| at.as_second()),
+            "StopLoggingTime": state.options.logging_stopped.map(|at| at.as_second()),
+        })),
         "ListPublicKeys" => list_public_keys(state, &region, &input),
         "DescribeOrganization" => {
             let id = state.trails.iter().find_map(|trail| trail.organization.clone());

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::authority::KeyAuthority;
 use crate::forge::{ForgedTrail, Stored};
 
@@ -26,6 +28,10 @@ pub struct ServerOptions {
     pub keys_a_page: Option<usize>,
     /// How many objects a page of a listing has.
     pub objects_a_page: Option<usize>,
+    /// When CloudTrail says that it last delivered a digest, by region; by itself, when the forge's newest one was delivered.
+    pub latest_deliveries: HashMap<String, Timestamp>,
+    /// When CloudTrail says that logging was last stopped.
+    pub logging_stopped: Option<Timestamp>,
     /// Trails that CloudTrail knows beside the forged one.
     pub other_trails: Vec<TrailAnswer>,
 }
@@ -63,6 +69,7 @@ impl Bucket {
 pub struct State {
     pub buckets: RwLock<HashMap<String, Bucket>>,
     pub trails: Vec<TrailAnswer>,
+    pub latest_deliveries: HashMap<String, Timestamp>,
     pub keys: KeyAuthority,
     pub options: ServerOptions,
     calls: Mutex<HashMap<String, u64>>,
@@ -86,7 +93,14 @@ impl State {
             held.region = region(bucket);
             held.objects.entry(key.clone()).or_default().push(Version { content: Some(stored.clone()) });
         }
+        let mut latest_deliveries = HashMap::new();
+        for chain in trail.chains.iter().filter(|chain| chain.account == spec.owner) {
+            let newest = chain.digests.last().map(|digest| digest.delivered());
+            latest_deliveries.extend(newest.map(|newest| (chain.region.clone(), newest)));
+        }
+        latest_deliveries.extend(options.latest_deliveries.clone());
         Self {
+            latest_deliveries,
             buckets: RwLock::new(buckets),
             trails: [vec![known], options.other_trails.clone()].concat(),
             keys: spec.keys.clone(),

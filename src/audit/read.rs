@@ -1,0 +1,89 @@
+//! Reading one digest.
+
+use std::cell::RefCell;
+
+use jiff::Timestamp;
+
+use super::context::Context;
+use super::error::AuditError;
+use super::fetch;
+use super::listing::ListedDigest;
+use crate::model::{ChainId, DigestKind, Fault, ObjectRef};
+use crate::store::StoreError;
+use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, examine, limits};
+
+/// What stays known of a digest while it is judged.
+pub(super) struct Handle {
+    pub place: ObjectRef,
+    pub kind: DigestKind,
+    pub end: Timestamp,
+    pub last_modified: Option<Timestamp>,
+    pub note: Option<String>,
+}
+
+/// What came of reading a digest.
+pub(super) enum Reading {
+    Read(Handle, Examined),
+    Absent(ListedDigest),
+}
+
+/// Reads a digest and examines it by itself.
+pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedDigest) -> Result<Reading, AuditError> {
+    let _permit = context.permits.acquire().await.map_err(|error| AuditError::Task(error.to_string()))?;
+    let store = context.store.as_ref();
+    let ceiling = usize::try_from(limits::MAX_DIGEST_OBJECT_BYTES).unwrap_or(usize::MAX);
+    let outcome = fetch::read(store, &digest.place, Vec::new, |bytes: &mut Vec<u8>, piece| {
+        bytes.extend_from_slice(piece);
+        bytes.len() <= ceiling
+    })
+    .await;
+    context.progress.read_digest();
+    let ListedDigest { kind, end, last_modified, .. } = digest;
+    let mut handle = Handle { place: digest.place.clone(), kind, end, last_modified, note: None };
+    let rejected = |rejection| Examined::Closed { sha256: None, rejection };
+    let (bytes, object) = match outcome {
+        Ok(read) => read,
+        Err(error) if error.is_absence() => return Ok(Reading::Absent(digest)),
+        Err(StoreError::Ambiguous(reason)) => return Err(AuditError::Ambiguous(reason)),
+        Err(error) => {
+            return Ok(Reading::Read(handle, rejected(Rejection::unverified(error.fault(), unreadable(&error)))));
+        }
+    };
+    if bytes.len() > ceiling {
+        let detail = format!("is larger than {ceiling} bytes");
+        return Ok(Reading::Read(handle, rejected(Rejection::unverified(Fault::TooLarge, detail))));
+    }
+    handle.note = object.metadata_note;
+    let found = FoundDigest { place: &digest.place, kind: digest.kind, bytes: &bytes, metadata: &object.metadata };
+    let mut examined = examine_in_place(context, &found, context.keys.for_range(&id.region).await.as_ref())?;
+    // Before a key is called unknown, it is asked for once more up to now.
+    if let Examined::Open(_, Err(rejection)) = &examined
+        && matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
+    {
+        examined = examine_in_place(context, &found, context.keys.up_to_now(&id.region).await.as_ref())?;
+    }
+    Ok(Reading::Read(handle, examined))
+}
+
+fn examine_in_place(context: &Context, found: &FoundDigest<'_>, keys: &KeyRing) -> Result<Examined, AuditError> {
+    let trouble = RefCell::new(None);
+    let examined = examine(
+        found,
+        |claimed| match context.store.in_place(found.place, claimed) {
+            Ok(in_place) => in_place,
+            Err(error) => {
+                trouble.replace(Some(error));
+                false
+            }
+        },
+        keys,
+    );
+    match trouble.into_inner() {
+        Some(error) => Err(AuditError::Ambiguous(error.to_string())),
+        None => Ok(examined),
+    }
+}
+
+fn unreadable(error: &StoreError) -> String {
+    format!("could not be read: {error}")
+}

@@ -1,0 +1,275 @@
+//! The walk along one chain: what a listing shows is read first, then what digests name as their predecessors and no listing
+//! showed. Only a direct read tells that a digest is missing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+
+use super::context::Context;
+use super::error::AuditError;
+use super::examine::{Element, JudgedDigests, State};
+use super::listing::{self, ListedDigest, RegionFolder};
+use super::read::{Handle, Reading, read_digest};
+use super::request::DELIVERY_TIME;
+use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault};
+use crate::store::Location;
+use crate::verify::{
+    Examined, KeyRing, OpenDigest, RejectedDigest, Rejection, Settled, SettledDigest, recorded_signatures, settle,
+};
+
+/// Reads and judges digests, and those that they name.
+pub(super) async fn judge_digests(
+    context: &Arc<Context>,
+    id: &Arc<ChainId>,
+    folders: &[RegionFolder],
+    digests: Vec<ListedDigest>,
+) -> Result<JudgedDigests, AuditError> {
+    let folders = folders.to_vec();
+    let mut walk =
+        Walk { context, id, known: HashSet::new(), folders, read: Vec::new(), absent: Vec::new(), failure: None };
+    let (reaching, past): (Vec<_>, Vec<_>) = digests.into_iter().partition(|digest| !context.range.is_past(digest.end));
+    walk.read_all(reaching).await?;
+    walk.read_past_end(past).await?;
+    let keys = loop {
+        let keys = walk.keys_for_all().await;
+        let named = walk.unlisted_predecessors(&keys);
+        let listed = walk.list_new_locations(&named.elsewhere).await?;
+        if walk.read_all(named.missed).await? == 0 && !listed {
+            break keys;
+        }
+    };
+    let Walk { read, absent, failure, folders, .. } = walk;
+    let mut elements: Vec<Element> = settle(read, &keys).into_iter().map(element).collect();
+    let absent = absent_elements(context, &elements, absent);
+    elements.extend(absent);
+    elements.sort_by(|a, b| (a.end, a.kind, &a.object.key, &a.object).cmp(&(b.end, b.kind, &b.object.key, &b.object)));
+    Ok(JudgedDigests { elements, failure, folders })
+}
+
+/// What becomes of digests that are not there. Only one that another digest names is missing, and one that a valid digest names may
+/// still come, if it is young enough. One that a listing showed, that nobody names and that was gone when it was read, is
+/// nobody's evidence.
+fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDigest>) -> Vec<Element> {
+    let mut named: HashMap<String, bool> = HashMap::new();
+    for element in elements {
+        let (predecessor, valid) = match &element.state {
+            State::Valid(digest) => (digest.predecessor(), true),
+            State::Rejected(digest) => (digest.predecessor.as_ref(), false),
+            State::Missing | State::NotYetDelivered => continue,
+        };
+        if let Some(predecessor) = predecessor {
+            *named.entry(context.identity(&predecessor.object)).or_default() |= valid;
+        }
+    }
+    let now = context.request.now;
+    let youngest = now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+    let state = |digest: &ListedDigest| match named.get(&context.identity(&digest.place)) {
+        Some(true) if context.store.is_live() && digest.end > youngest && digest.end <= now => State::NotYetDelivered,
+        Some(_) => State::Missing,
+        None => State::Rejected(Box::new(RejectedDigest {
+            rejection: Rejection::unverified(Fault::ReadFailed, "was listed, and gone when it was read"),
+            sha256: None,
+            object: None,
+            period: None,
+            predecessor: None,
+            log_files: Vec::new(),
+        })),
+    };
+    let mut found: Vec<Element> = Vec::new();
+    for digest in absent {
+        let state = state(&digest);
+        let ListedDigest { place, kind, end, last_modified } = digest;
+        found.push(Element { kind, object: place, start: hour_before(end), end, state, last_modified, note: None });
+    }
+    found
+}
+
+/// The digests of one chain, as they are found.
+struct Walk<'a> {
+    context: &'a Arc<Context>,
+    id: &'a Arc<ChainId>,
+    /// What was read, as [`Context::identity`] names it.
+    known: HashSet<String>,
+    folders: Vec<RegionFolder>,
+    read: Vec<(Handle, Examined)>,
+    absent: Vec<ListedDigest>,
+    failure: Option<String>,
+}
+
+impl Walk<'_> {
+    /// Reads digests that were not read yet, and says how many those were.
+    async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
+        let context = self.context;
+        let new: Vec<ListedDigest> =
+            digests.into_iter().filter(|digest| self.known.insert(context.identity(&digest.place))).collect();
+        let count = new.len();
+        context.progress.found_digests(count);
+        let readings = stream::iter(new).map(|digest| {
+            let (context, id) = (context.clone(), self.id.clone());
+            let task = tokio::spawn(async move { read_digest(&context, &id, digest).await });
+            async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? }
+        });
+        let readings: Vec<Reading> = readings.buffered(context.request.concurrency).try_collect().await?;
+        for reading in readings {
+            match reading {
+                Reading::Read(handle, examined) => {
+                    if let Examined::Open(open, _) = &examined {
+                        self.known.insert(context.identity(open.object()));
+                    }
+                    self.read.push((handle, examined));
+                }
+                Reading::Absent(digest) => self.absent.push(digest),
+            }
+        }
+        Ok(count)
+    }
+
+    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded wants newer ones.
+    async fn keys_for_all(&self) -> Arc<KeyRing> {
+        let region = &self.id.region;
+        let keys = self.context.keys.for_range(region).await;
+        let own = self.read.iter().filter_map(|(_, examined)| match examined {
+            Examined::Open(_, own) => own.as_ref().err(),
+            Examined::Closed { .. } => None,
+        });
+        let lacks_key = |fault| matches!(fault, Fault::KeyUnknown | Fault::KeyNotValidThen);
+        let asked_again = own.into_iter().any(|rejection| lacks_key(rejection.fault));
+        let wanting = || {
+            let mut recorded = recorded_signatures(&self.read).into_iter();
+            recorded
+                .any(|(digest, signature)| digest.check_signature(signature, &keys).is_err_and(|r| lacks_key(r.fault)))
+        };
+        if asked_again || wanting() { self.context.keys.up_to_now(region).await } else { keys }
+    }
+
+    /// Reads on past the end of the range, by time, until a proven digest shows what came before it.
+    async fn read_past_end(&mut self, mut past: Vec<ListedDigest>) -> Result<(), AuditError> {
+        past.sort_by_key(|digest| digest.end);
+        for kind in [DigestKind::Standard, DigestKind::Backfill] {
+            for digest in past.iter().filter(|digest| digest.kind == kind) {
+                self.read_all(vec![digest.clone()]).await?;
+                let last = self.read.last().filter(|(handle, _)| handle.place == digest.place);
+                if last.is_some_and(|(_, examined)| self.begins_past_end(examined)) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn begins_past_end(&self, examined: &Examined) -> bool {
+        let end = self.context.range.end;
+        matches!(examined, Examined::Open(open, Ok(())) if end.is_some_and(|end| open.start() >= end))
+    }
+
+    /// The digests that were named as predecessors, and not found by listing. What an invalid digest names is nobody's word, nor is what
+    /// an unproven one names that lies past the range. A pointer out of the chain is none.
+    fn unlisted_predecessors(&self, keys: &KeyRing) -> Named {
+        let range = &self.context.range;
+        let proven_by_successor: HashSet<*const OpenDigest> = recorded_signatures(&self.read)
+            .into_iter()
+            .filter(|(digest, signature)| digest.check_signature(signature, keys).is_ok())
+            .map(|(digest, _)| std::ptr::from_ref(digest))
+            .collect();
+        // Without a requested start, what lies before the first digest is not asked about.
+        let begin = range.start.or_else(|| self.first_start());
+        let mut named = Named::default();
+        for (handle, examined) in &self.read {
+            let Examined::Open(open, own) = examined else { continue };
+            let proven = own.is_ok() || proven_by_successor.contains(&std::ptr::from_ref(open.as_ref()));
+            let unproven =
+                own.as_ref().is_err_and(|own| own.status == DigestStatus::Unverified) && !range.is_past(handle.end);
+            let Some(predecessor) = open.predecessor().filter(|_| proven || unproven) else { continue };
+            let Some(name) = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id) else {
+                continue;
+            };
+            if self.known.contains(&self.context.identity(&predecessor.object)) {
+                continue;
+            }
+            let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
+            let place = predecessor.object.clone();
+            let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None };
+            if begin.is_some_and(|begin| open.start() > begin) {
+                named.missed.push(digest);
+            }
+            named.elsewhere.push(location);
+        }
+        named
+    }
+
+    /// Where the chain begins, as far as it was read.
+    fn first_start(&self) -> Option<Timestamp> {
+        let starts = self.read.iter().filter_map(|(handle, examined)| match examined {
+            Examined::Open(open, _) if handle.kind == DigestKind::Standard => Some(open.start()),
+            _ => None,
+        });
+        starts.min()
+    }
+
+    /// Where a pointer leads to a bucket or prefix that was not listed, the chain goes on there. Says whether anything was found.
+    async fn list_new_locations(&mut self, locations: &[Location]) -> Result<bool, AuditError> {
+        let mut found = Vec::new();
+        for location in locations {
+            if !self.context.store.is_live() || self.folders.iter().any(|folder| folder.location == *location) {
+                continue;
+            }
+            let ChainId { organization, account, region, .. } = (**self.id).clone();
+            let folder = RegionFolder { location: location.clone(), organization, account, region };
+            let store = self.context.store.as_ref();
+            let listing = listing::digests(store, &folder, &self.context.range, &self.context.request).await;
+            self.folders.push(folder);
+            found.extend(
+                listing.digests.into_iter().filter(|(chain, _)| *chain == **self.id).flat_map(|(_, found)| found),
+            );
+            if let Some(error) = listing.failure.filter(|error| !error.is_absence()) {
+                self.failure.get_or_insert(error.to_string());
+            }
+        }
+        Ok(self.read_all(found).await? > 0)
+    }
+}
+
+/// What digests name that was not read yet.
+#[derive(Default)]
+struct Named {
+    /// Digests of the range that no listing showed.
+    missed: Vec<ListedDigest>,
+    /// Where pointers lead.
+    elsewhere: Vec<Location>,
+}
+
+fn element(settled: Settled<Handle>) -> Element {
+    let Handle { place, kind, end, last_modified, note } = settled.handle;
+    match settled.digest {
+        SettledDigest::Valid(digest) => {
+            let (start, end) = digest.period();
+            Element {
+                kind,
+                object: digest.object().clone(),
+                start,
+                end,
+                state: State::Valid(Box::new(digest)),
+                last_modified,
+                note,
+            }
+        }
+        SettledDigest::Rejected(digest) => {
+            let object = digest.object.clone().unwrap_or(place);
+            Element {
+                kind,
+                object,
+                start: hour_before(end),
+                end,
+                state: State::Rejected(Box::new(digest)),
+                last_modified,
+                note,
+            }
+        }
+    }
+}
+
+fn hour_before(end: Timestamp) -> Timestamp {
+    end.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(end)
+}
