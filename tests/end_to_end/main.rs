@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod backfill;
 mod command_line;
 mod defects;
 mod demo;

@@ -34,6 +34,10 @@ pub struct TrailSpec {
     pub hours: u32,
     /// Hours, counted from the first digest of a chain, in which logging was off.
     pub stopped: Vec<u32>,
+    /// Hours, counted from the first digest of a chain, that have a backfill digest beside the standard one.
+    pub backfill: Vec<u32>,
+    /// How long after its hour a backfill digest is generated.
+    pub backfill_delay: SignedDuration,
     /// In which share of its hours a chain has log files, in percent; the home region has them always.
     pub busy_percent: u8,
     /// At most how many log files a busy hour has.
@@ -58,6 +62,8 @@ impl Default for TrailSpec {
             start: "2026-03-01T00:00:00Z".parse().expect("a time"),
             hours: 6,
             stopped: Vec::new(),
+            backfill: Vec::new(),
+            backfill_delay: SignedDuration::from_hours(6),
             busy_percent: 25,
             log_files: 2,
             events: 4,
@@ -85,6 +91,15 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// The digest as S3 keeps it.
+    fn stored(&self, last_modified: Timestamp) -> Stored {
+        let metadata = BTreeMap::from([
+            ("signature".to_owned(), self.signature.clone()),
+            ("signature-algorithm".to_owned(), "SHA256withRSA".to_owned()),
+        ]);
+        Stored { body: gzip(&self.document.to_json()).into(), metadata, last_modified }
+    }
+
     /// When CloudTrail delivered it: some time after its hour.
     pub fn delivered(&self) -> Timestamp {
         let end: Timestamp = self.document.digest_end_time.parse().expect("the forge writes times");
@@ -99,6 +114,8 @@ pub struct Chain {
     pub region: String,
     /// By time.
     pub digests: Vec<Digest>,
+    /// The backfill digests, a series of their own, by time.
+    pub backfill: Vec<Digest>,
 }
 
 /// A trail, whole or broken.
@@ -109,6 +126,13 @@ pub struct ForgedTrail {
     pub objects: BTreeMap<(String, String), Stored>,
     /// What was made, whatever became of it.
     pub chains: Vec<Chain>,
+}
+
+impl Chain {
+    /// Standard and backfill digests.
+    pub fn all(&self) -> impl Iterator<Item = &Digest> {
+        self.digests.iter().chain(&self.backfill)
+    }
 }
 
 impl TrailSpec {
@@ -167,17 +191,22 @@ impl TrailSpec {
             let start = self.start - HOUR + offset + HOUR * i32::try_from(hour).expect("a few years of hours");
             previous = digests.last().filter(|_| hour > 0 && !self.stopped.contains(&(hour - 1)));
             let log_files = self.forge_log_files(&mut rng, account, region, start, &mut objects);
-            let digest = self.forge_digest(account, region, start, previous, log_files);
-            let metadata = BTreeMap::from([
-                ("signature".to_owned(), digest.signature.clone()),
-                ("signature-algorithm".to_owned(), "SHA256withRSA".to_owned()),
-            ]);
-            let last_modified = digest.delivered();
-            let body = gzip(&digest.document.to_json()).into();
-            objects.push((digest.key.clone(), Stored { body, metadata, last_modified }));
+            let digest = self.forge_digest(account, region, start, None, previous, log_files);
+            objects.push((digest.key.clone(), digest.stored(digest.delivered())));
             digests.push(digest);
         }
-        (Chain { account: account.to_owned(), region: region.to_owned(), digests }, objects)
+        let mut backfill: Vec<Digest> = Vec::new();
+        for hour in &self.backfill {
+            let start = self.start - HOUR + offset + HOUR * i32::try_from(*hour).expect("a few years of hours");
+            let log_files = self.forge_log_files(&mut rng, account, region, start, &mut objects);
+            let generated = start + HOUR + self.backfill_delay;
+            let digest = self.forge_digest(account, region, start, Some(generated), backfill.last(), log_files);
+            let mut stored = digest.stored(generated);
+            stored.metadata.insert("backfill-generation-timestamp".to_owned(), generated.to_string());
+            objects.push((digest.key.clone(), stored));
+            backfill.push(digest);
+        }
+        (Chain { account: account.to_owned(), region: region.to_owned(), digests, backfill }, objects)
     }
 
     fn forge_log_files(
@@ -226,18 +255,20 @@ impl TrailSpec {
         account: &str,
         region: &str,
         start: Timestamp,
+        backfilled: Option<Timestamp>,
         previous: Option<&Digest>,
         log_files: Vec<LogFileDocument>,
     ) -> Digest {
         let end = start + HOUR;
-        let key_pair = self.keys.signing_key(region, end);
+        let key_pair = self.keys.signing_key(region, backfilled.unwrap_or(end));
         let key = format!(
-            "{}/CloudTrail-Digest/{region}/{}/{account}_CloudTrail-Digest_{region}_{}_{}_{}.json.gz",
+            "{}/CloudTrail-Digest/{region}/{}/{account}_CloudTrail-Digest_{region}_{}_{}_{}{}.json.gz",
             self.root(account),
             end.strftime("%Y/%m/%d"),
             self.name,
             self.home_region,
             end.strftime("%Y%m%dT%H%M%SZ"),
+            if backfilled.is_some() { "_backfill" } else { "" },
         );
         let document = DigestDocument {
             aws_account_id: account.to_owned(),
@@ -264,12 +295,12 @@ impl TrailSpec {
 impl ForgedTrail {
     /// How many digests were made.
     pub fn digest_count(&self) -> usize {
-        self.chains.iter().map(|chain| chain.digests.len()).sum()
+        self.chains.iter().flat_map(Chain::all).count()
     }
 
     /// How many log files were made.
     pub fn log_file_count(&self) -> usize {
-        self.chains.iter().flat_map(|chain| &chain.digests).map(|digest| digest.document.log_files.len()).sum()
+        self.chains.iter().flat_map(Chain::all).map(|digest| digest.document.log_files.len()).sum()
     }
 
     /// Adds the objects of another trail that delivers to the same server.
