@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use anstream::stream::{AsLockedWrite, RawStream};
 use anstream::{AutoStream, ColorChoice as StreamChoice};
 use clap::ColorChoice;
 use tempfile::NamedTempFile;
@@ -25,7 +26,7 @@ impl Reports {
     /// Opens every report that the command line asks for, before any work is done.
     pub fn open(args: &VerifyArgs, allowed: &Allowances) -> Result<Self, Failure> {
         let options = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
-        let standard = make(args.format, BufWriter::new(standard_output(args.color)), options.clone());
+        let standard = make(args.format, io::stdout(), colour_of_standard_output(args.color), options.clone());
         let mut files = Vec::new();
         for (format, path) in &args.report {
             let (file, writer) = create(path).map_err(|error| {
@@ -33,7 +34,7 @@ impl Reports {
             })?;
             // Who asks for a file wants one, quiet or not.
             let options = TextOptions { quiet: false, ..options.clone() };
-            files.push((path.clone(), make(*format, BufWriter::new(AutoStream::never(writer)), options), file));
+            files.push((path.clone(), make(*format, writer, StreamChoice::Never, options), file));
         }
         Ok(Self { standard, files })
     }
@@ -69,11 +70,17 @@ fn cannot_write_standard(error: &io::Error) -> Failure {
     Failure::CannotRun(format!("standard output can't be written: {error}"))
 }
 
-fn make<W: Write + 'static>(format: Format, out: W, options: TextOptions) -> Box<dyn Report> {
+/// Text is styled, and stripped of that where `colour` says so. What is for machines goes out byte for byte.
+fn make<W: RawStream + AsLockedWrite + Write + 'static>(
+    format: Format,
+    out: W,
+    colour: StreamChoice,
+    options: TextOptions,
+) -> Box<dyn Report> {
     match format {
-        Format::Text => Box::new(Text::new(out, options)),
-        Format::Jsonl => Box::new(Jsonl::new(out)),
-        Format::Json => Box::new(Json::new(out)),
+        Format::Text => Box::new(Text::new(BufWriter::new(AutoStream::new(out, colour)), options)),
+        Format::Jsonl => Box::new(Jsonl::new(BufWriter::new(out))),
+        Format::Json => Box::new(Json::new(BufWriter::new(out))),
     }
 }
 
@@ -100,13 +107,12 @@ fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
     Ok((Some(file), writer))
 }
 
-fn standard_output(choice: ColorChoice) -> AutoStream<io::Stdout> {
-    let choice = match choice {
+fn colour_of_standard_output(choice: ColorChoice) -> StreamChoice {
+    match choice {
         ColorChoice::Always => StreamChoice::Always,
         ColorChoice::Never => StreamChoice::Never,
         // Only a terminal gets colour; NO_COLOR, CLICOLOR and TERM are heard there.
         ColorChoice::Auto if io::stdout().is_terminal() => AutoStream::choice(&io::stdout()),
         ColorChoice::Auto => StreamChoice::Never,
-    };
-    AutoStream::new(io::stdout(), choice)
+    }
 }

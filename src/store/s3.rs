@@ -13,8 +13,10 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::EncodingType;
 use bytes::Bytes;
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 
 use super::s3_error::{Failure, lacks_credentials, sort};
 use super::{Body, Counter, ListRequest, ListedObject, Object, Page, Store, StoreError};
@@ -119,6 +121,8 @@ impl Store for S3 {
                 .set_start_after(start_after.clone())
                 .set_continuation_token(continuation.map(str::to_owned))
                 .set_delimiter(folders.then(|| "/".to_owned()))
+                // XML can't hold every key that S3 can: one with a control character would break the whole page.
+                .encoding_type(EncodingType::Url)
                 .send()
                 .await;
             match answer {
@@ -131,7 +135,7 @@ impl Store for S3 {
                             .common_prefixes
                             .unwrap_or_default()
                             .into_iter()
-                            .filter_map(|f| f.prefix)
+                            .filter_map(|folder| decode(&folder.prefix?))
                             .collect(),
                         next,
                     });
@@ -180,7 +184,12 @@ impl Store for S3 {
 
 fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
     let last_modified = object.last_modified.and_then(|at| Timestamp::from_second(at.secs()).ok());
-    Some(ListedObject { key: object.key?, last_modified })
+    Some(ListedObject { key: decode(&object.key?)?, last_modified })
+}
+
+/// Reads a URL-encoded key, in which a space is a plus sign. What is not UTF-8 then is no key.
+fn decode(encoded: &str) -> Option<String> {
+    percent_decode_str(&encoded.replace('+', " ")).decode_utf8().ok().map(Into::into)
 }
 
 struct S3Body {

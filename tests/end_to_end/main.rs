@@ -15,6 +15,7 @@ mod command_line;
 mod defects;
 mod demo;
 mod local;
+mod names;
 mod official_client;
 mod ranges;
 mod readme;

@@ -51,9 +51,15 @@ impl DigestDocument {
 
     /// Signs the digest as CloudTrail does.
     pub fn sign(&self, key: &TestKey) -> String {
+        self.sign_text(key, &self.to_json())
+    }
+
+    /// Signs the digest, written as this text.
+    pub fn sign_text(&self, key: &TestKey, text: &[u8]) -> String {
+        let sha256 = hex::encode(Sha256::digest(text));
         let previous = self.previous_digest_signature.as_deref().unwrap_or("null");
         let Self { digest_end_time, digest_s3_bucket, digest_s3_object, .. } = self;
-        let text = format!("{digest_end_time}\n{digest_s3_bucket}/{digest_s3_object}\n{}\n{previous}", self.sha256());
+        let text = format!("{digest_end_time}\n{digest_s3_bucket}/{digest_s3_object}\n{sha256}\n{previous}");
         key.sign(text.as_bytes())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::auth::SimpleAuth;
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -88,6 +89,13 @@ fn object((key, stored): (String, Stored)) -> Object {
     }
 }
 
+/// As S3 encodes keys where it is asked to.
+fn url_encode(key: &str) -> String {
+    const PLAIN: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
+    utf8_percent_encode(key, PLAIN).to_string().replace(' ', "+")
+}
+
 fn folder(prefix: String) -> CommonPrefix {
     CommonPrefix { prefix: Some(prefix) }
 }
@@ -125,14 +133,16 @@ impl S3 for Storage {
         let input = request.input;
         let prefix = input.prefix.clone().unwrap_or_default();
         let after = input.continuation_token.or(input.start_after).unwrap_or_default();
+        let url = input.encoding_type.is_some();
+        let encode = |key: String| if url { url_encode(&key) } else { key };
         let listing = self.list(&input.bucket, &prefix, &after, input.delimiter.is_some(), input.max_keys)?;
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: input.prefix,
             is_truncated: Some(listing.truncated),
             next_continuation_token: listing.last.filter(|_| listing.truncated),
-            contents: Some(listing.keys.into_iter().map(object).collect()),
-            common_prefixes: Some(listing.folders.into_iter().map(folder).collect()),
+            contents: Some(listing.keys.into_iter().map(|(key, stored)| object((encode(key), stored))).collect()),
+            common_prefixes: Some(listing.folders.into_iter().map(encode).map(folder).collect()),
             ..Default::default()
         }))
     }
