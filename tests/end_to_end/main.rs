@@ -23,6 +23,7 @@ mod remote;
 mod reports;
 mod support;
 mod tail;
+mod tamper_table;
 mod testdata;
 mod unlisted;
 mod vectors;

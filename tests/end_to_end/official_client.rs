@@ -13,8 +13,8 @@ use crate::support::{Run, ctverify_at, range_of, records};
 /// Whether an object is as it should be, by its URL.
 type Judgements = BTreeMap<String, bool>;
 
-/// What the official client says; `None` where it is not installed.
-fn official(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32, Judgements)> {
+/// What the official client prints, and its exit code; `None` where it is not installed.
+pub fn official_output(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32, String)> {
     let Some(aws) = std::env::var_os("CTVERIFY_TEST_AWS") else {
         assert!(std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "CTVERIFY_TEST_AWS has to name the official client");
         eprintln!("skipped: CTVERIFY_TEST_AWS names no official client; tests/run installs it");
@@ -40,6 +40,12 @@ fn official(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32,
         .unwrap();
     // What is invalid goes to standard error.
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    Some((output.status.code().unwrap(), text))
+}
+
+/// What it says of each object.
+fn official(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32, Judgements)> {
+    let (code, text) = official_output(server, trail, more)?;
     let mut judgements = Judgements::new();
     for line in text.lines() {
         let mut parts = line.split('\t');
@@ -49,7 +55,7 @@ fn official(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32,
         }
     }
     assert!(!judgements.is_empty(), "{text}");
-    Some((output.status.code().unwrap(), judgements))
+    Some((code, judgements))
 }
 
 /// What ctverify says of the same. What only an invalid digest lists, the official client passes over.
