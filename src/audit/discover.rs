@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use futures::stream;
+use jiff::Timestamp;
 
 use super::error::AuditError;
 use super::listing::{self, ListedDigest, RegionFolder};
@@ -46,9 +47,7 @@ pub(super) async fn discover(
     let mut discovery = Discovery::default();
     let folders = region_folders(store, request, &mut discovery).await?;
     discovery.statuses = tail::ask(status, request, &folders).await;
-    discovery.expect_home(request, &folders);
-    discovery.expect_delivered(request, range, &folders);
-    let listings = stream::iter(folders)
+    let listings = stream::iter(folders.clone())
         .map(|folder| async move {
             let listing = listing::digests(store, &folder, range, request).await;
             let nothing = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
@@ -85,26 +84,29 @@ pub(super) async fn discover(
             discovery.failed(&folder, request, error);
         }
     }
+    discovery.expect_own_chains(request, range, &folders);
     Ok(discovery)
 }
 
 impl Discovery {
-    /// A trail logs its own account in its home region, whatever else it logs: that chain should be there.
-    fn expect_home(&mut self, request: &AuditRequest, folders: &[RegionFolder]) {
+    /// Adds the chains of the trail's own account that should be there and were not found: the one of the home region, which
+    /// every trail logs, and those of regions where CloudTrail says that it delivered a digest within the range.
+    fn expect_own_chains(&mut self, request: &AuditRequest, range: &TimeRange, folders: &[RegionFolder]) {
         let Some(arn) = &request.trail else { return };
-        let chain = own_chain(request, folders, arn, &arn.home_region);
-        if request.wants(&chain) {
-            self.chains.entry(chain).or_default();
-        }
-    }
-
-    /// Where CloudTrail says that it delivered a digest within the range, the chain should be there.
-    fn expect_delivered(&mut self, request: &AuditRequest, range: &TimeRange, folders: &[RegionFolder]) {
-        let Some(arn) = &request.trail else { return };
-        for (region, status) in &self.statuses {
-            let delivery = status.as_ref().ok().and_then(|status| status.latest_digest_delivery);
-            if delivery.is_some_and(|delivery| range.reaches(delivery) && !range.is_past(delivery)) {
-                self.chains.entry(own_chain(request, folders, arn, region)).or_default();
+        let in_range = |delivery: &Timestamp| range.reaches(*delivery) && !range.is_past(*delivery);
+        let delivered = self.statuses.iter().filter(|(_, status)| {
+            status.as_ref().ok().and_then(|status| status.latest_digest_delivery).as_ref().is_some_and(in_range)
+        });
+        let expected: BTreeSet<Region> =
+            delivered.map(|(region, _)| region.clone()).chain([arn.home_region.clone()]).collect();
+        for region in expected {
+            let found = self
+                .chains
+                .keys()
+                .any(|chain| chain.account == arn.account && chain.region == region && chain.belongs_to(arn));
+            let chain = own_chain(request, folders, arn, &region);
+            if !found && request.wants(&chain) {
+                self.chains.entry(chain).or_default();
             }
         }
     }
@@ -147,7 +149,9 @@ impl Discovery {
 
 /// The chain of the trail's own account in a region.
 fn own_chain(request: &AuditRequest, folders: &[RegionFolder], arn: &TrailArn, region: &Region) -> ChainId {
-    let found = folders.iter().filter(|folder| folder.account == arn.account).find_map(|f| f.organization.clone());
+    let own = || folders.iter().filter(|folder| folder.account == arn.account).map(|folder| &folder.organization);
+    // Where the account has a folder of its own beside the organization's, nobody knows which one the trail used.
+    let found = if own().any(Option::is_none) { None } else { own().find_map(Clone::clone) };
     ChainId {
         organization: request.organization.clone().or(found),
         account: arn.account.clone(),

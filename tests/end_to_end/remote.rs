@@ -300,3 +300,12 @@ fn a_replica_is_read_under_the_names_that_the_digests_record() {
     assert_eq!((run.code, run.count("digest", "invalid")), (1, replica.digest_count()));
     assert!(run.of("digest").iter().all(|digest| digest["fault"] == "moved"));
 }
+
+#[test]
+fn an_organizations_folder_beside_the_accounts_own_makes_no_chain_expected_twice() {
+    let mut trail = defects::small_trail();
+    let organization = TrailSpec { name: "org-trail".to_owned(), hours: 6, ..organization_spec() };
+    trail.merge(TrailSpec { prefix: String::new(), ..organization }.forge());
+    let (run, _server) = verify(&trail, ServerOptions::default());
+    assert_eq!((run.code, run.of("chain").len(), run.gaps().len()), (0, 1, 0), "{}", run.stdout);
+}
