@@ -1,5 +1,6 @@
 //! What every part of a running audit shares.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -7,9 +8,12 @@ use tokio::sync::Semaphore;
 use super::observer::Progress;
 use super::region_keys::RegionKeys;
 use super::request::AuditRequest;
-use super::tail::Statuses;
-use crate::model::TimeRange;
+use crate::model::{Region, TimeRange};
 use crate::store::Store;
+use crate::trail::TrailStatus;
+
+/// What CloudTrail says of the trail's own account, by region; an error says why nothing is known.
+pub(super) type Statuses = BTreeMap<Region, Result<TrailStatus, String>>;
 
 /// What every part of a running audit shares.
 pub(super) struct Context {

@@ -6,10 +6,11 @@ use futures::StreamExt;
 use futures::stream;
 use jiff::Timestamp;
 
+use super::context::Statuses;
 use super::error::AuditError;
 use super::listing::{self, ListedDigest, RegionFolder};
 use super::request::AuditRequest;
-use super::tail::{self, Statuses};
+use super::tail;
 use crate::model::{
     AccountId, ChainId, OrganizationId, Region, TimeRange, TrailArn, TrailName, WarningCode, WarningRecord,
 };

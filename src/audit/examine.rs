@@ -2,41 +2,14 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::context::Context;
 use super::discover::ListedChain;
+use super::element::{Element, State};
 use super::error::AuditError;
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
-use super::walk::judge_digests;
-use crate::model::{ChainId, Depth, DigestKind, ObjectRef};
-use crate::verify::{RejectedDigest, ValidDigest};
-
-/// One digest of a chain: there, or known to be missing.
-#[derive(Debug)]
-pub(super) struct Element {
-    pub kind: DigestKind,
-    pub object: ObjectRef,
-    /// For a digest that is not valid, an hour before its end: what it claims itself is not to be trusted.
-    pub start: Timestamp,
-    pub end: Timestamp,
-    pub state: State,
-    /// When S3 last wrote it, where a listing told.
-    pub last_modified: Option<Timestamp>,
-    /// What a reader should know about its metadata.
-    pub note: Option<String>,
-}
-
-#[derive(Debug)]
-pub(super) enum State {
-    Valid(Box<ValidDigest>),
-    Rejected(Box<RejectedDigest>),
-    /// Named by its successor, and not there.
-    Missing,
-    /// Named by its successor, not there, and young enough that it may still come.
-    NotYetDelivered,
-}
+use super::walk::{JudgedDigests, judge_digests};
+use crate::model::{ChainId, Depth, DigestKind};
 
 /// A chain whose digests were judged.
 #[derive(Debug)]
@@ -50,15 +23,6 @@ pub(super) struct ExaminedChain {
     pub has_earlier: bool,
     /// What lies in its log folder; nothing at depth `chain`.
     pub log_folder: LogFolder,
-}
-
-/// The digests of a chain, judged.
-pub(super) struct JudgedDigests {
-    pub elements: Vec<Element>,
-    /// Why a part of the chain could not be listed.
-    pub failure: Option<String>,
-    /// The folders that hold it: those that were known, and those that pointers led to.
-    pub folders: Vec<RegionFolder>,
 }
 
 /// Reads and judges the digests of one chain.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::examine::{Element, ExaminedChain, State};
+use super::element::{Element, State};
+use super::examine::ExaminedChain;
 use super::request::DELIVERY_TIME;
 use super::tail;
 use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, ObjectRef};

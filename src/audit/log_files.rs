@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::examine::{Element, State};
+use super::element::{Element, State};
 use super::fetch;
 use super::log_folder::LogFolder;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef, Sha256Hash};

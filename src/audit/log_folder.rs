@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
+use super::element::{Element, State};
 use super::error::AuditError;
-use super::examine::{Element, State};
 use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use super::walk::judge_digests;

@@ -10,6 +10,7 @@
 
 mod context;
 mod discover;
+mod element;
 mod error;
 mod examine;
 mod fetch;

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::examine::{Element, ExaminedChain, State};
+use super::element::{Element, State};
+use super::examine::ExaminedChain;
 use super::gaps::{self, Account};
 use super::log_files::{self, Task};
 use crate::model::{ChainId, DigestRecord, DigestStatus, Fault, ObjectRef, Record, WarningCode, WarningRecord};

@@ -5,13 +5,13 @@
 //! much to accuse: no digest may account for the delivery, and either every one is older than it, or the newest one
 //! speaks of a time long before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
-use super::context::Context;
-use super::examine::{Element, State};
+use super::context::{Context, Statuses};
+use super::element::{Element, State};
 use super::listing::RegionFolder;
 use super::request::{AuditRequest, DELIVERY_TIME};
 use crate::model::{ChainId, Fault, GapCause, GapRecord, Region, WarningCode, WarningRecord};
@@ -19,9 +19,6 @@ use crate::trail::{StatusSource, TrailStatus};
 
 /// How far apart the time of a delivery and the time of the object may lie.
 const SAME_DELIVERY: SignedDuration = SignedDuration::from_mins(15);
-
-/// What CloudTrail says of the trail's own account, by region; an error says why nothing is known.
-pub(super) type Statuses = BTreeMap<Region, Result<TrailStatus, String>>;
 
 /// Asks in each region in which the trail's own account has digests, and in the home region. To be read before digests are
 /// listed: what is delivered in between must not look as if it was missing.

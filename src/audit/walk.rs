@@ -8,8 +8,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
+use super::element::{Element, State};
 use super::error::AuditError;
-use super::examine::{Element, JudgedDigests, State};
 use super::listing::{self, ListedDigest, RegionFolder};
 use super::read::{Handle, Reading, read_digest};
 use super::request::DELIVERY_TIME;
@@ -18,6 +18,15 @@ use crate::store::Location;
 use crate::verify::{
     Examined, KeyRing, OpenDigest, RejectedDigest, Rejection, Settled, SettledDigest, recorded_signatures, settle,
 };
+
+/// The digests of a chain, judged.
+pub(super) struct JudgedDigests {
+    pub elements: Vec<Element>,
+    /// Why a part of the chain could not be listed.
+    pub failure: Option<String>,
+    /// The folders that hold it: those that were known, and those that pointers led to.
+    pub folders: Vec<RegionFolder>,
+}
 
 /// Reads and judges digests, and those that they name.
 pub(super) async fn judge_digests(
