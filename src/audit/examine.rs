@@ -8,6 +8,7 @@ use super::element::{Element, State};
 use super::error::AuditError;
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
+use super::tail;
 use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{ChainId, Depth, DigestKind};
 
@@ -21,6 +22,8 @@ pub(super) struct ExaminedChain {
     pub listing_failure: Option<String>,
     /// Whether there are digests older than the range.
     pub has_earlier: bool,
+    /// Whether a digest from before the range accounts for CloudTrail's last delivery.
+    pub delivery_accounted: bool,
     /// What lies in its log folder; nothing at depth `chain`.
     pub log_folder: LogFolder,
 }
@@ -34,6 +37,8 @@ pub(super) async fn examine_chain(
     let ListedChain { folders, digests, failure, ended_before } = listed;
     let judged = judge_digests(&context, &id, &folders, digests).await?;
     let has_earlier = ended_before || has_earlier(&context, &id, &folders, &judged.elements).await;
+    let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, &context).is_some();
+    let delivery_accounted = looks_cut && tail::accounted_before_range(&id, &judged.folders, &context).await;
     let log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => {
@@ -41,7 +46,7 @@ pub(super) async fn examine_chain(
         }
     };
     let JudgedDigests { elements, failure: later, .. } = judged;
-    Ok(ExaminedChain { id, elements, listing_failure: failure.or(later), has_earlier, log_folder })
+    Ok(ExaminedChain { id, elements, listing_failure: failure.or(later), has_earlier, delivery_accounted, log_folder })
 }
 
 /// Where the range begins before the chain's first digest and that is a starting one, only a look at older digests tells

@@ -52,7 +52,9 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
-    let cut = tail::cut(&chain.id, &chain.elements, context);
+    // What could not be listed is no evidence, and a delivery that an older digest accounts for is none either.
+    let evidence = chain.listing_failure.is_none() && !chain.delivery_accounted;
+    let cut = tail::cut(&chain.id, &chain.elements, context).filter(|_| evidence);
     let record = ChainRecord {
         chain: chain.id.clone(),
         fault: cut.is_some().then_some(ChainFault::TailCut),
@@ -72,7 +74,9 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
 /// The range as it applies to this chain: an open side reaches to its first or last digest.
 fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     let range = &context.range;
-    let inside = || chain.elements.iter().filter(|element| range.includes(element.start, element.end));
+    let standard = chain.elements.iter().any(|element| element.kind == DigestKind::Standard);
+    let counts = |element: &&Element| !standard || element.kind == DigestKind::Standard;
+    let inside = || chain.elements.iter().filter(counts).filter(|e| range.includes(e.start, e.end));
     let from = range.start.or_else(|| inside().map(|element| element.start).min());
     let to = range.end.or_else(|| inside().map(|element| element.end).max());
     let from = from.or(to).unwrap_or(context.request.now);
@@ -130,12 +134,25 @@ impl Ledger<'_> {
                 continue;
             }
             let mut from = cursor;
-            if cause == GapCause::NotYetDelivered && cursor < self.youngest() {
-                // Only the newest two hours may still come; a valid digest follows, so what is older was delivered.
-                from = self.youngest().min(end);
-                pieces.push(Piece { cause: GapCause::DigestsMissing, from: cursor, to: from, present: 0, named: 0 });
+            if cause == GapCause::NotYetDelivered {
+                // Only what ended within the newest two hours may still come; a valid digest follows, so what is older was
+                // delivered.
+                let split = self.youngest().min(element.start);
+                if split.as_second() - cursor.as_second() >= ROOM_SECONDS {
+                    pieces.push(Piece {
+                        cause: GapCause::DigestsMissing,
+                        from: cursor,
+                        to: split,
+                        present: 0,
+                        named: 0,
+                    });
+                    from = split;
+                }
+            } else if !missing && element.start.as_second() - cursor.as_second() >= ROOM_SECONDS {
+                // A digest that is not valid speaks of its own hour alone.
+                pieces.extend(self.rest(cursor, element.start, range_end));
+                from = element.start;
             }
-            // What lies between two such digests nobody can tell: it belongs to the later one.
             if from < end {
                 let (present, named) = (u64::from(!missing), u64::from(missing));
                 pieces.push(Piece { cause, from, to: end, present, named });

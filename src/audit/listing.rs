@@ -14,6 +14,9 @@ const DIGESTS_PAST_END: usize = 2;
 /// How far past the end of the range names are taken in any case: someone may have put others before the one that tells.
 const PAST_END: SignedDuration = SignedDuration::from_hours(48);
 
+/// The form of the part of a key that tells its day.
+const DAY: &str = "2026/03/01";
+
 /// How many folders of days are looked through for digests older than the range.
 const MAX_EARLIER_DAYS: usize = 31;
 
@@ -97,10 +100,19 @@ pub(super) async fn digests(
                 return listing;
             }
         };
-        let mut newest = None;
+        let mut last_day = None;
         for ListedObject { key, last_modified } in page.objects {
             let Some(name) = DigestName::parse(&key) else { continue };
-            newest = newest.max(Some(name.end));
+            // Names can tell any time; where a key lies in the listing can't be made up.
+            let day = key
+                .strip_prefix(&list.prefix)
+                .and_then(|inside| inside.get(..DAY.len()))
+                .unwrap_or_default()
+                .to_owned();
+            let fits = [name.end, name.end.saturating_sub(PAST_END / 2).unwrap_or(name.end)]
+                .iter()
+                .any(|end| end.strftime("%Y/%m/%d").to_string() == day);
+            last_day = Some(day);
             if name.root != folder.location.root || !request.wants(&name.chain) {
                 continue;
             }
@@ -109,7 +121,7 @@ pub(super) async fn digests(
                 continue;
             }
             if range.is_past(name.end) {
-                *past.entry(name.chain.clone()).or_default() += usize::from(name.kind == DigestKind::Standard);
+                *past.entry(name.chain.clone()).or_default() += usize::from(fits && name.kind == DigestKind::Standard);
             }
             let place = ObjectRef::new(folder.location.bucket.as_str(), key);
             listing.digests.entry(name.chain).or_default().push(ListedDigest {
@@ -119,8 +131,9 @@ pub(super) async fn digests(
                 last_modified,
             });
         }
-        let enough = range.end.zip(newest).is_some_and(|(end, newest)| {
-            newest > end.saturating_add(PAST_END).unwrap_or(end)
+        let enough = range.end.zip(last_day).is_some_and(|(end, last_day)| {
+            let enough = end.saturating_add(PAST_END).unwrap_or(end).strftime("%Y/%m/%d").to_string();
+            last_day > enough
                 && !listing.digests.is_empty()
                 && listing.digests.keys().all(|chain| past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END))
         });

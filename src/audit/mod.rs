@@ -213,6 +213,7 @@ fn key_range(range: &TimeRange, now: Timestamp, ends: impl Iterator<Item = Times
     let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
     // Names can tell any time, and nothing was signed in the future.
     let to = [range.end, last].into_iter().flatten().max().unwrap_or(now).min(now);
-    let from = from.min(to);
+    // CloudTrail began in November 2013.
+    let from = from.min(to).max(Timestamp::constant(1_383_264_000, 0));
     (from.saturating_sub(KEY_MARGIN).unwrap_or(from), to.saturating_add(KEY_MARGIN).unwrap_or(to))
 }

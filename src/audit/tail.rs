@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::{Context, Statuses};
 use super::element::{Element, State};
-use super::listing::RegionFolder;
+use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
-use crate::model::{ChainId, Fault, GapCause, GapRecord, Region, WarningCode, WarningRecord};
+use crate::model::{ChainId, DigestStatus, Fault, GapCause, GapRecord, Region, TimeRange, WarningCode, WarningRecord};
 use crate::trail::{StatusSource, TrailStatus};
 
 /// How far apart the time of a delivery and the time of the object may lie.
@@ -81,19 +81,36 @@ pub(super) fn cut(chain: &ChainId, elements: &[Element], context: &Context) -> O
     cut.then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
 }
 
+/// Whether a digest from before the range accounts for the last delivery: a late one, or a backfill digest. To be asked only where
+/// the tail looks cut: it lists the whole chain.
+pub(super) async fn accounted_before_range(chain: &ChainId, folders: &[RegionFolder], context: &Context) -> bool {
+    let status = context.status_of(chain).and_then(|status| status.as_ref().ok());
+    let Some(delivery) = status.and_then(|status| status.latest_digest_delivery) else { return false };
+    let whole = TimeRange { start: None, end: context.range.end };
+    for folder in folders {
+        let listing = listing::digests(context.store.as_ref(), folder, &whole, &context.request).await;
+        let own = listing.digests.get(chain).into_iter().flatten();
+        let mut written = own.filter_map(|digest| digest.last_modified);
+        // A listing that broke off could have shown it.
+        if listing.failure.is_some() || written.any(|at| at.duration_since(delivery).abs() <= SAME_DELIVERY) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Whether a digest may account for a delivery: a valid one, or one that nobody could judge. What someone put there without a
 /// signature of CloudTrail's accounts for nothing.
 fn counts(element: &Element) -> bool {
     match &element.state {
         State::Valid(_) => true,
-        State::Rejected(digest) => matches!(
-            digest.rejection.fault,
-            Fault::KeyUnknown
-                | Fault::AccessDenied
-                | Fault::Archived
-                | Fault::ReadFailed
-                | Fault::UnknownSignatureAlgorithm
-        ),
+        State::Rejected(digest) => {
+            let unsigned = matches!(
+                digest.rejection.fault,
+                Fault::SignatureMissing | Fault::SignatureMismatch | Fault::UnknownSignatureAlgorithm
+            );
+            digest.rejection.status == DigestStatus::Unverified && !unsigned
+        }
         State::Missing | State::NotYetDelivered => false,
     }
 }

@@ -200,7 +200,9 @@ impl Walk<'_> {
             let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
             let place = predecessor.object.clone();
             let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None };
-            if begin.is_some_and(|begin| open.start() > begin) {
+            // The standard series has no holes of its own: the digest before one that begins in the range touches the range.
+            let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
+            if begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
                 named.missed.push(digest);
             }
             named.elsewhere.push(location);

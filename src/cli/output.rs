@@ -29,6 +29,8 @@ impl Reports {
         let standard = make(args.format, io::stdout(), colour_of_standard_output(args.color), options.clone());
         let mut files = Vec::new();
         for (format, path) in &args.report {
+            // Through a link, what it leads to is written.
+            let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
             let (file, writer) = create(path).map_err(|error| {
                 Failure::CannotRun(format!("the report {} can't be written: {error}", path.display()))
             })?;

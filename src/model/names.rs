@@ -131,7 +131,9 @@ pub struct LogFileName {
 impl LogFileName {
     /// Reads what follows the region's folder in a key. `None` for what does not lie in a day's folder.
     pub fn parse(inside: &str) -> Option<Self> {
-        let (day, file) = inside.rsplit_once('/')?;
+        // What lies in folders of its own below the day is read by whoever reads the day.
+        let day = inside.match_indices('/').nth(2).and_then(|(end, _)| inside.get(..end))?;
+        let file = inside.rsplit('/').next()?;
         let day = Date::strptime("%Y/%m/%d", day).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
         let named = file.strip_suffix(SUFFIX).and_then(|stem| stem.rsplit('_').nth(1)).and_then(|minute| {
             parse_compact_time(&format!("{}00Z", minute.strip_suffix('Z').filter(|rest| rest.len() == 13)?))

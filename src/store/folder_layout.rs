@@ -63,11 +63,17 @@ fn walk(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Resul
         let below = path.join(&name);
         if name == AWS_LOGS {
             found.push(below);
-        } else if depth < MAX_DEPTH && name.parse::<AccountId>().is_err() {
+        } else if depth < MAX_DEPTH && !is_account_folder(dir, &name, &below)? {
             walk(dir, &below, depth + 1, found)?;
         }
     }
     Ok(())
+}
+
+/// Whether this is an account's folder in a copy of `AWSLogs/`. A bucket or a prefix may be named like an account, too.
+fn is_account_folder(dir: &Dir, name: &str, path: &Path) -> Result<bool, StoreError> {
+    let of_cloudtrail = |folder: &String| folder == DIGEST_FOLDER || folder == "CloudTrail";
+    Ok(name.parse::<AccountId>().is_ok() && folders(dir, path)?.iter().any(of_cloudtrail))
 }
 
 fn is_copy_of_aws_logs(dir: &Dir) -> Result<bool, StoreError> {

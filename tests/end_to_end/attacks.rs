@@ -267,3 +267,68 @@ fn a_trail_that_moved_is_followed_to_its_first_digest_without_a_start() {
     assert_eq!((run.code, run.count("digest", "valid")), (0, 10), "{}", run.stdout);
     assert_eq!(run.of("digest")[0]["bucket"], json!("old-bucket"));
 }
+
+#[test]
+fn an_unsigned_digest_in_a_hole_does_not_excuse_the_hole() {
+    let mut trail = TrailSpec { hours: 12, seed: 7, ..TrailSpec::default() }.forge();
+    let digests = trail.chains[0].digests.clone();
+    for digest in &digests[3..9] {
+        trail.remove(&digest.key);
+    }
+    plant(&mut trail, &digests[2], "2026-03-01T08:20:00Z", |_| {});
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let run = records(mirror.command().args(["--end", "2026-03-01T08:25:00Z"]));
+    assert_eq!((run.code, run.gaps()[0]), (1, "digests_missing"), "{}", run.stdout);
+}
+
+#[test]
+fn a_young_late_digest_in_order_is_no_accusation() {
+    // It ended an hour and a half ago, its own hour began more than two hours ago, and its successor is there.
+    let start = Timestamp::now() - SignedDuration::from_hours(30);
+    for seed in 0..8 {
+        let mut trail = TrailSpec { start, hours: 30, seed, ..TrailSpec::default() }.forge();
+        let late = trail.chains[0].digests[29].key.clone();
+        trail.remove(&late);
+        let run = live(&trail, &["--bucket", "example-trail-logs", "--allow", "gap:before_first_digest"]);
+        assert_eq!(run.code, 0, "{seed}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_copy_in_a_folder_named_like_an_account_is_read() {
+    let mut trail = TrailSpec { prefix: "111122223333".to_owned(), ..TrailSpec::default() }.forge();
+    let victim = trail.chains[0].digests[3].document.log_files[0].s3_object.clone();
+    trail.replace(&victim, gzip(b"{}"));
+    let run = verify_folder(&trail);
+    assert_eq!((run.code, run.count("log_file", "modified")), (1, 1), "{}", run.stderr);
+}
+
+#[test]
+fn planted_names_do_not_end_a_listing_early() {
+    let mut trail = TrailSpec { hours: 200, log_files: 1, events: 1, seed: 7, ..TrailSpec::default() }.forge();
+    let digests = trail.chains[0].digests.clone();
+    let end = digests[150].document.digest_end_time.clone();
+    for hour in 10..14 {
+        plant(&mut trail, &digests[5], &format!("2099-01-01T{hour}:00:00Z"), |_| {});
+        // Names of the far future, in the folder of an early day.
+        let planted = trail.objects.keys().find(|(_, key)| key.contains("2099")).cloned().unwrap();
+        let stored = trail.objects.remove(&planted).unwrap();
+        let early = planted.1.replace("/2099/01/01/", "/2026/03/01/").replace("20990101", "20990102");
+        trail.objects.insert((planted.0, early), stored);
+    }
+    let server = Server::start(&trail, ServerOptions { objects_a_page: Some(40), ..ServerOptions::default() });
+    let range = ["--bucket", "example-trail-logs", "--start", &digests[0].document.digest_start_time, "--end", &end];
+    let run = records(ctverify_at(&server).args(range));
+    assert_eq!((run.count("digest", "valid"), run.gaps().len()), (151, 0), "{}", run.stderr);
+}
+
+#[test]
+fn an_expired_backfill_predecessor_is_not_asked_about_without_a_start() {
+    let mut trail = TrailSpec { hours: 40, backfill: vec![2, 30], ..TrailSpec::default() }.forge();
+    let chain = trail.chains[0].clone();
+    for digest in chain.digests[..20].iter().chain(&chain.backfill[..1]) {
+        trail.remove(&digest.key);
+    }
+    let run = verify_folder(&trail);
+    assert_eq!((run.code, run.count("digest", "missing"), run.gaps().len()), (0, 0, 0), "{}", run.stdout);
+}

@@ -135,3 +135,26 @@ fn a_stopped_hour_tells_what_cloudtrail_says_of_it() {
     let gap = run.of("gap").into_iter().find(|gap| gap["cause"] == "logging_stopped").unwrap().clone();
     assert!(gap["detail"].as_str().unwrap().contains("2026-02-03T04:05:06Z"), "{gap}");
 }
+
+#[test]
+fn a_listing_that_is_denied_is_no_evidence_of_a_cut() {
+    let trail = living_trail();
+    for denied in ["AWSLogs/111122223333/CloudTrail-Digest/us-east-1/", "AWSLogs/111122223333/CloudTrail-Digest/"] {
+        let run =
+            verify(&trail, ServerOptions { denied_prefixes: vec![denied.to_owned()], ..ServerOptions::default() }, &[]);
+        assert_eq!((run.code, run.gaps().contains(&"listing_failed")), (3, true), "{denied} {}", run.stdout);
+        assert!(faults(&run).iter().all(|(_, fault)| fault.is_null()), "{denied}");
+    }
+}
+
+#[test]
+fn a_backfill_digest_for_hours_before_the_range_accounts_for_the_delivery() {
+    let start = Timestamp::now() - SignedDuration::from_hours(72);
+    let mut trail = TrailSpec { start, hours: 70, backfill: vec![5], ..TrailSpec::default() }.forge();
+    let late = Timestamp::now() - SignedDuration::from_mins(5);
+    let backfill = trail.chains[0].backfill[0].key.clone();
+    trail.object_mut(&backfill).last_modified = late;
+    let latest_deliveries = HashMap::from([("us-east-1".to_owned(), late)]);
+    let run = verify(&trail, ServerOptions { latest_deliveries, ..ServerOptions::default() }, &[]);
+    assert_eq!(faults(&run), [("us-east-1", &Value::Null)], "{}", run.stdout);
+}

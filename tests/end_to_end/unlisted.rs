@@ -59,8 +59,10 @@ fn a_file_with_a_name_of_its_own_is_judged_by_its_folders_day() {
     let mut trail = TrailSpec { hours: 80, ..TrailSpec::default() }.forge();
     let odd = plant_at(&mut trail, "2026/03/02/report.json.gz");
     plant_at(&mut trail, "2026/03/09/report.json.gz");
+    let deeper =
+        plant_at(&mut trail, "2026/03/02/x/111122223333_CloudTrail_us-east-1_20260302T1005Z_PlantedPlanted01.json.gz");
     let run = verify_folder(&trail);
-    assert_eq!((run.code, unlisted(&run)), (3, vec![odd.as_str()]));
+    assert_eq!((run.code, unlisted(&run)), (3, vec![odd.as_str(), deeper.as_str()]));
 }
 
 #[test]
