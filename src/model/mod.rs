@@ -22,7 +22,7 @@ pub use finding::{
 };
 pub use hash::{HashParseError, Sha256Hash};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
-pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogFileName, LogRoot, compact_time, parse_compact_time};
+pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogFileName, LogRoot, parse_compact_time};
 pub use object::ObjectRef;
 pub use range::TimeRange;
 pub use record::{

@@ -145,11 +145,6 @@ impl LogFileName {
     }
 }
 
-/// `YYYYMMDDTHHMMSSZ`, the form of times in object names.
-pub fn compact_time(time: Timestamp) -> String {
-    time.strftime(COMPACT).to_string()
-}
-
 /// Reads `YYYYMMDDTHHMMSSZ`; `None` if it is anything else.
 pub fn parse_compact_time(text: &str) -> Option<Timestamp> {
     let is_compact = text.len() == 16

@@ -1,6 +1,7 @@
 //! A folder that mirrors a bucket, such as `aws s3 sync` makes.
 //!
-//! The object `s3://B/K` is looked for at `DIR/B/K`, then `DIR/K`, then in the copy of `AWSLogs/` below DIR whose remainder is the same.
+//! An object is looked for in the copy of its own bucket and prefix, where the digests told of one; then, for `s3://B/K`, at
+//! `DIR/B/K`, at `DIR/K`, and in the copy of `AWSLogs/` below DIR whose remainder is the same.
 //! Names come from digests, so an attacker may have chosen them: every file is opened beneath the folder's own
 //! handle, which neither `..` nor a symbolic link can leave.
 

@@ -56,11 +56,6 @@ impl Gunzip {
         }
     }
 
-    /// Whether the stream is beyond hope, so that feeding more of it changes nothing.
-    pub fn has_failed(&self) -> bool {
-        matches!(self.state, State::Failed(_))
-    }
-
     /// Ends the stream: the number of uncompressed bytes, or what is wrong with it.
     pub fn finish(&self) -> Result<u64, Fault> {
         match self.state {

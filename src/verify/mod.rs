@@ -23,5 +23,5 @@ pub use document::{Predecessor, peek_object};
 pub use inflate::{Gunzip, gunzip};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;
-pub use settle::{LinkState, RejectedDigest, Settled, SettledDigest, ValidDigest, recorded_signatures, settle};
+pub use settle::{RejectedDigest, Settled, SettledDigest, ValidDigest, recorded_signatures, settle};
 pub use signature::{SHA256_WITH_RSA, SignatureCheck, check, signed_hash};

@@ -101,7 +101,7 @@ pub struct Settled<T> {
 
 /// How a digest stands to the record that another one has of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkState {
+enum LinkState {
     /// Hash and signature are the recorded ones, as far as both are known.
     Agrees,
     /// Another hash was recorded.
