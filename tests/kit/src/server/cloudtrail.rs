@@ -16,6 +16,9 @@ pub fn answer(state: &State, target: &str, credential: Option<(String, String)>,
     let Some((_, region)) = credential.filter(|(key, _)| key == ACCESS_KEY) else {
         return error("UnrecognizedClientException", "The security token included in the request is invalid.");
     };
+    if state.options.disabled_regions.contains(&region) {
+        return error("UnrecognizedClientException", "The security token included in the request is invalid.");
+    }
     let denied = &state.options.denied_actions;
     if denied.contains(action) || denied.contains(&format!("{action}:{region}")) {
         let message =
@@ -47,6 +50,7 @@ pub fn answer(state: &State, target: &str, credential: Option<(String, String)>,
             let id = state.trails.iter().find_map(|trail| trail.organization.clone());
             ok(&json!({ "Organization": { "Id": id } }))
         }
+        "ListAccounts" => list_accounts(state),
         _ => error("UnknownOperationException", action),
     }
 }
@@ -78,6 +82,22 @@ fn list_public_keys(state: &State, region: &str, input: &Value) -> Response<Body
         output["NextToken"] = json!(next.to_string());
     }
     ok(&output)
+}
+
+fn list_accounts(state: &State) -> Response<Body> {
+    let joined = Timestamp::UNIX_EPOCH;
+    let own = [&state.owner].into_iter().chain(&state.accounts);
+    let mut accounts = match &state.options.organization_accounts {
+        Some(accounts) => accounts.clone(),
+        None => own.map(|account| (account.clone(), joined)).collect(),
+    };
+    accounts.sort();
+    accounts.dedup();
+    let accounts: Vec<Value> = accounts
+        .iter()
+        .map(|(id, joined)| json!({ "Id": id, "State": "ACTIVE", "JoinedTimestamp": joined.as_second() }))
+        .collect();
+    ok(&json!({ "Accounts": accounts }))
 }
 
 fn find<'a>(state: &'a State, name: &Value) -> Option<&'a TrailAnswer> {

@@ -9,8 +9,8 @@ use hyper::body::Incoming;
 use s3s::Body;
 use s3s::service::S3Service;
 
-use super::cloudtrail;
 use super::state::State;
+use super::{account, cloudtrail};
 
 pub async fn answer(
     state: Arc<State>,
@@ -25,6 +25,12 @@ pub async fn answer(
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         return Ok(cloudtrail::answer(&state, &target, credential(&parts.headers), &body));
+    }
+    if request.uri().path() == "/listRegions" {
+        return Ok(account::list_regions(&state));
+    }
+    if request.method() == Method::POST && request.uri().path() == "/" {
+        return Ok(account::caller_identity(&state));
     }
     if let Some(redirect) = elsewhere(&state, &request) {
         return Ok(redirect);

@@ -1,6 +1,7 @@
-//! A server on loopback that speaks S3 (by the `s3s` crate, SigV4 checked) and the few CloudTrail and Organizations calls that a
-//! verification needs. One port for all: `AWS_ENDPOINT_URL`.
+//! A server on loopback that speaks S3 (by the `s3s` crate, SigV4 checked) and the few calls to CloudTrail, Organizations, Account
+//! Management and STS that a verification needs. One port for all: `AWS_ENDPOINT_URL`.
 
+mod account;
 mod cloudtrail;
 mod front;
 mod state;
@@ -15,7 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use state::{ServerOptions, TrailAnswer};
+pub use state::{Lifecycle, ServerOptions, TrailAnswer};
 
 use crate::forge::ForgedTrail;
 use state::State;
@@ -76,8 +77,8 @@ impl Server {
     }
 
     /// Deletes an object, leaving a delete marker.
-    pub fn delete(&self, bucket: &str, key: &str) {
-        self.state.delete(bucket, key);
+    pub fn delete(&self, bucket: &str, key: &str, at: jiff::Timestamp) {
+        self.state.delete(bucket, key, at);
     }
 }
 

@@ -34,6 +34,28 @@ pub struct ServerOptions {
     pub logging_stopped: Option<Timestamp>,
     /// Trails that CloudTrail knows beside the forged one.
     pub other_trails: Vec<TrailAnswer>,
+    /// The enabled regions of every account; by itself, those of the trail.
+    pub enabled_regions: Option<Vec<String>>,
+    /// Regions in which CloudTrail does not take the credentials, because they are not enabled.
+    pub disabled_regions: HashSet<String>,
+    /// The accounts of the organization and when each joined; by itself, the trail's own and those that it logs.
+    pub organization_accounts: Option<Vec<(String, Timestamp)>>,
+    /// The account of the caller; by itself, the owner of the trail.
+    pub caller: Option<String>,
+    /// The lifecycle rules of every bucket.
+    pub lifecycle: Vec<Lifecycle>,
+    /// S3 operations that are refused, as `ListObjectVersions` or `GetObjectVersion`.
+    pub denied_operations: HashSet<String>,
+}
+
+/// A lifecycle rule that lets objects expire.
+#[derive(Debug, Clone)]
+pub struct Lifecycle {
+    pub id: String,
+    pub prefix: String,
+    pub days: i32,
+    /// Whether it is for objects with a certain tag alone.
+    pub tagged: bool,
 }
 
 /// A trail as GetTrail describes it.
@@ -51,6 +73,14 @@ pub struct TrailAnswer {
 #[derive(Debug, Clone)]
 pub struct Version {
     pub content: Option<Stored>,
+    pub last_modified: Timestamp,
+}
+
+impl Version {
+    /// The ID of the version at this place of an object's history.
+    pub fn id(index: usize) -> String {
+        format!("version-{index}")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +101,10 @@ pub struct State {
     pub trails: Vec<TrailAnswer>,
     pub latest_deliveries: HashMap<String, Timestamp>,
     pub keys: KeyAuthority,
+    /// The owner of the trail.
+    pub owner: String,
+    pub regions: Vec<String>,
+    pub accounts: Vec<String>,
     pub options: ServerOptions,
     calls: Mutex<HashMap<String, u64>>,
 }
@@ -91,7 +125,10 @@ impl State {
         for ((bucket, key), stored) in &trail.objects {
             let held = buckets.entry(bucket.clone()).or_default();
             held.region = region(bucket);
-            held.objects.entry(key.clone()).or_default().push(Version { content: Some(stored.clone()) });
+            held.objects
+                .entry(key.clone())
+                .or_default()
+                .push(Version { last_modified: stored.last_modified, content: Some(stored.clone()) });
         }
         let mut latest_deliveries = HashMap::new();
         for chain in trail.chains.iter().filter(|chain| chain.account == spec.owner) {
@@ -104,6 +141,9 @@ impl State {
             buckets: RwLock::new(buckets),
             trails: [vec![known], options.other_trails.clone()].concat(),
             keys: spec.keys.clone(),
+            owner: spec.owner.clone(),
+            regions: spec.regions.clone(),
+            accounts: spec.accounts.clone(),
             options,
             calls: Mutex::default(),
         }
@@ -120,12 +160,15 @@ impl State {
     pub fn put(&self, bucket: &str, key: &str, stored: Stored) {
         let mut buckets = self.buckets.write().expect("no test panics holding it");
         let held = buckets.entry(bucket.to_owned()).or_default();
-        held.objects.entry(key.to_owned()).or_default().push(Version { content: Some(stored) });
+        held.objects
+            .entry(key.to_owned())
+            .or_default()
+            .push(Version { last_modified: stored.last_modified, content: Some(stored) });
     }
 
-    pub fn delete(&self, bucket: &str, key: &str) {
+    pub fn delete(&self, bucket: &str, key: &str, at: Timestamp) {
         let mut buckets = self.buckets.write().expect("no test panics holding it");
         let held = buckets.entry(bucket.to_owned()).or_default();
-        held.objects.entry(key.to_owned()).or_default().push(Version { content: None });
+        held.objects.entry(key.to_owned()).or_default().push(Version { content: None, last_modified: at });
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::auth::SimpleAuth;
 use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::state::State;
+use super::state::{State, Version};
 use super::{ACCESS_KEY, SECRET_KEY};
 use crate::forge::Stored;
 
@@ -25,6 +26,15 @@ struct Storage {
     state: Arc<State>,
 }
 
+/// One version of an object, with its key.
+struct HeldVersion {
+    key: String,
+    index: usize,
+    is_latest: bool,
+    last_modified: Timestamp,
+    size: Option<usize>,
+}
+
 struct Listing {
     keys: Vec<(String, Stored)>,
     folders: Vec<String>,
@@ -33,8 +43,16 @@ struct Listing {
 }
 
 impl Storage {
-    fn stored(&self, bucket: &str, key: &str) -> S3Result<Stored> {
+    fn stored(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Stored> {
         let options = &self.state.options;
+        if let Some(version) = version {
+            self.refuse("GetObjectVersion")?;
+            let buckets = self.state.buckets.read().expect("no test panics holding it");
+            let versions = buckets.get(bucket).and_then(|held| held.objects.get(key)).map_or(&[][..], Vec::as_slice);
+            let found = versions.iter().enumerate().find(|(index, _)| Version::id(*index) == version);
+            let content = found.and_then(|(_, version)| version.content.clone());
+            return content.ok_or_else(|| s3_error!(NoSuchVersion, "The specified version does not exist."));
+        }
         if options.denied_keys.contains(key) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
@@ -44,6 +62,30 @@ impl Storage {
         let buckets = self.state.buckets.read().expect("no test panics holding it");
         let held = buckets.get(bucket).ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))?;
         held.current(key).cloned().ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
+    }
+
+    fn refuse(&self, operation: &str) -> S3Result<()> {
+        if self.state.options.denied_operations.contains(operation) {
+            return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        Ok(())
+    }
+
+    /// The versions of the keys that begin like `prefix`, each key's newest first.
+    fn versions(&self, bucket: &str, prefix: &str) -> S3Result<Vec<HeldVersion>> {
+        let buckets = self.state.buckets.read().expect("no test panics holding it");
+        let held = buckets.get(bucket).ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))?;
+        let keys = held.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        let versions = keys.flat_map(|(key, versions)| {
+            versions.iter().enumerate().rev().map(|(index, version)| HeldVersion {
+                key: key.clone(),
+                index,
+                is_latest: index + 1 == versions.len(),
+                last_modified: version.last_modified,
+                size: version.content.as_ref().map(|stored| stored.body.len()),
+            })
+        });
+        Ok(versions.collect())
     }
 
     fn list(&self, bucket: &str, prefix: &str, after: &str, folders: bool, limit: Option<i32>) -> S3Result<Listing> {
@@ -104,7 +146,7 @@ fn folder(prefix: String) -> CommonPrefix {
 impl S3 for Storage {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         self.state.count("GetObject");
-        let stored = self.stored(&request.input.bucket, &request.input.key)?;
+        let stored = self.stored(&request.input.bucket, &request.input.key, request.input.version_id.as_deref())?;
         Ok(S3Response::new(GetObjectOutput {
             content_length: i64::try_from(stored.body.len()).ok(),
             body: Some(StreamingBlob::from(Body::from(stored.body))),
@@ -116,7 +158,7 @@ impl S3 for Storage {
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
         self.state.count("HeadObject");
-        let stored = self.stored(&request.input.bucket, &request.input.key)?;
+        let stored = self.stored(&request.input.bucket, &request.input.key, None)?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: i64::try_from(stored.body.len()).ok(),
             last_modified: Some(SystemTime::from(stored.last_modified).into()),
@@ -161,6 +203,87 @@ impl S3 for Storage {
             next_marker: listing.last.filter(|_| listing.truncated),
             contents: Some(listing.keys.into_iter().map(object).collect()),
             common_prefixes: Some(listing.folders.into_iter().map(folder).collect()),
+            ..Default::default()
+        }))
+    }
+
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
+        self.state.count("ListObjectVersions");
+        self.refuse("ListObjectVersions")?;
+        let input = request.input;
+        let url = input.encoding_type.is_some();
+        let encode = |key: &str| if url { url_encode(key) } else { key.to_owned() };
+        let all = self.versions(&input.bucket, &input.prefix.unwrap_or_default())?;
+        let page = self.state.options.objects_a_page.unwrap_or(PAGE);
+        let is_marker = |held: &HeldVersion| {
+            Some(&held.key) == input.key_marker.as_ref() && Some(Version::id(held.index)) == input.version_id_marker
+        };
+        let skip = all.iter().position(is_marker).map_or(0, |at| at + 1);
+        let shown: Vec<&HeldVersion> = all.iter().skip(skip).take(page).collect();
+        let is_truncated = all.len() > skip + shown.len();
+        let last = shown.last().filter(|_| is_truncated);
+        let (held, deleted): (Vec<&&HeldVersion>, Vec<&&HeldVersion>) =
+            shown.iter().partition(|held| held.size.is_some());
+        let versions = held.into_iter().map(|held| ObjectVersion {
+            key: Some(encode(&held.key)),
+            version_id: Some(Version::id(held.index)),
+            is_latest: Some(held.is_latest),
+            last_modified: Some(SystemTime::from(held.last_modified).into()),
+            size: held.size.and_then(|size| i64::try_from(size).ok()),
+            ..Default::default()
+        });
+        let delete_markers = deleted.into_iter().map(|held| DeleteMarkerEntry {
+            key: Some(encode(&held.key)),
+            version_id: Some(Version::id(held.index)),
+            is_latest: Some(held.is_latest),
+            last_modified: Some(SystemTime::from(held.last_modified).into()),
+            ..Default::default()
+        });
+        Ok(S3Response::new(ListObjectVersionsOutput {
+            is_truncated: Some(is_truncated),
+            next_key_marker: last.map(|held| encode(&held.key)),
+            next_version_id_marker: last.map(|held| Version::id(held.index)),
+            versions: Some(versions.collect()),
+            delete_markers: Some(delete_markers.collect()),
+            ..Default::default()
+        }))
+    }
+
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        _request: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+        self.state.count("GetBucketLifecycleConfiguration");
+        self.refuse("GetBucketLifecycleConfiguration")?;
+        if self.state.options.lifecycle.is_empty() {
+            return Err(s3_error!(NoSuchLifecycleConfiguration, "The lifecycle configuration does not exist"));
+        }
+        let rules = self.state.options.lifecycle.iter().map(|rule| {
+            let prefix = Some(rule.prefix.clone());
+            let tag = Tag { key: Some("class".to_owned()), value: Some("scratch".to_owned()) };
+            let and = LifecycleRuleAndOperator { prefix: prefix.clone(), tags: Some(vec![tag]), ..Default::default() };
+            let filter = if rule.tagged {
+                LifecycleRuleFilter { and: Some(and), ..Default::default() }
+            } else {
+                LifecycleRuleFilter { prefix, ..Default::default() }
+            };
+            LifecycleRule {
+                id: Some(rule.id.clone()),
+                status: ExpirationStatus::from_static(ExpirationStatus::ENABLED),
+                expiration: Some(LifecycleExpiration { days: Some(rule.days), ..Default::default() }),
+                filter: Some(filter),
+                abort_incomplete_multipart_upload: None,
+                noncurrent_version_expiration: None,
+                noncurrent_version_transitions: None,
+                prefix: None,
+                transitions: None,
+            }
+        });
+        Ok(S3Response::new(GetBucketLifecycleConfigurationOutput {
+            rules: Some(rules.collect()),
             ..Default::default()
         }))
     }
