@@ -1,29 +1,57 @@
 //! What every part of a running audit shares.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::Semaphore;
+use jiff::Timestamp;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::observer::Progress;
 use super::region_keys::RegionKeys;
 use super::request::AuditRequest;
 use crate::model::{Region, TimeRange};
-use crate::store::Store;
+use crate::store::{LifecycleRule, Store};
 use crate::trail::TrailStatus;
 
 /// What CloudTrail says of the trail's own account, by region; an error says why nothing is known.
 pub(super) type Statuses = BTreeMap<Region, Result<TrailStatus, String>>;
 
 /// What every part of a running audit shares.
+#[derive(Clone)]
 pub(super) struct Context {
     pub store: Arc<dyn Store>,
-    pub keys: RegionKeys,
+    pub keys: Arc<RegionKeys>,
     pub request: AuditRequest,
     /// The requested range with its end filled in.
     pub range: TimeRange,
     pub progress: Arc<Progress>,
     pub statuses: Statuses,
+    /// The ends of the first and of the last digest of any chain that was listed.
+    pub ends: Option<(Timestamp, Timestamp)>,
     /// How many more objects may be read at once, whatever they are read for.
-    pub permits: Semaphore,
+    pub permits: Arc<Semaphore>,
+    /// Why versions of objects may not be seen, if that is so.
+    pub versions_denied: Arc<OnceLock<String>>,
+    /// The lifecycle rules of each bucket that was asked for them.
+    pub lifecycles: Arc<Mutex<BTreeMap<String, Lifecycle>>>,
+}
+
+/// The lifecycle rules of a bucket; an error says why they can't be told.
+type Lifecycle = Arc<OnceCell<Result<Vec<LifecycleRule>, String>>>;
+
+impl Context {
+    /// The same, for another range.
+    pub fn with_range(&self, range: TimeRange) -> Self {
+        Self { range, ..self.clone() }
+    }
+
+    /// The lifecycle rules of a bucket, asked for once.
+    pub async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, String> {
+        let lifecycle = {
+            let mut known = self.lifecycles.lock().unwrap_or_else(PoisonError::into_inner);
+            known.entry(bucket.to_owned()).or_default().clone()
+        };
+        let ask = || async { self.store.lifecycle_rules(bucket).await.map_err(|error| error.to_string()) };
+        lifecycle.get_or_init(ask).await.clone()
+    }
 }

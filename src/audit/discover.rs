@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use futures::stream;
-use jiff::Timestamp;
 
 use super::context::Statuses;
 use super::error::AuditError;
+use super::expected;
 use super::listing::{self, ListedDigest, RegionFolder};
 use super::request::AuditRequest;
 use super::tail;
-use crate::model::{
-    AccountId, ChainId, OrganizationId, Region, TimeRange, TrailArn, TrailName, WarningCode, WarningRecord,
-};
+use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord};
 use crate::store::{Store, StoreError};
 use crate::trail::StatusSource;
 
@@ -36,6 +34,8 @@ pub(super) struct Discovery {
     pub chains: BTreeMap<ChainId, ListedChain>,
     pub statuses: Statuses,
     pub warnings: Vec<WarningRecord>,
+    /// Accounts whose digests could not be listed at all, and why.
+    unlisted: BTreeMap<AccountId, String>,
 }
 
 /// Finds every chain that the request asks for. Fails only where nothing could be listed.
@@ -47,8 +47,8 @@ pub(super) async fn discover(
 ) -> Result<Discovery, AuditError> {
     let mut discovery = Discovery::default();
     let folders = region_folders(store, request, &mut discovery).await?;
-    discovery.statuses = tail::ask(status, request, &folders).await;
-    let listings = stream::iter(folders.clone())
+    discovery.statuses = tail::ask(status, request, &expected::own_regions(request, &folders)).await;
+    let listings = stream::iter(folders.digests.clone())
         .map(|folder| async move {
             let listing = listing::digests(store, &folder, range, request).await;
             let nothing = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
@@ -85,30 +85,17 @@ pub(super) async fn discover(
             discovery.failed(&folder, request, error);
         }
     }
-    discovery.expect_own_chains(request, range, &folders);
+    expected::add(&mut discovery, store, request, range, &folders).await;
     Ok(discovery)
 }
 
 impl Discovery {
-    /// Adds the chains of the trail's own account that should be there and were not found: the one of the home region, which
-    /// every trail logs, and those of regions where CloudTrail says that it delivered a digest within the range.
-    fn expect_own_chains(&mut self, request: &AuditRequest, range: &TimeRange, folders: &[RegionFolder]) {
-        let Some(arn) = &request.trail else { return };
-        let in_range = |delivery: &Timestamp| range.reaches(*delivery) && !range.is_past(*delivery);
-        let delivered = self.statuses.iter().filter(|(_, status)| {
-            status.as_ref().ok().and_then(|status| status.latest_digest_delivery).as_ref().is_some_and(in_range)
-        });
-        let expected: BTreeSet<Region> =
-            delivered.map(|(region, _)| region.clone()).chain([arn.home_region.clone()]).collect();
-        for region in expected {
-            let found = self
-                .chains
-                .keys()
-                .any(|chain| chain.account == arn.account && chain.region == region && chain.belongs_to(arn));
-            let chain = own_chain(request, folders, arn, &region);
-            if !found && request.wants(&chain) {
-                self.chains.entry(chain).or_default();
-            }
+    /// Adds a chain that should be there, if there is none of that account and region.
+    pub fn expect(&mut self, chain: ChainId) {
+        let is_it = |other: &ChainId| other.account == chain.account && other.region == chain.region;
+        if !self.chains.keys().any(is_it) {
+            let failure = self.unlisted.get(&chain.account).cloned();
+            self.chains.insert(chain, ListedChain { failure, ..ListedChain::default() });
         }
     }
 
@@ -130,13 +117,15 @@ impl Discovery {
             trail: arn.name.clone(),
             home_region: arn.home_region.clone(),
         }));
-        known.extend(unknown_trail().filter(|_| known.is_empty()).map(|trail| ChainId {
-            organization: folder.organization.clone(),
-            account: folder.account.clone(),
-            region: folder.region.clone(),
-            trail,
-            home_region: folder.region.clone(),
-        }));
+        if known.is_empty() {
+            known.push(ChainId {
+                organization: folder.organization.clone(),
+                account: folder.account.clone(),
+                region: folder.region.clone(),
+                trail: TrailName::unknown(),
+                home_region: folder.region.clone(),
+            });
+        }
         for chain in known {
             self.chains.entry(chain).or_default().failure = Some(reason.clone());
         }
@@ -148,37 +137,21 @@ impl Discovery {
     }
 }
 
-/// The chain of the trail's own account in a region.
-fn own_chain(request: &AuditRequest, folders: &[RegionFolder], arn: &TrailArn, region: &Region) -> ChainId {
-    let own = || folders.iter().filter(|folder| folder.account == arn.account).map(|folder| &folder.organization);
-    // Where the account has a folder of its own beside the organization's, nobody knows which one the trail used.
-    let found = if own().any(Option::is_none) { None } else { own().find_map(Clone::clone) };
-    ChainId {
-        organization: request.organization.clone().or(found),
-        account: arn.account.clone(),
-        region: region.clone(),
-        trail: arn.name.clone(),
-        home_region: arn.home_region.clone(),
-    }
-}
-
-/// What stands for the region of an account that could not be listed, where no ARN names one.
-fn unknown_region() -> Option<Region> {
-    "unknown-region-0".parse().ok()
-}
-
-/// What stands for the trail of a folder that could not be listed, where no ARN names one.
-fn unknown_trail() -> Option<TrailName> {
-    "unknown".parse().ok()
-}
-
 /// The folders of accounts and regions that the request asks for.
+#[derive(Debug, Default)]
+pub(super) struct Folders {
+    /// Those that hold digests.
+    pub digests: Vec<RegionFolder>,
+    /// Those that hold log files; the folder of the digests beside it need not be there.
+    pub log_files: Vec<RegionFolder>,
+}
+
 async fn region_folders(
     store: &dyn Store,
     request: &AuditRequest,
     discovery: &mut Discovery,
-) -> Result<Vec<RegionFolder>, AuditError> {
-    let mut found = Vec::new();
+) -> Result<Folders, AuditError> {
+    let mut found = Folders::default();
     for location in &request.locations {
         let place = |prefix: &str| format!("s3://{}/{prefix}", location.bucket);
         let top = location.root.folder();
@@ -206,11 +179,13 @@ async fn region_folders(
             .map(|(organization, account)| async move {
                 let prefix = location.root.digest_regions(organization.as_ref(), &account);
                 let regions = listing::folders(store, &location.bucket, &prefix).await;
-                (organization, account, prefix, regions)
+                let logs = location.root.log_regions(organization.as_ref(), &account);
+                let logs = listing::folders(store, &location.bucket, &logs).await;
+                (organization, account, regions, logs)
             })
             .buffered(request.concurrency);
         let mut listings = std::pin::pin!(listings);
-        while let Some((organization, account, prefix, regions)) = listings.next().await {
+        while let Some((organization, account, regions, logs)) = listings.next().await {
             let folder = |region| RegionFolder {
                 location: location.clone(),
                 organization: organization.clone(),
@@ -220,12 +195,23 @@ async fn region_folders(
             match regions {
                 Ok(names) => {
                     let regions = names.iter().filter_map(|name| name.parse().ok());
-                    found.extend(regions.filter(|region| request.wants_region(region)).map(folder));
+                    found.digests.extend(regions.filter(|region| request.wants_region(region)).map(folder));
                 }
-                Err(error) => match request.trail.as_ref().map(|arn| arn.home_region.clone()).or_else(unknown_region) {
-                    Some(region) => discovery.failed(&folder(region), request, error),
-                    None => return Err(failed(&prefix, error)),
-                },
+                Err(error) => {
+                    discovery.unlisted.insert(account.clone(), error.to_string());
+                    let home = request.trail.as_ref().map(|arn| arn.home_region.clone());
+                    discovery.failed(&folder(home.unwrap_or_else(Region::unknown)), request, error);
+                }
+            }
+            match logs {
+                Ok(names) => {
+                    let regions = names.iter().filter_map(|name| name.parse().ok());
+                    found.log_files.extend(regions.filter(|region| request.wants_region(region)).map(folder));
+                }
+                Err(error) => discovery.warn(
+                    &location.bucket,
+                    format!("the regions that have log files of {account} could not be listed: {error}"),
+                ),
             }
         }
     }

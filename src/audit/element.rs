@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::model::{DigestKind, ObjectRef};
+use crate::model::{DigestKind, ObjectRef, Versions};
 use crate::verify::{RejectedDigest, ValidDigest};
 
 /// One digest of a chain: there, or known to be missing.
@@ -18,6 +18,8 @@ pub(super) struct Element {
     pub last_modified: Option<Timestamp>,
     /// What a reader should know about its metadata.
     pub note: Option<String>,
+    /// What a versioned bucket still holds of it.
+    pub versions: Option<Versions>,
 }
 
 /// What is known of it.
@@ -29,4 +31,6 @@ pub(super) enum State {
     Missing,
     /// Named by its successor, not there, and young enough that it may still come.
     NotYetDelivered,
+    /// Named by its successor, not there, and removed by a lifecycle rule.
+    Expired,
 }

@@ -6,9 +6,11 @@ use super::context::Context;
 use super::discover::ListedChain;
 use super::element::{Element, State};
 use super::error::AuditError;
+use super::expiry::{Expiry, Explanation};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
 use super::tail;
+use super::versions;
 use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{ChainId, Depth, DigestKind};
 
@@ -26,6 +28,8 @@ pub(super) struct ExaminedChain {
     pub delivery_accounted: bool,
     /// What lies in its log folder; nothing at depth `chain`.
     pub log_folder: LogFolder,
+    /// What lifecycle rules say of what it lost.
+    pub expiry: Expiry,
 }
 
 /// Reads and judges the digests of one chain.
@@ -45,8 +49,16 @@ pub(super) async fn examine_chain(
             log_folder::examine(&context, &id, &judged.folders, &judged.elements).await?
         }
     };
-    let JudgedDigests { elements, failure: later, .. } = judged;
-    Ok(ExaminedChain { id, elements, listing_failure: failure.or(later), has_earlier, delivery_accounted, log_folder })
+    let JudgedDigests { mut elements, failure: later, folders } = judged;
+    let expiry = Expiry::examine(&context, &id, &folders, &elements, &log_folder).await;
+    for element in elements.iter_mut().filter(|element| matches!(element.state, State::Missing)) {
+        if matches!(expiry.of_digest(&element.object, element.end), Explanation::Rule(_)) {
+            element.state = State::Expired;
+        }
+    }
+    versions::of_digests(&context, &id, &mut elements).await;
+    let listing_failure = failure.or(later);
+    Ok(ExaminedChain { id, elements, listing_failure, has_earlier, delivery_accounted, log_folder, expiry })
 }
 
 /// Where the range begins before the chain's first digest and that is a starting one, only a look at older digests tells

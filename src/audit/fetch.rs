@@ -10,16 +10,17 @@ use crate::store::{Object, Store, StoreError};
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Reads an object. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one and says whether to go on.
+/// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one and says whether to go on.
 pub(super) async fn read<T>(
     store: &dyn Store,
     object: &ObjectRef,
+    version: Option<&str>,
     begin: impl Fn() -> T,
     feed: impl Fn(&mut T, &[u8]) -> bool,
 ) -> Result<(T, Object), StoreError> {
     let mut attempt = 1;
     loop {
-        match read_once(store, object, begin(), &feed).await {
+        match read_once(store, object, version, begin(), &feed).await {
             Err(error) if error.is_transient() && attempt < ATTEMPTS => {
                 tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
                 attempt += 1;
@@ -35,10 +36,11 @@ pub(super) async fn read<T>(
 async fn read_once<T>(
     store: &dyn Store,
     object: &ObjectRef,
+    version: Option<&str>,
     mut sink: T,
     feed: impl Fn(&mut T, &[u8]) -> bool,
 ) -> Result<(T, Object), StoreError> {
-    let mut opened = store.get(object).await?;
+    let mut opened = store.get(object, version).await?;
     while let Some(piece) = opened.body.next().await? {
         if !feed(&mut sink, &piece) {
             break;

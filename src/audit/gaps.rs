@@ -42,6 +42,7 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
     for (start, end) in coverage.holes(from, to) {
         gaps.extend(ledger.explain(start, end, to));
     }
+    let mut gaps: Vec<GapRecord> = gaps.into_iter().flat_map(|gap| ledger.expire(gap)).collect();
     if chain.elements.is_empty() && gaps.is_empty() {
         // Even where the range is empty, because nobody said when it begins: what should be there is not.
         gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
@@ -79,6 +80,10 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     let inside = || chain.elements.iter().filter(counts).filter(|e| range.includes(e.start, e.end));
     let from = range.start.or_else(|| inside().map(|element| element.start).min());
     let to = range.end.or_else(|| inside().map(|element| element.end).max());
+    // What should be there and is not has no time of its own: the others' is as good as any.
+    let others = context.ends.filter(|_| chain.elements.is_empty());
+    let from = from.or(others.map(|(first, _)| first.min(to.unwrap_or(first)))).or(to);
+    let to = to.or(others.map(|(_, last)| last));
     let from = from.or(to).unwrap_or(context.request.now);
     (from, to.unwrap_or(from).max(from))
 }
@@ -129,7 +134,7 @@ impl Ledger<'_> {
         for element in self.standard.iter().filter(|element| element.end > from && element.start < to) {
             let Some(cause) = cause_of(element) else { continue };
             let end = element.end.min(to);
-            let missing = matches!(element.state, State::Missing | State::NotYetDelivered);
+            let missing = matches!(element.state, State::Missing | State::NotYetDelivered | State::Expired);
             if end <= cursor && !pieces.is_empty() {
                 continue;
             }
@@ -200,6 +205,36 @@ impl Ledger<'_> {
         }
     }
 
+    /// Parts a gap that missing digests left where a lifecycle rule explains its beginning.
+    fn expire(&self, gap: GapRecord) -> Vec<GapRecord> {
+        if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) {
+            return vec![gap];
+        }
+        let named = self.standard.iter().find_map(|element| match &element.state {
+            State::Valid(digest) if digest.period().0 >= gap.to => digest.predecessor(),
+            _ => None,
+        });
+        let Some((horizon, rule)) = named.and_then(|named| self.chain.expiry.horizon(&named.object, gap.from)) else {
+            return vec![gap];
+        };
+        let rule = format!("the bucket's {rule}");
+        if horizon <= gap.from {
+            return vec![gap];
+        }
+        let piece = |cause, from, to| self.record(Piece { cause, from, to, present: 0, named: 0 });
+        let mut expired = piece(GapCause::Expired, gap.from, horizon.min(gap.to));
+        expired.detail += &format!(": {rule}");
+        let mut pieces = vec![expired];
+        if gap.to.as_second() - horizon.as_second() >= ROOM_SECONDS {
+            let mut missing = piece(GapCause::DigestsMissing, horizon, gap.to);
+            missing.detail += &format!("; {rule}, which does not explain these");
+            pieces.push(missing);
+        } else if let Some(last) = pieces.last_mut() {
+            last.to = gap.to;
+        }
+        pieces
+    }
+
     fn names_unverified(&self, digest: &ValidDigest) -> bool {
         let named = digest.predecessor().map(|recorded| &recorded.object);
         let element = self.standard.iter().find(|element| Some(&element.object) == named);
@@ -266,6 +301,9 @@ impl Ledger<'_> {
                     .to_owned()
             }
             GapCause::BeforeFirstDigest => "the chain's first digest comes after the begin of the range".to_owned(),
+            GapCause::Expired => {
+                format!("the oldest digests are gone, and a lifecycle rule explains it (room for {digests})")
+            }
             GapCause::AfterLastDigest => format!("no digest follows: the chain ends here (room for {digests})"),
         }
     }
@@ -276,6 +314,7 @@ fn cause_of(element: &Element) -> Option<GapCause> {
     match &element.state {
         State::Missing => Some(GapCause::DigestsMissing),
         State::NotYetDelivered => Some(GapCause::NotYetDelivered),
+        State::Expired => Some(GapCause::Expired),
         State::Valid(_) => None,
         State::Rejected(digest) => Some(match digest.rejection.status {
             DigestStatus::Invalid => GapCause::DigestsInvalid,

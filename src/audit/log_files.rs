@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::element::{Element, State};
+use super::examine::ExaminedChain;
+use super::expiry::Explanation;
 use super::fetch;
 use super::log_folder::LogFolder;
+use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef, Sha256Hash};
 use crate::store::StoreError;
 use crate::verify::{Content, ContentHasher, ExpectedHash};
@@ -21,6 +24,10 @@ pub(super) struct Task {
     /// The key of the first digest that lists it.
     pub digest: Arc<str>,
     pub listing: Listing,
+    /// Whether a sample may leave it out: the listing shows it, and a valid digest lists it.
+    pub is_candidate: bool,
+    /// What lifecycle rules say of it, where the listing does not show it.
+    pub expiry: Explanation,
 }
 
 /// What digests say of a log file.
@@ -55,6 +62,8 @@ pub(super) fn tasks(elements: &[Element], in_range: impl Fn(&Element) -> bool) -
                 object: entry.object.clone(),
                 digest: element.object.key.clone(),
                 listing: Listing::Expected(vec![entry.expected.clone()]),
+                is_candidate: false,
+                expiry: Explanation::None,
             });
         }
     }
@@ -65,7 +74,8 @@ pub(super) fn tasks(elements: &[Element], in_range: impl Fn(&Element) -> bool) -
             if !place.contains_key(&claimed.object) {
                 place.insert(&claimed.object, (index, tasks.len()));
                 let (object, digest) = (claimed.object.clone(), element.object.key.clone());
-                tasks.push(Task { object, digest, listing: Listing::Claimed });
+                let listing = Listing::Claimed;
+                tasks.push(Task { object, digest, listing, is_candidate: false, expiry: Explanation::None });
             }
         }
     }
@@ -89,6 +99,18 @@ pub(super) fn drop_unread(by_element: &mut HashMap<usize, Vec<Task>>, folder: &L
         });
     }
     dropped
+}
+
+/// Notes for each log file what the listing says of it.
+pub(super) fn note_listing(by_element: &mut HashMap<usize, Vec<Task>>, chain: &ExaminedChain, context: &Context) {
+    let folder = &chain.log_folder;
+    for task in by_element.values_mut().flatten().filter(|task| matches!(task.listing, Listing::Expected(_))) {
+        let seen = folder.present.contains(&context.identity(&task.object));
+        task.is_candidate = seen || !folder.was_listed();
+        if !seen {
+            task.expiry = chain.expiry.of_log_file(&task.object);
+        }
+    }
 }
 
 /// What is said of a log file, apart from its name.
@@ -116,22 +138,19 @@ pub(super) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         let detail = format!("only a digest that is not valid lists it: {}", task.digest);
         Judgement::unread(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
     } else {
-        let store = context.store.as_ref();
-        let _permit = context.permits.acquire().await;
-        let read = fetch::read(
-            store,
-            &task.object,
-            || ContentHasher::new(CEILING),
-            |hasher, piece| {
-                hasher.feed(piece);
-                true
-            },
-        )
-        .await;
+        let permit = context.permits.acquire().await;
+        let read = read_content(context, &task.object, None).await;
+        drop(permit);
         match read {
-            Ok((hasher, _)) => compare(&hasher.finish(), &expected),
-            Err(error) => unreadable(&error, store.absence()),
+            Ok(content) => compare(&content, &expected),
+            Err(error) => unreadable(&error, context.store.absence(), task.expiry),
         }
+    };
+    let versions = match judgement.status {
+        LogFileStatus::Modified | LogFileStatus::Deleted => {
+            versions::of_log_file(context, &task.object, &expected).await
+        }
+        _ => None,
     };
     context.progress.read_log_file();
     LogFileRecord {
@@ -147,13 +166,44 @@ pub(super) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         size: judgement.size,
         fault: judgement.fault,
         detail: judgement.detail,
+        versions,
     }
 }
 
-fn unreadable(error: &StoreError, absence: &str) -> Judgement {
+/// Reads a log file to its end and hashes it.
+pub(super) async fn read_content(
+    context: &Context,
+    object: &ObjectRef,
+    version: Option<&str>,
+) -> Result<Content, StoreError> {
+    let feed = |hasher: &mut ContentHasher, piece: &[u8]| {
+        hasher.feed(piece);
+        true
+    };
+    let begin = || ContentHasher::new(CEILING);
+    let (hasher, _) = fetch::read(context.store.as_ref(), object, version, begin, feed).await?;
+    Ok(hasher.finish())
+}
+
+/// Whether this is the content that digests expect.
+pub(super) fn is_intact(content: &Content, expected: &[ExpectedHash]) -> bool {
+    compare(content, expected).status == LogFileStatus::Intact
+}
+
+fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgement {
+    let deleted = |detail: String| Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, detail);
     match error {
-        StoreError::NotFound => Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, absence.to_owned()),
-        StoreError::NoSuchBucket(_) => Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, error.to_string()),
+        StoreError::NotFound => match expiry {
+            Explanation::None => deleted(absence.to_owned()),
+            Explanation::Hint(hint) => deleted(format!("{absence}; {hint}")),
+            // Nobody can say whether someone was faster than the rule.
+            Explanation::Rule(rule) => Judgement::unread(
+                LogFileStatus::Unverified,
+                Fault::NotFound,
+                format!("{absence}, and {rule}: it is among the oldest, which that explains"),
+            ),
+        },
+        StoreError::NoSuchBucket(_) => deleted(error.to_string()),
         _ => Judgement::unread(LogFileStatus::Unverified, error.fault(), error.to_string()),
     }
 }

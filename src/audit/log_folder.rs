@@ -11,13 +11,14 @@ use super::error::AuditError;
 use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use super::walk::judge_digests;
-use crate::model::{AWS_LOGS, ChainId, Coverage, LogFileName, LogFileRecord, LogFileStatus, ObjectRef};
-use crate::model::{Fault, GapRecord};
-use crate::store::{ListRequest, ListedObject, StoreError};
+use crate::model::{
+    AWS_LOGS, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef, TimeRange,
+};
+use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
 /// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
 /// its name, and then stands in the digest of that time.
-const EDGE: SignedDuration = SignedDuration::from_mins(15);
+pub(super) const EDGE: SignedDuration = SignedDuration::from_mins(15);
 
 /// A file in the log folder that no valid digest lists.
 #[derive(Debug)]
@@ -33,8 +34,12 @@ pub(super) struct LogFolder {
     pub present: HashSet<String>,
     /// By key.
     pub strays: Vec<Stray>,
+    /// The time of the oldest of them.
+    pub oldest: Option<Timestamp>,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
+    /// Whether it was listed at all.
+    listed: bool,
 }
 
 /// Lists the log folder of a chain, as far as the range reaches, and compares it with what valid digests list.
@@ -44,7 +49,7 @@ pub(super) async fn examine(
     folders: &[RegionFolder],
     elements: &[Element],
 ) -> Result<LogFolder, AuditError> {
-    let mut found = LogFolder::default();
+    let mut found = LogFolder { listed: true, ..LogFolder::default() };
     let ends = elements.iter().flat_map(|element| [element.start, element.end]);
     let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
     let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
@@ -56,6 +61,7 @@ pub(super) async fn examine(
         }
     }
     found.present = strays.iter().map(|stray| context.identity(&stray.object)).collect();
+    found.oldest = strays.iter().map(|stray| stray.name.from).min();
     strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
     remove_listed(context, &mut strays, elements);
     if !strays.is_empty() {
@@ -66,40 +72,95 @@ pub(super) async fn examine(
     Ok(found)
 }
 
+/// Whether any log file lies here that speaks of the range, and is old enough for a digest.
+pub(super) async fn has_files(
+    store: &dyn Store,
+    folder: &RegionFolder,
+    range: &TimeRange,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let fresh = now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+    let end = range.end.map_or(now, |end| end.min(now));
+    let from = range.start.unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut listing = Listing::new(folder, from, end);
+    while let Some(files) = listing.next_page(store).await? {
+        let speaks = |file: &Stray| range.reaches(file.name.to) && file.name.from < end && file.name.to < fresh;
+        if files.iter().any(speaks) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The time of the first log file of a region, by its name.
+pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
+    let mut listing = Listing::new(folder, Timestamp::UNIX_EPOCH, context.request.now);
+    while let Some(files) = listing.next_page(context.store.as_ref()).await? {
+        if let Some(file) = files.iter().map(|file| file.name.from).min() {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
 async fn list(
     context: &Context,
     folder: &RegionFolder,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Vec<Stray>, StoreError> {
-    let RegionFolder { location, organization, account, region } = folder;
-    let prefix = location.root.log_files(organization.as_ref(), account, region);
-    let day = SignedDuration::from_hours(24);
-    let before = from.saturating_sub(day).unwrap_or(from);
-    let last_day = to.saturating_add(day).unwrap_or(to).strftime("%Y/%m/%d").to_string();
-    let request = ListRequest {
-        bucket: location.bucket.clone(),
-        start_after: Some(format!("{prefix}{}", before.strftime("%Y/%m/%d/"))),
-        prefix,
-        folders: false,
-    };
+    let mut listing = Listing::new(folder, from, to);
     let mut files = Vec::new();
-    let mut continuation: Option<String> = None;
-    loop {
-        let page = context.store.list(&request, continuation.as_deref()).await?;
+    while let Some(page) = listing.next_page(context.store.as_ref()).await? {
+        files.extend(page);
+    }
+    Ok(files)
+}
+
+/// A listing of the log files of one region, as far as a range reaches and a day more on either side.
+struct Listing {
+    request: ListRequest,
+    last_day: String,
+    continuation: Option<String>,
+    at_end: bool,
+}
+
+impl Listing {
+    fn new(folder: &RegionFolder, from: Timestamp, to: Timestamp) -> Self {
+        let RegionFolder { location, organization, account, region } = folder;
+        let prefix = location.root.log_files(organization.as_ref(), account, region);
+        let day = SignedDuration::from_hours(24);
+        let before = from.saturating_sub(day).unwrap_or(from);
+        let last_day = to.saturating_add(day).unwrap_or(to).strftime("%Y/%m/%d").to_string();
+        let request = ListRequest {
+            bucket: location.bucket.clone(),
+            start_after: Some(format!("{prefix}{}", before.strftime("%Y/%m/%d/"))),
+            prefix,
+            folders: false,
+        };
+        Self { request, last_day, continuation: None, at_end: false }
+    }
+
+    /// The log files of the next page; `None` after the last.
+    async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<Stray>>, StoreError> {
+        if self.at_end {
+            return Ok(None);
+        }
+        let page = store.list(&self.request, self.continuation.as_deref()).await?;
+        self.continuation = page.next;
+        self.at_end = self.continuation.is_none();
+        let mut files = Vec::new();
         for ListedObject { key, .. } in page.objects {
-            let Some(inside) = key.strip_prefix(&request.prefix) else { continue };
-            if inside.get(..last_day.len()).is_some_and(|day| *day > *last_day) {
-                return Ok(files);
+            let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
+            if inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day) {
+                self.at_end = true;
+                break;
             }
             if let Some(name) = LogFileName::parse(inside) {
-                files.push(Stray { object: ObjectRef::new(request.bucket.as_str(), key), name });
+                files.push(Stray { object: ObjectRef::new(self.request.bucket.as_str(), key), name });
             }
         }
-        match page.next {
-            Some(next) => continuation = Some(next),
-            None => return Ok(files),
-        }
+        Ok(Some(files))
     }
 }
 
@@ -132,6 +193,11 @@ async fn remove_listed_by_others(
 }
 
 impl LogFolder {
+    /// Whether it is known which log files are there.
+    pub fn was_listed(&self) -> bool {
+        self.listed && self.failure.is_none()
+    }
+
     /// The records of those files that lie well within what is covered.
     pub fn unlisted(&self, chain: &Arc<ChainId>, coverage: &Coverage, context: &Context) -> Vec<LogFileRecord> {
         let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
@@ -153,6 +219,7 @@ impl LogFolder {
                 size: None,
                 fault: Some(Fault::NotListed),
                 detail: Some("it lies in the log folder, and no valid digest lists it".to_owned()),
+                versions: None,
             })
             .collect()
     }

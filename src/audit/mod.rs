@@ -13,7 +13,10 @@ mod discover;
 mod element;
 mod error;
 mod examine;
+mod expected;
+mod expiry;
 mod fetch;
+mod files;
 mod gaps;
 mod listing;
 mod log_files;
@@ -23,30 +26,38 @@ mod plan;
 mod read;
 mod region_keys;
 mod request;
+mod sample;
 mod tail;
+mod versions;
 mod walk;
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp, Unit};
 use tokio::sync::Semaphore;
 
 pub use error::AuditError;
+pub use expected::Expected;
 pub use observer::{Observer, Progress};
 pub use request::AuditRequest;
+pub use sample::{SampleRequest, SampleSize};
 
-use context::Context;
+use context::{Context, Statuses};
 use discover::{Discovery, discover};
 use examine::examine_chain;
-use plan::{Step, steps};
+use plan::{Step, Steps, steps};
 use region_keys::RegionKeys;
+use sample::Chosen;
 
 use crate::keys::KeySource;
-use crate::model::{Depth, Record, RunRecord, SummaryRecord, Tally, TimeRange, WarningCode, WarningRecord};
+use crate::model::{
+    Depth, LogFileStatus, Record, RunRecord, Sample, SampleResult, SummaryRecord, Tally, TimeRange, WarningCode,
+    WarningRecord,
+};
 use crate::store::Store;
 use crate::trail::StatusSource;
 
@@ -81,28 +92,27 @@ impl Audit {
         let Self { store, keys, status, request, .. } = &self;
         let range = request.bounded_range(store.is_live());
         let mut tally = Tally::default();
-        observer.record(&Record::Run(RunRecord {
-            version: env!("CARGO_PKG_VERSION"),
-            started: request.now,
-            trail_arn: request.trail.clone(),
-            range: request.range,
-            source: store.source(),
-            depth: request.depth,
-        }))?;
         let mut stop = std::pin::pin!(stop);
-        let not_read = AtomicU64::new(0);
+        let unread = Unread::default();
+        let mut has_begun = false;
         let mut tell = |record: Record| {
+            has_begun |= matches!(record, Record::Run(_));
             tally.count(&record);
             observer.record(&record)
         };
         let interrupted = tokio::select! {
             biased;
             () = &mut stop => true,
-            outcome = self.walk(range, &not_read, &mut tell) => {
+            outcome = self.walk(range, &unread, &mut tell) => {
                 outcome?;
                 false
             }
         };
+        if !has_begun {
+            observer.record(&self.opening(request.sample.map(|sample| Sample { files: 0, seed: sample.seed })))?;
+        }
+        let sample = unread.sample_result();
+        tally.unsampled = sample.map_or(0, |sample| sample.total - sample.read);
         let verdict = tally.verdict(&request.allowed, interrupted);
         let mut requests = store.requests();
         requests.other += keys.requests() + request.requests_before;
@@ -110,15 +120,65 @@ impl Audit {
         let summary = SummaryRecord {
             verdict,
             exit_code: if interrupted { INTERRUPTED } else { verdict.exit_code() },
+            not_read: unread.by_depth.into_inner() + tally.unsampled,
             tally,
             depth: request.depth,
-            not_read: not_read.into_inner(),
+            sample,
             interrupted,
             requests,
             finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
         };
         observer.record(&Record::Summary(summary.clone()))?;
         Ok(summary)
+    }
+
+    /// What the parts of this audit share. `ends` are the ends of digests that were listed.
+    fn context(&self, range: TimeRange, statuses: Statuses, ends: &[Timestamp]) -> Context {
+        let Self { store, keys, request, progress, .. } = self;
+        let (from, to) = key_range(&range, request.now, ends.iter().copied());
+        Context {
+            store: store.clone(),
+            keys: Arc::new(RegionKeys::new(keys.clone(), from, to, request.now)),
+            request: request.clone(),
+            range,
+            progress: progress.clone(),
+            statuses,
+            ends: ends.iter().min().copied().zip(ends.iter().max().copied()),
+            permits: Arc::new(Semaphore::new(request.concurrency)),
+            versions_denied: Arc::default(),
+            lifecycles: Arc::default(),
+        }
+    }
+
+    fn opening(&self, sample: Option<Sample>) -> Record {
+        let Self { store, request, .. } = self;
+        Record::Run(RunRecord {
+            version: env!("CARGO_PKG_VERSION"),
+            started: request.now,
+            trail_arn: request.trail.clone(),
+            range: request.range,
+            source: store.source(),
+            depth: request.depth,
+            sample,
+            files: request.files.len(),
+        })
+    }
+}
+
+/// What was left unread, and what a sample showed.
+#[derive(Debug, Default)]
+struct Unread {
+    /// Log files that the depth did not ask for.
+    by_depth: AtomicU64,
+    sample: OnceLock<Chosen>,
+    /// Log files of the sample that are not intact.
+    bad: AtomicU64,
+}
+
+impl Unread {
+    fn sample_result(&self) -> Option<SampleResult> {
+        let Chosen { sample, total } = *self.sample.get()?;
+        Some(SampleResult { total, read: sample.files, bad: self.bad.load(Ordering::Relaxed) })
     }
 }
 
@@ -129,68 +189,100 @@ impl Audit {
     async fn walk(
         &self,
         range: TimeRange,
-        not_read: &AtomicU64,
+        unread: &Unread,
         tell: &mut impl FnMut(Record) -> std::io::Result<()>,
     ) -> Result<(), AuditError> {
-        let Self { store, keys, status, request, progress } = self;
-        let Discovery { chains, statuses, warnings } =
+        let Self { store, status, request, .. } = self;
+        if request.sample.is_none() {
+            tell(self.opening(None))?;
+        }
+        if let Some(range) = files::range(&request.files) {
+            let context = Arc::new(self.context(range, Statuses::new(), &[]));
+            let steps = files::steps(&context, &request.files).await?;
+            report(&context, stream::iter(steps.into_iter().map(Ok)), unread, tell).await?;
+            let about_keys = context.keys.warnings().into_iter().chain(context.versions_warning());
+            return about_keys.map(Record::Warning).try_for_each(tell).map_err(AuditError::from);
+        }
+        let Discovery { chains, statuses, warnings, .. } =
             discover(store.as_ref(), status.as_deref(), request, &range).await?;
-        let ends = chains.values().flat_map(|chain| &chain.digests).map(|digest| digest.end);
-        let (from, to) = key_range(&range, request.now, ends);
-        let context = Arc::new(Context {
-            store: store.clone(),
-            keys: RegionKeys::new(keys.clone(), from, to, request.now),
-            request: request.clone(),
-            range,
-            progress: progress.clone(),
-            statuses,
-            permits: Semaphore::new(request.concurrency),
-        });
-        let examined = stream::iter(chains)
-            .map(|(id, listed)| examine_chain(context.clone(), Arc::new(id), listed))
-            .buffered(CHAINS_AHEAD);
+        let ends: Vec<Timestamp> = chains.values().flat_map(|chain| &chain.digests).map(|digest| digest.end).collect();
+        let context = Arc::new(self.context(range, statuses, &ends));
         let mut seen = HashSet::new();
-        let planned = examined.flat_map(|examined| match examined {
-            Ok(chain) => {
-                let planned = steps(&chain, &context, &mut seen);
-                not_read.fetch_add(planned.not_read, Ordering::Relaxed);
-                stream::iter(planned.steps.into_iter().map(Ok).collect::<Vec<_>>())
+        let plans = stream::iter(chains)
+            .map(|(id, listed)| examine_chain(context.clone(), Arc::new(id), listed))
+            .buffered(CHAINS_AHEAD)
+            .map_ok(|chain| {
+                let plan = steps(&chain, &context, &mut seen);
+                unread.by_depth.fetch_add(plan.not_read, Ordering::Relaxed);
+                plan
+            });
+        let plans = match &request.sample {
+            None => plans.left_stream(),
+            Some(sample) => {
+                // Which files are read depends on how many there are.
+                let mut plans: Vec<Steps> = plans.try_collect().await?;
+                let chosen = sample.choose(&mut plans);
+                let chosen = *unread.sample.get_or_init(|| chosen);
+                tell(self.opening(Some(chosen.sample)))?;
+                stream::iter(plans.into_iter().map(Ok)).right_stream()
             }
+        };
+        let planned = plans.flat_map(|plan| match plan {
+            Ok(plan) => stream::iter(plan.steps.into_iter().map(Ok).collect::<Vec<_>>()),
             Err(error) => stream::iter(vec![Err(error)]),
         });
-        let records = planned
-            .map(|step| {
-                let task = match step {
-                    Ok(Step::Record(record)) => Ok(Err(*record)),
-                    Ok(Step::LogFile(chain, task)) => {
-                        let context = context.clone();
-                        Ok(Ok(tokio::spawn(async move { log_files::judge(&context, chain, *task).await })))
-                    }
-                    Err(error) => Err(error),
-                };
-                async move {
-                    match task? {
-                        Err(record) => Ok(record),
-                        Ok(task) => {
-                            task.await.map(Record::LogFile).map_err(|error| AuditError::Task(error.to_string()))
-                        }
-                    }
-                }
-            })
-            .buffered(2 * request.concurrency);
-        let mut records = std::pin::pin!(records);
-        while let Some(record) = records.next().await {
-            tell(record?)?;
-        }
+        report(&context, planned, unread, tell).await?;
         if let Some(warning) = unjudged(request) {
             tell(Record::Warning(warning))?;
         }
         let unknown: Vec<WarningRecord> = tail::warnings(&context.statuses).collect();
-        for warning in warnings.into_iter().chain(unknown).chain(context.keys.warnings()) {
+        let reach = Some(request.expected.unknown.join("; ")).filter(|unknown| !unknown.is_empty());
+        let reach =
+            reach.map(|detail| WarningRecord { code: WarningCode::ReachUnknown, bucket: None, key: None, detail });
+        let about_keys = context.keys.warnings().into_iter().chain(context.versions_warning());
+        for warning in warnings.into_iter().chain(unknown).chain(reach).chain(about_keys) {
             tell(Record::Warning(warning))?;
         }
         Ok(())
     }
+}
+
+/// Reads log files ahead, and tells each record in its turn.
+async fn report(
+    context: &Arc<Context>,
+    steps: impl Stream<Item = Result<Step, AuditError>>,
+    unread: &Unread,
+    tell: &mut impl FnMut(Record) -> std::io::Result<()>,
+) -> Result<(), AuditError> {
+    let records = steps
+        .map(|step| {
+            let task = match step {
+                Ok(Step::Record(record)) => Ok(Err(*record)),
+                Ok(Step::LogFile(chain, task)) => {
+                    let (context, is_candidate) = (context.clone(), task.is_candidate);
+                    let task = tokio::spawn(async move { log_files::judge(&context, chain, *task).await });
+                    Ok(Ok((task, is_candidate)))
+                }
+                Err(error) => Err(error),
+            };
+            async move {
+                let (task, is_candidate) = match task? {
+                    Err(record) => return Ok(record),
+                    Ok(task) => task,
+                };
+                let record = task.await.map_err(|error| AuditError::Task(error.to_string()))?;
+                if is_candidate && record.status != LogFileStatus::Intact {
+                    unread.bad.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok::<_, AuditError>(Record::LogFile(record))
+            }
+        })
+        .buffered(2 * context.request.concurrency);
+    let mut records = std::pin::pin!(records);
+    while let Some(record) = records.next().await {
+        tell(record?)?;
+    }
+    Ok(())
 }
 
 /// Files that no digest lists may be those of a trail that delivers here without digests.

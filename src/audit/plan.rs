@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::element::{Element, State};
 use super::examine::ExaminedChain;
+use super::expiry::Explanation;
 use super::gaps::{self, Account};
 use super::log_files::{self, Task};
 use crate::model::{ChainId, DigestRecord, DigestStatus, Fault, ObjectRef, Record, WarningCode, WarningRecord};
@@ -27,13 +28,16 @@ pub(super) struct Steps {
 pub(super) fn steps(chain: &ExaminedChain, context: &Context, seen: &mut HashSet<ObjectRef>) -> Steps {
     let in_range = |element: &Element| context.range.includes(element.start, element.end);
     let mut tasks = log_files::tasks(&chain.elements, in_range);
+    log_files::note_listing(&mut tasks, chain, context);
     let not_read = log_files::drop_unread(&mut tasks, &chain.log_folder, context);
     context.progress.found_log_files(tasks.values().map(Vec::len).sum());
     let mut steps = Vec::new();
     for (index, element) in chain.elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
-        let Some(record) = digest_record(chain, element, context) else { continue };
-        steps.push(record_step(Record::Digest(record)));
-        steps.extend(warnings(element).into_iter().map(|warning| record_step(Record::Warning(warning))));
+        let digest = digest_steps(chain, element, context);
+        if digest.is_empty() {
+            continue;
+        }
+        steps.extend(digest);
         let files = tasks.remove(&index).unwrap_or_default();
         steps.extend(files.into_iter().map(|task| Step::LogFile(chain.id.clone(), Box::new(task))));
     }
@@ -55,11 +59,18 @@ pub(super) fn steps(chain: &ExaminedChain, context: &Context, seen: &mut HashSet
     Steps { steps, not_read }
 }
 
-fn record_step(record: Record) -> Step {
+/// What is said of one digest; nothing of one that is a gap alone.
+pub(super) fn digest_steps(chain: &ExaminedChain, element: &Element, context: &Context) -> Vec<Step> {
+    let Some(record) = digest_record(chain, element, context) else { return Vec::new() };
+    let warnings = warnings(element).into_iter().map(Record::Warning);
+    [Record::Digest(record)].into_iter().chain(warnings).map(record_step).collect()
+}
+
+pub(super) fn record_step(record: Record) -> Step {
     Step::Record(Box::new(record))
 }
 
-/// The record of a digest; `None` for one that may still come, which is a gap alone.
+/// The record of a digest; `None` for one that may still come or has expired, which is a gap alone.
 fn digest_record(chain: &ExaminedChain, element: &Element, context: &Context) -> Option<DigestRecord> {
     let mut record = DigestRecord {
         status: DigestStatus::Valid,
@@ -72,13 +83,18 @@ fn digest_record(chain: &ExaminedChain, element: &Element, context: &Context) ->
         fault: None,
         detail: None,
         signature_from: None,
+        versions: element.versions.clone(),
     };
     match &element.state {
-        State::NotYetDelivered => return None,
+        State::NotYetDelivered | State::Expired => return None,
         State::Missing => {
             record.status = DigestStatus::Missing;
             record.fault = Some(Fault::NotFound);
-            record.detail = Some(format!("its successor names it; {}", context.store.absence()));
+            let mut detail = format!("its successor names it; {}", context.store.absence());
+            if let Explanation::Hint(hint) = chain.expiry.of_digest(&element.object, element.end) {
+                detail += &format!("; {hint}");
+            }
+            record.detail = Some(detail);
         }
         State::Valid(digest) => {
             record.sha256 = Some(digest.sha256());

@@ -8,8 +8,8 @@ use super::context::Context;
 use super::error::AuditError;
 use super::fetch;
 use super::listing::ListedDigest;
-use crate::model::{ChainId, DigestKind, Fault, ObjectRef};
-use crate::store::StoreError;
+use crate::model::{ChainId, DigestKind, DigestName, Fault, ObjectRef};
+use crate::store::{Object, StoreError};
 use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, examine, limits};
 
 /// What stays known of a digest while it is judged.
@@ -30,13 +30,7 @@ pub(super) enum Reading {
 /// Reads a digest and examines it by itself.
 pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedDigest) -> Result<Reading, AuditError> {
     let _permit = context.permits.acquire().await.map_err(|error| AuditError::Task(error.to_string()))?;
-    let store = context.store.as_ref();
-    let ceiling = usize::try_from(limits::MAX_DIGEST_OBJECT_BYTES).unwrap_or(usize::MAX);
-    let outcome = fetch::read(store, &digest.place, Vec::new, |bytes: &mut Vec<u8>, piece| {
-        bytes.extend_from_slice(piece);
-        bytes.len() <= ceiling
-    })
-    .await;
+    let outcome = read_bytes(context, &digest.place, None).await;
     context.progress.read_digest();
     let ListedDigest { kind, end, last_modified, .. } = digest;
     let mut handle = Handle { place: digest.place.clone(), kind, end, last_modified, note: None };
@@ -49,20 +43,52 @@ pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedD
             return Ok(Reading::Read(handle, rejected(Rejection::unverified(error.fault(), unreadable(&error)))));
         }
     };
-    if bytes.len() > ceiling {
-        let detail = format!("is larger than {ceiling} bytes");
+    if bytes.len() > CEILING {
+        let detail = format!("is larger than {CEILING} bytes");
         return Ok(Reading::Read(handle, rejected(Rejection::unverified(Fault::TooLarge, detail))));
     }
     handle.note = object.metadata_note;
     let found = FoundDigest { place: &digest.place, kind: digest.kind, bytes: &bytes, metadata: &object.metadata };
-    let mut examined = examine_in_place(context, &found, context.keys.for_range(&id.region).await.as_ref())?;
+    Ok(Reading::Read(handle, examine_with_keys(context, id, &found).await?))
+}
+
+/// Reads an earlier version of a digest and examines it by itself.
+pub(super) async fn examine_version(
+    context: &Context,
+    id: &ChainId,
+    place: &ObjectRef,
+    version: &str,
+) -> Result<Examined, StoreError> {
+    let (bytes, object) = read_bytes(context, place, Some(version)).await?;
+    let kind = DigestName::parse(&place.key).map_or(DigestKind::Standard, |name| name.kind);
+    let found = FoundDigest { place, kind, bytes: &bytes, metadata: &object.metadata };
+    examine_with_keys(context, id, &found).await.map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+/// The largest object that is read as a digest.
+const CEILING: usize = limits::MAX_DIGEST_OBJECT_BYTES as usize;
+
+async fn read_bytes(
+    context: &Context,
+    place: &ObjectRef,
+    version: Option<&str>,
+) -> Result<(Vec<u8>, Object), StoreError> {
+    fetch::read(context.store.as_ref(), place, version, Vec::new, |bytes: &mut Vec<u8>, piece| {
+        bytes.extend_from_slice(piece);
+        bytes.len() <= CEILING
+    })
+    .await
+}
+
+async fn examine_with_keys(context: &Context, id: &ChainId, found: &FoundDigest<'_>) -> Result<Examined, AuditError> {
+    let examined = examine_in_place(context, found, context.keys.for_range(&id.region).await.as_ref())?;
     // Before a key is called unknown, it is asked for once more up to now.
     if let Examined::Open(_, Err(rejection)) = &examined
         && matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
     {
-        examined = examine_in_place(context, &found, context.keys.up_to_now(&id.region).await.as_ref())?;
+        return examine_in_place(context, found, context.keys.up_to_now(&id.region).await.as_ref());
     }
-    Ok(Reading::Read(handle, examined))
+    Ok(examined)
 }
 
 fn examine_in_place(context: &Context, found: &FoundDigest<'_>, keys: &KeyRing) -> Result<Examined, AuditError> {

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{AccountId, Allowances, ChainId, Depth, OrganizationId, Region, TimeRange, TrailArn};
+use super::expected::Expected;
+use super::sample::SampleRequest;
+use crate::model::{AccountId, Allowances, ChainId, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn};
 use crate::store::Location;
 
 /// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
@@ -31,6 +33,12 @@ pub struct AuditRequest {
     pub depth: Depth,
     /// Trails that are known to deliver to the same place without digests: what no digest lists may be theirs.
     pub without_digests: Vec<String>,
+    /// The log files that alone are asked about; empty for all. Locations and range are then what their names tell.
+    pub files: Vec<ObjectRef>,
+    /// The accounts and regions in which there have to be chains.
+    pub expected: Expected,
+    /// The part of the log files that is read, if not all; at depth `content` alone.
+    pub sample: Option<SampleRequest>,
     /// What is kept out of the verdict.
     pub allowed: Allowances,
     /// The present.
@@ -55,6 +63,9 @@ impl AuditRequest {
             concurrency: CONCURRENCY,
             depth: Depth::Content,
             without_digests: Vec::new(),
+            files: Vec::new(),
+            expected: Expected::default(),
+            sample: None,
             allowed: Allowances::default(),
             now,
             requests_before: 0,

@@ -20,22 +20,22 @@ use crate::trail::{StatusSource, TrailStatus};
 /// How far apart the time of a delivery and the time of the object may lie.
 const SAME_DELIVERY: SignedDuration = SignedDuration::from_mins(15);
 
-/// Asks in each region in which the trail's own account has digests, and in the home region. To be read before digests are
-/// listed: what is delivered in between must not look as if it was missing.
+/// Asks in each region in which the trail's own account may have digests. To be read before digests are listed: what is
+/// delivered in between must not look as if it was missing.
 pub(super) async fn ask(
     source: Option<&dyn StatusSource>,
     request: &AuditRequest,
-    folders: &[RegionFolder],
+    regions: &BTreeSet<&Region>,
 ) -> Statuses {
     let (Some(source), Some(arn)) = (source, &request.trail) else { return Statuses::new() };
     if !request.wants_account(&arn.account) {
         return Statuses::new();
     }
-    let own = folders.iter().filter(|folder| folder.account == arn.account).map(|folder| &folder.region);
-    let regions: BTreeSet<&Region> =
-        own.chain([&arn.home_region]).filter(|region| request.wants_region(region)).collect();
-    stream::iter(regions)
-        .map(|region| async move { (region.clone(), source.status(region).await) })
+    stream::iter(regions.iter().copied().cloned())
+        .map(|region| async move {
+            let status = source.status(&region).await;
+            (region, status)
+        })
         .buffer_unordered(request.concurrency)
         .collect()
         .await
@@ -111,7 +111,7 @@ fn counts(element: &Element) -> bool {
             );
             digest.rejection.status == DigestStatus::Unverified && !unsigned
         }
-        State::Missing | State::NotYetDelivered => false,
+        State::Missing | State::NotYetDelivered | State::Expired => false,
     }
 }
 

@@ -66,7 +66,7 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
         let (predecessor, valid) = match &element.state {
             State::Valid(digest) => (digest.predecessor(), true),
             State::Rejected(digest) => (digest.predecessor.as_ref(), false),
-            State::Missing | State::NotYetDelivered => continue,
+            State::Missing | State::NotYetDelivered | State::Expired => continue,
         };
         if let Some(predecessor) = predecessor {
             *named.entry(context.identity(&predecessor.object)).or_default() |= valid;
@@ -90,7 +90,16 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
     for digest in absent {
         let state = state(&digest);
         let ListedDigest { place, kind, end, last_modified } = digest;
-        found.push(Element { kind, object: place, start: hour_before(end), end, state, last_modified, note: None });
+        found.push(Element {
+            kind,
+            object: place,
+            start: hour_before(end),
+            end,
+            state,
+            last_modified,
+            note: None,
+            versions: None,
+        });
     }
     found
 }
@@ -264,6 +273,7 @@ fn element(settled: Settled<Handle>) -> Element {
                 state: State::Valid(Box::new(digest)),
                 last_modified,
                 note,
+                versions: None,
             }
         }
         SettledDigest::Rejected(digest) => {
@@ -276,6 +286,7 @@ fn element(settled: Settled<Handle>) -> Element {
                 state: State::Rejected(Box::new(digest)),
                 last_modified,
                 note,
+                versions: None,
             }
         }
     }

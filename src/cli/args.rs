@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use super::time_argument::{self, TimeArgument};
+use crate::audit::SampleSize;
 use crate::model::{AccountId, Depth, GapCause, OrganizationId, Region, TrailArn};
 
 const EXAMPLES: &str = "\
@@ -14,6 +15,12 @@ Examples:
   ctverify --from ./mirror --keys keys.json
       a local copy, offline; keys.json is what 'aws cloudtrail list-public-keys' prints,
       or {\"us-east-1\": that, …} so that the keys can also accuse
+  ctverify file s3://my-trail-logs/AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/….json.gz
+      one log file: is it as AWS delivered it?
+  ctverify --trail-arn ARN --start 365d --depth presence
+      is every log file of a year still there? (reads digests, lists log files)
+  ctverify --trail-arn ARN --start 365d --sample 5%
+      reads one log file of twenty, and says what that bounds
   ctverify demo
       see it work on a small trail that the program carries
 
@@ -35,8 +42,24 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Say whether these log files are as CloudTrail delivered them: find the digests that list them, and verify those and
+    /// their links on both sides.
+    File(FileArgs),
     /// Unpack a small signed trail, verify it, and say what to break to see a tampering found.
     Demo(DemoArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct FileArgs {
+    /// Log files: s3://BUCKET/KEY, or with --from also paths in that folder; '-' reads more names from standard input, one a line
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    #[command(flatten)]
+    pub reports: ReportArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -68,16 +91,35 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "REGION", value_delimiter = ',', help_heading = "What to verify")]
     pub regions: Vec<Region>,
 
-    /// A local copy of the bucket, such as 'aws s3 sync' makes; nothing is asked of AWS
-    #[arg(long, value_name = "DIR", help_heading = "Where to look", requires = "keys", conflicts_with_all = ["bucket", "prefix"])]
-    pub from: Option<PathBuf>,
+    /// How deep to look: chain (digests only), presence (also whether each log file exists, by listing), content
+    #[arg(long, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
+    pub depth: Depth,
 
-    /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …}
-    #[arg(long, value_name = "FILE", help_heading = "Where to look")]
-    pub keys: Option<PathBuf>,
+    /// Read a random part of the log files only: so many, or so many percent (2000, or 5%). Digests and the existence of every
+    /// file are checked all the same, and the report says what the sample bounds
+    #[arg(long, value_parser = parse_sample, value_name = "N|P%", help_heading = "What to verify")]
+    pub sample: Option<SampleSize>,
+
+    /// Draw the sample that an earlier report names by this seed
+    #[arg(long, value_name = "N", requires = "sample", value_parser = clap::value_parser!(u64).range(..=MAX_SEED), help_heading = "What to verify")]
+    pub seed: Option<u64>,
+
+    /// An account that has to be there: without any digest of it, the report has a gap (repeatable, or comma-separated)
+    #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "What has to be there")]
+    pub expect_account: Vec<AccountId>,
+
+    /// A region in which every account has to have digests (repeatable, or comma-separated)
+    #[arg(long, value_name = "REGION", value_delimiter = ',', help_heading = "What has to be there")]
+    pub expect_region: Vec<Region>,
 
     /// The trail's bucket [default: what GetTrail tells]
-    #[arg(long, visible_alias = "s3-bucket", value_name = "NAME", help_heading = "Where to look")]
+    #[arg(
+        long,
+        visible_alias = "s3-bucket",
+        value_name = "NAME",
+        conflicts_with = "from",
+        help_heading = "Where to look"
+    )]
     pub bucket: Option<String>,
 
     /// The key prefix before AWSLogs/
@@ -90,13 +132,35 @@ pub struct VerifyArgs {
     )]
     pub prefix: Option<String>,
 
-    /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it
-    #[arg(long, value_name = "NAME", help_heading = "Where to look")]
-    pub recorded_bucket: Option<String>,
-
     /// The organization whose folder holds the digests [default: whichever is found]
     #[arg(long, value_name = "O-ID", help_heading = "Where to look")]
     pub organization_id: Option<OrganizationId>,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    #[command(flatten)]
+    pub reports: ReportArgs,
+
+    /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample (repeatable, or comma-separated)
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
+    pub allow: Vec<Allowance>,
+}
+
+/// Where bytes and keys come from.
+#[derive(Debug, ClapArgs)]
+pub struct SourceArgs {
+    /// A local copy of the bucket, such as 'aws s3 sync' makes; nothing is asked of AWS
+    #[arg(long, value_name = "DIR", help_heading = "Where to look", requires = "keys")]
+    pub from: Option<PathBuf>,
+
+    /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …}
+    #[arg(long, value_name = "FILE", help_heading = "Where to look")]
+    pub keys: Option<PathBuf>,
+
+    /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it
+    #[arg(long, value_name = "NAME", help_heading = "Where to look")]
+    pub recorded_bucket: Option<String>,
 
     /// Profile of the AWS configuration
     #[arg(long, value_name = "NAME", help_heading = "AWS", conflicts_with = "from")]
@@ -110,14 +174,14 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "URL", help_heading = "AWS", conflicts_with = "from")]
     pub endpoint_url: Option<String>,
 
-    /// How deep to look: chain (digests only), presence (also whether each log file exists, by listing), content
-    #[arg(long, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
-    pub depth: Depth,
-
     /// How many objects are read at once [default: 64 from S3, the number of cores from a folder]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
     pub concurrency: Option<u16>,
+}
 
+/// What is written where.
+#[derive(Debug, ClapArgs)]
+pub struct ReportArgs {
     /// What is written to standard output
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
     pub format: Format,
@@ -137,11 +201,10 @@ pub struct VerifyArgs {
     /// When to use colour
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Reports")]
     pub color: ColorChoice,
-
-    /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, or unlisted (repeatable, or comma-separated)
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
-    pub allow: Vec<Allowance>,
 }
+
+/// Seeds stay within what every JSON reader can hold exactly.
+pub const MAX_SEED: u64 = (1 << 53) - 1;
 
 /// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -160,6 +223,7 @@ pub enum Allowance {
     EveryGap,
     Gap(GapCause),
     Unlisted,
+    Sample,
 }
 
 fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
@@ -167,6 +231,22 @@ fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
     let format = Format::from_str(kind, false)
         .map_err(|_| format!("there is no report '{kind}': choose text, jsonl or json"))?;
     if path.is_empty() { Err("the report's path is missing after '='".to_owned()) } else { Ok((format, path.into())) }
+}
+
+fn parse_sample(text: &str) -> Result<SampleSize, String> {
+    let wrong = || "write a number of log files, such as 2000, or a share of them, such as 5%".to_owned();
+    match text.strip_suffix('%') {
+        Some(percent) => match percent.trim().parse::<f64>() {
+            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(SampleSize::Percent(percent)),
+            Ok(_) => Err("a share lies above 0% and goes up to 100%".to_owned()),
+            Err(_) => Err(wrong()),
+        },
+        None => match text.parse() {
+            Ok(0) => Err("a sample has at least one log file".to_owned()),
+            Ok(files) => Ok(SampleSize::Files(files)),
+            Err(_) => Err(wrong()),
+        },
+    }
 }
 
 fn parse_depth(text: &str) -> Result<Depth, String> {
@@ -178,6 +258,7 @@ fn parse_allowance(text: &str) -> Result<Allowance, String> {
     match text.split_once(':') {
         None if text == "gap" => Ok(Allowance::EveryGap),
         None if text == "unlisted" => Ok(Allowance::Unlisted),
+        None if text == "sample" => Ok(Allowance::Sample),
         Some(("gap", cause)) => {
             let found = GapCause::ALL.iter().find(|known| known.as_str() == cause);
             found.copied().map(Allowance::Gap).ok_or_else(|| {
@@ -185,6 +266,6 @@ fn parse_allowance(text: &str) -> Result<Allowance, String> {
                 format!("there is no gap cause '{cause}': choose one of {}", known.join(", "))
             })
         }
-        _ => Err(format!("'{text}' can't be allowed: choose gap, gap:CAUSE or unlisted")),
+        _ => Err(format!("'{text}' can't be allowed: choose gap, gap:CAUSE, unlisted or sample")),
     }
 }

@@ -22,6 +22,9 @@ pub enum Failure {
     /// The run could not be made.
     #[error("{0}")]
     CannotRun(String),
+    /// The user stopped it before anything was examined.
+    #[error("interrupted before anything was examined")]
+    Interrupted,
 }
 
 impl Failure {
@@ -32,6 +35,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::CannotRun(_) => 4,
+            Self::Interrupted => 130,
         })
     }
 }

@@ -21,7 +21,8 @@ pub fn run() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
         Some(Command::Demo(demo)) => commands::demo(demo),
-        None => commands::verify(args.verify),
+        Some(Command::File(file)) => commands::file(&file),
+        None => commands::verify(&args.verify),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

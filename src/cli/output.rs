@@ -9,7 +9,7 @@ use anstream::{AutoStream, ColorChoice as StreamChoice};
 use clap::ColorChoice;
 use tempfile::NamedTempFile;
 
-use super::args::{Format, VerifyArgs};
+use super::args::{Format, ReportArgs};
 use super::exit::Failure;
 use crate::audit::Observer;
 use crate::model::{Allowances, Record};
@@ -24,7 +24,7 @@ pub struct Reports {
 
 impl Reports {
     /// Opens every report that the command line asks for, before any work is done.
-    pub fn open(args: &VerifyArgs, allowed: &Allowances) -> Result<Self, Failure> {
+    pub fn open(args: &ReportArgs, allowed: &Allowances) -> Result<Self, Failure> {
         let options = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
         let standard = make(args.format, io::stdout(), colour_of_standard_output(args.color), options.clone());
         let mut files = Vec::new();

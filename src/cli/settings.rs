@@ -5,20 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use jiff::Timestamp;
 
-use super::args::{Allowance, VerifyArgs};
+use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use super::exit::Failure;
-use crate::audit::AuditRequest;
+use crate::audit::{AuditRequest, Expected, SampleRequest};
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange};
 use crate::store::{Folder, Location, Replica, S3, Store};
-use crate::trail::{GetTrailStatus, StatusSource, Trail};
+use crate::trail::{GetTrailStatus, Reach, ReachSource, StatusSource, Trail};
 
 /// Objects read at once from S3: what counts is the time to the first byte.
-const S3_CONCURRENCY: usize = 64;
+pub const S3_CONCURRENCY: usize = 64;
 /// Requests and their retries, as the SDK counts them.
 const MAX_ATTEMPTS: u32 = 6;
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -39,18 +40,30 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
     };
     let range = TimeRange { start: time(args.start)?, end: time(args.end)? };
     check_range(&range, now)?;
+    if args.sample.is_some() && args.depth != Depth::Content {
+        return Err(Failure::Usage(format!(
+            "--sample is about log files that are read, and --depth {} reads none: leave one of them out",
+            args.depth
+        )));
+    }
     let request = AuditRequest {
         trail: args.trail_arn.clone(),
         organization: args.organization_id.clone(),
         accounts: args.account_id.iter().cloned().collect(),
         regions: args.regions.iter().cloned().collect(),
-        concurrency: args.concurrency.map_or(S3_CONCURRENCY, usize::from),
+        concurrency: args.source.concurrency.map_or(S3_CONCURRENCY, usize::from),
         depth: args.depth,
+        expected: Expected {
+            accounts: args.expect_account.iter().cloned().collect(),
+            regions: args.expect_region.iter().cloned().collect(),
+            ..Expected::default()
+        },
+        sample: sample(args)?,
         allowed: allowances(&args.allow),
         ..AuditRequest::new(range, now)
     };
-    match &args.from {
-        Some(dir) => local(args, dir, request),
+    match &args.source.from {
+        Some(dir) => local(&args.source, dir, request),
         None => remote(args, request).await,
     }
 }
@@ -72,19 +85,46 @@ fn allowances(allow: &[Allowance]) -> Allowances {
         .iter()
         .filter_map(|allowance| match allowance {
             Allowance::Gap(cause) => Some(*cause),
-            Allowance::EveryGap | Allowance::Unlisted => None,
+            Allowance::EveryGap | Allowance::Unlisted | Allowance::Sample => None,
         })
         .collect();
     let allowed = |allowance| allow.contains(&allowance);
-    Allowances { every_gap: allowed(Allowance::EveryGap), gaps, unlisted: allowed(Allowance::Unlisted) }
+    Allowances {
+        every_gap: allowed(Allowance::EveryGap),
+        gaps,
+        unlisted: allowed(Allowance::Unlisted),
+        sample: allowed(Allowance::Sample),
+    }
 }
 
-fn local(args: &VerifyArgs, dir: &Path, mut request: AuditRequest) -> Result<Settings, Failure> {
+fn sample(args: &VerifyArgs) -> Result<Option<SampleRequest>, Failure> {
+    let Some(size) = args.sample else { return Ok(None) };
+    let seed = match args.seed {
+        Some(seed) => seed,
+        None => {
+            // Whoever could foresee the sample would know which files to leave alone.
+            let mut random = [0; 8];
+            SystemRandom::new()
+                .fill(&mut random)
+                .map_err(|_| Failure::CannotRun("the system gives no random numbers: choose a --seed".to_owned()))?;
+            u64::from_be_bytes(random) & MAX_SEED
+        }
+    };
+    Ok(Some(SampleRequest { size, seed }))
+}
+
+/// Opens a local copy and the public keys for it.
+pub fn open_folder(args: &SourceArgs, dir: &Path) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
     let Some(keys) = &args.keys else {
         return Err(Failure::Usage("--from needs --keys FILE: without public keys nothing can be verified".to_owned()));
     };
     let keys = KeyFile::open(keys)?;
     let folder = Folder::open(dir, args.recorded_bucket.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok((folder, Arc::new(keys)))
+}
+
+fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Result<Settings, Failure> {
+    let (folder, keys) = open_folder(args, dir)?;
     request.locations = folder.locations();
     if request.locations.is_empty() {
         return Err(Failure::Usage(format!(
@@ -94,13 +134,19 @@ fn local(args: &VerifyArgs, dir: &Path, mut request: AuditRequest) -> Result<Set
         )));
     }
     if args.concurrency.is_none() {
-        request.concurrency = std::thread::available_parallelism().map_or(1, usize::from);
+        request.concurrency = cores();
     }
-    Ok(Settings { store: Arc::new(folder), keys: Arc::new(keys), status: None, request })
+    Ok(Settings { store: Arc::new(folder), keys, status: None, request })
+}
+
+/// Objects read at once from a folder where nobody says.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
-    let config = load_config(args).await;
+    let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+    let config = load_config(&args.source, home).await;
     let mut status: Option<Arc<dyn StatusSource>> = None;
     let location = match (&args.bucket, &args.trail_arn) {
         (Some(bucket), _) => Location {
@@ -110,10 +156,18 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
         (None, Some(arn)) => {
             let trail = Trail::new(arn.clone(), &config);
             let settings = trail.settings().await?;
-            if request.depth != Depth::Chain {
-                request.without_digests = trail.neighbours_without_digests(&settings).await;
+            let reach = ReachSource::new(arn.clone(), config.clone());
+            let until = request.range.end.unwrap_or(request.now);
+            let (neighbours, Reach { own_regions, default_regions, accounts, unknown }) =
+                futures::join!(trail.neighbours_without_digests(&settings), reach.reach(&settings, until));
+            request.without_digests = neighbours;
+            request.expected.accounts.extend(accounts);
+            request.expected.own_regions = own_regions;
+            if settings.is_organization {
+                request.expected.regions.extend(default_regions);
             }
-            request.requests_before += trail.requests();
+            request.expected.unknown = unknown;
+            request.requests_before += trail.requests() + reach.requests();
             // It speaks of the place that the trail delivers to now, which is the one that is read.
             status = Some(Arc::new(GetTrailStatus::new(arn.clone(), config.clone())));
             Location { bucket: settings.bucket, root: LogRoot { prefix: settings.prefix } }
@@ -127,9 +181,17 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
         "" => format!("s3://{}", location.bucket),
         prefix => format!("s3://{}/{prefix}", location.bucket),
     };
-    let read = location.bucket.clone();
-    let bucket = args.recorded_bucket.clone().unwrap_or(location.bucket);
+    let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
+    let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
     request.locations.push(Location { bucket, ..location });
+    Ok(Settings { store, keys, status, request })
+}
+
+/// A store, and the public keys for it.
+pub type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
+
+/// S3, and the public keys for it. `bucket` is the one that stands for `--recorded-bucket`, if that is given.
+pub fn open_s3(args: &SourceArgs, config: SdkConfig, source: String, bucket: &str) -> Result<Opened, Failure> {
     let keys: Arc<dyn KeySource> = match &args.keys {
         Some(file) => Arc::new(KeyFile::open(file)?),
         None => Arc::new(ListPublicKeys::new(config.clone())),
@@ -138,14 +200,14 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let path_style = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
     let s3 = S3::new(config, path_style, source);
     let store: Arc<dyn Store> = match &args.recorded_bucket {
-        Some(recorded) => Arc::new(Replica::new(s3, read, recorded.clone())),
+        Some(recorded) => Arc::new(Replica::new(s3, bucket.to_owned(), recorded.clone())),
         None => Arc::new(s3),
     };
-    Ok(Settings { store, keys, status, request })
+    Ok((store, keys))
 }
 
-async fn load_config(args: &VerifyArgs) -> SdkConfig {
-    let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+/// The AWS configuration. Every call knows its region or learns it from the bucket; `home` is where the rest begins.
+pub async fn load_config(args: &SourceArgs, home: &str) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build());
@@ -162,6 +224,5 @@ async fn load_config(args: &VerifyArgs) -> SdkConfig {
     if config.region().is_some() {
         return config;
     }
-    // Every call knows its region or learns it from the bucket; S3 only wants one to begin with.
     config.into_builder().region(SdkRegion::new(home.to_owned())).build()
 }

@@ -23,6 +23,16 @@ impl Coverage {
         self.intervals.splice(first..last, [(from, to)]);
     }
 
+    /// Adds all of another.
+    pub fn extend(&mut self, other: &Self) {
+        other.intervals.iter().for_each(|&(from, to)| self.add(from, to));
+    }
+
+    /// Where it begins and ends; `None` if it is empty.
+    pub fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.intervals.first()?.0, self.intervals.last()?.1))
+    }
+
     /// The parts of `[from, to)` that are not covered, by time.
     pub fn holes(&self, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
         let mut holes = Vec::new();

@@ -163,6 +163,8 @@ words!(
         BeforeFirstDigest = "before_first_digest",
         /// The range ends after the chain does.
         AfterLastDigest = "after_last_digest",
+        /// The oldest losses, where a lifecycle rule of the bucket explains them.
+        Expired = "expired",
     }
 );
 
@@ -193,6 +195,10 @@ words!(
         StatusUnavailable = "status_unavailable",
         /// Files that no digest lists can't be told from those of a trail that delivers no digests.
         UnlistedNotJudged = "unlisted_not_judged",
+        /// What a versioned bucket still holds may not be looked at.
+        VersionsUnavailable = "versions_unavailable",
+        /// Which accounts or regions the trail has to reach can't be told.
+        ReachUnknown = "reach_unknown",
     }
 );
 

@@ -93,6 +93,20 @@ identifier!(
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 );
 
+impl Region {
+    /// What stands for the region of something of which nobody knows it.
+    pub fn unknown() -> Self {
+        Self("unknown-region-0".into())
+    }
+}
+
+impl TrailName {
+    /// What stands for the trail of something of which nobody knows it.
+    pub fn unknown() -> Self {
+        Self("unknown".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,7 @@ mod names;
 mod object;
 mod range;
 mod record;
+mod sample;
 mod tally;
 mod trail_arn;
 
@@ -22,11 +23,13 @@ pub use finding::{
 };
 pub use hash::{HashParseError, Sha256Hash};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
-pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogFileName, LogRoot, parse_compact_time};
+pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogFileKey, LogFileName, LogRoot, parse_compact_time};
 pub use object::ObjectRef;
 pub use range::TimeRange;
 pub use record::{
-    ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord, SummaryRecord, WarningRecord,
+    ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord, Sample, SummaryRecord, Versions,
+    WarningRecord,
 };
+pub use sample::SampleResult;
 pub use tally::{Allowances, Tally};
 pub use trail_arn::{ArnError, TrailArn};

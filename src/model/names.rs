@@ -109,9 +109,14 @@ impl LogRoot {
         format!("{}{account}/{DIGEST_FOLDER}/", self.accounts(organization))
     }
 
+    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail/`, which holds a folder a region.
+    pub fn log_regions(&self, organization: Option<&OrganizationId>, account: &AccountId) -> String {
+        format!("{}{account}/{LOG_FOLDER}/", self.accounts(organization))
+    }
+
     /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail/REGION/`, which holds the log files of a region.
     pub fn log_files(&self, organization: Option<&OrganizationId>, account: &AccountId, region: &Region) -> String {
-        format!("{}{account}/{LOG_FOLDER}/{region}/", self.accounts(organization))
+        format!("{}{region}/", self.log_regions(organization, account))
     }
 }
 
@@ -126,6 +131,53 @@ pub struct LogFileName {
     pub from: Timestamp,
     /// The latest: the same, unless the name is none that CloudTrail gives, and only its folder's day is known.
     pub to: Timestamp,
+}
+
+/// What the whole key of a log file says.
+///
+/// ```text
+/// [prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail…/REGION/YYYY/MM/DD/FILE
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFileKey {
+    /// Where the key's `AWSLogs/` folder lies in the bucket.
+    pub root: LogRoot,
+    /// The organization in whose folder it lies.
+    pub organization: Option<OrganizationId>,
+    /// The account whose events were logged.
+    pub account: AccountId,
+    /// The region whose events were logged.
+    pub region: Region,
+    /// The time.
+    pub time: LogFileName,
+}
+
+impl LogFileKey {
+    /// Reads a log file's key; `None` if it is not the name of a log file.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut parts = key.rsplitn(6, '/');
+        let (file, day, month, year) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let region = parts.next()?.parse().ok()?;
+        let mut folders = parts.next()?.rsplit('/');
+        // Insights and network activity events lie in folders of their own, beside CloudTrail/.
+        let folder = folders.next()?;
+        if !folder.starts_with(LOG_FOLDER) || folder == DIGEST_FOLDER {
+            return None;
+        }
+        let account = folders.next()?.parse().ok()?;
+        let mut above = folders.next()?;
+        let organization = above.parse::<OrganizationId>().ok();
+        if organization.is_some() {
+            above = folders.next()?;
+        }
+        if above != AWS_LOGS {
+            return None;
+        }
+        let mut prefix: Vec<&str> = folders.collect();
+        prefix.reverse();
+        let time = LogFileName::parse(&format!("{year}/{month}/{day}/{file}"))?;
+        Some(Self { root: LogRoot { prefix: prefix.join("/") }, organization, account, region, time })
+    }
 }
 
 impl LogFileName {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Sha256Hash,
-    SignatureFrom, Tally, TimeRange, TrailArn, Verdict, WarningCode,
+    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, SampleResult,
+    Sha256Hash, SignatureFrom, Tally, TimeRange, TrailArn, Verdict, WarningCode,
 };
 
 /// One thing that was found.
@@ -47,6 +47,30 @@ pub struct RunRecord {
     pub source: String,
     /// How deep it looks.
     pub depth: Depth,
+    /// Which log files are read, where not all are.
+    pub sample: Option<Sample>,
+    /// How many single log files were asked about; none for all of a range.
+    pub files: usize,
+}
+
+/// A random part of the log files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// How many log files are read.
+    pub files: u64,
+    /// What the choice was made with: the same seed makes the same choice of the same files.
+    pub seed: u64,
+}
+
+/// What a versioned bucket still holds of an object that is gone or not as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versions {
+    /// The newest earlier version that is as CloudTrail delivered it.
+    pub intact_version_id: Option<String>,
+    /// When S3 wrote that version.
+    pub intact_last_modified: Option<Timestamp>,
+    /// When the object was deleted, if it is.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// The judgement on one digest.
@@ -72,6 +96,8 @@ pub struct DigestRecord {
     pub detail: Option<String>,
     /// Which signature proved it.
     pub signature_from: Option<SignatureFrom>,
+    /// What a versioned bucket still holds, for one that is missing or invalid.
+    pub versions: Option<Versions>,
 }
 
 /// The judgement on one log file.
@@ -95,6 +121,8 @@ pub struct LogFileRecord {
     pub fault: Option<Fault>,
     /// The same in words.
     pub detail: Option<String>,
+    /// What a versioned bucket still holds, for one that is deleted or modified.
+    pub versions: Option<Versions>,
 }
 
 /// A part of the range that no valid digest of the chain covers.
@@ -168,8 +196,10 @@ pub struct SummaryRecord {
     pub tally: Tally,
     /// How deep it looked.
     pub depth: Depth,
-    /// How many log files valid digests list whose content was not read, because the depth did not ask for it.
+    /// How many log files valid digests list whose content was not read, because depth or sample did not ask for it.
     pub not_read: u64,
+    /// What the sample says of the log files that were not read.
+    pub sample: Option<SampleResult>,
     /// Whether the run was interrupted before its end.
     pub interrupted: bool,
     /// What it cost.

@@ -13,6 +13,8 @@ pub struct Allowances {
     pub gaps: BTreeSet<GapCause>,
     /// Log files that no digest lists.
     pub unlisted: bool,
+    /// Log files that a sample left unread.
+    pub sample: bool,
 }
 
 impl Allowances {
@@ -32,6 +34,8 @@ pub struct Tally {
     pub chain_faults: u64,
     /// Warnings given.
     pub warnings: u64,
+    /// Log files that a sample left unread.
+    pub unsampled: u64,
 }
 
 impl Tally {
@@ -80,6 +84,7 @@ impl Tally {
         let open = self.log_files(LogFileStatus::Unverified)
             + self.digests(DigestStatus::Unverified)
             + if allowed.unlisted { 0 } else { self.log_files(LogFileStatus::Unlisted) }
+            + if allowed.sample { 0 } else { self.unsampled }
             + self
                 .gaps
                 .iter()
@@ -134,6 +139,14 @@ mod tests {
         assert_eq!(tally(1, Some(GapCause::NoDigests)).verdict(&stopped, false), Verdict::Inconclusive);
         assert_eq!(tally(1, Some(GapCause::NoDigests)).verdict(&every, false), Verdict::Verified);
         assert_eq!(tally(1, Some(GapCause::DigestsMissing)).verdict(&every, false), Verdict::Violated);
+    }
+
+    #[test]
+    fn a_sample_leaves_the_verdict_open_unless_it_is_allowed() {
+        let sampled = Tally { unsampled: 3, ..tally(1, None) };
+        assert_eq!(sampled.verdict(&Allowances::default(), false), Verdict::Inconclusive);
+        let allowed = Allowances { sample: true, ..Allowances::default() };
+        assert_eq!(sampled.verdict(&allowed, false), Verdict::Verified);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
 use super::wire::time;
 use crate::model::{
-    Allowances, ChainId, ChainRecord, Depth, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord,
-    Tally, Verdict,
+    Allowances, ChainId, ChainRecord, Depth, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, Sample,
+    SampleResult, SummaryRecord, Tally, Verdict,
 };
 
 /// How the report is written.
@@ -67,15 +67,30 @@ impl<W: Write> Text<W> {
         let trail = run.trail_arn.as_ref().map_or("every trail found".to_owned(), ToString::to_string);
         writeln!(out, "  trail   {}", printable(&trail))?;
         writeln!(out, "  source  {}", printable(&run.source))?;
+        if run.files > 0 {
+            let asked = counted(run.files as u64, "log file");
+            return writeln!(out, "  asked   {asked}: the digest that lists each, and its links on both sides\n");
+        }
         let from = run.range.start.map_or("the first digest".to_owned(), time);
         let to = run.range.end.map_or("the last digest".to_owned(), time);
         writeln!(out, "  range   {from} to {to}")?;
-        let depth = match run.depth {
-            Depth::Chain => "digests only, no log file was looked at",
-            Depth::Presence => "every digest was read, and log files looked for by listing",
-            Depth::Content => "every digest and every log file was read",
+        let depth = match (run.depth, run.sample) {
+            (Depth::Chain, _) => "digests only, no log file was looked at",
+            (Depth::Presence, _) => "every digest was read, and log files looked for by listing",
+            (Depth::Content, None) => "every digest and every log file was read",
+            (Depth::Content, Some(_)) => {
+                "every digest and a sample of the log files was read, the others looked for by listing"
+            }
         };
-        writeln!(out, "  depth   {}: {depth}\n", run.depth)
+        writeln!(out, "  depth   {}: {depth}", run.depth)?;
+        if let Some(Sample { files, seed }) = run.sample {
+            writeln!(
+                out,
+                "  sample  {} at random; --seed {seed} draws the same ones again",
+                counted(files, "log file")
+            )?;
+        }
+        writeln!(out)
     }
 
     fn table(&mut self) -> io::Result<()> {
@@ -131,6 +146,11 @@ impl<W: Write> Text<W> {
                 let valid = counted(tally.digests(DigestStatus::Valid), "digest");
                 let unread = counted(summary.not_read, "log file");
                 match summary.depth {
+                    Depth::Content if summary.sample.is_some_and(|sample| sample.read < sample.total) => {
+                        format!(
+                            "{intact} of a sample and {valid} are as CloudTrail delivered them; {unread} exist and were not read"
+                        )
+                    }
                     Depth::Content => {
                         format!("{intact} and {valid} are as CloudTrail delivered them; nothing is changed or missing")
                     }
@@ -146,7 +166,12 @@ impl<W: Write> Text<W> {
             Verdict::Inconclusive => open_points(tally, &self.options.allowed),
         };
         writeln!(self.out, "{style}{word}{style:#}  {text}")?;
-        let spared = allowed_gaps(tally, &self.options.allowed);
+        if let Some(sample) = summary.sample {
+            writeln!(self.out, "{}", bound(&sample))?;
+        }
+        let mut spared = allowed_gaps(tally, &self.options.allowed);
+        let unsampled = summary.sample.is_some_and(|sample| sample.read < sample.total);
+        spared.extend((unsampled && self.options.allowed.sample).then(|| "what the sample left unread".to_owned()));
         if !spared.is_empty() {
             writeln!(self.out, "{DIM}kept out of the verdict by --allow: {}{DIM:#}", spared.join(", "))?;
         }
@@ -278,6 +303,9 @@ fn open_points(tally: &Tally, allowed: &Allowances) -> String {
     if unlisted > 0 && !allowed.unlisted {
         parts.push(format!("no digest lists {}", counted(unlisted, "log file")));
     }
+    if tally.unsampled > 0 && !allowed.sample {
+        parts.push(format!("{} not read, because a sample was asked for", counted(tally.unsampled, "log file")));
+    }
     let gaps = GapCause::ALL.iter().filter(|cause| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause));
     let gaps: BTreeMap<&str, u64> =
         gaps.map(|cause| (cause.as_str(), tally.gaps_of(*cause))).filter(|(_, count)| *count > 0).collect();
@@ -287,6 +315,22 @@ fn open_points(tally: &Tally, allowed: &Allowances) -> String {
         parts.push(format!("{} in what is covered ({})", counted(total, "gap"), causes.join(", ")));
     }
     format!("nothing was found changed, and not everything could be judged: {}", parts.join(", "))
+}
+
+/// What a sample says of the log files that it left out.
+fn bound(sample: &SampleResult) -> String {
+    let SampleResult { total, read, bad } = *sample;
+    let at_most = sample.at_most_bad();
+    // Rounded up: the bound must hold.
+    let share = if total == 0 { 0 } else { (u128::from(at_most) * 10_000).div_ceil(u128::from(total)) };
+    format!(
+        "The sample: {read} of {} that exist, drawn at random; {}. With 95 % confidence, at most {at_most} of the {total} \
+         ({}.{:02} %) are not as CloudTrail delivered them.",
+        counted(total, "log file"),
+        if bad == 0 { "all of them are intact".to_owned() } else { format!("{bad} of them are not intact") },
+        share / 100,
+        share % 100
+    )
 }
 
 fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {

@@ -8,7 +8,8 @@ use super::escape::printable;
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
 use super::wire::time;
 use crate::model::{
-    DigestRecord, DigestStatus, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, WarningRecord,
+    DigestRecord, DigestStatus, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, Versions,
+    WarningRecord,
 };
 use anstyle::Style;
 
@@ -127,7 +128,8 @@ fn digest_entry(digest: &DigestRecord) -> String {
     let object = shown(&digest.object);
     let reason = if status == DigestStatus::Missing { detail.to_owned() } else { format!("the digest {detail}") };
     let reason = printable(&reason);
-    format!("  {style}{status}{style:#} {kind}digest{fault}\n    {object}\n    {reason}\n")
+    let versions = versions(digest.versions.as_ref());
+    format!("  {style}{status}{style:#} {kind}digest{fault}\n    {object}\n    {reason}\n{versions}")
 }
 
 fn log_file_entry(log_file: &LogFileRecord) -> String {
@@ -146,7 +148,25 @@ fn log_file_entry(log_file: &LogFileRecord) -> String {
     if let Some(digest) = log_file.digest.as_deref().filter(|_| log_file.status != LogFileStatus::Unverified) {
         entry += &format!("    {DIM}listed in       {DIM:#} {}\n", printable(digest));
     }
+    entry += &versions(log_file.versions.as_ref());
     entry
+}
+
+/// What a versioned bucket still holds.
+fn versions(versions: Option<&Versions>) -> String {
+    let Some(Versions { intact_version_id, intact_last_modified, deleted_at }) = versions else { return String::new() };
+    let mut lines = String::new();
+    if let Some(at) = deleted_at {
+        lines += &format!("    {DIM}deleted at      {DIM:#} {}\n", time(*at));
+    }
+    lines += &match intact_version_id {
+        Some(id) => {
+            let written = intact_last_modified.map(|at| format!(", written {}", time(at))).unwrap_or_default();
+            format!("    {DIM}intact version  {DIM:#} {}{written}\n", printable(id))
+        }
+        None => format!("    {DIM}intact version  {DIM:#} none of those that the bucket still holds\n"),
+    };
+    lines
 }
 
 fn gap_entry(gap: &GapRecord) -> String {

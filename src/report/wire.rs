@@ -7,7 +7,7 @@ use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
 use crate::model::{
-    ChainId, ChainRecord, DigestRecord, DigestStatus, GapRecord, LogFileRecord, LogFileStatus, Record, RunRecord,
+    self, ChainId, ChainRecord, DigestRecord, DigestStatus, GapRecord, LogFileRecord, LogFileStatus, Record, RunRecord,
     SummaryRecord, WarningRecord,
 };
 
@@ -26,7 +26,7 @@ pub(super) enum Wire<'a> {
         end: Option<String>,
         source: &'a str,
         depth: &'static str,
-        sample: (),
+        sample: Option<Sample>,
     },
     Digest {
         status: &'static str,
@@ -41,7 +41,7 @@ pub(super) enum Wire<'a> {
         fault: Option<&'static str>,
         detail: Option<&'a str>,
         signature_from: Option<&'static str>,
-        versions: (),
+        versions: Option<Versions<'a>>,
     },
     LogFile {
         status: &'static str,
@@ -55,7 +55,7 @@ pub(super) enum Wire<'a> {
         size: Option<u64>,
         fault: Option<&'static str>,
         detail: Option<&'a str>,
-        versions: (),
+        versions: Option<Versions<'a>>,
     },
     Gap {
         cause: &'static str,
@@ -88,6 +88,8 @@ pub(super) enum Wire<'a> {
         depth: &'static str,
         digests: BTreeMap<&'static str, u64>,
         log_files: BTreeMap<&'static str, u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sample: Option<SampleResult>,
         gaps: u64,
         warnings: u64,
         requests: Requests,
@@ -102,6 +104,38 @@ pub(super) struct Chain<'a> {
     region: &'a str,
     trail: &'a str,
     home_region: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Sample {
+    files: u64,
+    seed: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct SampleResult {
+    total: u64,
+    read: u64,
+    bad: u64,
+    /// With 95 % confidence.
+    at_most_bad: u64,
+}
+
+#[derive(Serialize)]
+pub(super) struct Versions<'a> {
+    intact_version_id: Option<&'a str>,
+    intact_last_modified: Option<String>,
+    deleted_at: Option<String>,
+}
+
+impl<'a> From<&'a model::Versions> for Versions<'a> {
+    fn from(versions: &'a model::Versions) -> Self {
+        Self {
+            intact_version_id: versions.intact_version_id.as_deref(),
+            intact_last_modified: versions.intact_last_modified.map(time),
+            deleted_at: versions.deleted_at.map(time),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -153,7 +187,7 @@ impl<'a> From<&'a RunRecord> for Wire<'a> {
             end: run.range.end.map(time),
             source: &run.source,
             depth: run.depth.as_str(),
-            sample: (),
+            sample: run.sample.map(|model::Sample { files, seed }| Sample { files, seed }),
         }
     }
 }
@@ -172,7 +206,7 @@ impl<'a> From<&'a DigestRecord> for Wire<'a> {
             fault: digest.fault.map(|fault| fault.as_str()),
             detail: digest.detail.as_deref(),
             signature_from: digest.signature_from.map(|from| from.as_str()),
-            versions: (),
+            versions: digest.versions.as_ref().map(Versions::from),
         }
     }
 }
@@ -190,7 +224,7 @@ impl<'a> From<&'a LogFileRecord> for Wire<'a> {
             size: log_file.size,
             fault: log_file.fault.map(|fault| fault.as_str()),
             detail: log_file.detail.as_deref(),
-            versions: (),
+            versions: log_file.versions.as_ref().map(Versions::from),
         }
     }
 }
@@ -251,6 +285,12 @@ impl<'a> From<&'a SummaryRecord> for Wire<'a> {
             depth: summary.depth.as_str(),
             digests: DigestStatus::ALL.iter().map(|status| (status.as_str(), tally.digests(*status))).collect(),
             log_files: log_file_counts(summary),
+            sample: summary.sample.map(|sample| SampleResult {
+                total: sample.total,
+                read: sample.read,
+                bad: sample.bad,
+                at_most_bad: sample.at_most_bad(),
+            }),
             gaps: tally.gaps(),
             warnings: tally.warnings,
             requests: Requests {

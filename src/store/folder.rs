@@ -14,7 +14,9 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
 
 use super::folder_layout::{Copy, files, find_copies, folders, is_safe_name};
-use super::{Body, Counter, ListRequest, ListedObject, Location, Object, Page, Store, StoreError};
+use super::{
+    Body, Counter, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store, StoreError,
+};
 use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -109,6 +111,26 @@ impl Folder {
         }
     }
 
+    /// The name of the object that the file at `path` is a copy of; an error says why it is none.
+    pub fn object_at(&self, path: &Path) -> Result<ObjectRef, String> {
+        let shown = path.display();
+        let top = Path::new(&self.name).canonicalize().map_err(|error| format!("{}: {error}", self.name))?;
+        // What was deleted has no real path, and its folder may have one.
+        let real = path.canonicalize().or_else(|_| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Ok::<_, std::io::Error>(folder.canonicalize()?.join(path.file_name().unwrap_or_default()))
+        });
+        let real = real.map_err(|error| format!("{shown}: {error}"))?;
+        let inside = real.strip_prefix(&top).map_err(|_| format!("{shown} does not lie in {}", self.name))?;
+        let copy = self.copies.iter().filter(|copy| inside.starts_with(&copy.path));
+        let copy = copy.max_by_key(|copy| copy.path.components().count());
+        let copy = copy.ok_or_else(|| format!("{shown} lies in no copy of an AWSLogs/ folder"))?;
+        let below = inside.strip_prefix(&copy.path).unwrap_or(inside);
+        let below: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        let key = format!("{}{}", copy.location.root.folder(), below.join("/"));
+        Ok(ObjectRef::new(copy.location.bucket.as_str(), key))
+    }
+
     /// What the metadata file beside a digest says, and what is wrong with it.
     fn metadata(&self, path: &Path) -> (DigestMetadata, Option<String>) {
         let mut beside = path.as_os_str().to_owned();
@@ -195,7 +217,10 @@ impl Store for Folder {
         Ok(page)
     }
 
-    async fn get(&self, object: &ObjectRef) -> Result<Object, StoreError> {
+    async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
+        if version.is_some() {
+            return Err(StoreError::NotFound);
+        }
         self.counter.get();
         let path = self.resolve(object)?;
         let metadata = self.dir.metadata(&path).map_err(|error| self.explain(&path, &error))?;
@@ -209,6 +234,14 @@ impl Store for Folder {
         // One byte more than the file has, so that its end shows in the same read.
         let buffer = vec![0; (size + 1).min(PIECE_BYTES)];
         Ok(Object { metadata, metadata_note, body: Box::new(FileBody { file, buffer }) })
+    }
+
+    async fn versions(&self, _object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn lifecycle_rules(&self, _bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {

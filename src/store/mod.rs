@@ -6,6 +6,7 @@
 mod error;
 mod folder;
 mod folder_layout;
+mod lifecycle;
 mod replica;
 mod s3;
 mod s3_error;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 
 pub use error::StoreError;
 pub use folder::Folder;
+pub use lifecycle::{Expiry, LifecycleRule};
 pub use replica::Replica;
 pub use s3::S3;
 
@@ -76,6 +78,19 @@ pub struct Object {
     pub body: Box<dyn Body>,
 }
 
+/// One version of an object in a versioned bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectVersion {
+    /// Its ID; `null` for what was written while versioning was off.
+    pub id: String,
+    /// When S3 wrote it.
+    pub last_modified: Option<Timestamp>,
+    /// Whether it is a mark that the object was deleted, and holds nothing.
+    pub is_delete_marker: bool,
+    /// Whether it is what a read without a version gives.
+    pub is_latest: bool,
+}
+
 /// The bytes of an object, piece by piece.
 #[async_trait]
 pub trait Body: Send {
@@ -95,8 +110,14 @@ pub trait Store: Send + Sync {
     /// One page of a listing; `continuation` is what the page before it gave.
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError>;
 
-    /// Opens an object.
-    async fn get(&self, object: &ObjectRef) -> Result<Object, StoreError>;
+    /// Opens an object, as it is now or in an earlier version.
+    async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError>;
+
+    /// The versions of an object that the store still holds, the newest first; none where it keeps no versions.
+    async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError>;
+
+    /// The enabled lifecycle rules of a bucket that let objects expire.
+    async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError>;
 
     /// Whether an object that lies under the name `place` lies where one with the name `claimed` belongs.
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError>;
@@ -113,6 +134,7 @@ pub trait Store: Send + Sync {
 struct Counter {
     get: AtomicU64,
     list: AtomicU64,
+    other: AtomicU64,
 }
 
 impl Counter {
@@ -124,7 +146,12 @@ impl Counter {
         self.list.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn other(&self) {
+        self.other.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn sum(&self) -> Requests {
-        Requests { get: self.get.load(Ordering::Relaxed), list: self.list.load(Ordering::Relaxed), other: 0 }
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Requests { get: count(&self.get), list: count(&self.list), other: count(&self.other) }
     }
 }

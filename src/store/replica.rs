@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ListRequest, Object, Page, Store, StoreError};
+use super::{LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::model::{ObjectRef, Requests};
 
 /// A store in which one bucket stands for another.
@@ -23,6 +23,10 @@ impl<S: Store> Replica<S> {
     fn bucket<'a>(&'a self, asked: &'a str) -> &'a str {
         if asked == self.recorded { &self.read } else { asked }
     }
+
+    fn object(&self, asked: &ObjectRef) -> ObjectRef {
+        ObjectRef::new(self.bucket(&asked.bucket), asked.key.clone())
+    }
 }
 
 #[async_trait]
@@ -40,8 +44,16 @@ impl<S: Store> Store for Replica<S> {
         self.inner.list(&ListRequest { bucket, ..request.clone() }, continuation).await
     }
 
-    async fn get(&self, object: &ObjectRef) -> Result<Object, StoreError> {
-        self.inner.get(&ObjectRef::new(self.bucket(&object.bucket), object.key.clone())).await
+    async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
+        self.inner.get(&self.object(object), version).await
+    }
+
+    async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
+        self.inner.versions(&self.object(object)).await
+    }
+
+    async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
+        self.inner.lifecycle_rules(self.bucket(bucket)).await
     }
 
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {

@@ -12,14 +12,17 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{EncodingType, ExpirationStatus, LifecycleRuleFilter};
 use bytes::Bytes;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::s3_error::{Failure, lacks_credentials, sort};
-use super::{Body, Counter, ListRequest, ListedObject, Object, Page, Store, StoreError};
+use super::{
+    Body, Counter, Expiry, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
+};
 use crate::model::{ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -65,6 +68,34 @@ impl S3 {
             Client::from_conf(config.build())
         });
         client.clone()
+    }
+
+    /// One page of the versions of keys that begin like this one's.
+    async fn version_page(
+        &self,
+        object: &ObjectRef,
+        (key_marker, version_marker): (Option<String>, Option<String>),
+    ) -> Result<ListObjectVersionsOutput, StoreError> {
+        let ObjectRef { bucket, key } = object;
+        let mut tries = 0;
+        loop {
+            self.counter.list();
+            let answer = self
+                .client(bucket)
+                .list_object_versions()
+                .bucket(&**bucket)
+                .prefix(&**key)
+                .set_key_marker(key_marker.as_deref().and_then(decode))
+                .set_version_id_marker(version_marker.clone())
+                .encoding_type(EncodingType::Url)
+                .send()
+                .await;
+            match answer {
+                Ok(page) => return Ok(page),
+                Err(error) => self.redirect(&error, "s3:ListBucketVersions", bucket, None, tries)?,
+            }
+            tries += 1;
+        }
     }
 
     /// Decides on a failed request: `Ok` to send it again, to the region that was learned.
@@ -146,12 +177,14 @@ impl Store for S3 {
         }
     }
 
-    async fn get(&self, object: &ObjectRef) -> Result<Object, StoreError> {
+    async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
         let ObjectRef { bucket, key } = object;
+        let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
         let mut tries = 0;
         loop {
             self.counter.get();
-            match self.client(bucket).get_object().bucket(&**bucket).key(&**key).send().await {
+            let request = self.client(bucket).get_object().bucket(&**bucket).key(&**key);
+            match request.set_version_id(version.map(str::to_owned)).send().await {
                 Ok(answer) => {
                     let pairs = answer.metadata.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
                     return Ok(Object {
@@ -163,7 +196,58 @@ impl Store for S3 {
                         }),
                     });
                 }
-                Err(error) => self.redirect(&error, "s3:GetObject", bucket, Some(key), tries)?,
+                Err(error) => self.redirect(&error, action, bucket, Some(key), tries)?,
+            }
+            tries += 1;
+        }
+    }
+
+    async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
+        let mut versions: Vec<ObjectVersion> = Vec::new();
+        let mut markers = (None, None);
+        loop {
+            let page = self.version_page(object, markers).await?;
+            let found = page.versions.unwrap_or_default().into_iter().filter_map(|v| {
+                (decode(v.key.as_deref()?)? == *object.key).then_some(())?;
+                Some(ObjectVersion {
+                    id: v.version_id?,
+                    last_modified: timestamp(v.last_modified),
+                    is_delete_marker: false,
+                    is_latest: v.is_latest == Some(true),
+                })
+            });
+            versions.extend(found);
+            let found = page.delete_markers.unwrap_or_default().into_iter().filter_map(|v| {
+                (decode(v.key.as_deref()?)? == *object.key).then_some(())?;
+                Some(ObjectVersion {
+                    id: v.version_id?,
+                    last_modified: timestamp(v.last_modified),
+                    is_delete_marker: true,
+                    is_latest: v.is_latest == Some(true),
+                })
+            });
+            versions.extend(found);
+            // Keys that only begin like this one come after it.
+            let next = page.next_key_marker.filter(|next| decode(next).is_some_and(|next| next == *object.key));
+            match next {
+                Some(key) if page.is_truncated == Some(true) => markers = (Some(key), page.next_version_id_marker),
+                _ => break,
+            }
+        }
+        versions.sort_by_key(|version| std::cmp::Reverse((version.is_latest, version.last_modified)));
+        Ok(versions)
+    }
+
+    async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
+        let mut tries = 0;
+        loop {
+            self.counter.other();
+            match self.client(bucket).get_bucket_lifecycle_configuration().bucket(bucket).send().await {
+                Ok(answer) => {
+                    return Ok(answer.rules.unwrap_or_default().into_iter().filter_map(lifecycle_rule).collect());
+                }
+                Err(error) if error.code() == Some("NoSuchLifecycleConfiguration") => return Ok(Vec::new()),
+                Err(error) => self.redirect(&error, "s3:GetLifecycleConfiguration", bucket, None, tries)?,
             }
             tries += 1;
         }
@@ -183,8 +267,37 @@ impl Store for S3 {
 }
 
 fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
-    let last_modified = object.last_modified.and_then(|at| Timestamp::from_second(at.secs()).ok());
-    Some(ListedObject { key: decode(&object.key?)?, last_modified })
+    Some(ListedObject { key: decode(&object.key?)?, last_modified: timestamp(object.last_modified) })
+}
+
+fn timestamp(at: Option<DateTime>) -> Option<Timestamp> {
+    Timestamp::from_second(at?.secs()).ok()
+}
+
+/// What matters of a lifecycle rule; `None` for one that is off, or lets no current version expire.
+fn lifecycle_rule(rule: aws_sdk_s3::types::LifecycleRule) -> Option<LifecycleRule> {
+    if rule.status != ExpirationStatus::Enabled {
+        return None;
+    }
+    let expiration = rule.expiration?;
+    let expiry = match (expiration.days, timestamp(expiration.date)) {
+        (Some(days), _) => Expiry::Days(days),
+        (None, Some(at)) => Expiry::At(at),
+        (None, None) => return None,
+    };
+    let filter = rule.filter.unwrap_or_else(|| LifecycleRuleFilter::builder().build());
+    let sized = filter.object_size_greater_than.is_some() || filter.object_size_less_than.is_some();
+    let mut narrowed = filter.tag.is_some() || sized;
+    let mut prefix = filter.prefix;
+    if let Some(and) = filter.and {
+        narrowed |= and.tags.is_some_and(|tags| !tags.is_empty())
+            || and.object_size_greater_than.is_some()
+            || and.object_size_less_than.is_some();
+        prefix = prefix.or(and.prefix);
+    }
+    #[expect(deprecated, reason = "older configurations still name the prefix here")]
+    let prefix = prefix.or(rule.prefix).unwrap_or_default();
+    Some(LifecycleRule { id: rule.id.unwrap_or_default(), prefix, expiry, narrowed })
 }
 
 /// Reads a URL-encoded key, in which a space is a plus sign. What is not UTF-8 then is no key.

@@ -17,6 +17,10 @@ pub struct TrailSettings {
     pub bucket: String,
     /// The key prefix, without a slash at its end; empty if none.
     pub prefix: String,
+    /// Whether it logs in every region.
+    pub is_multi_region: bool,
+    /// Whether it logs every account of an organization.
+    pub is_organization: bool,
 }
 
 /// Why a trail's settings could not be had.
@@ -107,7 +111,12 @@ impl Trail {
             arn: self.arn.clone(),
             reason: "the answer names no bucket".to_owned(),
         })?;
-        Ok(TrailSettings { bucket, prefix: trail.s3_key_prefix.unwrap_or_default().trim_matches('/').to_owned() })
+        Ok(TrailSettings {
+            bucket,
+            prefix: trail.s3_key_prefix.unwrap_or_default().trim_matches('/').to_owned(),
+            is_multi_region: trail.is_multi_region_trail == Some(true),
+            is_organization: trail.is_organization_trail == Some(true),
+        })
     }
 
     async fn get_trail(&self) -> Result<Option<SdkTrail>, Failure> {

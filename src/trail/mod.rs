@@ -1,7 +1,9 @@
-//! What AWS says about a trail: where it delivers, and when it last did.
+//! What AWS says about a trail: where it delivers, when it last did, and which accounts and regions it has to reach.
 
 mod location;
+mod reach;
 mod status;
 
 pub use location::{Trail, TrailError, TrailSettings};
+pub use reach::{Reach, ReachSource};
 pub use status::{GetTrailStatus, StatusSource, TrailStatus};

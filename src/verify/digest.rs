@@ -181,6 +181,11 @@ impl OpenDigest {
         self.predecessor.as_ref()
     }
 
+    /// SHA-256 of its uncompressed bytes.
+    pub fn sha256(&self) -> Sha256Hash {
+        self.sha256
+    }
+
     /// The begin of the period it claims to speak of.
     pub fn start(&self) -> Timestamp {
         self.start

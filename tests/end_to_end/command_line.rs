@@ -147,7 +147,7 @@ fn an_interrupted_run_is_inconclusive_and_ends_with_130() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(2500));
     let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
     let mut lines = BufReader::new(child.stdout.take().unwrap());

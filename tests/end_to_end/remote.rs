@@ -174,10 +174,18 @@ fn every_object_is_read_once_and_the_summary_counts_the_requests() {
     assert_eq!(
         requests["other"],
         json!(
-            ["ListPublicKeys", "GetTrail", "DescribeTrails", "GetTrailStatus"]
-                .iter()
-                .map(|call| server.calls(call))
-                .sum::<u64>()
+            [
+                "ListPublicKeys",
+                "GetTrail",
+                "DescribeTrails",
+                "GetTrailStatus",
+                "GetCallerIdentity",
+                "ListRegions",
+                "ListAccounts"
+            ]
+            .iter()
+            .map(|call| server.calls(call))
+            .sum::<u64>()
         )
     );
 }

@@ -165,7 +165,7 @@ fn depth_presence_finds_what_is_gone_by_listing() {
     // What was there, told in the summary alone: the content of all was left unread.
     assert_eq!(run.of("summary")[0]["log_files"]["unverified"], trail.log_file_count());
     assert_eq!(server.calls("GetObject"), trail.digest_count() as u64);
-    server.delete("example-trail-logs", &deleted);
+    server.delete("example-trail-logs", &deleted, jiff::Timestamp::now());
     let run = presence();
     let found = run.of("log_file");
     assert_eq!(

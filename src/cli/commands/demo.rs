@@ -1,5 +1,6 @@
 //! The demo: unpack the sample trail that the binary carries, verify it, and say what to break.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 
@@ -31,16 +32,9 @@ pub fn demo(args: DemoArgs) -> Result<u8, Failure> {
         out.write_all(text.as_bytes()).map_err(|error| Failure::CannotRun(format!("standard output: {error}")))
     };
     say(&mut out, format!("$ {command}\n\n"))?;
-    let code = super::verify(
-        Args::parse_from([
-            "ctverify".as_ref(),
-            "--from".as_ref(),
-            dir.as_os_str(),
-            "--keys".as_ref(),
-            keys.as_os_str(),
-        ])
-        .verify,
-    )?;
+    let arguments: [&OsStr; 5] =
+        ["ctverify".as_ref(), "--from".as_ref(), dir.as_os_str(), "--keys".as_ref(), keys.as_os_str()];
+    let code = super::verify(&Args::parse_from(arguments).verify)?;
     let log = first_file(SAMPLE.path(), &SAMPLE, "/CloudTrail/").unwrap_or_default();
     let digest = first_file(SAMPLE.path(), &SAMPLE, "/CloudTrail-Digest/").unwrap_or_default();
     say(

@@ -8,7 +8,7 @@ use jiff::{Timestamp, Unit};
 use tokio::runtime::Runtime;
 
 use crate::audit::{Audit, Progress};
-use crate::cli::args::{Format, VerifyArgs};
+use crate::cli::args::{Format, ReportArgs, VerifyArgs};
 use crate::cli::exit::Failure;
 use crate::cli::output::Reports;
 use crate::cli::progress::ProgressLine;
@@ -18,18 +18,32 @@ use crate::cli::settings::{self, Settings};
 const LAST_READS: Duration = Duration::from_millis(200);
 
 /// Verifies what the arguments name, and gives the exit code that its verdict stands for.
-pub fn verify(args: VerifyArgs) -> Result<u8, Failure> {
+pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
+    run(&args.reports, async { settings::resolve(args, now()).await })
+}
+
+/// The present, in whole seconds.
+pub(super) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Second).unwrap_or(now)
+}
+
+/// Runs the audit that `settings` resolves to, and gives its exit code.
+pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Settings, Failure>>) -> Result<u8, Failure> {
     let runtime = Runtime::new().map_err(|error| Failure::CannotRun(format!("no threads can be started: {error}")))?;
-    let outcome = runtime.block_on(run(args));
+    let outcome = runtime.block_on(async {
+        let settings = tokio::select! {
+            settings = settings => settings?,
+            () = interruption() => return Err(Failure::Interrupted),
+        };
+        audit(args, settings).await
+    });
     runtime.shutdown_timeout(LAST_READS);
     outcome
 }
 
-async fn run(args: VerifyArgs) -> Result<u8, Failure> {
-    let now = Timestamp::now();
-    let now = now.round(Unit::Second).unwrap_or(now);
-    let settings = settings::resolve(&args, now).await?;
-    let mut reports = Reports::open(&args, &settings.request.allowed)?;
+async fn audit(args: &ReportArgs, settings: Settings) -> Result<u8, Failure> {
+    let mut reports = Reports::open(args, &settings.request.allowed)?;
     let progress = Arc::new(Progress::default());
     // A line that redraws itself and records that scroll past would write over each other.
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
@@ -37,15 +51,17 @@ async fn run(args: VerifyArgs) -> Result<u8, Failure> {
     let line = shows.then(|| ProgressLine::show(progress.clone()));
     let Settings { store, keys, status, request } = settings;
     let audit = Audit { store, keys, status, request, progress };
-    let interrupted = async {
-        // Where signals can't be had, the run just can't be interrupted politely.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    let summary = audit.run(&mut reports, interrupted).await;
+    let summary = audit.run(&mut reports, interruption()).await;
     drop(line);
     let summary = summary?;
     reports.finish()?;
     Ok(summary.exit_code)
+}
+
+/// Ends when the user interrupts the run.
+async fn interruption() {
+    // Where signals can't be had, the run just can't be interrupted politely.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }

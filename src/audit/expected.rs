@@ -1,0 +1,148 @@
+//! Which chains should be there: whoever removes every digest of an account or a region leaves nothing that names them.
+//!
+//! A chain is expected in the trail's home region, where CloudTrail says that it delivered a digest, where log files lie without
+//! digests, and in the accounts and regions that the caller, or AWS, says the trail reaches.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+
+use super::discover::{Discovery, Folders};
+use super::listing::{self, RegionFolder};
+use super::log_folder;
+use super::request::AuditRequest;
+use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName};
+use crate::store::Store;
+
+/// The accounts and regions in which a trail has to have chains, besides those that are found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// Accounts that have to be there.
+    pub accounts: BTreeSet<AccountId>,
+    /// Regions in which every account has to have a chain.
+    pub regions: BTreeSet<Region>,
+    /// Regions in which the trail's own account has to have one.
+    pub own_regions: BTreeSet<Region>,
+    /// Why more can't be told, each reason once.
+    pub unknown: Vec<String>,
+}
+
+/// The regions in which the trail's own account may have a chain: to be asked about.
+pub(super) fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -> BTreeSet<&'a Region> {
+    let Some(arn) = &request.trail else { return BTreeSet::new() };
+    let found = folders.digests.iter().chain(&folders.log_files).filter(|folder| folder.account == arn.account);
+    let named = request.expected.regions.iter().chain(&request.expected.own_regions);
+    found
+        .map(|folder| &folder.region)
+        .chain(named)
+        .chain([&arn.home_region])
+        .filter(|region| request.wants_region(region))
+        .collect()
+}
+
+/// Adds the chains to `discovery` that should be there and were not found.
+pub(super) async fn add(
+    discovery: &mut Discovery,
+    store: &dyn Store,
+    request: &AuditRequest,
+    range: &TimeRange,
+    folders: &Folders,
+) {
+    let lonely = log_files_without_digests(discovery, store, request, range, folders).await;
+    let mut expected: BTreeSet<(Option<OrganizationId>, AccountId, Region)> = BTreeSet::new();
+    let found: BTreeSet<(AccountId, Region)> =
+        discovery.chains.keys().map(|chain| (chain.account.clone(), chain.region.clone())).collect();
+    let Expected { accounts, regions, own_regions, .. } = &request.expected;
+    let organization = |account: &AccountId| organization_of(account, request, folders);
+    if let Some(arn) = &request.trail {
+        let delivered = discovery.statuses.iter().filter(|(_, status)| {
+            let delivery = status.as_ref().ok().and_then(|status| status.latest_digest_delivery);
+            delivery.is_some_and(|at| range.reaches(at) && !range.is_past(at))
+        });
+        let own = delivered.map(|(region, _)| region).chain([&arn.home_region]).chain(own_regions).chain(regions);
+        expected.extend(own.map(|region| (organization(&arn.account), arn.account.clone(), region.clone())));
+    }
+    let home = guess_trail(discovery, request).map(|(_, home)| home);
+    let known: BTreeSet<&AccountId> = found.iter().map(|(account, _)| account).chain(accounts).collect();
+    for account in known {
+        expected.extend(regions.iter().map(|region| (organization(account), account.clone(), region.clone())));
+        let is_missing = regions.is_empty() && !found.iter().any(|(other, _)| other == account);
+        if is_missing {
+            let home = home.clone().unwrap_or_else(Region::unknown);
+            expected.insert((organization(account), account.clone(), home));
+        }
+    }
+    expected.extend(
+        lonely.into_iter().map(|RegionFolder { organization, account, region, .. }| (organization, account, region)),
+    );
+    let trail = guess_trail(discovery, request);
+    for (organization, account, region) in expected {
+        if !request.wants_account(&account) || !request.wants_region(&region) {
+            continue;
+        }
+        let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
+        discovery.expect(ChainId { organization, account, region, trail, home_region });
+    }
+}
+
+/// The regions that have log files within the range and digests of no trail, which would tell whose they are.
+async fn log_files_without_digests(
+    discovery: &Discovery,
+    store: &dyn Store,
+    request: &AuditRequest,
+    range: &TimeRange,
+    folders: &Folders,
+) -> Vec<RegionFolder> {
+    // Files of a trail without digests explain themselves.
+    if !request.without_digests.is_empty() {
+        return Vec::new();
+    }
+    let has_chain = |folder: &RegionFolder| {
+        discovery.chains.keys().any(|chain| {
+            (&chain.organization, &chain.account, &chain.region)
+                == (&folder.organization, &folder.account, &folder.region)
+        })
+    };
+    let any_trail = &AuditRequest { trail: None, ..request.clone() };
+    let candidates: Vec<RegionFolder> = folders.log_files.iter().filter(|folder| !has_chain(folder)).cloned().collect();
+    stream::iter(candidates)
+        .map(|folder| async move {
+            // A failure to look is no reason to expect anything.
+            let lonely = log_folder::has_files(store, &folder, range, request.now).await.unwrap_or(false) && {
+                let listing = listing::digests(store, &folder, range, any_trail).await;
+                listing.digests.is_empty() && listing.failure.is_none()
+            };
+            lonely.then_some(folder)
+        })
+        .buffered(request.concurrency)
+        .filter_map(|folder| async move { folder })
+        .collect()
+        .await
+}
+
+/// Below which organization's folder an account's chains lie, as far as folders tell.
+fn organization_of(account: &AccountId, request: &AuditRequest, folders: &Folders) -> Option<OrganizationId> {
+    if request.organization.is_some() {
+        return request.organization.clone();
+    }
+    let all = || folders.digests.iter().chain(&folders.log_files);
+    let own = || all().filter(|folder| folder.account == *account).map(|folder| &folder.organization);
+    // Where an account has a folder of its own beside the organization's, nobody knows which one the trail used.
+    if own().next().is_some() {
+        return if own().any(Option::is_none) { None } else { own().find_map(Clone::clone) };
+    }
+    if request.trail.as_ref().is_some_and(|arn| arn.account == *account) {
+        return None;
+    }
+    all().find_map(|folder| folder.organization.clone())
+}
+
+/// Name and home region of the trail: the ARN's, or those of the only trail that was found.
+fn guess_trail(discovery: &Discovery, request: &AuditRequest) -> Option<(TrailName, Region)> {
+    if let Some(arn) = &request.trail {
+        return Some((arn.name.clone(), arn.home_region.clone()));
+    }
+    let mut trails = discovery.chains.keys().map(|chain| (&chain.trail, &chain.home_region));
+    let first = trails.next()?;
+    trails.all(|other| other == first).then(|| (first.0.clone(), first.1.clone()))
+}

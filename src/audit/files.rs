@@ -1,0 +1,289 @@
+//! Single log files: the digest that lists each, its links on both sides, and the file's content.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+
+use super::context::Context;
+use super::element::{Element, State};
+use super::error::AuditError;
+use super::examine::ExaminedChain;
+use super::expiry::Expiry;
+use super::listing::{self, RegionFolder};
+use super::log_files::{self, Task};
+use super::log_folder::{EDGE, LogFolder};
+use super::plan::{self, Step};
+use super::request::DELIVERY_TIME;
+use super::versions;
+use super::walk::{JudgedDigests, judge_digests};
+use crate::model::{
+    ChainId, ChainRecord, Coverage, DigestKind, Fault, LogFileKey, LogFileRecord, LogFileStatus, ObjectRef, Record,
+    TimeRange, TrailName,
+};
+use crate::store::{Location, StoreError};
+
+/// How long before the time in a log file's name the digest's hour may end that lists it.
+const BEFORE: SignedDuration = SignedDuration::from_hours(1);
+/// How long after it. CloudTrail gives no bound; nearly every file is delivered within minutes, and the rest within a day.
+const AFTER: SignedDuration = SignedDuration::from_hours(26);
+
+/// A log file that is asked about.
+#[derive(Debug, Clone)]
+struct Wanted {
+    object: ObjectRef,
+    name: LogFileKey,
+}
+
+/// Files of one region whose digests lie together.
+struct Cluster {
+    folder: RegionFolder,
+    range: TimeRange,
+    files: Vec<Wanted>,
+}
+
+/// What is said of one chain.
+#[derive(Default)]
+struct Part {
+    /// By end time, kind and key, as records are ordered.
+    digests: BTreeMap<(Timestamp, DigestKind, ObjectRef), Vec<Step>>,
+    unlisted: BTreeMap<ObjectRef, LogFileRecord>,
+    asked: Coverage,
+    covered: Coverage,
+}
+
+/// The time that digests of these files speak of; `None` where none of the names is a log file's.
+pub(super) fn range(files: &[ObjectRef]) -> Option<TimeRange> {
+    let wanted = wanted(files);
+    let start = wanted.iter().map(|file| window(file).0).min()?;
+    let end = wanted.iter().map(|file| window(file).1).max()?;
+    Some(TimeRange { start: Some(start), end: Some(end) })
+}
+
+/// The steps of a report on single files.
+pub(super) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result<Vec<Step>, AuditError> {
+    let parts: Vec<BTreeMap<Arc<ChainId>, Part>> = stream::iter(clusters(wanted(files), context.request.now))
+        .map(|cluster| examine(context, cluster))
+        .buffered(context.request.concurrency.min(super::CHAINS_AHEAD))
+        .try_collect()
+        .await?;
+    let mut whole: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
+    for (id, part) in parts.into_iter().flatten() {
+        let into = whole.entry(id).or_default();
+        for (place, steps) in part.digests {
+            into.digests.entry(place).or_insert(steps);
+        }
+        into.unlisted.extend(part.unlisted);
+        into.asked.extend(&part.asked);
+        into.covered.extend(&part.covered);
+    }
+    let mut steps = Vec::new();
+    for (chain, part) in whole {
+        let (from, to) = part.asked.bounds().unwrap_or((context.request.now, context.request.now));
+        let record = ChainRecord {
+            chain,
+            fault: None,
+            detail: None,
+            from,
+            to,
+            covered_seconds: part.covered.seconds(from, to),
+            requested_seconds: part.asked.seconds(from, to),
+        };
+        steps.extend(part.digests.into_values().flatten());
+        steps.extend(part.unlisted.into_values().map(|file| plan::record_step(Record::LogFile(file))));
+        steps.push(plan::record_step(Record::Chain(record)));
+    }
+    context.progress.found_log_files(files.len());
+    Ok(steps)
+}
+
+fn wanted(files: &[ObjectRef]) -> Vec<Wanted> {
+    let files: BTreeSet<&ObjectRef> = files.iter().collect();
+    files
+        .into_iter()
+        .filter_map(|file| Some(Wanted { object: file.clone(), name: LogFileKey::parse(&file.key)? }))
+        .collect()
+}
+
+fn window(file: &Wanted) -> (Timestamp, Timestamp) {
+    let (from, to) = (file.name.time.from, file.name.time.to);
+    (from.saturating_sub(BEFORE).unwrap_or(from), to.saturating_add(AFTER).unwrap_or(to))
+}
+
+fn clusters(mut files: Vec<Wanted>, now: Timestamp) -> Vec<Cluster> {
+    let folder = |file: &Wanted| {
+        let LogFileKey { root, organization, account, region, .. } = file.name.clone();
+        let location = Location { bucket: file.object.bucket.to_string(), root };
+        RegionFolder { location, organization, account, region }
+    };
+    files.sort_by_key(|file| file.name.time.from);
+    let mut clusters: Vec<Cluster> = Vec::new();
+    for file in files {
+        let (folder, (start, end)) = (folder(&file), window(&file));
+        let end = end.min(now).max(start);
+        let near = clusters.iter_mut().rev().find(|cluster| cluster.folder == folder);
+        match near.filter(|cluster| cluster.range.end.is_some_and(|end| start <= end)) {
+            Some(cluster) => {
+                cluster.range.end = cluster.range.end.max(Some(end));
+                cluster.files.push(file);
+            }
+            None => clusters.push(Cluster {
+                folder,
+                range: TimeRange { start: Some(start), end: Some(end) },
+                files: vec![file],
+            }),
+        }
+    }
+    clusters
+}
+
+async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<BTreeMap<Arc<ChainId>, Part>, AuditError> {
+    let Cluster { folder, range, files } = cluster;
+    let context = Arc::new(context.with_range(range));
+    let listing = listing::digests(context.store.as_ref(), &folder, &range, &context.request).await;
+    let mut chains = Vec::new();
+    for (id, digests) in listing.digests {
+        let id = Arc::new(id);
+        let JudgedDigests { mut elements, .. } =
+            judge_digests(&context, &id, std::slice::from_ref(&folder), digests).await?;
+        versions::of_digests(&context, &id, &mut elements).await;
+        chains.push(ExaminedChain {
+            id,
+            elements,
+            listing_failure: None,
+            has_earlier: true,
+            delivery_accounted: true,
+            log_folder: LogFolder::default(),
+            expiry: Expiry::default(),
+        });
+    }
+    let mut listings: Vec<HashMap<String, (usize, Task)>> =
+        chains.iter().map(|chain| listings(&context, chain)).collect();
+    let mut parts: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
+    for file in files {
+        let name = context.identity(&file.object);
+        let listed = chains.iter().zip(&mut listings).find_map(|(chain, all)| Some((chain, all.remove(&name)?)));
+        match listed {
+            Some((chain, task)) => parts.entry(chain.id.clone()).or_default().add(chain, task, &context),
+            None => {
+                let record = nobodys(&context, &folder, &chains, file, listing.failure.as_ref()).await;
+                let part = parts.entry(record.chain.clone()).or_default();
+                part.unlisted.insert(record.object.clone(), record);
+            }
+        }
+    }
+    Ok(parts)
+}
+
+/// The log files that a chain's digests list, as [`Context::identity`] names them, each with the index of the first that does.
+fn listings(context: &Context, chain: &ExaminedChain) -> HashMap<String, (usize, Task)> {
+    let tasks = log_files::tasks(&chain.elements, |_| true).into_iter();
+    let each = tasks.flat_map(|(index, tasks)| tasks.into_iter().map(move |task| (index, task)));
+    each.map(|(index, task)| (context.identity(&task.object), (index, task))).collect()
+}
+
+impl Part {
+    /// Adds a file, the digest that lists it, and the ones before and after that.
+    fn add(&mut self, chain: &ExaminedChain, (index, task): (usize, Task), context: &Context) {
+        let element = &chain.elements[index];
+        self.asked.add(element.start, element.end);
+        let before = predecessor(element);
+        let mut near: Vec<&Element> = chain
+            .elements
+            .iter()
+            .filter(|other| before == Some(&other.object) || predecessor(other) == Some(&element.object))
+            .collect();
+        near.push(element);
+        for element in near {
+            let place = (element.end, element.kind, element.object.clone());
+            self.digests.entry(place).or_insert_with(|| plan::digest_steps(chain, element, context));
+        }
+        if let State::Valid(digest) = &element.state {
+            let (start, end) = digest.period();
+            self.covered.add(start, end);
+        }
+        let place = (element.end, element.kind, element.object.clone());
+        self.digests.entry(place).or_default().push(Step::LogFile(chain.id.clone(), Box::new(task)));
+    }
+}
+
+fn predecessor(element: &Element) -> Option<&ObjectRef> {
+    match &element.state {
+        State::Valid(digest) => digest.predecessor().map(|named| &named.object),
+        State::Rejected(digest) => digest.predecessor.as_ref().map(|named| &named.object),
+        State::Missing | State::NotYetDelivered | State::Expired => None,
+    }
+}
+
+/// What is said of a file that no digest lists.
+async fn nobodys(
+    context: &Context,
+    folder: &RegionFolder,
+    chains: &[ExaminedChain],
+    file: Wanted,
+    failure: Option<&StoreError>,
+) -> LogFileRecord {
+    let time = file.name.time;
+    let from = time.from.saturating_sub(EDGE).unwrap_or(time.from);
+    let to = time.to.saturating_add(EDGE).unwrap_or(time.to);
+    let covering = chains.iter().find(|chain| coverage(chain).contains(from, to));
+    let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+    let (status, fault, detail) = match (context.store.get(&file.object, None).await, failure) {
+        (Err(error), _) if error.is_absence() => {
+            let detail = format!("{}, and no digest lists it", context.store.absence());
+            (LogFileStatus::Unverified, Fault::NotFound, detail)
+        }
+        (_, Some(error)) => {
+            (LogFileStatus::Unverified, error.fault(), format!("the digests of its time could not be listed: {error}"))
+        }
+        _ if context.store.is_live() && time.to > fresh => {
+            let detail = "no digest lists it yet: those of the newest two hours may not have been delivered";
+            (LogFileStatus::Unverified, Fault::NotListed, detail.to_owned())
+        }
+        _ if covering.is_some() => {
+            let detail = "valid digests cover its time, and none of them lists it".to_owned();
+            (LogFileStatus::Unlisted, Fault::NotListed, detail)
+        }
+        _ => {
+            let detail = "no valid digest covers its time, so nothing can be said of it".to_owned();
+            (LogFileStatus::Unverified, Fault::NotListed, detail)
+        }
+    };
+    let chain = covering.or(chains.first()).map_or_else(
+        || {
+            let RegionFolder { organization, account, region, .. } = folder.clone();
+            Arc::new(ChainId {
+                organization,
+                account,
+                home_region: region.clone(),
+                region,
+                trail: TrailName::unknown(),
+            })
+        },
+        |chain| chain.id.clone(),
+    );
+    LogFileRecord {
+        status,
+        chain,
+        object: file.object,
+        digest: None,
+        expected_sha256: None,
+        actual_sha256: None,
+        size: None,
+        fault: Some(fault),
+        detail: Some(detail),
+        versions: None,
+    }
+}
+
+fn coverage(chain: &ExaminedChain) -> Coverage {
+    let mut coverage = Coverage::default();
+    for element in &chain.elements {
+        if let (State::Valid(digest), DigestKind::Standard) = (&element.state, element.kind) {
+            let (start, end) = digest.period();
+            coverage.add(start, end);
+        }
+    }
+    coverage
+}

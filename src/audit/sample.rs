@@ -1,0 +1,82 @@
+//! A random part of the log files, chosen so that the same seed chooses the same files again.
+
+use std::collections::HashSet;
+
+use sha2::{Digest as _, Sha256};
+
+use super::log_files::Task;
+use super::plan::{Step, Steps};
+use crate::model::{ObjectRef, Sample};
+
+/// How large a sample is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SampleSize {
+    /// So many log files.
+    Files(u64),
+    /// So many of a hundred, rounded up.
+    Percent(f64),
+}
+
+/// Which sample to read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleRequest {
+    /// How many.
+    pub size: SampleSize,
+    /// What the choice is made with.
+    pub seed: u64,
+}
+
+impl SampleSize {
+    fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Files(files) => files.min(total),
+            #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Self::Percent(percent) => ((total as f64 * percent / 100.0).ceil() as u64).min(total),
+        }
+    }
+}
+
+/// What was chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen {
+    pub sample: Sample,
+    /// Of how many.
+    pub total: u64,
+}
+
+impl SampleRequest {
+    /// Chooses among the log files that the listing shows, and drops the others. Those that it does not show are looked for
+    /// in any case.
+    pub(super) fn choose(&self, plans: &mut [Steps]) -> Chosen {
+        let mut ranked: Vec<(u64, &ObjectRef)> = plans
+            .iter()
+            .flat_map(|plan| &plan.steps)
+            .filter_map(candidate)
+            .map(|task| (self.rank(&task.object), &task.object))
+            .collect();
+        let total = ranked.len() as u64;
+        let files = self.size.of(total);
+        ranked.sort_unstable();
+        let chosen: HashSet<ObjectRef> = ranked
+            .into_iter()
+            .take(usize::try_from(files).unwrap_or(usize::MAX))
+            .map(|(_, object)| object.clone())
+            .collect();
+        for plan in plans {
+            plan.steps.retain(|step| candidate(step).is_none_or(|task| chosen.contains(&task.object)));
+        }
+        Chosen { sample: Sample { files, seed: self.seed }, total }
+    }
+
+    fn rank(&self, object: &ObjectRef) -> u64 {
+        let hash = Sha256::new().chain_update(self.seed.to_be_bytes()).chain_update(object.to_string()).finalize();
+        hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
+    }
+}
+
+fn candidate(step: &Step) -> Option<&Task> {
+    match step {
+        Step::LogFile(_, task) if task.is_candidate => Some(task),
+        _ => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! What a versioned bucket still holds of objects that are gone or not as they were.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+
+use super::context::Context;
+use super::element::{Element, State};
+use super::log_files;
+use super::read;
+use crate::model::{ChainId, DigestStatus, Fault, ObjectRef, Versions, WarningCode, WarningRecord};
+use crate::store::{ObjectVersion, StoreError};
+use crate::verify::{Examined, ExpectedHash, Predecessor};
+
+/// How many earlier versions of one object are looked through.
+const MAX_VERSIONS: usize = 1000;
+
+/// Looks for an earlier version of a log file that is as the digests expect it.
+pub(super) async fn of_log_file(context: &Context, object: &ObjectRef, expected: &[ExpectedHash]) -> Option<Versions> {
+    let earlier = Earlier::of(context, object).await?;
+    let mut versions = earlier.found();
+    for version in earlier.versions {
+        let content = log_files::read_content(context, object, Some(&version.id)).await;
+        match content {
+            Ok(content) if log_files::is_intact(&content, expected) => {
+                versions.intact_version_id = Some(version.id);
+                versions.intact_last_modified = version.last_modified;
+                break;
+            }
+            Ok(_) => {}
+            Err(error) => context.note_denied_versions(&error),
+        }
+    }
+    Some(versions)
+}
+
+/// Looks for earlier versions of a chain's missing and invalid digests: for each the newest one that verifies.
+pub(super) async fn of_digests(context: &Arc<Context>, id: &Arc<ChainId>, elements: &mut [Element]) {
+    if !context.store.is_live() {
+        return;
+    }
+    let damaged: Vec<(usize, ObjectRef, Option<Predecessor>)> = elements
+        .iter()
+        .enumerate()
+        .filter(|(_, element)| context.range.includes(element.start, element.end) && is_damaged(element))
+        .map(|(index, element)| (index, element.object.clone(), recorded(elements, &element.object)))
+        .collect();
+    let found: Vec<(usize, Option<Versions>)> =
+        stream::iter(damaged)
+            .map(|(index, object, recorded)| async move {
+                (index, of_digest(context, id, &object, recorded.as_ref()).await)
+            })
+            .buffer_unordered(context.request.concurrency)
+            .collect()
+            .await;
+    for (index, versions) in found {
+        elements[index].versions = versions;
+    }
+}
+
+fn is_damaged(element: &Element) -> bool {
+    match &element.state {
+        State::Missing => true,
+        State::Rejected(digest) => digest.rejection.status == DigestStatus::Invalid,
+        State::Valid(_) | State::NotYetDelivered | State::Expired => false,
+    }
+}
+
+/// What a valid digest recorded of this one.
+fn recorded(elements: &[Element], object: &ObjectRef) -> Option<Predecessor> {
+    elements.iter().find_map(|element| match &element.state {
+        State::Valid(digest) => digest.predecessor().filter(|named| named.object == *object).cloned(),
+        _ => None,
+    })
+}
+
+async fn of_digest(
+    context: &Context,
+    id: &ChainId,
+    object: &ObjectRef,
+    recorded: Option<&Predecessor>,
+) -> Option<Versions> {
+    let earlier = Earlier::of(context, object).await?;
+    let mut versions = earlier.found();
+    for version in earlier.versions {
+        match read::examine_version(context, id, object, &version.id).await {
+            Ok(examined) if verifies(context, id, &examined, recorded).await => {
+                versions.intact_version_id = Some(version.id);
+                versions.intact_last_modified = version.last_modified;
+                break;
+            }
+            Ok(_) => {}
+            Err(error) => context.note_denied_versions(&error),
+        }
+    }
+    Some(versions)
+}
+
+/// Whether a digest is what CloudTrail delivered, by its own signature or the one that its valid successor recorded.
+async fn verifies(context: &Context, id: &ChainId, examined: &Examined, recorded: Option<&Predecessor>) -> bool {
+    let Examined::Open(digest, own) = examined else { return false };
+    let kept = recorded.and_then(|recorded| recorded.signature.as_deref());
+    let keys = context.keys.for_range(&id.region).await;
+    let is_signed = own.is_ok() || kept.is_some_and(|signature| digest.check_signature(signature, &keys).is_ok());
+    let is_recorded = recorded.and_then(|recorded| recorded.sha256).is_none_or(|hash| hash == digest.sha256());
+    is_signed && is_recorded
+}
+
+/// The versions of an object behind the one that a read gives.
+struct Earlier {
+    /// The newest first, delete markers left out.
+    versions: Vec<ObjectVersion>,
+    deletion: Option<ObjectVersion>,
+}
+
+impl Earlier {
+    /// `None` where there are none, or they may not be seen.
+    async fn of(context: &Context, object: &ObjectRef) -> Option<Self> {
+        if context.versions_denied.get().is_some() {
+            return None;
+        }
+        let all = match context.store.versions(object).await {
+            Ok(all) => all,
+            Err(error) => {
+                context.note_denied_versions(&error);
+                return None;
+            }
+        };
+        let deletion = all.iter().find(|version| version.is_latest && version.is_delete_marker).cloned();
+        let mut versions: Vec<ObjectVersion> =
+            all.into_iter().filter(|version| !version.is_delete_marker && !version.is_latest).collect();
+        versions.truncate(MAX_VERSIONS);
+        (deletion.is_some() || !versions.is_empty()).then_some(Self { versions, deletion })
+    }
+
+    fn found(&self) -> Versions {
+        let deleted_at = self.deletion.as_ref().and_then(|deletion| deletion.last_modified);
+        Versions { deleted_at, ..Versions::default() }
+    }
+}
+
+impl Context {
+    /// Keeps the first reason for which versions may not be seen.
+    pub(super) fn note_denied_versions(&self, error: &StoreError) {
+        if error.fault() == Fault::AccessDenied {
+            let _ = self.versions_denied.set(error.to_string());
+        }
+    }
+
+    /// Says once that versions may not be seen.
+    pub(super) fn versions_warning(&self) -> Option<WarningRecord> {
+        let reason = self.versions_denied.get()?;
+        let detail = format!(
+            "what a versioned bucket still holds of the objects that are gone or changed can't be seen: {reason}"
+        );
+        Some(WarningRecord { code: WarningCode::VersionsUnavailable, bucket: None, key: None, detail })
+    }
+}

@@ -1,0 +1,101 @@
+//! Single log files: is this one as AWS delivered it?
+
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::verify::{now, run};
+use crate::audit::AuditRequest;
+use crate::cli::args::{FileArgs, SourceArgs};
+use crate::cli::exit::Failure;
+use crate::cli::settings::{self, S3_CONCURRENCY, Settings, cores};
+use crate::model::{DigestName, LogFileKey, ObjectRef, TimeRange};
+use crate::store::Folder;
+
+/// Verifies single log files, and gives the exit code that the verdict on them stands for.
+pub fn file(args: &FileArgs) -> Result<u8, Failure> {
+    let names = names(&args.names)?;
+    run(&args.reports, async { resolve(&args.source, &names, now()).await })
+}
+
+/// The names, with those from standard input in the place of '-'.
+fn names(given: &[String]) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for name in given {
+        if name != "-" {
+            names.push(name.clone());
+            continue;
+        }
+        for line in std::io::stdin().lock().lines() {
+            let line =
+                line.map_err(|error| Failure::Usage(format!("the list on standard input can't be read: {error}")))?;
+            names.extend(Some(line.trim()).filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+    }
+    if names.is_empty() {
+        return Err(Failure::Usage("the list on standard input names no log file".to_owned()));
+    }
+    Ok(names)
+}
+
+async fn resolve(args: &SourceArgs, names: &[String], now: Timestamp) -> Result<Settings, Failure> {
+    let mut request = AuditRequest::new(TimeRange::default(), now);
+    match &args.from {
+        Some(dir) => {
+            let (folder, keys) = settings::open_folder(args, dir)?;
+            request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;
+            request.concurrency = args.concurrency.map_or_else(cores, usize::from);
+            Ok(Settings { store: Arc::new(folder), keys, status: None, request })
+        }
+        None => {
+            let files: Vec<ObjectRef> = names.iter().map(|name| remote(name)).collect::<Result<_, _>>()?;
+            let bucket = files[0].bucket.clone();
+            let other = files.iter().find(|file| args.recorded_bucket.is_some() && file.bucket != bucket);
+            if let Some(other) = other {
+                return Err(Failure::Usage(format!(
+                    "--recorded-bucket says what one bucket is a copy of, and the files lie in {bucket} and {}",
+                    other.bucket
+                )));
+            }
+            let recorded = args.recorded_bucket.as_deref();
+            let under = |file: &ObjectRef| ObjectRef::new(recorded.unwrap_or(&file.bucket), file.key.clone());
+            request.files = files.iter().map(under).collect();
+            request.concurrency = args.concurrency.map_or(S3_CONCURRENCY, usize::from);
+            let home = LogFileKey::parse(&files[0].key).map_or("us-east-1".to_owned(), |key| key.region.to_string());
+            let config = settings::load_config(args, &home).await;
+            let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket)?;
+            Ok(Settings { store, keys, status: None, request })
+        }
+    }
+}
+
+/// Reads `s3://BUCKET/KEY`.
+fn remote(name: &str) -> Result<ObjectRef, Failure> {
+    let parts = name.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+    let Some((bucket, key)) = parts.filter(|(bucket, _)| !bucket.is_empty()) else {
+        let hint = "write s3://BUCKET/KEY, or name a path in a local copy with --from DIR --keys FILE";
+        return Err(Failure::Usage(format!("'{name}' names no object in S3: {hint}")));
+    };
+    is_log_file(ObjectRef::new(bucket, key))
+}
+
+/// Reads a path in the copy, or the name that the object had in S3.
+fn local(folder: &Folder, name: &str) -> Result<ObjectRef, Failure> {
+    if name.starts_with("s3://") {
+        return remote(name);
+    }
+    is_log_file(folder.object_at(Path::new(name)).map_err(Failure::Usage)?)
+}
+
+fn is_log_file(object: ObjectRef) -> Result<ObjectRef, Failure> {
+    if LogFileKey::parse(&object.key).is_some() {
+        return Ok(object);
+    }
+    Err(Failure::Usage(if DigestName::parse(&object.key).is_some() {
+        format!("{object} is a digest file, and 'file' is about log files: verify its hour with --start and --end")
+    } else {
+        format!("{object} is not the name of a log file: those lie in …AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/")
+    }))
+}

@@ -1,0 +1,116 @@
+//! What a bucket's lifecycle rules remove by themselves.
+
+use std::fmt;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+/// When a rule lets an object expire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// So many days after it was made, from the next midnight UTC on.
+    Days(i32),
+    /// At this time, whatever was made before it.
+    At(Timestamp),
+}
+
+/// One enabled rule that lets objects expire.
+///
+/// Source: Amazon S3 user guide, "Lifecycle configuration elements" and "Setting lifecycle configuration": S3 adds the days to
+/// the creation time and rounds up to the next midnight UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifecycleRule {
+    /// Its name.
+    pub id: String,
+    /// What the keys begin with that it is for; empty for all.
+    pub prefix: String,
+    /// When.
+    pub expiry: Expiry,
+    /// Whether it is for objects with certain tags or sizes alone: nobody can say whether an object that is gone was one of them.
+    pub narrowed: bool,
+}
+
+impl LifecycleRule {
+    /// Whether it is for objects with this key, as far as a key tells.
+    pub fn applies_to(&self, key: &str) -> bool {
+        key.starts_with(&self.prefix)
+    }
+
+    /// Whether by `now` it has removed what was made at `made`.
+    pub fn has_removed(&self, made: Timestamp, now: Timestamp) -> bool {
+        match self.expiry {
+            Expiry::At(at) => at <= now && made < at,
+            Expiry::Days(days) => {
+                let old_enough = made.saturating_add(SignedDuration::from_hours(24 * i64::from(days)));
+                let midnight = old_enough.ok().and_then(|at| {
+                    let day = at.to_zoned(TimeZone::UTC).start_of_day().ok()?.timestamp();
+                    if day == at { Some(day) } else { day.saturating_add(SignedDuration::from_hours(24)).ok() }
+                });
+                midnight.is_some_and(|midnight| midnight <= now)
+            }
+        }
+    }
+
+    /// Before when something must have been made to be removed by `now`.
+    pub fn horizon(&self, now: Timestamp) -> Timestamp {
+        match self.expiry {
+            Expiry::At(at) if at <= now => at,
+            Expiry::At(_) => Timestamp::MIN,
+            Expiry::Days(days) => {
+                let today = now.to_zoned(TimeZone::UTC).start_of_day().map_or(now, |day| day.timestamp());
+                today.saturating_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN)
+            }
+        }
+    }
+}
+
+impl fmt::Display for LifecycleRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.prefix.as_str() {
+            "" => write!(f, "lifecycle rule '{}' lets every object expire ", self.id)?,
+            prefix => write!(f, "lifecycle rule '{}' lets objects under {prefix} expire ", self.id)?,
+        }
+        match self.expiry {
+            Expiry::Days(1) => write!(f, "after 1 day"),
+            Expiry::Days(days) => write!(f, "after {days} days"),
+            Expiry::At(at) => write!(f, "at {at}"),
+        }?;
+        if self.narrowed { write!(f, " (those with certain tags or sizes alone)") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn rule(expiry: Expiry) -> LifecycleRule {
+        LifecycleRule { id: "old".to_owned(), prefix: "AWSLogs/".to_owned(), expiry, narrowed: false }
+    }
+
+    #[test]
+    fn days_are_counted_to_the_next_midnight() {
+        let rule = rule(Expiry::Days(3));
+        // The example of the S3 user guide: made at 2014-01-15 10:30, three days, removed at 2014-01-19 00:00.
+        let made = at("2014-01-15T10:30:00Z");
+        assert!(!rule.has_removed(made, at("2014-01-18T23:59:59Z")));
+        assert!(rule.has_removed(made, at("2014-01-19T00:00:00Z")));
+        assert_eq!(rule.horizon(at("2014-01-19T07:00:00Z")), at("2014-01-16T00:00:00Z"));
+    }
+
+    #[test]
+    fn what_was_made_before_the_horizon_is_what_was_removed() {
+        for rule in [rule(Expiry::Days(2)), rule(Expiry::At(at("2026-03-04T00:00:00Z")))] {
+            for now in ["2026-03-03T12:00:00Z", "2026-03-04T00:00:00Z", "2026-03-09T23:59:59Z"] {
+                let (now, horizon) = (at(now), rule.horizon(at(now)));
+                for hours in -80..80 {
+                    let made = at("2026-03-05T00:30:00Z") + SignedDuration::from_hours(hours);
+                    assert_eq!(rule.has_removed(made, now), made < horizon, "{rule} {made} {now}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Which accounts and regions a trail has to reach: the regions that are enabled, for a multi-region trail, and the accounts of
+//! the organization, for an organization trail.
+//!
+//! Not every caller may ask. Who may not learns less about what is missing, and nothing wrong.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_config::SdkConfig;
+use aws_sdk_account::types::RegionOptStatus;
+use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_organizations::types::AccountState;
+use jiff::Timestamp;
+
+use super::location::TrailSettings;
+use crate::model::{AccountId, Region, TrailArn};
+
+/// Which accounts and regions a trail has to reach, as far as AWS tells.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// The enabled regions of the trail's own account, for a multi-region trail.
+    pub own_regions: BTreeSet<Region>,
+    /// The regions that are enabled in every account, for a multi-region trail.
+    pub default_regions: BTreeSet<Region>,
+    /// The accounts of the organization, for an organization trail, that were in it at the end of the range.
+    pub accounts: BTreeSet<AccountId>,
+    /// Why something of this can't be told, each reason once.
+    pub unknown: Vec<String>,
+}
+
+/// Asks AWS which accounts and regions a trail has to reach.
+pub struct ReachSource {
+    arn: TrailArn,
+    config: SdkConfig,
+    requests: AtomicU64,
+}
+
+impl ReachSource {
+    /// Asks about `arn` with this configuration.
+    pub fn new(arn: TrailArn, config: SdkConfig) -> Self {
+        Self { arn, config, requests: AtomicU64::new(0) }
+    }
+
+    /// Asks what the kind of the trail makes worth asking. Accounts that joined after `until` are left out.
+    pub async fn reach(&self, settings: &TrailSettings, until: Timestamp) -> Reach {
+        let mut reach = Reach::default();
+        let (regions, accounts) =
+            futures::join!(async { if settings.is_multi_region { Some(self.regions().await) } else { None } }, async {
+                if settings.is_organization { Some(self.accounts(until).await) } else { None }
+            },);
+        match regions {
+            Some(Ok((own, default))) => (reach.own_regions, reach.default_regions) = (own, default),
+            Some(Err(reason)) => reach.unknown.push(format!(
+                "which regions are enabled, so whether one is missing altogether, can't be told: {reason}"
+            )),
+            None => {}
+        }
+        match accounts {
+            Some(Ok(accounts)) => reach.accounts = accounts,
+            Some(Err(reason)) => reach.unknown.push(format!(
+                "which accounts the organization has, so whether one is missing altogether, can't be told: {reason}"
+            )),
+            None => {}
+        }
+        reach
+    }
+
+    /// How many requests were made so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The enabled regions of the trail's account, and among them those that every account has.
+    async fn regions(&self) -> Result<(BTreeSet<Region>, BTreeSet<Region>), String> {
+        self.count();
+        let identity = aws_sdk_sts::Client::new(&self.config).get_caller_identity().send().await;
+        let caller = identity.map_err(|error| explain(&error, "sts:GetCallerIdentity"))?.account;
+        // The management account may ask for its members, and nobody may name himself.
+        let other = Some(self.arn.account.to_string()).filter(|account| caller.as_ref() != Some(account));
+        let client = aws_sdk_account::Client::new(&self.config);
+        let (mut own, mut default) = (BTreeSet::new(), BTreeSet::new());
+        let mut token = None;
+        loop {
+            self.count();
+            let page = client
+                .list_regions()
+                .set_account_id(other.clone())
+                .region_opt_status_contains(RegionOptStatus::Enabled)
+                .region_opt_status_contains(RegionOptStatus::EnabledByDefault)
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| explain(&error, "account:ListRegions"))?;
+            for region in page.regions.unwrap_or_default() {
+                let Some(Ok(name)) = region.region_name.map(|name| name.parse::<Region>()) else { continue };
+                if region.region_opt_status == Some(RegionOptStatus::EnabledByDefault) {
+                    default.insert(name.clone());
+                }
+                own.insert(name);
+            }
+            token = page.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok((own, default));
+            }
+        }
+    }
+
+    async fn accounts(&self, until: Timestamp) -> Result<BTreeSet<AccountId>, String> {
+        let client = aws_sdk_organizations::Client::new(&self.config);
+        let mut accounts = BTreeSet::new();
+        let mut token = None;
+        loop {
+            self.count();
+            let page = client
+                .list_accounts()
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| explain(&error, "organizations:ListAccounts"))?;
+            for account in page.accounts.unwrap_or_default() {
+                let joined = account.joined_timestamp.and_then(|at| Timestamp::from_second(at.secs()).ok());
+                let active = account.state.is_none_or(|state| state == AccountState::Active);
+                if active && joined.is_none_or(|joined| joined < until) {
+                    accounts.extend(account.id.and_then(|id| id.parse::<AccountId>().ok()));
+                }
+            }
+            token = page.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(accounts);
+            }
+        }
+    }
+
+    fn count(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn explain<E, R>(error: &SdkError<E, R>, action: &str) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        Some("AccessDenied" | "AccessDeniedException") => format!("the caller may not use {action}"),
+        Some("AWSOrganizationsNotInUseException") => "the caller's account is in no organization".to_owned(),
+        _ => DisplayErrorContext(error).to_string(),
+    }
+}
