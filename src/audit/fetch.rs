@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
 
@@ -16,7 +18,7 @@ pub(super) async fn read<T>(
     object: &ObjectRef,
     version: Option<&str>,
     begin: impl Fn() -> T,
-    feed: impl Fn(&mut T, &[u8]) -> bool,
+    feed: impl Fn(&mut T, Bytes) -> bool,
 ) -> Result<(T, Object), StoreError> {
     let mut attempt = 1;
     loop {
@@ -38,11 +40,11 @@ async fn read_once<T>(
     object: &ObjectRef,
     version: Option<&str>,
     mut sink: T,
-    feed: impl Fn(&mut T, &[u8]) -> bool,
+    feed: impl Fn(&mut T, Bytes) -> bool,
 ) -> Result<(T, Object), StoreError> {
     let mut opened = store.get(object, version).await?;
     while let Some(piece) = opened.body.next().await? {
-        if !feed(&mut sink, &piece) {
+        if !feed(&mut sink, piece) {
             break;
         }
     }

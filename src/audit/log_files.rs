@@ -176,7 +176,7 @@ pub(super) async fn read_content(
     object: &ObjectRef,
     version: Option<&str>,
 ) -> Result<Content, StoreError> {
-    let feed = |hasher: &mut ContentHasher, piece: &[u8]| {
+    let feed = |hasher: &mut ContentHasher, piece| {
         hasher.feed(piece);
         true
     };

@@ -23,6 +23,7 @@ mod log_files;
 mod log_folder;
 mod observer;
 mod plan;
+mod pool;
 mod read;
 mod region_keys;
 mod request;
@@ -209,10 +210,17 @@ impl Audit {
         let context = Arc::new(self.context(range, statuses, &ends));
         let mut seen = HashSet::new();
         let plans = stream::iter(chains)
-            .map(|(id, listed)| examine_chain(context.clone(), Arc::new(id), listed))
+            .map(|(id, listed)| {
+                let context = context.clone();
+                let task = tokio::spawn(async move {
+                    let chain = examine_chain(context.clone(), Arc::new(id), listed).await?;
+                    Ok(steps(&chain, &context))
+                });
+                async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? }
+            })
             .buffered(CHAINS_AHEAD)
-            .map_ok(|chain| {
-                let plan = steps(&chain, &context, &mut seen);
+            .map_ok(|mut plan: Steps| {
+                plan.tell_once(&mut seen);
                 unread.by_depth.fetch_add(plan.not_read, Ordering::Relaxed);
                 plan
             });
@@ -254,33 +262,26 @@ async fn report(
     unread: &Unread,
     tell: &mut impl FnMut(Record) -> std::io::Result<()>,
 ) -> Result<(), AuditError> {
-    let records = steps
-        .map(|step| {
-            let task = match step {
-                Ok(Step::Record(record)) => Ok(Err(*record)),
-                Ok(Step::LogFile(chain, task)) => {
-                    let (context, is_candidate) = (context.clone(), task.is_candidate);
-                    let task = tokio::spawn(async move { log_files::judge(&context, chain, *task).await });
-                    Ok(Ok((task, is_candidate)))
+    let shared = context.clone();
+    let records = pool::in_order(context, steps, move |step| {
+        let context = shared.clone();
+        async move {
+            match step {
+                Step::Record(record) => Ok((*record, false)),
+                Step::LogFile(chain, task) => {
+                    let is_candidate = task.is_candidate;
+                    let record = log_files::judge(&context, chain, *task).await;
+                    let is_bad = is_candidate && record.status != LogFileStatus::Intact;
+                    Ok((Record::LogFile(record), is_bad))
                 }
-                Err(error) => Err(error),
-            };
-            async move {
-                let (task, is_candidate) = match task? {
-                    Err(record) => return Ok(record),
-                    Ok(task) => task,
-                };
-                let record = task.await.map_err(|error| AuditError::Task(error.to_string()))?;
-                if is_candidate && record.status != LogFileStatus::Intact {
-                    unread.bad.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok::<_, AuditError>(Record::LogFile(record))
             }
-        })
-        .buffered(2 * context.request.concurrency);
+        }
+    });
     let mut records = std::pin::pin!(records);
-    while let Some(record) = records.next().await {
-        tell(record?)?;
+    while let Some(told) = records.next().await {
+        let (record, is_bad) = told?;
+        unread.bad.fetch_add(u64::from(is_bad), Ordering::Relaxed);
+        tell(record)?;
     }
     Ok(())
 }

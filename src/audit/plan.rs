@@ -9,7 +9,9 @@ use super::examine::ExaminedChain;
 use super::expiry::Explanation;
 use super::gaps::{self, Account};
 use super::log_files::{self, Task};
-use crate::model::{ChainId, DigestRecord, DigestStatus, Fault, ObjectRef, Record, WarningCode, WarningRecord};
+use crate::model::{
+    ChainId, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
+};
 
 /// One step of a report: a record, or a log file that becomes one when it was read.
 pub(super) enum Step {
@@ -24,8 +26,21 @@ pub(super) struct Steps {
     pub not_read: u64,
 }
 
-/// Plans the report on one chain. `seen` holds the unlisted files that were told of already.
-pub(super) fn steps(chain: &ExaminedChain, context: &Context, seen: &mut HashSet<ObjectRef>) -> Steps {
+impl Steps {
+    /// Drops the unlisted files that `seen` holds, and adds the others to it: two trails may share a folder, and a file is told of once.
+    pub fn tell_once(&mut self, seen: &mut HashSet<ObjectRef>) {
+        self.steps.retain(|step| match step {
+            Step::Record(record) => match record.as_ref() {
+                Record::LogFile(file) => file.status != LogFileStatus::Unlisted || seen.insert(file.object.clone()),
+                _ => true,
+            },
+            Step::LogFile(..) => true,
+        });
+    }
+}
+
+/// Plans the report on one chain.
+pub(super) fn steps(chain: &ExaminedChain, context: &Context) -> Steps {
     let in_range = |element: &Element| context.range.includes(element.start, element.end);
     let mut tasks = log_files::tasks(&chain.elements, in_range);
     log_files::note_listing(&mut tasks, chain, context);
@@ -44,9 +59,7 @@ pub(super) fn steps(chain: &ExaminedChain, context: &Context, seen: &mut HashSet
     let Account { coverage, gaps, record } = gaps::account_for(chain, context);
     if context.request.without_digests.is_empty() {
         let unlisted = chain.log_folder.unlisted(&chain.id, &coverage, context);
-        // Two trails may share a folder: a file is told of once.
-        let unlisted = unlisted.into_iter().filter(|file| seen.insert(file.object.clone()));
-        steps.extend(unlisted.map(|file| record_step(Record::LogFile(file))));
+        steps.extend(unlisted.into_iter().map(|file| record_step(Record::LogFile(file))));
     }
     if let Some(reason) = &chain.log_folder.failure {
         let detail =

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::context::Context;
@@ -72,12 +73,19 @@ async fn read_bytes(
     context: &Context,
     place: &ObjectRef,
     version: Option<&str>,
-) -> Result<(Vec<u8>, Object), StoreError> {
-    fetch::read(context.store.as_ref(), place, version, Vec::new, |bytes: &mut Vec<u8>, piece| {
-        bytes.extend_from_slice(piece);
-        bytes.len() <= CEILING
-    })
-    .await
+) -> Result<(Bytes, Object), StoreError> {
+    let (pieces, object) =
+        fetch::read(context.store.as_ref(), place, version, Vec::new, |pieces: &mut Vec<Bytes>, piece| {
+            pieces.push(piece);
+            pieces.iter().map(Bytes::len).sum::<usize>() <= CEILING
+        })
+        .await?;
+    // Nearly every digest comes in one piece.
+    let bytes = match <[Bytes; 1]>::try_from(pieces) {
+        Ok([bytes]) => bytes,
+        Err(pieces) => Bytes::from(pieces.concat()),
+    };
+    Ok((bytes, object))
 }
 
 async fn examine_with_keys(context: &Context, id: &ChainId, found: &FoundDigest<'_>) -> Result<Examined, AuditError> {

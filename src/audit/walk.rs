@@ -4,13 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
 use super::listing::{self, ListedDigest, RegionFolder};
+use super::pool;
 use super::read::{Handle, Reading, read_digest};
 use super::request::DELIVERY_TIME;
 use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault};
@@ -124,12 +125,12 @@ impl Walk<'_> {
             digests.into_iter().filter(|digest| self.known.insert(context.identity(&digest.place))).collect();
         let count = new.len();
         context.progress.found_digests(count);
-        let readings = stream::iter(new).map(|digest| {
-            let (context, id) = (context.clone(), self.id.clone());
-            let task = tokio::spawn(async move { read_digest(&context, &id, digest).await });
-            async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? }
+        let (shared, id) = (context.clone(), self.id.clone());
+        let readings = pool::in_order(context, stream::iter(new.into_iter().map(Ok)), move |digest| {
+            let (context, id) = (shared.clone(), id.clone());
+            async move { read_digest(&context, &id, digest).await }
         });
-        let readings: Vec<Reading> = readings.buffered(context.request.concurrency).try_collect().await?;
+        let readings: Vec<Reading> = readings.try_collect().await?;
         for reading in readings {
             match reading {
                 Reading::Read(handle, examined) => {

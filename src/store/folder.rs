@@ -5,18 +5,22 @@
 //! Names come from digests, so an attacker may have chosen them: every file is opened beneath the folder's own
 //! handle, which neither `..` nor a symbolic link can leave.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File};
+use cap_std::fs::{Dir, File, OpenOptions};
 
 use super::folder_layout::{Copy, files, find_copies, folders, is_safe_name};
 use super::{
     Body, Counter, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store, StoreError,
 };
+use serde::Deserialize;
+
 use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -87,6 +91,35 @@ impl Folder {
         Err(StoreError::NotFound)
     }
 
+    /// Opens an object's file. Nearly every one lies where its own name puts it: there it is looked for by opening it.
+    fn open_object(&self, object: &ObjectRef) -> Result<(PathBuf, File), StoreError> {
+        if !is_safe_name(object) {
+            return Err(StoreError::UnsafeName(self.name.clone()));
+        }
+        if let Ok([path]) = <[PathBuf; 1]>::try_from(self.own_copy(object)) {
+            match self.open_file(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(self.explain(&path, &error)),
+            }
+        }
+        let path = self.resolve(object)?;
+        let file = self.open_file(&path).map_err(|error| self.explain(&path, &error))?;
+        Ok((path, file))
+    }
+
+    /// Opens a file for reading. What is no file must not make anyone wait: opening a pipe does, unless it is told not to.
+    fn open_file(&self, path: &Path) -> std::io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(unix)]
+        {
+            use cap_std::fs::OpenOptionsExt;
+            options.custom_flags(libc::O_NONBLOCK);
+        }
+        self.dir.open_with(path, &options)
+    }
+
     fn own_copy(&self, object: &ObjectRef) -> Vec<PathBuf> {
         let own = self.copies.iter().filter(|copy| *copy.location.bucket == *object.bucket);
         own.filter_map(|copy| Some(copy.path.join(object.key.strip_prefix(&copy.location.root.folder())?))).collect()
@@ -137,22 +170,24 @@ impl Folder {
         beside.push(".metadata.json");
         let beside = PathBuf::from(beside);
         let shown = beside.display();
-        match self.dir.metadata(&beside) {
+        let unreadable = |error: std::io::Error| {
+            (DigestMetadata::default(), Some(format!("the metadata file '{shown}' can't be read: {error}")))
+        };
+        let mut file = match self.open_file(&beside) {
+            Ok(file) => file,
             Err(error) if is_absent(&error) => return (DigestMetadata::default(), None),
-            Err(error) => {
-                return (
-                    DigestMetadata::default(),
-                    Some(format!("the metadata file '{shown}' can't be read: {error}")),
-                );
-            }
-            Ok(metadata) if !metadata.is_file() || metadata.len() > MAX_METADATA_BYTES => {
-                return (DigestMetadata::default(), Some(format!("'{shown}' is no metadata file")));
-            }
-            Ok(_) => {}
+            Err(error) => return unreadable(error),
+        };
+        let length = match file.metadata() {
+            Ok(metadata) if metadata.is_file() && metadata.len() <= MAX_METADATA_BYTES => metadata.len(),
+            Ok(_) => return (DigestMetadata::default(), Some(format!("'{shown}' is no metadata file"))),
+            Err(error) => return unreadable(error),
+        };
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+        if let Err(error) = file.read_exact(&mut bytes) {
+            return unreadable(error);
         }
-        let parsed =
-            self.dir.read(&beside).map_err(|error| error.to_string()).and_then(|bytes| parse_head_object(&bytes));
-        match parsed {
+        match parse_head_object(&bytes) {
             Ok(metadata) => (metadata, None),
             Err(error) => {
                 let note = format!("the metadata file '{shown}' is not what 'aws s3api head-object' prints: {error}");
@@ -222,18 +257,15 @@ impl Store for Folder {
             return Err(StoreError::NotFound);
         }
         self.counter.get();
-        let path = self.resolve(object)?;
-        let metadata = self.dir.metadata(&path).map_err(|error| self.explain(&path, &error))?;
+        let (path, file) = self.open_object(object)?;
+        let metadata = file.metadata().map_err(|error| self.explain(&path, &error))?;
         if !metadata.is_file() {
             return Err(StoreError::Failed(format!("{} is not a file", Path::new(&self.name).join(&path).display())));
         }
-        let file = self.dir.open(&path).map_err(|error| self.explain(&path, &error))?;
+        let length = metadata.len();
         let is_digest = object.key.contains(DIGEST_FOLDER);
         let (metadata, metadata_note) = if is_digest { self.metadata(&path) } else { Default::default() };
-        let size = usize::try_from(file.metadata().map_or(0, |metadata| metadata.len())).unwrap_or(PIECE_BYTES);
-        // One byte more than the file has, so that its end shows in the same read.
-        let buffer = vec![0; (size + 1).min(PIECE_BYTES)];
-        Ok(Object { metadata, metadata_note, body: Box::new(FileBody { file, buffer }) })
+        Ok(Object { metadata, metadata_note, body: Box::new(FileBody { file, left: length, at_end: false }) })
     }
 
     async fn versions(&self, _object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
@@ -269,24 +301,41 @@ impl Store for Folder {
 
 struct FileBody {
     file: File,
-    buffer: Vec<u8>,
+    /// How much of the length that it had when it was opened is still to come.
+    left: u64,
+    at_end: bool,
 }
 
 #[async_trait]
 impl Body for FileBody {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        match self.file.read(&mut self.buffer) {
-            Ok(0) => Ok(None),
-            Ok(length) => Ok(Some(Bytes::copy_from_slice(&self.buffer[..length]))),
-            Err(error) => Err(StoreError::Failed(format!("reading broke off: {error}"))),
+        if self.at_end {
+            return Ok(None);
         }
+        // One byte more than there is, so that the end shows in the same read.
+        let room = usize::try_from(self.left.saturating_add(1)).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+        let mut piece = vec![0; room];
+        let length =
+            self.file.read(&mut piece).map_err(|error| StoreError::Failed(format!("reading broke off: {error}")))?;
+        self.left = self.left.saturating_sub(length as u64);
+        // A file ends where a read gives less than it was asked for.
+        self.at_end = length < room && self.left == 0;
+        piece.truncate(length);
+        Ok(Some(Bytes::from(piece)).filter(|piece| !piece.is_empty()))
     }
 }
 
+/// What `aws s3api head-object` prints, as far as it matters.
+#[derive(Deserialize)]
+struct HeadObject<'a> {
+    #[serde(borrow, rename = "Metadata")]
+    metadata: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
+}
+
 fn parse_head_object(bytes: &[u8]) -> Result<DigestMetadata, String> {
-    let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let pairs = json.get("Metadata").and_then(serde_json::Value::as_object).ok_or("it has no object 'Metadata'")?;
-    Ok(DigestMetadata::from_pairs(pairs.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))))
+    let head: HeadObject<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let pairs = head.metadata.ok_or("it has no object 'Metadata'")?;
+    Ok(DigestMetadata::from_pairs(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {

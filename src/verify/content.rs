@@ -1,5 +1,6 @@
 //! Hashing content: SHA-256 over the uncompressed bytes of an object, as the digest files record it.
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::inflate::Gunzip;
@@ -12,9 +13,27 @@ pub fn sha256(content: &[u8]) -> Sha256Hash {
 
 /// A gzipped object being read: fed piece by piece, it keeps only a hash.
 pub struct ContentHasher {
+    ceiling: u64,
+    /// The first piece, which is all there is of nearly every object: it waits, so that an object that is still on its way takes
+    /// no room to decompress in.
+    first: Option<Bytes>,
+    stream: Option<Stream>,
+    size: u64,
+}
+
+struct Stream {
     gunzip: Gunzip,
     sha256: Sha256,
-    size: u64,
+}
+
+impl Stream {
+    fn new(ceiling: u64) -> Self {
+        Self { gunzip: Gunzip::new(ceiling), sha256: Sha256::new() }
+    }
+
+    fn feed(&mut self, piece: &[u8]) {
+        self.gunzip.feed(piece, |out| self.sha256.update(out));
+    }
 }
 
 /// What an object was found to contain.
@@ -31,20 +50,34 @@ pub struct Content {
 impl ContentHasher {
     /// Begins an object that may decompress to `ceiling` bytes.
     pub fn new(ceiling: u64) -> Self {
-        Self { gunzip: Gunzip::new(ceiling), sha256: Sha256::new(), size: 0 }
+        Self { ceiling, first: None, stream: None, size: 0 }
     }
 
     /// Takes the next piece of the object as stored.
-    pub fn feed(&mut self, piece: &[u8]) {
+    pub fn feed(&mut self, piece: Bytes) {
         self.size += piece.len() as u64;
-        self.gunzip.feed(piece, |out| self.sha256.update(out));
+        match &mut self.stream {
+            Some(stream) => stream.feed(&piece),
+            None => match self.first.take() {
+                None => self.first = Some(piece),
+                Some(first) => {
+                    let stream = self.stream.insert(Stream::new(self.ceiling));
+                    stream.feed(&first);
+                    stream.feed(&piece);
+                }
+            },
+        }
     }
 
     /// Ends the object.
     pub fn finish(self) -> Content {
-        let fault = self.gunzip.finish().err();
+        let mut stream = self.stream.unwrap_or_else(|| Stream::new(self.ceiling));
+        if let Some(first) = self.first {
+            stream.feed(&first);
+        }
+        let fault = stream.gunzip.finish().err();
         // What follows the last member does not change what its members contain.
         let whole = matches!(fault, None | Some(Fault::TrailingData));
-        Content { size: self.size, sha256: whole.then(|| Sha256Hash(self.sha256.finalize().into())), fault }
+        Content { size: self.size, sha256: whole.then(|| Sha256Hash(stream.sha256.finalize().into())), fault }
     }
 }

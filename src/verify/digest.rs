@@ -154,8 +154,8 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
         ),
         predecessor: document.predecessor(),
         log_files: document.log_files.iter().map(|fields| entry(fields, &object)).collect(),
-        fingerprint: document.digest_public_key_fingerprint,
-        algorithm: document.digest_signature_algorithm,
+        fingerprint: document.digest_public_key_fingerprint.into_owned(),
+        algorithm: document.digest_signature_algorithm.into_owned(),
         sha256: digest_hash,
         metadata: found.metadata.clone(),
         object,
@@ -239,7 +239,7 @@ impl OpenDigest {
     }
 }
 
-fn entry(fields: &LogFileFields, digest: &ObjectRef) -> LogFileEntry {
+fn entry(fields: &LogFileFields<'_>, digest: &ObjectRef) -> LogFileEntry {
     let expected = if fields.hash_algorithm == SHA_256 {
         fields.hash_value.parse().map_or_else(
             |error| ExpectedHash::Unknown(format!("the digest records a hash that can't be read: {error}")),
@@ -250,8 +250,8 @@ fn entry(fields: &LogFileFields, digest: &ObjectRef) -> LogFileEntry {
     };
     // Nearly always the digest's own bucket: one allocation serves all.
     let bucket =
-        if *digest.bucket == *fields.s3_bucket { digest.bucket.clone() } else { Arc::from(fields.s3_bucket.as_str()) };
-    LogFileEntry { object: ObjectRef::new(bucket, fields.s3_object.as_str()), expected }
+        if *digest.bucket == *fields.s3_bucket { digest.bucket.clone() } else { Arc::from(&*fields.s3_bucket) };
+    LogFileEntry { object: ObjectRef::new(bucket, &*fields.s3_object), expected }
 }
 
 fn gzip_rejection(fault: Fault) -> Rejection {

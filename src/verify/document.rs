@@ -1,5 +1,6 @@
 //! The JSON of a digest file (CloudTrail user guide, "CloudTrail digest file structure").
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -14,29 +15,45 @@ pub(super) const SHA_256: &str = "SHA-256";
 /// A digest's fields as they stand in its JSON. Fields that AWS may add are passed over.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Document {
-    digest_start_time: String,
-    pub digest_end_time: String,
-    digest_s3_bucket: String,
-    digest_s3_object: String,
-    pub digest_public_key_fingerprint: String,
-    pub digest_signature_algorithm: String,
-    previous_digest_s3_bucket: Option<String>,
-    previous_digest_s3_object: Option<String>,
-    previous_digest_hash_value: Option<String>,
-    previous_digest_hash_algorithm: Option<String>,
-    pub previous_digest_signature: Option<String>,
-    pub log_files: Vec<LogFileFields>,
+pub(super) struct Document<'a> {
+    #[serde(borrow)]
+    digest_start_time: Cow<'a, str>,
+    #[serde(borrow)]
+    pub digest_end_time: Cow<'a, str>,
+    #[serde(borrow)]
+    digest_s3_bucket: Cow<'a, str>,
+    #[serde(borrow)]
+    digest_s3_object: Cow<'a, str>,
+    #[serde(borrow)]
+    pub digest_public_key_fingerprint: Cow<'a, str>,
+    #[serde(borrow)]
+    pub digest_signature_algorithm: Cow<'a, str>,
+    #[serde(borrow)]
+    previous_digest_s3_bucket: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    previous_digest_s3_object: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    previous_digest_hash_value: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    previous_digest_hash_algorithm: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub previous_digest_signature: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub log_files: Vec<LogFileFields<'a>>,
 }
 
 /// One entry of `logFiles`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LogFileFields {
-    pub s3_bucket: String,
-    pub s3_object: String,
-    pub hash_value: String,
-    pub hash_algorithm: String,
+pub(super) struct LogFileFields<'a> {
+    #[serde(borrow)]
+    pub s3_bucket: Cow<'a, str>,
+    #[serde(borrow)]
+    pub s3_object: Cow<'a, str>,
+    #[serde(borrow)]
+    pub hash_value: Cow<'a, str>,
+    #[serde(borrow)]
+    pub hash_algorithm: Cow<'a, str>,
 }
 
 /// What a digest recorded of the digest before it.
@@ -50,8 +67,8 @@ pub struct Predecessor {
     pub signature: Option<Arc<str>>,
 }
 
-impl Document {
-    pub fn parse(json: &[u8]) -> Result<Self, String> {
+impl<'a> Document<'a> {
+    pub fn parse(json: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice(json).map_err(|error| format!("its content is not a digest: {error}"))
     }
 
@@ -67,7 +84,7 @@ impl Document {
 
     /// The name that the digest bears.
     pub fn object(&self) -> ObjectRef {
-        ObjectRef::new(self.digest_s3_bucket.as_str(), self.digest_s3_object.as_str())
+        ObjectRef::new(&*self.digest_s3_bucket, &*self.digest_s3_object)
     }
 
     /// What it recorded of the digest before it; `None` for a starting digest.

@@ -3,6 +3,8 @@
 //! Every member is decompressed. Bytes after the last member, or a stream that ends early, are faults: a reader that
 //! ignores them and one that does not would see different logs.
 
+use std::cell::RefCell;
+
 use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::model::Fault;
@@ -20,10 +22,33 @@ enum State {
     Failed(Fault),
 }
 
-/// A gzip stream being decompressed.
-pub struct Gunzip {
+/// What decompressing needs room for. Most objects are smaller than it is, so it is kept for the next one.
+struct Room {
     inflate: Decompress,
     out: Box<[u8]>,
+}
+
+/// How much room a thread keeps.
+const KEPT: usize = 4;
+
+thread_local! {
+    static ROOMS: RefCell<Vec<Room>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Room {
+    fn new() -> Self {
+        let kept = ROOMS.with_borrow_mut(Vec::pop);
+        kept.unwrap_or_else(|| Self {
+            inflate: Decompress::new_gzip(WINDOW_BITS),
+            out: vec![0; OUT_BYTES].into_boxed_slice(),
+        })
+    }
+}
+
+/// A gzip stream being decompressed.
+pub struct Gunzip {
+    /// Taken out when the stream is dropped, and only then.
+    room: Option<Room>,
     state: State,
     members: u64,
     produced: u64,
@@ -33,14 +58,7 @@ pub struct Gunzip {
 impl Gunzip {
     /// Begins a stream that may decompress to `ceiling` bytes and no more.
     pub fn new(ceiling: u64) -> Self {
-        Self {
-            inflate: Decompress::new_gzip(WINDOW_BITS),
-            out: vec![0; OUT_BYTES].into_boxed_slice(),
-            state: State::Before(0),
-            members: 0,
-            produced: 0,
-            ceiling,
-        }
+        Self { room: Some(Room::new()), state: State::Before(0), members: 0, produced: 0, ceiling }
     }
 
     /// Decompresses the next piece of the stream and hands what comes out of it to `sink`, piece by piece.
@@ -72,26 +90,30 @@ impl Gunzip {
         } else if seen + 1 < MAGIC.len() {
             self.state = State::Before(seen + 1);
         } else {
-            self.inflate.reset(true);
-            self.state = match self.inflate.decompress(&MAGIC, &mut self.out, FlushDecompress::None) {
-                Ok(_) => State::Inside,
-                Err(_) => State::Failed(Fault::Corrupt),
+            let begun = self.room.as_mut().map(|room| {
+                room.inflate.reset(true);
+                room.inflate.decompress(&MAGIC, &mut room.out, FlushDecompress::None)
+            });
+            self.state = match begun {
+                Some(Ok(_)) => State::Inside,
+                _ => State::Failed(Fault::Corrupt),
             };
         }
         &input[1..]
     }
 
     fn inside<'a>(&mut self, input: &'a [u8], sink: &mut impl FnMut(&[u8])) -> &'a [u8] {
-        let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(input, &mut self.out, FlushDecompress::None);
-        let consumed = usize::try_from(self.inflate.total_in() - before_in).unwrap_or(input.len());
-        let produced = usize::try_from(self.inflate.total_out() - before_out).unwrap_or_default();
+        let Some(Room { inflate, out }) = &mut self.room else { return &[] };
+        let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(input, out, FlushDecompress::None);
+        let consumed = usize::try_from(inflate.total_in() - before_in).unwrap_or(input.len());
+        let produced = usize::try_from(inflate.total_out() - before_out).unwrap_or_default();
         self.produced += produced as u64;
         if self.produced > self.ceiling {
             self.state = State::Failed(Fault::TooLarge);
             return &[];
         }
-        sink(&self.out[..produced]);
+        sink(&out[..produced]);
         match status {
             Ok(Status::StreamEnd) => {
                 self.members += 1;
@@ -102,6 +124,20 @@ impl Gunzip {
             Err(_) => self.state = State::Failed(Fault::Corrupt),
         }
         &input[consumed..]
+    }
+}
+
+impl Drop for Gunzip {
+    fn drop(&mut self) {
+        let room = self.room.take();
+        // A thread that is ending keeps nothing.
+        let _ = ROOMS.try_with(|rooms| {
+            if let Ok(mut rooms) = rooms.try_borrow_mut()
+                && rooms.len() < KEPT
+            {
+                rooms.extend(room);
+            }
+        });
     }
 }
 

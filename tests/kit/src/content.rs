@@ -32,8 +32,16 @@ const AGENTS: [&str; 3] = [
 
 /// A log file with `count` events up to `newest`.
 pub fn log_file(rng: &mut Rng, account: &str, region: &str, newest: Timestamp, count: usize) -> Vec<u8> {
-    let events: Vec<Value> = (0..count).map(|index| event(rng, account, region, newest, count - index)).collect();
-    serde_json::to_vec(&json!({ "Records": events })).expect("events serialise")
+    let mut content = b"{\"Records\":[".to_vec();
+    for index in 0..count {
+        if index > 0 {
+            content.push(b',');
+        }
+        serde_json::to_writer(&mut content, &event(rng, account, region, newest, count - index))
+            .expect("memory takes bytes");
+    }
+    content.extend_from_slice(b"]}");
+    content
 }
 
 fn event(rng: &mut Rng, account: &str, region: &str, newest: Timestamp, age: usize) -> Value {

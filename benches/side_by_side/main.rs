@@ -1,0 +1,176 @@
+//! ctverify beside what bounds it and what it replaces, on the same trails in the same run: the bare floor (read, inflate, hash,
+//! parse, one RSA check, no chain logic), a bare GetObject loop through the same SDK, and the official client.
+//!
+//! ```sh
+//! cargo bench --bench side_by_side                    # everything; the official client if $CTVERIFY_TEST_AWS names it
+//! cargo bench --bench side_by_side -- folder memory   # only these
+//! ```
+//!
+//! Machines are noisy: only the ratios are worth comparing. Each contestant runs in turn, several times, in a process of its own,
+//! and the fastest run counts.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a benchmark speaks to the one who runs it, and one that can't go on has failed"
+)]
+
+mod floor;
+mod get_loop;
+mod measure;
+mod trails;
+
+use std::process::Command;
+use std::time::Duration;
+
+use ctverify_testkit::{ACCESS_KEY, ForgedTrail, SECRET_KEY, Server, ServerOptions};
+
+use measure::{Measured, fastest};
+use trails::Trail;
+
+const RUNS: usize = 7;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["floor", dir] => floor::run(dir.as_ref()),
+        ["get-loop", bucket, concurrency] => get_loop::run(bucket, concurrency.parse().unwrap()),
+        chosen => {
+            let wants = |part: &str| chosen.is_empty() || chosen.contains(&part);
+            println!("{}", measure::machine());
+            if wants("folder") {
+                folder();
+            }
+            if wants("s3") {
+                s3();
+            }
+            if wants("memory") {
+                memory();
+            }
+            if wants("linear") {
+                linear();
+            }
+            if wants("start") {
+                start();
+            }
+        }
+    }
+}
+
+fn myself(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(arguments);
+    command
+}
+
+fn ctverify() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ctverify"));
+    command.env_remove("AWS_PROFILE").env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_REGION", "us-east-1");
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    command
+}
+
+fn from_folder(trail: &Trail) -> Command {
+    let mut command = ctverify();
+    command.arg("--from").arg(&trail.dir).arg("--keys").arg(trail.dir.join("keys.json")).arg("--quiet");
+    command
+}
+
+fn ms(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}
+
+fn folder() {
+    println!("\nA folder, warm cache                            ctverify    the floor   ratio");
+    for trail in [trails::small_files(), trails::empty_digests(), trails::large_files()] {
+        let dir = trail.dir.display().to_string();
+        let [own, floor] = fastest(RUNS, [&mut || from_folder(&trail), &mut || myself(&["floor", &dir])]);
+        let ratio = own.wall.as_secs_f64() / floor.wall.as_secs_f64();
+        println!("  {:<42} {:>12} {:>12}   {ratio:.2}", trail.about, ms(own.wall), ms(floor.wall));
+    }
+}
+
+fn at(server: &Server, command: &mut Command) -> Command {
+    command.env("AWS_ENDPOINT_URL", server.url());
+    std::mem::replace(command, Command::new("true"))
+}
+
+fn over_s3(server: &Server, trail: &ForgedTrail) -> Command {
+    let mut command = at(server, &mut ctverify());
+    command
+        .args(["--trail-arn", &trail.spec.arn(), "--start", "2026-03-01T01:00:00Z", "--end"])
+        .arg(trails::end(trail));
+    command.arg("--quiet");
+    command
+}
+
+fn official(aws: &str, server: &Server, trail: &ForgedTrail) -> Vec<Command> {
+    let one_region = |region: &String| {
+        let mut command = Command::new(aws);
+        command.args(["cloudtrail", "validate-logs", "--trail-arn", &trail.spec.arn(), "--region", region]);
+        command.args(["--start-time", "2026-03-01T01:00:00Z", "--end-time"]).arg(trails::end(trail));
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        at(server, &mut command)
+    };
+    trail.spec.regions.iter().map(one_region).collect()
+}
+
+fn s3() {
+    let trail = trails::small_files().forge();
+    let objects = trail.objects.len();
+    for latency in [Duration::ZERO, Duration::from_millis(20)] {
+        let server = Server::start(&trail, ServerOptions { latency, ..ServerOptions::default() });
+        println!("\nS3 on loopback, {} ms to the first byte, {objects} objects", latency.as_millis());
+        let get_loop = || at(&server, &mut myself(&["get-loop", &trail.spec.bucket, "64"]));
+        let [own, bare] = fastest(3, [&mut || over_s3(&server, &trail), &mut || get_loop()]);
+        println!("  ctverify                    {:>12}", ms(own.wall));
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand objects")]
+        let rate = |measured: &Measured| objects as f64 / measured.wall.as_secs_f64();
+        let share = 100.0 * rate(&own) / rate(&bare);
+        println!("  bare GetObject loop         {:>12}   ctverify reaches {share:.0} % of its rate", ms(bare.wall));
+        if let Ok(aws) = std::env::var("CTVERIFY_TEST_AWS") {
+            let wall: Duration = official(&aws, &server, &trail).iter_mut().map(|run| measure::run(run).wall).sum();
+            let times = wall.as_secs_f64() / own.wall.as_secs_f64();
+            println!("  aws cloudtrail validate-logs{:>12}   ctverify is {times:.0} times as fast", ms(wall));
+        }
+    }
+}
+
+fn memory() {
+    println!("\nPeak resident memory");
+    for trail in [trails::ten_thousand(), trails::hundred_thousand(), trails::one_giant(), trails::wide_digest()] {
+        let measured = measure::run(&mut from_folder(&trail));
+        println!("  {:<42} {:>8.1} MiB {:>12}", trail.about, measured.peak_mib(), ms(measured.wall));
+    }
+}
+
+fn linear() {
+    println!("\nCost grows linearly");
+    let (small, large) = (trails::ten_thousand(), trails::hundred_thousand());
+    let [ten, hundred] = fastest(3, [&mut || from_folder(&small), &mut || from_folder(&large)]);
+    #[expect(clippy::cast_precision_loss, reason = "counts of objects")]
+    let objects = large.objects() as f64 / small.objects() as f64;
+    let times = hundred.wall.as_secs_f64() / ten.wall.as_secs_f64();
+    println!(
+        "  {objects:.1} times the objects take {times:.1} times the time ({} and {})",
+        ms(ten.wall),
+        ms(hundred.wall)
+    );
+}
+
+fn start() {
+    println!("\nStart-up");
+    let one = trails::one_digest();
+    let version = || {
+        let mut command = ctverify();
+        command.arg("--version");
+        command
+    };
+    let [version, digest] = fastest(20, [&mut || version(), &mut || from_folder(&one)]);
+    println!("  --version                   {:>12}", ms(version.wall));
+    println!("  one digest from a folder    {:>12}", ms(digest.wall));
+}

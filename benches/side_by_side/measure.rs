@@ -1,0 +1,53 @@
+//! Running a command and measuring it.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wait4::Wait4;
+
+/// What a run took.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    pub wall: Duration,
+    /// In bytes.
+    peak: u64,
+}
+
+impl Measured {
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    pub fn peak_mib(&self) -> f64 {
+        self.peak as f64 / f64::from(1 << 20)
+    }
+}
+
+/// Runs a command that has to succeed.
+pub fn run(command: &mut Command) -> Measured {
+    let begun = Instant::now();
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let ended = child.wait4().unwrap();
+    let wall = begun.elapsed();
+    assert!(ended.status.success(), "{command:?} ends with {}", ended.status);
+    Measured { wall, peak: ended.rusage.maxrss }
+}
+
+/// Runs each in turn, so many times, and keeps the fastest run of each.
+pub fn fastest<const N: usize>(runs: usize, mut commands: [&mut dyn FnMut() -> Command; N]) -> [Measured; N] {
+    let mut best: [Option<Measured>; N] = [None; N];
+    for _ in 0..runs {
+        for (command, best) in commands.iter_mut().zip(&mut best) {
+            let measured = run(&mut command());
+            if best.is_none_or(|best| measured.wall < best.wall) {
+                *best = Some(measured);
+            }
+        }
+    }
+    best.map(|best| best.expect("it ran"))
+}
+
+/// What this runs on.
+pub fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    format!("{cores} cores, {}", model.trim_start_matches([' ', '\t', ':']))
+}

@@ -1,0 +1,127 @@
+//! The trails that are measured. Each is forged once and kept beside the build.
+
+use std::path::{Path, PathBuf};
+
+use ctverify_testkit::{ForgedTrail, TrailSpec};
+use jiff::{SignedDuration, Timestamp};
+
+const REGIONS: [&str; 8] = [
+    "us-east-1",
+    "eu-west-1",
+    "ap-northeast-1",
+    "us-west-2",
+    "eu-central-1",
+    "sa-east-1",
+    "ca-central-1",
+    "ap-south-1",
+];
+
+/// A trail in a folder.
+pub struct Trail {
+    pub about: String,
+    pub dir: PathBuf,
+    spec: TrailSpec,
+}
+
+impl Trail {
+    /// The same trail, to be served.
+    pub fn forge(&self) -> ForgedTrail {
+        self.spec.clone().forge()
+    }
+
+    /// Digests and log files.
+    pub fn objects(&self) -> usize {
+        count(&self.dir)
+    }
+}
+
+fn count(dir: &Path) -> usize {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { count(&path) } else { usize::from(path.extension() == Some("gz".as_ref())) })
+        .sum()
+}
+
+fn make(name: &str, about: &str, spec: TrailSpec) -> Trail {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if !dir.join("keys.json").is_file() {
+        let forged = spec.clone().forge();
+        std::fs::create_dir_all(&dir).unwrap();
+        forged.write_with_keys(&dir).unwrap();
+    }
+    let objects = count(&dir);
+    Trail { about: about.replace("{}", &objects.to_string()), dir, spec }
+}
+
+fn regions(count: usize) -> Vec<String> {
+    REGIONS.iter().take(count).map(ToString::to_string).collect()
+}
+
+/// The time up to which every chain has digests.
+pub fn end(trail: &ForgedTrail) -> String {
+    let end: Timestamp = trail.spec.start + SignedDuration::from_hours(i64::from(trail.spec.hours) - 1);
+    end.to_string()
+}
+
+/// 720 digests, a quarter of the hours busy, and about 2,200 log files of a few KB.
+pub fn small_files() -> Trail {
+    let spec = TrailSpec { regions: regions(4), hours: 179, log_files: 13, events: 30, ..TrailSpec::default() };
+    make("small", "720 digests, 2,198 small log files", spec)
+}
+
+/// Hours in which nothing happened.
+pub fn empty_digests() -> Trail {
+    let spec = TrailSpec { regions: regions(8), hours: 2499, log_files: 0, ..TrailSpec::default() };
+    make("empty", "{} empty digests", spec)
+}
+
+/// Busy hours.
+pub fn large_files() -> Trail {
+    let spec = TrailSpec { hours: 199, log_files: 2, events: 5_600, busy_percent: 100, ..TrailSpec::default() };
+    make("large", "{} digests and log files of up to 8 MB", spec)
+}
+
+/// Ten thousand objects.
+pub fn ten_thousand() -> Trail {
+    let spec = TrailSpec {
+        regions: regions(8),
+        hours: 124,
+        busy_percent: 100,
+        log_files: 17,
+        events: 5,
+        ..TrailSpec::default()
+    };
+    make("ten-thousand", "{} objects", spec)
+}
+
+/// A hundred thousand.
+pub fn hundred_thousand() -> Trail {
+    let spec = TrailSpec {
+        regions: regions(8),
+        hours: 1249,
+        busy_percent: 100,
+        log_files: 17,
+        events: 5,
+        ..TrailSpec::default()
+    };
+    make("hundred-thousand", "{} objects", spec)
+}
+
+/// One log file of a gigabyte.
+pub fn one_giant() -> Trail {
+    let spec =
+        TrailSpec { hours: 0, log_files: 1, busy_percent: 100, events: 1_400_000, seed: 12, ..TrailSpec::default() };
+    make("giant", "one log file of a GB", spec)
+}
+
+/// A digest with a great many entries.
+pub fn wide_digest() -> Trail {
+    let spec =
+        TrailSpec { hours: 0, log_files: 100_000, busy_percent: 100, events: 1, seed: 5, ..TrailSpec::default() };
+    make("wide", "a digest that lists {} log files", spec)
+}
+
+/// The smallest.
+pub fn one_digest() -> Trail {
+    make("one", "one digest", TrailSpec { hours: 0, log_files: 0, ..TrailSpec::default() })
+}
