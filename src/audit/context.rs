@@ -1,7 +1,7 @@
 //! What every part of a running audit shares.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::{OnceCell, Semaphore};
@@ -30,8 +30,8 @@ pub(super) struct Context {
     pub ends: Option<(Timestamp, Timestamp)>,
     /// How many more objects may be read at once, whatever they are read for.
     pub permits: Arc<Semaphore>,
-    /// Why versions of objects may not be seen, if that is so.
-    pub versions_denied: Arc<OnceLock<String>>,
+    /// What is lacking for a look at versions of objects.
+    pub versions_denied: Arc<Mutex<BTreeSet<String>>>,
     /// The lifecycle rules of each bucket that was asked for them.
     pub lifecycles: Arc<Mutex<BTreeMap<String, Lifecycle>>>,
 }

@@ -34,6 +34,7 @@ pub(super) struct Discovery {
     pub chains: BTreeMap<ChainId, ListedChain>,
     pub statuses: Statuses,
     pub warnings: Vec<WarningRecord>,
+    pub folders: Folders,
     /// Accounts whose digests could not be listed at all, and why.
     unlisted: BTreeMap<AccountId, String>,
 }
@@ -72,6 +73,10 @@ pub(super) async fn discover(
         match earlier {
             Ok(chains) => {
                 for chain in chains {
+                    // A trail that became the organization's goes on in the organization's folder.
+                    if request.is_organization.is_some_and(|is| is != chain.organization.is_some()) {
+                        continue;
+                    }
                     let listed = discovery.chains.entry(chain).or_default();
                     if !listed.folders.contains(&folder) {
                         listed.folders.push(folder.clone());
@@ -85,14 +90,19 @@ pub(super) async fn discover(
             discovery.failed(&folder, request, error);
         }
     }
-    expected::add(&mut discovery, store, request, range, &folders).await;
+    discovery.folders = folders;
+    expected::add(&mut discovery, request, range);
     Ok(discovery)
 }
 
 impl Discovery {
     /// Adds a chain that should be there, if there is none of that account and region.
-    pub fn expect(&mut self, chain: ChainId) {
-        let is_it = |other: &ChainId| other.account == chain.account && other.region == chain.region;
+    pub fn expect(&mut self, chain: ChainId, request: &AuditRequest) {
+        let is_it = |other: &ChainId| {
+            // What lies under `AWSLogs/ACCOUNT/` was delivered before the trail became the organization's, or after.
+            let same_kind = request.is_organization.is_none_or(|is| is == other.organization.is_some());
+            other.account == chain.account && other.region == chain.region && same_kind
+        };
         if !self.chains.keys().any(is_it) {
             let failure = self.unlisted.get(&chain.account).cloned();
             self.chains.insert(chain, ListedChain { failure, ..ListedChain::default() });

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::discover::ListedChain;
 use super::element::{Element, State};
 use super::error::AuditError;
-use super::expiry::{Expiry, Explanation};
+use super::expiry::{self, Expiry};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
 use super::tail;
@@ -50,12 +50,9 @@ pub(super) async fn examine_chain(
         }
     };
     let JudgedDigests { mut elements, failure: later, folders } = judged;
-    let expiry = Expiry::examine(&context, &id, &folders, &elements, &log_folder).await;
-    for element in elements.iter_mut().filter(|element| matches!(element.state, State::Missing)) {
-        if matches!(expiry.of_digest(&element.object, element.end), Explanation::Rule(_)) {
-            element.state = State::Expired;
-        }
-    }
+    let lost_log_files = expiry::may_lack_log_files(&elements, &log_folder, &context);
+    let expiry = Expiry::examine(&context, &id, &folders, &elements, lost_log_files).await;
+    expiry.mark(&mut elements);
     versions::of_digests(&context, &id, &mut elements).await;
     let listing_failure = failure.or(later);
     Ok(ExaminedChain { id, elements, listing_failure, has_earlier, delivery_accounted, log_folder, expiry })

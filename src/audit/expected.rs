@@ -4,15 +4,17 @@
 //! digests, and in the accounts and regions that the caller, or AWS, says the trail reaches.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::context::Context;
 use super::discover::{Discovery, Folders};
-use super::listing::{self, RegionFolder};
+use super::error::AuditError;
+use super::listing::RegionFolder;
 use super::log_folder;
 use super::request::AuditRequest;
 use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName};
-use crate::store::Store;
 
 /// The accounts and regions in which a trail has to have chains, besides those that are found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,14 +43,8 @@ pub(super) fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -
 }
 
 /// Adds the chains to `discovery` that should be there and were not found.
-pub(super) async fn add(
-    discovery: &mut Discovery,
-    store: &dyn Store,
-    request: &AuditRequest,
-    range: &TimeRange,
-    folders: &Folders,
-) {
-    let lonely = log_files_without_digests(discovery, store, request, range, folders).await;
+pub(super) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &TimeRange) {
+    let folders = &discovery.folders;
     let mut expected: BTreeSet<(Option<OrganizationId>, AccountId, Region)> = BTreeSet::new();
     let found: BTreeSet<(AccountId, Region)> =
         discovery.chains.keys().map(|chain| (chain.account.clone(), chain.region.clone())).collect();
@@ -72,30 +68,22 @@ pub(super) async fn add(
             expected.insert((organization(account), account.clone(), home));
         }
     }
-    expected.extend(
-        lonely.into_iter().map(|RegionFolder { organization, account, region, .. }| (organization, account, region)),
-    );
     let trail = guess_trail(discovery, request);
     for (organization, account, region) in expected {
         if !request.wants_account(&account) || !request.wants_region(&region) {
             continue;
         }
         let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
-        discovery.expect(ChainId { organization, account, region, trail, home_region });
+        discovery.expect(ChainId { organization, account, region, trail, home_region }, request);
     }
 }
 
-/// The regions that have log files within the range and digests of no trail, which would tell whose they are.
-async fn log_files_without_digests(
-    discovery: &Discovery,
-    store: &dyn Store,
-    request: &AuditRequest,
-    range: &TimeRange,
-    folders: &Folders,
-) -> Vec<RegionFolder> {
+/// Adds the chains of regions that have log files which no trail's digests explain.
+pub(super) async fn add_unexplained(discovery: &mut Discovery, context: &Arc<Context>) -> Result<(), AuditError> {
+    let request = &context.request;
     // Files of a trail without digests explain themselves.
     if !request.without_digests.is_empty() {
-        return Vec::new();
+        return Ok(());
     }
     let has_chain = |folder: &RegionFolder| {
         discovery.chains.keys().any(|chain| {
@@ -103,21 +91,21 @@ async fn log_files_without_digests(
                 == (&folder.organization, &folder.account, &folder.region)
         })
     };
-    let any_trail = &AuditRequest { trail: None, ..request.clone() };
-    let candidates: Vec<RegionFolder> = folders.log_files.iter().filter(|folder| !has_chain(folder)).cloned().collect();
-    stream::iter(candidates)
+    let candidates: Vec<RegionFolder> =
+        discovery.folders.log_files.iter().filter(|folder| !has_chain(folder)).cloned().collect();
+    let looked = stream::iter(candidates)
         .map(|folder| async move {
-            // A failure to look is no reason to expect anything.
-            let lonely = log_folder::has_files(store, &folder, range, request.now).await.unwrap_or(false) && {
-                let listing = listing::digests(store, &folder, range, any_trail).await;
-                listing.digests.is_empty() && listing.failure.is_none()
-            };
-            lonely.then_some(folder)
+            let unexplained = log_folder::has_unexplained(context, &folder).await?;
+            Ok::<_, AuditError>(unexplained.then_some(folder))
         })
-        .buffered(request.concurrency)
-        .filter_map(|folder| async move { folder })
-        .collect()
-        .await
+        .buffered(request.concurrency);
+    let found: Vec<Option<RegionFolder>> = looked.try_collect().await?;
+    let trail = guess_trail(discovery, request);
+    for RegionFolder { organization, account, region, .. } in found.into_iter().flatten() {
+        let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
+        discovery.expect(ChainId { organization, account, region, trail, home_region }, request);
+    }
+    Ok(())
 }
 
 /// Below which organization's folder an account's chains lie, as far as folders tell.
@@ -126,6 +114,11 @@ fn organization_of(account: &AccountId, request: &AuditRequest, folders: &Folder
         return request.organization.clone();
     }
     let all = || folders.digests.iter().chain(&folders.log_files);
+    match request.is_organization {
+        Some(true) => return all().find_map(|folder| folder.organization.clone()),
+        Some(false) => return None,
+        None => {}
+    }
     let own = || all().filter(|folder| folder.account == *account).map(|folder| &folder.organization);
     // Where an account has a folder of its own beside the organization's, nobody knows which one the trail used.
     if own().next().is_some() {

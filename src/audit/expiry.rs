@@ -9,23 +9,33 @@ use super::context::Context;
 use super::element::{Element, State};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
-use crate::model::{ChainId, DigestKind, LogFileKey, ObjectRef};
+use crate::model::{ChainId, LogFileKey, ObjectRef};
 use crate::store::LifecycleRule;
 
 /// A log file is made at most this long before the time in its name.
 const NAMED_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// Log files of one moment are made in no particular order.
 const DISORDER: SignedDuration = SignedDuration::from_mins(15);
+/// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
+const LATE: SignedDuration = SignedDuration::from_hours(26);
+/// S3 removes what has expired by and by, in no promised order: only what should have been gone for this long was spared.
+const REMOVAL: SignedDuration = SignedDuration::from_hours(48);
 
 /// What the lifecycle rules of a chain's buckets say of its losses.
 #[derive(Debug, Default)]
 pub(super) struct Expiry {
     now: Option<Timestamp>,
     rules: BTreeMap<String, Result<Vec<LifecycleRule>, String>>,
-    /// The end of the oldest digest that is there.
+    /// When the oldest digest that is there was made.
     oldest_digest: Option<Timestamp>,
-    /// The time of the oldest log file that is there.
+    /// When the oldest log file that is there was made.
     oldest_log_file: Option<Timestamp>,
+}
+
+/// When something was made that speaks of `time`, as far as can be known.
+pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timestamp {
+    let latest = time.saturating_add(LATE).unwrap_or(time);
+    last_modified.map_or(latest, |at| at.min(latest))
 }
 
 /// What is said of one loss.
@@ -40,17 +50,15 @@ pub(super) enum Explanation {
 }
 
 impl Expiry {
-    /// Asks for the rules where the chain lost anything.
+    /// Asks for the rules where the chain lost anything. `lost_log_files`: whether log files may be among that.
     pub async fn examine(
         context: &Context,
         id: &ChainId,
         folders: &[RegionFolder],
         elements: &[Element],
-        log_folder: &LogFolder,
+        lost_log_files: bool,
     ) -> Self {
         let lost_digests = elements.iter().any(|element| matches!(element.state, State::Missing));
-        let lost_log_files =
-            log_folder.was_listed() && elements.iter().any(|element| lacks_log_files(element, log_folder, context));
         if !context.store.is_live() || !(lost_digests || lost_log_files) {
             return Self::default();
         }
@@ -61,59 +69,66 @@ impl Expiry {
                 expiry.rules.insert(bucket.clone(), context.lifecycle_rules(bucket).await);
             }
         }
-        let explains =
-            |rules: &Result<Vec<LifecycleRule>, String>| rules.as_ref().map_or(true, |rules| !rules.is_empty());
-        if !expiry.rules.values().any(explains) {
+        if expiry.rules.values().all(|rules| rules.as_ref().is_ok_and(Vec::is_empty)) {
             return expiry;
         }
         let present = elements.iter().filter(|element| matches!(element.state, State::Valid(_) | State::Rejected(_)));
-        expiry.oldest_digest = present.filter(|element| element.kind == DigestKind::Standard).map(|e| e.end).min();
-        expiry.oldest_log_file = log_folder.oldest;
+        expiry.oldest_digest = present.map(|element| made(element.end, element.last_modified)).min();
         for folder in folders {
+            // What can't be looked at is no evidence.
             if lost_digests && let Some(start) = context.range.start {
-                let earlier = listing::earlier_chains(context.store.as_ref(), folder, start, &context.request).await;
-                // What can't be looked at may be there.
-                if earlier.map_or(true, |chains| chains.contains(id)) {
-                    expiry.oldest_digest = Some(Timestamp::MIN);
-                }
+                let first = listing::first_before(context.store.as_ref(), folder, id, start).await;
+                let first = first.ok().flatten().map(|digest| made(digest.end, digest.last_modified));
+                expiry.oldest_digest = [expiry.oldest_digest, first].into_iter().flatten().min();
             }
             if lost_log_files {
-                let oldest = log_folder::oldest(context, folder).await.unwrap_or(Some(Timestamp::MIN));
-                expiry.oldest_log_file = [expiry.oldest_log_file, oldest].into_iter().flatten().min();
+                let first = log_folder::oldest(context, folder).await.ok().flatten();
+                expiry.oldest_log_file = [expiry.oldest_log_file, first].into_iter().flatten().min();
             }
         }
         expiry
     }
 
+    /// Marks the missing digests that a rule explains.
+    pub fn mark(&self, elements: &mut [Element]) {
+        for element in elements.iter_mut().filter(|element| matches!(element.state, State::Missing)) {
+            if matches!(self.of_digest(&element.object, element.end), Explanation::Rule(_)) {
+                element.state = State::Expired;
+            }
+        }
+    }
+
     /// What is said of a digest that is gone.
     pub fn of_digest(&self, object: &ObjectRef, end: Timestamp) -> Explanation {
-        let outlived = self.oldest_digest.is_some_and(|oldest| oldest < end);
-        self.explain(object, end, outlived, "digests")
+        let older = self.oldest_digest.filter(|oldest| *oldest < end);
+        self.explain(object, end, older, "digests")
     }
 
     /// What is said of a log file that is gone.
     pub fn of_log_file(&self, object: &ObjectRef) -> Explanation {
         let Some(LogFileKey { time: name, .. }) = LogFileKey::parse(&object.key) else { return Explanation::None };
-        let made = name.from.saturating_sub(NAMED_AHEAD).unwrap_or(name.from);
+        let earliest = name.from.saturating_sub(NAMED_AHEAD).unwrap_or(name.from);
         let before = name.from.saturating_sub(DISORDER).unwrap_or(name.from);
-        let outlived = self.oldest_log_file.is_some_and(|oldest| oldest < before);
-        self.explain(object, made, outlived, "log files")
+        let older = self.oldest_log_file.filter(|oldest| *oldest < before);
+        self.explain(object, earliest, older, "log files")
     }
 
-    /// Before when everything like this digest was removed by a rule, if the hole that begins at `from` is the chain's oldest;
+    /// Before when everything like this digest was removed by a rule, if nothing older than the hole that begins at `from` was spared;
     /// and the rule.
     pub fn horizon(&self, object: &ObjectRef, from: Timestamp) -> Option<(Timestamp, String)> {
-        let now = self.now.filter(|_| self.oldest_digest.is_none_or(|oldest| oldest > from))?;
+        let now = self.now?;
+        let older = self.oldest_digest.filter(|oldest| *oldest <= from);
         let rules = self.rules.get(&*object.bucket)?.as_ref().ok()?;
-        let about = rules.iter().filter(|rule| rule.applies_to(&object.key) && !rule.narrowed);
+        let about =
+            rules.iter().filter(|rule| rule.applies_to(&object.key) && !rule.narrowed && !spared(rule, older, now));
         about.map(|rule| (rule.horizon(now), rule.to_string())).max()
     }
 
-    fn explain(&self, object: &ObjectRef, made: Timestamp, outlived: bool, others: &str) -> Explanation {
+    fn explain(&self, object: &ObjectRef, made: Timestamp, older: Option<Timestamp>, others: &str) -> Explanation {
         let Some(now) = self.now else { return Explanation::None };
         let rules = match self.rules.get(&*object.bucket) {
             Some(Ok(rules)) => rules,
-            Some(Err(_)) if outlived => return Explanation::None,
+            Some(Err(_)) if older.is_some() => return Explanation::None,
             Some(Err(reason)) => {
                 return Explanation::Hint(format!(
                     "whether a lifecycle rule of the bucket explains it can't be told: {reason}"
@@ -121,23 +136,31 @@ impl Expiry {
             }
             None => return Explanation::None,
         };
-        let about = |narrowed| {
-            let about = move |rule: &&LifecycleRule| {
-                rule.narrowed == narrowed && rule.applies_to(&object.key) && rule.has_removed(made, now)
-            };
-            rules.iter().find(about)
-        };
-        match (about(false), about(true)) {
-            (Some(rule), _) if !outlived => Explanation::Rule(format!("the bucket's {rule}")),
-            (Some(rule), _) => Explanation::Hint(format!(
-                "the bucket's {rule}, but older {others} are still there, so that is not what removed it"
-            )),
-            (None, Some(rule)) => {
-                Explanation::Hint(format!("the bucket's {rule}, and nobody can say whether this was one of them"))
-            }
-            (None, None) => Explanation::None,
+        let about = || rules.iter().filter(|rule| rule.applies_to(&object.key) && rule.has_removed(made, now));
+        if let Some(rule) = about().find(|rule| !rule.narrowed && !spared(rule, older, now)) {
+            return Explanation::Rule(format!("the bucket's {rule}"));
         }
+        if let Some(rule) = about().find(|rule| !rule.narrowed) {
+            return Explanation::Hint(format!(
+                "the bucket's {rule}, but older {others} are still there, so that is not what removed it"
+            ));
+        }
+        about().next().map_or(Explanation::None, |rule| {
+            Explanation::Hint(format!("the bucket's {rule}, and nobody can say whether this was one of them"))
+        })
     }
+}
+
+/// Whether this older object is still there though the rule should have removed it long ago.
+fn spared(rule: &LifecycleRule, older: Option<Timestamp>, now: Timestamp) -> bool {
+    let then = now.saturating_sub(REMOVAL).unwrap_or(now);
+    older.is_some_and(|made| rule.has_removed(made, then))
+}
+
+/// Whether any log file may be gone that valid digests list.
+pub(super) fn may_lack_log_files(elements: &[Element], log_folder: &LogFolder, context: &Context) -> bool {
+    log_folder.failure.is_some()
+        || (log_folder.was_listed() && elements.iter().any(|element| lacks_log_files(element, log_folder, context)))
 }
 
 fn lacks_log_files(element: &Element, log_folder: &LogFolder, context: &Context) -> bool {

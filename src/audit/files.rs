@@ -12,7 +12,7 @@ use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Expiry;
 use super::listing::{self, RegionFolder};
-use super::log_files::{self, Task};
+use super::log_files::{self, Listing, Task};
 use super::log_folder::{EDGE, LogFolder};
 use super::plan::{self, Step};
 use super::request::DELIVERY_TIME;
@@ -43,6 +43,13 @@ struct Cluster {
     files: Vec<Wanted>,
 }
 
+/// What came of a cluster.
+struct Examined {
+    parts: BTreeMap<Arc<ChainId>, Part>,
+    /// What could not be listed, and why.
+    failure: Option<(String, StoreError)>,
+}
+
 /// What is said of one chain.
 #[derive(Default)]
 struct Part {
@@ -63,13 +70,21 @@ pub(super) fn range(files: &[ObjectRef]) -> Option<TimeRange> {
 
 /// The steps of a report on single files.
 pub(super) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result<Vec<Step>, AuditError> {
-    let parts: Vec<BTreeMap<Arc<ChainId>, Part>> = stream::iter(clusters(wanted(files), context.request.now))
+    let examined: Vec<Examined> = stream::iter(clusters(wanted(files), context.request.now))
         .map(|cluster| examine(context, cluster))
         .buffered(context.request.concurrency.min(super::CHAINS_AHEAD))
         .try_collect()
         .await?;
+    let hopeless = |error: &StoreError| matches!(error, StoreError::Credentials(_) | StoreError::NoSuchBucket(_));
+    let failures = || examined.iter().filter_map(|cluster| cluster.failure.as_ref());
+    if let Some((place, error)) = failures().find(|(_, error)| hopeless(error)).or_else(|| {
+        // Where nothing at all can be listed, the run can't be made.
+        failures().next().filter(|_| failures().count() == examined.len())
+    }) {
+        return Err(AuditError::Listing { place: place.clone(), error: error.clone() });
+    }
     let mut whole: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
-    for (id, part) in parts.into_iter().flatten() {
+    for (id, part) in examined.into_iter().flat_map(|cluster| cluster.parts) {
         let into = whole.entry(id).or_default();
         for (place, steps) in part.digests {
             into.digests.entry(place).or_insert(steps);
@@ -138,15 +153,20 @@ fn clusters(mut files: Vec<Wanted>, now: Timestamp) -> Vec<Cluster> {
     clusters
 }
 
-async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<BTreeMap<Arc<ChainId>, Part>, AuditError> {
+async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, AuditError> {
     let Cluster { folder, range, files } = cluster;
     let context = Arc::new(context.with_range(range));
     let listing = listing::digests(context.store.as_ref(), &folder, &range, &context.request).await;
     let mut chains = Vec::new();
+    // What is younger than a day no rule has removed.
+    let yesterday = context.request.now.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MIN);
+    let may_be_gone = files.iter().any(|file| file.name.time.from < yesterday);
     for (id, digests) in listing.digests {
         let id = Arc::new(id);
         let JudgedDigests { mut elements, .. } =
             judge_digests(&context, &id, std::slice::from_ref(&folder), digests).await?;
+        let expiry = Expiry::examine(&context, &id, std::slice::from_ref(&folder), &elements, may_be_gone).await;
+        expiry.mark(&mut elements);
         versions::of_digests(&context, &id, &mut elements).await;
         chains.push(ExaminedChain {
             id,
@@ -155,7 +175,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<BTreeMap<Ar
             has_earlier: true,
             delivery_accounted: true,
             log_folder: LogFolder::default(),
-            expiry: Expiry::default(),
+            expiry,
         });
     }
     let mut listings: Vec<HashMap<String, (usize, Task)>> =
@@ -163,17 +183,35 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<BTreeMap<Ar
     let mut parts: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
     for file in files {
         let name = context.identity(&file.object);
-        let listed = chains.iter().zip(&mut listings).find_map(|(chain, all)| Some((chain, all.remove(&name)?)));
+        // What a valid digest lists is listed, whatever others claim.
+        let is_expected = |(_, task): &(usize, Task)| matches!(task.listing, Listing::Expected(_));
+        let at = listings.iter().position(|all| all.get(&name).is_some_and(is_expected));
+        let at = at.or_else(|| listings.iter().position(|all| all.contains_key(&name)));
+        let listed = at.and_then(|at| Some((&chains[at], listings[at].remove(&name)?)));
         match listed {
             Some((chain, task)) => parts.entry(chain.id.clone()).or_default().add(chain, task, &context),
             None => {
+                for chain in &chains {
+                    let damaged = chain.elements.iter().filter(|element| may_have_listed(element, &file));
+                    for element in damaged {
+                        parts.entry(chain.id.clone()).or_default().add_digest(chain, element, &context);
+                    }
+                }
                 let record = nobodys(&context, &folder, &chains, file, listing.failure.as_ref()).await;
                 let part = parts.entry(record.chain.clone()).or_default();
                 part.unlisted.insert(record.object.clone(), record);
             }
         }
     }
-    Ok(parts)
+    let place = format!("s3://{}/{}", folder.location.bucket, folder.prefix());
+    Ok(Examined { parts, failure: listing.failure.map(|error| (place, error)) })
+}
+
+/// Whether this digest is none that can be relied on, and speaks of the time in which the file was delivered.
+fn may_have_listed(element: &Element, file: &Wanted) -> bool {
+    let delivered = file.name.time.to.saturating_add(SignedDuration::from_hours(1)).unwrap_or(file.name.time.to);
+    let speaks = element.end > file.name.time.from && element.start < delivered;
+    speaks && matches!(element.state, State::Missing | State::Rejected(_))
 }
 
 /// The log files that a chain's digests list, as [`Context::identity`] names them, each with the index of the first that does.
@@ -185,7 +223,8 @@ fn listings(context: &Context, chain: &ExaminedChain) -> HashMap<String, (usize,
 
 impl Part {
     /// Adds a file, the digest that lists it, and the ones before and after that.
-    fn add(&mut self, chain: &ExaminedChain, (index, task): (usize, Task), context: &Context) {
+    fn add(&mut self, chain: &ExaminedChain, (index, mut task): (usize, Task), context: &Context) {
+        task.expiry = chain.expiry.of_log_file(&task.object);
         let element = &chain.elements[index];
         self.asked.add(element.start, element.end);
         let before = predecessor(element);
@@ -194,10 +233,13 @@ impl Part {
             .iter()
             .filter(|other| before == Some(&other.object) || predecessor(other) == Some(&element.object))
             .collect();
+        // A successor that is gone is known from the digest after it.
+        let after = chain.elements.iter().filter(|other| other.kind == element.kind && other.end > element.end);
+        let gone = after.min_by_key(|other| other.end).filter(|other| matches!(other.state, State::Missing));
+        near.extend(gone);
         near.push(element);
         for element in near {
-            let place = (element.end, element.kind, element.object.clone());
-            self.digests.entry(place).or_insert_with(|| plan::digest_steps(chain, element, context));
+            self.add_digest(chain, element, context);
         }
         if let State::Valid(digest) = &element.state {
             let (start, end) = digest.period();
@@ -205,6 +247,13 @@ impl Part {
         }
         let place = (element.end, element.kind, element.object.clone());
         self.digests.entry(place).or_default().push(Step::LogFile(chain.id.clone(), Box::new(task)));
+    }
+}
+
+impl Part {
+    fn add_digest(&mut self, chain: &ExaminedChain, element: &Element, context: &Context) {
+        let place = (element.end, element.kind, element.object.clone());
+        self.digests.entry(place).or_insert_with(|| plan::digest_steps(chain, element, context));
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) struct RegionFolder {
 }
 
 impl RegionFolder {
-    fn prefix(&self) -> String {
+    /// What the keys of its digests begin with.
+    pub fn prefix(&self) -> String {
         let accounts = self.location.root.digest_regions(self.organization.as_ref(), &self.account);
         format!("{accounts}{}/", self.region)
     }
@@ -177,6 +178,37 @@ pub(super) async fn earlier_chains(
         }
     }
     Ok(Vec::new())
+}
+
+/// The first digest of a chain in a region's folder, if it ends before `before`.
+pub(super) async fn first_before(
+    store: &dyn Store,
+    folder: &RegionFolder,
+    chain: &ChainId,
+    before: Timestamp,
+) -> Result<Option<ListedDigest>, StoreError> {
+    let bucket = &folder.location.bucket;
+    let prefix = folder.prefix();
+    let last_day = format!("{prefix}{}", before.strftime("%Y/%m/%d0"));
+    let list = ListRequest { bucket: bucket.clone(), prefix, start_after: None, folders: false };
+    let mut continuation: Option<String> = None;
+    loop {
+        let page = store.list(&list, continuation.as_deref()).await?;
+        for ListedObject { key, last_modified } in page.objects {
+            if key > last_day {
+                return Ok(None);
+            }
+            let name = DigestName::parse(&key).filter(|name| name.chain == *chain && name.end <= before);
+            if let Some(DigestName { kind, end, .. }) = name {
+                let place = ObjectRef::new(bucket.as_str(), key);
+                return Ok(Some(ListedDigest { place, kind, end, last_modified }));
+            }
+        }
+        match page.next {
+            Some(next) => continuation = Some(next),
+            None => return Ok(None),
+        }
+    }
 }
 
 async fn chains_of_day(

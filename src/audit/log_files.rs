@@ -106,7 +106,7 @@ pub(super) fn note_listing(by_element: &mut HashMap<usize, Vec<Task>>, chain: &E
     let folder = &chain.log_folder;
     for task in by_element.values_mut().flatten().filter(|task| matches!(task.listing, Listing::Expected(_))) {
         let seen = folder.present.contains(&context.identity(&task.object));
-        task.is_candidate = seen || !folder.was_listed();
+        task.is_candidate = seen;
         if !seen {
             task.expiry = chain.expiry.of_log_file(&task.object);
         }

@@ -8,11 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
+use super::expiry;
 use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use super::walk::judge_digests;
 use crate::model::{
-    AWS_LOGS, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef, TimeRange,
+    AWS_LOGS, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
@@ -25,6 +26,7 @@ pub(super) const EDGE: SignedDuration = SignedDuration::from_mins(15);
 pub(super) struct Stray {
     pub object: ObjectRef,
     name: LogFileName,
+    last_modified: Option<Timestamp>,
 }
 
 /// What was found in the log folder of a chain.
@@ -34,8 +36,6 @@ pub(super) struct LogFolder {
     pub present: HashSet<String>,
     /// By key.
     pub strays: Vec<Stray>,
-    /// The time of the oldest of them.
-    pub oldest: Option<Timestamp>,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
     /// Whether it was listed at all.
@@ -61,7 +61,6 @@ pub(super) async fn examine(
         }
     }
     found.present = strays.iter().map(|stray| context.identity(&stray.object)).collect();
-    found.oldest = strays.iter().map(|stray| stray.name.from).min();
     strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
     remove_listed(context, &mut strays, elements);
     if !strays.is_empty() {
@@ -72,35 +71,47 @@ pub(super) async fn examine(
     Ok(found)
 }
 
-/// Whether any log file lies here that speaks of the range, and is old enough for a digest.
-pub(super) async fn has_files(
-    store: &dyn Store,
-    folder: &RegionFolder,
-    range: &TimeRange,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let fresh = now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
-    let end = range.end.map_or(now, |end| end.min(now));
-    let from = range.start.unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut listing = Listing::new(folder, from, end);
-    while let Some(files) = listing.next_page(store).await? {
-        let speaks = |file: &Stray| range.reaches(file.name.to) && file.name.from < end && file.name.to < fresh;
-        if files.iter().any(speaks) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// The time of the first log file of a region, by its name.
+/// When the oldest log files of a region were made, as far as the first page of them tells.
 pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
     let mut listing = Listing::new(folder, Timestamp::UNIX_EPOCH, context.request.now);
     while let Some(files) = listing.next_page(context.store.as_ref()).await? {
-        if let Some(file) = files.iter().map(|file| file.name.from).min() {
-            return Ok(Some(file));
+        if let Some(made) = files.iter().map(|file| expiry::made(file.name.to, file.last_modified)).min() {
+            return Ok(Some(made));
         }
     }
     Ok(None)
+}
+
+/// Whether log files of the range lie here that no trail's digests explain: those that other trails' valid digests cover the time
+/// of and don't list, or any, where no valid digest is there at all.
+pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolder) -> Result<bool, AuditError> {
+    let range = &context.range;
+    let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+    let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
+    // A failure to look is no reason to expect anything.
+    let Ok(mut strays) = list(context, folder, from, to).await else { return Ok(false) };
+    strays.retain(|stray| from <= stray.name.from && stray.name.to < to.min(fresh));
+    let any_trail = AuditRequest { trail: None, ..context.request.clone() };
+    let listing = listing::digests(context.store.as_ref(), folder, range, &any_trail).await;
+    if listing.failure.is_some() {
+        return Ok(false);
+    }
+    let mut coverage = Coverage::default();
+    for (other, digests) in listing.digests {
+        let judged = judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests).await?;
+        remove_listed(context, &mut strays, &judged.elements);
+        for element in &judged.elements {
+            if let State::Valid(digest) = &element.state {
+                let (start, end) = digest.period();
+                coverage.add(start, end);
+            }
+        }
+    }
+    let is_covered = |name: &LogFileName| {
+        let edges = (name.from.saturating_sub(EDGE), name.to.saturating_add(EDGE));
+        matches!(edges, (Ok(from), Ok(to)) if coverage.contains(from, to))
+    };
+    Ok(strays.iter().any(|stray| coverage == Coverage::default() || is_covered(&stray.name)))
 }
 
 async fn list(
@@ -150,14 +161,15 @@ impl Listing {
         self.continuation = page.next;
         self.at_end = self.continuation.is_none();
         let mut files = Vec::new();
-        for ListedObject { key, .. } in page.objects {
+        for ListedObject { key, last_modified } in page.objects {
             let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
             if inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day) {
                 self.at_end = true;
                 break;
             }
             if let Some(name) = LogFileName::parse(inside) {
-                files.push(Stray { object: ObjectRef::new(self.request.bucket.as_str(), key), name });
+                let object = ObjectRef::new(self.request.bucket.as_str(), key);
+                files.push(Stray { object, name, last_modified });
             }
         }
         Ok(Some(files))

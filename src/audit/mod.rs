@@ -172,14 +172,18 @@ struct Unread {
     /// Log files that the depth did not ask for.
     by_depth: AtomicU64,
     sample: OnceLock<Chosen>,
-    /// Log files of the sample that are not intact.
+    /// Log files of the sample that were read.
+    read: AtomicU64,
+    /// Those of them that are not intact.
     bad: AtomicU64,
 }
 
 impl Unread {
     fn sample_result(&self) -> Option<SampleResult> {
         let Chosen { sample, total } = *self.sample.get()?;
-        Some(SampleResult { total, read: sample.files, bad: self.bad.load(Ordering::Relaxed) })
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // An interrupted run has read less than it had drawn.
+        Some(SampleResult { total, read: count(&self.read).min(sample.files), bad: count(&self.bad) })
     }
 }
 
@@ -204,10 +208,12 @@ impl Audit {
             let about_keys = context.keys.warnings().into_iter().chain(context.versions_warning());
             return about_keys.map(Record::Warning).try_for_each(tell).map_err(AuditError::from);
         }
-        let Discovery { chains, statuses, warnings, .. } =
-            discover(store.as_ref(), status.as_deref(), request, &range).await?;
-        let ends: Vec<Timestamp> = chains.values().flat_map(|chain| &chain.digests).map(|digest| digest.end).collect();
-        let context = Arc::new(self.context(range, statuses, &ends));
+        let mut discovery = discover(store.as_ref(), status.as_deref(), request, &range).await?;
+        let listed = discovery.chains.values().flat_map(|chain| &chain.digests);
+        let ends: Vec<Timestamp> = listed.map(|digest| digest.end).collect();
+        let context = Arc::new(self.context(range, std::mem::take(&mut discovery.statuses), &ends));
+        expected::add_unexplained(&mut discovery, &context).await?;
+        let Discovery { chains, warnings, .. } = discovery;
         let mut seen = HashSet::new();
         let plans = stream::iter(chains)
             .map(|(id, listed)| {
@@ -267,20 +273,23 @@ async fn report(
         let context = shared.clone();
         async move {
             match step {
-                Step::Record(record) => Ok((*record, false)),
+                Step::Record(record) => Ok((*record, None)),
                 Step::LogFile(chain, task) => {
                     let is_candidate = task.is_candidate;
                     let record = log_files::judge(&context, chain, *task).await;
-                    let is_bad = is_candidate && record.status != LogFileStatus::Intact;
-                    Ok((Record::LogFile(record), is_bad))
+                    let sampled = is_candidate.then_some(record.status);
+                    Ok((Record::LogFile(record), sampled))
                 }
             }
         }
     });
     let mut records = std::pin::pin!(records);
     while let Some(told) = records.next().await {
-        let (record, is_bad) = told?;
-        unread.bad.fetch_add(u64::from(is_bad), Ordering::Relaxed);
+        let (record, sampled) = told?;
+        if let Some(status) = sampled {
+            unread.read.fetch_add(1, Ordering::Relaxed);
+            unread.bad.fetch_add(u64::from(status != LogFileStatus::Intact), Ordering::Relaxed);
+        }
         tell(record)?;
     }
     Ok(())

@@ -19,6 +19,8 @@ pub struct AuditRequest {
     pub trail: Option<TrailArn>,
     /// Where digests are looked for.
     pub locations: Vec<Location>,
+    /// Whether the trail is an organization's, where CloudTrail told.
+    pub is_organization: Option<bool>,
     /// The organization whose folder alone is looked into.
     pub organization: Option<OrganizationId>,
     /// The part of history that is asked about.
@@ -56,6 +58,7 @@ impl AuditRequest {
         Self {
             trail: None,
             locations: Vec::new(),
+            is_organization: None,
             organization: None,
             range,
             accounts: BTreeSet::new(),

@@ -53,7 +53,9 @@ pub(super) fn warnings(statuses: &Statuses) -> impl Iterator<Item = WarningRecor
 impl Context {
     /// What CloudTrail says of this chain, if it can say anything of it.
     fn status_of(&self, chain: &ChainId) -> Option<&Result<TrailStatus, String>> {
-        let own = self.request.trail.as_ref().is_some_and(|arn| arn.account == chain.account && chain.belongs_to(arn));
+        let own = self.request.trail.as_ref().is_some_and(|arn| arn.account == chain.account && chain.belongs_to(arn))
+            // It speaks of the folder that the trail delivers to now.
+            && self.request.is_organization.is_none_or(|is| is == chain.organization.is_some());
         self.statuses.get(&chain.region).filter(|_| own)
     }
 }

@@ -1,6 +1,6 @@
 //! What a versioned bucket still holds of objects that are gone or not as they were.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures::stream::{self, StreamExt};
 
@@ -11,9 +11,6 @@ use super::read;
 use crate::model::{ChainId, DigestStatus, Fault, ObjectRef, Versions, WarningCode, WarningRecord};
 use crate::store::{ObjectVersion, StoreError};
 use crate::verify::{Examined, ExpectedHash, Predecessor};
-
-/// How many earlier versions of one object are looked through.
-const MAX_VERSIONS: usize = 1000;
 
 /// Looks for an earlier version of a log file that is as the digests expect it.
 pub(super) async fn of_log_file(context: &Context, object: &ObjectRef, expected: &[ExpectedHash]) -> Option<Versions> {
@@ -28,7 +25,7 @@ pub(super) async fn of_log_file(context: &Context, object: &ObjectRef, expected:
                 break;
             }
             Ok(_) => {}
-            Err(error) => context.note_denied_versions(&error),
+            Err(error) => context.note_denied_versions("s3:GetObjectVersion", object, &error),
         }
     }
     Some(versions)
@@ -90,7 +87,7 @@ async fn of_digest(
                 break;
             }
             Ok(_) => {}
-            Err(error) => context.note_denied_versions(&error),
+            Err(error) => context.note_denied_versions("s3:GetObjectVersion", object, &error),
         }
     }
     Some(versions)
@@ -116,20 +113,19 @@ struct Earlier {
 impl Earlier {
     /// `None` where there are none, or they may not be seen.
     async fn of(context: &Context, object: &ObjectRef) -> Option<Self> {
-        if context.versions_denied.get().is_some() {
+        if context.may_not_list_versions(object) {
             return None;
         }
         let all = match context.store.versions(object).await {
             Ok(all) => all,
             Err(error) => {
-                context.note_denied_versions(&error);
+                context.note_denied_versions(LIST_VERSIONS, object, &error);
                 return None;
             }
         };
         let deletion = all.iter().find(|version| version.is_latest && version.is_delete_marker).cloned();
-        let mut versions: Vec<ObjectVersion> =
+        let versions: Vec<ObjectVersion> =
             all.into_iter().filter(|version| !version.is_delete_marker && !version.is_latest).collect();
-        versions.truncate(MAX_VERSIONS);
         (deletion.is_some() || !versions.is_empty()).then_some(Self { versions, deletion })
     }
 
@@ -139,20 +135,33 @@ impl Earlier {
     }
 }
 
+/// The permission that a listing of versions needs.
+const LIST_VERSIONS: &str = "s3:ListBucketVersions";
+
 impl Context {
-    /// Keeps the first reason for which versions may not be seen.
-    pub(super) fn note_denied_versions(&self, error: &StoreError) {
+    /// Keeps what is lacking for a look at versions.
+    fn note_denied_versions(&self, action: &str, object: &ObjectRef, error: &StoreError) {
         if error.fault() == Fault::AccessDenied {
-            let _ = self.versions_denied.set(error.to_string());
+            let mut denied = self.versions_denied.lock().unwrap_or_else(PoisonError::into_inner);
+            denied.insert(format!("{action} on {}", object.bucket));
         }
+    }
+
+    /// Whether there is no use in asking for the versions of another object of this bucket.
+    fn may_not_list_versions(&self, object: &ObjectRef) -> bool {
+        let denied = self.versions_denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.contains(&format!("{LIST_VERSIONS} on {}", object.bucket))
     }
 
     /// Says once that versions may not be seen.
     pub(super) fn versions_warning(&self) -> Option<WarningRecord> {
-        let reason = self.versions_denied.get()?;
+        let denied = self.versions_denied.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing: Vec<&str> = denied.iter().map(String::as_str).collect();
         let detail = format!(
-            "what a versioned bucket still holds of the objects that are gone or changed can't be seen: {reason}"
+            "what a versioned bucket still holds of the objects that are gone or changed can't be seen: the caller needs {}",
+            missing.join(" and ")
         );
-        Some(WarningRecord { code: WarningCode::VersionsUnavailable, bucket: None, key: None, detail })
+        let code = WarningCode::VersionsUnavailable;
+        (!missing.is_empty()).then_some(WarningRecord { code, bucket: None, key: None, detail })
     }
 }

@@ -168,8 +168,11 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
             }
             request.expected.unknown = unknown;
             request.requests_before += trail.requests() + reach.requests();
+            request.is_organization = Some(settings.is_organization);
             // It speaks of the place that the trail delivers to now, which is the one that is read.
-            status = Some(Arc::new(GetTrailStatus::new(arn.clone(), config.clone())));
+            if args.organization_id.is_none() {
+                status = Some(Arc::new(GetTrailStatus::new(arn.clone(), config.clone())));
+            }
             Location { bucket: settings.bucket, root: LogRoot { prefix: settings.prefix } }
         }
         (None, None) => {

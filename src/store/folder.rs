@@ -148,12 +148,20 @@ impl Folder {
     pub fn object_at(&self, path: &Path) -> Result<ObjectRef, String> {
         let shown = path.display();
         let top = Path::new(&self.name).canonicalize().map_err(|error| format!("{}: {error}", self.name))?;
-        // What was deleted has no real path, and its folder may have one.
-        let real = path.canonicalize().or_else(|_| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            Ok::<_, std::io::Error>(folder.canonicalize()?.join(path.file_name().unwrap_or_default()))
-        });
-        let real = real.map_err(|error| format!("{shown}: {error}"))?;
+        // The file's own name stands as it is: what a symbolic link leads to is another file. Folders of what was deleted may be gone.
+        let mut gone = vec![path.file_name().unwrap_or_default().to_owned()];
+        let mut above = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let real = loop {
+            let folder = if above.as_os_str().is_empty() { Path::new(".") } else { above.as_path() };
+            match folder.canonicalize() {
+                Ok(real) => break gone.iter().rev().fold(real, |path, name| path.join(name)),
+                Err(error) if is_absent(&error) && above.file_name().is_some() => {
+                    gone.push(above.file_name().unwrap_or_default().to_owned());
+                    above.pop();
+                }
+                Err(error) => return Err(format!("{shown}: {error}")),
+            }
+        };
         let inside = real.strip_prefix(&top).map_err(|_| format!("{shown} does not lie in {}", self.name))?;
         let copy = self.copies.iter().filter(|copy| inside.starts_with(&copy.path));
         let copy = copy.max_by_key(|copy| copy.path.components().count());

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 pub enum Expiry {
     /// So many days after it was made, from the next midnight UTC on.
     Days(i32),
-    /// At this time, whatever was made before it.
+    /// From this time on, whatever there is, as long as the rule is enabled.
     At(Timestamp),
 }
 
@@ -39,7 +39,7 @@ impl LifecycleRule {
     /// Whether by `now` it has removed what was made at `made`.
     pub fn has_removed(&self, made: Timestamp, now: Timestamp) -> bool {
         match self.expiry {
-            Expiry::At(at) => at <= now && made < at,
+            Expiry::At(_) => made < self.horizon(now),
             Expiry::Days(days) => {
                 let old_enough = made.saturating_add(SignedDuration::from_hours(24 * i64::from(days)));
                 let midnight = old_enough.ok().and_then(|at| {
@@ -53,11 +53,11 @@ impl LifecycleRule {
 
     /// Before when something must have been made to be removed by `now`.
     pub fn horizon(&self, now: Timestamp) -> Timestamp {
+        let today = now.to_zoned(TimeZone::UTC).start_of_day().map_or(now, |day| day.timestamp());
         match self.expiry {
-            Expiry::At(at) if at <= now => at,
+            Expiry::At(at) if at <= now => today,
             Expiry::At(_) => Timestamp::MIN,
             Expiry::Days(days) => {
-                let today = now.to_zoned(TimeZone::UTC).start_of_day().map_or(now, |day| day.timestamp());
                 today.saturating_sub(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MIN)
             }
         }

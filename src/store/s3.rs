@@ -26,6 +26,8 @@ use super::{
 use crate::model::{ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
+/// How many versions of one object are looked at.
+const MAX_VERSIONS: usize = 1000;
 /// How often a request follows a bucket to another region before it gives up.
 const MAX_REDIRECTS: usize = 3;
 
@@ -230,7 +232,9 @@ impl Store for S3 {
             // Keys that only begin like this one come after it.
             let next = page.next_key_marker.filter(|next| decode(next).is_some_and(|next| next == *object.key));
             match next {
-                Some(key) if page.is_truncated == Some(true) => markers = (Some(key), page.next_version_id_marker),
+                Some(key) if page.is_truncated == Some(true) && versions.len() < MAX_VERSIONS => {
+                    markers = (Some(key), page.next_version_id_marker)
+                }
                 _ => break,
             }
         }

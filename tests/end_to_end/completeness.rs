@@ -212,3 +212,41 @@ fn the_text_report_shows_the_holes_by_account_and_region() {
         assert!(text.contains(&format!("no_digests  {MEMBER} {region}  2026-03-01T")), "{text}");
     }
 }
+
+#[test]
+fn a_planted_digest_of_another_trail_does_not_hide_a_region_without_digests() {
+    let mut trail = two_regions();
+    remove_all(&mut trail, "/CloudTrail-Digest/eu-west-1/");
+    let region = "AWSLogs/111122223333/CloudTrail-Digest/eu-west-1";
+    let name = "111122223333_CloudTrail-Digest_eu-west-1_zzz_us-east-1_20260301T020000Z.json.gz";
+    let junk = trail.objects.values().next().unwrap().clone();
+    trail.objects.insert((trail.spec.bucket.clone(), format!("{region}/2026/03/01/{name}")), junk);
+    let run = verify(&trail, ServerOptions::default(), &["--bucket", "example-trail-logs"]);
+    assert_eq!((run.code, gaps(&run)), (3, vec![("111122223333", "eu-west-1", "no_digests")]), "{}", run.stdout);
+}
+
+#[test]
+fn a_region_whose_log_files_another_trail_lists_is_not_expected() {
+    let mut trail = TrailSpec { busy_percent: 100, ..TrailSpec::default() }.forge();
+    let regions = vec!["us-east-1".into(), "eu-west-1".into()];
+    let other = TrailSpec { name: "other-trail".into(), regions, busy_percent: 100, seed: 3, ..TrailSpec::default() };
+    trail.merge(other.forge());
+    let run = verify(&trail, ServerOptions::default(), &["--bucket", "example-trail-logs"]);
+    assert_eq!((run.code, gaps(&run)), (0, vec![]), "{}", run.stdout);
+}
+
+#[test]
+fn a_trail_that_became_the_organizations_is_not_accused_of_its_old_folder() {
+    let start = Timestamp::now() - SignedDuration::from_hours(30);
+    let old = TrailSpec { start, hours: 10, ..TrailSpec::default() }.forge();
+    let start = start + SignedDuration::from_hours(10);
+    let mut trail =
+        TrailSpec { start, hours: 19, organization: Some("o-exampleorgid".into()), ..TrailSpec::default() }.forge();
+    trail.objects.extend(old.objects);
+    for range in ["15h", "25h"] {
+        let server = Server::start(&trail, ServerOptions::default());
+        let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", range]));
+        assert!(run.of("chain").iter().all(|chain| chain["fault"].is_null()), "{range} {}", run.stdout);
+        assert_ne!(run.code, 1, "{range} {}", run.stdout);
+    }
+}

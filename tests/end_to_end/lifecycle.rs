@@ -134,3 +134,95 @@ fn rules_that_may_not_be_read_are_said_to_be_unknown() {
     assert!(run.code == 1 && detail.contains("s3:GetLifecycleConfiguration"), "{detail}");
     assert_eq!(server.calls("GetBucketLifecycleConfiguration"), 1);
 }
+
+#[test]
+fn older_digests_of_the_chain_are_found_behind_those_of_others() {
+    let mut trail = five_days();
+    // The digests of a day in the middle are gone, and the range begins there.
+    let keys: Vec<String> = trail.chains[0].digests[30..50].iter().map(|digest| digest.key.clone()).collect();
+    for key in &keys {
+        trail.remove(key);
+    }
+    // Folders that look like days, and hold nothing of the chain.
+    let junk = trail.objects.values().next().unwrap().clone();
+    let region = "AWSLogs/111122223333/CloudTrail-Digest/us-east-1";
+    for day in 0..40 {
+        let key = format!(
+            "{region}/2026/01/{day:02}/111122223333_CloudTrail-Digest_us-east-1_other-trail_us-east-1_20260101T000000Z.json.gz"
+        );
+        trail.objects.insert((trail.spec.bucket.clone(), key), junk.clone());
+    }
+    let rules = vec![rule("AWSLogs/")];
+    let server = Server::start(&trail, ServerOptions { lifecycle: rules, ..ServerOptions::default() });
+    let start = trail.chains[0].digests[40].document.digest_start_time.clone();
+    let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", &start]));
+    assert_eq!((run.code, run.gaps().contains(&"expired")), (1, false), "{}", run.stdout);
+}
+
+#[test]
+fn a_digest_that_came_late_and_is_still_there_accuses_nobody() {
+    let mut trail = five_days();
+    let mut whole = trail.clone();
+    let horizon = horizon();
+    expire(&mut trail, horizon);
+    // Of hours before the horizon, and made after it.
+    let long_before = horizon - SignedDuration::from_hours(5);
+    let late = whole.chains[0].digests.iter().rfind(|digest| digest.delivered() < long_before).unwrap().key.clone();
+    let mut stored = whole.remove(&late);
+    stored.last_modified = horizon + SignedDuration::from_mins(30);
+    trail.objects.insert((trail.spec.bucket.clone(), late), stored);
+    let run = verify(&trail, vec![rule("AWSLogs/")], &[]);
+    assert_eq!(
+        (run.code, run.count("digest", "missing"), run.count("log_file", "deleted")),
+        (3, 0, 0),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn a_log_folder_that_can_not_be_listed_is_no_evidence_against_what_expired() {
+    let mut trail = five_days();
+    let horizon = horizon();
+    trail.objects.retain(|(_, key), stored| key.contains("CloudTrail-Digest") || stored.last_modified >= horizon);
+    let denied_prefixes = vec!["AWSLogs/111122223333/CloudTrail/us-east-1/".to_owned()];
+    let options = ServerOptions { lifecycle: vec![rule("")], denied_prefixes, ..ServerOptions::default() };
+    let server = Server::start(&trail, options);
+    let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "100h"]));
+    assert_eq!((run.code, run.count("log_file", "deleted")), (3, 0), "{}", run.stdout);
+}
+
+#[test]
+fn the_rules_of_a_replica_explain_nothing() {
+    let mut trail = five_days();
+    expire(&mut trail, horizon());
+    let bucket = trail.spec.bucket.clone();
+    let objects = std::mem::take(&mut trail.objects).into_iter();
+    trail.objects = objects.map(|((_, key), stored)| (("replica".to_owned(), key), stored)).collect();
+    let flags = ["--bucket", "replica", "--recorded-bucket", &bucket];
+    let run = verify(&trail, vec![rule("AWSLogs/")], &flags);
+    assert_eq!((run.code, run.gaps().contains(&"expired")), (1, false), "{}", run.stdout);
+}
+
+#[test]
+fn a_single_file_that_expired_is_not_called_deleted_nor_is_its_neighbour_accused() {
+    let mut trail = five_days();
+    let whole = trail.clone();
+    expire(&mut trail, horizon());
+    let key = |index: usize| whole.chains[0].digests[index].document.log_files[0].s3_object.clone();
+    let first = (0..whole.chains[0].digests.len())
+        .find(|at| trail.objects.contains_key(&(trail.spec.bucket.clone(), whole.chains[0].digests[*at].key.clone())))
+        .unwrap();
+    let server = Server::start(&trail, ServerOptions { lifecycle: vec![rule("")], ..ServerOptions::default() });
+    let name = format!("s3://{}/{}", trail.spec.bucket, key(first + 2));
+    let run = records(ctverify_at(&server).args(["file", &name]));
+    assert_eq!((run.code, run.count("log_file", "intact")), (0, 1), "{}", run.stdout);
+    let name = format!("s3://{}/{}", trail.spec.bucket, key(first));
+    let run = records(ctverify_at(&server).args(["file", &name]));
+    assert_eq!(
+        (run.code, run.count("log_file", "unverified"), run.count("digest", "missing")),
+        (3, 1, 0),
+        "{}",
+        run.stdout
+    );
+}

@@ -119,3 +119,15 @@ fn samples_that_make_no_sense_are_refused() {
     let shallow = run(mirror.command().args(["--sample", "5%", "--depth", "presence"]));
     assert!(shallow.code == 2 && shallow.stderr.contains("--depth presence"), "{}", shallow.stderr);
 }
+
+#[test]
+fn where_the_log_folder_can_not_be_listed_every_file_is_read() {
+    let mut trail = trail();
+    let file = trail.chains[0].digests[5].document.log_files[0].s3_object.clone();
+    trail.remove(&file);
+    let denied_prefixes = vec!["AWSLogs/111122223333/CloudTrail/".to_owned()];
+    let server = Server::start(&trail, ServerOptions { denied_prefixes, ..ServerOptions::default() });
+    let range = ["--start", "2026-03-01T01:00:00Z", "--end", "2026-03-02T05:00:00Z", "--bucket", "example-trail-logs"];
+    let run = records(ctverify_at(&server).args(range).args(["--sample", "1", "--allow", "sample"]));
+    assert_eq!((run.code, run.count("log_file", "deleted")), (1, 1), "{}", run.stdout);
+}

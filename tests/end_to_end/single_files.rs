@@ -184,3 +184,76 @@ fn a_replica_is_asked_under_its_own_name() {
     let moved = records(ctverify_at(&server).args(["file", &name]));
     assert_ne!(moved.code, 0, "{}", moved.stdout);
 }
+
+#[test]
+fn a_digest_that_was_destroyed_is_told_of() {
+    let key = middle(&defects::small_trail());
+    let digest = defects::small_trail().chains[0].digests[3].clone();
+    let mut garbage = defects::small_trail();
+    garbage.replace(&digest.key, gzip(b"{}"));
+    let mut edited = defects::small_trail();
+    edited.edit_digest(&digest, |document| document.log_files.clear());
+    let mut deleted = defects::small_trail();
+    deleted.remove(&digest.key);
+    for (trail, status) in [(garbage, "invalid"), (edited, "invalid"), (deleted, "missing")] {
+        let (found, _server) = over_s3(&trail, &[&key]);
+        assert_eq!((found.code, found.count("digest", status)), (1, 1), "{status} {}", found.stdout);
+    }
+}
+
+#[test]
+fn a_digest_after_it_that_is_gone_is_told_of() {
+    let mut trail = defects::small_trail();
+    trail.remove(&trail.chains[0].digests[4].key.clone());
+    let (found, _server) = over_s3(&trail, &[&middle(&trail)]);
+    assert_eq!((found.code, found.count("digest", "missing")), (1, 1), "{}", found.stdout);
+}
+
+#[test]
+fn a_planted_claim_does_not_stand_before_a_valid_listing() {
+    let mut trail = defects::small_trail();
+    let key = middle(&trail);
+    trail.replace(&key, gzip(b"{}"));
+    let claim = TrailSpec { name: "aaa".into(), ..trail.spec.clone() }.forge();
+    let digest = claim.chains[0].digests[3].clone();
+    let mut document = digest.document.clone();
+    document.log_files[0].s3_object = key.clone();
+    let mut stored = claim.objects[&(claim.spec.bucket.clone(), digest.key.clone())].clone();
+    stored.body = gzip(&document.to_json()).into();
+    stored.metadata.clear();
+    trail.objects.insert((claim.spec.bucket.clone(), digest.key), stored);
+    let (found, _server) = over_s3(&trail, &[&key]);
+    assert_eq!((found.code, found.count("log_file", "modified")), (1, 1), "{}", found.stdout);
+}
+
+#[test]
+fn a_link_to_another_file_is_judged_under_its_own_name() {
+    let trail = defects::small_trail();
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let (key, other) = (middle(&trail), trail.chains[0].digests[5].document.log_files[0].s3_object.clone());
+    let path = mirror.dir().join(&key);
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(mirror.dir().join(other), &path).unwrap();
+    let found = records(file_command(&mirror).arg(&path));
+    assert_eq!(
+        (found.of("log_file")[0]["key"].as_str(), found.code != 0),
+        (Some(key.as_str()), true),
+        "{}",
+        found.stdout
+    );
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    let gone = records(file_command(&mirror).arg(&path));
+    assert_eq!((gone.code, gone.count("log_file", "deleted")), (1, 1), "{}", gone.stdout);
+}
+
+#[test]
+fn a_run_that_can_not_be_made_says_so() {
+    let trail = defects::small_trail();
+    let name = uri(&trail, &middle(&trail));
+    let denied_prefixes = vec![String::new()];
+    let server = Server::start(&trail, ServerOptions { denied_prefixes, ..ServerOptions::default() });
+    let denied = run(ctverify_at(&server).args(["file", &name]));
+    assert!(denied.code == 4 && denied.stderr.contains("s3:ListBucket"), "{}", denied.stderr);
+    let nowhere = run(ctverify_at(&server).args(["file", &name.replace("example-trail-logs", "no-such-bucket")]));
+    assert!(nowhere.code == 4 && nowhere.stderr.contains("no-such-bucket"), "{}", nowhere.stderr);
+}

@@ -143,6 +143,9 @@ fn who_may_not_see_versions_is_told_once() {
         let warnings = run.of("warning");
         assert_eq!((warnings.len(), &warnings[0]["code"]), (1, &json!("versions_unavailable")), "{}", run.stdout);
         assert!(warnings[0]["detail"].as_str().unwrap().contains("s3:"), "{}", warnings[0]);
+        // What may be seen is told of every file, however many are read at once.
+        let told = run.of("log_file").into_iter().filter(|file| file["versions"]["deleted_at"].is_string()).count();
+        assert_eq!(told, if denied == "GetObjectVersion" { files.len() } else { 0 });
     }
 }
 
