@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -73,7 +73,7 @@ fn keys(dir: &Path) -> HashMap<String, ParsedPublicKey> {
 }
 
 fn work(files: &[PathBuf], next: &AtomicUsize, keys: &HashMap<String, ParsedPublicKey>) -> usize {
-    let mut inflate = Decompress::new_gzip(15);
+    let mut inflate = Decompress::new(false);
     let mut content = Vec::with_capacity(8 << 20);
     let mut checked = 0;
     while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -90,15 +90,21 @@ fn work(files: &[PathBuf], next: &AtomicUsize, keys: &HashMap<String, ParsedPubl
 }
 
 fn gunzip(inflate: &mut Decompress, compressed: &[u8], content: &mut Vec<u8>) {
-    inflate.reset(true);
+    // What the forge writes has no optional fields in its header.
+    let compressed = &compressed[10..];
+    inflate.reset(false);
     content.clear();
     loop {
         let consumed = usize::try_from(inflate.total_in()).unwrap();
         match inflate.decompress_vec(&compressed[consumed..], content, FlushDecompress::Finish).unwrap() {
-            Status::StreamEnd => return,
+            Status::StreamEnd => break,
             _ => content.reserve(content.capacity().max(1 << 16)),
         }
     }
+    let mut crc = Crc::new();
+    crc.update(content);
+    let trailer = &compressed[usize::try_from(inflate.total_in()).unwrap()..];
+    assert_eq!(crc.sum().to_le_bytes(), trailer[..4]);
 }
 
 fn digest(path: &Path, content: &[u8], hash: &[u8], keys: &HashMap<String, ParsedPublicKey>) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ahash::RandomState;
 use jiff::Timestamp;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -30,6 +31,8 @@ pub(super) struct Context {
     pub ends: Option<(Timestamp, Timestamp)>,
     /// How many more objects may be read at once, whatever they are read for.
     pub permits: Arc<Semaphore>,
+    /// What fingerprints are made with; its key is drawn anew for each run.
+    pub hasher: RandomState,
     /// What is lacking for a look at versions of objects.
     pub versions_denied: Arc<Mutex<BTreeSet<String>>>,
     /// The lifecycle rules of each bucket that was asked for them.

@@ -166,7 +166,7 @@ pub(super) fn may_lack_log_files(elements: &[Element], log_folder: &LogFolder, c
 fn lacks_log_files(element: &Element, log_folder: &LogFolder, context: &Context) -> bool {
     match &element.state {
         State::Valid(digest) => {
-            digest.log_files().iter().any(|entry| !log_folder.present.contains(&context.identity(&entry.object)))
+            digest.log_files().iter().any(|entry| !log_folder.present.contains(&context.fingerprint(&entry.object)))
         }
         _ => false,
     }

@@ -182,7 +182,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
         chains.iter().map(|chain| listings(&context, chain)).collect();
     let mut parts: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
     for file in files {
-        let name = context.identity(&file.object);
+        let name = context.identity(&file.object).into_owned();
         // What a valid digest lists is listed, whatever others claim.
         let is_expected = |(_, task): &(usize, Task)| matches!(task.listing, Listing::Expected(_));
         let at = listings.iter().position(|all| all.get(&name).is_some_and(is_expected));
@@ -218,7 +218,7 @@ fn may_have_listed(element: &Element, file: &Wanted) -> bool {
 fn listings(context: &Context, chain: &ExaminedChain) -> HashMap<String, (usize, Task)> {
     let tasks = log_files::tasks(&chain.elements, |_| true).into_iter();
     let each = tasks.flat_map(|(index, tasks)| tasks.into_iter().map(move |task| (index, task)));
-    each.map(|(index, task)| (context.identity(&task.object), (index, task))).collect()
+    each.map(|(index, task)| (context.identity(&task.object).into_owned(), (index, task))).collect()
 }
 
 impl Part {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::request::AuditRequest;
-use crate::model::{AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange};
+use crate::model::{
+    AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange, parse_compact_time,
+};
 use crate::store::{ListRequest, ListedObject, Location, Store, StoreError};
 
 /// How many digests of a series have to be seen past the end of the range before listing stops. The first may still begin
@@ -45,6 +47,42 @@ impl RegionFolder {
     pub fn prefix(&self) -> String {
         let accounts = self.location.root.digest_regions(self.organization.as_ref(), &self.account);
         format!("{accounts}{}/", self.region)
+    }
+}
+
+/// Reads the names of digests below one prefix. Those of a chain differ by their times alone, so the rest is read once.
+struct Names {
+    /// How long the prefix is.
+    prefix: usize,
+    /// The last file's name up to its time, and what it says.
+    last: Option<(String, DigestName)>,
+}
+
+impl Names {
+    fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.len(), last: None }
+    }
+
+    fn parse(&mut self, key: &str) -> Option<DigestName> {
+        let file = self.file(key);
+        if let (Some((last, name)), Some(file)) = (&self.last, file)
+            && let Some(time) = file.strip_prefix(last.as_str()).and_then(|rest| rest.strip_suffix(DigestName::SUFFIX))
+            && let Some(end) = parse_compact_time(time)
+        {
+            return Some(DigestName { end, ..name.clone() });
+        }
+        let name = DigestName::parse(key)?;
+        let stem = file.and_then(|file| Some(&file[..=file.rfind('_')?]));
+        self.last = stem.filter(|_| name.kind == DigestKind::Standard).map(|stem| (stem.to_owned(), name.clone()));
+        Some(name)
+    }
+
+    /// The file's name, of a key that lies in a day's folder.
+    fn file<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let (day, file) = key.get(self.prefix..)?.split_at_checked(DAY.len() + 1)?;
+        let is_slash = |byte: u8| byte == b'/';
+        let same = day.bytes().map(is_slash).eq(DAY.bytes().map(is_slash).chain([true]));
+        same.then_some(file)
     }
 }
 
@@ -91,6 +129,7 @@ pub(super) async fn digests(
     });
     let list = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after, folders: false };
     let mut listing = RegionListing::default();
+    let mut names = Names::new(&list.prefix);
     let mut past: BTreeMap<ChainId, usize> = BTreeMap::new();
     let mut continuation: Option<String> = None;
     loop {
@@ -103,7 +142,7 @@ pub(super) async fn digests(
         };
         let mut last_day = None;
         for ListedObject { key, last_modified } in page.objects {
-            let Some(name) = DigestName::parse(&key) else { continue };
+            let Some(name) = names.parse(&key) else { continue };
             // Names can tell any time; where a key lies in the listing can't be made up.
             let day = key
                 .strip_prefix(&list.prefix)

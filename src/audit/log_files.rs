@@ -1,7 +1,8 @@
 //! Judging log files by what the valid digests of their chain recorded.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use ahash::{HashMap, HashMapExt};
 
 use super::context::Context;
 use super::element::{Element, State};
@@ -93,7 +94,7 @@ pub(super) fn drop_unread(by_element: &mut HashMap<usize, Vec<Task>>, folder: &L
     for tasks in by_element.values_mut() {
         tasks.retain(|task| {
             let listed = matches!(task.listing, Listing::Expected(_));
-            let seen = depth == Depth::Chain || folder.present.contains(&context.identity(&task.object));
+            let seen = depth == Depth::Chain || folder.present.contains(&context.fingerprint(&task.object));
             dropped += u64::from(listed && seen);
             !(listed && seen)
         });
@@ -105,7 +106,7 @@ pub(super) fn drop_unread(by_element: &mut HashMap<usize, Vec<Task>>, folder: &L
 pub(super) fn note_listing(by_element: &mut HashMap<usize, Vec<Task>>, chain: &ExaminedChain, context: &Context) {
     let folder = &chain.log_folder;
     for task in by_element.values_mut().flatten().filter(|task| matches!(task.listing, Listing::Expected(_))) {
-        let seen = folder.present.contains(&context.identity(&task.object));
+        let seen = folder.present.contains(&context.fingerprint(&task.object));
         task.is_candidate = seen;
         if !seen {
             task.expiry = chain.expiry.of_log_file(&task.object);

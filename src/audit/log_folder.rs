@@ -1,8 +1,9 @@
 //! What lies in the log folder: whether listed log files exist, and which files no digest lists.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use ahash::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
@@ -13,7 +14,7 @@ use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use super::walk::judge_digests;
 use crate::model::{
-    AWS_LOGS, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
+    AWS_LOGS_FOLDER, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
@@ -33,7 +34,7 @@ pub(super) struct Stray {
 #[derive(Debug, Default)]
 pub(super) struct LogFolder {
     /// The log files that are there, as [`Context::identity`] names them.
-    pub present: HashSet<String>,
+    pub present: HashSet<u64>,
     /// By key.
     pub strays: Vec<Stray>,
     /// Why a part of it could not be listed.
@@ -60,7 +61,7 @@ pub(super) async fn examine(
             Err(error) => found.failure = Some(error.to_string()),
         }
     }
-    found.present = strays.iter().map(|stray| context.identity(&stray.object)).collect();
+    found.present = strays.iter().map(|stray| context.fingerprint(&stray.object)).collect();
     strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
     remove_listed(context, &mut strays, elements);
     if !strays.is_empty() {
@@ -181,7 +182,7 @@ fn remove_listed(context: &Context, strays: &mut Vec<Stray>, elements: &[Element
         State::Valid(digest) => Some(digest),
         _ => None,
     });
-    let listed: HashSet<String> =
+    let listed: HashSet<Cow<'_, str>> =
         valid.flat_map(|digest| digest.log_files()).map(|entry| context.identity(&entry.object)).collect();
     strays.retain(|stray| !listed.contains(&context.identity(&stray.object)));
 }
@@ -247,12 +248,18 @@ impl LogFolder {
 }
 
 impl Context {
+    /// A short form of [`Self::identity`], under a key that nobody outside this run knows, for sets of very many.
+    pub fn fingerprint(&self, object: &ObjectRef) -> u64 {
+        self.hasher.hash_one(self.identity(object))
+    }
+
     /// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or
     /// prefix: there, what follows `AWSLogs/` counts.
-    pub fn identity(&self, object: &ObjectRef) -> String {
+    pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, str> {
         if self.store.is_live() {
-            return format!("{}/{}", object.bucket, object.key);
+            return format!("{}/{}", object.bucket, object.key).into();
         }
-        object.key.rsplit_once(&format!("{AWS_LOGS}/")).map_or(&*object.key, |(_, inside)| inside).to_owned()
+        let inside = object.key.rfind(AWS_LOGS_FOLDER).map(|at| &object.key[at + AWS_LOGS_FOLDER.len()..]);
+        inside.unwrap_or(&object.key).into()
     }
 }

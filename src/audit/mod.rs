@@ -37,6 +37,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use ahash::RandomState;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp, Unit};
 use tokio::sync::Semaphore;
@@ -146,6 +147,7 @@ impl Audit {
             statuses,
             ends: ends.iter().min().copied().zip(ends.iter().max().copied()),
             permits: Arc::new(Semaphore::new(request.concurrency)),
+            hasher: RandomState::new(),
             versions_denied: Arc::default(),
             lifecycles: Arc::default(),
         }

@@ -1,9 +1,10 @@
 //! The walk along one chain: what a listing shows is read first, then what digests name as their predecessors and no listing
 //! showed. Only a direct read tells that a digest is missing.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use futures::stream::{self, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
@@ -62,7 +63,10 @@ pub(super) async fn judge_digests(
 /// still come, if it is young enough. One that a listing showed, that nobody names and that was gone when it was read, is
 /// nobody's evidence.
 fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDigest>) -> Vec<Element> {
-    let mut named: HashMap<String, bool> = HashMap::new();
+    if absent.is_empty() {
+        return Vec::new();
+    }
+    let mut named: HashMap<Cow<'_, str>, bool> = HashMap::new();
     for element in elements {
         let (predecessor, valid) = match &element.state {
             State::Valid(digest) => (digest.predecessor(), true),
@@ -121,8 +125,10 @@ impl Walk<'_> {
     /// Reads digests that were not read yet, and says how many those were.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
         let context = self.context;
-        let new: Vec<ListedDigest> =
-            digests.into_iter().filter(|digest| self.known.insert(context.identity(&digest.place))).collect();
+        let new: Vec<ListedDigest> = digests
+            .into_iter()
+            .filter(|digest| self.known.insert(context.identity(&digest.place).into_owned()))
+            .collect();
         let count = new.len();
         context.progress.found_digests(count);
         let (shared, id) = (context.clone(), self.id.clone());
@@ -134,8 +140,10 @@ impl Walk<'_> {
         for reading in readings {
             match reading {
                 Reading::Read(handle, examined) => {
-                    if let Examined::Open(open, _) = &examined {
-                        self.known.insert(context.identity(open.object()));
+                    if let Examined::Open(open, _) = &examined
+                        && *open.object() != handle.place
+                    {
+                        self.known.insert(context.identity(open.object()).into_owned());
                     }
                     self.read.push((handle, examined));
                 }
@@ -201,12 +209,12 @@ impl Walk<'_> {
             let unproven =
                 own.as_ref().is_err_and(|own| own.status == DigestStatus::Unverified) && !range.is_past(handle.end);
             let Some(predecessor) = open.predecessor().filter(|_| proven || unproven) else { continue };
+            if self.known.contains(&*self.context.identity(&predecessor.object)) {
+                continue;
+            }
             let Some(name) = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id) else {
                 continue;
             };
-            if self.known.contains(&self.context.identity(&predecessor.object)) {
-                continue;
-            }
             let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
             let place = predecessor.object.clone();
             let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None };

@@ -23,7 +23,9 @@ pub use finding::{
 };
 pub use hash::{HashParseError, Sha256Hash};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
-pub use names::{AWS_LOGS, DIGEST_FOLDER, DigestName, LogFileKey, LogFileName, LogRoot, parse_compact_time};
+pub use names::{
+    AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LogFileKey, LogFileName, LogRoot, parse_compact_time,
+};
 pub use object::ObjectRef;
 pub use range::TimeRange;
 pub use record::{

@@ -15,6 +15,8 @@ use super::{AccountId, ChainId, DigestKind, OrganizationId, Region};
 
 /// The folder under which CloudTrail puts everything.
 pub const AWS_LOGS: &str = "AWSLogs";
+/// The same, as it stands in a key.
+pub const AWS_LOGS_FOLDER: &str = "AWSLogs/";
 /// The folder that holds an account's log files.
 const LOG_FOLDER: &str = "CloudTrail";
 /// The folder that holds an account's digest files.
@@ -38,6 +40,9 @@ pub struct DigestName {
 }
 
 impl DigestName {
+    /// What every name ends with.
+    pub const SUFFIX: &str = SUFFIX;
+
     /// Reads a digest's key; `None` if it is not the name of a digest. A trail name may hold `_`, `-` and `.`, so the file
     /// name is read from both ends, and what the folders say has to agree with it.
     pub fn parse(key: &str) -> Option<Self> {

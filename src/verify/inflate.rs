@@ -2,24 +2,61 @@
 //!
 //! Every member is decompressed. Bytes after the last member, or a stream that ends early, are faults: a reader that
 //! ignores them and one that does not would see different logs.
+//!
+//! The members' frames are read here, and only what they hold is handed to the decompressor: one that reads frames itself
+//! can't be used again for the next object without making all of it anew.
 
 use std::cell::RefCell;
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use crate::model::Fault;
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
-const WINDOW_BITS: u8 = 15;
+/// CM: the only compression method there is.
+const DEFLATE: u8 = 8;
+/// MTIME, XFL and OS, which say nothing of the content.
+const PASSED_OVER: usize = 6;
+/// CRC32 and ISIZE.
+const TRAILER: usize = 8;
 /// Large enough to take a typical log file in one piece, small enough for a cache.
 const OUT_BYTES: usize = 64 * 1024;
+
+/// Bits of FLG.
+mod flag {
+    pub const HEADER_CRC: u8 = 1 << 1;
+    pub const EXTRA: u8 = 1 << 2;
+    pub const NAME: u8 = 1 << 3;
+    pub const COMMENT: u8 = 1 << 4;
+    pub const RESERVED: u8 = 0b1110_0000;
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Before a member, this many bytes of its magic number seen.
     Before(usize),
+    /// In a member's header.
+    Header(Field),
     Inside,
+    /// After a member's content, this many bytes of its trailer seen.
+    Trailer(usize),
     Failed(Fault),
+}
+
+/// The next thing to come in a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Method,
+    Flags,
+    /// So many bytes that don't matter.
+    Skip(usize),
+    /// The length of the extra field, this many bytes of it seen.
+    ExtraLength(usize),
+    Extra(usize),
+    Name,
+    Comment,
+    /// The header's own checksum, this many bytes of it seen.
+    Crc(usize),
 }
 
 /// What decompressing needs room for. Most objects are smaller than it is, so it is kept for the next one.
@@ -38,10 +75,7 @@ thread_local! {
 impl Room {
     fn new() -> Self {
         let kept = ROOMS.with_borrow_mut(Vec::pop);
-        kept.unwrap_or_else(|| Self {
-            inflate: Decompress::new_gzip(WINDOW_BITS),
-            out: vec![0; OUT_BYTES].into_boxed_slice(),
-        })
+        kept.unwrap_or_else(|| Self { inflate: Decompress::new(false), out: vec![0; OUT_BYTES].into_boxed_slice() })
     }
 }
 
@@ -50,6 +84,11 @@ pub struct Gunzip {
     /// Taken out when the stream is dropped, and only then.
     room: Option<Room>,
     state: State,
+    flags: u8,
+    /// Of a number that comes byte by byte, what was seen.
+    number: [u8; TRAILER],
+    header_crc: Crc,
+    crc: Crc,
     members: u64,
     produced: u64,
     ceiling: u64,
@@ -58,19 +97,38 @@ pub struct Gunzip {
 impl Gunzip {
     /// Begins a stream that may decompress to `ceiling` bytes and no more.
     pub fn new(ceiling: u64) -> Self {
-        Self { room: Some(Room::new()), state: State::Before(0), members: 0, produced: 0, ceiling }
+        Self {
+            room: Some(Room::new()),
+            state: State::Before(0),
+            flags: 0,
+            number: [0; TRAILER],
+            header_crc: Crc::new(),
+            crc: Crc::new(),
+            members: 0,
+            produced: 0,
+            ceiling,
+        }
     }
 
     /// Decompresses the next piece of the stream and hands what comes out of it to `sink`, piece by piece.
     pub fn feed(&mut self, mut input: &[u8], mut sink: impl FnMut(&[u8])) {
-        while !input.is_empty() {
-            match self.state {
+        while let [first, rest @ ..] = input {
+            input = match self.state {
                 State::Before(seen) => {
-                    input = self.magic(input, seen);
+                    self.magic(*first, seen);
+                    rest
                 }
-                State::Inside => input = self.inside(input, &mut sink),
+                State::Header(field) => {
+                    self.header(*first, field);
+                    rest
+                }
+                State::Inside => self.inside(input, &mut sink),
+                State::Trailer(seen) => {
+                    self.trailer(*first, seen);
+                    rest
+                }
                 State::Failed(_) => return,
-            }
+            };
         }
     }
 
@@ -80,26 +138,82 @@ impl Gunzip {
             State::Failed(fault) => Err(fault),
             State::Before(0) if self.members > 0 => Ok(self.produced),
             State::Before(_) if self.members > 0 => Err(Fault::TrailingData),
-            State::Before(_) | State::Inside => Err(Fault::Truncated),
+            _ => Err(Fault::Truncated),
         }
     }
 
-    fn magic<'a>(&mut self, input: &'a [u8], seen: usize) -> &'a [u8] {
-        if input[0] != MAGIC[seen] {
-            self.state = State::Failed(if self.members > 0 { Fault::TrailingData } else { Fault::NotGzip });
+    fn magic(&mut self, byte: u8, seen: usize) {
+        self.state = if byte != MAGIC[seen] {
+            State::Failed(if self.members > 0 { Fault::TrailingData } else { Fault::NotGzip })
         } else if seen + 1 < MAGIC.len() {
-            self.state = State::Before(seen + 1);
+            State::Before(seen + 1)
         } else {
-            let begun = self.room.as_mut().map(|room| {
-                room.inflate.reset(true);
-                room.inflate.decompress(&MAGIC, &mut room.out, FlushDecompress::None)
-            });
-            self.state = match begun {
-                Some(Ok(_)) => State::Inside,
-                _ => State::Failed(Fault::Corrupt),
-            };
+            self.header_crc.reset();
+            self.header_crc.update(&MAGIC);
+            State::Header(Field::Method)
+        };
+    }
+
+    fn header(&mut self, byte: u8, field: Field) {
+        if !matches!(field, Field::Crc(_)) {
+            self.header_crc.update(&[byte]);
         }
-        &input[1..]
+        let next = match field {
+            Field::Method if byte == DEFLATE => Some(Field::Flags),
+            Field::Method => None,
+            Field::Flags => {
+                self.flags = byte;
+                (byte & flag::RESERVED == 0).then_some(Field::Skip(PASSED_OVER))
+            }
+            Field::Skip(1) => return self.after(flag::EXTRA),
+            Field::Skip(left) => Some(Field::Skip(left - 1)),
+            Field::ExtraLength(seen) => {
+                self.number[seen] = byte;
+                match (seen, usize::from(u16::from_le_bytes([self.number[0], self.number[1]]))) {
+                    (0, _) => Some(Field::ExtraLength(1)),
+                    (_, 0) => return self.after(flag::NAME),
+                    (_, length) => Some(Field::Extra(length)),
+                }
+            }
+            Field::Extra(1) => return self.after(flag::NAME),
+            Field::Extra(left) => Some(Field::Extra(left - 1)),
+            Field::Name if byte == 0 => return self.after(flag::COMMENT),
+            Field::Comment if byte == 0 => return self.after(flag::HEADER_CRC),
+            Field::Name | Field::Comment => Some(field),
+            Field::Crc(seen) => {
+                self.number[seen] = byte;
+                let told = u32::from(u16::from_le_bytes([self.number[0], self.number[1]]));
+                match seen {
+                    0 => Some(Field::Crc(1)),
+                    _ if told == self.header_crc.sum() & 0xffff => return self.begin(),
+                    _ => None,
+                }
+            }
+        };
+        self.state = next.map_or(State::Failed(Fault::Corrupt), State::Header);
+    }
+
+    /// Goes on to the first field of the header, from this one on, that the flags announce.
+    fn after(&mut self, from: u8) {
+        let fields = [
+            (flag::EXTRA, Field::ExtraLength(0)),
+            (flag::NAME, Field::Name),
+            (flag::COMMENT, Field::Comment),
+            (flag::HEADER_CRC, Field::Crc(0)),
+        ];
+        let rest = fields.iter().skip_while(|(flag, _)| *flag != from);
+        match rest.clone().find(|(flag, _)| self.flags & flag != 0) {
+            Some((_, field)) => self.state = State::Header(*field),
+            None => self.begin(),
+        }
+    }
+
+    fn begin(&mut self) {
+        if let Some(room) = &mut self.room {
+            room.inflate.reset(false);
+        }
+        self.crc.reset();
+        self.state = State::Inside;
     }
 
     fn inside<'a>(&mut self, input: &'a [u8], sink: &mut impl FnMut(&[u8])) -> &'a [u8] {
@@ -113,17 +227,30 @@ impl Gunzip {
             self.state = State::Failed(Fault::TooLarge);
             return &[];
         }
+        self.crc.update(&out[..produced]);
         sink(&out[..produced]);
         match status {
-            Ok(Status::StreamEnd) => {
-                self.members += 1;
-                self.state = State::Before(0);
-            }
+            Ok(Status::StreamEnd) => self.state = State::Trailer(0),
             Ok(_) if consumed == 0 && produced == 0 => self.state = State::Failed(Fault::Corrupt),
             Ok(_) => {}
             Err(_) => self.state = State::Failed(Fault::Corrupt),
         }
         &input[consumed..]
+    }
+
+    fn trailer(&mut self, byte: u8, seen: usize) {
+        self.number[seen] = byte;
+        self.state = State::Trailer(seen + 1);
+        if seen + 1 == TRAILER {
+            let [a, b, c, d, e, f, g, h] = self.number;
+            let told = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+            self.state = if told == (self.crc.sum(), self.crc.amount()) {
+                self.members += 1;
+                State::Before(0)
+            } else {
+                State::Failed(Fault::Corrupt)
+            };
+        }
     }
 }
 
@@ -212,6 +339,47 @@ mod tests {
         let crc = stream.len() - 8;
         stream[crc] ^= 1;
         assert_eq!(gunzip(&stream, u64::MAX), Err(Fault::Corrupt));
+    }
+
+    #[test]
+    fn every_field_of_a_header_is_read_and_its_checksum_checked() {
+        let extra = flate2::GzBuilder::new().extra("extra").filename("a name").comment("a comment").mtime(7);
+        let mut encoder = extra.write(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"log").unwrap();
+        let stream = encoder.finish().unwrap();
+        for size in [1, 3, stream.len()] {
+            assert_eq!(in_pieces(&stream, size).unwrap(), b"log");
+        }
+        // The same with a checksum of the header, right and wrong.
+        let content = stream.len() - gzip(b"log").len() + 10;
+        let mut checked = stream[..content].to_vec();
+        checked[3] |= flag::HEADER_CRC;
+        let mut crc = Crc::new();
+        crc.update(&checked);
+        checked.extend_from_slice(&crc.sum().to_le_bytes()[..2]);
+        checked.extend_from_slice(&stream[content..]);
+        assert_eq!(gunzip(&checked, u64::MAX).unwrap(), b"log");
+        checked[content] ^= 1;
+        assert_eq!(gunzip(&checked, u64::MAX), Err(Fault::Corrupt));
+        // Methods and flags that nobody has defined.
+        for (at, value) in [(2, 7), (3, 0x20), (3, 0x80)] {
+            let mut unknown = gzip(b"log");
+            unknown[at] = value;
+            assert_eq!(gunzip(&unknown, u64::MAX), Err(Fault::Corrupt));
+        }
+    }
+
+    #[test]
+    fn each_changed_bit_is_judged_as_another_reader_judges_it() {
+        let stream = [gzip(b"one log file, and"), gzip(b" another")].concat();
+        for bit in 0..stream.len() * 8 {
+            let mut changed = stream.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let mut content = Vec::new();
+            let other = flate2::read::MultiGzDecoder::new(changed.as_slice());
+            let read = std::io::Read::read_to_end(&mut { other }, &mut content).map(|_| content);
+            assert_eq!(gunzip(&changed, u64::MAX).ok(), read.ok(), "bit {bit}");
+        }
     }
 
     #[test]

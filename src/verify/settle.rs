@@ -4,9 +4,9 @@
 //! A digest that a *valid* successor recorded with another hash or signature is invalid, whatever its own signature says. So
 //! successors are settled before the digests they name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 
 use super::digest::{ClaimedLogFile, Examined, LogFileEntry, OpenDigest, Rejection};
@@ -168,6 +168,9 @@ pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<(&OpenDigest, &
         if own.as_ref().is_err_and(|own| matches!(own.fault, Fault::SignatureMissing | Fault::SignatureMismatch)) {
             wanting.insert(&digest.object, digest);
         }
+    }
+    if wanting.is_empty() {
+        return Vec::new();
     }
     let recorded = open().filter_map(|(digest, _)| digest.predecessor.as_ref());
     recorded.filter_map(|recorded| Some((*wanting.get(&recorded.object)?, recorded.signature.as_deref()?))).collect()
