@@ -32,6 +32,8 @@ use measure::{Measured, fastest};
 use trails::Trail;
 
 const RUNS: usize = 7;
+/// What ctverify takes by itself.
+const CONCURRENCY: &str = "192";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -68,10 +70,7 @@ fn myself(arguments: &[&str]) -> Command {
 }
 
 fn ctverify() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ctverify"));
-    command.env_remove("AWS_PROFILE").env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_REGION", "us-east-1");
-    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    command
+    Command::new(env!("CARGO_BIN_EXE_ctverify"))
 }
 
 fn from_folder(trail: &Trail) -> Command {
@@ -95,6 +94,8 @@ fn folder() {
 }
 
 fn at(server: &Server, command: &mut Command) -> Command {
+    command.env_remove("AWS_PROFILE").env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_REGION", "us-east-1");
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     command.env("AWS_ENDPOINT_URL", server.url());
     std::mem::replace(command, Command::new("true"))
 }
@@ -113,7 +114,6 @@ fn official(aws: &str, server: &Server, trail: &ForgedTrail) -> Vec<Command> {
         let mut command = Command::new(aws);
         command.args(["cloudtrail", "validate-logs", "--trail-arn", &trail.spec.arn(), "--region", region]);
         command.args(["--start-time", "2026-03-01T01:00:00Z", "--end-time"]).arg(trails::end(trail));
-        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
         at(server, &mut command)
     };
     trail.spec.regions.iter().map(one_region).collect()
@@ -125,14 +125,19 @@ fn s3() {
     for latency in [Duration::ZERO, Duration::from_millis(20)] {
         let server = Server::start(&trail, ServerOptions { latency, ..ServerOptions::default() });
         println!("\nS3 on loopback, {} ms to the first byte, {objects} objects", latency.as_millis());
-        let get_loop = || at(&server, &mut myself(&["get-loop", &trail.spec.bucket, "64"]));
+        let get_loop = || at(&server, &mut myself(&["get-loop", &trail.spec.bucket, CONCURRENCY]));
         let [own, bare] = fastest(3, [&mut || over_s3(&server, &trail), &mut || get_loop()]);
         println!("  ctverify                    {:>12}", ms(own.wall));
         #[expect(clippy::cast_precision_loss, reason = "a few thousand objects")]
         let rate = |measured: &Measured| objects as f64 / measured.wall.as_secs_f64();
         let share = 100.0 * rate(&own) / rate(&bare);
         println!("  bare GetObject loop         {:>12}   ctverify reaches {share:.0} % of its rate", ms(bare.wall));
-        if let Ok(aws) = std::env::var("CTVERIFY_TEST_AWS") {
+        let slow = ServerOptions { latency, slow_down_percent: 5, ..ServerOptions::default() };
+        let slow = Server::start(&trail, slow);
+        let [refused] = fastest(3, [&mut || over_s3(&slow, &trail)]);
+        let times = refused.wall.as_secs_f64() / own.wall.as_secs_f64();
+        println!("  ctverify, 5 % SlowDown      {:>12}   {times:.2} times as long", ms(refused.wall));
+        if let Some(aws) = std::env::var("CTVERIFY_TEST_AWS").ok().filter(|aws| !aws.is_empty()) {
             let wall: Duration = official(&aws, &server, &trail).iter_mut().map(|run| measure::run(run).wall).sum();
             let times = wall.as_secs_f64() / own.wall.as_secs_f64();
             println!("  aws cloudtrail validate-logs{:>12}   ctverify is {times:.0} times as fast", ms(wall));

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::RandomState;
 use jiff::Timestamp;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 use super::observer::Progress;
+use super::pace::Pace;
 use super::region_keys::RegionKeys;
 use super::request::AuditRequest;
 use crate::model::{Region, TimeRange};
@@ -30,7 +31,7 @@ pub(super) struct Context {
     /// The ends of the first and of the last digest of any chain that was listed.
     pub ends: Option<(Timestamp, Timestamp)>,
     /// How many more objects may be read at once, whatever they are read for.
-    pub permits: Arc<Semaphore>,
+    pub pace: Arc<Pace>,
     /// What fingerprints are made with; its key is drawn anew for each run.
     pub hasher: RandomState,
     /// What is lacking for a look at versions of objects.

@@ -188,9 +188,11 @@ async fn region_folders(
         let listings = stream::iter(accounts)
             .map(|(organization, account)| async move {
                 let prefix = location.root.digest_regions(organization.as_ref(), &account);
-                let regions = listing::folders(store, &location.bucket, &prefix).await;
                 let logs = location.root.log_regions(organization.as_ref(), &account);
-                let logs = listing::folders(store, &location.bucket, &logs).await;
+                let (regions, logs) = futures::join!(
+                    listing::folders(store, &location.bucket, &prefix),
+                    listing::folders(store, &location.bucket, &logs),
+                );
                 (organization, account, regions, logs)
             })
             .buffered(request.concurrency);

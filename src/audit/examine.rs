@@ -39,14 +39,27 @@ pub(super) async fn examine_chain(
     listed: ListedChain,
 ) -> Result<ExaminedChain, AuditError> {
     let ListedChain { folders, digests, failure, ended_before } = listed;
-    let judged = judge_digests(&context, &id, &folders, digests).await?;
+    let deep = context.request.depth != Depth::Chain;
+    let (judged, listed, _) = futures::join!(
+        judge_digests(&context, &id, &folders, digests),
+        // Where the range is known, what lies in the log folder need not wait for the digests.
+        async {
+            match (context.range.start, context.range.end) {
+                (Some(from), Some(to)) if deep => log_folder::list_all(&context, &folders, from, to).await,
+                _ => Vec::new(),
+            }
+        },
+        // Nor need the keys that the first digest will ask for.
+        context.keys.for_range(&id.region),
+    );
+    let judged = judged?;
     let has_earlier = ended_before || has_earlier(&context, &id, &folders, &judged.elements).await;
     let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, &context).is_some();
     let delivery_accounted = looks_cut && tail::accounted_before_range(&id, &judged.folders, &context).await;
     let log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => {
-            log_folder::examine(&context, &id, &judged.folders, &judged.elements).await?
+            log_folder::examine(&context, &id, &judged.folders, listed, &judged.elements).await?
         }
     };
     let JudgedDigests { mut elements, failure: later, folders } = judged;

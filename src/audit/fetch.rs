@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::context::Context;
 use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
 
@@ -14,15 +15,19 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one and says whether to go on.
 pub(super) async fn read<T>(
-    store: &dyn Store,
+    context: &Context,
     object: &ObjectRef,
     version: Option<&str>,
     begin: impl Fn() -> T,
     feed: impl Fn(&mut T, Bytes) -> bool,
 ) -> Result<(T, Object), StoreError> {
+    let store = context.store.as_ref();
     let mut attempt = 1;
     loop {
-        match read_once(store, object, version, begin(), &feed).await {
+        let permit = context.pace.permit().await.map_err(|error| StoreError::Failed(error.to_string()))?;
+        let read = read_once(store, object, version, begin(), &feed).await;
+        context.pace.done(permit, store.refusals());
+        match read {
             Err(error) if error.is_transient() && attempt < ATTEMPTS => {
                 tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
                 attempt += 1;

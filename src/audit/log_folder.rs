@@ -43,11 +43,27 @@ pub(super) struct LogFolder {
     listed: bool,
 }
 
-/// Lists the log folder of a chain, as far as the range reaches, and compares it with what valid digests list.
+/// Lists the log files of each folder, in their order.
+pub(super) async fn list_all(
+    context: &Context,
+    folders: &[RegionFolder],
+    from: Timestamp,
+    to: Timestamp,
+) -> Vec<Result<Vec<Stray>, StoreError>> {
+    let mut listed = Vec::new();
+    for folder in folders {
+        listed.push(list(context, folder, from, to).await);
+    }
+    listed
+}
+
+/// Compares what lies in the log folder of a chain with what valid digests list. `listed`: the listings of the first of the folders,
+/// as far as they are known.
 pub(super) async fn examine(
     context: &Arc<Context>,
     chain: &ChainId,
     folders: &[RegionFolder],
+    listed: Vec<Result<Vec<Stray>, StoreError>>,
     elements: &[Element],
 ) -> Result<LogFolder, AuditError> {
     let mut found = LogFolder { listed: true, ..LogFolder::default() };
@@ -55,8 +71,9 @@ pub(super) async fn examine(
     let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
     let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
     let mut strays = Vec::new();
-    for folder in folders {
-        match list(context, folder, from, to).await {
+    let rest = folders.get(listed.len()..).unwrap_or_default();
+    for folder in listed.into_iter().chain(list_all(context, rest, from, to).await) {
+        match folder {
             Ok(files) => strays.extend(files),
             Err(error) => found.failure = Some(error.to_string()),
         }

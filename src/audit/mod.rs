@@ -22,6 +22,7 @@ mod listing;
 mod log_files;
 mod log_folder;
 mod observer;
+mod pace;
 mod plan;
 mod pool;
 mod read;
@@ -40,7 +41,6 @@ use std::sync::{Arc, OnceLock};
 use ahash::RandomState;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp, Unit};
-use tokio::sync::Semaphore;
 
 pub use error::AuditError;
 pub use expected::Expected;
@@ -51,6 +51,7 @@ pub use sample::{SampleRequest, SampleSize};
 use context::{Context, Statuses};
 use discover::{Discovery, discover};
 use examine::examine_chain;
+use pace::Pace;
 use plan::{Step, Steps, steps};
 use region_keys::RegionKeys;
 use sample::Chosen;
@@ -146,7 +147,7 @@ impl Audit {
             progress: progress.clone(),
             statuses,
             ends: ends.iter().min().copied().zip(ends.iter().max().copied()),
-            permits: Arc::new(Semaphore::new(request.concurrency)),
+            pace: Arc::new(Pace::new(request.concurrency)),
             hasher: RandomState::new(),
             versions_denied: Arc::default(),
             lifecycles: Arc::default(),

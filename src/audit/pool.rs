@@ -30,8 +30,8 @@ where
 {
     let concurrency = context.request.concurrency;
     let (batch, at_once, batches) = if context.store.is_live() {
-        // Enough batches to have work for every permit while the slowest object of one is waited for.
-        (REMOTE_BATCH, REMOTE_BATCH, (2 * concurrency).div_ceil(REMOTE_BATCH).max(2))
+        // Enough batches to have work for every permit while an object is waited for that has to be asked for several times.
+        (REMOTE_BATCH, REMOTE_BATCH, (8 * concurrency).div_ceil(REMOTE_BATCH))
     } else {
         (LOCAL_BATCH, 1, 2 * concurrency)
     };

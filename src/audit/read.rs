@@ -30,7 +30,6 @@ pub(super) enum Reading {
 
 /// Reads a digest and examines it by itself.
 pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedDigest) -> Result<Reading, AuditError> {
-    let _permit = context.permits.acquire().await.map_err(|error| AuditError::Task(error.to_string()))?;
     let outcome = read_bytes(context, &digest.place, None).await;
     context.progress.read_digest();
     let ListedDigest { kind, end, last_modified, .. } = digest;
@@ -74,12 +73,11 @@ async fn read_bytes(
     place: &ObjectRef,
     version: Option<&str>,
 ) -> Result<(Bytes, Object), StoreError> {
-    let (pieces, object) =
-        fetch::read(context.store.as_ref(), place, version, Vec::new, |pieces: &mut Vec<Bytes>, piece| {
-            pieces.push(piece);
-            pieces.iter().map(Bytes::len).sum::<usize>() <= CEILING
-        })
-        .await?;
+    let (pieces, object) = fetch::read(context, place, version, Vec::new, |pieces: &mut Vec<Bytes>, piece| {
+        pieces.push(piece);
+        pieces.iter().map(Bytes::len).sum::<usize>() <= CEILING
+    })
+    .await?;
     // Nearly every digest comes in one piece.
     let bytes = match <[Bytes; 1]>::try_from(pieces) {
         Ok([bytes]) => bytes,

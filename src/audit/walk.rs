@@ -40,7 +40,11 @@ pub(super) async fn judge_digests(
     let folders = folders.to_vec();
     let mut walk =
         Walk { context, id, known: HashSet::new(), folders, read: Vec::new(), absent: Vec::new(), failure: None };
-    let (reaching, past): (Vec<_>, Vec<_>) = digests.into_iter().partition(|digest| !context.range.is_past(digest.end));
+    let (mut reaching, mut past): (Vec<_>, Vec<_>) =
+        digests.into_iter().partition(|digest| !context.range.is_past(digest.end));
+    past.sort_by_key(|digest| digest.end);
+    // The first one past the end is always wanted: it need not wait for the others.
+    reaching.extend(past.iter().find(|digest| digest.kind == DigestKind::Standard).cloned());
     walk.read_all(reaching).await?;
     walk.read_past_end(past).await?;
     let keys = loop {
@@ -172,13 +176,12 @@ impl Walk<'_> {
     }
 
     /// Reads on past the end of the range, by time, until a proven digest shows what came before it.
-    async fn read_past_end(&mut self, mut past: Vec<ListedDigest>) -> Result<(), AuditError> {
-        past.sort_by_key(|digest| digest.end);
+    async fn read_past_end(&mut self, past: Vec<ListedDigest>) -> Result<(), AuditError> {
         for kind in [DigestKind::Standard, DigestKind::Backfill] {
             for digest in past.iter().filter(|digest| digest.kind == kind) {
                 self.read_all(vec![digest.clone()]).await?;
-                let last = self.read.last().filter(|(handle, _)| handle.place == digest.place);
-                if last.is_some_and(|(_, examined)| self.begins_past_end(examined)) {
+                let found = self.read.iter().rfind(|(handle, _)| handle.place == digest.place);
+                if found.is_some_and(|(_, examined)| self.begins_past_end(examined)) {
                     break;
                 }
             }

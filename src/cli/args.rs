@@ -174,7 +174,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "URL", help_heading = "AWS", conflicts_with = "from")]
     pub endpoint_url: Option<String>,
 
-    /// How many objects are read at once [default: 64 from S3, the number of cores from a folder]
+    /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down; the number of cores from a folder]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
     pub concurrency: Option<u16>,
 }

@@ -19,9 +19,11 @@ use crate::store::{Folder, Location, Replica, S3, Store};
 use crate::trail::{GetTrailStatus, Reach, ReachSource, StatusSource, Trail};
 
 /// Objects read at once from S3: what counts is the time to the first byte.
-pub const S3_CONCURRENCY: usize = 64;
+pub const S3_CONCURRENCY: usize = 192;
 /// Requests and their retries, as the SDK counts them.
-const MAX_ATTEMPTS: u32 = 6;
+const MAX_ATTEMPTS: u32 = 8;
+/// The first pause before a retry is up to this, the next ones up to twice the one before.
+const FIRST_BACKOFF: std::time::Duration = std::time::Duration::from_millis(25);
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -212,7 +214,7 @@ pub fn open_s3(args: &SourceArgs, config: SdkConfig, source: String, bucket: &st
 /// The AWS configuration. Every call knows its region or learns it from the bucket; `home` is where the rest begins.
 pub async fn load_config(args: &SourceArgs, home: &str) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build());
     if let Some(profile) = &args.profile {
         loader = loader.profile_name(profile);

@@ -305,6 +305,10 @@ impl Store for Folder {
     fn requests(&self) -> Requests {
         self.counter.sum()
     }
+
+    fn refusals(&self) -> u64 {
+        0
+    }
 }
 
 struct FileBody {

@@ -127,6 +127,9 @@ pub trait Store: Send + Sync {
 
     /// How many requests were made so far.
     fn requests(&self) -> Requests;
+
+    /// How often it has asked so far to be asked less.
+    fn refusals(&self) -> u64;
 }
 
 /// Counts requests from many tasks.
@@ -135,6 +138,7 @@ struct Counter {
     get: AtomicU64,
     list: AtomicU64,
     other: AtomicU64,
+    refusals: AtomicU64,
 }
 
 impl Counter {

@@ -71,4 +71,8 @@ impl<S: Store> Store for Replica<S> {
     fn requests(&self) -> Requests {
         self.inner.requests()
     }
+
+    fn refusals(&self) -> u64 {
+        self.inner.refusals()
+    }
 }

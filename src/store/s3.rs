@@ -4,13 +4,19 @@
 //! asked there from then on, so no flag and no extra request is needed.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::{Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
+use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_s3::config::{
+    ConfigBag, Intercept, Region, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
+};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -38,7 +44,7 @@ pub struct S3 {
     source: String,
     clients: Mutex<HashMap<Option<String>, Client>>,
     bucket_regions: Mutex<HashMap<String, String>>,
-    counter: Counter,
+    counter: Arc<Counter>,
 }
 
 impl S3 {
@@ -51,7 +57,7 @@ impl S3 {
             source,
             clients: Mutex::default(),
             bucket_regions: Mutex::default(),
-            counter: Counter::default(),
+            counter: Arc::default(),
         }
     }
 
@@ -63,7 +69,10 @@ impl S3 {
                 .force_path_style(self.path_style)
                 // The content is checked against the digests; S3's own checksums would hash everything a second time.
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-                .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+                .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+                // The SDK stops retrying where many requests fail. Here each object is somebody's evidence.
+                .retry_partition(RetryPartition::custom("ctverify").token_bucket(TokenBucket::unlimited()).build())
+                .interceptor(CountRefusals(self.counter.clone()));
             if let Some(region) = region {
                 config = config.region(Region::new(region));
             }
@@ -267,6 +276,34 @@ impl Store for S3 {
 
     fn requests(&self) -> Requests {
         self.counter.sum()
+    }
+
+    fn refusals(&self) -> u64 {
+        self.counter.refusals.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts the answers that ask to be asked less. The SDK asks again by itself, and doesn't tell.
+#[derive(Debug)]
+struct CountRefusals(Arc<Counter>);
+
+impl Intercept for CountRefusals {
+    fn name(&self) -> &'static str {
+        "CountRefusals"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // SlowDown is a 503 (S3 API reference, "Error responses"); proxies and other stores say 429.
+        let status = context.response().map(|response| response.status().as_u16());
+        if matches!(status, Some(429 | 503)) {
+            self.0.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

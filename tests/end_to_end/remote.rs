@@ -160,6 +160,16 @@ fn pages_of_listings_and_of_keys_are_followed() {
 }
 
 #[test]
+fn a_store_that_asks_to_slow_down_changes_no_record() {
+    let trail = TrailSpec { hours: 40, busy_percent: 100, ..organization_spec() }.forge();
+    let (whole, _server) = verify(&trail, ServerOptions::default());
+    let (slowed, server) = verify(&trail, ServerOptions { slow_down_percent: 20, ..ServerOptions::default() });
+    assert_eq!((slowed.code, slowed.findings()), (whole.code, whole.findings()));
+    let objects = slowed.of("digest").len() + slowed.of("log_file").len();
+    assert!(server.calls("GetObject") as usize > objects + objects / 10, "{}", server.calls("GetObject"));
+}
+
+#[test]
 fn every_object_is_read_once_and_the_summary_counts_the_requests() {
     let trail = organization_spec().forge();
     let (run, server) = verify(&trail, ServerOptions::default());

@@ -44,6 +44,8 @@ pub struct ServerOptions {
     pub caller: Option<String>,
     /// The lifecycle rules of every bucket.
     pub lifecycle: Vec<Lifecycle>,
+    /// How many of a hundred GetObject requests are answered with SlowDown.
+    pub slow_down_percent: u8,
     /// S3 operations that are refused, as `ListObjectVersions` or `GetObjectVersion`.
     pub denied_operations: HashSet<String>,
 }
@@ -107,6 +109,7 @@ pub struct State {
     pub accounts: Vec<String>,
     pub options: ServerOptions,
     calls: Mutex<HashMap<String, u64>>,
+    dice: Mutex<fastrand::Rng>,
 }
 
 impl State {
@@ -146,7 +149,14 @@ impl State {
             accounts: spec.accounts.clone(),
             options,
             calls: Mutex::default(),
+            dice: Mutex::new(fastrand::Rng::with_seed(1)),
         }
+    }
+
+    /// Whether this request is to be refused with SlowDown.
+    pub fn slows_down(&self) -> bool {
+        let percent = self.options.slow_down_percent;
+        percent > 0 && self.dice.lock().expect("no test panics holding it").u8(..100) < percent
     }
 
     pub fn count(&self, operation: &str) {

@@ -146,6 +146,9 @@ fn folder(prefix: String) -> CommonPrefix {
 impl S3 for Storage {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         self.state.count("GetObject");
+        if self.state.slows_down() {
+            return Err(s3_error!(SlowDown, "Please reduce your request rate."));
+        }
         let stored = self.stored(&request.input.bucket, &request.input.key, request.input.version_id.as_deref())?;
         Ok(S3Response::new(GetObjectOutput {
             content_length: i64::try_from(stored.body.len()).ok(),
