@@ -12,7 +12,7 @@ use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Expiry;
 use super::listing::{self, RegionFolder};
-use super::log_files::{self, Listing, Task};
+use super::log_files::{Listing, Task, Tasks};
 use super::log_folder::{EDGE, LogFolder};
 use super::plan::{self, Step};
 use super::request::DELIVERY_TIME;
@@ -216,9 +216,14 @@ fn may_have_listed(element: &Element, file: &Wanted) -> bool {
 
 /// The log files that a chain's digests list, as [`Context::identity`] names them, each with the index of the first that does.
 fn listings(context: &Context, chain: &ExaminedChain) -> HashMap<String, (usize, Task)> {
-    let tasks = log_files::tasks(&chain.elements, |_| true).into_iter();
-    let each = tasks.flat_map(|(index, tasks)| tasks.into_iter().map(move |task| (index, task)));
-    each.map(|(index, task)| (context.identity(&task.object).into_owned(), (index, task))).collect()
+    let mut tasks = Tasks::new(chain.elements.iter(), context);
+    let mut found = HashMap::new();
+    for (index, element) in chain.elements.iter().enumerate() {
+        for task in tasks.of(element, context) {
+            found.insert(context.identity(&task.object).into_owned(), (index, task));
+        }
+    }
+    found
 }
 
 impl Part {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ahash::{HashMap, HashMapExt};
+use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::context::Context;
 use super::element::{Element, State};
@@ -13,7 +13,7 @@ use super::log_folder::LogFolder;
 use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef, Sha256Hash};
 use crate::store::StoreError;
-use crate::verify::{Content, ContentHasher, ExpectedHash};
+use crate::verify::{Content, ContentHasher, ExpectedHash, ValidDigest};
 
 /// The uncompressed size to which a log file is read: CloudTrail's are a few MB at most, and hashing needs no memory.
 const CEILING: u64 = u64::MAX;
@@ -40,73 +40,101 @@ pub(super) enum Listing {
     Claimed,
 }
 
-/// The log files of a chain's digests within the range, by the index of the element that each belongs to: one task an
-/// object, at the first valid digest that lists it, else at the first that claims it.
-pub(super) fn tasks(elements: &[Element], in_range: impl Fn(&Element) -> bool) -> HashMap<usize, Vec<Task>> {
-    let mut by_element: HashMap<usize, Vec<Task>> = HashMap::new();
-    let mut place: HashMap<&ObjectRef, (usize, usize)> = HashMap::new();
-    for (index, element) in elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
-        let State::Valid(digest) = &element.state else { continue };
-        for entry in digest.log_files() {
-            if let Some(&(first, position)) = place.get(&entry.object) {
-                let task = by_element.get_mut(&first).and_then(|tasks| tasks.get_mut(position));
-                if let Some(Task { listing: Listing::Expected(hashes), .. }) = task
-                    && !hashes.contains(&entry.expected)
-                {
+/// The log files of a chain's digests: one task an object, at the first valid digest that lists it, else at the first that claims it.
+/// Tasks are made when their digest's turn comes: a chain may list millions.
+pub(super) struct Tasks {
+    /// The objects that valid digests list, as hashes.
+    listed: HashSet<u64>,
+    /// Those that are listed more than once, with every hash that is expected of them; nothing once a task was made.
+    repeated: HashMap<ObjectRef, Vec<ExpectedHash>>,
+    /// The claims that a task was made of.
+    claimed: HashSet<ObjectRef>,
+}
+
+impl Tasks {
+    /// Looks through the digests that are to be told of.
+    pub fn new<'a>(elements: impl Iterator<Item = &'a Element> + Clone, context: &Context) -> Self {
+        let entries = || elements.clone().filter_map(valid).flat_map(ValidDigest::log_files);
+        let mut listed = HashSet::with_capacity(entries().count());
+        let mut twice: HashSet<u64> = HashSet::new();
+        for entry in entries() {
+            let hash = context.hasher.hash_one(&entry.object);
+            if !listed.insert(hash) {
+                twice.insert(hash);
+            }
+        }
+        let mut repeated: HashMap<ObjectRef, Vec<ExpectedHash>> = HashMap::new();
+        if !twice.is_empty() {
+            for entry in entries().filter(|entry| twice.contains(&context.hasher.hash_one(&entry.object))) {
+                let hashes = repeated.entry(entry.object.clone()).or_default();
+                if !hashes.contains(&entry.expected) {
                     hashes.push(entry.expected.clone());
                 }
-                continue;
-            }
-            let tasks = by_element.entry(index).or_default();
-            place.insert(&entry.object, (index, tasks.len()));
-            tasks.push(Task {
-                object: entry.object.clone(),
-                digest: element.object.key.clone(),
-                listing: Listing::Expected(vec![entry.expected.clone()]),
-                is_candidate: false,
-                expiry: Explanation::None,
-            });
-        }
-    }
-    for (index, element) in elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
-        let State::Rejected(digest) = &element.state else { continue };
-        for claimed in &digest.log_files {
-            let tasks = by_element.entry(index).or_default();
-            if !place.contains_key(&claimed.object) {
-                place.insert(&claimed.object, (index, tasks.len()));
-                let (object, digest) = (claimed.object.clone(), element.object.key.clone());
-                let listing = Listing::Claimed;
-                tasks.push(Task { object, digest, listing, is_candidate: false, expiry: Explanation::None });
             }
         }
+        Self { listed, repeated, claimed: HashSet::new() }
     }
-    by_element
+
+    /// The tasks of the next digest. Digests have to come in the order in which they are told of.
+    pub fn of(&mut self, element: &Element, context: &Context) -> Vec<Task> {
+        let task = |object: &ObjectRef, listing| Task {
+            object: object.clone(),
+            digest: element.object.key.clone(),
+            listing,
+            is_candidate: false,
+            expiry: Explanation::None,
+        };
+        match &element.state {
+            State::Valid(digest) => digest
+                .log_files()
+                .iter()
+                .filter_map(|entry| {
+                    let hashes = match self.repeated.get_mut(&entry.object) {
+                        Some(hashes) if hashes.is_empty() => return None,
+                        Some(hashes) => std::mem::take(hashes),
+                        None => vec![entry.expected.clone()],
+                    };
+                    Some(task(&entry.object, Listing::Expected(hashes)))
+                })
+                .collect(),
+            State::Rejected(digest) => {
+                let unlisted = |object: &ObjectRef| !self.listed.contains(&context.hasher.hash_one(object));
+                let claims = digest.log_files.iter().filter(|claimed| unlisted(&claimed.object));
+                let new = claims.filter(|claimed| self.claimed.insert(claimed.object.clone()));
+                new.map(|claimed| task(&claimed.object, Listing::Claimed)).collect()
+            }
+            State::Missing | State::NotYetDelivered | State::Expired => Vec::new(),
+        }
+    }
+}
+
+fn valid(element: &Element) -> Option<&ValidDigest> {
+    match &element.state {
+        State::Valid(digest) => Some(digest),
+        _ => None,
+    }
 }
 
 /// Drops what the depth does not ask for, and says how many log files that leaves unread. At depth `presence` only those stay
 /// that the listing did not show, for a direct look.
-pub(super) fn drop_unread(by_element: &mut HashMap<usize, Vec<Task>>, folder: &LogFolder, context: &Context) -> u64 {
+pub(super) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &Context) -> u64 {
     let depth = context.request.depth;
     if depth == Depth::Content {
         return 0;
     }
-    let mut dropped = 0;
-    for tasks in by_element.values_mut() {
-        tasks.retain(|task| {
-            let listed = matches!(task.listing, Listing::Expected(_));
-            let seen = depth == Depth::Chain || folder.present.contains(&context.fingerprint(&task.object));
-            dropped += u64::from(listed && seen);
-            !(listed && seen)
-        });
-    }
-    dropped
+    let before = tasks.len();
+    tasks.retain(|task| {
+        let listed = matches!(task.listing, Listing::Expected(_));
+        let seen = depth == Depth::Chain || folder.present.contains(&context.fingerprint(&task.object));
+        !(listed && seen)
+    });
+    (before - tasks.len()) as u64
 }
 
 /// Notes for each log file what the listing says of it.
-pub(super) fn note_listing(by_element: &mut HashMap<usize, Vec<Task>>, chain: &ExaminedChain, context: &Context) {
-    let folder = &chain.log_folder;
-    for task in by_element.values_mut().flatten().filter(|task| matches!(task.listing, Listing::Expected(_))) {
-        let seen = folder.present.contains(&context.fingerprint(&task.object));
+pub(super) fn note_listing(tasks: &mut [Task], chain: &ExaminedChain, context: &Context) {
+    for task in tasks.iter_mut().filter(|task| matches!(task.listing, Listing::Expected(_))) {
+        let seen = chain.log_folder.present.contains(&context.fingerprint(&task.object));
         task.is_candidate = seen;
         if !seen {
             task.expiry = chain.expiry.of_log_file(&task.object);

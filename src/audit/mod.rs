@@ -52,9 +52,10 @@ use context::{Context, Statuses};
 use discover::{Discovery, discover};
 use examine::examine_chain;
 use pace::Pace;
-use plan::{Step, Steps, steps};
+use plan::{Plan, Step};
 use region_keys::RegionKeys;
 use sample::Chosen;
+use tokio::sync::Semaphore;
 
 use crate::keys::KeySource;
 use crate::model::{
@@ -65,7 +66,9 @@ use crate::store::Store;
 use crate::trail::StatusSource;
 
 /// How many chains are examined ahead of the one that is being reported.
-const CHAINS_AHEAD: usize = 8;
+const CHAINS_AHEAD: usize = 32;
+/// How many digests they may have together; a single chain may have more.
+const DIGESTS_AHEAD: usize = 3000;
 /// The shortest time for which keys are asked around what is known, on either side.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
 
@@ -182,6 +185,15 @@ struct Unread {
 }
 
 impl Unread {
+    /// The steps of a plan, with what it leaves unread counted.
+    fn counting(&self, mut plan: Plan) -> impl Iterator<Item = Step> {
+        std::iter::from_fn(move || {
+            let step = plan.next();
+            self.by_depth.fetch_add(plan.take_not_read(), Ordering::Relaxed);
+            step
+        })
+    }
+
     fn sample_result(&self) -> Option<SampleResult> {
         let Chosen { sample, total } = *self.sample.get()?;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -218,37 +230,49 @@ impl Audit {
         expected::add_unexplained(&mut discovery, &context).await?;
         let Discovery { chains, warnings, .. } = discovery;
         let mut seen = HashSet::new();
+        let room = Arc::new(Semaphore::new(DIGESTS_AHEAD));
         let plans = stream::iter(chains)
-            .map(|(id, listed)| {
+            // One after the other: the chain that is reported next must never be the one that waits.
+            .then(|(id, listed)| {
+                let weight = u32::try_from(listed.digests.len().clamp(1, DIGESTS_AHEAD)).unwrap_or(u32::MAX);
+                let hold = room.clone().acquire_many_owned(weight);
+                async move { (id, listed, hold.await) }
+            })
+            .map(|(id, listed, hold)| {
                 let context = context.clone();
                 let task = tokio::spawn(async move {
+                    let hold = hold.map_err(|error| AuditError::Task(error.to_string()))?;
                     let chain = examine_chain(context.clone(), Arc::new(id), listed).await?;
-                    Ok(steps(&chain, &context))
+                    Ok(Plan::new(chain, context, hold))
                 });
                 async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? }
             })
             .buffered(CHAINS_AHEAD)
-            .map_ok(|mut plan: Steps| {
+            .map_ok(|mut plan| {
                 plan.tell_once(&mut seen);
-                unread.by_depth.fetch_add(plan.not_read, Ordering::Relaxed);
                 plan
             });
-        let plans = match &request.sample {
-            None => plans.left_stream(),
+        match &request.sample {
+            None => {
+                let steps = plans.flat_map(|plan| match plan {
+                    Ok(plan) => stream::iter(unread.counting(plan).map(Ok)).left_stream(),
+                    Err(error) => stream::iter([Err(error)]).right_stream(),
+                });
+                report(&context, steps, unread, tell).await?;
+            }
             Some(sample) => {
                 // Which files are read depends on how many there are.
-                let mut plans: Vec<Steps> = plans.try_collect().await?;
-                let chosen = sample.choose(&mut plans);
+                let mut steps = Vec::new();
+                let mut plans = std::pin::pin!(plans);
+                while let Some(plan) = plans.try_next().await? {
+                    steps.extend(unread.counting(plan));
+                }
+                let chosen = sample.choose(&mut steps);
                 let chosen = *unread.sample.get_or_init(|| chosen);
                 tell(self.opening(Some(chosen.sample)))?;
-                stream::iter(plans.into_iter().map(Ok)).right_stream()
+                report(&context, stream::iter(steps.into_iter().map(Ok)), unread, tell).await?;
             }
-        };
-        let planned = plans.flat_map(|plan| match plan {
-            Ok(plan) => stream::iter(plan.steps.into_iter().map(Ok).collect::<Vec<_>>()),
-            Err(error) => stream::iter(vec![Err(error)]),
-        });
-        report(&context, planned, unread, tell).await?;
+        }
         if let Some(warning) = unjudged(request) {
             tell(Record::Warning(warning))?;
         }

@@ -1,14 +1,16 @@
 //! From a judged chain to its records, in the order that is promised. Log files are still to be read.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::context::Context;
 use super::element::{Element, State};
 use super::examine::ExaminedChain;
 use super::expiry::Explanation;
 use super::gaps::{self, Account};
-use super::log_files::{self, Task};
+use super::log_files::{self, Task, Tasks};
 use crate::model::{
     ChainId, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
 };
@@ -19,17 +21,35 @@ pub(super) enum Step {
     LogFile(Arc<ChainId>, Box<Task>),
 }
 
-/// The steps of one chain.
-pub(super) struct Steps {
-    pub steps: Vec<Step>,
-    /// How many log files there are whose content the depth does not ask for.
-    pub not_read: u64,
+/// The report on one chain: an iterator over its steps.
+pub(super) struct Plan {
+    chain: ExaminedChain,
+    context: Arc<Context>,
+    tasks: Tasks,
+    /// The next digest.
+    next: usize,
+    /// What is told next.
+    steps: VecDeque<Step>,
+    /// What is told after the digests.
+    end: Vec<Step>,
+    /// How many log files there are whose content the depth does not ask for, as far as they were passed.
+    not_read: u64,
+    /// What is held as long as the chain is.
+    _hold: OwnedSemaphorePermit,
 }
 
-impl Steps {
+impl Plan {
+    /// Plans the report on one chain.
+    pub fn new(chain: ExaminedChain, context: Arc<Context>, hold: OwnedSemaphorePermit) -> Self {
+        let in_range = |element: &&Element| context.range.includes(element.start, element.end);
+        let tasks = Tasks::new(chain.elements.iter().filter(in_range), &context);
+        let end = end(&chain, &context);
+        Self { chain, context, tasks, next: 0, steps: VecDeque::new(), end, not_read: 0, _hold: hold }
+    }
+
     /// Drops the unlisted files that `seen` holds, and adds the others to it: two trails may share a folder, and a file is told of once.
     pub fn tell_once(&mut self, seen: &mut HashSet<ObjectRef>) {
-        self.steps.retain(|step| match step {
+        self.end.retain(|step| match step {
             Step::Record(record) => match record.as_ref() {
                 Record::LogFile(file) => file.status != LogFileStatus::Unlisted || seen.insert(file.object.clone()),
                 _ => true,
@@ -37,25 +57,50 @@ impl Steps {
             Step::LogFile(..) => true,
         });
     }
-}
 
-/// Plans the report on one chain.
-pub(super) fn steps(chain: &ExaminedChain, context: &Context) -> Steps {
-    let in_range = |element: &Element| context.range.includes(element.start, element.end);
-    let mut tasks = log_files::tasks(&chain.elements, in_range);
-    log_files::note_listing(&mut tasks, chain, context);
-    let not_read = log_files::drop_unread(&mut tasks, &chain.log_folder, context);
-    context.progress.found_log_files(tasks.values().map(Vec::len).sum());
-    let mut steps = Vec::new();
-    for (index, element) in chain.elements.iter().enumerate().filter(|(_, element)| in_range(element)) {
+    /// How many log files there are whose content the depth does not ask for, since this was asked last.
+    pub fn take_not_read(&mut self) -> u64 {
+        std::mem::take(&mut self.not_read)
+    }
+
+    /// Plans the next digest.
+    fn advance(&mut self) {
+        let Self { chain, context, tasks, .. } = self;
+        let Some(element) = chain.elements.get(self.next) else {
+            self.steps.extend(self.end.drain(..));
+            return;
+        };
+        self.next += 1;
+        if !context.range.includes(element.start, element.end) {
+            return;
+        }
         let digest = digest_steps(chain, element, context);
         if digest.is_empty() {
-            continue;
+            return;
         }
-        steps.extend(digest);
-        let files = tasks.remove(&index).unwrap_or_default();
-        steps.extend(files.into_iter().map(|task| Step::LogFile(chain.id.clone(), Box::new(task))));
+        let mut tasks = tasks.of(element, context);
+        log_files::note_listing(&mut tasks, chain, context);
+        self.not_read += log_files::drop_unread(&mut tasks, &chain.log_folder, context);
+        context.progress.found_log_files(tasks.len());
+        self.steps.extend(digest);
+        self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(chain.id.clone(), Box::new(task))));
     }
+}
+
+impl Iterator for Plan {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        while self.steps.is_empty() && (self.next < self.chain.elements.len() || !self.end.is_empty()) {
+            self.advance();
+        }
+        self.steps.pop_front()
+    }
+}
+
+/// What follows a chain's digests and their log files.
+fn end(chain: &ExaminedChain, context: &Context) -> Vec<Step> {
+    let mut steps = Vec::new();
     let Account { coverage, gaps, record } = gaps::account_for(chain, context);
     if context.request.without_digests.is_empty() {
         let unlisted = chain.log_folder.unlisted(&chain.id, &coverage, context);
@@ -69,7 +114,7 @@ pub(super) fn steps(chain: &ExaminedChain, context: &Context) -> Steps {
     }
     steps.extend(gaps.into_iter().map(|gap| record_step(Record::Gap(gap))));
     steps.push(record_step(Record::Chain(record)));
-    Steps { steps, not_read }
+    steps
 }
 
 /// What is said of one digest; nothing of one that is a gap alone.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sha2::{Digest as _, Sha256};
 
 use super::log_files::Task;
-use super::plan::{Step, Steps};
+use super::plan::Step;
 use crate::model::{ObjectRef, Sample};
 
 /// How large a sample is.
@@ -47,13 +47,10 @@ pub(super) struct Chosen {
 impl SampleRequest {
     /// Chooses among the log files that the listing shows, and drops the others. Those that it does not show are looked for
     /// in any case.
-    pub(super) fn choose(&self, plans: &mut [Steps]) -> Chosen {
-        let mut ranked: Vec<(u64, &ObjectRef)> = plans
-            .iter()
-            .flat_map(|plan| &plan.steps)
-            .filter_map(candidate)
-            .map(|task| (self.rank(&task.object), &task.object))
-            .collect();
+    pub(super) fn choose(&self, steps: &mut Vec<Step>) -> Chosen {
+        let candidates = steps.iter().filter_map(candidate);
+        let mut ranked: Vec<(u64, &ObjectRef)> =
+            candidates.map(|task| (self.rank(&task.object), &task.object)).collect();
         let total = ranked.len() as u64;
         let files = self.size.of(total);
         ranked.sort_unstable();
@@ -62,9 +59,7 @@ impl SampleRequest {
             .take(usize::try_from(files).unwrap_or(usize::MAX))
             .map(|(_, object)| object.clone())
             .collect();
-        for plan in plans {
-            plan.steps.retain(|step| candidate(step).is_none_or(|task| chosen.contains(&task.object)));
-        }
+        steps.retain(|step| candidate(step).is_none_or(|task| chosen.contains(&task.object)));
         Chosen { sample: Sample { files, seed: self.seed }, total }
     }
 
