@@ -116,8 +116,7 @@ pub fn one_giant() -> Trail {
 
 /// A digest with a great many entries.
 pub fn wide_digest() -> Trail {
-    let spec =
-        TrailSpec { hours: 0, log_files: 64_200, busy_percent: 100, events: 1, seed: 5, ..TrailSpec::default() };
+    let spec = TrailSpec { hours: 0, log_files: 64_200, busy_percent: 100, events: 1, seed: 5, ..TrailSpec::default() };
     make("fifty-thousand-entries", "a digest that lists {} log files", spec)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::request::AuditRequest;
@@ -31,6 +32,8 @@ pub(super) struct ListedDigest {
     pub end: Timestamp,
     /// When S3 last wrote it, where a listing told.
     pub last_modified: Option<Timestamp>,
+    /// How large it is, in bytes as stored, where a listing told.
+    pub size: Option<u64>,
 }
 
 /// Where the digests of one account and region lie.
@@ -93,6 +96,8 @@ pub(super) struct RegionListing {
     pub digests: BTreeMap<ChainId, Vec<ListedDigest>>,
     /// Chains of which only digests older than the range were seen.
     pub earlier: BTreeSet<ChainId>,
+    /// How many digests of each chain were seen past the end of the range.
+    past: BTreeMap<ChainId, usize>,
     /// Why the listing stopped early.
     pub failure: Option<StoreError>,
 }
@@ -121,67 +126,151 @@ pub(super) async fn digests(
     range: &TimeRange,
     request: &AuditRequest,
 ) -> RegionListing {
-    let prefix = folder.prefix();
+    let prefix = &folder.prefix();
     // The day before, too: nothing says which day's folder takes a digest that ends at midnight.
-    let start_after = range.start.map(|start| {
-        let day = start.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(start);
-        format!("{prefix}{}", day.strftime("%Y/%m/%d/"))
-    });
-    let list = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after, folders: false };
+    let first = match range.start {
+        Some(start) => Some(start.saturating_sub(SignedDuration::from_hours(24)).unwrap_or(start)),
+        None => first_year(store, &folder.location.bucket, prefix).await,
+    };
+    let blocks = match (first, range.end) {
+        (Some(first), Some(end)) if store.is_live() => blocks(first, end),
+        _ => Vec::new(),
+    };
+    let pairs: Vec<(String, String)> = blocks.iter().cloned().zip(blocks.iter().skip(1).cloned()).collect();
+    let parts = stream::iter(pairs)
+        .map(|(from, until)| async move {
+            let mut part = RegionListing::default();
+            part.list(store, folder, range, request, Some(format!("{prefix}{from}")), Some(&until)).await;
+            part
+        })
+        .buffered(BLOCKS_AT_ONCE);
     let mut listing = RegionListing::default();
-    let mut names = Names::new(&list.prefix);
-    let mut past: BTreeMap<ChainId, usize> = BTreeMap::new();
-    let mut continuation: Option<String> = None;
-    loop {
-        let page = match store.list(&list, continuation.as_deref()).await {
-            Ok(page) => page,
-            Err(error) => {
-                listing.failure = Some(error);
-                return listing;
-            }
-        };
-        let mut last_day = None;
-        for ListedObject { key, last_modified } in page.objects {
-            let Some(name) = names.parse(&key) else { continue };
-            // Names can tell any time; where a key lies in the listing can't be made up.
-            let day = key
-                .strip_prefix(&list.prefix)
-                .and_then(|inside| inside.get(..DAY.len()))
-                .unwrap_or_default()
-                .to_owned();
-            let fits = [name.end, name.end.saturating_sub(PAST_END / 2).unwrap_or(name.end)]
-                .iter()
-                .any(|end| end.strftime("%Y/%m/%d").to_string() == day);
-            last_day = Some(day);
-            if name.root != folder.location.root || !request.wants(&name.chain) {
-                continue;
-            }
-            if !range.reaches(name.end) {
-                listing.earlier.insert(name.chain);
-                continue;
-            }
-            if range.is_past(name.end) {
-                *past.entry(name.chain.clone()).or_default() += usize::from(fits && name.kind == DigestKind::Standard);
-            }
-            let place = ObjectRef::new(folder.location.bucket.as_str(), key);
-            listing.digests.entry(name.chain).or_default().push(ListedDigest {
-                place,
-                kind: name.kind,
-                end: name.end,
-                last_modified,
-            });
+    let mut parts = std::pin::pin!(parts);
+    while let Some(part) = parts.next().await {
+        listing.add(part);
+    }
+    if listing.failure.is_none() {
+        // The rest, past the end of the range, as far as what was found needs it.
+        let day = blocks.last().cloned().or_else(|| range.start.and(first).map(day_of));
+        let after = day.map(|day| format!("{prefix}{day}"));
+        listing.list(store, folder, range, request, after, None).await;
+    }
+    listing.earlier.retain(|chain| !listing.digests.contains_key(chain));
+    listing
+}
+
+/// How many parts of a long range are listed at once.
+pub(super) const BLOCKS_AT_ONCE: usize = 16;
+/// How many days a part has at least: a page of a listing holds the digests of six weeks.
+const BLOCK_DAYS: i64 = 40;
+
+/// The days, as folders, at which a long range is parted so that its parts can be listed at once; nothing for a short one.
+pub(super) fn blocks(from: Timestamp, to: Timestamp) -> Vec<String> {
+    let days = (to.as_second() - from.as_second()) / 86_400;
+    let count = days / BLOCK_DAYS;
+    if count < 2 {
+        return Vec::new();
+    }
+    let day = |block: i64| {
+        let after = SignedDuration::from_hours(24 * (days * block / count));
+        day_of(from.saturating_add(after).unwrap_or(to))
+    };
+    (0..=count).map(day).collect()
+}
+
+/// `YYYY/MM/DD/`.
+fn day_of(time: Timestamp) -> String {
+    time.strftime("%Y/%m/%d/").to_string()
+}
+
+/// The begin of the first year that has a folder. What can't be listed is found out by listing.
+async fn first_year(store: &dyn Store, bucket: &str, prefix: &str) -> Option<Timestamp> {
+    let years = folders(store, bucket, prefix).await.ok()?;
+    let year: i16 = years.iter().filter_map(|year| year.parse().ok()).min()?;
+    jiff::civil::date(year.clamp(1970, 9000), 1, 1).to_zoned(jiff::tz::TimeZone::UTC).ok().map(|day| day.timestamp())
+}
+
+impl RegionListing {
+    fn add(&mut self, part: Self) {
+        for (chain, digests) in part.digests {
+            self.digests.entry(chain).or_default().extend(digests);
         }
-        let enough = range.end.zip(last_day).is_some_and(|(end, last_day)| {
-            let enough = end.saturating_add(PAST_END).unwrap_or(end).strftime("%Y/%m/%d").to_string();
-            last_day > enough
-                && !listing.digests.is_empty()
-                && listing.digests.keys().all(|chain| past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END))
-        });
-        match page.next {
-            Some(next) if !enough => continuation = Some(next),
-            _ => {
-                listing.earlier.retain(|chain| !listing.digests.contains_key(chain));
-                return listing;
+        for (chain, count) in part.past {
+            *self.past.entry(chain).or_default() += count;
+        }
+        self.earlier.extend(part.earlier);
+        self.failure = self.failure.take().or(part.failure);
+    }
+
+    /// Lists the keys after `after` and before the day `until`; without one, until enough is known of what comes after the range.
+    async fn list(
+        &mut self,
+        store: &dyn Store,
+        folder: &RegionFolder,
+        range: &TimeRange,
+        request: &AuditRequest,
+        after: Option<String>,
+        until: Option<&str>,
+    ) {
+        let prefix = folder.prefix();
+        let list = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after: after, folders: false };
+        let mut names = Names::new(&list.prefix);
+        let mut continuation: Option<String> = None;
+        loop {
+            let page = match store.list(&list, continuation.as_deref()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.failure = Some(error);
+                    return;
+                }
+            };
+            let mut last_day = None;
+            for ListedObject { key, last_modified, size } in page.objects {
+                let inside = key.strip_prefix(&list.prefix).unwrap_or_default();
+                if until.is_some_and(|until| inside > until) {
+                    return;
+                }
+                let Some(name) = names.parse(&key) else { continue };
+                // Names can tell any time; where a key lies in the listing can't be made up.
+                let day = inside.get(..DAY.len()).unwrap_or_default();
+                if last_day.as_deref() != Some(day) {
+                    last_day = Some(day.to_owned());
+                }
+                if name.root != folder.location.root || !request.wants(&name.chain) {
+                    continue;
+                }
+                if !range.reaches(name.end) {
+                    self.earlier.insert(name.chain);
+                    continue;
+                }
+                if range.is_past(name.end) {
+                    let fits = [name.end, name.end.saturating_sub(PAST_END / 2).unwrap_or(name.end)]
+                        .iter()
+                        .any(|end| end.strftime("%Y/%m/%d").to_string() == day);
+                    let counts = fits && name.kind == DigestKind::Standard;
+                    *self.past.entry(name.chain.clone()).or_default() += usize::from(counts);
+                }
+                let place = ObjectRef::new(folder.location.bucket.as_str(), key);
+                self.digests.entry(name.chain).or_default().push(ListedDigest {
+                    place,
+                    kind: name.kind,
+                    end: name.end,
+                    last_modified,
+                    size,
+                });
+            }
+            let enough = range.end.zip(last_day).is_some_and(|(end, last_day)| {
+                let enough = end.saturating_add(PAST_END).unwrap_or(end).strftime("%Y/%m/%d").to_string();
+                last_day > enough
+                    && !self.digests.is_empty()
+                    && self
+                        .digests
+                        .keys()
+                        .all(|chain| self.past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END))
+            });
+            match page.next {
+                Some(next) if !enough => continuation = Some(next),
+                _ => return,
             }
         }
     }
@@ -233,14 +322,14 @@ pub(super) async fn first_before(
     let mut continuation: Option<String> = None;
     loop {
         let page = store.list(&list, continuation.as_deref()).await?;
-        for ListedObject { key, last_modified } in page.objects {
+        for ListedObject { key, last_modified, size } in page.objects {
             if key > last_day {
                 return Ok(None);
             }
             let name = DigestName::parse(&key).filter(|name| name.chain == *chain && name.end <= before);
             if let Some(DigestName { kind, end, .. }) = name {
                 let place = ObjectRef::new(bucket.as_str(), key);
-                return Ok(Some(ListedDigest { place, kind, end, last_modified }));
+                return Ok(Some(ListedDigest { place, kind, end, last_modified, size }));
             }
         }
         match page.next {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ahash::HashSet;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
@@ -132,26 +133,50 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     Ok(strays.iter().any(|stray| coverage == Coverage::default() || is_covered(&stray.name)))
 }
 
+/// How many log files the first page of a region's range has, and how many bytes. What can't be listed has none.
+pub(super) async fn sizes(context: &Context, folder: &RegionFolder) -> (u64, u64) {
+    let from = context.range.start.unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut listing = Listing::new(folder, from, context.range.end.unwrap_or(context.request.now));
+    let files = listing.next_page(context.store.as_ref()).await.ok().flatten().map_or(0, |files| files.len());
+    (files as u64, listing.bytes)
+}
+
 async fn list(
     context: &Context,
     folder: &RegionFolder,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<Vec<Stray>, StoreError> {
-    let mut listing = Listing::new(folder, from, to);
-    let mut files = Vec::new();
-    while let Some(page) = listing.next_page(context.store.as_ref()).await? {
-        files.extend(page);
-    }
-    Ok(files)
+    let store = context.store.as_ref();
+    let whole = Listing::new(folder, from, to);
+    // Without a begin, nobody knows how much there is.
+    let blocks = if store.is_live() && from > Timestamp::UNIX_EPOCH { listing::blocks(from, to) } else { Vec::new() };
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
+    // A day before the first block and a day after the last belong to it.
+    let before = Listing { until: Some(first.clone()), ..whole.clone() };
+    let after = Listing { request: whole.after(last), ..whole.clone() };
+    let between = blocks.iter().zip(blocks.iter().skip(1)).map(|(from, until)| Listing {
+        request: whole.after(from),
+        until: Some(until.clone()),
+        ..whole.clone()
+    });
+    let parts: Vec<Listing> = [before].into_iter().chain(between).chain([after]).collect();
+    let parts: Vec<Vec<Stray>> =
+        stream::iter(parts).map(|part| part.all(store)).buffered(listing::BLOCKS_AT_ONCE).try_collect().await?;
+    Ok(parts.into_iter().flatten().collect())
 }
 
 /// A listing of the log files of one region, as far as a range reaches and a day more on either side.
+#[derive(Clone)]
 struct Listing {
     request: ListRequest,
     last_day: String,
     continuation: Option<String>,
     at_end: bool,
+    /// The day, as a folder, at which it ends.
+    until: Option<String>,
+    /// The size of all that was listed, in bytes.
+    bytes: u64,
 }
 
 impl Listing {
@@ -167,7 +192,21 @@ impl Listing {
             prefix,
             folders: false,
         };
-        Self { request, last_day, continuation: None, at_end: false }
+        Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0 }
+    }
+
+    /// The same from this day on.
+    fn after(&self, day: &str) -> ListRequest {
+        ListRequest { start_after: Some(format!("{}{day}", self.request.prefix)), ..self.request.clone() }
+    }
+
+    /// All pages.
+    async fn all(mut self, store: &dyn Store) -> Result<Vec<Stray>, StoreError> {
+        let mut files = Vec::new();
+        while let Some(page) = self.next_page(store).await? {
+            files.extend(page);
+        }
+        Ok(files)
     }
 
     /// The log files of the next page; `None` after the last.
@@ -179,15 +218,18 @@ impl Listing {
         self.continuation = page.next;
         self.at_end = self.continuation.is_none();
         let mut files = Vec::new();
-        for ListedObject { key, last_modified } in page.objects {
+        for ListedObject { key, last_modified, size } in page.objects {
             let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
-            if inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day) {
+            let is_past = |until: &String| *inside > **until;
+            let past_last = inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day);
+            if past_last || self.until.as_ref().is_some_and(is_past) {
                 self.at_end = true;
                 break;
             }
             if let Some(name) = LogFileName::parse(inside) {
                 let object = ObjectRef::new(self.request.bucket.as_str(), key);
                 files.push(Stray { object, name, last_modified });
+                self.bytes += size.unwrap_or_default();
             }
         }
         Ok(Some(files))

@@ -12,6 +12,7 @@ mod context;
 mod discover;
 mod element;
 mod error;
+mod estimate;
 mod examine;
 mod expected;
 mod expiry;

@@ -68,7 +68,7 @@ pub(super) async fn examine_version(
 /// The largest object that is read as a digest.
 const CEILING: usize = limits::MAX_DIGEST_OBJECT_BYTES as usize;
 
-async fn read_bytes(
+pub(super) async fn read_bytes(
     context: &Context,
     place: &ObjectRef,
     version: Option<&str>,

@@ -27,7 +27,7 @@ pub struct SampleRequest {
 }
 
 impl SampleSize {
-    fn of(self, total: u64) -> u64 {
+    pub(super) fn of(self, total: u64) -> u64 {
         match self {
             Self::Files(files) => files.min(total),
             #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]

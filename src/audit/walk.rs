@@ -98,7 +98,7 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
     let mut found: Vec<Element> = Vec::new();
     for digest in absent {
         let state = state(&digest);
-        let ListedDigest { place, kind, end, last_modified } = digest;
+        let ListedDigest { place, kind, end, last_modified, .. } = digest;
         found.push(Element {
             kind,
             object: place,
@@ -220,7 +220,7 @@ impl Walk<'_> {
             };
             let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
             let place = predecessor.object.clone();
-            let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None };
+            let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None, size: None };
             // The standard series has no holes of its own: the digest before one that begins in the range touches the range.
             let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
             if begin.is_some_and(|begin| open.start() > begin && touches(begin)) {

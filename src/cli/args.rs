@@ -104,6 +104,14 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", requires = "sample", value_parser = clap::value_parser!(u64).range(..=MAX_SEED), help_heading = "What to verify")]
     pub seed: Option<u64>,
 
+    /// Say what the run would read, how long it would take and what S3 would charge; lists, and reads a few digests alone
+    #[arg(long, help_heading = "What to verify", conflicts_with_all = ["from", "report"])]
+    pub estimate: bool,
+
+    /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a thousand LISTs, a GB of transfer
+    #[arg(long, value_name = "NAME=DOLLARS", value_delimiter = ',', value_parser = parse_price, requires = "estimate", help_heading = "What to verify")]
+    pub prices: Vec<(Price, f64)>,
+
     /// An account that has to be there: without any digest of it, the report has a gap (repeatable, or comma-separated)
     #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "What has to be there")]
     pub expect_account: Vec<AccountId>,
@@ -215,6 +223,26 @@ pub enum Format {
     Jsonl,
     /// One JSON document
     Json,
+}
+
+/// Something that S3 charges for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Price {
+    Get,
+    List,
+    Gigabyte,
+}
+
+fn parse_price(text: &str) -> Result<(Price, f64), String> {
+    let (name, dollars) = text.split_once('=').ok_or("write a price as get=0.0004")?;
+    let price = match name {
+        "get" => Price::Get,
+        "list" => Price::List,
+        "gb" => Price::Gigabyte,
+        _ => return Err(format!("there is no price '{name}': choose get, list or gb")),
+    };
+    let dollars: f64 = dollars.parse().map_err(|_| format!("'{dollars}' is no number of dollars"))?;
+    if dollars.is_finite() && dollars >= 0.0 { Ok((price, dollars)) } else { Err("a price is not negative".to_owned()) }
 }
 
 /// One kind of finding that is kept out of the verdict.

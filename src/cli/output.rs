@@ -68,7 +68,8 @@ impl Observer for Reports {
     }
 }
 
-fn cannot_write_standard(error: &io::Error) -> Failure {
+/// Why nothing can be written to standard output.
+pub fn cannot_write_standard(error: &io::Error) -> Failure {
     Failure::CannotRun(format!("standard output can't be written: {error}"))
 }
 
@@ -109,7 +110,8 @@ fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
     Ok((Some(file), writer))
 }
 
-fn colour_of_standard_output(choice: ColorChoice) -> StreamChoice {
+/// Whether what goes to standard output is styled.
+pub fn colour_of_standard_output(choice: ColorChoice) -> StreamChoice {
     match choice {
         ColorChoice::Always => StreamChoice::Always,
         ColorChoice::Never => StreamChoice::Never,

@@ -5,6 +5,7 @@
 
 mod chain;
 mod coverage;
+mod estimate;
 mod finding;
 mod hash;
 mod ids;
@@ -18,6 +19,7 @@ mod trail_arn;
 
 pub use chain::ChainId;
 pub use coverage::Coverage;
+pub use estimate::{Estimate, Prices};
 pub use finding::{
     ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, SignatureFrom, Verdict, WarningCode,
 };

@@ -1,6 +1,7 @@
 //! Reports: one file per output format. They know the words of [`crate::model`] and nothing else.
 
 mod escape;
+mod estimate;
 mod json;
 mod jsonl;
 mod text;
@@ -11,6 +12,7 @@ mod wire;
 use std::io;
 
 pub use escape::printable;
+pub use estimate::{estimate_json, estimate_text};
 pub use json::Json;
 pub use jsonl::Jsonl;
 pub use text::{Text, TextOptions};

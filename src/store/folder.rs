@@ -214,7 +214,7 @@ impl Folder {
         for name in files(&self.dir, path)? {
             let key = format!("{key}{name}");
             if key.starts_with(&request.prefix) && request.start_after.as_deref().is_none_or(|after| *key > *after) {
-                found.push(ListedObject { key, last_modified: None });
+                found.push(ListedObject { key, last_modified: None, size: None });
             }
         }
         for name in folders(&self.dir, path)? {

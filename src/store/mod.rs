@@ -55,6 +55,8 @@ pub struct ListedObject {
     pub key: String,
     /// When S3 last wrote it. A copy doesn't know.
     pub last_modified: Option<Timestamp>,
+    /// How large it is, in bytes as stored, where the listing tells.
+    pub size: Option<u64>,
 }
 
 /// One page of a listing, in the byte order of keys.

@@ -308,7 +308,8 @@ impl Intercept for CountRefusals {
 }
 
 fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
-    Some(ListedObject { key: decode(&object.key?)?, last_modified: timestamp(object.last_modified) })
+    let size = object.size.and_then(|size| u64::try_from(size).ok());
+    Some(ListedObject { key: decode(&object.key?)?, last_modified: timestamp(object.last_modified), size })
 }
 
 fn timestamp(at: Option<DateTime>) -> Option<Timestamp> {

@@ -101,6 +101,11 @@ impl<'a> Document<'a> {
     }
 }
 
+/// How many log files uncompressed digest bytes list, unproven: good for a guess.
+pub fn peek_log_files(json: &[u8]) -> Option<usize> {
+    Document::parse(json).ok().map(|document| document.log_files.len())
+}
+
 /// The name that uncompressed digest bytes bear, unproven: good for finding out how a local copy is laid out.
 pub fn peek_object(json: &[u8]) -> Option<ObjectRef> {
     Document::parse(json).ok().map(|document| document.object())

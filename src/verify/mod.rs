@@ -19,7 +19,7 @@ mod signature;
 
 pub use content::{Content, ContentHasher, sha256};
 pub use digest::{ClaimedLogFile, Examined, ExpectedHash, FoundDigest, LogFileEntry, OpenDigest, Rejection, examine};
-pub use document::{Predecessor, peek_object};
+pub use document::{Predecessor, peek_log_files, peek_object};
 pub use inflate::{Gunzip, gunzip};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;

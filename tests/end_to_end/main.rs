@@ -15,6 +15,7 @@ mod command_line;
 mod completeness;
 mod defects;
 mod demo;
+mod estimate;
 mod lifecycle;
 mod local;
 mod names;

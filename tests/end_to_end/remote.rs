@@ -327,3 +327,25 @@ fn an_organizations_folder_beside_the_accounts_own_makes_no_chain_expected_twice
     let (run, _server) = verify(&trail, ServerOptions::default());
     assert_eq!((run.code, run.of("chain").len(), run.gaps().len()), (0, 1, 0), "{}", run.stdout);
 }
+
+#[test]
+fn a_long_range_is_listed_in_parts_and_gives_the_same_records() {
+    // 120 days, so that it is parted; the hours between are off, so that the trail is small.
+    let on = [0, 1, 5, 700, 701, 969, 970, 971, 1500, 2400, 2850, 2870];
+    let stopped = (0..2880).filter(|hour| !on.contains(hour)).collect();
+    let mut trail = TrailSpec { hours: 2879, stopped, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let planted = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/04/10/111122223333_CloudTrail_us-east-1_20260410T1005Z_PlantedPlanted01.json.gz";
+    let any = trail.objects.values().next().unwrap().clone();
+    trail.objects.insert((trail.spec.bucket.clone(), planted.into()), any);
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let range = ["--start", "2026-03-01T00:00:00Z", "--end", "2026-06-28T00:00:00Z"];
+    let local = records(mirror.command().args(range));
+    assert_eq!(local.of("digest").len(), on.len() - 1, "all but the one past the end");
+    for objects_a_page in [None, Some(3)] {
+        let server = Server::start(&trail, ServerOptions { objects_a_page, ..ServerOptions::default() });
+        let parted = records(ctverify_at(&server).args(range).args(["--bucket", "example-trail-logs"]));
+        assert_eq!(parted.findings(), local.findings());
+        let whole = records(ctverify_at(&server).args(["--bucket", "example-trail-logs"]));
+        assert_eq!(whole.of("digest").len(), on.len());
+    }
+}

@@ -8,18 +8,55 @@ use jiff::{Timestamp, Unit};
 use tokio::runtime::Runtime;
 
 use crate::audit::{Audit, Progress};
-use crate::cli::args::{Format, ReportArgs, VerifyArgs};
+use crate::cli::args::{Format, Price, ReportArgs, VerifyArgs};
 use crate::cli::exit::Failure;
-use crate::cli::output::Reports;
+use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::progress::ProgressLine;
 use crate::cli::settings::{self, Settings};
+use crate::model::Prices;
+use crate::report::{estimate_json, estimate_text};
 
 /// How long reads that are under way may take to end after an interruption.
 const LAST_READS: Duration = Duration::from_millis(200);
 
 /// Verifies what the arguments name, and gives the exit code that its verdict stands for.
 pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
+    if args.estimate {
+        return estimate(args);
+    }
     run(&args.reports, async { settings::resolve(args, now()).await })
+}
+
+/// Says what the run would read.
+fn estimate(args: &VerifyArgs) -> Result<u8, Failure> {
+    let runtime = runtime()?;
+    let estimate = runtime.block_on(async {
+        let Settings { store, keys, request, .. } = settings::resolve(args, now()).await?;
+        let audit = Audit { store, keys, status: None, request, progress: Arc::default() };
+        tokio::select! {
+            estimate = audit.estimate() => Ok(estimate?),
+            () = interruption() => Err(Failure::Interrupted),
+        }
+    })?;
+    let mut prices = Prices::default();
+    for (price, dollars) in &args.prices {
+        match price {
+            Price::Get => prices.thousand_gets = *dollars,
+            Price::List => prices.thousand_lists = *dollars,
+            Price::Gigabyte => prices.gigabyte_out = *dollars,
+        }
+    }
+    let mut out = anstream::AutoStream::new(std::io::stdout(), colour_of_standard_output(args.reports.color));
+    let written = match args.reports.format {
+        Format::Text => estimate_text(&mut out, &estimate, &prices),
+        Format::Jsonl | Format::Json => estimate_json(&mut out, &estimate, &prices),
+    };
+    written.map_err(|error| cannot_write_standard(&error))?;
+    Ok(0)
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().map_err(|error| Failure::CannotRun(format!("no threads can be started: {error}")))
 }
 
 /// The present, in whole seconds.
@@ -30,7 +67,7 @@ pub(super) fn now() -> Timestamp {
 
 /// Runs the audit that `settings` resolves to, and gives its exit code.
 pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Settings, Failure>>) -> Result<u8, Failure> {
-    let runtime = Runtime::new().map_err(|error| Failure::CannotRun(format!("no threads can be started: {error}")))?;
+    let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let settings = tokio::select! {
             settings = settings => settings?,
