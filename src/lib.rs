@@ -37,6 +37,7 @@
 //! | [`store`] | where bytes are: S3, a folder |
 //! | [`keys`] | where public keys come from: `ListPublicKeys`, a key file |
 //! | [`trail`] | what AWS says about a trail |
+//! | [`aws`] | how AWS is spoken to |
 //! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
 //! | [`model`] | the words |
 //!
@@ -84,6 +85,7 @@
 //! ```
 
 pub mod audit;
+pub mod aws;
 pub mod cli;
 pub mod keys;
 pub mod model;

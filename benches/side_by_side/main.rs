@@ -39,19 +39,21 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["forge", name] => trails::forge(name),
         ["floor", dir] => floor::run(dir.as_ref()),
         ["get-loop", bucket, concurrency] => get_loop::run(bucket, concurrency.parse().unwrap()),
         chosen => {
             let wants = |part: &str| chosen.is_empty() || chosen.contains(&part);
             println!("{}", measure::machine());
+            // First: the most that this process has ever used counts as its children's.
+            if wants("memory") {
+                memory();
+            }
             if wants("folder") {
                 folder();
             }
             if wants("s3") {
                 s3();
-            }
-            if wants("memory") {
-                memory();
             }
             if wants("linear") {
                 linear();

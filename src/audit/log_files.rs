@@ -15,9 +15,6 @@ use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRe
 use crate::store::StoreError;
 use crate::verify::{Content, ContentHasher, ExpectedHash, ValidDigest};
 
-/// The uncompressed size to which a log file is read: CloudTrail's are a few MB at most, and hashing needs no memory.
-const CEILING: u64 = u64::MAX;
-
 /// A log file to be judged.
 #[derive(Debug)]
 pub(super) struct Task {
@@ -202,11 +199,8 @@ pub(super) async fn read_content(
     object: &ObjectRef,
     version: Option<&str>,
 ) -> Result<Content, StoreError> {
-    let feed = |hasher: &mut ContentHasher, piece| {
-        hasher.feed(piece);
-        true
-    };
-    let begin = || ContentHasher::new(CEILING);
+    let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
+    let begin = || ContentHasher::new(context.request.max_log_file_bytes);
     let (hasher, _) = fetch::read(context, object, version, begin, feed).await?;
     Ok(hasher.finish())
 }
@@ -256,9 +250,12 @@ fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement {
     if let (true, Some(reason)) = (known.is_empty(), &unknown) {
         return judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason.clone()));
     }
+    if content.fault == Some(Fault::TooLarge) {
+        let detail = "it decompresses to more than --max-log-file-size: raise that to have it judged".to_owned();
+        return Judgement::unread(LogFileStatus::Unverified, Fault::TooLarge, detail);
+    }
     if let Some(fault) = content.fault {
         let (status, detail) = match fault {
-            Fault::TooLarge => (LogFileStatus::Unverified, "it decompresses to more than the ceiling"),
             Fault::NotGzip => (LogFileStatus::Modified, "it is not gzip"),
             Fault::Truncated if content.size == 0 => (LogFileStatus::Modified, "it is empty"),
             Fault::Truncated => (LogFileStatus::Modified, "its gzip stream ends early: it was cut short"),

@@ -69,7 +69,7 @@ use crate::trail::StatusSource;
 /// How many chains are examined ahead of the one that is being reported.
 const CHAINS_AHEAD: usize = 32;
 /// How many digests they may have together; a single chain may have more.
-const DIGESTS_AHEAD: usize = 3000;
+const DIGESTS_AHEAD: usize = 5500;
 /// The shortest time for which keys are asked around what is known, on either side.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
 

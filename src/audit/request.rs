@@ -8,6 +8,7 @@ use super::expected::Expected;
 use super::sample::SampleRequest;
 use crate::model::{AccountId, Allowances, ChainId, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn};
 use crate::store::Location;
+use crate::verify::limits;
 
 /// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
 pub(super) const DELIVERY_TIME: SignedDuration = SignedDuration::from_hours(2);
@@ -41,6 +42,8 @@ pub struct AuditRequest {
     pub expected: Expected,
     /// The part of the log files that is read, if not all; at depth `content` alone.
     pub sample: Option<SampleRequest>,
+    /// The uncompressed size to which a log file is read, in bytes. What is larger is unverified.
+    pub max_log_file_bytes: u64,
     /// What is kept out of the verdict.
     pub allowed: Allowances,
     /// The present.
@@ -69,6 +72,7 @@ impl AuditRequest {
             files: Vec::new(),
             expected: Expected::default(),
             sample: None,
+            max_log_file_bytes: limits::MAX_LOG_FILE_BYTES,
             allowed: Allowances::default(),
             now,
             requests_before: 0,

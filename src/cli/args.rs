@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand, ValueEnum};
 
 use super::time_argument::{self, TimeArgument};
@@ -169,6 +170,10 @@ pub struct SourceArgs {
     /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it
     #[arg(long, value_name = "NAME", help_heading = "Where to look")]
     pub recorded_bucket: Option<String>,
+
+    /// The uncompressed size to which a log file is read, such as 100GiB; a larger one is unverified [default: 64GiB]
+    #[arg(long, value_name = "SIZE", help_heading = "What to verify")]
+    pub max_log_file_size: Option<ByteSize>,
 
     /// Profile of the AWS configuration
     #[arg(long, value_name = "NAME", help_heading = "AWS", conflicts_with = "from")]

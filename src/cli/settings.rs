@@ -17,6 +17,7 @@ use crate::keys::{KeyFile, KeySource, ListPublicKeys};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange};
 use crate::store::{Folder, Location, Replica, S3, Store};
 use crate::trail::{GetTrailStatus, Reach, ReachSource, StatusSource, Trail};
+use crate::verify::limits;
 
 /// Objects read at once from S3: what counts is the time to the first byte.
 pub const S3_CONCURRENCY: usize = 192;
@@ -61,6 +62,7 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
             ..Expected::default()
         },
         sample: sample(args)?,
+        max_log_file_bytes: max_log_file_bytes(&args.source),
         allowed: allowances(&args.allow),
         ..AuditRequest::new(range, now)
     };
@@ -113,6 +115,11 @@ fn sample(args: &VerifyArgs) -> Result<Option<SampleRequest>, Failure> {
         }
     };
     Ok(Some(SampleRequest { size, seed }))
+}
+
+/// The uncompressed size to which a log file is read.
+pub fn max_log_file_bytes(args: &SourceArgs) -> u64 {
+    args.max_log_file_size.map_or(limits::MAX_LOG_FILE_BYTES, |size| size.as_u64())
 }
 
 /// Opens a local copy and the public keys for it.

@@ -11,6 +11,7 @@ use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
 use super::{KeySet, KeySource, KeySourceError};
+use crate::aws::RetryTooManyRequests;
 use crate::model::Region;
 
 /// CloudTrail, as the AWS configuration at hand reaches it.
@@ -30,8 +31,10 @@ impl ListPublicKeys {
 impl KeySource for ListPublicKeys {
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
         let failed = |reason: String| KeySourceError { region: region.to_string(), reason };
-        let config =
-            aws_sdk_cloudtrail::config::Builder::from(&self.config).region(SdkRegion::new(region.to_string())).build();
+        let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+            .retry_classifier(RetryTooManyRequests)
+            .region(SdkRegion::new(region.to_string()))
+            .build();
         let client = Client::from_conf(config);
         let mut set = KeySet { authoritative: true, ..KeySet::default() };
         let mut token = None;

@@ -19,6 +19,7 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{EncodingType, ExpirationStatus, LifecycleRuleFilter};
 use bytes::Bytes;
@@ -29,8 +30,18 @@ use super::s3_error::{Failure, lacks_credentials, sort};
 use super::{
     Body, Counter, Expiry, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
 };
+use crate::aws::RetryTooManyRequests;
 use crate::model::{ObjectRef, Requests};
 use crate::verify::DigestMetadata;
+
+/// How often a listing is asked for again that can't be read.
+const MAX_BROKEN: usize = 4;
+
+/// Waits before a listing is asked for again.
+async fn pause(tries: usize) {
+    let times = u32::try_from(tries).unwrap_or_default().saturating_add(1);
+    tokio::time::sleep(std::time::Duration::from_millis(50) * times).await;
+}
 
 /// How many versions of one object are looked at.
 const MAX_VERSIONS: usize = 1000;
@@ -72,6 +83,7 @@ impl S3 {
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
                 // The SDK stops retrying where many requests fail. Here each object is somebody's evidence.
                 .retry_partition(RetryPartition::custom("ctverify").token_bucket(TokenBucket::unlimited()).build())
+                .retry_classifier(RetryTooManyRequests)
                 .interceptor(CountRefusals(self.counter.clone()));
             if let Some(region) = region {
                 config = config.region(Region::new(region));
@@ -103,7 +115,10 @@ impl S3 {
                 .await;
             match answer {
                 Ok(page) => return Ok(page),
-                Err(error) => self.redirect(&error, "s3:ListBucketVersions", bucket, None, tries)?,
+                Err(error) => match self.redirect(&error, "s3:ListBucketVersions", bucket, None, tries) {
+                    Err(StoreError::Broken(_)) if tries < MAX_BROKEN => pause(tries).await,
+                    other => other?,
+                },
             }
             tries += 1;
         }
@@ -168,6 +183,14 @@ impl Store for S3 {
                 .send()
                 .await;
             match answer {
+                Ok(page) if !is_whole(&page) => {
+                    if tries >= MAX_BROKEN {
+                        return Err(StoreError::Failed(format!(
+                            "the listing of {bucket}/{prefix} broke off, again and again"
+                        )));
+                    }
+                    pause(tries).await;
+                }
                 Ok(page) => {
                     let next =
                         if page.is_truncated() == Some(true) { page.next_continuation_token.clone() } else { None };
@@ -182,7 +205,10 @@ impl Store for S3 {
                         next,
                     });
                 }
-                Err(error) => self.redirect(&error, "s3:ListBucket", bucket, None, tries)?,
+                Err(error) => match self.redirect(&error, "s3:ListBucket", bucket, None, tries) {
+                    Err(StoreError::Broken(_)) if tries < MAX_BROKEN => pause(tries).await,
+                    other => other?,
+                },
             }
             tries += 1;
         }
@@ -197,14 +223,16 @@ impl Store for S3 {
             let request = self.client(bucket).get_object().bucket(&**bucket).key(&**key);
             match request.set_version_id(version.map(str::to_owned)).send().await {
                 Ok(answer) => {
+                    // S3 always announces it. Without it, nobody could tell that a body is whole.
+                    let length = answer.content_length.and_then(|length| u64::try_from(length).ok());
+                    let missing = Some(length.ok_or_else(|| {
+                        StoreError::Broken("the answer did not announce how long the body is".to_owned())
+                    })?);
                     let pairs = answer.metadata.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
                     return Ok(Object {
                         metadata: DigestMetadata::from_pairs(pairs),
                         metadata_note: None,
-                        body: Box::new(S3Body {
-                            stream: answer.body,
-                            missing: answer.content_length.and_then(|length| u64::try_from(length).ok()),
-                        }),
+                        body: Box::new(S3Body { stream: answer.body, missing }),
                     });
                 }
                 Err(error) => self.redirect(&error, action, bucket, Some(key), tries)?,
@@ -305,6 +333,13 @@ impl Intercept for CountRefusals {
         }
         Ok(())
     }
+}
+
+/// Whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer, and a key that is left
+/// out looks like one that was removed.
+fn is_whole(page: &ListObjectsV2Output) -> bool {
+    let found = page.contents().len() + page.common_prefixes().len();
+    page.is_truncated().is_some() && page.key_count().is_some_and(|count| usize::try_from(count) == Ok(found))
 }
 
 fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {

@@ -41,6 +41,10 @@ where
     if let (true, Some(region)) = (misdirected, region.or(expected)) {
         return Failure::OtherRegion(region.to_owned());
     }
+    // An answer of success that can't be read to its end broke off on the way.
+    if matches!(error, SdkError::ResponseError(_)) || (code.is_none() && status.is_some_and(|status| status < 300)) {
+        return Failure::Store(StoreError::Broken(explain(error)));
+    }
     Failure::Store(match (code, status) {
         (Some("NoSuchBucket"), _) => StoreError::NoSuchBucket(bucket.to_owned()),
         (Some("NoSuchKey"), _) => StoreError::NotFound,

@@ -8,6 +8,7 @@ use aws_sdk_cloudtrail::config::Region as SdkRegion;
 use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
+use crate::aws::RetryTooManyRequests;
 use crate::model::TrailArn;
 
 /// What CloudTrail says of a trail.
@@ -66,6 +67,7 @@ impl Trail {
     /// Asks about `arn` in the trail's home region.
     pub fn new(arn: TrailArn, config: &SdkConfig) -> Self {
         let config = aws_sdk_cloudtrail::config::Builder::from(config)
+            .retry_classifier(RetryTooManyRequests)
             .region(SdkRegion::new(arn.home_region.to_string()))
             .build();
         Self { arn, client: Client::from_conf(config), requests: AtomicU64::new(0) }

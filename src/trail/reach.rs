@@ -13,6 +13,7 @@ use aws_sdk_organizations::types::AccountState;
 use jiff::Timestamp;
 
 use super::location::TrailSettings;
+use crate::aws::RetryTooManyRequests;
 use crate::model::{AccountId, Region, TrailArn};
 
 /// Which accounts and regions a trail has to reach, as far as AWS tells.
@@ -73,11 +74,15 @@ impl ReachSource {
     /// The enabled regions of the trail's account, and among them those that every account has.
     async fn regions(&self) -> Result<(BTreeSet<Region>, BTreeSet<Region>), String> {
         self.count();
-        let identity = aws_sdk_sts::Client::new(&self.config).get_caller_identity().send().await;
+        let sts = aws_sdk_sts::config::Builder::from(&self.config).retry_classifier(RetryTooManyRequests).build();
+        let sts = aws_sdk_sts::Client::from_conf(sts);
+        let identity = sts.get_caller_identity().send().await;
         let caller = identity.map_err(|error| explain(&error, "sts:GetCallerIdentity"))?.account;
         // The management account may ask for its members, and nobody may name himself.
         let other = Some(self.arn.account.to_string()).filter(|account| caller.as_ref() != Some(account));
-        let client = aws_sdk_account::Client::new(&self.config);
+        let client =
+            aws_sdk_account::config::Builder::from(&self.config).retry_classifier(RetryTooManyRequests).build();
+        let client = aws_sdk_account::Client::from_conf(client);
         let (mut own, mut default) = (BTreeSet::new(), BTreeSet::new());
         let mut token = None;
         loop {
@@ -106,7 +111,8 @@ impl ReachSource {
     }
 
     async fn accounts(&self, until: Timestamp) -> Result<BTreeSet<AccountId>, String> {
-        let client = aws_sdk_organizations::Client::new(&self.config);
+        let client = aws_sdk_organizations::config::Builder::from(&self.config);
+        let client = aws_sdk_organizations::Client::from_conf(client.retry_classifier(RetryTooManyRequests).build());
         let mut accounts = BTreeSet::new();
         let mut token = None;
         loop {

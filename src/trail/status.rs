@@ -10,6 +10,7 @@ use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata};
 use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
+use crate::aws::RetryTooManyRequests;
 use crate::model::{Region, TrailArn};
 
 /// What CloudTrail says of a trail's delivery in one region.
@@ -53,8 +54,10 @@ impl GetTrailStatus {
 impl StatusSource for GetTrailStatus {
     async fn status(&self, region: &Region) -> Result<TrailStatus, String> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let config =
-            aws_sdk_cloudtrail::config::Builder::from(&self.config).region(SdkRegion::new(region.to_string())).build();
+        let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+            .retry_classifier(RetryTooManyRequests)
+            .region(SdkRegion::new(region.to_string()))
+            .build();
         let answer = Client::from_conf(config).get_trail_status().name(self.arn.to_string()).send().await;
         let answer = answer.map_err(|error| match error.as_service_error().and_then(ProvideErrorMetadata::code) {
             Some("AccessDenied" | "AccessDeniedException") => {

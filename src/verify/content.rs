@@ -53,8 +53,8 @@ impl ContentHasher {
         Self { ceiling, first: None, stream: None, size: 0 }
     }
 
-    /// Takes the next piece of the object as stored.
-    pub fn feed(&mut self, piece: Bytes) {
+    /// Takes the next piece of the object as stored, and says whether there is any use in the rest.
+    pub fn feed(&mut self, piece: Bytes) -> bool {
         self.size += piece.len() as u64;
         match &mut self.stream {
             Some(stream) => stream.feed(&piece),
@@ -67,6 +67,7 @@ impl ContentHasher {
                 }
             },
         }
+        self.stream.as_ref().is_none_or(|stream| stream.gunzip.finish() != Err(Fault::TooLarge))
     }
 
     /// Ends the object.

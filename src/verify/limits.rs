@@ -7,6 +7,10 @@ pub const MAX_DIGEST_BYTES: u64 = 32 * 1024 * 1024;
 /// The compressed size of one digest object, in bytes: JSON with a hash in every entry shrinks at most to about a third.
 pub const MAX_DIGEST_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 
+/// The uncompressed size to which a log file is read, in bytes, unless the caller raises it. CloudTrail's have a few MB. Hashing needs no
+/// memory, so this only bounds the time that a decompression bomb takes: about a minute.
+pub const MAX_LOG_FILE_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
 /// The smallest RSA modulus taken for a CloudTrail key, in bits. AWS signs with 2048.
 pub const MIN_KEY_BITS: usize = 2048;
 

@@ -11,11 +11,14 @@
 
 mod attacks;
 mod backfill;
+mod bounds;
 mod command_line;
 mod completeness;
 mod defects;
 mod demo;
 mod estimate;
+mod every_byte;
+mod faults;
 mod lifecycle;
 mod local;
 mod names;

@@ -42,6 +42,7 @@ fn names(given: &[String]) -> Result<Vec<String>, Failure> {
 
 async fn resolve(args: &SourceArgs, names: &[String], now: Timestamp) -> Result<Settings, Failure> {
     let mut request = AuditRequest::new(TimeRange::default(), now);
+    request.max_log_file_bytes = settings::max_log_file_bytes(args);
     match &args.from {
         Some(dir) => {
             let (folder, keys) = settings::open_folder(args, dir)?;

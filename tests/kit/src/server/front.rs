@@ -4,19 +4,64 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use s3s::Body;
 use s3s::service::S3Service;
 
-use super::state::State;
+use super::state::{Fault, State};
 use super::{account, cloudtrail};
 
-pub async fn answer(
-    state: Arc<State>,
-    s3: S3Service,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+/// Why a connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is reset")]
+pub struct Reset;
+
+/// Answers a request, unless something goes wrong with it.
+pub async fn answer(state: Arc<State>, s3: S3Service, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
+    let is_s3 = request.method() == Method::GET;
+    // Other services answer whole, or not at all.
+    let fault = state.fault().filter(|fault| is_s3 || !matches!(fault, Fault::CutShort | Fault::CutUnannounced));
+    let refusal = |status: StatusCode, code: &str| {
+        if !is_s3 {
+            let mut response = Response::new(Body::from(format!("{{\"__type\":\"{code}\",\"message\":\"Later.\"}}")));
+            *response.status_mut() = status;
+            return Ok(response);
+        }
+        let xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>Later.</Message></Error>"
+        );
+        let mut response = Response::new(Body::from(xml));
+        *response.status_mut() = status;
+        Ok(response)
+    };
+    match fault {
+        Some(Fault::Reset) => return Err(Reset),
+        Some(Fault::InternalError) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+        Some(Fault::SlowDown) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+        Some(Fault::TooManyRequests) => return refusal(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
+        Some(Fault::CutShort | Fault::CutUnannounced) | None => {}
+    }
+    let Ok(answer) = sound(state, s3, request).await;
+    let cut = matches!(fault, Some(Fault::CutShort | Fault::CutUnannounced)) && answer.status().is_success();
+    if !cut {
+        return Ok(answer);
+    }
+    let (mut parts, body) = answer.into_parts();
+    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let length = http::HeaderValue::from(bytes.len());
+    match fault {
+        Some(Fault::CutShort) => parts.headers.insert(http::header::CONTENT_LENGTH, length),
+        _ => parts.headers.remove(http::header::CONTENT_LENGTH),
+    };
+    let half = bytes.slice(..bytes.len() / 2);
+    // A body of unknown length is sent in chunks, whose end says that it is whole.
+    let half = http_body_util::StreamBody::new(futures::stream::iter([Ok::<_, Infallible>(Frame::data(half))]));
+    Ok(Response::from_parts(parts, Body::http_body(half)))
+}
+
+async fn sound(state: Arc<State>, s3: S3Service, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     if !state.options.latency.is_zero() {
         tokio::time::sleep(state.options.latency).await;
     }

@@ -44,11 +44,36 @@ pub struct ServerOptions {
     pub caller: Option<String>,
     /// The lifecycle rules of every bucket.
     pub lifecycle: Vec<Lifecycle>,
+    /// Passing faults: the seed, and how many of a hundred requests have one.
+    pub faults: Option<(u64, u8)>,
     /// How many of a hundred GetObject requests are answered with SlowDown.
     pub slow_down_percent: u8,
     /// S3 operations that are refused, as `ListObjectVersions` or `GetObjectVersion`.
     pub denied_operations: HashSet<String>,
 }
+
+/// A fault that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    InternalError,
+    SlowDown,
+    TooManyRequests,
+    /// The connection is closed before an answer.
+    Reset,
+    /// The body ends before its announced length.
+    CutShort,
+    /// The same, without an announced length.
+    CutUnannounced,
+}
+
+const ALL_FAULTS: [Fault; 6] = [
+    Fault::InternalError,
+    Fault::SlowDown,
+    Fault::TooManyRequests,
+    Fault::Reset,
+    Fault::CutShort,
+    Fault::CutUnannounced,
+];
 
 /// A lifecycle rule that lets objects expire.
 #[derive(Debug, Clone)]
@@ -147,10 +172,17 @@ impl State {
             owner: spec.owner.clone(),
             regions: spec.regions.clone(),
             accounts: spec.accounts.clone(),
+            dice: Mutex::new(fastrand::Rng::with_seed(options.faults.map_or(1, |(seed, _)| seed))),
             options,
             calls: Mutex::default(),
-            dice: Mutex::new(fastrand::Rng::with_seed(1)),
         }
+    }
+
+    /// What goes wrong with this request.
+    pub fn fault(&self) -> Option<Fault> {
+        let (_, percent) = self.options.faults?;
+        let mut dice = self.dice.lock().expect("no test panics holding it");
+        (dice.u8(..100) < percent).then(|| ALL_FAULTS[dice.usize(..ALL_FAULTS.len())])
     }
 
     /// Whether this request is to be refused with SlowDown.

@@ -185,6 +185,7 @@ impl S3 for Storage {
             name: Some(input.bucket),
             prefix: input.prefix,
             is_truncated: Some(listing.truncated),
+            key_count: i32::try_from(listing.keys.len() + listing.folders.len()).ok(),
             next_continuation_token: listing.last.filter(|_| listing.truncated),
             contents: Some(listing.keys.into_iter().map(|(key, stored)| object((encode(key), stored))).collect()),
             common_prefixes: Some(listing.folders.into_iter().map(encode).map(folder).collect()),

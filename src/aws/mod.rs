@@ -1,0 +1,5 @@
+//! How AWS is spoken to: what every client of the SDK has in common.
+
+mod retry;
+
+pub use retry::RetryTooManyRequests;

@@ -1,0 +1,81 @@
+//! What is bounded: decompression bombs.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use ctverify_testkit::{ForgedTrail, Layout, defects};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use crate::support::{Mirror, records};
+
+fn log_file(trail: &ForgedTrail) -> String {
+    trail.chains[0].digests[3].document.log_files[0].s3_object.clone()
+}
+
+/// A gzip stream that decompresses to so many zeros.
+fn bomb(bytes: u64) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    std::io::copy(&mut std::io::repeat(0).take(bytes), &mut encoder).unwrap();
+    encoder.flush().unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Runs a command and gives its standard output and the most memory that it had resident, in KiB.
+fn watched(command: &mut Command) -> (String, u64) {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(kib.unwrap_or_default());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    (out, peak)
+}
+
+#[test]
+fn a_bomb_of_four_gib_is_hashed_to_its_end_in_little_memory() {
+    let mut trail = defects::small_trail();
+    let key = log_file(&trail);
+    trail.replace(&key, bomb(4 << 30));
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let (out, peak) = watched(mirror.command().args(["--format", "jsonl"]));
+    let line = out.lines().find(|line| line.contains("\"status\":\"modified\"")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&record["key"], &record["fault"]), (&json!(key), &json!("hash_mismatch")));
+    assert!(peak > 0 && peak < 64 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn beyond_the_ceiling_a_file_is_unverified_and_a_flag_raises_it() {
+    let mut trail = defects::small_trail();
+    let key = log_file(&trail);
+    trail.replace(&key, bomb(5 << 20));
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let low = records(mirror.command().args(["--max-log-file-size", "4MiB"]));
+    let record = low.of("log_file").into_iter().find(|file| file["status"] != "intact").unwrap();
+    assert_eq!((low.code, &record["status"], &record["fault"]), (3, &json!("unverified"), &json!("too_large")));
+    assert!(record["detail"].as_str().unwrap().contains("--max-log-file-size"), "{record}");
+    let high = records(mirror.command().args(["--max-log-file-size", "6MiB"]));
+    assert_eq!((high.code, high.count("log_file", "modified")), (1, 1));
+}
+
+#[test]
+fn a_digest_that_is_a_bomb_is_unverified() {
+    let mut trail = defects::small_trail();
+    let key = trail.chains[0].digests[3].key.clone();
+    trail.replace(&key, bomb(1 << 30));
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let (out, peak) = watched(mirror.command().args(["--format", "jsonl"]));
+    let line = out.lines().find(|line| line.contains("\"fault\":\"too_large\"")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&record["key"], &record["status"]), (&json!(key), &json!("unverified")));
+    assert!(peak > 0 && peak < 64 * 1024 + 32 * 1024, "{peak} KiB");
+}
