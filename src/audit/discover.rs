@@ -1,9 +1,9 @@
 //! Which chains there are, and which digests of theirs the range needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::context::Statuses;
 use super::error::AuditError;
@@ -41,27 +41,33 @@ pub(super) struct Discovery {
 
 /// Finds every chain that the request asks for. Fails only where nothing could be listed.
 pub(super) async fn discover(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     status: Option<&dyn StatusSource>,
     request: &AuditRequest,
     range: &TimeRange,
 ) -> Result<Discovery, AuditError> {
     let mut discovery = Discovery::default();
-    let folders = region_folders(store, request, &mut discovery).await?;
+    let folders = region_folders(store.as_ref(), request, &mut discovery).await?;
     discovery.statuses = tail::ask(status, request, &expected::own_regions(request, &folders)).await;
+    let shared = Arc::new(request.clone());
     let listings = stream::iter(folders.digests.clone())
-        .map(|folder| async move {
-            let listing = listing::digests(store, &folder, range, request).await;
-            let nothing = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
-            let earlier = match range.start {
-                Some(start) if nothing => listing::earlier_chains(store, &folder, start, request).await,
-                _ => Ok(Vec::new()),
-            };
-            (folder, listing, earlier)
+        .map(|folder| {
+            let (store, range, request) = (store.clone(), *range, shared.clone());
+            let task = tokio::spawn(async move {
+                let store = store.as_ref();
+                let listing = listing::digests(store, &folder, &range, &request).await;
+                let nothing = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
+                let earlier = match range.start {
+                    Some(start) if nothing => listing::earlier_chains(store, &folder, start, &request).await,
+                    _ => Ok(Vec::new()),
+                };
+                (folder, listing, earlier)
+            });
+            async move { task.await.map_err(|error| AuditError::Task(error.to_string())) }
         })
         .buffered(request.concurrency);
     let mut listings = std::pin::pin!(listings);
-    while let Some((folder, listing, earlier)) = listings.next().await {
+    while let Some((folder, listing, earlier)) = listings.try_next().await? {
         let mut failure = listing.failure;
         let earlier = earlier.map(|found| listing.earlier.into_iter().chain(found).collect::<BTreeSet<_>>());
         for chain in listing.digests.keys() {

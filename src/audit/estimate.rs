@@ -29,7 +29,7 @@ impl Audit {
     pub async fn estimate(&self) -> Result<Estimate, AuditError> {
         let Self { store, request, .. } = self;
         let range = request.bounded_range(store.is_live());
-        let Discovery { chains, folders, .. } = discover(store.as_ref(), None, request, &range).await?;
+        let Discovery { chains, folders, .. } = discover(store, None, request, &range).await?;
         let listed = store.requests();
         let context = self.context(range, Statuses::new(), &[]);
         let digests: Vec<&ListedDigest> = chains.values().flat_map(|chain| &chain.digests).collect();

@@ -224,7 +224,7 @@ impl Audit {
             let about_keys = context.keys.warnings().into_iter().chain(context.versions_warning());
             return about_keys.map(Record::Warning).try_for_each(tell).map_err(AuditError::from);
         }
-        let mut discovery = discover(store.as_ref(), status.as_deref(), request, &range).await?;
+        let mut discovery = discover(store, status.as_deref(), request, &range).await?;
         let listed = discovery.chains.values().flat_map(|chain| &chain.digests);
         let ends: Vec<Timestamp> = listed.map(|digest| digest.end).collect();
         let context = Arc::new(self.context(range, std::mem::take(&mut discovery.statuses), &ends));

@@ -8,7 +8,7 @@ use super::content::sha256;
 use super::document::{Document, LogFileFields, Predecessor, SHA_256};
 use super::inflate::gunzip;
 use super::key::{KeyLookup, KeyRing};
-use super::limits::MAX_DIGEST_BYTES;
+use super::limits::{MAX_DIGEST_BYTES, MAX_SIGNATURE_BYTES};
 use super::metadata::DigestMetadata;
 use super::signature::{SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
 use crate::model::{DigestKind, DigestStatus, Fault, ObjectRef, Sha256Hash};
@@ -225,10 +225,13 @@ impl OpenDigest {
                 return Err(accuse(Fault::KeyUnknown, detail));
             }
         };
-        let Ok(signature) = hex::decode(signature) else {
-            return Err(accuse(Fault::SignatureMismatch, "has a signature that is not hexadecimal".to_owned()));
+        let mut room = [0; MAX_SIGNATURE_BYTES];
+        let bytes = room.get_mut(..signature.len() / 2).filter(|_| signature.len() % 2 == 0);
+        let Some(bytes) = bytes.and_then(|bytes| hex::decode_to_slice(signature, bytes).ok().map(|()| &*bytes)) else {
+            let detail = "has a signature that is not hexadecimal, or longer than any key's";
+            return Err(accuse(Fault::SignatureMismatch, detail.to_owned()));
         };
-        match check(key, &self.signed, &signature) {
+        match check(key, &self.signed, bytes) {
             SignatureCheck::Verifies => Ok(()),
             SignatureCheck::Fails => {
                 let detail = format!("has a signature that does not verify under key {fingerprint}");

@@ -17,6 +17,9 @@ pub const MIN_KEY_BITS: usize = 2048;
 /// The largest RSA modulus, in bits: what a verification costs grows with its square.
 pub const MAX_KEY_BITS: usize = 4096;
 
+/// The length of a signature, in bytes: that of the largest modulus.
+pub const MAX_SIGNATURE_BYTES: usize = MAX_KEY_BITS / 8;
+
 /// The public exponents in use for RSA. Large ones make a verification arbitrarily slow.
 pub const KEY_EXPONENTS: [u64; 2] = [3, 65537];
 
