@@ -7,7 +7,6 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::context::Statuses;
 use super::error::AuditError;
-use super::expected;
 use super::listing::{self, ListedDigest, RegionFolder};
 use super::request::AuditRequest;
 use super::tail;
@@ -48,7 +47,7 @@ pub(super) async fn discover(
 ) -> Result<Discovery, AuditError> {
     let mut discovery = Discovery::default();
     let folders = region_folders(store.as_ref(), request, &mut discovery).await?;
-    discovery.statuses = tail::ask(status, request, &expected::own_regions(request, &folders)).await;
+    discovery.statuses = tail::ask(status, request, &own_regions(request, &folders)).await;
     let shared = Arc::new(request.clone());
     let listings = stream::iter(folders.digests.clone())
         .map(|folder| {
@@ -97,7 +96,6 @@ pub(super) async fn discover(
         }
     }
     discovery.folders = folders;
-    expected::add(&mut discovery, request, range);
     Ok(discovery)
 }
 
@@ -160,6 +158,19 @@ pub(super) struct Folders {
     pub digests: Vec<RegionFolder>,
     /// Those that hold log files; the folder of the digests beside it need not be there.
     pub log_files: Vec<RegionFolder>,
+}
+
+/// The regions in which the trail's own account may have a chain: to be asked about.
+fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -> BTreeSet<&'a Region> {
+    let Some(arn) = &request.trail else { return BTreeSet::new() };
+    let found = folders.digests.iter().chain(&folders.log_files).filter(|folder| folder.account == arn.account);
+    let named = request.expected.regions.iter().chain(&request.expected.own_regions);
+    found
+        .map(|folder| &folder.region)
+        .chain(named)
+        .chain([&arn.home_region])
+        .filter(|region| request.wants_region(region))
+        .collect()
 }
 
 async fn region_folders(

@@ -13,34 +13,8 @@ use super::discover::{Discovery, Folders};
 use super::error::AuditError;
 use super::listing::RegionFolder;
 use super::log_folder;
-use super::request::AuditRequest;
+use super::request::{AuditRequest, Expected};
 use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName};
-
-/// The accounts and regions in which a trail has to have chains, besides those that are found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Expected {
-    /// Accounts that have to be there.
-    pub accounts: BTreeSet<AccountId>,
-    /// Regions in which every account has to have a chain.
-    pub regions: BTreeSet<Region>,
-    /// Regions in which the trail's own account has to have one.
-    pub own_regions: BTreeSet<Region>,
-    /// Why more can't be told, each reason once.
-    pub unknown: Vec<String>,
-}
-
-/// The regions in which the trail's own account may have a chain: to be asked about.
-pub(super) fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -> BTreeSet<&'a Region> {
-    let Some(arn) = &request.trail else { return BTreeSet::new() };
-    let found = folders.digests.iter().chain(&folders.log_files).filter(|folder| folder.account == arn.account);
-    let named = request.expected.regions.iter().chain(&request.expected.own_regions);
-    found
-        .map(|folder| &folder.region)
-        .chain(named)
-        .chain([&arn.home_region])
-        .filter(|region| request.wants_region(region))
-        .collect()
-}
 
 /// Adds the chains to `discovery` that should be there and were not found.
 pub(super) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &TimeRange) {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::element::{Element, State};
 use super::listing::{self, RegionFolder};
-use super::log_folder::{self, LogFolder};
+use super::log_folder::{self, LogFolder, made};
 use crate::model::{ChainId, LogFileKey, ObjectRef};
 use crate::store::LifecycleRule;
 
@@ -16,8 +16,6 @@ use crate::store::LifecycleRule;
 const NAMED_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// Log files of one moment are made in no particular order.
 const DISORDER: SignedDuration = SignedDuration::from_mins(15);
-/// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
-const LATE: SignedDuration = SignedDuration::from_hours(26);
 /// S3 removes what has expired by and by, in no promised order: only what should have been gone for this long was spared.
 const REMOVAL: SignedDuration = SignedDuration::from_hours(48);
 
@@ -30,12 +28,6 @@ pub(super) struct Expiry {
     oldest_digest: Option<Timestamp>,
     /// When the oldest log file that is there was made.
     oldest_log_file: Option<Timestamp>,
-}
-
-/// When something was made that speaks of `time`, as far as can be known.
-pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timestamp {
-    let latest = time.saturating_add(LATE).unwrap_or(time);
-    last_modified.map_or(latest, |at| at.min(latest))
 }
 
 /// What is said of one loss.

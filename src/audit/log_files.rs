@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
+use super::content::{Judgement, compare, read_content};
 use super::context::Context;
 use super::element::{Element, State};
-use super::examine::ExaminedChain;
-use super::expiry::Explanation;
-use super::fetch;
+use super::expiry::{Expiry, Explanation};
 use super::log_folder::LogFolder;
 use super::versions;
-use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef, Sha256Hash};
+use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
 use crate::store::StoreError;
-use crate::verify::{Content, ContentHasher, ExpectedHash, ValidDigest};
+use crate::verify::{ExpectedHash, ValidDigest};
 
 /// A log file to be judged.
 #[derive(Debug)]
@@ -129,28 +128,13 @@ pub(super) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &C
 }
 
 /// Notes for each log file what the listing says of it.
-pub(super) fn note_listing(tasks: &mut [Task], chain: &ExaminedChain, context: &Context) {
+pub(super) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expiry, context: &Context) {
     for task in tasks.iter_mut().filter(|task| matches!(task.listing, Listing::Expected(_))) {
-        let seen = chain.log_folder.present.contains(&context.fingerprint(&task.object));
+        let seen = folder.present.contains(&context.fingerprint(&task.object));
         task.is_candidate = seen;
         if !seen {
-            task.expiry = chain.expiry.of_log_file(&task.object);
+            task.expiry = expiry.of_log_file(&task.object);
         }
-    }
-}
-
-/// What is said of a log file, apart from its name.
-struct Judgement {
-    status: LogFileStatus,
-    fault: Option<Fault>,
-    detail: Option<String>,
-    actual: Option<Sha256Hash>,
-    size: Option<u64>,
-}
-
-impl Judgement {
-    fn unread(status: LogFileStatus, fault: Fault, detail: String) -> Self {
-        Self { status, fault: Some(fault), detail: Some(detail), actual: None, size: None }
     }
 }
 
@@ -193,23 +177,6 @@ pub(super) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
     }
 }
 
-/// Reads a log file to its end and hashes it.
-pub(super) async fn read_content(
-    context: &Context,
-    object: &ObjectRef,
-    version: Option<&str>,
-) -> Result<Content, StoreError> {
-    let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
-    let begin = || ContentHasher::new(context.request.max_log_file_bytes);
-    let (hasher, _) = fetch::read(context, object, version, begin, feed).await?;
-    Ok(hasher.finish())
-}
-
-/// Whether this is the content that digests expect.
-pub(super) fn is_intact(content: &Content, expected: &[ExpectedHash]) -> bool {
-    compare(content, expected).status == LogFileStatus::Intact
-}
-
 fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgement {
     let deleted = |detail: String| Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, detail);
     match error {
@@ -225,57 +192,5 @@ fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgeme
         },
         StoreError::NoSuchBucket(_) => deleted(error.to_string()),
         _ => Judgement::unread(LogFileStatus::Unverified, error.fault(), error.to_string()),
-    }
-}
-
-fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement {
-    let judged = |status, fault, detail: Option<String>| Judgement {
-        status,
-        fault,
-        detail,
-        actual: content.sha256,
-        size: Some(content.size),
-    };
-    let known: Vec<&Sha256Hash> = expected
-        .iter()
-        .filter_map(|hash| match hash {
-            ExpectedHash::Sha256(hash) => Some(hash),
-            ExpectedHash::Unknown(_) => None,
-        })
-        .collect();
-    let unknown = expected.iter().find_map(|hash| match hash {
-        ExpectedHash::Unknown(reason) => Some(reason.clone()),
-        ExpectedHash::Sha256(_) => None,
-    });
-    if let (true, Some(reason)) = (known.is_empty(), &unknown) {
-        return judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason.clone()));
-    }
-    if content.fault == Some(Fault::TooLarge) {
-        let detail = "it decompresses to more than --max-log-file-size: raise that to have it judged".to_owned();
-        return Judgement::unread(LogFileStatus::Unverified, Fault::TooLarge, detail);
-    }
-    if let Some(fault) = content.fault {
-        let (status, detail) = match fault {
-            Fault::NotGzip => (LogFileStatus::Modified, "it is not gzip"),
-            Fault::Truncated if content.size == 0 => (LogFileStatus::Modified, "it is empty"),
-            Fault::Truncated => (LogFileStatus::Modified, "its gzip stream ends early: it was cut short"),
-            Fault::TrailingData => (LogFileStatus::Modified, "bytes follow the end of its gzip stream"),
-            _ => (LogFileStatus::Modified, "its gzip stream is corrupt"),
-        };
-        return judged(status, Some(fault), Some(detail.to_owned()));
-    }
-    match known.iter().find(|hash| content.sha256.as_ref() != Some(**hash)) {
-        Some(other) if known.len() > 1 => {
-            let detail = format!("valid digests recorded different hashes for it, among them {other}");
-            judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
-        }
-        Some(_) => {
-            let detail = "its content is not what the digest recorded".to_owned();
-            judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
-        }
-        None => match unknown {
-            Some(reason) => judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason)),
-            None => judged(LogFileStatus::Intact, None, None),
-        },
     }
 }

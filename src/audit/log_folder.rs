@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
-use super::expiry;
 use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use super::walk::judge_digests;
@@ -22,6 +21,14 @@ use crate::store::{ListRequest, ListedObject, Store, StoreError};
 /// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
 /// its name, and then stands in the digest of that time.
 pub(super) const EDGE: SignedDuration = SignedDuration::from_mins(15);
+
+/// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
+const LATE: SignedDuration = SignedDuration::from_hours(26);
+/// When something was made that speaks of `time`, as far as can be known.
+pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timestamp {
+    let latest = time.saturating_add(LATE).unwrap_or(time);
+    last_modified.map_or(latest, |at| at.min(latest))
+}
 
 /// A file in the log folder that no valid digest lists.
 #[derive(Debug)]
@@ -94,7 +101,7 @@ pub(super) async fn examine(
 pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
     let mut listing = Listing::new(folder, Timestamp::UNIX_EPOCH, context.request.now);
     while let Some(files) = listing.next_page(context.store.as_ref()).await? {
-        if let Some(made) = files.iter().map(|file| expiry::made(file.name.to, file.last_modified)).min() {
+        if let Some(made) = files.iter().map(|file| made(file.name.to, file.last_modified)).min() {
             return Ok(Some(made));
         }
     }

@@ -8,6 +8,7 @@
 //! What it finds goes to an [`Observer`], one [`Record`] at a time, in an order that does not depend on how many things run at
 //! once. The audit knows stores and key sources by their traits and no report at all.
 
+mod content;
 mod context;
 mod discover;
 mod element;
@@ -44,10 +45,8 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp, Unit};
 
 pub use error::AuditError;
-pub use expected::Expected;
 pub use observer::{Observer, Progress};
-pub use request::AuditRequest;
-pub use sample::{SampleRequest, SampleSize};
+pub use request::{AuditRequest, Expected, SampleRequest, SampleSize};
 
 use context::{Context, Statuses};
 use discover::{Discovery, discover};
@@ -225,6 +224,7 @@ impl Audit {
             return about_keys.map(Record::Warning).try_for_each(tell).map_err(AuditError::from);
         }
         let mut discovery = discover(store, status.as_deref(), request, &range).await?;
+        expected::add(&mut discovery, request, &range);
         let listed = discovery.chains.values().flat_map(|chain| &chain.digests);
         let ends: Vec<Timestamp> = listed.map(|digest| digest.end).collect();
         let context = Arc::new(self.context(range, std::mem::take(&mut discovery.statuses), &ends));

@@ -79,7 +79,7 @@ impl Plan {
             return;
         }
         let mut tasks = tasks.of(element, context);
-        log_files::note_listing(&mut tasks, chain, context);
+        log_files::note_listing(&mut tasks, &chain.log_folder, &chain.expiry, context);
         self.not_read += log_files::drop_unread(&mut tasks, &chain.log_folder, context);
         context.progress.found_log_files(tasks.len());
         self.steps.extend(digest);

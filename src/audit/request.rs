@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::expected::Expected;
-use super::sample::SampleRequest;
 use crate::model::{AccountId, Allowances, ChainId, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn};
 use crate::store::Location;
 use crate::verify::limits;
@@ -50,6 +48,47 @@ pub struct AuditRequest {
     pub now: Timestamp,
     /// How many requests were made of AWS before the audit began.
     pub requests_before: u64,
+}
+
+/// The accounts and regions in which a trail has to have chains, besides those that are found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// Accounts that have to be there.
+    pub accounts: BTreeSet<AccountId>,
+    /// Regions in which every account has to have a chain.
+    pub regions: BTreeSet<Region>,
+    /// Regions in which the trail's own account has to have one.
+    pub own_regions: BTreeSet<Region>,
+    /// Why more can't be told, each reason once.
+    pub unknown: Vec<String>,
+}
+
+/// How large a sample is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SampleSize {
+    /// So many log files.
+    Files(u64),
+    /// So many of a hundred, rounded up.
+    Percent(f64),
+}
+
+/// Which sample to read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleRequest {
+    /// How many.
+    pub size: SampleSize,
+    /// What the choice is made with.
+    pub seed: u64,
+}
+
+impl SampleSize {
+    pub(super) fn of(self, total: u64) -> u64 {
+        match self {
+            Self::Files(files) => files.min(total),
+            #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Self::Percent(percent) => ((total as f64 * percent / 100.0).ceil() as u64).min(total),
+        }
+    }
 }
 
 /// How many objects are read at once where nobody says.

@@ -6,35 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::log_files::Task;
 use super::plan::Step;
+use super::request::SampleRequest;
 use crate::model::{ObjectRef, Sample};
-
-/// How large a sample is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum SampleSize {
-    /// So many log files.
-    Files(u64),
-    /// So many of a hundred, rounded up.
-    Percent(f64),
-}
-
-/// Which sample to read.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SampleRequest {
-    /// How many.
-    pub size: SampleSize,
-    /// What the choice is made with.
-    pub seed: u64,
-}
-
-impl SampleSize {
-    pub(super) fn of(self, total: u64) -> u64 {
-        match self {
-            Self::Files(files) => files.min(total),
-            #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Self::Percent(percent) => ((total as f64 * percent / 100.0).ceil() as u64).min(total),
-        }
-    }
-}
 
 /// What was chosen.
 #[derive(Debug, Clone, Copy)]

@@ -4,9 +4,9 @@ use std::sync::{Arc, PoisonError};
 
 use futures::stream::{self, StreamExt};
 
+use super::content;
 use super::context::Context;
 use super::element::{Element, State};
-use super::log_files;
 use super::read;
 use crate::model::{ChainId, DigestStatus, Fault, ObjectRef, Versions, WarningCode, WarningRecord};
 use crate::store::{ObjectVersion, StoreError};
@@ -17,9 +17,9 @@ pub(super) async fn of_log_file(context: &Context, object: &ObjectRef, expected:
     let earlier = Earlier::of(context, object).await?;
     let mut versions = earlier.found();
     for version in earlier.versions {
-        let content = log_files::read_content(context, object, Some(&version.id)).await;
-        match content {
-            Ok(content) if log_files::is_intact(&content, expected) => {
+        let read = content::read_content(context, object, Some(&version.id)).await;
+        match read {
+            Ok(read) if content::is_intact(&read, expected) => {
                 versions.intact_version_id = Some(version.id);
                 versions.intact_last_modified = version.last_modified;
                 break;

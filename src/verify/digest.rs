@@ -226,7 +226,7 @@ impl OpenDigest {
             }
         };
         let mut room = [0; MAX_SIGNATURE_BYTES];
-        let bytes = room.get_mut(..signature.len() / 2).filter(|_| signature.len() % 2 == 0);
+        let bytes = room.get_mut(..signature.len() / 2).filter(|_| signature.len().is_multiple_of(2));
         let Some(bytes) = bytes.and_then(|bytes| hex::decode_to_slice(signature, bytes).ok().map(|()| &*bytes)) else {
             let detail = "has a signature that is not hexadecimal, or longer than any key's";
             return Err(accuse(Fault::SignatureMismatch, detail.to_owned()));

@@ -1,0 +1,92 @@
+//! The content of one log file: reading it, and comparing it with what digests recorded.
+
+use super::context::Context;
+use super::fetch;
+use crate::model::{Fault, LogFileStatus, ObjectRef, Sha256Hash};
+use crate::store::StoreError;
+use crate::verify::{Content, ContentHasher, ExpectedHash};
+
+/// What is said of a log file, apart from its name.
+pub(super) struct Judgement {
+    pub status: LogFileStatus,
+    pub fault: Option<Fault>,
+    pub detail: Option<String>,
+    pub actual: Option<Sha256Hash>,
+    pub size: Option<u64>,
+}
+
+impl Judgement {
+    pub fn unread(status: LogFileStatus, fault: Fault, detail: String) -> Self {
+        Self { status, fault: Some(fault), detail: Some(detail), actual: None, size: None }
+    }
+}
+
+/// Reads a log file to its end and hashes it.
+pub(super) async fn read_content(
+    context: &Context,
+    object: &ObjectRef,
+    version: Option<&str>,
+) -> Result<Content, StoreError> {
+    let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
+    let begin = || ContentHasher::new(context.request.max_log_file_bytes);
+    let (hasher, _) = fetch::read(context, object, version, begin, feed).await?;
+    Ok(hasher.finish())
+}
+
+/// Whether this is the content that digests expect.
+pub(super) fn is_intact(content: &Content, expected: &[ExpectedHash]) -> bool {
+    compare(content, expected).status == LogFileStatus::Intact
+}
+
+/// Compares what was read with what digests expect.
+pub(super) fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement {
+    let judged = |status, fault, detail: Option<String>| Judgement {
+        status,
+        fault,
+        detail,
+        actual: content.sha256,
+        size: Some(content.size),
+    };
+    let known: Vec<&Sha256Hash> = expected
+        .iter()
+        .filter_map(|hash| match hash {
+            ExpectedHash::Sha256(hash) => Some(hash),
+            ExpectedHash::Unknown(_) => None,
+        })
+        .collect();
+    let unknown = expected.iter().find_map(|hash| match hash {
+        ExpectedHash::Unknown(reason) => Some(reason.clone()),
+        ExpectedHash::Sha256(_) => None,
+    });
+    if let (true, Some(reason)) = (known.is_empty(), &unknown) {
+        return judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason.clone()));
+    }
+    if content.fault == Some(Fault::TooLarge) {
+        let detail = "it decompresses to more than --max-log-file-size: raise that to have it judged".to_owned();
+        return Judgement::unread(LogFileStatus::Unverified, Fault::TooLarge, detail);
+    }
+    if let Some(fault) = content.fault {
+        let (status, detail) = match fault {
+            Fault::NotGzip => (LogFileStatus::Modified, "it is not gzip"),
+            Fault::Truncated if content.size == 0 => (LogFileStatus::Modified, "it is empty"),
+            Fault::Truncated => (LogFileStatus::Modified, "its gzip stream ends early: it was cut short"),
+            Fault::TrailingData => (LogFileStatus::Modified, "bytes follow the end of its gzip stream"),
+            _ => (LogFileStatus::Modified, "its gzip stream is corrupt"),
+        };
+        return judged(status, Some(fault), Some(detail.to_owned()));
+    }
+    match known.iter().find(|hash| content.sha256.as_ref() != Some(**hash)) {
+        Some(other) if known.len() > 1 => {
+            let detail = format!("valid digests recorded different hashes for it, among them {other}");
+            judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
+        }
+        Some(_) => {
+            let detail = "its content is not what the digest recorded".to_owned();
+            judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
+        }
+        None => match unknown {
+            Some(reason) => judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason)),
+            None => judged(LogFileStatus::Intact, None, None),
+        },
+    }
+}
