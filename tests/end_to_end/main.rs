@@ -21,6 +21,7 @@ mod every_byte;
 mod faults;
 mod lifecycle;
 mod local;
+mod model;
 mod names;
 mod official_client;
 mod ranges;

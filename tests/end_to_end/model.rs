@@ -1,0 +1,207 @@
+//! Random trails with random tampering, judged against a plain model that keeps what was done to them.
+
+use std::collections::BTreeMap;
+
+use ctverify_testkit::{ForgedTrail, Layout, TrailSpec, gunzip, gzip};
+use proptest::prelude::*;
+
+use crate::support::{Mirror, Run, records};
+
+/// What was done to a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DigestDeed {
+    Nothing,
+    /// Its JSON was changed, its signature left as it was.
+    Edited,
+    Deleted,
+    /// Its metadata was taken off.
+    Stripped,
+}
+
+/// What was done to a log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileDeed {
+    Nothing,
+    Edited,
+    Deleted,
+    CutShort,
+    /// Compressed anew, the content as it was.
+    Recompressed,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    seed: u64,
+    regions: usize,
+    /// For each digest of each chain.
+    digests: Vec<Vec<DigestDeed>>,
+    /// Taken in turn by the log files of the trail.
+    files: Vec<FileDeed>,
+}
+
+fn digest_deed() -> impl Strategy<Value = DigestDeed> {
+    prop_oneof![
+        8 => Just(DigestDeed::Nothing),
+        1 => Just(DigestDeed::Edited),
+        1 => Just(DigestDeed::Deleted),
+        1 => Just(DigestDeed::Stripped),
+    ]
+}
+
+fn file_deed() -> impl Strategy<Value = FileDeed> {
+    prop_oneof![
+        8 => Just(FileDeed::Nothing),
+        1 => Just(FileDeed::Edited),
+        1 => Just(FileDeed::Deleted),
+        1 => Just(FileDeed::CutShort),
+        1 => Just(FileDeed::Recompressed),
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    (1..=2_usize, 3..=7_usize).prop_flat_map(|(regions, digests)| {
+        let chain = proptest::collection::vec(digest_deed(), digests);
+        let chains = proptest::collection::vec(chain, regions);
+        (any::<u64>(), chains, proptest::collection::vec(file_deed(), 1..12))
+            .prop_map(move |(seed, digests, files)| Case { seed, regions, digests, files })
+    })
+}
+
+/// Statuses by key, and the verdict, as the model has them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Judgement {
+    digests: BTreeMap<String, &'static str>,
+    files: BTreeMap<String, &'static str>,
+    verdict: &'static str,
+}
+
+impl Case {
+    fn forge(&self) -> ForgedTrail {
+        let regions = ["us-east-1", "eu-west-1"].iter().take(self.regions).map(ToString::to_string).collect();
+        let hours = u32::try_from(self.digests[0].len()).unwrap() - 1;
+        TrailSpec { seed: self.seed, regions, hours, log_files: 2, busy_percent: 60, ..TrailSpec::default() }.forge()
+    }
+
+    fn file_deed(&self, index: usize) -> FileDeed {
+        self.files[index % self.files.len()]
+    }
+
+    fn tamper(&self, trail: &mut ForgedTrail) {
+        let chains = trail.chains.clone();
+        let files = chains.iter().flat_map(|chain| &chain.digests).flat_map(|digest| &digest.document.log_files);
+        for (index, file) in files.enumerate() {
+            let key = &file.s3_object;
+            match self.file_deed(index) {
+                FileDeed::Nothing => {}
+                FileDeed::Edited => trail.edit_content(key, |mut content| {
+                    content[0] ^= 1;
+                    content
+                }),
+                FileDeed::Deleted => {
+                    trail.remove(key);
+                }
+                FileDeed::CutShort => {
+                    let body = trail.object_mut(key).body.clone();
+                    trail.replace(key, body.slice(..body.len() - 9));
+                }
+                FileDeed::Recompressed => {
+                    let content = gunzip(&trail.object_mut(key).body).unwrap();
+                    trail.replace(key, gzip(&content));
+                }
+            }
+        }
+        for (chain, deeds) in chains.iter().zip(&self.digests) {
+            for (digest, deed) in chain.digests.iter().zip(deeds) {
+                match deed {
+                    DigestDeed::Nothing => {}
+                    DigestDeed::Edited => {
+                        trail.edit_digest(digest, |document| {
+                            document.newest_event_time = Some("2020-01-01T00:00:00Z".into())
+                        });
+                    }
+                    DigestDeed::Deleted => {
+                        trail.remove(&digest.key);
+                    }
+                    DigestDeed::Stripped => trail.object_mut(&digest.key).metadata.clear(),
+                }
+            }
+        }
+    }
+
+    /// What has to be said of the tampered trail.
+    fn judge(&self, trail: &ForgedTrail) -> Judgement {
+        let mut expected = Judgement::default();
+        let mut index = 0;
+        for (chain, deeds) in trail.chains.iter().zip(&self.digests) {
+            let mut after: Option<&'static str> = None;
+            let mut statuses = vec![None; deeds.len()];
+            for (at, deed) in deeds.iter().enumerate().rev() {
+                let successor_is_there = deeds.get(at + 1).is_some_and(|deed| *deed != DigestDeed::Deleted);
+                statuses[at] = match deed {
+                    DigestDeed::Nothing => Some("valid"),
+                    DigestDeed::Edited => Some("invalid"),
+                    // Its successor recorded the signature, proven or not.
+                    DigestDeed::Stripped => Some(if successor_is_there { "valid" } else { "unverified" }),
+                    // What an invalid digest names is nobody's word.
+                    DigestDeed::Deleted => (successor_is_there && after != Some("invalid")).then_some("missing"),
+                };
+                after = statuses[at];
+            }
+            for ((digest, deed), status) in chain.digests.iter().zip(deeds).zip(statuses) {
+                expected.digests.extend(status.map(|status| (digest.key.clone(), status)));
+                for file in &digest.document.log_files {
+                    let told = match (status, self.file_deed(index)) {
+                        _ if *deed == DigestDeed::Deleted => None,
+                        (Some("valid"), FileDeed::Nothing | FileDeed::Recompressed) => Some("intact"),
+                        (Some("valid"), FileDeed::Edited | FileDeed::CutShort) => Some("modified"),
+                        (Some("valid"), FileDeed::Deleted) => Some("deleted"),
+                        _ => Some("unverified"),
+                    };
+                    expected.files.extend(told.map(|told| (file.s3_object.clone(), told)));
+                    index += 1;
+                }
+            }
+        }
+        let any =
+            |words: &[&str]| expected.digests.values().chain(expected.files.values()).any(|word| words.contains(word));
+        let violated = any(&["invalid", "missing", "modified", "deleted"]);
+        let proven = expected.digests.values().any(|word| *word == "valid");
+        expected.verdict = match (violated, any(&["unverified"])) {
+            (true, _) => "violated",
+            (false, false) if proven => "verified",
+            _ => "inconclusive",
+        };
+        expected
+    }
+}
+
+fn said(run: &Run) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let of = |kind: &str| {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        run.of(kind).into_iter().map(|record| (text(&record["key"]), text(&record["status"]))).collect()
+    };
+    (of("digest"), of("log_file"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_done_is_what_is_told(case in case()) {
+        let mut trail = case.forge();
+        case.tamper(&mut trail);
+        // A chain without any digest is no chain of a copy: there it is nobody's.
+        let left = |deeds: &Vec<DigestDeed>| deeds.iter().any(|deed| *deed != DigestDeed::Deleted);
+        prop_assume!(case.digests.iter().all(left));
+        let mirror = Mirror::new(&trail, Layout::Keys, true);
+        // From the first digest of the later chain on, so that each chain's first digest is asked about.
+        let start = trail.chains.iter().map(|chain| chain.digests[0].document.digest_start_time.clone()).min().unwrap();
+        let run = records(mirror.command().args(["--start", &start, "--allow", "gap,unlisted"]));
+        let expected = case.judge(&trail);
+        let (digests, files) = said(&run);
+        let owned = |map: &BTreeMap<String, &str>| map.iter().map(|(key, word)| (key.clone(), (*word).to_owned())).collect::<BTreeMap<_, _>>();
+        prop_assert_eq!(digests, owned(&expected.digests));
+        prop_assert_eq!(files, owned(&expected.files));
+        prop_assert_eq!(run.verdict(), expected.verdict, "{}", run.stdout);
+    }
+}
