@@ -233,3 +233,45 @@ fn a_closed_pipe_is_an_error_that_says_so() {
     assert_eq!(output.status.code(), Some(4));
     assert!(String::from_utf8(output.stderr).unwrap().contains("standard output"));
 }
+
+#[test]
+fn a_full_disk_is_an_error_that_says_so() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let standard = command("clean").args(["--format", "jsonl"]).stdout(full).output().unwrap();
+    let said = String::from_utf8(standard.stderr).unwrap();
+    assert!(standard.status.code() == Some(4) && said.contains("No space left"), "{said}");
+    let report = run(command("clean").args(["--report", "jsonl=/dev/full"]));
+    assert!(report.code == 4 && report.stderr.contains("/dev/full"), "{}", report.stderr);
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_the_old_report() {
+    use std::time::Duration;
+
+    let trail = ctverify_testkit::defects::small_trail();
+    let options = ctverify_testkit::ServerOptions { latency: Duration::from_millis(300), ..Default::default() };
+    let server = ctverify_testkit::Server::start(&trail, options);
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.jsonl");
+    std::fs::write(&report, "the old one").unwrap();
+    let mut child = crate::support::ctverify_at(&server)
+        .args(crate::support::range_of(&trail))
+        .arg("--report")
+        .arg(format!("jsonl={}", report.display()))
+        .args(["--concurrency", "1"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(std::fs::read_to_string(&report).unwrap(), "the old one");
+    // The same run to its end replaces it.
+    let quick = ctverify_testkit::Server::start(&trail, ctverify_testkit::ServerOptions::default());
+    let whole = run(crate::support::ctverify_at(&quick)
+        .args(crate::support::range_of(&trail))
+        .arg("--report")
+        .arg(format!("jsonl={}", report.display())));
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    assert!(std::fs::read_to_string(&report).unwrap().contains("\"verified\""));
+}
