@@ -10,7 +10,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-use ctverify_testkit::TrailSpec;
+use ctverify_testkit::{REGIONS, TrailSpec};
 use jiff::Timestamp;
 
 /// Make a signed trail, with its public keys in keys.json, in a new folder.
@@ -43,17 +43,6 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
-
-const REGIONS: [&str; 8] = [
-    "us-east-1",
-    "eu-west-1",
-    "ap-northeast-1",
-    "us-west-2",
-    "eu-central-1",
-    "sa-east-1",
-    "ca-central-1",
-    "ap-south-1",
-];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();

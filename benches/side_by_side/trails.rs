@@ -2,19 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ctverify_testkit::{ForgedTrail, TrailSpec};
+use ctverify_testkit::{ForgedTrail, REGIONS, TrailSpec};
 use jiff::{SignedDuration, Timestamp};
-
-const REGIONS: [&str; 8] = [
-    "us-east-1",
-    "eu-west-1",
-    "ap-northeast-1",
-    "us-west-2",
-    "eu-central-1",
-    "sa-east-1",
-    "ca-central-1",
-    "ap-south-1",
-];
 
 /// A trail in a folder.
 pub struct Trail {

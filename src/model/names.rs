@@ -53,17 +53,7 @@ impl DigestName {
         if folders.next()? != DIGEST_FOLDER {
             return None;
         }
-        let account: AccountId = folders.next()?.parse().ok()?;
-        let mut above = folders.next()?;
-        let organization = above.parse::<OrganizationId>().ok();
-        if organization.is_some() {
-            above = folders.next()?;
-        }
-        if above != AWS_LOGS {
-            return None;
-        }
-        let mut prefix: Vec<&str> = folders.collect();
-        prefix.reverse();
+        let (account, organization, root) = above(folders)?;
 
         let stem = file.strip_suffix(SUFFIX)?;
         let (stem, kind) = match stem.strip_suffix(BACKFILL) {
@@ -74,7 +64,7 @@ impl DigestName {
         let (stem, home_region) = stem.rsplit_once('_')?;
         let trail = stem.strip_prefix(&format!("{account}_{DIGEST_FOLDER}_{region}_"))?;
         Some(Self {
-            root: LogRoot { prefix: prefix.join("/") },
+            root,
             end: parse_compact_time(time)?,
             kind,
             chain: ChainId {
@@ -86,6 +76,22 @@ impl DigestName {
             },
         })
     }
+}
+
+/// Reads what lies above an account's folders, from the inside out: `[prefix/]AWSLogs/[O-ID/]ACCOUNT/`.
+fn above<'a>(mut folders: impl Iterator<Item = &'a str>) -> Option<(AccountId, Option<OrganizationId>, LogRoot)> {
+    let account = folders.next()?.parse().ok()?;
+    let mut above = folders.next()?;
+    let organization = above.parse::<OrganizationId>().ok();
+    if organization.is_some() {
+        above = folders.next()?;
+    }
+    if above != AWS_LOGS {
+        return None;
+    }
+    let mut prefix: Vec<&str> = folders.collect();
+    prefix.reverse();
+    Some((account, organization, LogRoot { prefix: prefix.join("/") }))
 }
 
 /// The place of an `AWSLogs/` folder in a bucket: the prefix before it, without the slash between them; empty if none.
@@ -169,19 +175,9 @@ impl LogFileKey {
         if !folder.starts_with(LOG_FOLDER) || folder == DIGEST_FOLDER {
             return None;
         }
-        let account = folders.next()?.parse().ok()?;
-        let mut above = folders.next()?;
-        let organization = above.parse::<OrganizationId>().ok();
-        if organization.is_some() {
-            above = folders.next()?;
-        }
-        if above != AWS_LOGS {
-            return None;
-        }
-        let mut prefix: Vec<&str> = folders.collect();
-        prefix.reverse();
+        let (account, organization, root) = above(folders)?;
         let time = LogFileName::parse(&format!("{year}/{month}/{day}/{file}"))?;
-        Some(Self { root: LogRoot { prefix: prefix.join("/") }, organization, account, region, time })
+        Some(Self { root, organization, account, region, time })
     }
 }
 

@@ -14,6 +14,18 @@ use crate::tamper::gzip;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
+/// Regions for trails that need several.
+pub const REGIONS: [&str; 8] = [
+    "us-east-1",
+    "eu-west-1",
+    "ap-northeast-1",
+    "us-west-2",
+    "eu-central-1",
+    "sa-east-1",
+    "ca-central-1",
+    "ap-south-1",
+];
+
 /// What a trail shall be like. The same specification always gives the same trail.
 #[derive(Debug, Clone)]
 pub struct TrailSpec {
