@@ -14,7 +14,7 @@ use ctverify_testkit::{Layout, TrailSpec, gunzip};
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use crate::support::Mirror;
+use crate::support::{Mirror, figure};
 
 /// A copy of the trail that one thread changes.
 struct Bench {
@@ -122,7 +122,7 @@ fn every_bit_of_a_digest_and_every_byte_of_a_log_file_counts() {
             .collect();
         halves.into_iter().map(|half| half.join().unwrap()).sum()
     });
-    eprintln!("{tried} single changes of content tried");
+    figure("changed-content", &format!("{tried} single changes of content tried"));
     assert!(tried > 5_000, "{tried}");
 }
 
@@ -147,7 +147,7 @@ fn every_bit_of_a_signature_counts() {
         }
         std::fs::write(&path, whole.to_string()).unwrap();
     }
-    eprintln!("{} changed signatures tried", bench.tried);
+    figure("changed-signatures", &format!("{} changed signatures tried", bench.tried));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn every_prefix_of_every_object_is_found_out() {
             bench.with(&key, &whole[..length], &format!("the first {length} bytes"));
         }
     }
-    eprintln!("{} prefixes tried", bench.tried);
+    figure("prefixes", &format!("{} prefixes tried", bench.tried));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn every_swap_and_every_removal_is_found_out() {
         keys.iter().for_each(|key| write(&bench.path(key), &bench.whole[key]));
     }
     assert_eq!(bench.run().verdict, Verdict::Verified);
-    eprintln!("{} swaps and removals tried", bench.tried);
+    figure("swaps-and-removals", &format!("{} swaps and removals tried", bench.tried));
 }
 
 fn write(path: &Path, bytes: &[u8]) {

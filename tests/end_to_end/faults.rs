@@ -2,7 +2,7 @@
 
 use ctverify_testkit::{ForgedTrail, Server, ServerOptions, TrailSpec};
 
-use crate::support::{Run, ctverify_at, records};
+use crate::support::{Run, ctverify_at, figure, records};
 
 fn trail() -> ForgedTrail {
     let regions = vec!["us-east-1".into(), "eu-west-1".into()];
@@ -46,7 +46,7 @@ fn faults_that_pass_change_no_record() {
             }
         });
     }
-    eprintln!("{SEEDS} seeds of passing faults survived");
+    figure("faults", &format!("{SEEDS} seeds of passing faults survived"));
 }
 
 #[test]
