@@ -9,6 +9,7 @@ mod folder_layout;
 mod lifecycle;
 mod replica;
 mod s3;
+mod s3_answers;
 mod s3_error;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -19,17 +19,11 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
-use aws_sdk_s3::primitives::{ByteStream, DateTime};
-use aws_sdk_s3::types::{EncodingType, ExpirationStatus, LifecycleRuleFilter};
-use bytes::Bytes;
-use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
+use aws_sdk_s3::types::EncodingType;
 
+use super::s3_answers::{S3Body, decode, is_whole, lifecycle_rule, listed, versions_of};
 use super::s3_error::{Failure, lacks_credentials, sort};
-use super::{
-    Body, Counter, Expiry, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
-};
+use super::{Counter, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::aws::RetryTooManyRequests;
 use crate::model::{ObjectRef, Requests};
 use crate::verify::DigestMetadata;
@@ -246,26 +240,11 @@ impl Store for S3 {
         let mut markers = (None, None);
         loop {
             let page = self.version_page(object, markers).await?;
-            let found = page.versions.unwrap_or_default().into_iter().filter_map(|v| {
-                (decode(v.key.as_deref()?)? == *object.key).then_some(())?;
-                Some(ObjectVersion {
-                    id: v.version_id?,
-                    last_modified: timestamp(v.last_modified),
-                    is_delete_marker: false,
-                    is_latest: v.is_latest == Some(true),
-                })
-            });
-            versions.extend(found);
-            let found = page.delete_markers.unwrap_or_default().into_iter().filter_map(|v| {
-                (decode(v.key.as_deref()?)? == *object.key).then_some(())?;
-                Some(ObjectVersion {
-                    id: v.version_id?,
-                    last_modified: timestamp(v.last_modified),
-                    is_delete_marker: true,
-                    is_latest: v.is_latest == Some(true),
-                })
-            });
-            versions.extend(found);
+            versions.extend(versions_of(
+                object,
+                page.versions.unwrap_or_default(),
+                page.delete_markers.unwrap_or_default(),
+            ));
             // Keys that only begin like this one come after it.
             let next = page.next_key_marker.filter(|next| decode(next).is_some_and(|next| next == *object.key));
             match next {
@@ -332,80 +311,6 @@ impl Intercept for CountRefusals {
             self.0.refusals.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
-    }
-}
-
-/// Whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer, and a key that is left
-/// out looks like one that was removed.
-fn is_whole(page: &ListObjectsV2Output) -> bool {
-    let found = page.contents().len() + page.common_prefixes().len();
-    page.is_truncated().is_some() && page.key_count().is_some_and(|count| usize::try_from(count) == Ok(found))
-}
-
-fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
-    let size = object.size.and_then(|size| u64::try_from(size).ok());
-    Some(ListedObject { key: decode(&object.key?)?, last_modified: timestamp(object.last_modified), size })
-}
-
-fn timestamp(at: Option<DateTime>) -> Option<Timestamp> {
-    Timestamp::from_second(at?.secs()).ok()
-}
-
-/// What matters of a lifecycle rule; `None` for one that is off, or lets no current version expire.
-fn lifecycle_rule(rule: aws_sdk_s3::types::LifecycleRule) -> Option<LifecycleRule> {
-    if rule.status != ExpirationStatus::Enabled {
-        return None;
-    }
-    let expiration = rule.expiration?;
-    let expiry = match (expiration.days, timestamp(expiration.date)) {
-        (Some(days), _) => Expiry::Days(days),
-        (None, Some(at)) => Expiry::At(at),
-        (None, None) => return None,
-    };
-    let filter = rule.filter.unwrap_or_else(|| LifecycleRuleFilter::builder().build());
-    let sized = filter.object_size_greater_than.is_some() || filter.object_size_less_than.is_some();
-    let mut narrowed = filter.tag.is_some() || sized;
-    let mut prefix = filter.prefix;
-    if let Some(and) = filter.and {
-        narrowed |= and.tags.is_some_and(|tags| !tags.is_empty())
-            || and.object_size_greater_than.is_some()
-            || and.object_size_less_than.is_some();
-        prefix = prefix.or(and.prefix);
-    }
-    #[expect(deprecated, reason = "older configurations still name the prefix here")]
-    let prefix = prefix.or(rule.prefix).unwrap_or_default();
-    Some(LifecycleRule { id: rule.id.unwrap_or_default(), prefix, expiry, narrowed })
-}
-
-/// Reads a URL-encoded key, in which a space is a plus sign. What is not UTF-8 then is no key.
-fn decode(encoded: &str) -> Option<String> {
-    percent_decode_str(&encoded.replace('+', " ")).decode_utf8().ok().map(Into::into)
-}
-
-struct S3Body {
-    stream: ByteStream,
-    /// How many of the announced bytes have not come yet.
-    missing: Option<u64>,
-}
-
-#[async_trait]
-impl Body for S3Body {
-    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        match self.stream.next().await {
-            Some(Ok(piece)) => {
-                if let Some(missing) = &mut self.missing {
-                    *missing = missing
-                        .checked_sub(piece.len() as u64)
-                        .ok_or_else(|| StoreError::Broken("S3 sent more bytes than it had announced".to_owned()))?;
-                }
-                Ok(Some(piece))
-            }
-            Some(Err(error)) => Err(StoreError::Broken(format!("the body broke off: {error}"))),
-            None if self.missing.is_some_and(|missing| missing > 0) => {
-                Err(StoreError::Broken("the body ended before its announced length".to_owned()))
-            }
-            None => Ok(None),
-        }
     }
 }
 

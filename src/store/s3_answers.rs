@@ -1,0 +1,111 @@
+//! What S3's answers say, in the store's own words: pages, versions, lifecycle rules, bodies.
+
+use async_trait::async_trait;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::{ExpirationStatus, LifecycleRuleFilter};
+use bytes::Bytes;
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+
+use super::{Body, Expiry, LifecycleRule, ListedObject, ObjectVersion, StoreError};
+use crate::model::ObjectRef;
+
+/// Whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer, and a key that is left
+/// out looks like one that was removed.
+pub(super) fn is_whole(page: &ListObjectsV2Output) -> bool {
+    let found = page.contents().len() + page.common_prefixes().len();
+    page.is_truncated().is_some() && page.key_count().is_some_and(|count| usize::try_from(count) == Ok(found))
+}
+
+/// An object as a listing shows it; `None` for one whose key can't be read.
+pub(super) fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
+    let size = object.size.and_then(|size| u64::try_from(size).ok());
+    Some(ListedObject { key: decode(&object.key?)?, last_modified: timestamp(object.last_modified), size })
+}
+
+/// What a page of versions and delete markers has of one object.
+pub(super) fn versions_of(
+    object: &ObjectRef,
+    versions: Vec<aws_sdk_s3::types::ObjectVersion>,
+    delete_markers: Vec<aws_sdk_s3::types::DeleteMarkerEntry>,
+) -> Vec<ObjectVersion> {
+    let version = |key: Option<String>, id: Option<String>, at, is_latest, is_delete_marker| {
+        let own = decode(&key?)? == *object.key;
+        let version = ObjectVersion {
+            id: id?,
+            last_modified: timestamp(at),
+            is_delete_marker,
+            is_latest: is_latest == Some(true),
+        };
+        own.then_some(version)
+    };
+    let versions =
+        versions.into_iter().filter_map(|v| version(v.key, v.version_id, v.last_modified, v.is_latest, false));
+    let markers =
+        delete_markers.into_iter().filter_map(|v| version(v.key, v.version_id, v.last_modified, v.is_latest, true));
+    versions.chain(markers).collect()
+}
+
+fn timestamp(at: Option<DateTime>) -> Option<Timestamp> {
+    Timestamp::from_second(at?.secs()).ok()
+}
+
+/// What matters of a lifecycle rule; `None` for one that is off, or lets no current version expire.
+pub(super) fn lifecycle_rule(rule: aws_sdk_s3::types::LifecycleRule) -> Option<LifecycleRule> {
+    if rule.status != ExpirationStatus::Enabled {
+        return None;
+    }
+    let expiration = rule.expiration?;
+    let expiry = match (expiration.days, timestamp(expiration.date)) {
+        (Some(days), _) => Expiry::Days(days),
+        (None, Some(at)) => Expiry::At(at),
+        (None, None) => return None,
+    };
+    let filter = rule.filter.unwrap_or_else(|| LifecycleRuleFilter::builder().build());
+    let sized = filter.object_size_greater_than.is_some() || filter.object_size_less_than.is_some();
+    let mut narrowed = filter.tag.is_some() || sized;
+    let mut prefix = filter.prefix;
+    if let Some(and) = filter.and {
+        narrowed |= and.tags.is_some_and(|tags| !tags.is_empty())
+            || and.object_size_greater_than.is_some()
+            || and.object_size_less_than.is_some();
+        prefix = prefix.or(and.prefix);
+    }
+    #[expect(deprecated, reason = "older configurations still name the prefix here")]
+    let prefix = prefix.or(rule.prefix).unwrap_or_default();
+    Some(LifecycleRule { id: rule.id.unwrap_or_default(), prefix, expiry, narrowed })
+}
+
+/// Reads a URL-encoded key, in which a space is a plus sign. What is not UTF-8 then is no key.
+pub(super) fn decode(encoded: &str) -> Option<String> {
+    percent_decode_str(&encoded.replace('+', " ")).decode_utf8().ok().map(Into::into)
+}
+
+/// The bytes of an object on their way.
+pub(super) struct S3Body {
+    pub stream: ByteStream,
+    /// How many of the announced bytes have not come yet.
+    pub missing: Option<u64>,
+}
+
+#[async_trait]
+impl Body for S3Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match self.stream.next().await {
+            Some(Ok(piece)) => {
+                if let Some(missing) = &mut self.missing {
+                    *missing = missing
+                        .checked_sub(piece.len() as u64)
+                        .ok_or_else(|| StoreError::Broken("S3 sent more bytes than it had announced".to_owned()))?;
+                }
+                Ok(Some(piece))
+            }
+            Some(Err(error)) => Err(StoreError::Broken(format!("the body broke off: {error}"))),
+            None if self.missing.is_some_and(|missing| missing > 0) => {
+                Err(StoreError::Broken("the body ended before its announced length".to_owned()))
+            }
+            None => Ok(None),
+        }
+    }
+}
