@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::context::Statuses;
 use super::error::AuditError;
-use super::listing::{self, ListedDigest, RegionFolder};
+use super::listing::{self, ListedDigests, RegionFolder};
 use super::request::AuditRequest;
 use super::tail;
 use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord};
@@ -20,7 +20,7 @@ pub(super) struct ListedChain {
     /// The folders that hold it.
     pub folders: Vec<RegionFolder>,
     /// The digests that the range needs.
-    pub digests: Vec<ListedDigest>,
+    pub digests: ListedDigests,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
     /// Whether the chain is known from digests older than the range alone.
@@ -73,7 +73,7 @@ pub(super) async fn discover(
             discovery.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
         }
         for (chain, digests) in listing.digests {
-            discovery.chains.entry(chain).or_default().digests.extend(digests);
+            discovery.chains.entry(chain).or_default().digests.extend(&digests);
         }
         match earlier {
             Ok(chains) => {

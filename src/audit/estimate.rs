@@ -31,10 +31,10 @@ impl Audit {
         let range = request.bounded_range(store.is_live());
         let Discovery { chains, folders, .. } = discover(store, None, request, &range).await?;
         let listed = store.requests();
-        let context = self.context(range, Statuses::new(), &[]);
-        let digests: Vec<&ListedDigest> = chains.values().flat_map(|chain| &chain.digests).collect();
+        let context = self.context(range, Statuses::new(), None);
+        let digests: Vec<ListedDigest> = chains.values().flat_map(|chain| chain.digests.iter()).collect();
         let step = digests.len().div_ceil(SAMPLED_DIGESTS).max(1);
-        let sampled: Vec<ListedDigest> = digests.iter().step_by(step).map(|digest| (*digest).clone()).collect();
+        let sampled: Vec<ListedDigest> = digests.iter().step_by(step).cloned().collect();
         let begun = Instant::now();
         let counts: Vec<Result<u64, StoreError>> = stream::iter(&sampled)
             .map(|digest| count_log_files(&context, digest))

@@ -1,13 +1,15 @@
 //! Listing: the folders below a folder, and the digests of a region.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::request::AuditRequest;
 use crate::model::{
-    AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange, parse_compact_time,
+    AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, PackedNames, Region, TimeRange,
+    parse_compact_time,
 };
 use crate::store::{ListRequest, ListedObject, Location, Store, StoreError};
 
@@ -34,6 +36,72 @@ pub(super) struct ListedDigest {
     pub last_modified: Option<Timestamp>,
     /// How large it is, in bytes as stored, where a listing told.
     pub size: Option<u64>,
+}
+
+/// Digests as listings show them, kept small: those of all chains wait until their chain's turn comes.
+#[derive(Debug, Default)]
+pub(super) struct ListedDigests {
+    /// Runs of digests in one bucket.
+    buckets: Vec<(Arc<str>, usize)>,
+    keys: PackedNames,
+    facts: Vec<Facts>,
+}
+
+/// What a listing shows of a digest besides its name; times in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    kind: DigestKind,
+    end: i64,
+    last_modified: Option<i64>,
+    size: Option<u64>,
+}
+
+impl ListedDigests {
+    fn push(&mut self, digest: &ListedDigest) {
+        match self.buckets.last_mut().filter(|(bucket, _)| *bucket == digest.place.bucket) {
+            Some((_, count)) => *count += 1,
+            None => self.buckets.push((digest.place.bucket.clone(), 1)),
+        }
+        self.keys.push(&digest.place.key);
+        self.facts.push(Facts {
+            kind: digest.kind,
+            end: digest.end.as_second(),
+            last_modified: digest.last_modified.map(Timestamp::as_second),
+            size: digest.size,
+        });
+    }
+
+    /// Adds all of another.
+    pub fn extend(&mut self, other: &Self) {
+        other.iter().for_each(|digest| self.push(&digest));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    /// Their ends.
+    pub fn ends(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        self.facts.iter().filter_map(|facts| Timestamp::from_second(facts.end).ok())
+    }
+
+    /// Each digest, made anew.
+    pub fn iter(&self) -> impl Iterator<Item = ListedDigest> + '_ {
+        let buckets = self.buckets.iter().flat_map(|(bucket, count)| std::iter::repeat_n(bucket, *count));
+        buckets.zip(self.keys.iter()).zip(&self.facts).map(|((bucket, key), facts)| ListedDigest {
+            place: ObjectRef { bucket: bucket.clone(), key },
+            kind: facts.kind,
+            end: Timestamp::from_second(facts.end).unwrap_or_default(),
+            last_modified: facts.last_modified.and_then(|second| Timestamp::from_second(second).ok()),
+            size: facts.size,
+        })
+    }
 }
 
 /// Where the digests of one account and region lie.
@@ -93,7 +161,7 @@ impl Names {
 #[derive(Debug, Default)]
 pub(super) struct RegionListing {
     /// The digests by chain, as far as the range needs them, in no particular order.
-    pub digests: BTreeMap<ChainId, Vec<ListedDigest>>,
+    pub digests: BTreeMap<ChainId, ListedDigests>,
     /// Chains of which only digests older than the range were seen.
     pub earlier: BTreeSet<ChainId>,
     /// How many digests of each chain were seen past the end of the range.
@@ -193,7 +261,7 @@ async fn first_year(store: &dyn Store, bucket: &str, prefix: &str) -> Option<Tim
 impl RegionListing {
     fn add(&mut self, part: Self) {
         for (chain, digests) in part.digests {
-            self.digests.entry(chain).or_default().extend(digests);
+            self.digests.entry(chain).or_default().extend(&digests);
         }
         for (chain, count) in part.past {
             *self.past.entry(chain).or_default() += count;
@@ -214,6 +282,7 @@ impl RegionListing {
     ) {
         let prefix = folder.prefix();
         let list = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after: after, folders: false };
+        let bucket: Arc<str> = list.bucket.as_str().into();
         let mut names = Names::new(&list.prefix);
         let mut continuation: Option<String> = None;
         loop {
@@ -250,9 +319,8 @@ impl RegionListing {
                     let counts = fits && name.kind == DigestKind::Standard;
                     *self.past.entry(name.chain.clone()).or_default() += usize::from(counts);
                 }
-                let place = ObjectRef::new(folder.location.bucket.as_str(), key);
-                self.digests.entry(name.chain).or_default().push(ListedDigest {
-                    place,
+                self.digests.entry(name.chain).or_default().push(&ListedDigest {
+                    place: ObjectRef::new(bucket.clone(), key),
                     kind: name.kind,
                     end: name.end,
                     last_modified,

@@ -12,7 +12,7 @@ use super::log_folder::LogFolder;
 use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
 use crate::store::StoreError;
-use crate::verify::{ExpectedHash, ValidDigest};
+use crate::verify::{ExpectedHash, LogFileEntries, ValidDigest};
 
 /// A log file to be judged.
 #[derive(Debug)]
@@ -50,8 +50,9 @@ pub(super) struct Tasks {
 impl Tasks {
     /// Looks through the digests that are to be told of.
     pub fn new<'a>(elements: impl Iterator<Item = &'a Element> + Clone, context: &Context) -> Self {
-        let entries = || elements.clone().filter_map(valid).flat_map(ValidDigest::log_files);
-        let mut listed = HashSet::with_capacity(entries().count());
+        let digests = || elements.clone().filter_map(valid).map(ValidDigest::log_files);
+        let entries = || digests().flat_map(LogFileEntries::iter);
+        let mut listed = HashSet::with_capacity(digests().map(LogFileEntries::len).sum());
         let mut twice: HashSet<u64> = HashSet::new();
         for entry in entries() {
             let hash = context.hasher.hash_one(&entry.object);
@@ -64,7 +65,7 @@ impl Tasks {
             for entry in entries().filter(|entry| twice.contains(&context.hasher.hash_one(&entry.object))) {
                 let hashes = repeated.entry(entry.object.clone()).or_default();
                 if !hashes.contains(&entry.expected) {
-                    hashes.push(entry.expected.clone());
+                    hashes.push(entry.expected);
                 }
             }
         }
@@ -88,7 +89,7 @@ impl Tasks {
                     let hashes = match self.repeated.get_mut(&entry.object) {
                         Some(hashes) if hashes.is_empty() => return None,
                         Some(hashes) => std::mem::take(hashes),
-                        None => vec![entry.expected.clone()],
+                        None => vec![entry.expected],
                     };
                     Some(task(&entry.object, Listing::Expected(hashes)))
                 })
@@ -159,7 +160,7 @@ pub(super) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         }
         _ => None,
     };
-    context.progress.read_log_file();
+    context.progress.read_log_file(judgement.status == LogFileStatus::Intact);
     LogFileRecord {
         status: judgement.status,
         chain,

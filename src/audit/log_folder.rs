@@ -15,6 +15,7 @@ use super::request::{AuditRequest, DELIVERY_TIME};
 use super::walk::judge_digests;
 use crate::model::{
     AWS_LOGS_FOLDER, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
+    PackedNames,
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
@@ -35,7 +36,32 @@ pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timesta
 pub(super) struct Stray {
     pub object: ObjectRef,
     name: LogFileName,
-    last_modified: Option<Timestamp>,
+}
+
+/// The log files that a folder holds, kept small.
+#[derive(Debug, Default)]
+pub(super) struct ListedFiles {
+    bucket: Arc<str>,
+    /// What every key begins with.
+    prefix: String,
+    keys: PackedNames,
+}
+
+impl ListedFiles {
+    fn objects(&self) -> impl Iterator<Item = ObjectRef> + '_ {
+        self.keys.iter().map(|key| ObjectRef { bucket: self.bucket.clone(), key })
+    }
+
+    fn stray(&self, object: ObjectRef) -> Option<Stray> {
+        let name = LogFileName::parse(object.key.strip_prefix(&self.prefix)?)?;
+        Some(Stray { object, name })
+    }
+
+    /// The files that are not among those that `elements` list.
+    fn strays(&self, context: &Context, listed: &HashSet<u64>) -> Vec<Stray> {
+        let strays = self.objects().filter(|object| !listed.contains(&context.fingerprint(object)));
+        strays.filter_map(|object| self.stray(object)).collect()
+    }
 }
 
 /// What was found in the log folder of a chain.
@@ -57,7 +83,7 @@ pub(super) async fn list_all(
     folders: &[RegionFolder],
     from: Timestamp,
     to: Timestamp,
-) -> Vec<Result<Vec<Stray>, StoreError>> {
+) -> Vec<Result<ListedFiles, StoreError>> {
     let mut listed = Vec::new();
     for folder in folders {
         listed.push(list(context, folder, from, to).await);
@@ -71,7 +97,7 @@ pub(super) async fn examine(
     context: &Arc<Context>,
     chain: &ChainId,
     folders: &[RegionFolder],
-    listed: Vec<Result<Vec<Stray>, StoreError>>,
+    listed: Vec<Result<ListedFiles, StoreError>>,
     elements: &[Element],
 ) -> Result<LogFolder, AuditError> {
     let mut found = LogFolder { listed: true, ..LogFolder::default() };
@@ -80,15 +106,18 @@ pub(super) async fn examine(
     let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
     let mut strays = Vec::new();
     let rest = folders.get(listed.len()..).unwrap_or_default();
+    let by_digests = fingerprints(context, elements);
     for folder in listed.into_iter().chain(list_all(context, rest, from, to).await) {
         match folder {
-            Ok(files) => strays.extend(files),
+            Ok(files) => {
+                found.present.extend(files.objects().map(|object| context.fingerprint(&object)));
+                strays.extend(files.strays(context, &by_digests));
+            }
             Err(error) => found.failure = Some(error.to_string()),
         }
     }
-    found.present = strays.iter().map(|stray| context.fingerprint(&stray.object)).collect();
+    drop(by_digests);
     strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
-    remove_listed(context, &mut strays, elements);
     if !strays.is_empty() {
         remove_listed_by_others(context, chain, folders, &mut strays).await?;
     }
@@ -101,7 +130,7 @@ pub(super) async fn examine(
 pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
     let mut listing = Listing::new(folder, Timestamp::UNIX_EPOCH, context.request.now);
     while let Some(files) = listing.next_page(context.store.as_ref()).await? {
-        if let Some(made) = files.iter().map(|file| made(file.name.to, file.last_modified)).min() {
+        if let Some(made) = files.iter().map(|(_, name, last_modified)| made(name.to, *last_modified)).min() {
             return Ok(Some(made));
         }
     }
@@ -115,7 +144,8 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
     let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
     // A failure to look is no reason to expect anything.
-    let Ok(mut strays) = list(context, folder, from, to).await else { return Ok(false) };
+    let Ok(files) = list(context, folder, from, to).await else { return Ok(false) };
+    let mut strays = files.strays(context, &HashSet::default());
     strays.retain(|stray| from <= stray.name.from && stray.name.to < to.min(fresh));
     let any_trail = AuditRequest { trail: None, ..context.request.clone() };
     let listing = listing::digests(context.store.as_ref(), folder, range, &any_trail).await;
@@ -153,7 +183,7 @@ async fn list(
     folder: &RegionFolder,
     from: Timestamp,
     to: Timestamp,
-) -> Result<Vec<Stray>, StoreError> {
+) -> Result<ListedFiles, StoreError> {
     let store = context.store.as_ref();
     let whole = Listing::new(folder, from, to);
     // Without a begin, nobody knows how much there is.
@@ -168,9 +198,13 @@ async fn list(
         ..whole.clone()
     });
     let parts: Vec<Listing> = [before].into_iter().chain(between).chain([after]).collect();
-    let parts: Vec<Vec<Stray>> =
-        stream::iter(parts).map(|part| part.all(store)).buffered(listing::BLOCKS_AT_ONCE).try_collect().await?;
-    Ok(parts.into_iter().flatten().collect())
+    let mut files = whole.nothing();
+    let mut parts = std::pin::pin!(stream::iter(parts).map(|part| part.all(store)).buffered(listing::BLOCKS_AT_ONCE));
+    while let Some(part) = parts.try_next().await? {
+        part.keys.iter().for_each(|key| files.keys.push(&key));
+    }
+    files.keys.close();
+    Ok(files)
 }
 
 /// A listing of the log files of one region, as far as a range reaches and a day more on either side.
@@ -207,17 +241,26 @@ impl Listing {
         ListRequest { start_after: Some(format!("{}{day}", self.request.prefix)), ..self.request.clone() }
     }
 
+    fn nothing(&self) -> ListedFiles {
+        let ListRequest { bucket, prefix, .. } = &self.request;
+        ListedFiles { bucket: bucket.as_str().into(), prefix: prefix.clone(), keys: PackedNames::default() }
+    }
+
     /// All pages.
-    async fn all(mut self, store: &dyn Store) -> Result<Vec<Stray>, StoreError> {
-        let mut files = Vec::new();
+    async fn all(mut self, store: &dyn Store) -> Result<ListedFiles, StoreError> {
+        let mut files = self.nothing();
         while let Some(page) = self.next_page(store).await? {
-            files.extend(page);
+            page.iter().for_each(|(key, ..)| files.keys.push(key));
         }
+        files.keys.close();
         Ok(files)
     }
 
-    /// The log files of the next page; `None` after the last.
-    async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<Stray>>, StoreError> {
+    /// The log files of the next page, what their names say and when S3 last wrote them; `None` after the last.
+    async fn next_page(
+        &mut self,
+        store: &dyn Store,
+    ) -> Result<Option<Vec<(String, LogFileName, Option<Timestamp>)>>, StoreError> {
         if self.at_end {
             return Ok(None);
         }
@@ -234,8 +277,7 @@ impl Listing {
                 break;
             }
             if let Some(name) = LogFileName::parse(inside) {
-                let object = ObjectRef::new(self.request.bucket.as_str(), key);
-                files.push(Stray { object, name, last_modified });
+                files.push((key, name, last_modified));
                 self.bytes += size.unwrap_or_default();
             }
         }
@@ -243,14 +285,18 @@ impl Listing {
     }
 }
 
-fn remove_listed(context: &Context, strays: &mut Vec<Stray>, elements: &[Element]) {
+/// The log files that valid digests list, by [`Context::fingerprint`].
+fn fingerprints(context: &Context, elements: &[Element]) -> HashSet<u64> {
     let valid = elements.iter().filter_map(|element| match &element.state {
         State::Valid(digest) => Some(digest),
         _ => None,
     });
-    let listed: HashSet<Cow<'_, str>> =
-        valid.flat_map(|digest| digest.log_files()).map(|entry| context.identity(&entry.object)).collect();
-    strays.retain(|stray| !listed.contains(&context.identity(&stray.object)));
+    valid.flat_map(|digest| digest.log_files().iter()).map(|entry| context.fingerprint(&entry.object)).collect()
+}
+
+fn remove_listed(context: &Context, strays: &mut Vec<Stray>, elements: &[Element]) {
+    let listed = fingerprints(context, elements);
+    strays.retain(|stray| !listed.contains(&context.fingerprint(&stray.object)));
 }
 
 /// Log files don't carry their trail's name: what another trail's digests list, which delivers to the same place, is listed.

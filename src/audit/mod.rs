@@ -68,7 +68,7 @@ use crate::trail::StatusSource;
 /// How many chains are examined ahead of the one that is being reported.
 const CHAINS_AHEAD: usize = 32;
 /// How many digests they may have together; a single chain may have more.
-const DIGESTS_AHEAD: usize = 5500;
+const DIGESTS_AHEAD: usize = 2000;
 /// The shortest time for which keys are asked around what is known, on either side.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
 
@@ -138,10 +138,10 @@ impl Audit {
         Ok(summary)
     }
 
-    /// What the parts of this audit share. `ends` are the ends of digests that were listed.
-    fn context(&self, range: TimeRange, statuses: Statuses, ends: &[Timestamp]) -> Context {
+    /// What the parts of this audit share. `ends` are the ends of the first and of the last digest that were listed.
+    fn context(&self, range: TimeRange, statuses: Statuses, ends: Option<(Timestamp, Timestamp)>) -> Context {
         let Self { store, keys, request, progress, .. } = self;
-        let (from, to) = key_range(&range, request.now, ends.iter().copied());
+        let (from, to) = key_range(&range, request.now, ends);
         Context {
             store: store.clone(),
             keys: Arc::new(RegionKeys::new(keys.clone(), from, to, request.now)),
@@ -149,7 +149,7 @@ impl Audit {
             range,
             progress: progress.clone(),
             statuses,
-            ends: ends.iter().min().copied().zip(ends.iter().max().copied()),
+            ends,
             pace: Arc::new(Pace::new(request.concurrency)),
             hasher: RandomState::new(),
             versions_denied: Arc::default(),
@@ -217,7 +217,7 @@ impl Audit {
             tell(self.opening(None))?;
         }
         if let Some(range) = files::range(&request.files) {
-            let context = Arc::new(self.context(range, Statuses::new(), &[]));
+            let context = Arc::new(self.context(range, Statuses::new(), None));
             let steps = files::steps(&context, &request.files).await?;
             report(&context, stream::iter(steps.into_iter().map(Ok)), unread, tell).await?;
             let about_keys = context.keys.warnings().into_iter().chain(context.versions_warning());
@@ -225,9 +225,9 @@ impl Audit {
         }
         let mut discovery = discover(store, status.as_deref(), request, &range).await?;
         expected::add(&mut discovery, request, &range);
-        let listed = discovery.chains.values().flat_map(|chain| &chain.digests);
-        let ends: Vec<Timestamp> = listed.map(|digest| digest.end).collect();
-        let context = Arc::new(self.context(range, std::mem::take(&mut discovery.statuses), &ends));
+        let ends = || discovery.chains.values().flat_map(|chain| chain.digests.ends());
+        let ends = ends().min().zip(ends().max());
+        let context = Arc::new(self.context(range, std::mem::take(&mut discovery.statuses), ends));
         expected::add_unexplained(&mut discovery, &context).await?;
         let Discovery { chains, warnings, .. } = discovery;
         let mut seen = HashSet::new();
@@ -336,10 +336,8 @@ fn unjudged(request: &AuditRequest) -> Option<WarningRecord> {
 }
 
 /// The time for which public keys are asked: the range, what was listed for it, and a margin.
-fn key_range(range: &TimeRange, now: Timestamp, ends: impl Iterator<Item = Timestamp>) -> (Timestamp, Timestamp) {
-    let (first, last) = ends.fold((None, None), |(first, last): (Option<Timestamp>, Option<Timestamp>), end| {
-        (Some(first.map_or(end, |first| first.min(end))), last.max(Some(end)))
-    });
+fn key_range(range: &TimeRange, now: Timestamp, ends: Option<(Timestamp, Timestamp)>) -> (Timestamp, Timestamp) {
+    let (first, last) = ends.unzip();
     let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
     // Names can tell any time, and nothing was signed in the future.
     let to = [range.end, last].into_iter().flatten().max().unwrap_or(now).min(now);

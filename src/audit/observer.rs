@@ -22,8 +22,10 @@ impl<F: FnMut(&Record) -> io::Result<()>> Observer for F {
 pub struct Progress {
     digests_found: AtomicU64,
     digests_read: AtomicU64,
+    digests_proven: AtomicU64,
     log_files_found: AtomicU64,
     log_files_read: AtomicU64,
+    log_files_intact: AtomicU64,
 }
 
 impl Progress {
@@ -37,6 +39,11 @@ impl Progress {
         self.digests_read.load(Ordering::Relaxed)
     }
 
+    /// Digests whose own signature verified when they were read. Whether they are valid is judged together with their chain.
+    pub fn digests_proven(&self) -> u64 {
+        self.digests_proven.load(Ordering::Relaxed)
+    }
+
     /// Log files that are to be read, as far as digests were judged.
     pub fn log_files_found(&self) -> u64 {
         self.log_files_found.load(Ordering::Relaxed)
@@ -47,6 +54,11 @@ impl Progress {
         self.log_files_read.load(Ordering::Relaxed)
     }
 
+    /// Log files that were found intact.
+    pub fn log_files_intact(&self) -> u64 {
+        self.log_files_intact.load(Ordering::Relaxed)
+    }
+
     pub(super) fn found_digests(&self, count: usize) {
         self.digests_found.fetch_add(count as u64, Ordering::Relaxed);
     }
@@ -55,11 +67,16 @@ impl Progress {
         self.digests_read.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn proved_digest(&self) {
+        self.digests_proven.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn found_log_files(&self, count: usize) {
         self.log_files_found.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn read_log_file(&self) {
+    pub(super) fn read_log_file(&self, is_intact: bool) {
         self.log_files_read.fetch_add(1, Ordering::Relaxed);
+        self.log_files_intact.fetch_add(u64::from(is_intact), Ordering::Relaxed);
     }
 }

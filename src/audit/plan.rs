@@ -23,28 +23,30 @@ pub(super) enum Step {
 
 /// The report on one chain: an iterator over its steps.
 pub(super) struct Plan {
+    /// Without its digests.
     chain: ExaminedChain,
     context: Arc<Context>,
     tasks: Tasks,
-    /// The next digest.
-    next: usize,
+    /// The digests that are still to be told of.
+    digests: std::vec::IntoIter<Element>,
     /// What is told next.
     steps: VecDeque<Step>,
     /// What is told after the digests.
     end: Vec<Step>,
     /// How many log files there are whose content the depth does not ask for, as far as they were passed.
     not_read: u64,
-    /// What is held as long as the chain is.
-    _hold: OwnedSemaphorePermit,
+    /// What is held for digests that wait: given back one by one, so that the next chain can be examined meanwhile.
+    hold: OwnedSemaphorePermit,
 }
 
 impl Plan {
     /// Plans the report on one chain.
-    pub fn new(chain: ExaminedChain, context: Arc<Context>, hold: OwnedSemaphorePermit) -> Self {
+    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, hold: OwnedSemaphorePermit) -> Self {
         let in_range = |element: &&Element| context.range.includes(element.start, element.end);
         let tasks = Tasks::new(chain.elements.iter().filter(in_range), &context);
         let end = end(&chain, &context);
-        Self { chain, context, tasks, next: 0, steps: VecDeque::new(), end, not_read: 0, _hold: hold }
+        let digests = std::mem::take(&mut chain.elements).into_iter();
+        Self { chain, context, tasks, digests, steps: VecDeque::new(), end, not_read: 0, hold }
     }
 
     /// Drops the unlisted files that `seen` holds, and adds the others to it: two trails may share a folder, and a file is told of once.
@@ -66,11 +68,13 @@ impl Plan {
     /// Plans the next digest.
     fn advance(&mut self) {
         let Self { chain, context, tasks, .. } = self;
-        let Some(element) = chain.elements.get(self.next) else {
+        let Some(element) = &self.digests.next() else {
             self.steps.extend(self.end.drain(..));
             return;
         };
-        self.next += 1;
+        if self.digests.len() < self.hold.num_permits() {
+            drop(self.hold.split(1));
+        }
         if !context.range.includes(element.start, element.end) {
             return;
         }
@@ -91,7 +95,7 @@ impl Iterator for Plan {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
-        while self.steps.is_empty() && (self.next < self.chain.elements.len() || !self.end.is_empty()) {
+        while self.steps.is_empty() && (self.digests.len() > 0 || !self.end.is_empty()) {
             self.advance();
         }
         self.steps.pop_front()

@@ -49,7 +49,11 @@ pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedD
     }
     handle.note = object.metadata_note;
     let found = FoundDigest { place: &digest.place, kind: digest.kind, bytes: &bytes, metadata: &object.metadata };
-    Ok(Reading::Read(handle, examine_with_keys(context, id, &found).await?))
+    let examined = examine_with_keys(context, id, &found).await?;
+    if matches!(examined, Examined::Open(_, Ok(()))) {
+        context.progress.proved_digest();
+    }
+    Ok(Reading::Read(handle, examined))
 }
 
 /// Reads an earlier version of a digest and examines it by itself.

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::{Context, Statuses};
 use super::element::{Element, State};
-use super::listing::{self, RegionFolder};
+use super::listing::{self, ListedDigests, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use crate::model::{ChainId, DigestStatus, Fault, GapCause, GapRecord, Region, TimeRange, WarningCode, WarningRecord};
 use crate::trail::{StatusSource, TrailStatus};
@@ -91,7 +91,7 @@ pub(super) async fn accounted_before_range(chain: &ChainId, folders: &[RegionFol
     let whole = TimeRange { start: None, end: context.range.end };
     for folder in folders {
         let listing = listing::digests(context.store.as_ref(), folder, &whole, &context.request).await;
-        let own = listing.digests.get(chain).into_iter().flatten();
+        let own = listing.digests.get(chain).into_iter().flat_map(ListedDigests::iter);
         let mut written = own.filter_map(|digest| digest.last_modified);
         // A listing that broke off could have shown it.
         if listing.failure.is_some() || written.any(|at| at.duration_since(delivery).abs() <= SAME_DELIVERY) {

@@ -96,7 +96,7 @@ async fn of_digest(
 /// Whether a digest is what CloudTrail delivered, by its own signature or the one that its valid successor recorded.
 async fn verifies(context: &Context, id: &ChainId, examined: &Examined, recorded: Option<&Predecessor>) -> bool {
     let Examined::Open(digest, own) = examined else { return false };
-    let kept = recorded.and_then(|recorded| recorded.signature.as_deref());
+    let kept = recorded.and_then(|recorded| recorded.signature.as_ref());
     let keys = context.keys.for_range(&id.region).await;
     let is_signed = own.is_ok() || kept.is_some_and(|signature| digest.check_signature(signature, &keys).is_ok());
     let is_recorded = recorded.and_then(|recorded| recorded.sha256).is_none_or(|hash| hash == digest.sha256());

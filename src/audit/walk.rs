@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
-use super::listing::{self, ListedDigest, RegionFolder};
+use super::listing::{self, ListedDigest, ListedDigests, RegionFolder};
 use super::pool;
 use super::read::{Handle, Reading, read_digest};
 use super::request::DELIVERY_TIME;
@@ -35,13 +35,14 @@ pub(super) async fn judge_digests(
     context: &Arc<Context>,
     id: &Arc<ChainId>,
     folders: &[RegionFolder],
-    digests: Vec<ListedDigest>,
+    digests: ListedDigests,
 ) -> Result<JudgedDigests, AuditError> {
     let folders = folders.to_vec();
     let mut walk =
         Walk { context, id, known: HashSet::new(), folders, read: Vec::new(), absent: Vec::new(), failure: None };
     let (mut reaching, mut past): (Vec<_>, Vec<_>) =
-        digests.into_iter().partition(|digest| !context.range.is_past(digest.end));
+        digests.iter().partition(|digest| !context.range.is_past(digest.end));
+    drop(digests);
     past.sort_by_key(|digest| digest.end);
     // The first one past the end is always wanted: it need not wait for the others.
     reaching.extend(past.iter().find(|digest| digest.kind == DigestKind::Standard).cloned());
@@ -117,8 +118,8 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
 struct Walk<'a> {
     context: &'a Arc<Context>,
     id: &'a Arc<ChainId>,
-    /// What was read, as [`Context::identity`] names it.
-    known: HashSet<String>,
+    /// What was read, by [`Context::fingerprint`].
+    known: HashSet<u64>,
     folders: Vec<RegionFolder>,
     read: Vec<(Handle, Examined)>,
     absent: Vec<ListedDigest>,
@@ -129,10 +130,8 @@ impl Walk<'_> {
     /// Reads digests that were not read yet, and says how many those were.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
         let context = self.context;
-        let new: Vec<ListedDigest> = digests
-            .into_iter()
-            .filter(|digest| self.known.insert(context.identity(&digest.place).into_owned()))
-            .collect();
+        let new: Vec<ListedDigest> =
+            digests.into_iter().filter(|digest| self.known.insert(context.fingerprint(&digest.place))).collect();
         let count = new.len();
         context.progress.found_digests(count);
         let (shared, id) = (context.clone(), self.id.clone());
@@ -147,7 +146,7 @@ impl Walk<'_> {
                     if let Examined::Open(open, _) = &examined
                         && *open.object() != handle.place
                     {
-                        self.known.insert(context.identity(open.object()).into_owned());
+                        self.known.insert(context.fingerprint(open.object()));
                     }
                     self.read.push((handle, examined));
                 }
@@ -212,7 +211,7 @@ impl Walk<'_> {
             let unproven =
                 own.as_ref().is_err_and(|own| own.status == DigestStatus::Unverified) && !range.is_past(handle.end);
             let Some(predecessor) = open.predecessor().filter(|_| proven || unproven) else { continue };
-            if self.known.contains(&*self.context.identity(&predecessor.object)) {
+            if self.known.contains(&self.context.fingerprint(&predecessor.object)) {
                 continue;
             }
             let Some(name) = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id) else {
@@ -252,9 +251,8 @@ impl Walk<'_> {
             let store = self.context.store.as_ref();
             let listing = listing::digests(store, &folder, &self.context.range, &self.context.request).await;
             self.folders.push(folder);
-            found.extend(
-                listing.digests.into_iter().filter(|(chain, _)| *chain == **self.id).flat_map(|(_, found)| found),
-            );
+            let own = listing.digests.into_iter().filter(|(chain, _)| *chain == **self.id);
+            own.for_each(|(_, digests)| found.extend(digests.iter()));
             if let Some(error) = listing.failure.filter(|error| !error.is_absence()) {
                 self.failure.get_or_insert(error.to_string());
             }

@@ -34,7 +34,12 @@ impl ProgressLine {
                 bar.set_position(digests + log_files);
                 bar.set_message(match total {
                     0 => "looking for digests".to_owned(),
-                    _ => format!("{digests} digests, {log_files} log files read, {total} objects known so far"),
+                    _ => {
+                        let (proven, intact) = (progress.digests_proven(), progress.log_files_intact());
+                        format!(
+                            "{proven} of {digests} digests signed, {intact} of {log_files} log files intact, {total} objects known so far"
+                        )
+                    }
                 });
                 bar.tick();
                 std::thread::park_timeout(EVERY);

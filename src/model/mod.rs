@@ -11,6 +11,7 @@ mod hash;
 mod ids;
 mod names;
 mod object;
+mod packed_names;
 mod range;
 mod record;
 mod sample;
@@ -29,6 +30,7 @@ pub use names::{
     AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LogFileKey, LogFileName, LogRoot, parse_compact_time,
 };
 pub use object::ObjectRef;
+pub use packed_names::PackedNames;
 pub use range::TimeRange;
 pub use record::{
     ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord, Sample, SummaryRecord, Versions,

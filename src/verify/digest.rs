@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use super::content::sha256;
 use super::document::{Document, LogFileFields, Predecessor, SHA_256};
+use super::entries::LogFileEntries;
 use super::inflate::gunzip;
 use super::key::{KeyLookup, KeyRing};
-use super::limits::{MAX_DIGEST_BYTES, MAX_SIGNATURE_BYTES};
+use super::limits::MAX_DIGEST_BYTES;
 use super::metadata::DigestMetadata;
-use super::signature::{SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
+use super::signature::{RecordedSignature, SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
 use crate::model::{DigestKind, DigestStatus, Fault, ObjectRef, Sha256Hash};
 
 /// Why a digest is not valid: `status` is `Invalid` or `Unverified`.
@@ -90,11 +91,14 @@ pub struct OpenDigest {
     pub(super) end: Timestamp,
     pub(super) sha256: Sha256Hash,
     pub(super) predecessor: Option<Predecessor>,
-    pub(super) log_files: Vec<LogFileEntry>,
-    pub(super) metadata: DigestMetadata,
+    pub(super) log_files: LogFileEntries,
+    /// Whether the store keeps metadata for it, and the signature there.
+    pub(super) metadata_kept: bool,
+    pub(super) signature: Option<RecordedSignature>,
     signed: Sha256Hash,
-    fingerprint: String,
-    algorithm: String,
+    fingerprint: Box<str>,
+    /// The signature algorithm, where it is not the one that is known.
+    algorithm: Option<Box<str>>,
     /// When it was signed, as far as that is known.
     signing: (Timestamp, Timestamp),
 }
@@ -130,6 +134,8 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
         Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
     };
     let object = document.object();
+    // Nearly always the same name: one allocation serves both.
+    let object = if object == *found.place { found.place.clone() } else { object };
     if !in_place(&object) {
         return closed(Rejection::invalid(Fault::Moved, format!("was delivered as {object} and lies elsewhere")));
     }
@@ -152,18 +158,22 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
             &digest_hash,
             document.previous_digest_signature.as_deref(),
         ),
-        predecessor: document.predecessor(),
-        log_files: document.log_files.iter().map(|fields| entry(fields, &object)).collect(),
-        fingerprint: document.digest_public_key_fingerprint.into_owned(),
-        algorithm: document.digest_signature_algorithm.into_owned(),
+        predecessor: document.predecessor(&object),
+        log_files: LogFileEntries::pack(&object.bucket, document.log_files.iter().map(|fields| entry(fields, &object))),
+        fingerprint: document.digest_public_key_fingerprint.into(),
+        algorithm: match &*document.digest_signature_algorithm {
+            SHA256_WITH_RSA => None,
+            other => Some(other.into()),
+        },
         sha256: digest_hash,
-        metadata: found.metadata.clone(),
+        metadata_kept: found.metadata.kept,
+        signature: found.metadata.signature.as_deref().map(RecordedSignature::read),
         object,
         start,
         end,
         signing,
     };
-    let own = match &found.metadata.signature {
+    let own = match &open.signature {
         Some(signature) => open.check_signature(signature, keys),
         None => Err(Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
     };
@@ -191,11 +201,10 @@ impl OpenDigest {
         self.start
     }
 
-    /// Checks a signature, in hex, over this digest.
-    pub fn check_signature(&self, signature: &str, keys: &KeyRing) -> Result<(), Rejection> {
-        if self.algorithm != SHA256_WITH_RSA {
-            let detail =
-                format!("names the signature algorithm '{}', which this version does not know", self.algorithm);
+    /// Checks a signature over this digest.
+    pub fn check_signature(&self, signature: &RecordedSignature, keys: &KeyRing) -> Result<(), Rejection> {
+        if let Some(algorithm) = &self.algorithm {
+            let detail = format!("names the signature algorithm '{algorithm}', which this version does not know");
             return Err(Rejection::unverified(Fault::UnknownSignatureAlgorithm, detail));
         }
         let (from, to) = self.signing;
@@ -225,9 +234,7 @@ impl OpenDigest {
                 return Err(accuse(Fault::KeyUnknown, detail));
             }
         };
-        let mut room = [0; MAX_SIGNATURE_BYTES];
-        let bytes = room.get_mut(..signature.len() / 2).filter(|_| signature.len().is_multiple_of(2));
-        let Some(bytes) = bytes.and_then(|bytes| hex::decode_to_slice(signature, bytes).ok().map(|()| &*bytes)) else {
+        let RecordedSignature::Bytes(bytes) = signature else {
             let detail = "has a signature that is not hexadecimal, or longer than any key's";
             return Err(accuse(Fault::SignatureMismatch, detail.to_owned()));
         };

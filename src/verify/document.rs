@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::signature::RecordedSignature;
 use crate::model::{ObjectRef, Sha256Hash};
 
 /// The only hash algorithm that CloudTrail documents.
@@ -63,8 +63,8 @@ pub struct Predecessor {
     pub object: ObjectRef,
     /// The SHA-256 of its uncompressed bytes; `None` if another hash algorithm was used.
     pub sha256: Option<Sha256Hash>,
-    /// Its signature, hex as it stands in the digest.
-    pub signature: Option<Arc<str>>,
+    /// Its signature. A valid digest forgets that of a predecessor which is valid, too: nothing is left to prove by it.
+    pub signature: Option<RecordedSignature>,
 }
 
 impl<'a> Document<'a> {
@@ -88,15 +88,17 @@ impl<'a> Document<'a> {
     }
 
     /// What it recorded of the digest before it; `None` for a starting digest.
-    pub fn predecessor(&self) -> Option<Predecessor> {
+    pub fn predecessor(&self, own: &ObjectRef) -> Option<Predecessor> {
         let bucket = self.previous_digest_s3_bucket.as_deref()?;
+        // Nearly always the digest's own bucket: one allocation serves both.
+        let bucket = if *own.bucket == *bucket { own.bucket.clone() } else { bucket.into() };
         let key = self.previous_digest_s3_object.as_deref()?;
         let known = self.previous_digest_hash_algorithm.as_deref() == Some(SHA_256);
         let hash = self.previous_digest_hash_value.as_deref().filter(|_| known);
         Some(Predecessor {
             object: ObjectRef::new(bucket, key),
             sha256: hash.and_then(|text| text.parse().ok()),
-            signature: self.previous_digest_signature.as_deref().map(Arc::from),
+            signature: self.previous_digest_signature.as_deref().map(RecordedSignature::read),
         })
     }
 }

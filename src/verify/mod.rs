@@ -10,6 +10,7 @@
 mod content;
 mod digest;
 mod document;
+mod entries;
 mod inflate;
 mod key;
 pub mod limits;
@@ -20,8 +21,9 @@ mod signature;
 pub use content::{Content, ContentHasher, sha256};
 pub use digest::{ClaimedLogFile, Examined, ExpectedHash, FoundDigest, LogFileEntry, OpenDigest, Rejection, examine};
 pub use document::{Predecessor, peek_log_files, peek_object};
+pub use entries::LogFileEntries;
 pub use inflate::{Gunzip, gunzip};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;
 pub use settle::{RejectedDigest, Settled, SettledDigest, ValidDigest, recorded_signatures, settle};
-pub use signature::{SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
+pub use signature::{RecordedSignature, SHA256_WITH_RSA, SignatureCheck, check, signed_hash};

@@ -4,14 +4,14 @@
 //! A digest that a *valid* successor recorded with another hash or signature is invalid, whatever its own signature says. So
 //! successors are settled before the digests they name.
 
-use std::sync::Arc;
-
-use ahash::{HashMap, HashMapExt};
+use ahash::{HashMap, HashMapExt, HashSet};
 use jiff::Timestamp;
 
-use super::digest::{ClaimedLogFile, Examined, LogFileEntry, OpenDigest, Rejection};
+use super::digest::{ClaimedLogFile, Examined, OpenDigest, Rejection};
 use super::document::Predecessor;
+use super::entries::LogFileEntries;
 use super::key::KeyRing;
+use super::signature::RecordedSignature;
 use crate::model::{Fault, ObjectRef, Sha256Hash, SignatureFrom};
 
 /// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`settle()`] makes one.
@@ -22,7 +22,7 @@ pub struct ValidDigest {
     end: Timestamp,
     sha256: Sha256Hash,
     predecessor: Option<Predecessor>,
-    log_files: Vec<LogFileEntry>,
+    log_files: LogFileEntries,
     signature_from: SignatureFrom,
     touched: bool,
 }
@@ -49,7 +49,7 @@ impl ValidDigest {
     }
 
     /// The log files it vouches for.
-    pub fn log_files(&self) -> &[LogFileEntry] {
+    pub fn log_files(&self) -> &LogFileEntries {
         &self.log_files
     }
 
@@ -110,10 +110,10 @@ enum LinkState {
     SignatureDiffers,
 }
 
-fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&str>) -> LinkState {
+fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&RecordedSignature>) -> LinkState {
     match (&recorded.signature, signature) {
         _ if recorded.sha256.is_some_and(|hash| hash != *sha256) => LinkState::HashDiffers,
-        (Some(kept), Some(own)) if !kept.eq_ignore_ascii_case(own) => LinkState::SignatureDiffers,
+        (Some(kept), Some(own)) if kept != own => LinkState::SignatureDiffers,
         _ => LinkState::Agrees,
     }
 }
@@ -151,12 +151,33 @@ pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>
         };
         settled[index] = Some(Settled { handle, digest });
     }
-    settled.into_iter().flatten().collect()
+    let mut settled: Vec<Settled<T>> = settled.into_iter().flatten().collect();
+    forget_what_is_proven(&mut settled);
+    settled
+}
+
+/// A valid digest need not keep the signature of a predecessor that is valid, too, nor a name of its own for it.
+fn forget_what_is_proven<T>(settled: &mut [Settled<T>]) {
+    let valid: HashSet<ObjectRef> = settled
+        .iter()
+        .filter_map(|settled| match &settled.digest {
+            SettledDigest::Valid(digest) => Some(digest.object.clone()),
+            SettledDigest::Rejected(_) => None,
+        })
+        .collect();
+    for settled in settled {
+        if let SettledDigest::Valid(ValidDigest { predecessor: Some(named), .. }) = &mut settled.digest
+            && let Some(object) = valid.get(&named.object)
+        {
+            named.object = object.clone();
+            named.signature = None;
+        }
+    }
 }
 
 /// The signatures that successors recorded of digests whose own one is missing or fails. They are what such a digest will be
 /// judged by.
-pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<(&OpenDigest, &str)> {
+pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<(&OpenDigest, &RecordedSignature)> {
     let open = || {
         examined.iter().filter_map(|(_, digest)| match digest {
             Examined::Open(open, own) => Some((open.as_ref(), own)),
@@ -173,7 +194,7 @@ pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<(&OpenDigest, &
         return Vec::new();
     }
     let recorded = open().filter_map(|(digest, _)| digest.predecessor.as_ref());
-    recorded.filter_map(|recorded| Some((*wanting.get(&recorded.object)?, recorded.signature.as_deref()?))).collect()
+    recorded.filter_map(|recorded| Some((*wanting.get(&recorded.object)?, recorded.signature.as_ref()?))).collect()
 }
 
 /// What some digest recorded of its predecessor.
@@ -193,27 +214,26 @@ fn settle_one(
     let about = records.get(&open.object).map_or(&[][..], Vec::as_slice);
     let proven = match own {
         Ok(()) => open
-            .metadata
             .signature
             .clone()
-            .map(|s| (Arc::from(s), SignatureFrom::Metadata))
+            .map(|signature| (signature, SignatureFrom::Metadata))
             .ok_or_else(|| Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
         Err(rejection) => from_successor(&open, rejection, about, keys),
     };
     let signature = match &proven {
-        Ok((signature, _)) => Some(signature.clone()),
-        Err(_) => open.metadata.signature.as_deref().map(Arc::from),
+        Ok((signature, _)) => Some(signature),
+        Err(_) => open.signature.as_ref(),
     };
-    let contradiction = contradiction(&open, signature.as_deref(), about, proven.as_ref().err());
+    let contradiction = contradiction(&open, signature, about, proven.as_ref().err());
     match (contradiction, proven) {
         (None, Ok((signature, signature_from))) => {
             if let Some(recorded) = &open.predecessor {
                 let about = records.entry(recorded.object.clone()).or_default();
                 about.iter_mut().filter(|record| record.by == open.object).for_each(|record| record.valid = true);
             }
-            let same = open.metadata.signature.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(&signature));
+            let same = open.signature == Some(signature);
             SettledDigest::Valid(ValidDigest {
-                touched: open.metadata.kept && !same,
+                touched: open.metadata_kept && !same,
                 object: open.object,
                 start: open.start,
                 end: open.end,
@@ -229,7 +249,7 @@ fn settle_one(
             object: Some(open.object),
             period: Some((open.start, open.end)),
             predecessor: open.predecessor,
-            log_files: open.log_files.into_iter().map(|entry| ClaimedLogFile { object: entry.object }).collect(),
+            log_files: open.log_files.iter().map(|entry| ClaimedLogFile { object: entry.object }).collect(),
         }),
     }
 }
@@ -240,14 +260,14 @@ fn from_successor(
     own: Rejection,
     about: &[Record],
     keys: &KeyRing,
-) -> Result<(Arc<str>, SignatureFrom), Rejection> {
+) -> Result<(RecordedSignature, SignatureFrom), Rejection> {
     if !matches!(own.fault, Fault::SignatureMissing | Fault::SignatureMismatch) {
         return Err(own);
     }
     let mut rejection = own;
     for record in about {
         let Some(signature) = &record.recorded.signature else { continue };
-        if open.metadata.signature.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(signature)) {
+        if open.signature.as_ref() == Some(signature) {
             continue;
         }
         match open.check_signature(signature, keys) {
@@ -265,7 +285,7 @@ fn from_successor(
 /// What a valid successor says against the digest.
 fn contradiction(
     open: &OpenDigest,
-    signature: Option<&str>,
+    signature: Option<&RecordedSignature>,
     about: &[Record],
     own: Option<&Rejection>,
 ) -> Option<Rejection> {

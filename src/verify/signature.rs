@@ -3,16 +3,40 @@
 //! aws-lc-rs checks first, being ten times as fast. A failure is reported only after the `rsa` crate, written by others
 //! in another language, has failed it too: an accusation of tampering rests on two witnesses.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{Digest, SHA256};
 use rsa::Pkcs1v15Sign;
 use sha2::Sha256;
 
 use super::content::sha256;
 use super::key::RsaKey;
+use super::limits::MAX_SIGNATURE_BYTES;
 use crate::model::{ObjectRef, Sha256Hash};
 
 /// The only signature algorithm that CloudTrail documents, as `digestSignatureAlgorithm` spells it.
 pub const SHA256_WITH_RSA: &str = "SHA256withRSA";
+
+/// A signature as a digest or an object's metadata records it, in hex: comparison ignores the case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordedSignature {
+    /// What the hex stands for.
+    Bytes(Arc<[u8]>),
+    /// It is not hex, or longer than any key's.
+    Unreadable(Arc<str>),
+}
+
+impl RecordedSignature {
+    /// Reads a signature as it stands in a digest or in metadata.
+    pub fn read(text: &str) -> Self {
+        let mut room = [0; MAX_SIGNATURE_BYTES];
+        let bytes = room.get_mut(..text.len() / 2).filter(|_| text.len().is_multiple_of(2));
+        match bytes.and_then(|bytes| hex::decode_to_slice(text, bytes).ok().map(|()| &*bytes)) {
+            Some(bytes) => Self::Bytes(bytes.into()),
+            None => Self::Unreadable(text.into()),
+        }
+    }
+}
 
 /// What two implementations say of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

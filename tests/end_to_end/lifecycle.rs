@@ -9,10 +9,12 @@ use crate::support::{Run, ctverify_at, records};
 
 const DAYS: i32 = 2;
 
-/// A trail of the last five days.
+/// A trail of the last five days, and a little more: S3 removes at midnight, so how old the oldest spared object must be to tell
+/// anything depends on the hour.
 fn five_days() -> ForgedTrail {
-    let start = Timestamp::now() - SignedDuration::from_hours(5 * 24);
-    TrailSpec { start, hours: 5 * 24, busy_percent: 100, ..TrailSpec::default() }.forge()
+    const HOURS: u32 = 5 * 24 + 3;
+    let start = Timestamp::now() - SignedDuration::from_hours(i64::from(HOURS));
+    TrailSpec { start, hours: HOURS, busy_percent: 100, ..TrailSpec::default() }.forge()
 }
 
 /// What was made before this has expired by now.

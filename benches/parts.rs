@@ -1,0 +1,120 @@
+//! What the parts of a verification cost: `cargo bench --bench parts`.
+//!
+//! Each is measured on what the forge makes, in the sizes of real objects: a quiet hour's digest, a busy hour's, a log file of a few
+//! KB and one of some MB. `side_by_side` measures the whole.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that can't go on has failed")]
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use bytes::Bytes;
+use ctverify::keys::{KeyFile, KeySource as _};
+use ctverify::model::{DigestKind, DigestName, ObjectRef};
+use ctverify::verify::{
+    ContentHasher, DigestMetadata, Examined, FoundDigest, KeyRing, RecordedSignature, examine, limits, settle, sha256,
+};
+use ctverify_testkit::{ForgedTrail, Stored, TrailSpec};
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+
+fn main() {
+    divan::main();
+}
+
+/// A trail of one chain, and the keys that judge it.
+struct Chain {
+    trail: ForgedTrail,
+    keys: KeyRing,
+}
+
+impl Chain {
+    fn forge(hours: u32, log_files: usize, events: usize) -> Self {
+        let spec = TrailSpec { hours, log_files, events, busy_percent: 100, ..TrailSpec::default() };
+        let trail = spec.forge();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        std::fs::write(&path, trail.keys_by_region().to_string()).unwrap();
+        let (region, now) = ("us-east-1".parse().unwrap(), trail.spec.start);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let set = runtime.block_on(KeyFile::open(&path).unwrap().keys(&region, now, now)).unwrap();
+        Self { trail, keys: KeyRing::new(set.keys, set.authoritative) }
+    }
+
+    fn digests(&self) -> BTreeMap<ObjectRef, &Stored> {
+        let objects = self.trail.objects.iter().filter(|((_, key), _)| DigestName::parse(key).is_some());
+        objects.map(|((bucket, key), stored)| (ObjectRef::new(bucket.as_str(), key.as_str()), stored)).collect()
+    }
+
+    fn largest_log_file(&self) -> Bytes {
+        let log_files = self.trail.objects.iter().filter(|((_, key), _)| DigestName::parse(key).is_none());
+        log_files.map(|(_, stored)| stored.body.clone()).max_by_key(Bytes::len).unwrap()
+    }
+
+    fn examine(&self, place: &ObjectRef, stored: &Stored) -> Examined {
+        let metadata = DigestMetadata::from_pairs(stored.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        let found = FoundDigest { place, kind: DigestKind::Standard, bytes: &stored.body, metadata: &metadata };
+        examine(&found, |claimed| claimed == place, &self.keys)
+    }
+}
+
+/// Inflating and hashing a log file, by how many events it may have.
+#[divan::bench(args = [5, 30, 5_600])]
+fn hash_log_file(bencher: Bencher<'_, '_>, events: usize) {
+    let file = Chain::forge(0, 1, events).largest_log_file();
+    bencher.counter(BytesCount::new(file.len())).bench(|| {
+        let mut hasher = ContentHasher::new(limits::MAX_LOG_FILE_BYTES);
+        hasher.feed(black_box(&file).clone());
+        hasher.finish()
+    });
+}
+
+/// The same with flate2's own reader of gzip, made anew for each file.
+#[divan::bench(args = [5, 30, 5_600])]
+fn hash_log_file_with_flate2(bencher: Bencher<'_, '_>, events: usize) {
+    let file = Chain::forge(0, 1, events).largest_log_file();
+    bencher.counter(BytesCount::new(file.len())).bench(|| {
+        let mut content = Vec::new();
+        flate2::read::MultiGzDecoder::new(&black_box(&file)[..]).read_to_end(&mut content).unwrap();
+        sha256(&content)
+    });
+}
+
+/// Inflating, hashing, parsing a digest and checking its signature, by how many log files it may list.
+#[divan::bench(args = [0, 10, 1_000])]
+fn examine_digest(bencher: Bencher<'_, '_>, log_files: usize) {
+    let chain = Chain::forge(1, log_files, 1);
+    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
+    bencher.bench(|| chain.examine(black_box(&place), stored));
+}
+
+/// A signature that fails: the second witness is asked, too.
+#[divan::bench]
+fn check_wrong_signature(bencher: Bencher<'_, '_>) {
+    let chain = Chain::forge(1, 0, 1);
+    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
+    let Examined::Open(digest, _) = chain.examine(&place, stored) else { unreachable!("the forge makes digests") };
+    let wrong = RecordedSignature::read(&"ab".repeat(256));
+    bencher.bench(|| digest.check_signature(black_box(&wrong), &chain.keys));
+}
+
+/// Judging the digests of a chain together, by how many they are.
+#[divan::bench(args = [100, 1_000, 10_000])]
+fn settle_chain(bencher: Bencher<'_, '_>, digests: u32) {
+    let chain = Chain::forge(digests - 1, 0, 1);
+    let found = chain.digests();
+    let examined = || found.iter().map(|(place, stored)| ((), chain.examine(place, stored))).collect::<Vec<_>>();
+    bencher.with_inputs(examined).bench_values(|examined| settle(examined, &chain.keys));
+}
+
+/// Unpacking the log files that a digest lists.
+#[divan::bench(args = [10, 1_000])]
+fn unpack_log_file_entries(bencher: Bencher<'_, '_>, log_files: usize) {
+    let chain = Chain::forge(1, log_files, 1);
+    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
+    let settled = settle(vec![((), chain.examine(&place, stored))], &chain.keys);
+    let Some(ctverify::verify::SettledDigest::Valid(digest)) = settled.into_iter().map(|one| one.digest).next() else {
+        unreachable!("the forge makes valid digests")
+    };
+    bencher.bench(|| digest.log_files().iter().map(|entry| entry.object.key.len()).sum::<usize>());
+}

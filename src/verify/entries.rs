@@ -1,0 +1,81 @@
+//! The log files of one digest, kept small: a chain may list millions, and they wait until all its digests are judged.
+
+use std::sync::Arc;
+
+use super::digest::{ExpectedHash, LogFileEntry};
+use crate::model::{ObjectRef, PackedNames, Sha256Hash};
+
+/// Log files in the order in which their digest lists them: some 70 bytes each.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct LogFileEntries {
+    bucket: Option<Arc<str>>,
+    names: PackedNames,
+    hashes: Box<[Sha256Hash]>,
+    /// Those with a hash that nothing can be compared with, or a name in another bucket, by their places in the whole list.
+    odd: Box<[(usize, LogFileEntry)]>,
+}
+
+impl LogFileEntries {
+    /// Packs the log files of a digest that lies in `bucket`.
+    pub(super) fn pack(bucket: &Arc<str>, entries: impl Iterator<Item = LogFileEntry>) -> Self {
+        let (mut names, mut hashes, mut odd) = (PackedNames::default(), Vec::new(), Vec::new());
+        for (place, entry) in entries.enumerate() {
+            match entry.expected {
+                ExpectedHash::Sha256(hash) if entry.object.bucket == *bucket => {
+                    names.push(&entry.object.key);
+                    hashes.push(hash);
+                }
+                _ => odd.push((place, entry)),
+            }
+        }
+        names.close();
+        let bucket = (!names.is_empty()).then(|| bucket.clone());
+        Self { bucket, names, hashes: hashes.into(), odd: odd.into() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.names.len() + self.odd.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each log file, made anew.
+    pub fn iter(&self) -> impl Iterator<Item = LogFileEntry> + '_ {
+        let mut plain = self.names.iter().zip(&self.hashes);
+        let mut odd = self.odd.iter().peekable();
+        (0..self.len()).map_while(move |place| {
+            if let Some((_, entry)) = odd.next_if(|(at, _)| *at == place) {
+                return Some(entry.clone());
+            }
+            let (key, hash) = plain.next()?;
+            let object = ObjectRef::new(self.bucket.clone()?, key);
+            Some(LogFileEntry { object, expected: ExpectedHash::Sha256(*hash) })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_out_in_its_order() {
+        let entry = |bucket: &str, key: &str, expected| LogFileEntry { object: ObjectRef::new(bucket, key), expected };
+        let hash = |byte| ExpectedHash::Sha256(Sha256Hash([byte; 32]));
+        let entries = vec![
+            entry("other", "x", hash(0)),
+            entry("bucket", "a/2026/x1.json.gz", hash(1)),
+            entry("bucket", "a/2026/x2.json.gz", ExpectedHash::Unknown("why".to_owned())),
+            entry("other", "a/2026/x2.json.gz", hash(2)),
+            entry("bucket", "a/2026/x3.json.gz", hash(3)),
+            entry("bucket", "a/2026/x3.json.gz", hash(4)),
+        ];
+        let packed = LogFileEntries::pack(&"bucket".into(), entries.iter().cloned());
+        assert_eq!((packed.iter().collect::<Vec<_>>(), packed.len()), (entries, 6));
+        assert!(LogFileEntries::pack(&"bucket".into(), std::iter::empty()).is_empty());
+    }
+}
