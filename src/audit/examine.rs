@@ -9,6 +9,7 @@ use super::error::AuditError;
 use super::expiry::{self, Expiry};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
+use super::room::Seat;
 use super::tail;
 use super::versions;
 use super::walk::{JudgedDigests, judge_digests};
@@ -37,11 +38,12 @@ pub(super) async fn examine_chain(
     context: Arc<Context>,
     id: Arc<ChainId>,
     listed: ListedChain,
+    seat: &mut Seat,
 ) -> Result<ExaminedChain, AuditError> {
     let ListedChain { folders, digests, failure, ended_before } = listed;
     let deep = context.request.depth != Depth::Chain;
     let (judged, listed, _) = futures::join!(
-        judge_digests(&context, &id, &folders, digests),
+        judge_digests(&context, &id, &folders, digests, seat),
         // Where the range is known, what lies in the log folder need not wait for the digests.
         async {
             match (context.range.start, context.range.end) {

@@ -16,6 +16,7 @@ use super::log_files::{Listing, Task, Tasks};
 use super::log_folder::{EDGE, LogFolder};
 use super::plan::{self, Step};
 use super::request::DELIVERY_TIME;
+use super::room::Seat;
 use super::versions;
 use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{
@@ -164,7 +165,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
     for (id, digests) in listing.digests {
         let id = Arc::new(id);
         let JudgedDigests { mut elements, .. } =
-            judge_digests(&context, &id, std::slice::from_ref(&folder), digests).await?;
+            judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Seat::apart()).await?;
         let expiry = Expiry::examine(&context, &id, std::slice::from_ref(&folder), &elements, may_be_gone).await;
         expiry.mark(&mut elements);
         versions::of_digests(&context, &id, &mut elements).await;

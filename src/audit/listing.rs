@@ -93,14 +93,31 @@ impl ListedDigests {
 
     /// Each digest, made anew.
     pub fn iter(&self) -> impl Iterator<Item = ListedDigest> + '_ {
-        let buckets = self.buckets.iter().flat_map(|(bucket, count)| std::iter::repeat_n(bucket, *count));
-        buckets.zip(self.keys.iter()).zip(&self.facts).map(|((bucket, key), facts)| ListedDigest {
-            place: ObjectRef { bucket: bucket.clone(), key },
-            kind: facts.kind,
-            end: Timestamp::from_second(facts.end).unwrap_or_default(),
-            last_modified: facts.last_modified.and_then(|second| Timestamp::from_second(second).ok()),
-            size: facts.size,
-        })
+        let buckets = self.buckets.iter().flat_map(|(bucket, count)| std::iter::repeat_n(bucket.clone(), *count));
+        buckets.zip(self.keys.iter()).zip(&self.facts).map(|((bucket, key), facts)| facts.of(bucket, key))
+    }
+}
+
+impl IntoIterator for ListedDigests {
+    type Item = ListedDigest;
+    type IntoIter = Box<dyn Iterator<Item = ListedDigest> + Send>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let buckets = self.buckets.into_iter().flat_map(|(bucket, count)| std::iter::repeat_n(bucket, count));
+        Box::new(buckets.zip(self.keys).zip(self.facts).map(|((bucket, key), facts)| facts.of(bucket, key)))
+    }
+}
+
+impl Facts {
+    fn of(&self, bucket: Arc<str>, key: Arc<str>) -> ListedDigest {
+        let time = |second| Timestamp::from_second(second).ok();
+        ListedDigest {
+            place: ObjectRef { bucket, key },
+            kind: self.kind,
+            end: time(self.end).unwrap_or_default(),
+            last_modified: self.last_modified.and_then(time),
+            size: self.size,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::element::{Element, State};
 use super::error::AuditError;
 use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
+use super::room::Seat;
 use super::walk::judge_digests;
 use crate::model::{
     AWS_LOGS_FOLDER, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
@@ -154,7 +155,8 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     }
     let mut coverage = Coverage::default();
     for (other, digests) in listing.digests {
-        let judged = judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests).await?;
+        let judged =
+            judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart()).await?;
         remove_listed(context, &mut strays, &judged.elements);
         for element in &judged.elements {
             if let State::Valid(digest) = &element.state {
@@ -310,7 +312,9 @@ async fn remove_listed_by_others(
     for folder in folders {
         let listing = listing::digests(context.store.as_ref(), folder, &context.range, &any_trail).await;
         for (other, digests) in listing.digests.into_iter().filter(|(other, _)| other != chain) {
-            let judged = judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests).await?;
+            let judged =
+                judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart())
+                    .await?;
             remove_listed(context, strays, &judged.elements);
         }
     }

@@ -30,6 +30,7 @@ mod pool;
 mod read;
 mod region_keys;
 mod request;
+mod room;
 mod sample;
 mod tail;
 mod versions;
@@ -41,6 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
+use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp, Unit};
 
@@ -54,8 +56,8 @@ use examine::examine_chain;
 use pace::Pace;
 use plan::{Plan, Step};
 use region_keys::RegionKeys;
+use room::Room;
 use sample::Chosen;
-use tokio::sync::Semaphore;
 
 use crate::keys::KeySource;
 use crate::model::{
@@ -67,8 +69,8 @@ use crate::trail::StatusSource;
 
 /// How many chains are examined ahead of the one that is being reported.
 const CHAINS_AHEAD: usize = 32;
-/// How many digests they may have together; a single chain may have more.
-const DIGESTS_AHEAD: usize = 2000;
+/// How many digests of theirs may wait in memory together; a single chain may have more.
+const DIGESTS_AHEAD: usize = 1200;
 /// The shortest time for which keys are asked around what is known, on either side.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
 
@@ -231,20 +233,14 @@ impl Audit {
         expected::add_unexplained(&mut discovery, &context).await?;
         let Discovery { chains, warnings, .. } = discovery;
         let mut seen = HashSet::new();
-        let room = Arc::new(Semaphore::new(DIGESTS_AHEAD));
+        let room = Room::new(DIGESTS_AHEAD);
         let plans = stream::iter(chains)
-            // One after the other: the chain that is reported next must never be the one that waits.
-            .then(|(id, listed)| {
-                let weight = u32::try_from(listed.digests.len().clamp(1, DIGESTS_AHEAD)).unwrap_or(u32::MAX);
-                let hold = room.clone().acquire_many_owned(weight);
-                async move { (id, listed, hold.await) }
-            })
-            .map(|(id, listed, hold)| {
+            .then(|(id, listed)| room.turn().map(|seat| (id, listed, seat)))
+            .map(|(id, listed, mut seat)| {
                 let context = context.clone();
                 let task = tokio::spawn(async move {
-                    let hold = hold.map_err(|error| AuditError::Task(error.to_string()))?;
-                    let chain = examine_chain(context.clone(), Arc::new(id), listed).await?;
-                    Ok(Plan::new(chain, context, hold))
+                    let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;
+                    Ok(Plan::new(chain, context, seat))
                 });
                 async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? }
             })

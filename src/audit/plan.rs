@@ -3,14 +3,13 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::context::Context;
 use super::element::{Element, State};
 use super::examine::ExaminedChain;
 use super::expiry::Explanation;
 use super::gaps::{self, Account};
 use super::log_files::{self, Task, Tasks};
+use super::room::Seat;
 use crate::model::{
     ChainId, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
 };
@@ -35,18 +34,18 @@ pub(super) struct Plan {
     end: Vec<Step>,
     /// How many log files there are whose content the depth does not ask for, as far as they were passed.
     not_read: u64,
-    /// What is held for digests that wait: given back one by one, so that the next chain can be examined meanwhile.
-    hold: OwnedSemaphorePermit,
+    /// The room that the digests take which wait: given back as they are told of, so that the next chain can be examined meanwhile.
+    seat: Seat,
 }
 
 impl Plan {
     /// Plans the report on one chain.
-    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, hold: OwnedSemaphorePermit) -> Self {
+    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, seat: Seat) -> Self {
         let in_range = |element: &&Element| context.range.includes(element.start, element.end);
         let tasks = Tasks::new(chain.elements.iter().filter(in_range), &context);
         let end = end(&chain, &context);
         let digests = std::mem::take(&mut chain.elements).into_iter();
-        Self { chain, context, tasks, digests, steps: VecDeque::new(), end, not_read: 0, hold }
+        Self { chain, context, tasks, digests, steps: VecDeque::new(), end, not_read: 0, seat }
     }
 
     /// Drops the unlisted files that `seen` holds, and adds the others to it: two trails may share a folder, and a file is told of once.
@@ -72,9 +71,7 @@ impl Plan {
             self.steps.extend(self.end.drain(..));
             return;
         };
-        if self.digests.len() < self.hold.num_permits() {
-            drop(self.hold.split(1));
-        }
+        self.seat.shrink_to(self.digests.len());
         if !context.range.includes(element.start, element.end) {
             return;
         }

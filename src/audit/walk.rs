@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use futures::stream::{self, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::element::{Element, State};
@@ -15,7 +16,8 @@ use super::listing::{self, ListedDigest, ListedDigests, RegionFolder};
 use super::pool;
 use super::read::{Handle, Reading, read_digest};
 use super::request::DELIVERY_TIME;
-use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault};
+use super::room::Seat;
+use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRange};
 use crate::store::Location;
 use crate::verify::{
     Examined, KeyRing, OpenDigest, RejectedDigest, Rejection, Settled, SettledDigest, recorded_signatures, settle,
@@ -36,17 +38,15 @@ pub(super) async fn judge_digests(
     id: &Arc<ChainId>,
     folders: &[RegionFolder],
     digests: ListedDigests,
+    seat: &mut Seat,
 ) -> Result<JudgedDigests, AuditError> {
-    let folders = folders.to_vec();
-    let mut walk =
-        Walk { context, id, known: HashSet::new(), folders, read: Vec::new(), absent: Vec::new(), failure: None };
-    let (mut reaching, mut past): (Vec<_>, Vec<_>) =
-        digests.iter().partition(|digest| !context.range.is_past(digest.end));
-    drop(digests);
-    past.sort_by_key(|digest| digest.end);
-    // The first one past the end is always wanted: it need not wait for the others.
-    reaching.extend(past.iter().find(|digest| digest.kind == DigestKind::Standard).cloned());
-    walk.read_all(reaching).await?;
+    let (folders, known) = (folders.to_vec(), HashSet::with_capacity(digests.len()));
+    let mut walk = Walk { context, id, known, folders, read: Vec::new(), absent: Vec::new(), failure: None };
+    let (reaching, past, count) = by_range(digests, context.range);
+    context.progress.found_digests(count);
+    walk.read.reserve_exact(count);
+    walk.read_each(reaching, seat).await?;
+    seat.close();
     walk.read_past_end(past).await?;
     let keys = loop {
         let keys = walk.keys_for_all().await;
@@ -62,6 +62,17 @@ pub(super) async fn judge_digests(
     elements.extend(absent);
     elements.sort_by(|a, b| (a.end, a.kind, &a.object.key, &a.object).cmp(&(b.end, b.kind, &b.object.key, &b.object)));
     Ok(JudgedDigests { elements, failure, folders })
+}
+
+/// Digests that reach into the range, with the first one past its end, which is always wanted; those past its end, by time; and how
+/// many the former are.
+fn by_range(digests: ListedDigests, range: TimeRange) -> (Digests, Vec<ListedDigest>, usize) {
+    let mut past: Vec<ListedDigest> = digests.iter().filter(|digest| range.is_past(digest.end)).collect();
+    past.sort_by_key(|digest| digest.end);
+    let next = past.iter().find(|digest| digest.kind == DigestKind::Standard).cloned();
+    let count = digests.len() - past.len() + usize::from(next.is_some());
+    let reaching = digests.into_iter().filter(move |digest| !range.is_past(digest.end)).chain(next);
+    (Box::new(reaching), past, count)
 }
 
 /// What becomes of digests that are not there. Only one that another digest names is missing, and one that a valid digest names may
@@ -114,6 +125,32 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
     found
 }
 
+/// Digests that are made when their turn comes.
+type Digests = Box<dyn Iterator<Item = ListedDigest> + Send>;
+
+/// How many digests with a seat wait to be read.
+const SEATED_AHEAD: usize = 64;
+
+/// Hands on the digests that were not known yet, as far as there is room.
+async fn take_seats(
+    context: &Context,
+    digests: Digests,
+    known: &mut HashSet<u64>,
+    seat: &mut Seat,
+    seated: mpsc::Sender<ListedDigest>,
+) -> Result<(), AuditError> {
+    for digest in digests {
+        if known.insert(context.fingerprint(&digest.place)) {
+            seat.take().await?;
+            if seated.send(digest).await.is_err() {
+                // Reading has failed, and says so itself.
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The digests of one chain, as they are found.
 struct Walk<'a> {
     context: &'a Arc<Context>,
@@ -129,30 +166,47 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Reads digests that were not read yet, and says how many those were.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
-        let context = self.context;
-        let new: Vec<ListedDigest> =
-            digests.into_iter().filter(|digest| self.known.insert(context.fingerprint(&digest.place))).collect();
-        let count = new.len();
-        context.progress.found_digests(count);
-        let (shared, id) = (context.clone(), self.id.clone());
-        let readings = pool::in_order(context, stream::iter(new.into_iter().map(Ok)), move |digest| {
+        let new = |digest: &ListedDigest| !self.known.contains(&self.context.fingerprint(&digest.place));
+        let new: Vec<ListedDigest> = digests.into_iter().filter(new).collect();
+        self.context.progress.found_digests(new.len());
+        self.read_each(Box::new(new.into_iter()), &mut Seat::apart()).await
+    }
+
+    /// The same, one at a time as far as there is room.
+    async fn read_each(&mut self, digests: Digests, seat: &mut Seat) -> Result<usize, AuditError> {
+        let Self { context, id, known, read, absent, .. } = self;
+        let context: &Arc<Context> = context;
+        let before = read.len() + absent.len();
+        let (send, mut receive) = mpsc::channel(SEATED_AHEAD);
+        let seated = stream::poll_fn(move |context| receive.poll_recv(context).map(|digest| digest.map(Ok)));
+        let (shared, id) = (context.clone(), id.clone());
+        let readings = pool::in_order(context, seated, move |digest| {
             let (context, id) = (shared.clone(), id.clone());
             async move { read_digest(&context, &id, digest).await }
         });
-        let readings: Vec<Reading> = readings.try_collect().await?;
-        for reading in readings {
-            match reading {
-                Reading::Read(handle, examined) => {
-                    if let Examined::Open(open, _) = &examined
-                        && *open.object() != handle.place
-                    {
-                        self.known.insert(context.fingerprint(open.object()));
+        let mut borne = Vec::new();
+        let taken = async {
+            let mut readings = Box::pin(readings);
+            while let Some(reading) = readings.try_next().await? {
+                match reading {
+                    Reading::Read(handle, examined) => {
+                        if let Examined::Open(open, _) = &examined
+                            && *open.object() != handle.place
+                        {
+                            borne.push(context.fingerprint(open.object()));
+                        }
+                        read.push((handle, examined));
                     }
-                    self.read.push((handle, examined));
+                    Reading::Absent(digest) => absent.push(digest),
                 }
-                Reading::Absent(digest) => self.absent.push(digest),
             }
-        }
+            Ok(())
+        };
+        let (seating, taken): (_, Result<(), AuditError>) =
+            futures::join!(take_seats(context, digests, known, seat, send), taken);
+        taken.and(seating)?;
+        let count = read.len() + absent.len() - before;
+        known.extend(borne);
         Ok(count)
     }
 

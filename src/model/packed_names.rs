@@ -43,18 +43,53 @@ impl PackedNames {
 
     /// Each name, made anew.
     pub fn iter(&self) -> impl Iterator<Item = Arc<str>> + '_ {
-        let mut rest: &[u8] = &self.packed;
-        let mut name: Vec<u8> = Vec::new();
-        std::iter::from_fn(move || {
-            let shared = read_length(&mut rest)?;
-            let own = read_length(&mut rest)?;
-            let (own, after) = rest.split_at_checked(own)?;
-            rest = after;
-            name.truncate(shared);
-            name.extend_from_slice(own);
-            // What went in was text, and so is what comes out.
-            std::str::from_utf8(&name).ok().map(Arc::from)
-        })
+        let mut cursor = Cursor::default();
+        std::iter::from_fn(move || cursor.next(&self.packed))
+    }
+}
+
+impl IntoIterator for PackedNames {
+    type Item = Arc<str>;
+    type IntoIter = UnpackedNames;
+
+    fn into_iter(self) -> UnpackedNames {
+        UnpackedNames { packed: self.packed, cursor: Cursor::default() }
+    }
+}
+
+/// Names that are made anew, one after the other.
+#[derive(Debug)]
+pub struct UnpackedNames {
+    packed: Vec<u8>,
+    cursor: Cursor,
+}
+
+impl Iterator for UnpackedNames {
+    type Item = Arc<str>;
+
+    fn next(&mut self) -> Option<Arc<str>> {
+        self.cursor.next(&self.packed)
+    }
+}
+
+/// Where the next name is, and what the last one was.
+#[derive(Debug, Default)]
+struct Cursor {
+    at: usize,
+    name: Vec<u8>,
+}
+
+impl Cursor {
+    fn next(&mut self, packed: &[u8]) -> Option<Arc<str>> {
+        let mut rest = packed.get(self.at..)?;
+        let shared = read_length(&mut rest)?;
+        let own = read_length(&mut rest)?;
+        let (own, after) = rest.split_at_checked(own)?;
+        self.at = packed.len() - after.len();
+        self.name.truncate(shared);
+        self.name.extend_from_slice(own);
+        // What went in was text, and so is what comes out.
+        std::str::from_utf8(&self.name).ok().map(Arc::from)
     }
 }
 
@@ -93,6 +128,7 @@ mod tests {
         names.iter().for_each(|name| packed.push(name));
         packed.close();
         assert_eq!(packed.iter().collect::<Vec<_>>(), names.map(Arc::from));
+        assert!(packed.clone().into_iter().eq(packed.iter()));
         assert_eq!((packed.len(), PackedNames::default().iter().count()), (8, 0));
     }
 }

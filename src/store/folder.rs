@@ -26,6 +26,8 @@ use crate::verify::DigestMetadata;
 
 /// How much of a file is read at a time.
 const PIECE_BYTES: usize = 256 * 1024;
+/// How many objects a page of a listing has at least, unless it is the last: what was listed is not held whole.
+const PAGE: usize = 1000;
 /// What `aws s3api head-object` prints is far smaller; more is no metadata file.
 const MAX_METADATA_BYTES: u64 = 64 * 1024;
 
@@ -204,30 +206,49 @@ impl Folder {
         }
     }
 
+    /// The objects below `path` that are asked for, in the byte order of keys, until the page is full. Says whether it is.
     fn collect(
         &self,
         path: &Path,
         key: &str,
-        request: &ListRequest,
+        request: &Wanted<'_>,
         found: &mut Vec<ListedObject>,
-    ) -> Result<(), StoreError> {
-        for name in files(&self.dir, path)? {
-            let key = format!("{key}{name}");
-            if key.starts_with(&request.prefix) && request.start_after.as_deref().is_none_or(|after| *key > *after) {
-                found.push(ListedObject { key, last_modified: None, size: None });
+    ) -> Result<bool, StoreError> {
+        let files = files(&self.dir, path)?.into_iter().map(|name| (format!("{key}{name}"), None));
+        let folders = folders(&self.dir, path)?.into_iter().map(|name| (format!("{key}{name}/"), Some(name)));
+        let mut below: Vec<(String, Option<String>)> = files.chain(folders).collect();
+        below.sort();
+        let mut is_full = false;
+        for (key, folder) in below {
+            match folder {
+                // A page ends between folders: what was read of one need not be read again.
+                Some(_) if found.len() >= PAGE => return Ok(true),
+                None if key.starts_with(request.prefix) && request.after.is_none_or(|after| *key > *after) => {
+                    found.push(ListedObject { key, last_modified: None, size: None });
+                }
+                None => {}
+                Some(name) => {
+                    // A folder whose every key comes before the first one asked for need not be entered.
+                    let before = request.after.is_some_and(|after| *key < *after && !after.starts_with(&key));
+                    let on_path = key.starts_with(request.prefix) || request.prefix.starts_with(&key);
+                    if on_path && !before {
+                        is_full = self.collect(&path.join(&name), &key, request, found)?;
+                    }
+                }
+            }
+            if is_full {
+                return Ok(true);
             }
         }
-        for name in folders(&self.dir, path)? {
-            let key = format!("{key}{name}/");
-            // A folder whose every key comes before the first one asked for need not be entered.
-            let before = request.start_after.as_deref().is_some_and(|after| *key < *after && !after.starts_with(&key));
-            let on_path = key.starts_with(&request.prefix) || request.prefix.starts_with(&key);
-            if on_path && !before {
-                self.collect(&path.join(&name), &key, request, found)?;
-            }
-        }
-        Ok(())
+        Ok(false)
     }
+}
+
+/// Which objects are listed.
+struct Wanted<'a> {
+    prefix: &'a str,
+    /// Keys up to and with this one are left out.
+    after: Option<&'a str>,
 }
 
 #[async_trait]
@@ -240,9 +261,12 @@ impl Store for Folder {
         false
     }
 
-    async fn list(&self, request: &ListRequest, _continuation: Option<&str>) -> Result<Page, StoreError> {
+    async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
         self.counter.list();
         let mut page = Page::default();
+        let mut end: Option<String> = None;
+        // The last key of a page is what the next one is asked with.
+        let wanted = Wanted { prefix: &request.prefix, after: continuation.or(request.start_after.as_deref()) };
         for copy in self.copies.iter().filter(|copy| copy.location.bucket == request.bucket) {
             let folder = copy.location.root.folder();
             let Some(inside) = request.prefix.strip_prefix(&folder) else { continue };
@@ -252,11 +276,20 @@ impl Store for Folder {
             } else {
                 let inside = inside.rsplit_once('/').map_or("", |(inside, _)| inside);
                 let top = if inside.is_empty() { folder } else { format!("{folder}{inside}/") };
-                self.collect(&copy.path.join(inside), &top, request, &mut page.objects)?;
+                let mut objects = Vec::new();
+                let is_full = self.collect(&copy.path.join(inside), &top, &wanted, &mut objects)?;
+                let last = objects.last().filter(|_| is_full).map(|object| object.key.clone());
+                // Of several copies, none may be told of beyond where another one's page ends.
+                end = [end, last].into_iter().flatten().min();
+                page.objects.extend(objects);
             }
         }
         page.objects.sort();
         page.folders.sort();
+        if let Some(end) = &end {
+            page.objects.retain(|object| object.key <= *end);
+        }
+        page.next = end;
         Ok(page)
     }
 

@@ -4,7 +4,7 @@
 //! A digest that a *valid* successor recorded with another hash or signature is invalid, whatever its own signature says. So
 //! successors are settled before the digests they name.
 
-use ahash::{HashMap, HashMapExt, HashSet};
+use ahash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 
 use super::digest::{ClaimedLogFile, Examined, OpenDigest, Rejection};
@@ -120,26 +120,16 @@ fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&Recor
 
 /// Judges the digests of one chain together. They may come in any order, and leave in the same.
 pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>> {
-    let order = successors_first(&examined);
-    let mut records: HashMap<ObjectRef, Vec<Record>> = HashMap::new();
-    for (_, digest) in &examined {
-        if let Examined::Open(open, _) = digest
-            && let Some(recorded) = &open.predecessor
-        {
-            let by = open.object.clone();
-            records.entry(recorded.object.clone()).or_default().push(Record {
-                recorded: recorded.clone(),
-                by,
-                valid: false,
-            });
-        }
-    }
-    let mut slots: Vec<Option<(T, Examined)>> = examined.into_iter().map(Some).collect();
-    let mut settled: Vec<Option<Settled<T>>> = slots.iter().map(|_| None).collect();
+    let links = Links::between(&examined);
+    let order = links.successors_first(&examined);
+    let mut bench: Vec<Seat<T>> = examined.into_iter().map(|(handle, digest)| Seat::Waiting(handle, digest)).collect();
     for index in order {
-        let Some((handle, digest)) = slots[index].take() else { continue };
+        let Seat::Waiting(handle, digest) = std::mem::replace(&mut bench[index], Seat::Empty) else { continue };
         let digest = match digest {
-            Examined::Open(open, own) => settle_one(*open, own, &mut records, keys),
+            Examined::Open(open, own) => {
+                let about: Vec<Record<'_>> = links.about(index).filter_map(|by| bench[by].record()).collect();
+                settle_one(*open, own, &about, keys)
+            }
             Examined::Closed { sha256, rejection } => SettledDigest::Rejected(RejectedDigest {
                 rejection,
                 sha256,
@@ -149,28 +139,38 @@ pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>
                 log_files: Vec::new(),
             }),
         };
-        settled[index] = Some(Settled { handle, digest });
+        bench[index] = Seat::Judged(Settled { handle, digest });
     }
-    let mut settled: Vec<Settled<T>> = settled.into_iter().flatten().collect();
-    forget_what_is_proven(&mut settled);
-    settled
+    links.forget_what_is_proven(&mut bench);
+    let judged = bench.into_iter().filter_map(|seat| match seat {
+        Seat::Judged(settled) => Some(settled),
+        Seat::Waiting(..) | Seat::Empty => None,
+    });
+    judged.collect()
 }
 
-/// A valid digest need not keep the signature of a predecessor that is valid, too, nor a name of its own for it.
-fn forget_what_is_proven<T>(settled: &mut [Settled<T>]) {
-    let valid: HashSet<ObjectRef> = settled
-        .iter()
-        .filter_map(|settled| match &settled.digest {
-            SettledDigest::Valid(digest) => Some(digest.object.clone()),
-            SettledDigest::Rejected(_) => None,
-        })
-        .collect();
-    for settled in settled {
-        if let SettledDigest::Valid(ValidDigest { predecessor: Some(named), .. }) = &mut settled.digest
-            && let Some(object) = valid.get(&named.object)
-        {
-            named.object = object.clone();
-            named.signature = None;
+/// A digest before, while and after it is judged.
+#[expect(clippy::large_enum_variant, reason = "each of them ends as the large one")]
+enum Seat<T> {
+    Waiting(T, Examined),
+    Empty,
+    Judged(Settled<T>),
+}
+
+impl<T> Seat<T> {
+    /// What this digest recorded of its predecessor.
+    fn record(&self) -> Option<Record<'_>> {
+        match self {
+            Self::Waiting(_, Examined::Open(open, _)) => {
+                Some(Record { recorded: open.predecessor.as_ref()?, by: &open.object, valid: false })
+            }
+            Self::Judged(Settled { digest: SettledDigest::Valid(digest), .. }) => {
+                Some(Record { recorded: digest.predecessor.as_ref()?, by: &digest.object, valid: true })
+            }
+            Self::Judged(Settled { digest: SettledDigest::Rejected(digest), .. }) => {
+                Some(Record { recorded: digest.predecessor.as_ref()?, by: digest.object.as_ref()?, valid: false })
+            }
+            Self::Waiting(..) | Self::Empty => None,
         }
     }
 }
@@ -198,20 +198,14 @@ pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<(&OpenDigest, &
 }
 
 /// What some digest recorded of its predecessor.
-struct Record {
-    recorded: Predecessor,
-    by: ObjectRef,
+struct Record<'a> {
+    recorded: &'a Predecessor,
+    by: &'a ObjectRef,
     /// Whether the digest that says so is valid.
     valid: bool,
 }
 
-fn settle_one(
-    open: OpenDigest,
-    own: Result<(), Rejection>,
-    records: &mut HashMap<ObjectRef, Vec<Record>>,
-    keys: &KeyRing,
-) -> SettledDigest {
-    let about = records.get(&open.object).map_or(&[][..], Vec::as_slice);
+fn settle_one(open: OpenDigest, own: Result<(), Rejection>, about: &[Record<'_>], keys: &KeyRing) -> SettledDigest {
     let proven = match own {
         Ok(()) => open
             .signature
@@ -227,10 +221,6 @@ fn settle_one(
     let contradiction = contradiction(&open, signature, about, proven.as_ref().err());
     match (contradiction, proven) {
         (None, Ok((signature, signature_from))) => {
-            if let Some(recorded) = &open.predecessor {
-                let about = records.entry(recorded.object.clone()).or_default();
-                about.iter_mut().filter(|record| record.by == open.object).for_each(|record| record.valid = true);
-            }
             let same = open.signature == Some(signature);
             SettledDigest::Valid(ValidDigest {
                 touched: open.metadata_kept && !same,
@@ -258,7 +248,7 @@ fn settle_one(
 fn from_successor(
     open: &OpenDigest,
     own: Rejection,
-    about: &[Record],
+    about: &[Record<'_>],
     keys: &KeyRing,
 ) -> Result<(RecordedSignature, SignatureFrom), Rejection> {
     if !matches!(own.fault, Fault::SignatureMissing | Fault::SignatureMismatch) {
@@ -286,10 +276,10 @@ fn from_successor(
 fn contradiction(
     open: &OpenDigest,
     signature: Option<&RecordedSignature>,
-    about: &[Record],
+    about: &[Record<'_>],
     own: Option<&Rejection>,
 ) -> Option<Rejection> {
-    let state = |record: &Record| compare(&record.recorded, &open.sha256, signature);
+    let state = |record: &Record<'_>| compare(record.recorded, &open.sha256, signature);
     let says = |wanted| about.iter().find(|record| record.valid && state(record) == wanted);
     let also = own.map(|rejection| format!("; it also {}", rejection.detail)).unwrap_or_default();
     if let Some(record) = says(LinkState::HashDiffers) {
@@ -303,40 +293,86 @@ fn contradiction(
     Some(Rejection::invalid(Fault::PredecessorSignatureMismatch, detail))
 }
 
-/// An order in which every digest comes after those that name it as predecessor. Names that go in a circle can only be
-/// forged; they come last, newest first.
-fn successors_first<T>(examined: &[(T, Examined)]) -> Vec<usize> {
-    let open = |index: usize| match &examined[index].1 {
-        Examined::Open(open, _) => Some(open.as_ref()),
-        Examined::Closed { .. } => None,
-    };
-    let mut by_object: HashMap<&ObjectRef, Vec<usize>> = HashMap::new();
-    for index in 0..examined.len() {
-        if let Some(digest) = open(index) {
+/// Which digests name which as their predecessors.
+struct Links {
+    /// The place of one that is named, and the place of one that names it; sorted.
+    pairs: Vec<(usize, usize)>,
+    count: usize,
+}
+
+impl Links {
+    fn between<T>(examined: &[(T, Examined)]) -> Self {
+        let mut by_object: HashMap<&ObjectRef, Vec<usize>> = HashMap::with_capacity(examined.len());
+        for (index, digest) in open_digests(examined) {
             by_object.entry(&digest.object).or_default().push(index);
         }
+        let mut pairs = Vec::with_capacity(examined.len());
+        for (index, digest) in open_digests(examined) {
+            let named = digest.predecessor.as_ref().and_then(|recorded| by_object.get(&recorded.object));
+            pairs.extend(named.into_iter().flatten().map(|named| (*named, index)));
+        }
+        pairs.sort_unstable();
+        Self { pairs, count: examined.len() }
     }
-    let named_by = |index: usize| {
-        let recorded = open(index).and_then(|digest| digest.predecessor.as_ref());
-        recorded.and_then(|recorded| by_object.get(&recorded.object)).map_or(&[][..], Vec::as_slice)
-    };
-    let mut waiting = vec![0_usize; examined.len()];
-    for index in 0..examined.len() {
-        named_by(index).iter().for_each(|&named| waiting[named] += 1);
+
+    /// Those that name this one.
+    fn about(&self, index: usize) -> impl Iterator<Item = usize> {
+        let first = self.pairs.partition_point(|(named, _)| *named < index);
+        self.pairs[first..].iter().take_while(move |(named, _)| *named == index).map(|(_, by)| *by)
     }
-    let mut ready: Vec<usize> = (0..examined.len()).filter(|&index| waiting[index] == 0).collect();
-    let mut order = Vec::with_capacity(examined.len());
-    while let Some(index) = ready.pop() {
-        order.push(index);
-        for &named in named_by(index) {
-            waiting[named] -= 1;
-            if waiting[named] == 0 {
-                ready.push(named);
+
+    /// An order in which every digest comes after those that name it as predecessor. Names that go in a circle can only be
+    /// forged; they come last, newest first.
+    fn successors_first<T>(&self, examined: &[(T, Examined)]) -> Vec<usize> {
+        let mut names: Vec<(usize, usize)> = self.pairs.iter().map(|(named, by)| (*by, *named)).collect();
+        names.sort_unstable();
+        let mut waiting = vec![0_usize; self.count];
+        self.pairs.iter().for_each(|(named, _)| waiting[*named] += 1);
+        let mut ready: Vec<usize> = (0..self.count).filter(|index| waiting[*index] == 0).collect();
+        let mut order = Vec::with_capacity(self.count);
+        while let Some(index) = ready.pop() {
+            order.push(index);
+            let first = names.partition_point(|(by, _)| *by < index);
+            for (_, named) in names[first..].iter().take_while(|(by, _)| *by == index) {
+                waiting[*named] -= 1;
+                if waiting[*named] == 0 {
+                    ready.push(*named);
+                }
+            }
+        }
+        let mut rest: Vec<usize> = (0..self.count).filter(|index| waiting[*index] > 0).collect();
+        rest.sort_by_key(|index| match &examined[*index].1 {
+            Examined::Open(open, _) => std::cmp::Reverse(Some(open.end)),
+            Examined::Closed { .. } => std::cmp::Reverse(None),
+        });
+        order.extend(rest);
+        order
+    }
+
+    /// A valid digest need not keep the signature of a predecessor that is valid, too, nor a name of its own for it.
+    fn forget_what_is_proven<T>(&self, bench: &mut [Seat<T>]) {
+        for (named, by) in &self.pairs {
+            let Some(object) = bench[*named].valid().map(|digest| digest.object.clone()) else { continue };
+            if let Some(recorded) = bench[*by].valid().and_then(|digest| digest.predecessor.as_mut()) {
+                recorded.object = object;
+                recorded.signature = None;
             }
         }
     }
-    let mut rest: Vec<usize> = (0..examined.len()).filter(|&index| waiting[index] > 0).collect();
-    rest.sort_by_key(|&index| std::cmp::Reverse(open(index).map(|digest| digest.end)));
-    order.extend(rest);
-    order
+}
+
+impl<T> Seat<T> {
+    fn valid(&mut self) -> Option<&mut ValidDigest> {
+        match self {
+            Self::Judged(Settled { digest: SettledDigest::Valid(digest), .. }) => Some(digest),
+            _ => None,
+        }
+    }
+}
+
+fn open_digests<T>(examined: &[(T, Examined)]) -> impl Iterator<Item = (usize, &OpenDigest)> {
+    examined.iter().enumerate().filter_map(|(index, (_, digest))| match digest {
+        Examined::Open(open, _) => Some((index, open.as_ref())),
+        Examined::Closed { .. } => None,
+    })
 }
