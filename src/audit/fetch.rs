@@ -5,12 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::context::Context;
+use crate::aws::limits::MAX_READS;
 use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
 
-/// How often an object is read before it counts as unreadable. Failed requests are retried by the store itself; this is
-/// for bodies that break off.
-const ATTEMPTS: u32 = 4;
+/// Failed requests are sent again by the store itself; bodies that break off are read again here, after such a pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one and says whether to go on.
@@ -28,12 +27,12 @@ pub(super) async fn read<T>(
         let read = read_once(store, object, version, begin(), &feed).await;
         context.pace.done(permit, store.refusals());
         match read {
-            Err(error) if error.is_transient() && attempt < ATTEMPTS => {
+            Err(error) if error.is_transient() && attempt < MAX_READS => {
                 tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
                 attempt += 1;
             }
             Err(StoreError::Broken(reason)) => {
-                return Err(StoreError::Failed(format!("{reason}, {ATTEMPTS} times in a row")));
+                return Err(StoreError::Failed(format!("{reason}, {MAX_READS} times in a row")));
             }
             other => return other,
         }

@@ -14,6 +14,7 @@ use clap::Parser;
 
 use args::{Args, Command};
 pub use exit::Failure;
+pub use time_argument::{TimeArgument, parse as parse_time};
 
 /// Parses the command line, runs it, and says with which exit code to end.
 pub fn run() -> ExitCode {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use super::exit::Failure;
 use crate::audit::{AuditRequest, Expected, SampleRequest};
+use crate::aws::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIMEOUT, STALL};
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange};
 use crate::store::{Folder, Location, Replica, S3, Store};
@@ -21,12 +23,6 @@ use crate::verify::limits;
 
 /// Objects read at once from S3: what counts is the time to the first byte.
 pub const S3_CONCURRENCY: usize = 192;
-/// Requests and their retries, as the SDK counts them.
-const MAX_ATTEMPTS: u32 = 8;
-/// The first pause before a retry is up to this, the next ones up to twice the one before.
-const FIRST_BACKOFF: std::time::Duration = std::time::Duration::from_millis(25);
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Everything an audit needs.
 pub struct Settings {
@@ -222,6 +218,7 @@ pub fn open_s3(args: &SourceArgs, config: SdkConfig, source: String, bucket: &st
 pub async fn load_config(args: &SourceArgs, home: &str) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
+        .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL).build())
         .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build());
     if let Some(profile) = &args.profile {
         loader = loader.profile_name(profile);

@@ -1,6 +1,8 @@
 //! Public keys from a file: what `aws cloudtrail list-public-keys` prints, or `{REGION: that, …}`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -9,6 +11,7 @@ use serde::Deserialize;
 
 use super::{KeyFileError, KeySet, KeySource, KeySourceError};
 use crate::model::Region;
+use crate::verify::limits::MAX_KEY_FILE_BYTES;
 
 /// A file of public keys.
 #[derive(Debug)]
@@ -55,11 +58,19 @@ impl Time {
 impl KeyFile {
     /// Reads a file.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
-        let bytes = std::fs::read(path).map_err(|error| KeyFileError::Unreadable { path: path.to_owned(), error })?;
+        let unreadable = |error| KeyFileError::Unreadable { path: path.to_owned(), error };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(MAX_KEY_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_KEY_FILE_BYTES {
+            let reason = format!("it is larger than {MAX_KEY_FILE_BYTES} bytes");
+            return Err(KeyFileError::Form { path: path.to_owned(), reason });
+        }
         Self::parse(&bytes).map_err(|reason| KeyFileError::Form { path: path.to_owned(), reason })
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads the content of a file; an error says what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if json.get("PublicKeyList").is_some() {
             return read(json, false).map(Self::Flat);

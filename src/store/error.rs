@@ -1,6 +1,7 @@
 //! Why an object could not be had.
 
-use crate::model::Fault;
+use crate::model::{Fault, ObjectRef};
+use crate::verify::limits::MAX_KEY_BYTES;
 
 /// Why an object could not be had. Absence is a kind of its own: it is an answer, all else is a failure to look.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum StoreError {
     /// The name would lead outside the folder that is read.
     #[error("its name would lead outside the folder {0}")]
     UnsafeName(String),
+    /// The name is longer than any that S3 can hold.
+    #[error("its name has {0} bytes, and no object's has more than {MAX_KEY_BYTES}")]
+    NameTooLong(usize),
     /// Two places in a folder fit one name.
     #[error("{0}")]
     Ambiguous(String),
@@ -51,8 +55,14 @@ impl StoreError {
             Self::NotFound | Self::NoSuchBucket(_) => Fault::NotFound,
             Self::AccessDenied(_) => Fault::AccessDenied,
             Self::Archived(_) => Fault::Archived,
-            Self::UnsafeName(_) => Fault::UnsafeName,
+            Self::UnsafeName(_) | Self::NameTooLong(_) => Fault::UnsafeName,
             Self::Credentials(_) | Self::Ambiguous(_) | Self::Broken(_) | Self::Failed(_) => Fault::ReadFailed,
         }
     }
+}
+
+/// Refuses a name that no object can have: nobody need be asked for it.
+pub(super) fn check_length(object: &ObjectRef) -> Result<(), StoreError> {
+    let length = object.key.len();
+    if length > MAX_KEY_BYTES { Err(StoreError::NameTooLong(length)) } else { Ok(()) }
 }

@@ -5,8 +5,6 @@
 //! Names come from digests, so an attacker may have chosen them: every file is opened beneath the folder's own
 //! handle, which neither `..` nor a symbolic link can leave.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -15,12 +13,11 @@ use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, OpenOptions};
 
+use super::error::check_length;
 use super::folder_layout::{Copy, files, find_copies, folders, is_safe_name};
 use super::{
     Body, Counter, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store, StoreError,
 };
-use serde::Deserialize;
-
 use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -60,14 +57,17 @@ impl Folder {
     /// The places where an object may lie, in the order in which they are tried; those of the last rule come in one step.
     fn candidates(&self, object: &ObjectRef) -> Result<[Vec<PathBuf>; 3], StoreError> {
         let ObjectRef { bucket, key } = object;
-        if !is_safe_name(object) {
-            return Err(StoreError::UnsafeName(self.name.clone()));
-        }
+        self.check_name(object)?;
         let inside =
             key.rsplit_once(&format!("{AWS_LOGS}/")).filter(|(above, _)| above.is_empty() || above.ends_with('/'));
         let below =
             inside.map_or_else(Vec::new, |(_, inside)| self.copies.iter().map(|copy| copy.path.join(inside)).collect());
         Ok([vec![Path::new(&**bucket).join(&**key)], vec![PathBuf::from(&**key)], below])
+    }
+
+    fn check_name(&self, object: &ObjectRef) -> Result<(), StoreError> {
+        check_length(object)?;
+        if is_safe_name(object) { Ok(()) } else { Err(StoreError::UnsafeName(self.name.clone())) }
     }
 
     /// Where an object lies, relative to the folder: in the copy of its own bucket and prefix, where the digests told of one;
@@ -95,9 +95,7 @@ impl Folder {
 
     /// Opens an object's file. Nearly every one lies where its own name puts it: there it is looked for by opening it.
     fn open_object(&self, object: &ObjectRef) -> Result<(PathBuf, File), StoreError> {
-        if !is_safe_name(object) {
-            return Err(StoreError::UnsafeName(self.name.clone()));
-        }
+        self.check_name(object)?;
         if let Ok([path]) = <[PathBuf; 1]>::try_from(self.own_copy(object)) {
             match self.open_file(&path) {
                 Ok(file) => return Ok((path, file)),
@@ -197,7 +195,7 @@ impl Folder {
         if let Err(error) = file.read_exact(&mut bytes) {
             return unreadable(error);
         }
-        match parse_head_object(&bytes) {
+        match DigestMetadata::from_head_object(&bytes) {
             Ok(metadata) => (metadata, None),
             Err(error) => {
                 let note = format!("the metadata file '{shown}' is not what 'aws s3api head-object' prints: {error}");
@@ -368,19 +366,6 @@ impl Body for FileBody {
         piece.truncate(length);
         Ok(Some(Bytes::from(piece)).filter(|piece| !piece.is_empty()))
     }
-}
-
-/// What `aws s3api head-object` prints, as far as it matters.
-#[derive(Deserialize)]
-struct HeadObject<'a> {
-    #[serde(borrow, rename = "Metadata")]
-    metadata: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
-}
-
-fn parse_head_object(bytes: &[u8]) -> Result<DigestMetadata, String> {
-    let head: HeadObject<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let pairs = head.metadata.ok_or("it has no object 'Metadata'")?;
-    Ok(DigestMetadata::from_pairs(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))))
 }
 
 fn is_absent(error: &std::io::Error) -> bool {

@@ -21,26 +21,20 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
 use aws_sdk_s3::types::EncodingType;
 
+use super::error::check_length;
 use super::s3_answers::{S3Body, decode, is_whole, lifecycle_rule, listed, versions_of};
 use super::s3_error::{Failure, lacks_credentials, sort};
 use super::{Counter, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::aws::RetryTooManyRequests;
+use crate::aws::limits::{MAX_BROKEN_LISTINGS, MAX_REDIRECTS, MAX_VERSIONS};
 use crate::model::{ObjectRef, Requests};
 use crate::verify::DigestMetadata;
-
-/// How often a listing is asked for again that can't be read.
-const MAX_BROKEN: usize = 4;
 
 /// Waits before a listing is asked for again.
 async fn pause(tries: usize) {
     let times = u32::try_from(tries).unwrap_or_default().saturating_add(1);
     tokio::time::sleep(std::time::Duration::from_millis(50) * times).await;
 }
-
-/// How many versions of one object are looked at.
-const MAX_VERSIONS: usize = 1000;
-/// How often a request follows a bucket to another region before it gives up.
-const MAX_REDIRECTS: usize = 3;
 
 /// S3 as the AWS configuration at hand reaches it.
 pub struct S3 {
@@ -110,7 +104,7 @@ impl S3 {
             match answer {
                 Ok(page) => return Ok(page),
                 Err(error) => match self.redirect(&error, "s3:ListBucketVersions", bucket, None, tries) {
-                    Err(StoreError::Broken(_)) if tries < MAX_BROKEN => pause(tries).await,
+                    Err(StoreError::Broken(_)) if tries < MAX_BROKEN_LISTINGS => pause(tries).await,
                     other => other?,
                 },
             }
@@ -178,7 +172,7 @@ impl Store for S3 {
                 .await;
             match answer {
                 Ok(page) if !is_whole(&page) => {
-                    if tries >= MAX_BROKEN {
+                    if tries >= MAX_BROKEN_LISTINGS {
                         return Err(StoreError::Failed(format!(
                             "the listing of {bucket}/{prefix} broke off, again and again"
                         )));
@@ -200,7 +194,7 @@ impl Store for S3 {
                     });
                 }
                 Err(error) => match self.redirect(&error, "s3:ListBucket", bucket, None, tries) {
-                    Err(StoreError::Broken(_)) if tries < MAX_BROKEN => pause(tries).await,
+                    Err(StoreError::Broken(_)) if tries < MAX_BROKEN_LISTINGS => pause(tries).await,
                     other => other?,
                 },
             }
@@ -210,6 +204,7 @@ impl Store for S3 {
 
     async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
         let ObjectRef { bucket, key } = object;
+        check_length(object)?;
         let action = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
         let mut tries = 0;
         loop {
@@ -219,14 +214,14 @@ impl Store for S3 {
                 Ok(answer) => {
                     // S3 always announces it. Without it, nobody could tell that a body is whole.
                     let length = answer.content_length.and_then(|length| u64::try_from(length).ok());
-                    let missing = Some(length.ok_or_else(|| {
+                    let length = length.ok_or_else(|| {
                         StoreError::Broken("the answer did not announce how long the body is".to_owned())
-                    })?);
+                    })?;
                     let pairs = answer.metadata.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
                     return Ok(Object {
                         metadata: DigestMetadata::from_pairs(pairs),
                         metadata_note: None,
-                        body: Box::new(S3Body { stream: answer.body, missing }),
+                        body: Box::new(S3Body::new(answer.body, length)),
                     });
                 }
                 Err(error) => self.redirect(&error, action, bucket, Some(key), tries)?,

@@ -1,5 +1,7 @@
 //! What S3's answers say, in the store's own words: pages, versions, lifecycle rules, bodies.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -7,8 +9,10 @@ use aws_sdk_s3::types::{ExpirationStatus, LifecycleRuleFilter};
 use bytes::Bytes;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Body, Expiry, LifecycleRule, ListedObject, ObjectVersion, StoreError};
+use crate::aws::limits::{BODY_GRACE, LEAST_RATE, STALL};
 use crate::model::ObjectRef;
 
 /// Whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer, and a key that is left
@@ -84,28 +88,86 @@ pub(super) fn decode(encoded: &str) -> Option<String> {
 
 /// The bytes of an object on their way.
 pub(super) struct S3Body {
-    pub stream: ByteStream,
+    stream: ByteStream,
     /// How many of the announced bytes have not come yet.
-    pub missing: Option<u64>,
+    missing: u64,
+    /// How long it may stand still.
+    stall: Duration,
+    /// When all of it has to be there.
+    deadline: Instant,
+}
+
+impl S3Body {
+    /// Reads an answer whose body has this length, in bytes.
+    pub fn new(stream: ByteStream, length: u64) -> Self {
+        let time = BODY_GRACE + Duration::from_secs(length / LEAST_RATE);
+        Self { stream, missing: length, stall: STALL, deadline: Instant::now() + time }
+    }
 }
 
 #[async_trait]
 impl Body for S3Body {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        match self.stream.next().await {
+        let broken = |reason: String| StoreError::Broken(reason);
+        let limit = self.deadline.min(Instant::now() + self.stall);
+        let piece = timeout_at(limit, self.stream.next()).await.map_err(|_| {
+            broken(if limit == self.deadline {
+                "the body came too slowly".to_owned()
+            } else {
+                format!("the body stood still for {} seconds", self.stall.as_secs_f32())
+            })
+        })?;
+        match piece {
             Some(Ok(piece)) => {
-                if let Some(missing) = &mut self.missing {
-                    *missing = missing
-                        .checked_sub(piece.len() as u64)
-                        .ok_or_else(|| StoreError::Broken("S3 sent more bytes than it had announced".to_owned()))?;
-                }
+                let missing = self.missing.checked_sub(piece.len() as u64);
+                self.missing = missing.ok_or_else(|| broken("S3 sent more bytes than it had announced".to_owned()))?;
                 Ok(Some(piece))
             }
-            Some(Err(error)) => Err(StoreError::Broken(format!("the body broke off: {error}"))),
-            None if self.missing.is_some_and(|missing| missing > 0) => {
-                Err(StoreError::Broken("the body ended before its announced length".to_owned()))
-            }
+            Some(Err(error)) => Err(broken(format!("the body broke off: {error}"))),
+            None if self.missing > 0 => Err(broken("the body ended before its announced length".to_owned())),
             None => Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::primitives::SdkBody;
+    use futures::stream;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// A body that gives a byte at each interval, and has to be there within 300 ms without standing still for 100.
+    fn slow(interval: Duration) -> S3Body {
+        let frames = stream::unfold((), move |()| async move {
+            tokio::time::sleep(interval).await;
+            Some((Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(b"x"))), ()))
+        });
+        let stream = ByteStream::new(SdkBody::from_body_1_x(StreamBody::new(Box::pin(frames))));
+        let deadline = Instant::now() + Duration::from_millis(300);
+        S3Body { stall: Duration::from_millis(100), deadline, ..S3Body::new(stream, 1_000_000) }
+    }
+
+    async fn read(mut body: S3Body) -> String {
+        loop {
+            match body.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return String::new(),
+                Err(error) => return error.to_string(),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stands_still_is_given_up() {
+        let error = read(slow(Duration::from_secs(3600))).await;
+        assert!(error.contains("stood still"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_is_given_up_though_it_never_stands_still() {
+        let error = read(slow(Duration::from_millis(5))).await;
+        assert!(error.contains("too slowly"), "{error}");
     }
 }

@@ -65,6 +65,9 @@ where
         ) => StoreError::Credentials(format!(
             "S3 does not take the credentials ({code}: {message}): renew them, or choose others with --profile"
         )),
+        (Some("RequestTimeTooSkewed"), _) => StoreError::Failed(format!(
+            "S3 refuses requests because the clock of this machine is wrong (RequestTimeTooSkewed: {message}): set it right"
+        )),
         (Some("AccessDenied" | "AllAccessDisabled"), _) | (None, Some(403)) => {
             let object = key.map(|key| format!("/{key}")).unwrap_or_default();
             StoreError::AccessDenied(format!("the caller needs {action} on {bucket}{object}{}", hint(action)))

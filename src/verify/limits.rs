@@ -26,3 +26,9 @@ pub const KEY_EXPONENTS: [u64; 2] = [3, 65537];
 /// How far on either side of its window a key is taken as valid, in seconds. A key can begin to be valid shortly after
 /// the end time of a digest that it signed: the AWS CLI asks for two hours past the range since 2026.
 pub const KEY_WINDOW_TOLERANCE_SECONDS: i64 = 2 * 60 * 60;
+
+/// The length of an object's key, in bytes (Amazon S3 user guide, "Naming Amazon S3 objects"). A longer name is nobody's.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// The size of a file of public keys, in bytes: room for some 25,000 keys, and CloudTrail makes one a month in each region.
+pub const MAX_KEY_FILE_BYTES: u64 = 16 * 1024 * 1024;

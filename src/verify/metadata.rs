@@ -1,6 +1,10 @@
 //! The user metadata of a digest object, which holds its signature.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use crate::model::parse_compact_time;
 
@@ -13,6 +17,13 @@ pub struct DigestMetadata {
     pub signature: Option<String>,
     /// `backfill-generation-timestamp`, as it stands there.
     pub backfill_generation_timestamp: Option<String>,
+}
+
+/// What `aws s3api head-object` prints, as far as it matters.
+#[derive(Deserialize)]
+struct HeadObject<'a> {
+    #[serde(borrow, rename = "Metadata")]
+    metadata: Option<HashMap<Cow<'a, str>, Cow<'a, str>>>,
 }
 
 impl DigestMetadata {
@@ -28,6 +39,13 @@ impl DigestMetadata {
             *field = Some(value.to_owned());
         }
         metadata
+    }
+
+    /// Reads what `aws s3api head-object` prints of an object; an error says why it is something else.
+    pub fn from_head_object(json: &[u8]) -> Result<Self, String> {
+        let head: HeadObject<'_> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let pairs = head.metadata.ok_or("it has no object 'Metadata'")?;
+        Ok(Self::from_pairs(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))))
     }
 
     /// When a backfill digest was generated; `None` where that is missing or no time.

@@ -1,4 +1,4 @@
-//! What is bounded: decompression bombs.
+//! What is bounded: decompression bombs, nesting, names, keys.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -78,4 +78,45 @@ fn a_digest_that_is_a_bomb_is_unverified() {
     let record: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!((&record["key"], &record["status"]), (&json!(key), &json!("unverified")));
     assert!(peak > 0 && peak < 64 * 1024 + 32 * 1024, "{peak} KiB");
+}
+
+#[test]
+fn json_that_is_nested_without_end_is_malformed_and_nothing_worse() {
+    let mut trail = defects::small_trail();
+    let digest = trail.chains[0].digests[3].clone();
+    let text = String::from_utf8(digest.document.to_json()).unwrap();
+    let nested = format!("{{\"deep\":{}{},{}", "[".repeat(200_000), "]".repeat(200_000), &text[1..]);
+    trail.replace(&digest.key, ctverify_testkit::gzip(nested.as_bytes()));
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let deep = format!("{{\"Metadata\":{}", "{\"a\":".repeat(10_000));
+    let other = mirror.dir().join(format!("{}.metadata.json", trail.chains[0].digests[1].key));
+    std::fs::write(other, deep).unwrap();
+    let run = records(&mut mirror.command());
+    let record = run.of("digest").into_iter().find(|record| record["status"] != "valid").unwrap();
+    assert_eq!((run.code, &record["key"]), (1, &json!(digest.key)), "{}", run.stdout);
+    assert!(["malformed", "predecessor_hash_mismatch"].contains(&record["fault"].as_str().unwrap()), "{record}");
+    assert_eq!(run.of("warning")[0]["code"], "metadata_unreadable");
+}
+
+#[test]
+fn a_name_that_no_object_can_have_is_not_asked_for() {
+    let mut trail = defects::small_trail();
+    let digest = trail.chains[0].digests.last().unwrap().clone();
+    let key = trail.spec.keys.signing_key("us-east-1", digest.document.digest_end_time.parse().unwrap());
+    let folder = digest.document.log_files[0].s3_object.rsplit_once('/').unwrap().0.to_owned();
+    let long = format!("{folder}/{}", "x".repeat(4096));
+    trail.forge_digest(&digest, &key, |document| document.log_files[0].s3_object = long.clone());
+    for run in [crate::support::verify_folder(&trail), crate::support::verify_s3(&trail)] {
+        let record = run.of("log_file").into_iter().find(|file| file["key"] == long).unwrap();
+        assert_eq!((&record["status"], &record["fault"]), (&json!("unverified"), &json!("unsafe_name")));
+        assert!(record["detail"].as_str().unwrap().contains("1024"), "{record}");
+    }
+}
+
+#[test]
+fn a_key_file_without_end_is_refused() {
+    let mirror = Mirror::new(&defects::small_trail(), Layout::Keys, true);
+    std::fs::write(mirror.keys(), vec![b' '; 20 << 20]).unwrap();
+    let run = records(&mut mirror.command());
+    assert!(run.code == 2 && run.stderr.contains("larger than"), "{}", run.stderr);
 }

@@ -141,23 +141,25 @@ fn an_interrupted_run_is_inconclusive_and_ends_with_130() {
     // Slow enough that it can't end by itself before the signal comes.
     let options = ServerOptions { latency: Duration::from_millis(400), ..ServerOptions::default() };
     let server = Server::start(&trail, options);
-    let mut child = ctverify_at(&server)
-        .args(range_of(&trail))
-        .args(["--format", "jsonl", "--concurrency", "1"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_millis(2500));
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut first = String::new();
-    lines.read_line(&mut first).unwrap();
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    let last: serde_json::Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["verdict"], &last["exit_code"]), (&"inconclusive".into(), &130.into()));
+    for signal in ["-INT", "-TERM"] {
+        let mut child = ctverify_at(&server)
+            .args(range_of(&trail))
+            .args(["--format", "jsonl", "--concurrency", "1"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(2500));
+        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let last: serde_json::Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["verdict"], &last["exit_code"]), (&"inconclusive".into(), &130.into()));
+    }
 }
 
 #[test]

@@ -266,6 +266,15 @@ fn a_run_that_is_killed_leaves_the_old_report() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(std::fs::read_to_string(&report).unwrap(), "the old one");
+    let left_behind = || -> Vec<_> {
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "partial")).collect()
+    };
+    // What it had begun is cleared away by the next run, once nobody can be writing it any more.
+    for partial in left_behind() {
+        let old = std::time::SystemTime::now() - Duration::from_secs(3600);
+        std::fs::File::options().write(true).open(partial).unwrap().set_modified(old).unwrap();
+    }
     // The same run to its end replaces it.
     let quick = ctverify_testkit::Server::start(&trail, ctverify_testkit::ServerOptions::default());
     let whole = run(crate::support::ctverify_at(&quick)
@@ -274,4 +283,5 @@ fn a_run_that_is_killed_leaves_the_old_report() {
         .arg(format!("jsonl={}", report.display())));
     assert_eq!(whole.code, 0, "{}", whole.stderr);
     assert!(std::fs::read_to_string(&report).unwrap().contains("\"verified\""));
+    assert_eq!(left_behind(), Vec::<std::path::PathBuf>::new());
 }

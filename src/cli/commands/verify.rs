@@ -95,10 +95,25 @@ async fn audit(args: &ReportArgs, settings: Settings) -> Result<u8, Failure> {
     Ok(summary.exit_code)
 }
 
-/// Ends when the user interrupts the run.
+/// Ends when the user interrupts the run, or a supervisor asks it to end.
 async fn interruption() {
     // Where signals can't be had, the run just can't be interrupted politely.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<Option<()>>();
+    tokio::select! {
+        () = interrupt => {}
+        _ = terminate => {}
     }
 }

@@ -41,9 +41,18 @@ pub async fn answer(state: Arc<State>, s3: S3Service, request: Request<Incoming>
         Some(Fault::InternalError) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         Some(Fault::SlowDown) => return refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         Some(Fault::TooManyRequests) => return refusal(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests"),
-        Some(Fault::CutShort | Fault::CutUnannounced) | None => {}
+        Some(Fault::CutShort | Fault::CutUnannounced | Fault::ClosedAfter) | None => {}
     }
-    let Ok(answer) = sound(state, s3, request).await;
+    if let Some((after, status, code)) = state.options.refuses_after
+        && is_s3
+        && state.next_request() > after
+    {
+        return refusal(StatusCode::from_u16(status).expect("tests name statuses"), code);
+    }
+    let Ok(mut answer) = sound(state, s3, request).await;
+    if fault == Some(Fault::ClosedAfter) {
+        answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
     let cut = matches!(fault, Some(Fault::CutShort | Fault::CutUnannounced)) && answer.status().is_success();
     if !cut {
         return Ok(answer);
@@ -102,19 +111,27 @@ fn elsewhere(state: &State, request: &Request<Incoming>) -> Option<Response<Body
     let bucket = request.uri().path().trim_start_matches('/').split('/').next()?.to_owned();
     let (_, signed_for) = credential(request.headers())?;
     let buckets = state.buckets.read().expect("no test panics holding it");
-    let region = buckets.get(&bucket)?.region.clone();
+    let mut region = buckets.get(&bucket)?.region.clone();
+    if state.options.wandering_buckets {
+        region = if signed_for == "eu-west-1" { "eu-central-1" } else { "eu-west-1" }.to_owned();
+    }
     let asks_for_location =
         request.method() == Method::GET && request.uri().query().is_some_and(|q| q.starts_with("location"));
     if region == signed_for || asks_for_location {
         return None;
     }
     state.count("Redirect");
+    let (status, code) = if state.options.bad_request_redirects {
+        (StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed")
+    } else {
+        (StatusCode::MOVED_PERMANENTLY, "PermanentRedirect")
+    };
     let xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>PermanentRedirect</Code><Message>The bucket you are attempting \
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>The bucket you are attempting \
          to access must be addressed using the specified endpoint.</Message><Bucket>{bucket}</Bucket></Error>"
     );
     let response = Response::builder()
-        .status(StatusCode::MOVED_PERMANENTLY)
+        .status(status)
         .header("content-type", "application/xml")
         .header("x-amz-bucket-region", region)
         .body(Body::from(xml));

@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use state::{Lifecycle, ServerOptions, TrailAnswer};
+pub use state::{KeyFault, Lifecycle, ServerOptions, TrailAnswer};
 
 use crate::forge::ForgedTrail;
 use state::State;

@@ -48,8 +48,29 @@ pub struct ServerOptions {
     pub faults: Option<(u64, u8)>,
     /// How many of a hundred GetObject requests are answered with SlowDown.
     pub slow_down_percent: u8,
+    /// What happens to single objects for good.
+    pub key_faults: HashMap<String, KeyFault>,
+    /// The status and the code with which every S3 request is refused, after so many that were answered.
+    pub refuses_after: Option<(u64, u16, &'static str)>,
+    /// Whether a bucket always says that it is in another region than the one that was asked.
+    pub wandering_buckets: bool,
+    /// Whether a misdirected request is answered with 400 and the region in the answer's header, not with 301.
+    pub bad_request_redirects: bool,
+    /// Whether every page of a listing but the first fails.
+    pub later_pages_fail: bool,
     /// S3 operations that are refused, as `ListObjectVersions` or `GetObjectVersion`.
     pub denied_operations: HashSet<String>,
+}
+
+/// What happens to one object for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFault {
+    /// The key that encrypts it may not be used.
+    KmsDenied,
+    /// A listing shows it, and reading it says that it does not exist.
+    Vanishes,
+    /// Its body never comes to its end, once.
+    StallsOnce,
 }
 
 /// A fault that passes.
@@ -64,15 +85,18 @@ pub enum Fault {
     CutShort,
     /// The same, without an announced length.
     CutUnannounced,
+    /// The answer is whole, and the connection closed behind it.
+    ClosedAfter,
 }
 
-const ALL_FAULTS: [Fault; 6] = [
+const ALL_FAULTS: [Fault; 7] = [
     Fault::InternalError,
     Fault::SlowDown,
     Fault::TooManyRequests,
     Fault::Reset,
     Fault::CutShort,
     Fault::CutUnannounced,
+    Fault::ClosedAfter,
 ];
 
 /// A lifecycle rule that lets objects expire.
@@ -189,6 +213,22 @@ impl State {
     pub fn slows_down(&self) -> bool {
         let percent = self.options.slow_down_percent;
         percent > 0 && self.dice.lock().expect("no test panics holding it").u8(..100) < percent
+    }
+
+    /// How many requests came, of whatever kind.
+    pub fn next_request(&self) -> u64 {
+        self.count("Request");
+        self.calls("Request")
+    }
+
+    /// Whether this object's body is to stall now.
+    pub fn stalls(&self, key: &str) -> bool {
+        if self.options.key_faults.get(key) != Some(&KeyFault::StallsOnce) {
+            return false;
+        }
+        let name = format!("Stall {key}");
+        self.count(&name);
+        self.calls(&name) == 1
     }
 
     pub fn count(&self, operation: &str) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::auth::SimpleAuth;
@@ -10,7 +11,7 @@ use s3s::dto::*;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::state::{State, Version};
+use super::state::{KeyFault, State, Version};
 use super::{ACCESS_KEY, SECRET_KEY};
 use crate::forge::Stored;
 
@@ -55,6 +56,16 @@ impl Storage {
         }
         if options.denied_keys.contains(key) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
+        }
+        match options.key_faults.get(key) {
+            Some(KeyFault::KmsDenied) => {
+                return Err(s3_error!(
+                    AccessDenied,
+                    "User: arn:aws:iam::111122223333:user/tester is not authorized to perform: kms:Decrypt on the resource"
+                ));
+            }
+            Some(KeyFault::Vanishes) => return Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
+            Some(KeyFault::StallsOnce) | None => {}
         }
         if options.archived_keys.contains(key) {
             return Err(s3_error!(InvalidObjectState, "The operation is not valid for the object's storage class"));
@@ -150,9 +161,16 @@ impl S3 for Storage {
             return Err(s3_error!(SlowDown, "Please reduce your request rate."));
         }
         let stored = self.stored(&request.input.bucket, &request.input.key, request.input.version_id.as_deref())?;
+        let length = stored.body.len();
+        let body = if self.state.stalls(&request.input.key) {
+            let half = futures::stream::iter([Ok::<_, std::io::Error>(stored.body.slice(..length / 2))]);
+            StreamingBlob::wrap(half.chain(futures::stream::pending()))
+        } else {
+            StreamingBlob::from(Body::from(stored.body))
+        };
         Ok(S3Response::new(GetObjectOutput {
-            content_length: i64::try_from(stored.body.len()).ok(),
-            body: Some(StreamingBlob::from(Body::from(stored.body))),
+            content_length: i64::try_from(length).ok(),
+            body: Some(body),
             last_modified: Some(SystemTime::from(stored.last_modified).into()),
             metadata: Some(stored.metadata.into_iter().collect()),
             ..Default::default()
@@ -177,6 +195,9 @@ impl S3 for Storage {
         self.state.count("ListObjectsV2");
         let input = request.input;
         let prefix = input.prefix.clone().unwrap_or_default();
+        if self.state.options.later_pages_fail && input.continuation_token.is_some() {
+            return Err(s3_error!(InternalError, "We encountered an internal error."));
+        }
         let after = input.continuation_token.or(input.start_after).unwrap_or_default();
         let url = input.encoding_type.is_some();
         let encode = |key: String| if url { url_encode(&key) } else { key };
