@@ -33,6 +33,7 @@
 //! |---|---|
 //! | [`cli`] | what the user types and sees: arguments, commands, progress, exit codes |
 //! | [`report`] | one file per output format; knows the model, nothing else |
+//! | [`sign`] | signatures under reports |
 //! | [`audit`] | the walk: which chains, which digests, in which order; gaps, coverage, verdict |
 //! | [`store`] | where bytes are: S3, a folder |
 //! | [`keys`] | where public keys come from: `ListPublicKeys`, a key file |
@@ -90,6 +91,7 @@ pub mod cli;
 pub mod keys;
 pub mod model;
 pub mod report;
+pub mod sign;
 pub mod store;
 pub mod trail;
 pub mod verify;

@@ -162,7 +162,7 @@ impl Audit {
     fn opening(&self, sample: Option<Sample>) -> Record {
         let Self { store, request, .. } = self;
         Record::Run(RunRecord {
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             started: request.now,
             trail_arn: request.trail.clone(),
             range: request.range,

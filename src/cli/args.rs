@@ -46,6 +46,10 @@ pub enum Command {
     /// Say whether these log files are as CloudTrail delivered them: find the digests that list them, and verify those and
     /// their links on both sides.
     File(FileArgs),
+    /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens once
+    Report(RemakeArgs),
+    /// Check a report's signature, and its content against the records it was made from
+    VerifyReport(VerifyReportArgs),
     /// Unpack a small signed trail, verify it, and say what to break to see a tampering found.
     Demo(DemoArgs),
 }
@@ -61,6 +65,35 @@ pub struct FileArgs {
 
     #[command(flatten)]
     pub reports: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RemakeArgs {
+    /// The records, as --report jsonl=FILE wrote them
+    #[arg(value_name = "RECORDS")]
+    pub records: PathBuf,
+
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct VerifyReportArgs {
+    /// The report
+    #[arg(value_name = "FILE")]
+    pub report: PathBuf,
+
+    /// The signature [default: FILE.sig]
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+
+    /// The examiner's public key, or a file of allowed signers as ssh-keygen takes it; without it nobody can say whose signature it is
+    #[arg(long, value_name = "FILE")]
+    pub signer: Option<PathBuf>,
+
+    /// The records the report was made from: it is made again and compared
+    #[arg(long, value_name = "RECORDS")]
+    pub records: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -199,9 +232,13 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
     pub format: Format,
 
-    /// A further report of the same run (repeatable). KIND: text, jsonl, json
+    /// A further report of the same run (repeatable). KIND: text, jsonl, json, html (chain of custody, a page to print), custody (the
+    /// same as JSON), intoto (a signed statement)
     #[arg(long, value_name = "KIND=PATH", value_parser = parse_report, help_heading = "Reports")]
-    pub report: Vec<(Format, PathBuf)>,
+    pub report: Vec<(ReportKind, PathBuf)>,
+
+    #[command(flatten)]
+    pub evidence: EvidenceArgs,
 
     /// List the valid digests and intact log files in text, too
     #[arg(short, long, help_heading = "Reports")]
@@ -214,6 +251,74 @@ pub struct ReportArgs {
     /// When to use colour
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Reports")]
     pub color: ColorChoice,
+}
+
+/// What a report that is evidence says of its case, and who signs it.
+#[derive(Debug, ClapArgs, Default, Clone)]
+pub struct EvidenceArgs {
+    /// The case that reports are for
+    #[arg(long, value_name = "TEXT", help_heading = "Evidence")]
+    pub case: Option<String>,
+
+    /// The exhibit
+    #[arg(long, value_name = "TEXT", help_heading = "Evidence")]
+    pub exhibit: Option<String>,
+
+    /// Who examines it
+    #[arg(long, value_name = "NAME", help_heading = "Evidence")]
+    pub examiner: Option<String>,
+
+    /// Something that reports shall say (repeatable)
+    #[arg(long, value_name = "TEXT", help_heading = "Evidence")]
+    pub note: Vec<String>,
+
+    /// The same in a file: {"case": …, "exhibit": …, "examiner": …, "notes": […]}; flags count more
+    #[arg(long, value_name = "FILE", help_heading = "Evidence")]
+    pub case_file: Option<PathBuf>,
+
+    /// Sign each report with this SSH key, as REPORT.sig; an in-toto statement also with an Ed25519 or P-256 key in PEM. A passphrase is
+    /// asked for, or taken from CTVERIFY_SIGN_PASSPHRASE
+    #[arg(long, value_name = "KEY", help_heading = "Evidence")]
+    pub sign_key: Option<PathBuf>,
+}
+
+/// What a report is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportKind {
+    /// For people, as plain text
+    Text,
+    /// One JSON object a line
+    Jsonl,
+    /// One JSON document
+    Json,
+    /// The chain-of-custody report as a page
+    Html,
+    /// The same facts as JSON
+    Custody,
+    /// An in-toto statement in a DSSE envelope
+    Intoto,
+}
+
+impl From<Format> for ReportKind {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::Jsonl => Self::Jsonl,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+impl ReportArgs {
+    /// Whether anything that is asked for tells of who ran it.
+    pub fn is_evidence(&self) -> bool {
+        let evidence = |kind: &ReportKind| matches!(kind, ReportKind::Html | ReportKind::Custody | ReportKind::Intoto);
+        let EvidenceArgs { case, exhibit, examiner, note, case_file, sign_key } = &self.evidence;
+        self.report.iter().any(|(kind, _)| evidence(kind))
+            || [case, exhibit, examiner].iter().any(|text| text.is_some())
+            || [case_file, sign_key].iter().any(|path| path.is_some())
+            || !note.is_empty()
+    }
 }
 
 /// Seeds stay within what every JSON reader can hold exactly.
@@ -259,10 +364,15 @@ pub enum Allowance {
     Sample,
 }
 
-fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
+fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {
     let (kind, path) = text.split_once('=').ok_or("a report is written as KIND=PATH, such as jsonl=records.jsonl")?;
-    let format = Format::from_str(kind, false)
-        .map_err(|_| format!("there is no report '{kind}': choose text, jsonl or json"))?;
+    let format = ReportKind::from_str(kind, false).map_err(|_| {
+        let kinds: Vec<String> = ReportKind::value_variants()
+            .iter()
+            .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        format!("there is no report '{kind}': choose one of {}", kinds.join(", "))
+    })?;
     if path.is_empty() { Err("the report's path is missing after '='".to_owned()) } else { Ok((format, path.into())) }
 }
 

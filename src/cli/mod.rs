@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod evidence;
 mod exit;
 mod output;
 mod progress;
@@ -23,6 +24,8 @@ pub fn run() -> ExitCode {
     let outcome = match args.command {
         Some(Command::Demo(demo)) => commands::demo(demo),
         Some(Command::File(file)) => commands::file(&file),
+        Some(Command::Report(report)) => commands::report(&report),
+        Some(Command::VerifyReport(report)) => commands::verify_report(&report),
         None => commands::verify(&args.verify),
     };
     match outcome {

@@ -10,36 +10,43 @@ use anstream::{AutoStream, ColorChoice as StreamChoice};
 use clap::ColorChoice;
 use tempfile::NamedTempFile;
 
-use super::args::{Format, ReportArgs};
+use super::args::{ReportArgs, ReportKind};
+use super::evidence::Signing;
 use super::exit::Failure;
 use crate::audit::Observer;
 use crate::model::{Allowances, Record};
-use crate::report::{Json, Jsonl, Report, Text, TextOptions};
+use crate::report::{CustodyHtml, CustodyJson, InToto, Json, Jsonl, Origin, Report, SignEnvelope, Text, TextOptions};
+use crate::sign::signature_path;
 
 /// All reports of a run.
 pub struct Reports {
     standard: Box<dyn Report>,
     /// Each with the temporary file that is to take its place.
     files: Vec<(PathBuf, Box<dyn Report>, Option<NamedTempFile>)>,
+    signing: Signing,
 }
 
 impl Reports {
-    /// Opens every report that the command line asks for, before any work is done.
-    pub fn open(args: &ReportArgs, allowed: &Allowances) -> Result<Self, Failure> {
-        let options = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
-        let standard = make(args.format, io::stdout(), colour_of_standard_output(args.color), options.clone());
+    /// Opens every report that the command line asks for, before any work is done. `origin`: where the records come from.
+    pub fn open(args: &ReportArgs, allowed: &Allowances, origin: &Origin) -> Result<Self, Failure> {
+        let text = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
+        let signing = Signing::open(args)?;
+        let options = Options { text: text.clone(), origin: origin.clone(), signer: None };
+        let standard = make(args.format.into(), io::stdout(), colour_of_standard_output(args.color), options);
         let mut files = Vec::new();
-        for (format, path) in &args.report {
+        for (kind, path) in &args.report {
             // Through a link, what it leads to is written.
             let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
             let (file, writer) = create(path).map_err(|error| {
                 Failure::CannotRun(format!("the report {} can't be written: {error}", path.display()))
             })?;
             // Who asks for a file wants one, quiet or not.
-            let options = TextOptions { quiet: false, ..options.clone() };
-            files.push((path.clone(), make(*format, writer, StreamChoice::Never, options), file));
+            let text = TextOptions { quiet: false, ..text.clone() };
+            let signer = if *kind == ReportKind::Intoto { signing.envelope()? } else { None };
+            let options = Options { text, signer, origin: origin.clone() };
+            files.push((path.clone(), make(*kind, writer, StreamChoice::Never, options), file));
         }
-        Ok(Self { standard, files })
+        Ok(Self { standard, files, signing })
     }
 
     /// Ends every report and puts the files in their places.
@@ -52,7 +59,14 @@ impl Reports {
             drop(report);
             if let Some(file) = file {
                 file.as_file().sync_all().map_err(failed)?;
+                let signature = self.signing.sign(file.path()).map_err(failed)?;
                 file.persist(&path).map_err(|error| failed(error.error))?;
+                if let Some((_, text)) = signature {
+                    let beside = signature_path(&path);
+                    write_whole(&beside, text.as_bytes()).map_err(|error| {
+                        Failure::CannotRun(format!("the signature {} can't be written: {error}", beside.display()))
+                    })?;
+                }
             }
         }
         Ok(())
@@ -74,17 +88,39 @@ pub fn cannot_write_standard(error: &io::Error) -> Failure {
     Failure::CannotRun(format!("standard output can't be written: {error}"))
 }
 
+/// Writes a file that appears only once it is whole.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (file, mut writer) = create(path)?;
+    writer.write_all(content)?;
+    if let Some(file) = file {
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+    }
+    Ok(())
+}
+
+/// What is written, and how.
+struct Options {
+    text: TextOptions,
+    origin: Origin,
+    signer: Option<Box<dyn SignEnvelope>>,
+}
+
 /// Text is styled, and stripped of that where `colour` says so. What is for machines goes out byte for byte.
 fn make<W: RawStream + AsLockedWrite + Write + 'static>(
-    format: Format,
+    kind: ReportKind,
     out: W,
     colour: StreamChoice,
-    options: TextOptions,
+    options: Options,
 ) -> Box<dyn Report> {
-    match format {
-        Format::Text => Box::new(Text::new(BufWriter::new(AutoStream::new(out, colour)), options)),
-        Format::Jsonl => Box::new(Jsonl::new(BufWriter::new(out))),
-        Format::Json => Box::new(Json::new(BufWriter::new(out))),
+    let Options { text, origin, signer } = options;
+    match kind {
+        ReportKind::Text => Box::new(Text::new(BufWriter::new(AutoStream::new(out, colour)), text)),
+        ReportKind::Jsonl => Box::new(Jsonl::new(BufWriter::new(out))),
+        ReportKind::Json => Box::new(Json::new(BufWriter::new(out))),
+        ReportKind::Html => Box::new(CustodyHtml::new(BufWriter::new(out), origin)),
+        ReportKind::Custody => Box::new(CustodyJson::new(BufWriter::new(out), origin)),
+        ReportKind::Intoto => Box::new(InToto::new(BufWriter::new(out), origin, signer)),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::aws::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIME
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange};
 use crate::store::{Folder, Location, Replica, S3, Store};
-use crate::trail::{GetTrailStatus, Reach, ReachSource, StatusSource, Trail};
+use crate::trail::{GetTrailStatus, Reach, ReachSource, StatusSource, Trail, caller_identity};
 use crate::verify::limits;
 
 /// Objects read at once from S3: what counts is the time to the first byte.
@@ -30,6 +30,8 @@ pub struct Settings {
     pub keys: Arc<dyn KeySource>,
     pub status: Option<Arc<dyn StatusSource>>,
     pub request: AuditRequest,
+    /// In whose name AWS is asked, where a report is to tell.
+    pub identity: Option<String>,
 }
 
 /// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
@@ -141,7 +143,7 @@ fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Result<Set
     if args.concurrency.is_none() {
         request.concurrency = cores();
     }
-    Ok(Settings { store: Arc::new(folder), keys, status: None, request })
+    Ok(Settings { store: Arc::new(folder), keys, status: None, request, identity: None })
 }
 
 /// Objects read at once from a folder where nobody says.
@@ -152,6 +154,8 @@ pub fn cores() -> usize {
 async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
     let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
     let config = load_config(&args.source, home).await;
+    let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
+    request.requests_before += u64::from(args.reports.is_evidence());
     let mut status: Option<Arc<dyn StatusSource>> = None;
     let location = match (&args.bucket, &args.trail_arn) {
         (Some(bucket), _) => Location {
@@ -192,7 +196,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { store, keys, status, request })
+    Ok(Settings { store, keys, status, request, identity })
 }
 
 /// A store, and the public keys for it.

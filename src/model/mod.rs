@@ -33,8 +33,8 @@ pub use object::ObjectRef;
 pub use packed_names::PackedNames;
 pub use range::TimeRange;
 pub use record::{
-    ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord, Sample, SummaryRecord, Versions,
-    WarningRecord,
+    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord,
+    Sample, SummaryRecord, Versions, WarningRecord,
 };
 pub use sample::SampleResult;
 pub use tally::{Allowances, Tally};

@@ -90,6 +90,10 @@ fn above<'a>(mut folders: impl Iterator<Item = &'a str>) -> Option<(AccountId, O
         return None;
     }
     let mut prefix: Vec<&str> = folders.collect();
+    // A key that begins with a slash does not lie in the root: no root's folder is spelled like that.
+    if prefix == [""] {
+        return None;
+    }
     prefix.reverse();
     Some((account, organization, LogRoot { prefix: prefix.join("/") }))
 }
@@ -247,6 +251,15 @@ mod tests {
         let other = LogFileName::parse("2026/03/01/planted.json.gz");
         assert_eq!(other, Some(LogFileName { from: time("2026-03-01T00:00:00Z"), to: time("2026-03-02T00:00:00Z") }));
         assert_eq!(LogFileName::parse("planted.json.gz"), None);
+    }
+
+    #[test]
+    fn a_key_that_begins_with_a_slash_is_not_taken_for_the_one_without() {
+        let key = "AWSLogs/111122223333/CloudTrail-Digest/eu-west-1/2026/03/01/\
+                   111122223333_CloudTrail-Digest_eu-west-1_trail_eu-west-1_20260301T101112Z.json.gz";
+        assert!(DigestName::parse(key).is_some());
+        assert_eq!(DigestName::parse(&format!("/{key}")), None);
+        assert_eq!(DigestName::parse(&format!("a//{key}")).unwrap().root.folder(), "a//AWSLogs/");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub enum Record {
     Warning(WarningRecord),
     /// A chain, after all that belongs to it.
     Chain(ChainRecord),
+    /// Who ran what, where and for which case; before the summary.
+    Circumstances(CircumstancesRecord),
     /// The end, with the verdict.
     Summary(SummaryRecord),
 }
@@ -36,7 +38,7 @@ pub enum Record {
 #[derive(Debug, Clone)]
 pub struct RunRecord {
     /// The version of the tool.
-    pub version: &'static str,
+    pub version: String,
     /// When the run began.
     pub started: Timestamp,
     /// The trail that was asked about; `None` for every trail at the location.
@@ -172,6 +174,36 @@ pub struct ChainRecord {
     pub covered_seconds: u64,
     /// How many seconds it has.
     pub requested_seconds: u64,
+}
+
+/// Who ran what, where and for which case: what a chain of custody needs to know of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CircumstancesRecord {
+    /// What the tool was built as: target and profile.
+    pub build: String,
+    /// The command line, word by word.
+    pub command: Vec<String>,
+    /// The name of the machine.
+    pub host: Option<String>,
+    /// The ARN in whose name AWS was asked, where it was asked and told.
+    pub identity: Option<String>,
+    /// How far the machine's clock was ahead of AWS's, in milliseconds, as far as an answer's `Date` tells.
+    pub clock_ahead_ms: Option<i64>,
+    /// What the examiner says of the case.
+    pub case: CaseInfo,
+}
+
+/// What the examiner says of the case.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CaseInfo {
+    /// The case.
+    pub case: Option<String>,
+    /// The exhibit.
+    pub exhibit: Option<String>,
+    /// Who examines it.
+    pub examiner: Option<String>,
+    /// Whatever else the report shall say.
+    pub notes: Vec<String>,
 }
 
 /// How many requests were made of the store and of AWS.

@@ -47,7 +47,7 @@ impl Tally {
             Record::Gap(gap) => *self.gaps.entry(gap.cause).or_default() += 1,
             Record::Warning(_) => self.warnings += 1,
             Record::Chain(chain) => self.chain_faults += u64::from(chain.fault.is_some()),
-            Record::Run(_) | Record::Summary(_) => {}
+            Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => {}
         }
     }
 

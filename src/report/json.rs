@@ -22,6 +22,7 @@ pub struct Json<W> {
     out: W,
     groups: [SpooledTempFile; GROUPS.len()],
     filled: [bool; GROUPS.len()],
+    circumstances: Vec<u8>,
     summary: Vec<u8>,
 }
 
@@ -32,6 +33,7 @@ impl<W: Write> Json<W> {
             out,
             groups: std::array::from_fn(|_| SpooledTempFile::new(SPOOL_BYTES)),
             filled: [false; GROUPS.len()],
+            circumstances: b"null".to_vec(),
             summary: b"null".to_vec(),
         }
     }
@@ -43,6 +45,10 @@ impl<W: Write> Report for Json<W> {
             Record::Run(_) => {
                 self.out.write_all(b"{\"run\":")?;
                 return Ok(serde_json::to_writer(&mut self.out, &Wire::from(record))?);
+            }
+            Record::Circumstances(_) => {
+                self.circumstances = serde_json::to_vec(&Wire::from(record))?;
+                return Ok(());
             }
             Record::Summary(_) => {
                 self.summary = serde_json::to_vec(&Wire::from(record))?;
@@ -68,6 +74,8 @@ impl<W: Write> Report for Json<W> {
             io::copy(group, &mut self.out)?;
             self.out.write_all(b"]")?;
         }
+        self.out.write_all(b",\"circumstances\":")?;
+        self.out.write_all(&self.circumstances)?;
         self.out.write_all(b",\"summary\":")?;
         self.out.write_all(&self.summary)?;
         self.out.write_all(b"}\n")?;

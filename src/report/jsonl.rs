@@ -16,6 +16,11 @@ impl<W: Write> Jsonl<W> {
     pub fn new(out: W) -> Self {
         Self { out }
     }
+
+    /// Gives back what was written to.
+    pub(super) fn into_inner(self) -> W {
+        self.out
+    }
 }
 
 impl<W: Write> Report for Jsonl<W> {

@@ -1,9 +1,11 @@
 //! Reports: one file per output format. They know the words of [`crate::model`] and nothing else.
 
+mod custody;
 mod escape;
 mod estimate;
 mod json;
 mod jsonl;
+mod read;
 mod text;
 mod text_findings;
 mod text_style;
@@ -11,10 +13,12 @@ mod wire;
 
 use std::io;
 
+pub use custody::{CustodyHtml, CustodyJson, InToto, Made, Origin, PAYLOAD_TYPE, SignEnvelope};
 pub use escape::printable;
 pub use estimate::{estimate_json, estimate_text};
 pub use json::Json;
 pub use jsonl::Jsonl;
+pub use read::{ReadError, read_records};
 pub use text::{Text, TextOptions};
 
 use crate::model::Record;

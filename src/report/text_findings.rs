@@ -69,7 +69,7 @@ impl Findings {
             },
             Record::Gap(_) => (Section::Gaps, "gaps"),
             Record::Warning(_) => (Section::Warnings, "warnings"),
-            Record::Run(_) | Record::Chain(_) | Record::Summary(_) => return,
+            Record::Run(_) | Record::Chain(_) | Record::Circumstances(_) | Record::Summary(_) => return,
         };
         let count = self.counts.entry((section, kind)).or_default();
         count.found += 1;
@@ -115,7 +115,7 @@ fn spell_out(record: &Record) -> String {
         Record::LogFile(log_file) => log_file_entry(log_file),
         Record::Gap(gap) => gap_entry(gap),
         Record::Warning(warning) => warning_entry(warning),
-        Record::Run(_) | Record::Chain(_) | Record::Summary(_) => String::new(),
+        Record::Run(_) | Record::Chain(_) | Record::Circumstances(_) | Record::Summary(_) => String::new(),
     }
 }
 

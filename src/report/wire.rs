@@ -7,11 +7,11 @@ use jiff::{Timestamp, Unit};
 use serde::Serialize;
 
 use crate::model::{
-    self, ChainId, ChainRecord, DigestRecord, DigestStatus, GapRecord, LogFileRecord, LogFileStatus, Record, RunRecord,
-    SummaryRecord, WarningRecord,
+    self, CaseInfo, ChainId, ChainRecord, CircumstancesRecord, DigestRecord, DigestStatus, GapRecord, LogFileRecord,
+    LogFileStatus, Record, RunRecord, SummaryRecord, WarningRecord,
 };
 
-const SCHEMA: &str = "ctverify/1";
+pub(super) const SCHEMA: &str = "ctverify/1";
 
 /// A record in its outer form. Fields stand in the order in which they are written.
 #[derive(Serialize)]
@@ -19,7 +19,7 @@ const SCHEMA: &str = "ctverify/1";
 pub(super) enum Wire<'a> {
     Run {
         schema: &'static str,
-        version: &'static str,
+        version: &'a str,
         started: String,
         trail_arn: Option<String>,
         start: Option<String>,
@@ -81,6 +81,17 @@ pub(super) enum Wire<'a> {
         to: String,
         covered_seconds: u64,
         requested_seconds: u64,
+    },
+    Circumstances {
+        build: &'a str,
+        command: &'a [String],
+        host: Option<&'a str>,
+        identity: Option<&'a str>,
+        clock_ahead_ms: Option<i64>,
+        case: Option<&'a str>,
+        exhibit: Option<&'a str>,
+        examiner: Option<&'a str>,
+        notes: &'a [String],
     },
     Summary {
         verdict: &'static str,
@@ -162,6 +173,11 @@ pub(super) fn time(at: Timestamp) -> String {
     at.round(Unit::Millisecond).unwrap_or(at).to_string()
 }
 
+/// A record as a JSON value.
+pub(super) fn value(record: &Record) -> serde_json::Result<serde_json::Value> {
+    serde_json::to_value(Wire::from(record))
+}
+
 impl<'a> From<&'a Record> for Wire<'a> {
     fn from(record: &'a Record) -> Self {
         match record {
@@ -171,6 +187,7 @@ impl<'a> From<&'a Record> for Wire<'a> {
             Record::Gap(gap) => gap.into(),
             Record::Warning(warning) => warning.into(),
             Record::Chain(chain) => chain.into(),
+            Record::Circumstances(circumstances) => circumstances.into(),
             Record::Summary(summary) => summary.into(),
         }
     }
@@ -180,7 +197,7 @@ impl<'a> From<&'a RunRecord> for Wire<'a> {
     fn from(run: &'a RunRecord) -> Self {
         Self::Run {
             schema: SCHEMA,
-            version: run.version,
+            version: &run.version,
             started: time(run.started),
             trail_arn: run.trail_arn.as_ref().map(ToString::to_string),
             start: run.range.start.map(time),
@@ -263,6 +280,23 @@ impl<'a> From<&'a ChainRecord> for Wire<'a> {
             to: time(chain.to),
             covered_seconds: chain.covered_seconds,
             requested_seconds: chain.requested_seconds,
+        }
+    }
+}
+
+impl<'a> From<&'a CircumstancesRecord> for Wire<'a> {
+    fn from(record: &'a CircumstancesRecord) -> Self {
+        let CaseInfo { case, exhibit, examiner, notes } = &record.case;
+        Self::Circumstances {
+            build: &record.build,
+            command: &record.command,
+            host: record.host.as_deref(),
+            identity: record.identity.as_deref(),
+            clock_ahead_ms: record.clock_ahead_ms,
+            case: case.as_deref(),
+            exhibit: exhibit.as_deref(),
+            examiner: examiner.as_deref(),
+            notes,
         }
     }
 }

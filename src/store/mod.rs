@@ -12,6 +12,7 @@ mod s3;
 mod s3_answers;
 mod s3_error;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -133,6 +134,11 @@ pub trait Store: Send + Sync {
 
     /// How often it has asked so far to be asked less.
     fn refusals(&self) -> u64;
+
+    /// How far the clock of this machine is ahead of the store's, in milliseconds, as far as an answer told.
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Counts requests from many tasks.
@@ -142,6 +148,7 @@ struct Counter {
     list: AtomicU64,
     other: AtomicU64,
     refusals: AtomicU64,
+    clock_ahead_ms: OnceLock<i64>,
 }
 
 impl Counter {

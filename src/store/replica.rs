@@ -75,4 +75,8 @@ impl<S: Store> Store for Replica<S> {
     fn refusals(&self) -> u64 {
         self.inner.refusals()
     }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        self.inner.clock_ahead_ms()
+    }
 }

@@ -19,7 +19,9 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat as Format};
 use aws_sdk_s3::types::EncodingType;
+use jiff::Timestamp;
 
 use super::error::check_length;
 use super::s3_answers::{S3Body, decode, is_whole, lifecycle_rule, listed, versions_of};
@@ -72,7 +74,7 @@ impl S3 {
                 // The SDK stops retrying where many requests fail. Here each object is somebody's evidence.
                 .retry_partition(RetryPartition::custom("ctverify").token_bucket(TokenBucket::unlimited()).build())
                 .retry_classifier(RetryTooManyRequests)
-                .interceptor(CountRefusals(self.counter.clone()));
+                .interceptor(WatchAnswers(self.counter.clone()));
             if let Some(region) = region {
                 config = config.region(Region::new(region));
             }
@@ -283,15 +285,19 @@ impl Store for S3 {
     fn refusals(&self) -> u64 {
         self.counter.refusals.load(Ordering::Relaxed)
     }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        self.counter.clock_ahead_ms.get().copied()
+    }
 }
 
-/// Counts the answers that ask to be asked less. The SDK asks again by itself, and doesn't tell.
+/// Counts the answers that ask to be asked less, which the SDK doesn't tell of, and looks at the clock of the first.
 #[derive(Debug)]
-struct CountRefusals(Arc<Counter>);
+struct WatchAnswers(Arc<Counter>);
 
-impl Intercept for CountRefusals {
+impl Intercept for WatchAnswers {
     fn name(&self) -> &'static str {
-        "CountRefusals"
+        "WatchAnswers"
     }
 
     fn read_after_attempt(
@@ -302,6 +308,13 @@ impl Intercept for CountRefusals {
     ) -> Result<(), BoxError> {
         // SlowDown is a 503 (S3 API reference, "Error responses"); proxies and other stores say 429.
         let status = context.response().map(|response| response.status().as_u16());
+        // `Date` is a whole second (RFC 9110, 6.6.1): half of one makes up for what it leaves out.
+        let date = context
+            .response()
+            .and_then(|response| DateTime::from_str(response.headers().get("date")?, Format::HttpDate).ok());
+        if let Some(date) = date {
+            self.0.clock_ahead_ms.get_or_init(|| Timestamp::now().as_millisecond() - date.secs() * 1000 - 500);
+        }
         if matches!(status, Some(429 | 503)) {
             self.0.refusals.fetch_add(1, Ordering::Relaxed);
         }

@@ -1,9 +1,11 @@
 //! What AWS says about a trail: where it delivers, when it last did, and which accounts and regions it has to reach.
 
+mod identity;
 mod location;
 mod reach;
 mod status;
 
+pub use identity::caller_identity;
 pub use location::{Trail, TrailError, TrailSettings};
 pub use reach::{Reach, ReachSource};
 pub use status::{GetTrailStatus, StatusSource, TrailStatus};

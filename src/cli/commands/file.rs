@@ -8,16 +8,17 @@ use jiff::Timestamp;
 
 use super::verify::{now, run};
 use crate::audit::AuditRequest;
-use crate::cli::args::{FileArgs, SourceArgs};
+use crate::cli::args::{FileArgs, ReportArgs, SourceArgs};
 use crate::cli::exit::Failure;
 use crate::cli::settings::{self, S3_CONCURRENCY, Settings, cores};
 use crate::model::{DigestName, LogFileKey, ObjectRef, TimeRange};
 use crate::store::Folder;
+use crate::trail::caller_identity;
 
 /// Verifies single log files, and gives the exit code that the verdict on them stands for.
 pub fn file(args: &FileArgs) -> Result<u8, Failure> {
     let names = names(&args.names)?;
-    run(&args.reports, async { resolve(&args.source, &names, now()).await })
+    run(&args.reports, async { resolve(&args.source, &args.reports, &names, now()).await })
 }
 
 /// The names, with those from standard input in the place of '-'.
@@ -40,7 +41,12 @@ fn names(given: &[String]) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-async fn resolve(args: &SourceArgs, names: &[String], now: Timestamp) -> Result<Settings, Failure> {
+async fn resolve(
+    args: &SourceArgs,
+    reports: &ReportArgs,
+    names: &[String],
+    now: Timestamp,
+) -> Result<Settings, Failure> {
     let mut request = AuditRequest::new(TimeRange::default(), now);
     request.max_log_file_bytes = settings::max_log_file_bytes(args);
     match &args.from {
@@ -48,7 +54,7 @@ async fn resolve(args: &SourceArgs, names: &[String], now: Timestamp) -> Result<
             let (folder, keys) = settings::open_folder(args, dir)?;
             request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;
             request.concurrency = args.concurrency.map_or_else(cores, usize::from);
-            Ok(Settings { store: Arc::new(folder), keys, status: None, request })
+            Ok(Settings { store: Arc::new(folder), keys, status: None, request, identity: None })
         }
         None => {
             let files: Vec<ObjectRef> = names.iter().map(|name| remote(name)).collect::<Result<_, _>>()?;
@@ -66,8 +72,10 @@ async fn resolve(args: &SourceArgs, names: &[String], now: Timestamp) -> Result<
             request.concurrency = args.concurrency.map_or(S3_CONCURRENCY, usize::from);
             let home = LogFileKey::parse(&files[0].key).map_or("us-east-1".to_owned(), |key| key.region.to_string());
             let config = settings::load_config(args, &home).await;
+            let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
+            request.requests_before += u64::from(reports.is_evidence());
             let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket)?;
-            Ok(Settings { store, keys, status: None, request })
+            Ok(Settings { store, keys, status: None, request, identity })
         }
     }
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use jiff::{Timestamp, Unit};
 use tokio::runtime::Runtime;
 
-use crate::audit::{Audit, Progress};
+use crate::audit::{Audit, Observer as _, Progress};
 use crate::cli::args::{Format, Price, ReportArgs, VerifyArgs};
+use crate::cli::evidence;
 use crate::cli::exit::Failure;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::progress::ProgressLine;
 use crate::cli::settings::{self, Settings};
-use crate::model::Prices;
-use crate::report::{estimate_json, estimate_text};
+use crate::model::{Prices, Record};
+use crate::report::{Origin, estimate_json, estimate_text};
 
 /// How long reads that are under way may take to end after an interruption.
 const LAST_READS: Duration = Duration::from_millis(200);
@@ -80,15 +81,24 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
 }
 
 async fn audit(args: &ReportArgs, settings: Settings) -> Result<u8, Failure> {
-    let mut reports = Reports::open(args, &settings.request.allowed)?;
+    let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default())?;
+    let mut circumstances = evidence::circumstances(&args.evidence, settings.identity)?;
     let progress = Arc::new(Progress::default());
     // A line that redraws itself and records that scroll past would write over each other.
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
     let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls;
     let line = shows.then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, request } = settings;
+    let Settings { store, keys, status, request, .. } = settings;
+    let clock = store.clone();
     let audit = Audit { store, keys, status, request, progress };
-    let summary = audit.run(&mut reports, interruption()).await;
+    let mut observer = |record: &Record| {
+        if let Record::Summary(_) = record {
+            circumstances.clock_ahead_ms = clock.clock_ahead_ms();
+            reports.record(&Record::Circumstances(circumstances.clone()))?;
+        }
+        reports.record(record)
+    };
+    let summary = audit.run(&mut observer, interruption()).await;
     drop(line);
     let summary = summary?;
     reports.finish()?;

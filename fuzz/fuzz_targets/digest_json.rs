@@ -1,0 +1,29 @@
+//! A digest's JSON: whatever it says, without a key nothing is valid, and what it names is kept as it stands.
+
+#![no_main]
+
+use std::io::Write as _;
+
+use ctverify::model::{DigestKind, ObjectRef};
+use ctverify::verify::{DigestMetadata, Examined, FoundDigest, KeyRing, SettledDigest, examine, settle};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|json: &[u8]| {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
+    gzip.write_all(json).unwrap();
+    let bytes = gzip.finish().unwrap();
+    let place = ObjectRef::new("bucket", "key");
+    let metadata = DigestMetadata { kept: true, signature: Some("ab".repeat(256)), ..DigestMetadata::default() };
+    for kind in [DigestKind::Standard, DigestKind::Backfill] {
+        let found = FoundDigest { place: &place, kind, bytes: &bytes, metadata: &metadata };
+        let keys = KeyRing::new([], true);
+        let examined = examine(&found, |_| true, &keys);
+        if let Examined::Open(_, own) = &examined {
+            assert!(own.is_err());
+        }
+        let settled = settle(vec![((), examined)], &keys);
+        assert!(matches!(settled[0].digest, SettledDigest::Rejected(_)));
+    }
+});

@@ -1,0 +1,55 @@
+//! Reports from records that were saved earlier.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::audit::Observer as _;
+use crate::cli::args::RemakeArgs;
+use crate::cli::evidence;
+use crate::cli::exit::Failure;
+use crate::cli::output::Reports;
+use crate::model::Allowances;
+use crate::report::{Origin, ReadError, read_records};
+
+/// Makes the reports that are asked for, and gives the exit code of the run that the records are of.
+pub fn report(args: &RemakeArgs) -> Result<u8, Failure> {
+    let origin =
+        Origin { records_sha256: Some(sha256_of(&args.records)?), case: evidence::case(&args.reports.evidence)? };
+    let mut reports = Reports::open(&args.reports, &Allowances::default(), &origin)?;
+    let lines = BufReader::new(open(&args.records)?);
+    let summary =
+        read_records(lines, |record| reports.record(record)).map_err(|error| failure(&args.records, &error))?;
+    reports.finish()?;
+    Ok(summary.exit_code)
+}
+
+/// Opens a file of records.
+pub fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| Failure::Usage(format!("the records {} can't be read: {error}", path.display())))
+}
+
+/// What is wrong with a file of records.
+pub fn failure(path: &Path, error: &ReadError) -> Failure {
+    match error {
+        ReadError::Io(error) => Failure::CannotRun(format!("reports of {} can't be made: {error}", path.display())),
+        other => Failure::Usage(format!("the records {} can't be used: {other}", path.display())),
+    }
+}
+
+/// The SHA-256 of a file, in hex.
+pub fn sha256_of(path: &Path) -> Result<String, Failure> {
+    let mut file = open(path)?;
+    let (mut hash, mut piece) = (Sha256::new(), vec![0; 256 * 1024]);
+    loop {
+        let length = file
+            .read(&mut piece)
+            .map_err(|error| Failure::Usage(format!("the records {} can't be read: {error}", path.display())))?;
+        if length == 0 {
+            return Ok(hex::encode(hash.finalize()));
+        }
+        hash.update(&piece[..length]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Is this report the one that was signed, and does it say what the records say?
+
+use std::io::{BufReader, Write as _};
+use std::path::Path;
+
+use super::report::{failure, open, sha256_of};
+use crate::cli::args::VerifyReportArgs;
+use crate::cli::exit::Failure;
+use crate::cli::output::cannot_write_standard;
+use crate::report::{Made, Origin, ReadError, Report as _, printable, read_records};
+use crate::sign::{Checked, KnownSigners, check, signature_path};
+
+/// What was found, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Good,
+    Open,
+    Bad,
+}
+
+impl Outcome {
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Bad => 1,
+            Self::Open => 3,
+        }
+    }
+}
+
+/// Checks a report, and gives the exit code that this comes to.
+pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
+    let report = &args.report;
+    let content = std::fs::read(report)
+        .map_err(|error| Failure::Usage(format!("the report {} can't be read: {error}", report.display())))?;
+    let known = args.signer.as_deref().map(KnownSigners::open).transpose()?;
+    let signature = args.signature.clone().unwrap_or_else(|| signature_path(report));
+    let mut lines: Vec<(Outcome, String)> = Vec::new();
+    if signature.exists() || args.signature.is_some() || args.signer.is_some() {
+        lines.push(match check(report, Some(&signature), known.as_ref())? {
+            Checked::Good { name, fingerprint } => {
+                (Outcome::Good, format!("signed by {name} with key {fingerprint}, and unchanged since"))
+            }
+            Checked::Unknown { fingerprint } if known.is_some() => {
+                (Outcome::Bad, format!("signed with key {fingerprint}, which is not one of the known signers"))
+            }
+            Checked::Unknown { fingerprint } => (
+                Outcome::Open,
+                format!("signed with key {fingerprint}, and unchanged since; whose key that is, --signer has to tell"),
+            ),
+            Checked::Bad => {
+                (Outcome::Bad, "the signature does not fit: the report was changed after it was signed".to_owned())
+            }
+        });
+    } else {
+        let place = signature.display();
+        lines.push((Outcome::Open, format!("not signed: there is no {place}")));
+    }
+    lines.push(compare(report, &content, args.records.as_deref())?);
+    let worst = lines.iter().map(|(outcome, _)| *outcome).max().unwrap_or(Outcome::Open);
+    let mut out = std::io::stdout();
+    for (outcome, line) in lines {
+        let mark = match outcome {
+            Outcome::Good => "ok   ",
+            Outcome::Open => "open ",
+            Outcome::Bad => "BAD  ",
+        };
+        writeln!(out, "{mark} {}", printable(&line)).map_err(|error| cannot_write_standard(&error))?;
+    }
+    Ok(worst.exit_code())
+}
+
+/// Compares a report with the one that its records make.
+fn compare(report: &Path, content: &[u8], records: Option<&Path>) -> Result<(Outcome, String), Failure> {
+    let Some(made) = Made::recognise(content) else {
+        return Ok(match read_records(content, |_| Ok(())) {
+            Ok(summary) => (Outcome::Good, format!("records of a whole run; verdict {}", summary.verdict)),
+            Err(error @ ReadError::Contradiction { .. }) => (Outcome::Bad, error.to_string()),
+            Err(_) => return Err(Failure::Usage(format!("{} is no report of ctverify", report.display()))),
+        });
+    };
+    let told = format!("says that it was made from records with SHA-256 {}", made.records_sha256);
+    let Some(records) = records else {
+        return Ok((Outcome::Good, format!("{told}; --records compares it with them")));
+    };
+    let sha256 = sha256_of(records)?;
+    if sha256 != made.records_sha256 {
+        return Ok((Outcome::Bad, format!("{told}, and those of {} have {sha256}", records.display())));
+    }
+    let origin = Origin { records_sha256: Some(sha256), case: made.case.clone() };
+    let mut again = Vec::new();
+    let mut writer = made.writer(&mut again, origin);
+    read_records(BufReader::new(open(records)?), |record| writer.record(record))
+        .and_then(|_| Ok(writer.finish()?))
+        .map_err(|error| failure(records, &error))?;
+    drop(writer);
+    Ok(if made.same(content, &again) {
+        (Outcome::Good, format!("says what the records in {} say", records.display()))
+    } else {
+        (
+            Outcome::Bad,
+            format!("does not say what the records in {} say: made from them again, it is another", records.display()),
+        )
+    })
+}

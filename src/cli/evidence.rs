@@ -1,0 +1,138 @@
+//! What makes a report evidence: the case, the circumstances of the run, and the key that signs.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::args::{EvidenceArgs, ReportArgs, ReportKind};
+use super::exit::Failure;
+use crate::model::{CaseInfo, CircumstancesRecord};
+use crate::report::SignEnvelope;
+use crate::sign::{EnvelopeKey, SignError, SshSigner, signature_path};
+
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// The case as a file has it.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct CaseFile {
+    case: Option<String>,
+    exhibit: Option<String>,
+    examiner: Option<String>,
+    #[serde(default)]
+    notes: Vec<String>,
+}
+
+/// What the command line, and a file that it names, say of the case.
+pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
+    let file = match &args.case_file {
+        Some(path) => {
+            let wrong = |reason: String| {
+                Failure::Usage(format!(
+                    "the case file {} is not {{\"case\": …, \"exhibit\": …, \"examiner\": …, \"notes\": […]}}: {reason}",
+                    path.display()
+                ))
+            };
+            let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+            serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?
+        }
+        None => CaseFile::default(),
+    };
+    Ok(CaseInfo {
+        case: args.case.clone().or(file.case),
+        exhibit: args.exhibit.clone().or(file.exhibit),
+        examiner: args.examiner.clone().or(file.examiner),
+        notes: [file.notes, args.note.clone()].concat(),
+    })
+}
+
+/// The circumstances of this run, as far as they are known when it begins.
+pub fn circumstances(args: &EvidenceArgs, identity: Option<String>) -> Result<CircumstancesRecord, Failure> {
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    Ok(CircumstancesRecord {
+        build: format!("{}-{}, {profile}", std::env::consts::ARCH, std::env::consts::OS),
+        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        host: gethostname::gethostname().into_string().ok(),
+        identity,
+        clock_ahead_ms: None,
+        case: case(args)?,
+    })
+}
+
+/// Who signs.
+pub enum Signing {
+    /// Nobody.
+    Nobody,
+    /// An SSH key: reports, and envelopes.
+    Ssh(Box<SshSigner>),
+    /// A key for envelopes alone.
+    Pem(PathBuf),
+}
+
+impl Signing {
+    /// Opens the key, before any work is done.
+    pub fn open(args: &ReportArgs) -> Result<Self, Failure> {
+        let Some(path) = &args.evidence.sign_key else { return Ok(Self::Nobody) };
+        if EnvelopeKey::is_pem(path)? {
+            EnvelopeKey::open_pem(path)?;
+            if let Some((kind, _)) = args.report.iter().find(|(kind, _)| *kind != ReportKind::Intoto) {
+                return Err(Failure::Usage(format!(
+                    "a PEM key signs in-toto statements alone, and there is a report {kind:?}: sign it with an SSH key"
+                )));
+            }
+            return Ok(Self::Pem(path.clone()));
+        }
+        if args.report.is_empty() {
+            return Err(Failure::Usage(
+                "--sign-key signs reports in files: name one with --report KIND=PATH".to_owned(),
+            ));
+        }
+        let signer = SshSigner::open(path, || passphrase(path))?;
+        if args.report.iter().any(|(kind, _)| *kind == ReportKind::Intoto) {
+            EnvelopeKey::of_ssh(&signer)?;
+        }
+        Ok(Self::Ssh(Box::new(signer)))
+    }
+
+    /// What signs an envelope.
+    pub fn envelope(&self) -> Result<Option<Box<dyn SignEnvelope>>, SignError> {
+        Ok(match self {
+            Self::Nobody => None,
+            Self::Ssh(signer) => Some(Box::new(Envelope(EnvelopeKey::of_ssh(signer)?))),
+            Self::Pem(path) => Some(Box::new(Envelope(EnvelopeKey::open_pem(path)?))),
+        })
+    }
+
+    /// Signs a report that lies in a file, and says where the signature goes and what it is.
+    pub fn sign(&self, report: &Path) -> io::Result<Option<(PathBuf, String)>> {
+        let Self::Ssh(signer) = self else { return Ok(None) };
+        let signature = signer.sign(&std::fs::read(report)?).map_err(io::Error::other)?;
+        Ok(Some((signature_path(report), signature)))
+    }
+}
+
+struct Envelope(EnvelopeKey);
+
+impl SignEnvelope for Envelope {
+    fn sign(&self, encoded: &[u8]) -> io::Result<(Vec<u8>, String)> {
+        self.0.sign(encoded).map_err(io::Error::other)
+    }
+}
+
+/// The passphrase of a key: from the environment, or typed.
+fn passphrase(path: &Path) -> io::Result<Zeroizing<String>> {
+    if let Ok(given) = std::env::var("CTVERIFY_SIGN_PASSPHRASE") {
+        return Ok(Zeroizing::new(given));
+    }
+    if !io::stdin().is_terminal() {
+        let hint = "it has a passphrase, and nobody can be asked for it: set CTVERIFY_SIGN_PASSPHRASE";
+        return Err(io::Error::other(hint));
+    }
+    rpassword::prompt_password(format!("Passphrase of {}: ", path.display())).map(Zeroizing::new)
+}

@@ -1,0 +1,374 @@
+//! The facts of a report, gathered from the records of a run.
+
+use std::io;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::super::text_style::{counted, span};
+use super::super::wire::{self, time};
+use super::super::{Jsonl, Report as _};
+use super::calendar::{Calendar, Hour};
+use super::words;
+use crate::model::{
+    CaseInfo, ChainFault, ChainId, ChainRecord, CircumstancesRecord, DigestRecord, DigestStatus, GapCause, LogFileKey,
+    LogFileRecord, LogFileStatus, Record, RunRecord, SummaryRecord, Tally,
+};
+
+/// The schema of the facts as JSON.
+pub(super) const SCHEMA: &str = "ctverify-custody/1";
+
+/// How many findings, gaps and warnings a report spells out of each kind. All of them are in the records.
+const SPELLED_OUT: usize = 5_000;
+
+/// Where the records of a report come from.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The SHA-256 of the file of records, in hex, where there is one; else that of the lines that `--report jsonl=` would write.
+    pub records_sha256: Option<String>,
+    /// What the examiner says of the case now, over what the records say.
+    pub case: CaseInfo,
+}
+
+/// A chain, and what was found in it.
+pub(super) struct ChainFacts {
+    pub chain: Arc<ChainId>,
+    pub tally: Tally,
+    pub record: ChainRecord,
+    pub calendar: Calendar,
+}
+
+/// Gathers facts, one record at a time.
+pub(super) struct Gathering {
+    origin: Origin,
+    records: u64,
+    /// What the lines of the records hash to.
+    lines: Jsonl<Hasher>,
+    run: Option<RunRecord>,
+    circumstances: CircumstancesRecord,
+    pub chains: Vec<ChainFacts>,
+    current: (Tally, Calendar),
+    findings: Vec<serde_json::Value>,
+    gaps: Vec<serde_json::Value>,
+    warnings: Vec<serde_json::Value>,
+    left_out: u64,
+    summary: Option<SummaryRecord>,
+}
+
+struct Hasher(Sha256);
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Gathering {
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            records: 0,
+            lines: Jsonl::new(Hasher(Sha256::new())),
+            run: None,
+            circumstances: CircumstancesRecord::default(),
+            chains: Vec::new(),
+            current: Default::default(),
+            findings: Vec::new(),
+            gaps: Vec::new(),
+            warnings: Vec::new(),
+            left_out: 0,
+            summary: None,
+        }
+    }
+
+    pub fn take(&mut self, record: &Record) -> io::Result<()> {
+        self.records += 1;
+        self.lines.record(record)?;
+        let (tally, calendar) = &mut self.current;
+        tally.count(record);
+        let spelled_out = match record {
+            Record::Run(run) => {
+                self.run = Some(run.clone());
+                None
+            }
+            Record::Digest(digest) => {
+                calendar.digest(digest.start, digest.end, hour_of_digest(digest));
+                (digest.status != DigestStatus::Valid).then_some(&mut self.findings)
+            }
+            Record::LogFile(file) => {
+                let hour = hour_of_log_file(file);
+                match (file.status, LogFileKey::parse(&file.object.key)) {
+                    (LogFileStatus::Unlisted, Some(name)) => calendar.at(name.time.from, hour),
+                    (LogFileStatus::Unlisted, None) => {}
+                    _ => calendar.log_file(hour),
+                }
+                (file.status != LogFileStatus::Intact).then_some(&mut self.findings)
+            }
+            Record::Gap(gap) => {
+                let hour = match gap.cause {
+                    GapCause::DigestsMissing | GapCause::DigestsInvalid => Hour::Violated,
+                    GapCause::NotYetDelivered => Hour::Open,
+                    _ => Hour::Gap,
+                };
+                calendar.gap(gap.from, gap.to, hour);
+                Some(&mut self.gaps)
+            }
+            Record::Warning(_) => Some(&mut self.warnings),
+            Record::Chain(chain) => {
+                let (tally, calendar) = std::mem::take(&mut self.current);
+                self.chains.push(ChainFacts { chain: chain.chain.clone(), tally, record: chain.clone(), calendar });
+                None
+            }
+            Record::Circumstances(circumstances) => {
+                self.circumstances = circumstances.clone();
+                None
+            }
+            Record::Summary(summary) => {
+                self.summary = Some(summary.clone());
+                None
+            }
+        };
+        if let Some(list) = spelled_out {
+            if list.len() < SPELLED_OUT {
+                list.push(wire::value(record)?);
+            } else {
+                self.left_out += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The facts, once all records are there.
+    pub fn facts(&mut self) -> io::Result<Facts> {
+        let (Some(run), Some(summary)) = (&self.run, &self.summary) else {
+            return Err(io::Error::other("the run came to no summary"));
+        };
+        let hash = std::mem::replace(&mut self.lines, Jsonl::new(Hasher(Sha256::new()))).into_inner();
+        let computed = hex::encode(hash.0.finalize());
+        let CircumstancesRecord { build, command, host, identity, clock_ahead_ms, case } = self.circumstances.clone();
+        let said = &self.origin.case;
+        let made_with = Case::from(said.clone());
+        let case = Case {
+            case: said.case.clone().or(case.case),
+            exhibit: said.exhibit.clone().or(case.exhibit),
+            examiner: said.examiner.clone().or(case.examiner),
+            notes: [case.notes, said.notes.clone()].concat(),
+        };
+        Ok(Facts {
+            schema: SCHEMA,
+            verdict: VerdictFacts {
+                word: summary.verdict.as_str(),
+                exit_code: summary.exit_code,
+                sentence: words::sentence(summary),
+                scope: words::scope(run, self.chains.len()),
+            },
+            case,
+            made_with,
+            examination: Examination {
+                tool: "ctverify",
+                version: run.version.clone(),
+                build,
+                command,
+                host,
+                identity,
+                clock_ahead_ms,
+                source: run.source.clone(),
+                trail_arn: run.trail_arn.as_ref().map(ToString::to_string),
+                start: run.range.start.map(time),
+                end: run.range.end.map(time),
+                depth: run.depth.as_str(),
+                started: time(run.started),
+                finished: time(summary.finished),
+                objects_read: summary.requests.get,
+            },
+            proves: words::proves(summary),
+            does_not_prove: words::does_not_prove(summary),
+            counts: Counts::of(&summary.tally, summary.not_read),
+            chains: self.chains.iter().map(ChainRow::of).collect(),
+            findings: std::mem::take(&mut self.findings),
+            gaps: std::mem::take(&mut self.gaps),
+            warnings: std::mem::take(&mut self.warnings),
+            not_spelled_out: self.left_out,
+            records: RecordsFacts {
+                count: self.records,
+                sha256: self.origin.records_sha256.clone().unwrap_or(computed),
+            },
+            method: words::METHOD,
+            references: words::REFERENCES.iter().map(|(name, what)| Named { name, what }).collect(),
+            glossary: words::GLOSSARY.iter().map(|(name, what)| Named { name, what }).collect(),
+        })
+    }
+}
+
+fn hour_of_digest(digest: &DigestRecord) -> Hour {
+    match digest.status {
+        // A log file that it lists makes more of it.
+        DigestStatus::Valid => Hour::Empty,
+        DigestStatus::Unverified => Hour::Open,
+        DigestStatus::Invalid | DigestStatus::Missing => Hour::Violated,
+    }
+}
+
+fn hour_of_log_file(file: &LogFileRecord) -> Hour {
+    match file.status {
+        LogFileStatus::Intact => Hour::Covered,
+        LogFileStatus::Unverified | LogFileStatus::Unlisted => Hour::Open,
+        LogFileStatus::Modified | LogFileStatus::Deleted => Hour::Violated,
+    }
+}
+
+/// Everything that a report says, in the order in which it says it.
+#[derive(Debug, Serialize)]
+pub(super) struct Facts {
+    pub schema: &'static str,
+    pub verdict: VerdictFacts,
+    pub case: Case,
+    /// What was said of the case when the report was made, over what the records say: with it and the records it can be made again.
+    pub made_with: Case,
+    pub examination: Examination,
+    pub proves: Vec<String>,
+    pub does_not_prove: Vec<String>,
+    pub counts: Counts,
+    pub chains: Vec<ChainRow>,
+    pub findings: Vec<serde_json::Value>,
+    pub gaps: Vec<serde_json::Value>,
+    pub warnings: Vec<serde_json::Value>,
+    /// Findings, gaps and warnings that stand in the records alone.
+    pub not_spelled_out: u64,
+    pub records: RecordsFacts,
+    pub method: &'static [&'static str],
+    pub references: Vec<Named>,
+    pub glossary: Vec<Named>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct VerdictFacts {
+    pub word: &'static str,
+    pub exit_code: u8,
+    pub sentence: String,
+    pub scope: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Case {
+    pub case: Option<String>,
+    pub exhibit: Option<String>,
+    pub examiner: Option<String>,
+    pub notes: Vec<String>,
+}
+
+impl From<CaseInfo> for Case {
+    fn from(case: CaseInfo) -> Self {
+        let CaseInfo { case, exhibit, examiner, notes } = case;
+        Self { case, exhibit, examiner, notes }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Examination {
+    pub tool: &'static str,
+    pub version: String,
+    pub build: String,
+    pub command: Vec<String>,
+    pub host: Option<String>,
+    pub identity: Option<String>,
+    pub clock_ahead_ms: Option<i64>,
+    pub source: String,
+    pub trail_arn: Option<String>,
+    pub start: Option<String>,
+    pub end: Option<String>,
+    pub depth: &'static str,
+    pub started: String,
+    pub finished: String,
+    pub objects_read: u64,
+}
+
+/// How many there are of each status.
+#[derive(Debug, Serialize)]
+pub(super) struct Counts {
+    pub digests: Vec<(&'static str, u64)>,
+    pub log_files: Vec<(&'static str, u64)>,
+    pub not_read: u64,
+    pub gaps: u64,
+    pub warnings: u64,
+}
+
+impl Counts {
+    fn of(tally: &Tally, not_read: u64) -> Self {
+        Self {
+            digests: DigestStatus::ALL.iter().map(|status| (status.as_str(), tally.digests(*status))).collect(),
+            log_files: LogFileStatus::ALL.iter().map(|status| (status.as_str(), tally.log_files(*status))).collect(),
+            not_read,
+            gaps: tally.gaps(),
+            warnings: tally.warnings,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ChainRow {
+    pub organization: Option<String>,
+    pub account: String,
+    pub region: String,
+    pub trail: String,
+    pub home_region: String,
+    pub from: String,
+    pub to: String,
+    pub covered_seconds: u64,
+    pub requested_seconds: u64,
+    pub covered: String,
+    pub fault: Option<&'static str>,
+    pub detail: Option<String>,
+    pub counts: Counts,
+}
+
+impl ChainRow {
+    fn of(facts: &ChainFacts) -> Self {
+        let ChainFacts { chain, tally, record, .. } = facts;
+        let hundredths = (u128::from(record.covered_seconds) * 10_000)
+            .checked_div(u128::from(record.requested_seconds))
+            .unwrap_or(0);
+        Self {
+            organization: chain.organization.as_ref().map(ToString::to_string),
+            account: chain.account.to_string(),
+            region: chain.region.to_string(),
+            trail: chain.trail.to_string(),
+            home_region: chain.home_region.to_string(),
+            from: time(record.from),
+            to: time(record.to),
+            covered_seconds: record.covered_seconds,
+            requested_seconds: record.requested_seconds,
+            covered: format!("{}.{:02} % of {}", hundredths / 100, hundredths % 100, span(record.from, record.to)),
+            fault: record.fault.map(ChainFault::as_str),
+            detail: record.detail.clone(),
+            counts: Counts::of(tally, 0),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RecordsFacts {
+    pub count: u64,
+    pub sha256: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Named {
+    pub name: &'static str,
+    pub what: &'static str,
+}
+
+impl Facts {
+    /// One line for a heading.
+    pub fn title(&self) -> String {
+        let case = self.case.case.as_ref().map(|case| format!("{case}: ")).unwrap_or_default();
+        let files: u64 = self.counts.log_files.iter().map(|(_, count)| count).sum();
+        format!("{case}CloudTrail log file integrity, {}", counted(files, "log file"))
+    }
+}

@@ -1,0 +1,126 @@
+//! The custody report as one page: nothing is fetched, nothing but its own script runs, and it prints.
+
+use std::collections::HashMap;
+use std::io::{self, Seek, SeekFrom, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::{Environment, context};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tempfile::SpooledTempFile;
+
+use super::super::Report;
+use super::super::escape::printable;
+use super::facts::{Gathering, Origin};
+use crate::model::{ObjectRef, Record};
+
+const TEMPLATE: &str = include_str!("custody.html");
+const STYLE: &str = include_str!("custody.css");
+const SCRIPT: &str = include_str!("custody.js");
+/// Where the list of files stands in the rendered page.
+const ROWS: &str = "@@ROWS@@";
+const FOLDERS: &str = "@@FOLDERS@@";
+
+/// How much of the list of files is kept in memory.
+const SPOOL_BYTES: usize = 4 * 1024 * 1024;
+
+/// The custody report for people.
+pub struct CustodyHtml<W> {
+    out: W,
+    gathering: Gathering,
+    rows: SpooledTempFile,
+    any: bool,
+    /// Each folder once, by its place in the list.
+    folders: HashMap<String, usize>,
+    names: Vec<String>,
+}
+
+impl<W: Write> CustodyHtml<W> {
+    /// Writes to `out`.
+    pub fn new(out: W, origin: Origin) -> Self {
+        let rows = SpooledTempFile::new(SPOOL_BYTES);
+        let gathering = Gathering::new(origin);
+        Self { out, gathering, rows, any: false, folders: HashMap::new(), names: Vec::new() }
+    }
+
+    /// One row: status, whether it is a digest, folder, name, hash found, hash expected where it is another.
+    fn row(&mut self, record: &Record) -> io::Result<()> {
+        let (status, kind, object, found, expected) = match record {
+            Record::Digest(digest) => (digest.status.as_str(), 1, &digest.object, digest.sha256, None),
+            Record::LogFile(file) => {
+                let other = file.expected_sha256.filter(|hash| file.actual_sha256 != Some(*hash));
+                (file.status.as_str(), 0, &file.object, file.actual_sha256, other)
+            }
+            _ => return Ok(()),
+        };
+        let (folder, name) = split(object);
+        let next = self.folders.len();
+        let folder = *self.folders.entry(folder).or_insert_with_key(|folder| {
+            self.names.push(folder.clone());
+            next
+        });
+        let hash = |hash: Option<crate::model::Sha256Hash>| hash.map(|hash| hash.to_string());
+        let row = json!([status, kind, folder, name, hash(found), hash(expected)]);
+        if self.any {
+            self.rows.write_all(b",\n")?;
+        }
+        self.any = true;
+        self.rows.write_all(for_script(&row.to_string()).as_bytes())
+    }
+}
+
+/// Folder and name, as they are shown.
+fn split(object: &ObjectRef) -> (String, String) {
+    let whole = object.to_string();
+    let (folder, name) = whole.rsplit_once('/').unwrap_or(("", &whole));
+    (printable(folder).into_owned(), printable(name).into_owned())
+}
+
+/// JSON within a script element: nothing in it may look like its end, or like a comment.
+fn for_script(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// What a content security policy names a script or a style by.
+fn policy_hash(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())))
+}
+
+impl<W: Write> Report for CustodyHtml<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        self.gathering.take(record)?;
+        self.row(record)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let facts = self.gathering.facts()?;
+        let pictures: Vec<_> = self.gathering.chains.iter().map(|chain| chain.calendar.picture()).collect();
+        let mut environment = Environment::new();
+        // Names come from the bucket: what would change how a line is written is told, before HTML is escaped.
+        environment.add_filter("shown", |text: &str| printable(text).into_owned());
+        let origin = json!({ "schema": facts.schema, "records": facts.records, "made_with": facts.made_with });
+        let origin = for_script(&origin.to_string());
+        let page = environment
+            .add_template("custody.html", TEMPLATE)
+            .and_then(|()| environment.get_template("custody.html"))
+            .and_then(|template| {
+                template.render(context! {
+                    facts, pictures, origin, title => facts.title(), style => STYLE, script => SCRIPT, rows => ROWS, folders => FOLDERS,
+                    style_hash => policy_hash(STYLE), script_hash => policy_hash(SCRIPT),
+                })
+            })
+            .map_err(|error| io::Error::other(format!("the page can't be made: {error:#}")))?;
+        let missing = || io::Error::other("the page has no place for the list of files");
+        // What a name may hold can't be taken for these: both stand behind everything that was rendered from names.
+        let (page, end) = page.rsplit_once(ROWS).ok_or_else(missing)?;
+        let (head, between) = page.rsplit_once(FOLDERS).ok_or_else(missing)?;
+        self.out.write_all(head.as_bytes())?;
+        self.out.write_all(for_script(&serde_json::to_string(&self.names)?).as_bytes())?;
+        self.out.write_all(between.as_bytes())?;
+        self.rows.seek(SeekFrom::Start(0))?;
+        io::copy(&mut self.rows, &mut self.out)?;
+        self.out.write_all(end.as_bytes())?;
+        self.out.flush()
+    }
+}

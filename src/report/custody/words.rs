@@ -1,0 +1,164 @@
+//! What a report says in sentences: the verdict, what it proves, and what it does not.
+
+use super::super::text_style::counted;
+use super::super::wire::time;
+use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, RunRecord, SummaryRecord, Verdict};
+
+/// The verdict in one sentence that a court understands.
+pub(super) fn sentence(summary: &SummaryRecord) -> String {
+    let tally = &summary.tally;
+    let log_files = counted(tally.log_files(LogFileStatus::Intact), "log file");
+    let digests = counted(tally.digests(DigestStatus::Valid), "digest file");
+    let changed = tally.log_files(LogFileStatus::Modified) + tally.digests(DigestStatus::Invalid);
+    let removed = tally.log_files(LogFileStatus::Deleted) + tally.digests(DigestStatus::Missing);
+    match (summary.verdict, summary.depth) {
+        _ if summary.interrupted => {
+            "The examination was stopped before its end; what it had found until then is told below and says nothing of the rest."
+                .to_owned()
+        }
+        (Verdict::Verified, Depth::Content) if summary.not_read == 0 => format!(
+            "All {log_files} and {digests} that were examined are, byte for byte, what Amazon Web Services delivered, and none that \
+             belongs to them is missing."
+        ),
+        (Verdict::Verified, Depth::Content) => format!(
+            "{log_files} of a random sample and all {digests} are, byte for byte, what Amazon Web Services delivered; {} were not read.",
+            counted(summary.not_read, "log file")
+        ),
+        (Verdict::Verified, _) => format!(
+            "All {digests} are what Amazon Web Services delivered, and none is missing; the content of {} that they list was not read.",
+            counted(summary.not_read, "log file")
+        ),
+        (Verdict::Violated, _) => {
+            let mut parts = Vec::new();
+            parts.extend((changed > 0).then(|| format!("{} changed", counted(changed, "file"))));
+            parts.extend((removed > 0).then(|| format!("{} removed", counted(removed, "file"))));
+            let gaps = tally.gaps_of(GapCause::DigestsMissing);
+            parts.extend((parts.is_empty() && gaps > 0).then(|| format!("{} left by removed digests", counted(gaps, "gap"))));
+            parts.extend((tally.chain_faults > 0).then(|| "the newest records removed".to_owned()));
+            let parts = if parts.is_empty() { "parts of the collection changed".to_owned() } else { parts.join(" and ") };
+            format!("What was examined is not what Amazon Web Services delivered: {parts} after delivery.")
+        }
+        (Verdict::Inconclusive, _) => {
+            "Nothing that was examined was found changed or removed, but not everything could be judged; what is open is told below."
+                .to_owned()
+        }
+    }
+}
+
+/// What exactly the verdict speaks of.
+pub(super) fn scope(run: &RunRecord, chains: usize) -> String {
+    let trail = run.trail_arn.as_ref().map_or_else(
+        || "every CloudTrail trail found at the source".to_owned(),
+        |arn| format!("the CloudTrail trail {arn}"),
+    );
+    let from = run.range.start.map_or("the first digest of each chain".to_owned(), time);
+    let to = run.range.end.map_or("the last digest of each chain".to_owned(), time);
+    let depth = match run.depth {
+        Depth::Chain => "the digest files alone",
+        Depth::Presence => "the digest files, and the existence of every log file that they list",
+        Depth::Content if run.sample.is_some() => {
+            "the digest files, and a random sample of the log files that they list"
+        }
+        Depth::Content => "the digest files, and every log file that they list",
+    };
+    let chains = counted(chains as u64, "chain");
+    format!(
+        "It speaks of {trail}, as found in {}, from {from} to {to}, in {chains} of digest files: {depth}.",
+        run.source
+    )
+}
+
+/// What follows from the verdict.
+pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
+    let mut proven = vec![
+        "Each digest file called valid was signed by Amazon Web Services with a private key of the region that it names: its RSA signature \
+         verifies under a public key that CloudTrail published for that region and time."
+            .to_owned(),
+        "Each of them names the digest file before it by its SHA-256 and its signature, so that none between two valid ones can have been \
+         changed, exchanged or left out."
+            .to_owned(),
+    ];
+    if summary.depth == Depth::Content {
+        proven.push(
+            "Each log file called intact has, uncompressed, the SHA-256 that a valid digest file recorded when CloudTrail delivered it. Changing \
+             it without changing that value is not feasible with any known method."
+                .to_owned(),
+        );
+    }
+    if summary.verdict == Verdict::Violated {
+        proven.push(
+            "Each file called modified, deleted, invalid or missing differs from what CloudTrail signed and delivered, or is gone. Before a \
+             signature was called wrong, two independent implementations of RSA agreed on that."
+                .to_owned(),
+        );
+    }
+    proven
+}
+
+/// What does not follow from it.
+pub(super) fn does_not_prove(summary: &SummaryRecord) -> Vec<String> {
+    let mut open = vec![
+        "That events are true or complete: what CloudTrail wrote is what is verified, not what happened.",
+        "That logging was on all the time: where it was off, nothing was delivered. Such times show as gaps.",
+        "Who changed or removed a file, and when: that is for other evidence to tell, such as access logs of the bucket.",
+        "That the public keys are those of Amazon Web Services, beyond the way in which they were obtained, which is told below.",
+        "Anything of files that are called unverified or unlisted, of times outside the range, or of gaps.",
+    ];
+    if summary.depth != Depth::Content || summary.not_read > 0 {
+        open.push("Anything of the content of log files that were not read.");
+    }
+    open.into_iter().map(str::to_owned).collect()
+}
+
+/// How it was done.
+pub(super) const METHOD: &[&str] = &[
+    "Digest files were found by listing the trail's folders, and by following the name of the predecessor that each digest file records.",
+    "Each was decompressed (RFC 1952), its SHA-256 computed (FIPS 180-4), and its signature checked as RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017) over: \
+     end time, bucket and name, SHA-256 of the content, and the signature of the predecessor, as AWS documents it.",
+    "Signatures were checked with AWS-LC; one that failed was checked again with the independent RustCrypto implementation.",
+    "Hash and signature of each digest file were compared with what its successor recorded of it.",
+    "Each log file was read once to its end, decompressed, hashed, and compared with what the valid digest files recorded.",
+    "Nothing was written to the place that was examined. A refusal, a timeout or a broken connection was never taken as evidence.",
+];
+
+/// Where the rules come from.
+pub(super) const REFERENCES: &[(&str, &str)] = &[
+    (
+        "AWS CloudTrail User Guide",
+        "Validating CloudTrail log file integrity; CloudTrail digest file structure; custom implementations",
+    ),
+    ("NIST SP 800-86", "Guide to Integrating Forensic Techniques into Incident Response, sections 3.1 and 3.2"),
+    (
+        "ISO/IEC 27037:2012",
+        "Guidelines for identification, collection, acquisition and preservation of digital evidence",
+    ),
+    ("RFC 3227", "Guidelines for Evidence Collection and Archiving, section 4"),
+    ("RFC 8017, FIPS 180-4, RFC 1952", "RSASSA-PKCS1-v1_5, SHA-256, gzip"),
+];
+
+/// The words of the report.
+pub(super) const GLOSSARY: &[(&str, &str)] = &[
+    ("log file", "A file in which CloudTrail writes events, delivered to an Amazon S3 bucket every few minutes."),
+    (
+        "digest file",
+        "A file that CloudTrail delivers every hour: it lists the log files of that hour with their hashes, names the digest file before it, and is signed.",
+    ),
+    (
+        "hash, SHA-256",
+        "A number of 64 hexadecimal digits computed from a file's content. Two different files with the same one are not known and can't be made.",
+    ),
+    (
+        "signature",
+        "A number that only the holder of a private key can compute from a content, and anybody can check with the public key.",
+    ),
+    ("chain", "The digest files of one account, region and trail, each naming the one before it."),
+    ("intact", "The content is the one that a valid digest file recorded."),
+    ("modified, deleted", "The content is another one; the file is gone."),
+    (
+        "valid, invalid, missing",
+        "Of a digest file: proven; not what was signed, or not in its place; named by its successor and gone.",
+    ),
+    ("unverified", "Nobody can say, and the report says why."),
+    ("unlisted", "A file in the log folder that no digest file lists."),
+    ("gap", "A part of the range that no valid digest file covers."),
+];

@@ -1,0 +1,401 @@
+//! Records that were saved earlier, read back: what costs a run is paid once, and every report is made from it.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::model::{
+    CaseInfo, ChainFault, ChainId, ChainRecord, CircumstancesRecord, Depth, DigestKind, DigestRecord, DigestStatus,
+    Fault, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, Requests, RunRecord, Sample,
+    SampleResult, Sha256Hash, SignatureFrom, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningCode,
+    WarningRecord,
+};
+
+/// Why saved records can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file can't be read, or whoever takes the records could not.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A line is no record.
+    #[error("line {line} is no record of ctverify/1: {reason}")]
+    Line {
+        /// Which, counted from one.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The end is missing.
+    #[error(
+        "the records have no {0}: they are not those of a whole run, as --format jsonl or --report jsonl=FILE writes them"
+    )]
+    Incomplete(&'static str),
+    /// The summary counts something else than what is there.
+    #[error("the summary does not fit the records: it counts {told} {what}, and there are {found}")]
+    Contradiction {
+        /// Of what.
+        what: String,
+        /// How many the summary has.
+        told: u64,
+        /// How many there are.
+        found: u64,
+    },
+}
+
+/// Reads the records of one run, as JSON lines, and hands each to `take`. Kinds of records that this version doesn't know are passed over.
+pub fn read_records(
+    lines: impl BufRead,
+    mut take: impl FnMut(&Record) -> std::io::Result<()>,
+) -> Result<SummaryRecord, ReadError> {
+    let mut tally = Tally::default();
+    let (mut has_run, mut summary) = (false, None);
+    for (index, line) in lines.lines().enumerate() {
+        let line = line?;
+        let wrong = |reason: String| ReadError::Line { line: index + 1, reason };
+        if summary.is_some() {
+            return Err(wrong("it comes after the summary".to_owned()));
+        }
+        let wire: Wire = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+        if !has_run && !matches!(wire, Wire::Run { .. }) {
+            return Err(ReadError::Incomplete("run record at their begin"));
+        }
+        let record = match wire {
+            Wire::Other => continue,
+            Wire::Summary(told) => {
+                let record = told.read(std::mem::take(&mut tally)).map_err(wrong)?;
+                summary = Some(record.clone());
+                told.compare(&record)?;
+                Record::Summary(record)
+            }
+            other => other.read().map_err(wrong)?,
+        };
+        has_run |= matches!(record, Record::Run(_));
+        tally.count(&record);
+        take(&record)?;
+    }
+    summary.ok_or(ReadError::Incomplete("summary"))
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+enum Wire {
+    Run {
+        schema: String,
+        version: String,
+        started: Timestamp,
+        trail_arn: Option<String>,
+        start: Option<Timestamp>,
+        end: Option<Timestamp>,
+        source: String,
+        depth: String,
+        sample: Option<WireSample>,
+    },
+    Digest {
+        status: String,
+        kind: String,
+        #[serde(flatten)]
+        chain: Chain,
+        bucket: String,
+        key: String,
+        start: Timestamp,
+        end: Timestamp,
+        sha256: Option<String>,
+        fault: Option<String>,
+        detail: Option<String>,
+        signature_from: Option<String>,
+        versions: Option<WireVersions>,
+    },
+    LogFile {
+        status: String,
+        #[serde(flatten)]
+        chain: Chain,
+        bucket: String,
+        key: String,
+        digest: Option<String>,
+        expected_sha256: Option<String>,
+        actual_sha256: Option<String>,
+        size: Option<u64>,
+        fault: Option<String>,
+        detail: Option<String>,
+        versions: Option<WireVersions>,
+    },
+    Gap {
+        cause: String,
+        #[serde(flatten)]
+        chain: Chain,
+        from: Timestamp,
+        to: Timestamp,
+        missing_digests: u64,
+        detail: String,
+    },
+    Warning {
+        code: String,
+        bucket: Option<String>,
+        key: Option<String>,
+        detail: String,
+    },
+    Chain {
+        #[serde(flatten)]
+        chain: Chain,
+        fault: Option<String>,
+        detail: Option<String>,
+        from: Timestamp,
+        to: Timestamp,
+        covered_seconds: u64,
+        requested_seconds: u64,
+    },
+    Circumstances {
+        build: String,
+        command: Vec<String>,
+        host: Option<String>,
+        identity: Option<String>,
+        clock_ahead_ms: Option<i64>,
+        case: Option<String>,
+        exhibit: Option<String>,
+        examiner: Option<String>,
+        notes: Vec<String>,
+    },
+    Summary(WireSummary),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Chain {
+    organization: Option<String>,
+    account: String,
+    region: String,
+    trail: String,
+    home_region: String,
+}
+
+#[derive(Deserialize)]
+struct WireSample {
+    files: u64,
+    seed: u64,
+}
+
+#[derive(Deserialize)]
+struct WireVersions {
+    intact_version_id: Option<String>,
+    intact_last_modified: Option<Timestamp>,
+    deleted_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct WireSummary {
+    verdict: String,
+    exit_code: u8,
+    depth: String,
+    digests: BTreeMap<String, u64>,
+    log_files: BTreeMap<String, u64>,
+    sample: Option<WireResult>,
+    gaps: u64,
+    warnings: u64,
+    requests: WireRequests,
+    finished: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct WireResult {
+    total: u64,
+    read: u64,
+    bad: u64,
+}
+
+#[derive(Deserialize)]
+struct WireRequests {
+    get: u64,
+    list: u64,
+    other: u64,
+}
+
+fn word<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result<T, String> {
+    all.iter().copied().find(|word| name(*word) == text).ok_or_else(|| format!("'{text}' is no word of this version"))
+}
+
+fn fault(text: Option<String>) -> Result<Option<Fault>, String> {
+    text.map(|text| word(Fault::ALL, Fault::as_str, &text)).transpose()
+}
+
+fn hash(text: Option<String>) -> Result<Option<Sha256Hash>, String> {
+    text.map(|text| text.parse::<Sha256Hash>().map_err(|error| error.to_string())).transpose()
+}
+
+impl Chain {
+    fn read(self) -> Result<Arc<ChainId>, String> {
+        let wrong = |error: crate::model::IdError| error.to_string();
+        Ok(Arc::new(ChainId {
+            organization: self.organization.map(|id| id.parse()).transpose().map_err(wrong)?,
+            account: self.account.parse().map_err(wrong)?,
+            region: self.region.parse().map_err(wrong)?,
+            trail: self.trail.parse().map_err(wrong)?,
+            home_region: self.home_region.parse().map_err(wrong)?,
+        }))
+    }
+}
+
+impl From<WireVersions> for Versions {
+    fn from(versions: WireVersions) -> Self {
+        let WireVersions { intact_version_id, intact_last_modified, deleted_at } = versions;
+        Self { intact_version_id, intact_last_modified, deleted_at }
+    }
+}
+
+impl Wire {
+    fn read(self) -> Result<Record, String> {
+        Ok(match self {
+            Self::Run { schema, version, started, trail_arn, start, end, source, depth, sample } => {
+                if schema != super::wire::SCHEMA {
+                    return Err(format!("its schema is {schema}"));
+                }
+                Record::Run(RunRecord {
+                    version,
+                    started,
+                    trail_arn: trail_arn
+                        .map(|arn| arn.parse())
+                        .transpose()
+                        .map_err(|error: crate::model::ArnError| error.to_string())?,
+                    range: TimeRange { start, end },
+                    source,
+                    depth: word(Depth::ALL, Depth::as_str, &depth)?,
+                    sample: sample.map(|WireSample { files, seed }| Sample { files, seed }),
+                    files: 0,
+                })
+            }
+            Self::Digest {
+                status,
+                kind,
+                chain,
+                bucket,
+                key,
+                start,
+                end,
+                sha256,
+                fault: code,
+                detail,
+                signature_from,
+                versions,
+            } => Record::Digest(DigestRecord {
+                status: word(DigestStatus::ALL, DigestStatus::as_str, &status)?,
+                kind: word(DigestKind::ALL, DigestKind::as_str, &kind)?,
+                chain: chain.read()?,
+                object: ObjectRef::new(bucket, key),
+                start,
+                end,
+                sha256: hash(sha256)?,
+                fault: fault(code)?,
+                detail,
+                signature_from: signature_from
+                    .map(|from| word(SignatureFrom::ALL, SignatureFrom::as_str, &from))
+                    .transpose()?,
+                versions: versions.map(Into::into),
+            }),
+            Self::LogFile {
+                status,
+                chain,
+                bucket,
+                key,
+                digest,
+                expected_sha256,
+                actual_sha256,
+                size,
+                fault: code,
+                detail,
+                versions,
+            } => Record::LogFile(LogFileRecord {
+                status: word(LogFileStatus::ALL, LogFileStatus::as_str, &status)?,
+                chain: chain.read()?,
+                object: ObjectRef::new(bucket, key),
+                digest: digest.map(Into::into),
+                expected_sha256: hash(expected_sha256)?,
+                actual_sha256: hash(actual_sha256)?,
+                size,
+                fault: fault(code)?,
+                detail,
+                versions: versions.map(Into::into),
+            }),
+            Self::Gap { cause, chain, from, to, missing_digests, detail } => Record::Gap(GapRecord {
+                cause: word(GapCause::ALL, GapCause::as_str, &cause)?,
+                chain: chain.read()?,
+                from,
+                to,
+                missing_digests,
+                detail,
+            }),
+            Self::Warning { code, bucket, key, detail } => Record::Warning(WarningRecord {
+                code: word(WarningCode::ALL, WarningCode::as_str, &code)?,
+                bucket: bucket.map(Into::into),
+                key: key.map(Into::into),
+                detail,
+            }),
+            Self::Chain { chain, fault, detail, from, to, covered_seconds, requested_seconds } => {
+                Record::Chain(ChainRecord {
+                    chain: chain.read()?,
+                    fault: fault.map(|fault| word(ChainFault::ALL, ChainFault::as_str, &fault)).transpose()?,
+                    detail,
+                    from,
+                    to,
+                    covered_seconds,
+                    requested_seconds,
+                })
+            }
+            Self::Circumstances { build, command, host, identity, clock_ahead_ms, case, exhibit, examiner, notes } => {
+                Record::Circumstances(CircumstancesRecord {
+                    build,
+                    command,
+                    host,
+                    identity,
+                    clock_ahead_ms,
+                    case: CaseInfo { case, exhibit, examiner, notes },
+                })
+            }
+            Self::Summary(_) | Self::Other => return Err("it is no record of its own".to_owned()),
+        })
+    }
+}
+
+impl WireSummary {
+    fn read(&self, mut tally: Tally) -> Result<SummaryRecord, String> {
+        let sample =
+            self.sample.as_ref().map(|sample| SampleResult { total: sample.total, read: sample.read, bad: sample.bad });
+        tally.unsampled = sample.map_or(0, |sample| sample.total.saturating_sub(sample.read));
+        Ok(SummaryRecord {
+            verdict: word(Verdict::ALL, Verdict::as_str, &self.verdict)?,
+            exit_code: self.exit_code,
+            depth: word(Depth::ALL, Depth::as_str, &self.depth)?,
+            not_read: self.log_files.get("not_read").copied().unwrap_or_default(),
+            tally,
+            sample,
+            interrupted: self.exit_code == 130,
+            requests: Requests { get: self.requests.get, list: self.requests.list, other: self.requests.other },
+            finished: self.finished,
+        })
+    }
+
+    /// Records that someone took a line out of, or put one in, don't fit their summary.
+    fn compare(&self, counted: &SummaryRecord) -> Result<(), ReadError> {
+        let fits = |what: &str, told: u64, found: u64| {
+            if told == found {
+                return Ok(());
+            }
+            Err(ReadError::Contradiction { what: what.to_owned(), told, found })
+        };
+        let tally = &counted.tally;
+        for status in DigestStatus::ALL {
+            let told = self.digests.get(status.as_str()).copied().unwrap_or_default();
+            fits(&format!("{status} digests"), told, tally.digests(*status))?;
+        }
+        for status in LogFileStatus::ALL {
+            let told = self.log_files.get(status.as_str()).copied().unwrap_or_default();
+            // What was not read counts as unverified in the summary, and has no record.
+            let unread = if *status == LogFileStatus::Unverified { counted.not_read } else { 0 };
+            fits(&format!("{status} log files"), told, tally.log_files(*status) + unread)?;
+        }
+        fits("gaps", self.gaps, tally.gaps())?;
+        fits("warnings", self.warnings, tally.warnings)
+    }
+}

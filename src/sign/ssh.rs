@@ -1,0 +1,136 @@
+//! SSH signatures.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
+use zeroize::Zeroizing;
+
+use super::{NAMESPACE, SignError, read, signature_path};
+
+/// An SSH key that signs.
+#[derive(Clone)]
+pub struct SshSigner {
+    key: PrivateKey,
+}
+
+impl SshSigner {
+    /// Opens a private key; `passphrase` is asked for one if the key wants it.
+    pub fn open(
+        path: &Path,
+        passphrase: impl FnOnce() -> std::io::Result<Zeroizing<String>>,
+    ) -> Result<Self, SignError> {
+        let text = Zeroizing::new(read(path)?);
+        let wrong = |error: ssh_key::Error| SignError::Key { path: path.to_owned(), reason: error.to_string() };
+        let key = PrivateKey::from_openssh(text.as_bytes()).map_err(wrong)?;
+        if !key.is_encrypted() {
+            return Ok(Self { key });
+        }
+        let unreadable = |error| SignError::Unreadable { path: path.to_owned(), error };
+        let key = key.decrypt(passphrase().map_err(unreadable)?.as_bytes());
+        Ok(Self { key: key.map_err(|_| SignError::Passphrase(path.to_owned()))? })
+    }
+
+    /// Signs a content, as SSHSIG in its armoured form.
+    pub fn sign(&self, content: &[u8]) -> Result<String, SignError> {
+        let failed = |error: ssh_key::Error| SignError::Kind(format!("the key can't sign this: {error}"));
+        let signature = self.key.sign(NAMESPACE, HashAlg::Sha512, content).map_err(failed)?;
+        signature.to_pem(LineEnding::LF).map_err(failed)
+    }
+
+    /// The fingerprint by which people know the key: `SHA256:…`.
+    pub fn fingerprint(&self) -> String {
+        self.key.public_key().fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    pub(super) fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+}
+
+/// The public keys that are known to be somebody's.
+#[derive(Debug, Default)]
+pub struct KnownSigners {
+    /// Each with the name that the file gives it.
+    keys: Vec<(String, PublicKey)>,
+}
+
+impl KnownSigners {
+    /// Reads a public key, as `id_ed25519.pub`, or a file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS).
+    pub fn open(path: &Path) -> Result<Self, SignError> {
+        let text = read(path)?;
+        let mut keys = Vec::new();
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        for line in lines {
+            let (name, key) = match PublicKey::from_openssh(line) {
+                Ok(key) => (key.comment().to_owned(), key),
+                Err(error) => {
+                    let wrong = || SignError::Signers { path: path.to_owned(), reason: format!("'{line}': {error}") };
+                    let (principal, rest) = line.split_once(char::is_whitespace).ok_or_else(wrong)?;
+                    (principal.to_owned(), allowed_key(rest).ok_or_else(wrong)?)
+                }
+            };
+            keys.push((name, key));
+        }
+        if keys.is_empty() {
+            return Err(SignError::Signers { path: path.to_owned(), reason: "it names no key".to_owned() });
+        }
+        Ok(Self { keys })
+    }
+
+    fn name_of(&self, key: &PublicKey) -> Option<&str> {
+        let found = self.keys.iter().find(|(_, known)| known.key_data() == key.key_data());
+        found.map(|(name, _)| name.as_str())
+    }
+}
+
+/// The key of a line of allowed signers, behind its options: it begins where a key type stands, and has to allow this namespace.
+fn allowed_key(rest: &str) -> Option<PublicKey> {
+    let at = ["ssh-", "ecdsa-", "sk-"].iter().filter_map(|kind| {
+        rest.match_indices(kind).map(|(at, _)| at).find(|at| *at == 0 || rest[..*at].ends_with(char::is_whitespace))
+    });
+    let at = at.min()?;
+    let options = &rest[..at];
+    if let Some((_, named)) = options.split_once("namespaces=\"") {
+        named.split('"').next()?.split(',').find(|namespace| *namespace == NAMESPACE)?;
+    }
+    PublicKey::from_openssh(&rest[at..]).ok()
+}
+
+/// What came of checking a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// It is by a key that is known, under this name.
+    Good {
+        /// The name that the file of known keys gives it.
+        name: String,
+        /// The key.
+        fingerprint: String,
+    },
+    /// It verifies, and nobody knows whose key that is.
+    Unknown {
+        /// The key.
+        fingerprint: String,
+    },
+    /// It does not verify: the report, or the signature, was changed.
+    Bad,
+}
+
+/// Checks the signature beside a report, or in `signature`.
+pub fn check(report: &Path, signature: Option<&Path>, known: Option<&KnownSigners>) -> Result<Checked, SignError> {
+    let path = signature.map_or_else(|| signature_path(report), Path::to_path_buf);
+    let parsed = SshSig::from_pem(read(&path)?);
+    let parsed = parsed.map_err(|error| SignError::Signature { path, reason: error.to_string() })?;
+    let mut content = Vec::new();
+    let unreadable = |error| SignError::Unreadable { path: report.to_owned(), error };
+    std::fs::File::open(report).and_then(|mut file| file.read_to_end(&mut content)).map_err(unreadable)?;
+    let key = PublicKey::from(parsed.public_key().clone());
+    if key.verify(NAMESPACE, &content, &parsed).is_err() {
+        return Ok(Checked::Bad);
+    }
+    let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+    Ok(match known.and_then(|known| known.name_of(&key)) {
+        Some(name) => Checked::Good { name: name.to_owned(), fingerprint },
+        None => Checked::Unknown { fingerprint },
+    })
+}
