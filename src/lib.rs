@@ -35,6 +35,7 @@
 //! | [`report`] | one file per output format; knows the model, nothing else |
 //! | [`sign`] | signatures under reports |
 //! | [`audit`] | the walk: which chains, which digests, in which order; gaps, coverage, verdict |
+//! | [`bag`] | evidence bags: what is collected, manifests, the custody log |
 //! | [`store`] | where bytes are: S3, a folder |
 //! | [`keys`] | where public keys come from: `ListPublicKeys`, a key file |
 //! | [`trail`] | what AWS says about a trail |
@@ -87,6 +88,7 @@
 
 pub mod audit;
 pub mod aws;
+pub mod bag;
 pub mod cli;
 pub mod keys;
 pub mod model;

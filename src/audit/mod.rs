@@ -215,8 +215,10 @@ impl Audit {
         tell: &mut impl FnMut(Record) -> std::io::Result<()>,
     ) -> Result<(), AuditError> {
         let Self { store, status, request, .. } = self;
+        let before = &request.warnings_before;
         if request.sample.is_none() {
             tell(self.opening(None))?;
+            before.iter().cloned().map(Record::Warning).try_for_each(&mut *tell)?;
         }
         if let Some(range) = files::range(&request.files) {
             let context = Arc::new(self.context(range, Statuses::new(), None));
@@ -267,6 +269,7 @@ impl Audit {
                 let chosen = sample.choose(&mut steps);
                 let chosen = *unread.sample.get_or_init(|| chosen);
                 tell(self.opening(Some(chosen.sample)))?;
+                before.iter().cloned().map(Record::Warning).try_for_each(&mut *tell)?;
                 report(&context, stream::iter(steps.into_iter().map(Ok)), unread, tell).await?;
             }
         }

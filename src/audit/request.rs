@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{AccountId, Allowances, ChainId, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn};
+use crate::model::{
+    AccountId, Allowances, ChainId, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, WarningRecord,
+};
 use crate::store::Location;
 use crate::verify::limits;
 
@@ -48,6 +50,8 @@ pub struct AuditRequest {
     pub now: Timestamp,
     /// How many requests were made of AWS before the audit began.
     pub requests_before: u64,
+    /// What was found before it, and is told at its begin.
+    pub warnings_before: Vec<WarningRecord>,
 }
 
 /// The accounts and regions in which a trail has to have chains, besides those that are found.
@@ -115,6 +119,7 @@ impl AuditRequest {
             allowed: Allowances::default(),
             now,
             requests_before: 0,
+            warnings_before: Vec::new(),
         }
     }
 

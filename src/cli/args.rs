@@ -46,6 +46,11 @@ pub enum Command {
     /// Say whether these log files are as CloudTrail delivered them: find the digests that list them, and verify those and
     /// their links on both sides.
     File(FileArgs),
+    /// Copy a trail's digests, log files, metadata and public keys into an evidence bag (BagIt), verifying as it goes. Goes on where an
+    /// earlier run stopped
+    Collect(Box<CollectArgs>),
+    /// Note in a bag's custody log that it is handed over
+    Handover(HandoverArgs),
     /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens once
     Report(RemakeArgs),
     /// Check a report's signature, and its content against the records it was made from
@@ -65,6 +70,39 @@ pub struct FileArgs {
 
     #[command(flatten)]
     pub reports: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CollectArgs {
+    /// The bag: a new or empty folder, or a bag that was begun for the same source
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+
+    /// Pack the bag into one file, too
+    #[arg(long, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub verify: VerifyArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct HandoverArgs {
+    /// The bag
+    #[arg(value_name = "BAG")]
+    pub bag: PathBuf,
+
+    /// To whom
+    #[arg(long, value_name = "NAME")]
+    pub to: String,
+
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+
+    /// By whom
+    #[arg(long, value_name = "NAME")]
+    pub examiner: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -190,15 +228,19 @@ pub struct VerifyArgs {
 }
 
 /// Where bytes and keys come from.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct SourceArgs {
-    /// A local copy of the bucket, such as 'aws s3 sync' makes; nothing is asked of AWS
-    #[arg(long, value_name = "DIR", help_heading = "Where to look", requires = "keys")]
+    /// A local copy of the bucket, such as 'aws s3 sync' makes, or an evidence bag; nothing is asked of AWS
+    #[arg(long, value_name = "DIR", help_heading = "Where to look")]
     pub from: Option<PathBuf>,
 
-    /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …}
+    /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …} [default for a bag: its own]
     #[arg(long, value_name = "FILE", help_heading = "Where to look")]
     pub keys: Option<PathBuf>,
+
+    /// Compare the public keys of a bag, or of --keys, with those that CloudTrail publishes: asks AWS
+    #[arg(long, help_heading = "Where to look")]
+    pub check_keys: bool,
 
     /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it
     #[arg(long, value_name = "NAME", help_heading = "Where to look")]
@@ -209,15 +251,15 @@ pub struct SourceArgs {
     pub max_log_file_size: Option<ByteSize>,
 
     /// Profile of the AWS configuration
-    #[arg(long, value_name = "NAME", help_heading = "AWS", conflicts_with = "from")]
+    #[arg(long, value_name = "NAME", help_heading = "AWS")]
     pub profile: Option<String>,
 
     /// Region of the API calls that need one; filters nothing
-    #[arg(long, value_name = "REGION", help_heading = "AWS", conflicts_with = "from")]
+    #[arg(long, value_name = "REGION", help_heading = "AWS")]
     pub region: Option<Region>,
 
     /// Another endpoint for every AWS service
-    #[arg(long, value_name = "URL", help_heading = "AWS", conflicts_with = "from")]
+    #[arg(long, value_name = "URL", help_heading = "AWS")]
     pub endpoint_url: Option<String>,
 
     /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down; the number of cores from a folder]
@@ -226,7 +268,7 @@ pub struct SourceArgs {
 }
 
 /// What is written where.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub struct ReportArgs {
     /// What is written to standard output
     #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Reports")]

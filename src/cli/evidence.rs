@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::args::{EvidenceArgs, ReportArgs, ReportKind};
 use super::exit::Failure;
+use crate::keys::KeySource;
 use crate::model::{CaseInfo, CircumstancesRecord};
 use crate::report::SignEnvelope;
 use crate::sign::{EnvelopeKey, SignError, SshSigner, signature_path};
@@ -53,13 +54,18 @@ pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
 }
 
 /// The circumstances of this run, as far as they are known when it begins.
-pub fn circumstances(args: &EvidenceArgs, identity: Option<String>) -> Result<CircumstancesRecord, Failure> {
+pub fn circumstances(
+    args: &EvidenceArgs,
+    identity: Option<String>,
+    keys: &dyn KeySource,
+) -> Result<CircumstancesRecord, Failure> {
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     Ok(CircumstancesRecord {
         build: format!("{}-{}, {profile}", std::env::consts::ARCH, std::env::consts::OS),
         command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
         host: gethostname::gethostname().into_string().ok(),
         identity,
+        keys: Some(keys.origin()),
         clock_ahead_ms: None,
         case: case(args)?,
     })

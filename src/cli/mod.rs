@@ -24,6 +24,8 @@ pub fn run() -> ExitCode {
     let outcome = match args.command {
         Some(Command::Demo(demo)) => commands::demo(demo),
         Some(Command::File(file)) => commands::file(&file),
+        Some(Command::Collect(collect)) => commands::collect(&collect),
+        Some(Command::Handover(handover)) => commands::handover(&handover),
         Some(Command::Report(report)) => commands::report(&report),
         Some(Command::VerifyReport(report)) => commands::verify_report(&report),
         None => commands::verify(&args.verify),

@@ -24,6 +24,8 @@ pub struct Reports {
     /// Each with the temporary file that is to take its place.
     files: Vec<(PathBuf, Box<dyn Report>, Option<NamedTempFile>)>,
     signing: Signing,
+    /// The place of one that is not signed.
+    unsigned: Option<usize>,
 }
 
 impl Reports {
@@ -46,20 +48,26 @@ impl Reports {
             let options = Options { text, signer, origin: origin.clone() };
             files.push((path.clone(), make(*kind, writer, StreamChoice::Never, options), file));
         }
-        Ok(Self { standard, files, signing })
+        Ok(Self { standard, files, signing, unsigned: None })
+    }
+
+    /// Leaves one of the reports unsigned.
+    pub fn leave_unsigned(&mut self, place: Option<usize>) {
+        self.unsigned = place;
     }
 
     /// Ends every report and puts the files in their places.
     pub fn finish(mut self) -> Result<(), Failure> {
         let written = |path: &Path| format!("the report {} can't be written", path.display());
         self.standard.finish().map_err(|error| cannot_write_standard(&error))?;
-        for (path, mut report, file) in self.files {
+        for (place, (path, mut report, file)) in self.files.into_iter().enumerate() {
             let failed = |error: io::Error| Failure::CannotRun(format!("{}: {error}", written(&path)));
             report.finish().map_err(failed)?;
             drop(report);
             if let Some(file) = file {
                 file.as_file().sync_all().map_err(failed)?;
-                let signature = self.signing.sign(file.path()).map_err(failed)?;
+                let signs = self.unsigned != Some(place);
+                let signature = if signs { self.signing.sign(file.path()).map_err(failed)? } else { None };
                 file.persist(&path).map_err(|error| failed(error.error))?;
                 if let Some((_, text)) = signature {
                     let beside = signature_path(&path);

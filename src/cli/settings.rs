@@ -1,7 +1,7 @@
 //! What the command line means: a store, a source of keys, and a request.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -15,8 +15,9 @@ use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use super::exit::Failure;
 use crate::audit::{AuditRequest, Expected, SampleRequest};
 use crate::aws::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIMEOUT, STALL};
-use crate::keys::{KeyFile, KeySource, ListPublicKeys};
-use crate::model::{Allowances, Depth, LogRoot, TimeRange};
+use crate::bag::{Altered, Bag};
+use crate::keys::{KeyFile, KeySource, ListPublicKeys, ListedKey};
+use crate::model::{Allowances, Depth, LogRoot, TimeRange, WarningCode, WarningRecord};
 use crate::store::{Folder, Location, Replica, S3, Store};
 use crate::trail::{GetTrailStatus, Reach, ReachSource, StatusSource, Trail, caller_identity};
 use crate::verify::limits;
@@ -32,6 +33,10 @@ pub struct Settings {
     pub request: AuditRequest,
     /// In whose name AWS is asked, where a report is to tell.
     pub identity: Option<String>,
+    /// What CloudTrail says of the trail, where it was asked.
+    pub trail: Option<serde_json::Value>,
+    /// The evidence bag that is read, if it is one.
+    pub bag: Option<PathBuf>,
 }
 
 /// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
@@ -65,7 +70,7 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         ..AuditRequest::new(range, now)
     };
     match &args.source.from {
-        Some(dir) => local(&args.source, dir, request),
+        Some(dir) => local(&args.source, dir, request).await,
         None => remote(args, request).await,
     }
 }
@@ -130,8 +135,17 @@ pub fn open_folder(args: &SourceArgs, dir: &Path) -> Result<(Folder, Arc<dyn Key
     Ok((folder, Arc::new(keys)))
 }
 
-fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Result<Settings, Failure> {
-    let (folder, keys) = open_folder(args, dir)?;
+async fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Result<Settings, Failure> {
+    let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
+    if let Some(bag) = &bag {
+        request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
+    }
+    let place = bag.as_ref().map(Bag::objects);
+    let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().map(Bag::keys)), ..args.clone() };
+    let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir))?;
+    if args.check_keys {
+        request.warnings_before.extend(check_keys(args).await?);
+    }
     request.locations = folder.locations();
     if request.locations.is_empty() {
         return Err(Failure::Usage(format!(
@@ -143,7 +157,57 @@ fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Result<Set
     if args.concurrency.is_none() {
         request.concurrency = cores();
     }
-    Ok(Settings { store: Arc::new(folder), keys, status: None, request, identity: None })
+    let bag = bag.map(|_| dir.to_owned());
+    Ok(Settings { store: Arc::new(folder), keys, status: None, request, identity: None, trail: None, bag })
+}
+
+fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
+    let Altered { path, what } = altered;
+    let detail = format!("{} of the bag {} {what}", path, dir.display());
+    WarningRecord { code: WarningCode::BagAltered, bucket: None, key: None, detail }
+}
+
+/// Compares a file of keys with what CloudTrail publishes. A key that it does not publish is nobody's.
+async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure> {
+    let Some(path) = &args.keys else { return Ok(Vec::new()) };
+    let file = KeyFile::open(path)?;
+    let warning = |code, detail| WarningRecord { code, bucket: None, key: None, detail };
+    let regions = file.regions();
+    if regions.is_empty() {
+        let detail =
+            format!("{} does not say whose keys it has: they can't be compared with CloudTrail's", path.display());
+        return Ok(vec![warning(WarningCode::KeysUnavailable, detail)]);
+    }
+    let authority = ListPublicKeys::new(load_config(args, regions[0].as_str()).await);
+    let mut found = Vec::new();
+    for region in regions {
+        let failed = |error: crate::keys::KeySourceError| warning(WarningCode::KeysUnavailable, error.to_string());
+        let (any, now) = (Timestamp::UNIX_EPOCH, Timestamp::now());
+        let held = match file.keys(&region, any, now).await {
+            Ok(held) => held.listed,
+            Err(error) => {
+                found.push(failed(error));
+                continue;
+            }
+        };
+        let from = held.iter().map(|key| key.valid_from).min().unwrap_or(now);
+        let to = held.iter().map(|key| key.valid_to).max().unwrap_or(now).min(now);
+        match authority.keys(&region, from.min(to), to).await {
+            Ok(published) => {
+                let known = |key: &ListedKey| published.listed.iter().any(|other| other.der == key.der);
+                found.extend(held.iter().filter(|key| !known(key)).map(|key| {
+                    let detail = format!(
+                        "the public key {} of {region} in {} is none that CloudTrail publishes there: what rests on it proves nothing",
+                        key.fingerprint,
+                        path.display()
+                    );
+                    warning(WarningCode::BagAltered, detail)
+                }));
+            }
+            Err(error) => found.push(failed(error)),
+        }
+    }
+    Ok(found)
 }
 
 /// Objects read at once from a folder where nobody says.
@@ -157,6 +221,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
     request.requests_before += u64::from(args.reports.is_evidence());
     let mut status: Option<Arc<dyn StatusSource>> = None;
+    let mut told = None;
     let location = match (&args.bucket, &args.trail_arn) {
         (Some(bucket), _) => Location {
             bucket: bucket.trim_start_matches("s3://").trim_end_matches('/').to_owned(),
@@ -169,6 +234,13 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
             let until = request.range.end.unwrap_or(request.now);
             let (neighbours, Reach { own_regions, default_regions, accounts, unknown }) =
                 futures::join!(trail.neighbours_without_digests(&settings), reach.reach(&settings, until));
+            told = Some(serde_json::json!({
+                "TrailARN": arn.to_string(),
+                "S3BucketName": settings.bucket,
+                "S3KeyPrefix": settings.prefix,
+                "IsMultiRegionTrail": settings.is_multi_region,
+                "IsOrganizationTrail": settings.is_organization,
+            }));
             request.without_digests = neighbours;
             request.expected.accounts.extend(accounts);
             request.expected.own_regions = own_regions;
@@ -196,7 +268,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { store, keys, status, request, identity })
+    Ok(Settings { store, keys, status, request, identity, trail: told, bag: None })
 }
 
 /// A store, and the public keys for it.

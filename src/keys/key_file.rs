@@ -12,10 +12,17 @@ use serde::Deserialize;
 use super::{KeyFileError, KeySet, KeySource, KeySourceError};
 use crate::model::Region;
 use crate::verify::limits::MAX_KEY_FILE_BYTES;
+use crate::verify::sha256;
 
 /// A file of public keys.
 #[derive(Debug)]
-pub enum KeyFile {
+pub struct KeyFile {
+    keys: Keys,
+    origin: String,
+}
+
+#[derive(Debug)]
+enum Keys {
     /// Keys of which the file doesn't say whose they are: they can prove, and accuse nobody.
     Flat(KeySet),
     /// Keys by region.
@@ -66,14 +73,15 @@ impl KeyFile {
             let reason = format!("it is larger than {MAX_KEY_FILE_BYTES} bytes");
             return Err(KeyFileError::Form { path: path.to_owned(), reason });
         }
-        Self::parse(&bytes).map_err(|reason| KeyFileError::Form { path: path.to_owned(), reason })
+        let keys = Self::parse(&bytes).map_err(|reason| KeyFileError::Form { path: path.to_owned(), reason })?;
+        Ok(Self { origin: format!("the file {}, SHA-256 {}", path.display(), sha256(&bytes)), ..keys })
     }
 
     /// Reads the content of a file; an error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if json.get("PublicKeyList").is_some() {
-            return read(json, false).map(Self::Flat);
+            return read(json, false).map(|set| Self::of(Keys::Flat(set)));
         }
         let serde_json::Value::Object(regions) = json else {
             return Err("it is not a JSON object".to_owned());
@@ -87,7 +95,21 @@ impl KeyFile {
             let set = read(listing, true).map_err(|reason| format!("under '{region}', {reason}"))?;
             sets.insert(region, set);
         }
-        Ok(Self::ByRegion(sets))
+        Ok(Self::of(Keys::ByRegion(sets)))
+    }
+}
+
+impl KeyFile {
+    fn of(keys: Keys) -> Self {
+        Self { keys, origin: "a list of public keys".to_owned() }
+    }
+
+    /// The regions that it has keys of; none where it doesn't say whose they are.
+    pub fn regions(&self) -> Vec<Region> {
+        match &self.keys {
+            Keys::Flat(_) => Vec::new(),
+            Keys::ByRegion(sets) => sets.keys().filter_map(|region| region.parse().ok()).collect(),
+        }
     }
 }
 
@@ -106,14 +128,18 @@ fn read(listing: serde_json::Value, authoritative: bool) -> Result<KeySet, Strin
 #[async_trait]
 impl KeySource for KeyFile {
     async fn keys(&self, region: &Region, _from: Timestamp, _to: Timestamp) -> Result<KeySet, KeySourceError> {
-        Ok(match self {
-            Self::Flat(set) => set.clone(),
-            Self::ByRegion(sets) => sets.get(region.as_str()).cloned().unwrap_or_default(),
+        Ok(match &self.keys {
+            Keys::Flat(set) => set.clone(),
+            Keys::ByRegion(sets) => sets.get(region.as_str()).cloned().unwrap_or_default(),
         })
     }
 
     fn requests(&self) -> u64 {
         0
+    }
+
+    fn origin(&self) -> String {
+        self.origin.clone()
     }
 }
 

@@ -84,4 +84,8 @@ impl KeySource for ListPublicKeys {
     fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
+
+    fn origin(&self) -> String {
+        "CloudTrail's ListPublicKeys, asked in each region over TLS".to_owned()
+    }
 }

@@ -28,6 +28,21 @@ pub struct KeySet {
     pub authoritative: bool,
     /// What a reader should know about keys in the set.
     pub notes: Vec<String>,
+    /// The keys as they were delivered.
+    pub listed: Vec<ListedKey>,
+}
+
+/// A key as it was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedKey {
+    /// The fingerprint that it was delivered with, in lower case.
+    pub fingerprint: String,
+    /// Its DER bytes.
+    pub der: Vec<u8>,
+    /// From when on it is valid.
+    pub valid_from: Timestamp,
+    /// Until when.
+    pub valid_to: Timestamp,
 }
 
 impl KeySet {
@@ -50,6 +65,8 @@ impl KeySet {
             self.notes.push(format!("the public key delivered as {delivered} has the fingerprint {computed}"));
         }
         let fingerprint = delivered.to_ascii_lowercase();
+        let der = der.to_vec();
+        self.listed.push(ListedKey { fingerprint: fingerprint.clone(), der, valid_from, valid_to });
         self.keys.push(PublicKey { fingerprint, key: key.into(), valid_from, valid_to });
         Ok(())
     }
@@ -63,4 +80,7 @@ pub trait KeySource: Send + Sync {
 
     /// How many requests were made so far.
     fn requests(&self) -> u64;
+
+    /// Where the keys come from, for people.
+    fn origin(&self) -> String;
 }

@@ -199,6 +199,10 @@ words!(
         VersionsUnavailable = "versions_unavailable",
         /// Which accounts or regions the trail has to reach can't be told.
         ReachUnknown = "reach_unknown",
+        /// A file of an evidence bag is not as its manifests or its custody log have it. This one decides: the bag was changed.
+        BagAltered = "bag_altered",
+        /// The custody log of a bag could not be written to.
+        CustodyNotLogged = "custody_not_logged",
     }
 );
 

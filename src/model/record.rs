@@ -187,6 +187,8 @@ pub struct CircumstancesRecord {
     pub host: Option<String>,
     /// The ARN in whose name AWS was asked, where it was asked and told.
     pub identity: Option<String>,
+    /// Where the public keys came from.
+    pub keys: Option<String>,
     /// How far the machine's clock was ahead of AWS's, in milliseconds, as far as an answer's `Date` tells.
     pub clock_ahead_ms: Option<i64>,
     /// What the examiner says of the case.

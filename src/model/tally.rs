@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DigestStatus, GapCause, LogFileStatus, Record, Verdict};
+use super::{DigestStatus, GapCause, LogFileStatus, Record, Verdict, WarningCode};
 
 /// What a caller accepts: it stays in the reports and out of the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,6 +34,8 @@ pub struct Tally {
     pub chain_faults: u64,
     /// Warnings given.
     pub warnings: u64,
+    /// Files of an evidence bag that were changed since it was closed.
+    pub altered: u64,
     /// Log files that a sample left unread.
     pub unsampled: u64,
 }
@@ -45,7 +47,10 @@ impl Tally {
             Record::Digest(digest) => *self.digests.entry(digest.status).or_default() += 1,
             Record::LogFile(log_file) => *self.log_files.entry(log_file.status).or_default() += 1,
             Record::Gap(gap) => *self.gaps.entry(gap.cause).or_default() += 1,
-            Record::Warning(_) => self.warnings += 1,
+            Record::Warning(warning) => {
+                self.warnings += 1;
+                self.altered += u64::from(warning.code == WarningCode::BagAltered);
+            }
             Record::Chain(chain) => self.chain_faults += u64::from(chain.fault.is_some()),
             Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => {}
         }
@@ -80,7 +85,8 @@ impl Tally {
             + self.digests(DigestStatus::Invalid)
             + self.digests(DigestStatus::Missing)
             + self.gaps_of(GapCause::DigestsMissing)
-            + self.chain_faults;
+            + self.chain_faults
+            + self.altered;
         let open = self.log_files(LogFileStatus::Unverified)
             + self.digests(DigestStatus::Unverified)
             + if allowed.unlisted { 0 } else { self.log_files(LogFileStatus::Unlisted) }

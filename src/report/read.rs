@@ -152,6 +152,7 @@ enum Wire {
         command: Vec<String>,
         host: Option<String>,
         identity: Option<String>,
+        keys: Option<String>,
         clock_ahead_ms: Option<i64>,
         case: Option<String>,
         exhibit: Option<String>,
@@ -343,16 +344,26 @@ impl Wire {
                     requested_seconds,
                 })
             }
-            Self::Circumstances { build, command, host, identity, clock_ahead_ms, case, exhibit, examiner, notes } => {
-                Record::Circumstances(CircumstancesRecord {
-                    build,
-                    command,
-                    host,
-                    identity,
-                    clock_ahead_ms,
-                    case: CaseInfo { case, exhibit, examiner, notes },
-                })
-            }
+            Self::Circumstances {
+                build,
+                command,
+                host,
+                identity,
+                keys,
+                clock_ahead_ms,
+                case,
+                exhibit,
+                examiner,
+                notes,
+            } => Record::Circumstances(CircumstancesRecord {
+                build,
+                command,
+                host,
+                identity,
+                keys,
+                clock_ahead_ms,
+                case: CaseInfo { case, exhibit, examiner, notes },
+            }),
             Self::Summary(_) | Self::Other => return Err("it is no record of its own".to_owned()),
         })
     }

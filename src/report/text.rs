@@ -278,6 +278,7 @@ fn violations(tally: &Tally) -> String {
         (tally.digests(DigestStatus::Missing), "digest", "missing"),
         (tally.gaps_of(GapCause::DigestsMissing), "gap", "left by missing digests"),
         (tally.chain_faults, "chain", "at fault as a whole"),
+        (tally.altered, "file", "of the bag changed since it was closed"),
     ];
     let parts: Vec<String> = parts
         .into_iter()

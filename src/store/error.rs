@@ -30,6 +30,9 @@ pub enum StoreError {
     /// Two places in a folder fit one name.
     #[error("{0}")]
     Ambiguous(String),
+    /// It could not be put where it is collected.
+    #[error("{0}")]
+    Unwritable(String),
     /// It broke off on the way; reading it again may help.
     #[error("{0}")]
     Broken(String),
@@ -56,7 +59,9 @@ impl StoreError {
             Self::AccessDenied(_) => Fault::AccessDenied,
             Self::Archived(_) => Fault::Archived,
             Self::UnsafeName(_) | Self::NameTooLong(_) => Fault::UnsafeName,
-            Self::Credentials(_) | Self::Ambiguous(_) | Self::Broken(_) | Self::Failed(_) => Fault::ReadFailed,
+            Self::Credentials(_) | Self::Ambiguous(_) | Self::Unwritable(_) | Self::Broken(_) | Self::Failed(_) => {
+                Fault::ReadFailed
+            }
         }
     }
 }

@@ -16,7 +16,8 @@ use cap_std::fs::{Dir, File, OpenOptions};
 use super::error::check_length;
 use super::folder_layout::{Copy, files, find_copies, folders, is_safe_name};
 use super::{
-    Body, Counter, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store, StoreError,
+    Body, Counter, Head, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store,
+    StoreError,
 };
 use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
@@ -304,7 +305,9 @@ impl Store for Folder {
         let length = metadata.len();
         let is_digest = object.key.contains(DIGEST_FOLDER);
         let (metadata, metadata_note) = if is_digest { self.metadata(&path) } else { Default::default() };
-        Ok(Object { metadata, metadata_note, body: Box::new(FileBody { file, left: length, at_end: false }) })
+        let head = is_digest.then(|| Head { metadata: metadata.pairs(), ..Head::default() }).filter(|_| metadata.kept);
+        let body = Box::new(FileBody { file, left: length, at_end: false });
+        Ok(Object { metadata, metadata_note, head, body })
     }
 
     async fn versions(&self, _object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {

@@ -12,6 +12,7 @@ mod s3;
 mod s3_answers;
 mod s3_error;
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -78,8 +79,23 @@ pub struct Object {
     pub metadata: DigestMetadata,
     /// Something about the metadata that a reader should know.
     pub metadata_note: Option<String>,
+    /// All that the store says of it, where somebody may want to keep that.
+    pub head: Option<Head>,
     /// Its bytes.
     pub body: Box<dyn Body>,
+}
+
+/// What a store says of an object besides its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// Its user metadata; names are those that follow `x-amz-meta-`.
+    pub metadata: BTreeMap<String, String>,
+    /// When it was last written.
+    pub last_modified: Option<Timestamp>,
+    /// Its entity tag.
+    pub e_tag: Option<String>,
+    /// Its version, in a bucket that keeps versions.
+    pub version_id: Option<String>,
 }
 
 /// One version of an object in a versioned bucket.

@@ -24,9 +24,9 @@ use aws_sdk_s3::types::EncodingType;
 use jiff::Timestamp;
 
 use super::error::check_length;
-use super::s3_answers::{S3Body, decode, is_whole, lifecycle_rule, listed, versions_of};
+use super::s3_answers::{S3Body, decode, is_whole, lifecycle_rule, listed, timestamp, versions_of};
 use super::s3_error::{Failure, lacks_credentials, sort};
-use super::{Counter, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use super::{Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::aws::RetryTooManyRequests;
 use crate::aws::limits::{MAX_BROKEN_LISTINGS, MAX_REDIRECTS, MAX_VERSIONS};
 use crate::model::{ObjectRef, Requests};
@@ -219,10 +219,17 @@ impl Store for S3 {
                     let length = length.ok_or_else(|| {
                         StoreError::Broken("the answer did not announce how long the body is".to_owned())
                     })?;
-                    let pairs = answer.metadata.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
+                    let head = Head {
+                        metadata: answer.metadata.into_iter().flatten().collect(),
+                        last_modified: timestamp(answer.last_modified),
+                        e_tag: answer.e_tag,
+                        version_id: answer.version_id,
+                    };
+                    let pairs = head.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                     return Ok(Object {
                         metadata: DigestMetadata::from_pairs(pairs),
                         metadata_note: None,
+                        head: Some(head),
                         body: Box::new(S3Body::new(answer.body, length)),
                     });
                 }

@@ -51,7 +51,8 @@ pub(super) fn versions_of(
     versions.chain(markers).collect()
 }
 
-fn timestamp(at: Option<DateTime>) -> Option<Timestamp> {
+/// A time of S3's, in whole seconds.
+pub(super) fn timestamp(at: Option<DateTime>) -> Option<Timestamp> {
     Timestamp::from_second(at?.secs()).ok()
 }
 

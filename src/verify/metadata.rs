@@ -1,7 +1,7 @@
 //! The user metadata of a digest object, which holds its signature.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -39,6 +39,13 @@ impl DigestMetadata {
             *field = Some(value.to_owned());
         }
         metadata
+    }
+
+    /// What there is of it, as pairs.
+    pub fn pairs(&self) -> BTreeMap<String, String> {
+        let pairs =
+            [("signature", &self.signature), ("backfill-generation-timestamp", &self.backfill_generation_timestamp)];
+        pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
     }
 
     /// Reads what `aws s3api head-object` prints of an object; an error says why it is something else.

@@ -1,13 +1,17 @@
 //! One file per command.
 
+mod collect;
 mod demo;
 mod file;
+mod handover;
 mod report;
 mod verify;
 mod verify_report;
 
+pub use collect::collect;
 pub use demo::demo;
 pub use file::file;
+pub use handover::handover;
 pub use report::report;
 pub use verify::verify;
 pub use verify_report::verify_report;

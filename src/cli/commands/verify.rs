@@ -1,20 +1,23 @@
 //! The main job: verify a trail.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
 use tokio::runtime::Runtime;
 
+use super::handover;
 use crate::audit::{Audit, Observer as _, Progress};
+use crate::bag::{Action, CustodyEntry};
 use crate::cli::args::{Format, Price, ReportArgs, VerifyArgs};
 use crate::cli::evidence;
 use crate::cli::exit::Failure;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::progress::ProgressLine;
 use crate::cli::settings::{self, Settings};
-use crate::model::{Prices, Record};
+use crate::model::{Prices, Record, SummaryRecord};
 use crate::report::{Origin, estimate_json, estimate_text};
 
 /// How long reads that are under way may take to end after an interruption.
@@ -56,8 +59,13 @@ fn estimate(args: &VerifyArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn runtime() -> Result<Runtime, Failure> {
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     Runtime::new().map_err(|error| Failure::CannotRun(format!("no threads can be started: {error}")))
+}
+
+/// Ends a runtime without waiting for what is under way.
+pub(super) fn shut_down(runtime: Runtime) {
+    runtime.shutdown_timeout(LAST_READS);
 }
 
 /// The present, in whole seconds.
@@ -74,15 +82,40 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
             settings = settings => settings?,
             () = interruption() => return Err(Failure::Interrupted),
         };
-        audit(args, settings).await
+        let bag = settings.bag.clone();
+        let summary = audit_with(args, None, settings, |_| {}, std::future::pending()).await?;
+        if let Some(bag) = bag {
+            note_verification(&bag, args, &summary);
+        }
+        Ok(summary.exit_code)
     });
-    runtime.shutdown_timeout(LAST_READS);
+    shut_down(runtime);
     outcome
 }
 
-async fn audit(args: &ReportArgs, settings: Settings) -> Result<u8, Failure> {
+/// Notes in a bag's custody log that it was verified. Where it can't be written to, such as on a disk that is kept from
+/// being changed, that is said, and changes nothing of the result.
+fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord) {
+    let examiner = evidence::case(&args.evidence).ok().and_then(|case| case.examiner);
+    let entry = CustodyEntry { result: Some(summary.verdict.to_string()), ..handover::entry(Action::Verify, examiner) };
+    if let Err(error) = handover::add(bag, entry) {
+        // Where standard error is closed, nobody wants to know.
+        let _ = writeln!(anstream::stderr(), "the custody log could not be added to: {error}");
+    }
+}
+
+/// Runs an audit and writes its reports; `watch` sees each record, and the run ends early when `stop` does. The report at the
+/// place `unsigned` is not signed.
+pub(super) async fn audit_with(
+    args: &ReportArgs,
+    unsigned: Option<usize>,
+    settings: Settings,
+    mut watch: impl FnMut(&Record),
+    stop: impl Future<Output = ()>,
+) -> Result<SummaryRecord, Failure> {
     let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default())?;
-    let mut circumstances = evidence::circumstances(&args.evidence, settings.identity)?;
+    reports.leave_unsigned(unsigned);
+    let mut circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     // A line that redraws itself and records that scroll past would write over each other.
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
@@ -96,13 +129,20 @@ async fn audit(args: &ReportArgs, settings: Settings) -> Result<u8, Failure> {
             circumstances.clock_ahead_ms = clock.clock_ahead_ms();
             reports.record(&Record::Circumstances(circumstances.clone()))?;
         }
+        watch(record);
         reports.record(record)
     };
-    let summary = audit.run(&mut observer, interruption()).await;
+    let ends_early = async {
+        tokio::select! {
+            () = interruption() => {}
+            () = stop => {}
+        }
+    };
+    let summary = audit.run(&mut observer, ends_early).await;
     drop(line);
     let summary = summary?;
     reports.finish()?;
-    Ok(summary.exit_code)
+    Ok(summary)
 }
 
 /// Ends when the user interrupts the run, or a supervisor asks it to end.

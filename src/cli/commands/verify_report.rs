@@ -7,7 +7,7 @@ use super::report::{failure, open, sha256_of};
 use crate::cli::args::VerifyReportArgs;
 use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
-use crate::report::{Made, Origin, ReadError, Report as _, printable, read_records};
+use crate::report::{Made, Origin, ReadError, printable, read_records};
 use crate::sign::{Checked, KnownSigners, check, signature_path};
 
 /// What was found, worst last.

@@ -151,7 +151,8 @@ impl Gathering {
         };
         let hash = std::mem::replace(&mut self.lines, Jsonl::new(Hasher(Sha256::new()))).into_inner();
         let computed = hex::encode(hash.0.finalize());
-        let CircumstancesRecord { build, command, host, identity, clock_ahead_ms, case } = self.circumstances.clone();
+        let CircumstancesRecord { build, command, host, identity, keys, clock_ahead_ms, case } =
+            self.circumstances.clone();
         let said = &self.origin.case;
         let made_with = Case::from(said.clone());
         let case = Case {
@@ -177,6 +178,7 @@ impl Gathering {
                 command,
                 host,
                 identity,
+                keys,
                 clock_ahead_ms,
                 source: run.source.clone(),
                 trail_arn: run.trail_arn.as_ref().map(ToString::to_string),
@@ -278,6 +280,7 @@ pub(super) struct Examination {
     pub command: Vec<String>,
     pub host: Option<String>,
     pub identity: Option<String>,
+    pub keys: Option<String>,
     pub clock_ahead_ms: Option<i64>,
     pub source: String,
     pub trail_arn: Option<String>,

@@ -1,0 +1,70 @@
+//! A source of public keys that keeps what it handed out, for the bag.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::keys::{KeySet, KeySource, KeySourceError, ListedKey};
+use crate::model::Region;
+
+/// Keys that were asked for, by region; whether they are known to be the region's own.
+type Kept = BTreeMap<String, (BTreeMap<String, ListedKey>, bool)>;
+
+/// A source of keys whose answers are kept.
+pub struct TeeKeys {
+    inner: Arc<dyn KeySource>,
+    kept: Mutex<Kept>,
+}
+
+impl TeeKeys {
+    /// Keeps what `inner` answers.
+    pub fn new(inner: Arc<dyn KeySource>) -> Self {
+        Self { inner, kept: Mutex::default() }
+    }
+
+    /// The keys as a key file has them: by region, or in one list where nobody knows whose they are.
+    pub fn listing(&self) -> Value {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = |keys: &mut dyn Iterator<Item = &ListedKey>| {
+            json!({ "PublicKeyList": keys.map(|key| json!({
+                "Value": STANDARD.encode(&key.der),
+                "ValidityStartTime": key.valid_from.to_string(),
+                "ValidityEndTime": key.valid_to.to_string(),
+                "Fingerprint": key.fingerprint,
+            })).collect::<Vec<_>>() })
+        };
+        if kept.values().any(|(_, authoritative)| !authoritative) {
+            let all: BTreeMap<&String, &ListedKey> = kept.values().flat_map(|(keys, _)| keys).collect();
+            return list(&mut all.into_values());
+        }
+        kept.iter().map(|(region, (keys, _))| (region.clone(), list(&mut keys.values()))).collect()
+    }
+}
+
+#[async_trait]
+impl KeySource for TeeKeys {
+    async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
+        let set = self.inner.keys(region, from, to).await?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (keys, authoritative) = kept.entry(region.to_string()).or_insert_with(|| (BTreeMap::new(), true));
+        *authoritative &= set.authoritative;
+        for key in &set.listed {
+            keys.insert(format!("{} {}", key.fingerprint, key.valid_from), key.clone());
+        }
+        drop(kept);
+        Ok(set)
+    }
+
+    fn requests(&self) -> u64 {
+        self.inner.requests()
+    }
+
+    fn origin(&self) -> String {
+        self.inner.origin()
+    }
+}

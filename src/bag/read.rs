@@ -1,0 +1,96 @@
+//! A bag that somebody hands over: is it the one that was collected?
+
+use std::path::{Path, PathBuf};
+
+use super::manifest::{self, files};
+use super::{BagError, CustodyLog, DECLARATION, KEYS, MANIFEST, OBJECTS, TAG_MANIFEST};
+
+/// A whole bag.
+#[derive(Debug)]
+pub struct Bag {
+    root: PathBuf,
+}
+
+/// A file of a bag that is not as its manifests have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Altered {
+    /// Its path in the bag.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Bag {
+    /// Whether a folder says that it is a bag, or was to become one.
+    pub fn is_one(root: &Path) -> bool {
+        root.join(DECLARATION).is_file() || (root.join(super::SOURCE).is_file() && root.join(OBJECTS).is_dir())
+    }
+
+    /// Opens a whole bag.
+    pub fn open(root: &Path) -> Result<Self, BagError> {
+        if !Self::is_one(root) {
+            return Err(BagError::NoBag(root.to_owned()));
+        }
+        if !root.join(MANIFEST).is_file() {
+            return Err(BagError::Half(root.to_owned()));
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The folder that mirrors the buckets.
+    pub fn objects(&self) -> PathBuf {
+        self.root.join(OBJECTS)
+    }
+
+    /// The file of public keys.
+    pub fn keys(&self) -> PathBuf {
+        self.root.join(KEYS)
+    }
+
+    /// Everything that is not as manifests and custody log have it. Each file is read to its end.
+    pub fn altered(&self) -> Result<Vec<Altered>, BagError> {
+        let mut found = Vec::new();
+        let mut say = |path: &str, what: &str| found.push(Altered { path: path.to_owned(), what: what.to_owned() });
+        let tags = self.root.join(TAG_MANIFEST);
+        if tags.is_file() {
+            self.compare(&manifest::read(&tags)?, TAG_MANIFEST, &mut say)?;
+        } else {
+            say(TAG_MANIFEST, "is gone");
+        }
+        let payload = manifest::read(&self.root.join(MANIFEST))?;
+        self.compare(&payload, MANIFEST, &mut say)?;
+        for name in files(&self.root, "data")?.iter().filter(|name| !payload.contains_key(*name)) {
+            say(name, &format!("is not in {MANIFEST}: it was added"));
+        }
+        for fault in CustodyLog::open(&self.root)?.faults {
+            say("custody.jsonl", &fault);
+        }
+        Ok(found)
+    }
+
+    fn compare(
+        &self,
+        manifest: &manifest::Manifest,
+        named: &str,
+        say: &mut impl FnMut(&str, &str),
+    ) -> Result<(), BagError> {
+        for (name, wanted) in manifest {
+            let path = self.root.join(name);
+            // A link may lead anywhere; a bag has none.
+            match path.symlink_metadata() {
+                Ok(metadata) if metadata.is_file() => {
+                    let (hash, _) = manifest::hash(&path).map_err(BagError::io(&path))?;
+                    if hash != *wanted {
+                        say(name, &format!("has SHA-256 {hash}, and {named} recorded {wanted}"));
+                    }
+                }
+                Ok(_) => say(name, "is no file"),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    say(name, &format!("is gone, and {named} names it"))
+                }
+                Err(error) => return Err(BagError::io(&path)(error)),
+            }
+        }
+        Ok(())
+    }
+}

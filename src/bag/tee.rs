@@ -1,0 +1,241 @@
+//! A store that keeps a copy of each object in a bag as it is read: every object is read once, for verification and collection alike.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::Filling;
+use super::manifest::{PARTIAL, readable, write_whole};
+use crate::model::{DIGEST_FOLDER, LogFileKey, ObjectRef, PackedNames, Requests, TimeRange};
+use crate::store::{Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use crate::verify::DigestMetadata;
+
+/// How much of a file that is held already is read at a time.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// A store whose objects end up in a bag.
+pub struct TeeStore {
+    inner: Arc<dyn Store>,
+    bag: Arc<Filling>,
+    /// The log files that listings showed, by bucket: some of them no digest lists.
+    listed: Mutex<BTreeMap<String, PackedNames>>,
+}
+
+impl TeeStore {
+    /// Keeps what is read from `inner` in `bag`.
+    pub fn new(inner: Arc<dyn Store>, bag: Arc<Filling>) -> Self {
+        Self { inner, bag, listed: Mutex::default() }
+    }
+
+    /// Copies the log files of a range that lie in the trail's folders and that nothing asked for: no digest lists them. Says which could
+    /// not be copied, and why.
+    pub async fn copy_the_rest(&self, range: &TimeRange) -> Vec<(ObjectRef, String)> {
+        let listed = std::mem::take(&mut *self.listed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut failed = Vec::new();
+        for (bucket, keys) in listed {
+            for key in keys {
+                let object = ObjectRef::new(bucket.as_str(), key);
+                let Some(name) = LogFileKey::parse(&object.key) else { continue };
+                let inside = range.start.is_none_or(|start| start <= name.time.to)
+                    && range.end.is_none_or(|end| name.time.from < end);
+                if inside
+                    && !self.bag.holds(&object)
+                    && let Err(error) = self.copy(&object).await
+                {
+                    failed.push((object, error.to_string()));
+                }
+            }
+        }
+        failed
+    }
+
+    async fn copy(&self, object: &ObjectRef) -> Result<(), StoreError> {
+        let mut opened = self.get(object, None).await?;
+        while opened.body.next().await?.is_some() {}
+        Ok(())
+    }
+
+    /// What an earlier run collected: it need not be fetched again.
+    fn held(&self, object: &ObjectRef) -> Option<Object> {
+        let (path, _) = self.bag.held(object)?;
+        let head = if is_digest(object) { Some(std::fs::read(beside(&path)).ok()?) } else { None };
+        let metadata = match &head {
+            Some(head) => DigestMetadata::from_head_object(head).ok()?,
+            None => DigestMetadata::default(),
+        };
+        let file = std::fs::File::open(path).ok()?;
+        Some(Object { metadata, metadata_note: None, head: None, body: Box::new(HeldBody(file)) })
+    }
+}
+
+fn is_digest(object: &ObjectRef) -> bool {
+    object.key.contains(DIGEST_FOLDER)
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".metadata.json");
+    beside.into()
+}
+
+/// What becomes of an object that can't be written.
+fn failed<E: std::fmt::Display>(bag: &Filling) -> impl Fn(E) -> StoreError + '_ {
+    |error| {
+        let reason = format!("it can't be put into the bag: {error}");
+        bag.fail(&format!("the bag can't be filled: {error}"));
+        StoreError::Unwritable(reason)
+    }
+}
+
+/// What `aws s3api head-object` would print.
+fn head_object(head: &Head) -> serde_json::Value {
+    json!({
+        "LastModified": head.last_modified.map(|at| at.to_string()),
+        "ETag": head.e_tag,
+        "VersionId": head.version_id,
+        "Metadata": head.metadata,
+    })
+}
+
+struct HeldBody(std::fs::File);
+
+#[async_trait]
+impl Body for HeldBody {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let length =
+            self.0.read(&mut piece).map_err(|error| StoreError::Failed(format!("reading broke off: {error}")))?;
+        piece.truncate(length);
+        Ok(Some(Bytes::from(piece)).filter(|piece| !piece.is_empty()))
+    }
+}
+
+struct TeeBody {
+    inner: Box<dyn Body>,
+    bag: Arc<Filling>,
+    object: ObjectRef,
+    path: PathBuf,
+    head: Option<Head>,
+    /// Taken when the whole of it is in its place.
+    file: Option<NamedTempFile>,
+    hash: Sha256,
+    size: u64,
+}
+
+impl TeeBody {
+    /// Puts what has come into its place.
+    fn keep(&mut self) -> Result<(), StoreError> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let bag = &*self.bag;
+        bag.make_room(&self.path).map_err(failed(bag))?;
+        if let Some(head) = self.head.as_ref().filter(|_| is_digest(&self.object)) {
+            write_whole(&beside(&self.path), |out| writeln!(out, "{:#}", head_object(head))).map_err(failed(bag))?;
+        }
+        readable(file.path()).map_err(failed(bag))?;
+        file.persist_noclobber(&self.path).map_err(|error| failed(bag)(error.error))?;
+        let sha256 = hex::encode(std::mem::take(&mut self.hash).finalize());
+        bag.note(&self.object, sha256, self.size, self.head.as_ref()).map_err(failed(bag))
+    }
+}
+
+#[async_trait]
+impl Body for TeeBody {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        match self.inner.next().await? {
+            Some(piece) => {
+                if let Some(file) = &mut self.file {
+                    file.write_all(&piece).map_err(failed(&self.bag))?;
+                    self.hash.update(&piece);
+                    self.size += piece.len() as u64;
+                }
+                Ok(Some(piece))
+            }
+            None => {
+                self.keep()?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for TeeStore {
+    fn source(&self) -> String {
+        self.inner.source()
+    }
+
+    fn is_live(&self) -> bool {
+        self.inner.is_live()
+    }
+
+    async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
+        let page = self.inner.list(request, continuation).await?;
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        for object in page.objects.iter().filter(|object| !object.key.contains(DIGEST_FOLDER)) {
+            listed.entry(request.bucket.clone()).or_default().push(&object.key);
+        }
+        drop(listed);
+        Ok(page)
+    }
+
+    async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
+        if version.is_some() {
+            return self.inner.get(object, version).await;
+        }
+        if let Some(held) = self.held(object) {
+            return Ok(held);
+        }
+        let opened = self.inner.get(object, None).await?;
+        let Some((_, path)) = self.bag.place(object) else { return Ok(opened) };
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(failed(&self.bag))?;
+        let file = NamedTempFile::with_prefix_in(PARTIAL, folder).map_err(failed(&self.bag))?;
+        let Object { metadata, metadata_note, head, body } = opened;
+        let body = TeeBody {
+            inner: body,
+            bag: self.bag.clone(),
+            object: object.clone(),
+            path,
+            head: head.clone(),
+            file: Some(file),
+            hash: Sha256::new(),
+            size: 0,
+        };
+        Ok(Object { metadata, metadata_note, head, body: Box::new(body) })
+    }
+
+    async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
+        self.inner.versions(object).await
+    }
+
+    async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
+        self.inner.lifecycle_rules(bucket).await
+    }
+
+    fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {
+        self.inner.in_place(place, claimed)
+    }
+
+    fn absence(&self) -> &'static str {
+        self.inner.absence()
+    }
+
+    fn requests(&self) -> Requests {
+        self.inner.requests()
+    }
+
+    fn refusals(&self) -> u64 {
+        self.inner.refusals()
+    }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        self.inner.clock_ahead_ms()
+    }
+}

@@ -1,0 +1,127 @@
+//! Collecting a trail into an evidence bag, and verifying it in the same breath.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::handover::{add, entry};
+use super::verify::{audit_with, now, runtime, shut_down};
+use crate::bag::{Action, BagInfo, Filling, TeeKeys, TeeStore, zip};
+use crate::cli::args::{CollectArgs, Format, ReportKind};
+use crate::cli::evidence;
+use crate::cli::exit::Failure;
+use crate::cli::settings::{self, Settings};
+use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, Record};
+
+/// Collects what the arguments name, and gives the exit code that the verdict on it stands for.
+pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
+    if args.verify.depth != Depth::Content || args.verify.sample.is_some() || args.verify.estimate {
+        let what = "a bag holds every digest and every log file: leave --depth, --sample and --estimate out";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(fill(args));
+    shut_down(runtime);
+    outcome
+}
+
+async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
+    let begun = now();
+    let settings = settings::resolve(&args.verify, begun).await?;
+    let Settings { store, keys, trail, ref request, .. } = settings;
+    let bag = Filling::begin(&args.output, &store.source(), request.trail.as_ref().map(ToString::to_string))?;
+    let case = evidence::case(&args.verify.reports.evidence)?;
+    let range = range(request.range.start, request.range.end);
+    let asked = request.range;
+    let info = BagInfo { case: case.clone(), source: store.source(), range };
+    let (bag, keys) = (Arc::new(bag), Arc::new(TeeKeys::new(keys)));
+    let store = Arc::new(TeeStore::new(store, bag.clone()));
+    if let Some(trail) = &trail {
+        bag.put("trail.json", format!("{trail:#}\n").as_bytes())?;
+    }
+    let mut reports = args.verify.reports.clone();
+    let records = bag.records(begun)?;
+    reports.report.push((ReportKind::Jsonl, records));
+    // The bag's own records bear no signature beside them.
+    let unsigned = reports.report.len() - 1;
+    let mut missing: Vec<Missing> = Vec::new();
+    let stop = Notify::new();
+    let watch = |record: &Record| {
+        match record {
+            // It is copied with what else no digest lists.
+            Record::LogFile(file) if file.status == LogFileStatus::Unlisted => {}
+            Record::LogFile(file) if !bag.holds(&file.object) => {
+                missing.push(Missing::new(&file.object, file.status.as_str(), file.detail.as_deref()));
+            }
+            Record::Digest(digest) if !bag.holds(&digest.object) && digest.status != DigestStatus::Valid => {
+                missing.push(Missing::new(&digest.object, digest.status.as_str(), digest.detail.as_deref()));
+            }
+            _ => {}
+        }
+        if bag.trouble().is_some() {
+            stop.notify_one();
+        }
+    };
+    let settings = Settings { store: store.clone(), keys: keys.clone(), trail: None, ..settings };
+    let summary = audit_with(&reports, Some(unsigned), settings, watch, stop.notified()).await?;
+    if let Some(trouble) = bag.trouble() {
+        return Err(Failure::CannotRun(format!(
+            "{trouble}; what was collected until then stays in {}, and the same command goes on with it",
+            args.output.display()
+        )));
+    }
+    if summary.interrupted {
+        return Ok(summary.exit_code);
+    }
+    for (object, reason) in store.copy_the_rest(&asked).await {
+        missing.push(Missing::new(&object, "unlisted", Some(&reason)));
+    }
+    let lines: String = missing.iter().map(|missing| format!("{}\n", missing.0)).collect();
+    bag.put("not-collected.jsonl", lines.as_bytes())?;
+    bag.put_keys(&keys.listing())?;
+    bag.close(&info)?;
+    let line = crate::bag::CustodyEntry {
+        result: Some(summary.verdict.as_str().to_owned()),
+        ..entry(Action::Collect, case.examiner)
+    };
+    add(&args.output, line)?;
+    if let Some(target) = &args.zip {
+        zip(&args.output, target)?;
+    }
+    let (objects, bytes) = bag.contents();
+    if !args.verify.reports.quiet && args.verify.reports.format == Format::Text {
+        told(&args.output, objects, bytes, missing.len());
+    }
+    Ok(summary.exit_code)
+}
+
+/// Says what is in the bag; on standard error, since standard output has the report.
+fn told(bag: &Path, objects: u64, bytes: u64, missing: usize) {
+    use std::io::Write as _;
+    let size = indicatif::DecimalBytes(bytes);
+    let shown = bag.display();
+    // Who can't be told is not left without a bag for that.
+    let _ = writeln!(
+        anstream::stderr(),
+        "collected {objects} objects, {size}, into {shown}; {missing} could not be (data/not-collected.jsonl)\n\
+         check it anywhere with: cd {shown} && sha256sum -c manifest-sha256.txt, or ctverify --from {shown}"
+    );
+}
+
+/// Something that is listed and is not in the bag.
+struct Missing(serde_json::Value);
+
+impl Missing {
+    fn new(object: &ObjectRef, status: &str, why: Option<&str>) -> Self {
+        Self(json!({ "bucket": &*object.bucket, "key": &*object.key, "status": status, "reason": why }))
+    }
+}
+
+fn range(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
+    let start = start.map_or("the first digest".to_owned(), |at| at.to_string());
+    let end = end.map_or("the last digest".to_owned(), |at| at.to_string());
+    format!("{start} to {end}")
+}
