@@ -3,7 +3,12 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA512, RsaKeyPair};
+use rsa::BigUint;
+use rsa::pkcs1::EncodeRsaPrivateKey as _;
+use ssh_key::private::{KeypairData, RsaKeypair};
+use ssh_key::{Algorithm, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Signature, SshSig};
 use zeroize::Zeroizing;
 
 use super::{NAMESPACE, SignError, read, signature_path};
@@ -34,7 +39,17 @@ impl SshSigner {
     /// Signs a content, as SSHSIG in its armoured form.
     pub fn sign(&self, content: &[u8]) -> Result<String, SignError> {
         let failed = |error: ssh_key::Error| SignError::Kind(format!("the key can't sign this: {error}"));
-        let signature = self.key.sign(NAMESPACE, HashAlg::Sha512, content).map_err(failed)?;
+        let signature = match self.key.key_data() {
+            KeypairData::Rsa(pair) => {
+                let signed = SshSig::signed_data(NAMESPACE, HashAlg::Sha512, content).map_err(failed)?;
+                let algorithm = Algorithm::Rsa { hash: Some(HashAlg::Sha512) };
+                let raw = rsa_sign(pair, &signed).ok_or_else(|| failed(ssh_key::Error::Crypto))?;
+                let signature = Signature::new(algorithm, raw).map_err(failed)?;
+                SshSig::new(self.key.public_key().key_data().clone(), NAMESPACE, HashAlg::Sha512, signature)
+            }
+            _ => self.key.sign(NAMESPACE, HashAlg::Sha512, content),
+        };
+        let signature = signature.map_err(failed)?;
         signature.to_pem(LineEnding::LF).map_err(failed)
     }
 
@@ -46,6 +61,19 @@ impl SshSigner {
     pub(super) fn key(&self) -> &PrivateKey {
         &self.key
     }
+}
+
+/// An RSA signature (PKCS#1 v1.5, SHA-512) by AWS-LC. The `rsa` crate only writes the key down in another form: its own private operations
+/// take a time that depends on the key (RUSTSEC-2023-0071).
+fn rsa_sign(pair: &RsaKeypair, content: &[u8]) -> Option<Vec<u8>> {
+    let number = |mpint: &Mpint| Some(BigUint::from_bytes_be(mpint.as_positive_bytes()?));
+    let (n, e, d) = (number(&pair.public.n)?, number(&pair.public.e)?, number(&pair.private.d)?);
+    let primes = vec![number(&pair.private.p)?, number(&pair.private.q)?];
+    let key = rsa::RsaPrivateKey::from_components(n, e, d, primes).ok()?.to_pkcs1_der().ok()?;
+    let key = RsaKeyPair::from_der(key.as_bytes()).ok()?;
+    let mut signature = vec![0; key.public_modulus_len()];
+    key.sign(&RSA_PKCS1_SHA512, &SystemRandom::new(), content, &mut signature).ok()?;
+    Some(signature)
 }
 
 /// The public keys that are known to be somebody's.

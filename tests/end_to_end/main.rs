@@ -11,6 +11,7 @@
 
 mod attacks;
 mod backfill;
+mod bags;
 mod bounds;
 mod command_line;
 mod completeness;
@@ -18,6 +19,7 @@ mod defects;
 mod demo;
 mod estimate;
 mod every_byte;
+mod evidence;
 mod faults;
 mod lifecycle;
 mod local;

@@ -58,6 +58,23 @@ fn every_record_has_exactly_the_promised_fields() {
         ("warning", vec!["record", "code", "bucket", "key", "detail"], false),
         ("chain", vec!["record", "fault", "detail", "from", "to", "covered_seconds", "requested_seconds"], true),
         (
+            "circumstances",
+            vec![
+                "record",
+                "build",
+                "command",
+                "host",
+                "identity",
+                "keys",
+                "clock_ahead_ms",
+                "case",
+                "exhibit",
+                "examiner",
+                "notes",
+            ],
+            false,
+        ),
+        (
             "summary",
             vec![
                 "record",
@@ -107,7 +124,7 @@ fn json_is_one_document_with_the_same_records() {
             ("warnings", "warning"),
             ("chains", "chain"),
         ];
-        assert_eq!(fields(&document).len(), groups.len() + 2);
+        assert_eq!(fields(&document).len(), groups.len() + 3);
         for (group, kind) in groups {
             let of_kind: Vec<Value> = lines.of(kind).into_iter().cloned().collect();
             assert_eq!(document[group], json!(of_kind), "{name} {group}");

@@ -88,7 +88,8 @@ impl Run {
     /// The records that tell of the trail, without those that tell of the run; and with one word for absence, which stores
     /// word differently.
     pub fn findings(&self) -> Vec<Value> {
-        let about_the_run = |record: &&Value| record["record"] == "run" || record["record"] == "summary";
+        let about_the_run =
+            |record: &&Value| matches!(record["record"].as_str(), Some("run" | "circumstances" | "summary"));
         let text: Vec<String> = self.records.iter().filter(|r| !about_the_run(r)).map(Value::to_string).collect();
         text.iter().map(|line| serde_json::from_str(&one_absence(line)).unwrap()).collect()
     }
@@ -157,4 +158,26 @@ pub fn figure(name: &str, told: &str) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), format!("{told}\n")).unwrap();
+}
+
+/// Runs one of the scripts in `tests/outside` with the tools that `tests/run` installs; `None` where they are not there.
+pub fn outside(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Output> {
+    let Some(python) = std::env::var_os("CTVERIFY_TEST_PYTHON") else {
+        assert!(
+            std::env::var_os("CTVERIFY_TEST_ALL").is_none(),
+            "CTVERIFY_TEST_PYTHON has to name a Python with the tools"
+        );
+        eprintln!("skipped: CTVERIFY_TEST_PYTHON names no Python with the tools; tests/run installs it");
+        return None;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside").join(script);
+    Some(Command::new(python).arg(script).args(arguments).output().unwrap())
+}
+
+/// The same, where it has to succeed; what it says.
+pub fn outside_agrees(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<String> {
+    let output = outside(script, arguments)?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{script}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    Some(text)
 }

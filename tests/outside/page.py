@@ -55,6 +55,8 @@ with sync_playwright() as p:
             page.locator("#status").select_option("")
             assert not errors, errors
             assert page.evaluate("window.pwned === undefined")
+            page.screenshot(path=str(shots / f"{scheme}-{name}-files.png"))
+            page.evaluate("window.scrollTo(0, 0)")
             page.screenshot(path=str(shots / f"{scheme}-{name}.png"))
             assert opened < 5 and searched < 5, (opened, searched)
             page.close()

@@ -66,13 +66,20 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         }
     };
     let settings = Settings { store: store.clone(), keys: keys.clone(), trail: None, ..settings };
-    let summary = audit_with(&reports, Some(unsigned), settings, watch, stop.notified()).await?;
+    let outcome = audit_with(&reports, Some(unsigned), settings, watch, stop.notified()).await;
+    let stays = |trouble: &str| {
+        let place = args.output.display();
+        Failure::CannotRun(format!(
+            "{trouble}; what was collected until then stays in {place}, and the same command goes on with it"
+        ))
+    };
     if let Some(trouble) = bag.trouble() {
-        return Err(Failure::CannotRun(format!(
-            "{trouble}; what was collected until then stays in {}, and the same command goes on with it",
-            args.output.display()
-        )));
+        return Err(stays(trouble));
     }
+    let summary = outcome.map_err(|failure| match failure {
+        Failure::CannotRun(trouble) => stays(&trouble),
+        other => other,
+    })?;
     if summary.interrupted {
         return Ok(summary.exit_code);
     }

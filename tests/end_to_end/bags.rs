@@ -1,0 +1,361 @@
+//! Evidence bags: collected from S3, checked by others, moved, tampered with, handed over.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, TrailSpec};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Mirror, Run, ctverify, ctverify_at, outside, outside_agrees, range_of, records, run};
+
+/// A trail of two regions with a modified, a deleted and an unlisted log file and a deleted digest.
+fn damaged() -> ForgedTrail {
+    let regions = vec!["us-east-1".into(), "eu-west-1".into()];
+    let mut trail = TrailSpec { hours: 12, regions, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let digests = trail.chains[1].digests.clone();
+    let (changed, removed) = (&digests[3].document.log_files[0].s3_object, &digests[6].document.log_files[0].s3_object);
+    let planted = digests[8].document.log_files[0].s3_object.replace(".json.gz", "0.json.gz");
+    let stored = trail.object_mut(changed).clone();
+    trail.objects.insert((trail.spec.bucket.clone(), planted), stored);
+    trail.edit_content(changed, |_| b"{}".to_vec());
+    trail.remove(removed);
+    trail.remove(&trail.chains[0].digests[5].key.clone());
+    trail
+}
+
+struct Bench {
+    trail: ForgedTrail,
+    server: Server,
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new(trail: ForgedTrail) -> Self {
+        let server = Server::start(&trail, ServerOptions::default());
+        Self { trail, server, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn bag(&self) -> PathBuf {
+        self.folder.path().join("bag")
+    }
+
+    fn collect(&self, more: &[&str]) -> Run {
+        let mut command = ctverify_at(&self.server);
+        command.arg("collect").args(range_of(&self.trail)).arg("--output").arg(self.bag()).args(more);
+        records(&mut command)
+    }
+
+    /// Verifies the bag, without any network, in the range in which it was collected.
+    fn verify(&self, bag: &Path) -> Run {
+        let range = range_of(&self.trail);
+        records(ctverify().arg("--from").arg(bag).args(&range))
+    }
+}
+
+/// The records that tell of the trail, without the texts, which tell of S3 there and of a copy here.
+fn findings(run: &Run) -> Vec<Value> {
+    let mut found = run.findings();
+    found.iter_mut().for_each(|record| record["detail"] = Value::Null);
+    found
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+fn is_valid_bag(bag: &Path) -> bool {
+    let sums =
+        Command::new("sha256sum").args(["-c", "--quiet", "manifest-sha256.txt"]).current_dir(bag).output().unwrap();
+    let theirs = outside("bag.py", &[bag.as_os_str()]);
+    let agree = theirs.is_none_or(|theirs| theirs.status.success() == sums.status.success());
+    assert!(agree, "sha256sum and bagit disagree");
+    sums.status.success()
+}
+
+#[test]
+fn a_bag_holds_what_was_found_and_gives_the_same_records_elsewhere() {
+    let bench = Bench::new(damaged());
+    let zip = bench.folder.path().join("bag.zip");
+    let collected = bench.collect(&["--zip", zip.to_str().unwrap(), "--case", "117", "--examiner", "J. Doe"]);
+    assert_eq!(collected.code, 1, "{}", collected.stderr);
+    // Every object is read once, for verification and collection alike.
+    let digests_and_files = bench.trail.objects.len() as u64;
+    assert_eq!(bench.server.calls("GetObject"), digests_and_files + 2, "two of them are gone");
+    assert!(is_valid_bag(&bench.bag()));
+    outside_agrees("bag.py", &[bench.bag().as_os_str()]);
+    let info = std::fs::read_to_string(bench.bag().join("bag-info.txt")).unwrap();
+    assert!(info.contains("External-Identifier: 117") && info.contains("Contact-Name: J. Doe"), "{info}");
+    // Moved to where nothing else is.
+    let moved = tempfile::tempdir().unwrap();
+    let there = moved.path().join("from a colleague");
+    std::fs::rename(bench.bag(), &there).unwrap();
+    let verified = bench.verify(&there);
+    assert_eq!(findings(&verified), findings(&collected), "{}", verified.stderr);
+    let unpacked = moved.path().join("unpacked");
+    let python = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
+    assert!(Command::new("python3").args(["-c", python]).arg(&zip).arg(&unpacked).status().unwrap().success());
+    assert!(is_valid_bag(&unpacked.join("bag")));
+    // The modified and the planted file are in it; what is gone is listed.
+    let held = files(&there.join("data/objects")).len();
+    assert_eq!(
+        held,
+        bench.trail.objects.len() + bench.trail.chains.iter().map(|chain| chain.digests.len()).sum::<usize>() - 1
+    );
+    assert_eq!(std::fs::read_to_string(there.join("data/not-collected.jsonl")).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn tampering_with_a_bag_is_found_whatever_it_is() {
+    let bench = Bench::new(TrailSpec { hours: 5, ..TrailSpec::default() }.forge());
+    assert_eq!(bench.collect(&[]).code, 0);
+    let clean = bench.verify(&bench.bag());
+    assert_eq!((clean.code, clean.verdict()), (0, "verified"), "{}", clean.stdout);
+    let whole = files(&bench.bag());
+    for path in &whole {
+        let before = std::fs::read(path).unwrap();
+        let mut changed = before.clone();
+        match changed.last_mut() {
+            Some(last) => *last ^= 0x02,
+            None => changed.push(b'x'),
+        }
+        std::fs::write(path, &changed).unwrap();
+        let found = records(ctverify().arg("--from").arg(bench.bag()));
+        assert!(matches!(found.code, 1 | 2), "{} changed: {} {}", path.display(), found.code, found.stdout);
+        std::fs::write(path, before).unwrap();
+    }
+    for path in &whole {
+        let before = std::fs::read(path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let found = records(ctverify().arg("--from").arg(bench.bag()));
+        // Without its declaration, a bag that was begun here is one all the same.
+        let is_declaration = path.ends_with("collect.json");
+        assert!(matches!(found.code, 1 | 2) || is_declaration, "{} removed: {}", path.display(), found.stdout);
+        std::fs::write(path, before).unwrap();
+        // What the verification itself added is no tampering.
+        let log = bench.bag().join("custody.jsonl");
+        if *path == log || path.ends_with("custody-head.txt") {
+            let text = std::fs::read_to_string(&log).unwrap();
+            assert!(!text.is_empty());
+            break;
+        }
+    }
+    let planted = bench.bag().join("data/objects/extra");
+    std::fs::write(&planted, "x").unwrap();
+    let found = records(ctverify().arg("--from").arg(bench.bag()));
+    assert!(
+        found.code == 1 && found.of("warning").iter().any(|warning| warning["code"] == "bag_altered"),
+        "{}",
+        found.stdout
+    );
+}
+
+#[test]
+fn what_is_changed_consistently_rests_on_the_keys_and_those_are_checked_with_aws() {
+    let spec = TrailSpec { hours: 3, ..TrailSpec::default() };
+    let bench = Bench::new(spec.clone().forge());
+    assert_eq!(bench.collect(&[]).code, 0);
+    let check = |server: &Server| records(ctverify_at(server).arg("--from").arg(bench.bag()).arg("--check-keys"));
+    let genuine = check(&bench.server);
+    assert_eq!((genuine.code, genuine.of("warning").len()), (0, 0), "{}", genuine.stdout);
+    // Somebody makes a trail of their own, with keys of their own, and a bag of it in which everything fits.
+    let mut other = spec;
+    other.keys.rotation = jiff::SignedDuration::from_hours(31 * 24 * 7);
+    other.seed = 99;
+    let forged = Bench::new(other.forge());
+    assert_eq!(forged.collect(&[]).code, 0);
+    assert_eq!(records(ctverify().arg("--from").arg(forged.bag())).code, 0, "offline it rests on its own keys");
+    let keys = std::fs::read_to_string(forged.bag().join("data/keys.json")).unwrap();
+    assert!(is_valid_bag(&forged.bag()));
+    // As far as the test's keys differ from AWS's.
+    let same = keys == std::fs::read_to_string(bench.bag().join("data/keys.json")).unwrap();
+    let foreign = keys.replace("us-east-1", "eu-west-1");
+    let path = forged.folder.path().join("keys.json");
+    std::fs::write(&path, foreign).unwrap();
+    let found = records(
+        ctverify_at(&bench.server).arg("--from").arg(forged.bag()).arg("--keys").arg(&path).arg("--check-keys"),
+    );
+    assert!(!same || found.code != 0);
+    assert!(found.of("warning").iter().any(|warning| warning["code"] == "bag_altered"), "{}", found.stdout);
+}
+
+#[test]
+fn a_collection_that_was_stopped_goes_on_and_fetches_what_is_missing_alone() {
+    let bench = Bench::new(TrailSpec { hours: 10, busy_percent: 100, ..TrailSpec::default() }.forge());
+    assert_eq!(bench.collect(&[]).code, 0);
+    let gets = bench.server.calls("GetObject");
+    let lost: Vec<PathBuf> = files(&bench.bag().join("data/objects"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "gz"))
+        .collect();
+    // One is gone, one was cut short by whatever stopped the run.
+    std::fs::remove_file(&lost[2]).unwrap();
+    let cut = std::fs::read(&lost[7]).unwrap();
+    std::fs::write(&lost[7], &cut[..cut.len() / 2]).unwrap();
+    for tag in ["manifest-sha256.txt", "tagmanifest-sha256.txt", "bagit.txt"] {
+        std::fs::remove_file(bench.bag().join(tag)).unwrap();
+    }
+    let half = records(ctverify().arg("--from").arg(bench.bag()));
+    assert!(half.code == 2 && half.stderr.contains("half a bag"), "{}", half.stderr);
+    assert_eq!(bench.collect(&[]).code, 0);
+    assert_eq!(bench.server.calls("GetObject"), gets + 2);
+    assert!(is_valid_bag(&bench.bag()));
+    // What was there and was not what had been collected is kept beside.
+    assert_eq!(std::fs::read(&lost[7]).unwrap(), cut);
+    let aside = format!("{}.altered-1", lost[7].display());
+    assert_eq!(std::fs::read(aside).unwrap(), &cut[..cut.len() / 2]);
+}
+
+#[test]
+fn a_killed_collection_leaves_no_half_file_and_goes_on() {
+    let trail = TrailSpec { hours: 20, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let slow = Server::start(
+        &trail,
+        ServerOptions { latency: std::time::Duration::from_millis(40), ..ServerOptions::default() },
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    for round in 0..4 {
+        let mut child = ctverify_at(&slow)
+            .arg("collect")
+            .args(range_of(&trail))
+            .args(["--concurrency", "2", "--quiet", "--output"])
+            .arg(&bag)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(400 + 150 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for path in files(&bag) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.starts_with(bag.join("data/objects")) && name.ends_with(".gz") && !name.starts_with('.') {
+                assert!(ctverify_testkit::gunzip(&std::fs::read(&path).unwrap()).is_ok(), "{}", path.display());
+            }
+        }
+    }
+    let quick = Server::start(&trail, ServerOptions::default());
+    let run = records(ctverify_at(&quick).arg("collect").args(range_of(&trail)).arg("--output").arg(&bag));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(is_valid_bag(&bag));
+    assert_eq!(records(ctverify().arg("--from").arg(&bag).args(range_of(&trail))).code, 0);
+}
+
+#[test]
+fn a_copy_is_collected_as_a_bucket_is() {
+    let trail = damaged();
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    let collected = records(
+        ctverify()
+            .arg("collect")
+            .arg("--from")
+            .arg(mirror.dir())
+            .arg("--keys")
+            .arg(mirror.keys())
+            .arg("--output")
+            .arg(&bag),
+    );
+    assert_eq!(collected.code, 1, "{}", collected.stderr);
+    assert!(is_valid_bag(&bag));
+    let verified = records(ctverify().arg("--from").arg(&bag));
+    assert_eq!(findings(&verified), findings(&collected));
+    // Keys of which nobody knows whose they are stay such.
+    mirror.write_keys(&trail.keys_flat());
+    let flat = folder.path().join("flat");
+    records(
+        ctverify()
+            .arg("collect")
+            .arg("--from")
+            .arg(mirror.dir())
+            .arg("--keys")
+            .arg(mirror.keys())
+            .arg("--output")
+            .arg(&flat),
+    );
+    let keys: Value = serde_json::from_slice(&std::fs::read(flat.join("data/keys.json")).unwrap()).unwrap();
+    assert!(keys["PublicKeyList"].is_array());
+}
+
+#[test]
+fn bad_folders_are_told_and_nothing_is_lost() {
+    let bench = Bench::new(TrailSpec { hours: 2, ..TrailSpec::default() }.forge());
+    std::fs::create_dir(bench.bag()).unwrap();
+    let own = bench.bag().join("thesis.txt");
+    std::fs::write(&own, "years of work").unwrap();
+    let refused = bench.collect(&[]);
+    assert!(refused.code == 2 && refused.stderr.contains("is not empty"), "{}", refused.stderr);
+    assert_eq!(std::fs::read_to_string(&own).unwrap(), "years of work");
+    std::fs::remove_file(&own).unwrap();
+    assert_eq!(bench.collect(&[]).code, 0);
+    // Another trail's evidence does not go into this bag.
+    let other = TrailSpec { name: "other-trail".into(), hours: 2, ..TrailSpec::default() }.forge();
+    let server = Server::start(&other, ServerOptions::default());
+    let refused = records(ctverify_at(&server).arg("collect").args(range_of(&other)).arg("--output").arg(bench.bag()));
+    assert!(refused.code == 2 && refused.stderr.contains("is a bag of"), "{}", refused.stderr);
+    let nothing = run(ctverify().args(["handover", "/nonexistent", "--to", "x", "--reason", "y"]));
+    assert!(nothing.code == 2 && nothing.stderr.contains("is no bag"), "{}", nothing.stderr);
+    let shallow = bench.collect(&["--depth", "chain"]);
+    assert_eq!(shallow.code, 2, "{}", shallow.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_is_told_and_the_collection_goes_on_elsewhere_in_time() {
+    let trail = TrailSpec { hours: 40, busy_percent: 100, events: 60, log_files: 4, ..TrailSpec::default() }.forge();
+    let server = Server::start(&trail, ServerOptions::default());
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=400k", "tmpfs"]).arg(&disk).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no file system can be mounted here");
+        return;
+    }
+    let bag = disk.join("bag");
+    let collect = || records(ctverify_at(&server).arg("collect").args(range_of(&trail)).arg("--output").arg(&bag));
+    let full = collect();
+    let said = full.code == 4 && full.stderr.contains("No space left") && full.stderr.contains("goes on with it");
+    let larger = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&disk).status().unwrap().success();
+    let done = collect();
+    let valid = is_valid_bag(&bag);
+    Command::new("umount").arg(&disk).status().unwrap();
+    assert!(said, "{} {}", full.code, full.stderr);
+    assert!(larger && done.code == 0 && valid, "{}", done.stderr);
+}
+
+#[test]
+fn the_custody_log_tells_each_step_and_shows_what_was_taken_out() {
+    let bench = Bench::new(TrailSpec { hours: 2, ..TrailSpec::default() }.forge());
+    bench.collect(&["--examiner", "J. Doe"]);
+    assert_eq!(bench.verify(&bench.bag()).code, 0);
+    let handover = |to: &str| {
+        run(ctverify().arg("handover").arg(bench.bag()).args(["--to", to, "--reason", "trial", "--examiner", "J. Doe"]))
+    };
+    assert_eq!(handover("the court").code, 0);
+    assert_eq!(bench.verify(&bench.bag()).code, 0);
+    let log = bench.bag().join("custody.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let actions: Vec<String> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["action"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(actions, ["collect", "verify", "handover", "verify"]);
+    for out in 0..4 {
+        let kept: String =
+            text.lines().enumerate().filter(|(at, _)| *at != out).map(|(_, line)| format!("{line}\n")).collect();
+        std::fs::write(&log, kept).unwrap();
+        let refused = handover("somebody");
+        assert!(refused.code == 2 && refused.stderr.contains("tampered"), "{out} {}", refused.stderr);
+    }
+    std::fs::write(&log, text.replace("the court", "a friend")).unwrap();
+    let found = bench.verify(&bench.bag());
+    assert!(found.code == 1 && found.stdout.contains("bag_altered"), "{}", found.stdout);
+}

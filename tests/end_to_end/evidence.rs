@@ -1,0 +1,388 @@
+//! Reports that are evidence: the chain-of-custody report in a real browser, signatures that ssh-keygen verifies, statements that in-toto's own
+//! tools take, and reports made again from saved records.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ctverify_testkit::{Server, ServerOptions, TrailSpec, defects};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Run, ctverify, ctverify_at, outside_agrees, range_of, run, testdata};
+
+/// A trail with three defects, verified with every report.
+struct Case {
+    folder: TempDir,
+    run: Run,
+}
+
+impl Case {
+    fn new(more: &[&str]) -> Self {
+        let mut trail = TrailSpec { hours: 30, busy_percent: 100, ..TrailSpec::default() }.forge();
+        let digests = trail.chains[0].digests.clone();
+        trail.edit_content(&digests[4].document.log_files[0].s3_object, |_| b"{}".to_vec());
+        trail.remove(&digests[9].document.log_files[0].s3_object);
+        trail.remove(&digests[20].key);
+        let server = Server::start(&trail, ServerOptions::default());
+        let folder = tempfile::tempdir().unwrap();
+        let report = |kind: &str| format!("{kind}={}", folder.path().join(format!("report.{kind}")).display());
+        let mut command = ctverify_at(&server);
+        command
+            .args(range_of(&trail))
+            .args(["--case", "2026-117", "--exhibit", "E-4", "--examiner", "J. Doe"])
+            .args(more);
+        for kind in ["jsonl", "html", "custody", "intoto"] {
+            command.arg("--report").arg(report(kind));
+        }
+        let run = run(&mut command);
+        Self { folder, run }
+    }
+
+    fn path(&self, kind: &str) -> PathBuf {
+        self.folder.path().join(format!("report.{kind}"))
+    }
+
+    fn json(&self, kind: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.path(kind)).unwrap()).unwrap()
+    }
+}
+
+fn ssh_keygen(arguments: &[&str], dir: &Path) -> bool {
+    let ran = Command::new("ssh-keygen").args(arguments).current_dir(dir).output();
+    let output = ran.expect("ssh-keygen is there: Debian's openssh-client");
+    output.status.success()
+}
+
+/// Makes a key pair and gives the path of the private key.
+fn key(dir: &Path, kind: &str, passphrase: &str) -> PathBuf {
+    let name = format!("id_{kind}{}", passphrase.len());
+    assert!(ssh_keygen(&["-q", "-t", kind, "-N", passphrase, "-C", "doe@example.org", "-f", &name], dir));
+    dir.join(name)
+}
+
+fn verify_report(report: &Path, more: &[&std::ffi::OsStr]) -> Run {
+    run(ctverify().arg("verify-report").arg(report).args(more))
+}
+
+#[test]
+fn the_report_says_who_what_when_where_and_how() {
+    let case = Case::new(&["--note", "disk received on 3 March"]);
+    assert_eq!(case.run.code, 1, "{}", case.run.stderr);
+    let facts = case.json("custody");
+    assert_eq!(facts["verdict"]["word"], "violated");
+    assert!(facts["verdict"]["sentence"].as_str().unwrap().contains("1 file changed and 2 files removed"), "{facts:#}");
+    assert_eq!(
+        facts["case"],
+        json!({ "case": "2026-117", "exhibit": "E-4", "examiner": "J. Doe", "notes": ["disk received on 3 March"] })
+    );
+    let examination = &facts["examination"];
+    assert_eq!(examination["identity"], "arn:aws:iam::111122223333:user/tester");
+    assert!(examination["keys"].as_str().unwrap().contains("ListPublicKeys"));
+    let ahead = examination["clock_ahead_ms"].as_i64().unwrap();
+    assert!(ahead.abs() < 5_000, "{ahead}");
+    assert!(examination["command"].as_array().unwrap().iter().any(|word| word == "--trail-arn"));
+    assert!(examination["host"].is_string() && examination["build"].as_str().unwrap().contains("linux"));
+    let hash = Command::new("sha256sum").arg(case.path("jsonl")).output().unwrap();
+    let hash = String::from_utf8(hash.stdout).unwrap();
+    assert_eq!(facts["records"]["sha256"].as_str().unwrap(), hash.split(' ').next().unwrap());
+    assert!(
+        facts["findings"].as_array().unwrap().len() >= 3 && !facts["does_not_prove"].as_array().unwrap().is_empty()
+    );
+}
+
+#[test]
+fn the_page_works_in_a_browser_and_on_paper() {
+    let case = Case::new(&[]);
+    let records = std::fs::read_to_string(case.path("jsonl")).unwrap();
+    let files = records
+        .lines()
+        .filter(|line| line.contains("\"record\":\"digest\"") || line.contains("\"record\":\"log_file\""));
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+    let arguments = [
+        case.path("html").into_os_string(),
+        "VIOLATED".into(),
+        files.count().to_string().into(),
+        shots.into_os_string(),
+    ];
+    outside_agrees("page.py", &arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+}
+
+#[test]
+fn script_in_a_name_does_not_run() {
+    let mut trail = defects::small_trail();
+    let digest = trail.chains[0].digests.last().unwrap().clone();
+    let key = trail.spec.keys.signing_key("us-east-1", digest.document.digest_end_time.parse().unwrap());
+    let old = digest.document.log_files[0].s3_object.clone();
+    let evil = "_</script><script>window.pwned=1</script><img src=x onerror=alert(1)>&quot;'\"@@ROWS@@@@FOLDERS@@{{ 7*7 }}\u{202e}_";
+    let new = old.replace("_CloudTrail_", evil);
+    trail.forge_digest(&digest, &key, |document| document.log_files[0].s3_object = new.clone());
+    trail.remove(&old);
+    let mirror = crate::support::Mirror::new(&trail, ctverify_testkit::Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let note = "<script>window.pwned=2</script>";
+    let run = run(mirror
+        .command()
+        .arg("--report")
+        .arg(format!("html={}", page.display()))
+        .args(["--note", note, "--case", note]));
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(
+        !text.contains("<script>window") && !text.contains("<img") && !text.contains('\u{202e}'),
+        "the name is told, and does nothing"
+    );
+    assert!(text.contains("\\u{202e}") && text.contains("&lt;script&gt;"));
+    let files = trail.digest_count() + trail.log_file_count();
+    let shots = folder.path().join("shots");
+    let arguments = [page.into_os_string(), "VIOLATED".into(), files.to_string().into(), shots.into_os_string()];
+    outside_agrees("page.py", &arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_hundred_thousand_files_do_not_freeze_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = testdata("clean");
+    let records = folder.path().join("records.jsonl");
+    let dir = run(ctverify()
+        .arg("--from")
+        .arg(&small)
+        .arg("--keys")
+        .arg(small.join("keys.json"))
+        .args(["--format", "jsonl"]));
+    let (mut lines, mut count) = (String::new(), 0_u64);
+    for line in dir.stdout.lines() {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        match record["record"].as_str() {
+            Some("log_file") if count == 0 => {
+                for number in 0..100_000 {
+                    record["key"] =
+                        format!("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/{number:06}.json.gz").into();
+                    lines += &format!("{record}\n");
+                }
+                count = 100_000;
+            }
+            Some("log_file") => {}
+            Some("summary") => {
+                record["log_files"]["intact"] = count.into();
+                lines += &format!("{record}\n");
+            }
+            _ => lines += &format!("{line}\n"),
+        }
+    }
+    std::fs::write(&records, lines).unwrap();
+    let page = folder.path().join("page.html");
+    let made = run(ctverify().arg("report").arg(&records).arg("--report").arg(format!("html={}", page.display())));
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let digests = dir.of("digest").len() as u64;
+    let shots = folder.path().join("shots");
+    let arguments =
+        [page.into_os_string(), "VERIFIED".into(), (count + digests).to_string().into(), shots.into_os_string()];
+    outside_agrees("page.py", &arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_signed_report_is_taken_by_ssh_keygen_and_one_that_was_changed_is_not() {
+    let keys = tempfile::tempdir().unwrap();
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let key = key(keys.path(), kind, "");
+        let public = key.with_extension("pub");
+        // An RSA key signs no envelope; that is said before anything is done.
+        let case = if kind == "rsa" { Case::new(&[]) } else { Case::new(&["--sign-key", key.to_str().unwrap()]) };
+        if kind == "rsa" {
+            let remade = keys.path().join("remade.html");
+            let signed = run(ctverify()
+                .arg("report")
+                .arg(case.path("jsonl"))
+                .arg("--sign-key")
+                .arg(&key)
+                .arg("--report")
+                .arg(format!("html={}", remade.display())));
+            assert_eq!(signed.code, 1, "{}", signed.stderr);
+            std::fs::rename(&remade, case.path("html")).unwrap();
+            std::fs::rename(keys.path().join("remade.html.sig"), case.path("html.sig")).unwrap();
+        }
+        let allowed = keys.path().join("allowed");
+        std::fs::write(
+            &allowed,
+            format!("doe namespaces=\"git,ctverify\" {}", std::fs::read_to_string(&public).unwrap()),
+        )
+        .unwrap();
+        let report = case.path("html");
+        let keygen = |report: &Path| {
+            let mut check = Command::new("ssh-keygen");
+            check
+                .args(["-Y", "verify", "-n", "ctverify", "-I", "doe"])
+                .arg("-f")
+                .arg(&allowed)
+                .arg("-s")
+                .arg(case.path("html.sig"));
+            check.stdin(std::fs::File::open(report).unwrap()).output().unwrap().status.success()
+        };
+        assert!(keygen(&report), "{kind}");
+        for signer in [&public, &allowed] {
+            let good = verify_report(&report, &["--signer".as_ref(), signer.as_ref()]);
+            assert_eq!(good.code, 0, "{kind} {} {}", good.stdout, good.stderr);
+        }
+        let unknown = verify_report(&report, &[]);
+        assert!(unknown.code == 3 && unknown.stdout.contains("whose key that is"), "{}", unknown.stdout);
+        let mut changed = std::fs::read(&report).unwrap();
+        let at = changed.windows(8).position(|word| word == b"VIOLATED").unwrap();
+        changed.splice(at..at + 8, *b"VERIFIED");
+        std::fs::write(&report, changed).unwrap();
+        assert!(!keygen(&report), "{kind}");
+        let bad = verify_report(&report, &["--signer".as_ref(), public.as_ref()]);
+        assert!(bad.code == 1 && bad.stdout.contains("was changed"), "{}", bad.stdout);
+    }
+}
+
+#[test]
+fn a_key_with_a_passphrase_signs_and_a_wrong_one_is_told() {
+    let keys = tempfile::tempdir().unwrap();
+    let key = key(keys.path(), "ed25519", "correct horse");
+    let dir = testdata("clean");
+    let report = keys.path().join("report.html");
+    std::fs::write(&report, "the old one").unwrap();
+    let sign = |passphrase: Option<&str>| {
+        let mut command = ctverify();
+        command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json")).arg("--sign-key").arg(&key);
+        command.arg("--report").arg(format!("html={}", report.display())).stdin(std::process::Stdio::null());
+        passphrase.map(|passphrase| command.env("CTVERIFY_SIGN_PASSPHRASE", passphrase));
+        run(&mut command)
+    };
+    for (passphrase, word) in [(Some("wrong"), "does not open"), (None, "CTVERIFY_SIGN_PASSPHRASE")] {
+        let refused = sign(passphrase);
+        assert!(refused.code == 2 && refused.stderr.contains(word), "{}", refused.stderr);
+        assert_eq!(std::fs::read_to_string(&report).unwrap(), "the old one");
+    }
+    assert_eq!(sign(Some("correct horse")).code, 0);
+    let public = key.with_extension("pub");
+    assert_eq!(verify_report(&report, &["--signer".as_ref(), public.as_ref()]).code, 0);
+}
+
+#[test]
+fn a_statement_is_taken_by_in_totos_own_tools() {
+    let keys = tempfile::tempdir().unwrap();
+    let ssh = key(keys.path(), "ed25519", "");
+    let p256 = key(keys.path(), "ecdsa", "");
+    for key in [&ssh, &p256] {
+        let case = Case::new(&["--sign-key", key.to_str().unwrap()]);
+        let public = key.with_extension("pub");
+        let id = Command::new("ssh-keygen").arg("-lf").arg(&public).output().unwrap();
+        let id = String::from_utf8(id.stdout).unwrap().split(' ').nth(1).unwrap().to_owned();
+        let arguments = [case.path("intoto").into_os_string(), public.into_os_string(), id.into()];
+        let said = outside_agrees("statement.py", &arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+        assert!(said.is_none_or(|said| said.contains("FAILED")));
+    }
+    // A PEM key signs statements, and nothing else.
+    let pem = keys.path().join("key.pem");
+    let made = Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&pem).output();
+    assert!(made.expect("openssl is there").status.success());
+    let dir = testdata("clean");
+    let statement = keys.path().join("statement");
+    let mut command = ctverify();
+    command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json")).arg("--sign-key").arg(&pem);
+    let html = run(command.arg("--report").arg(format!("html={}", keys.path().join("page").display())));
+    assert!(html.code == 2 && html.stderr.contains("SSH key"), "{}", html.stderr);
+    let mut command = ctverify();
+    command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json")).arg("--sign-key").arg(&pem);
+    let signed = run(command.arg("--report").arg(format!("intoto={}", statement.display())));
+    assert_eq!(signed.code, 0, "{}", signed.stderr);
+    let public = keys.path().join("public.pem");
+    assert!(
+        Command::new("openssl")
+            .args(["pkey", "-pubout", "-in"])
+            .arg(&pem)
+            .arg("-out")
+            .arg(&public)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let envelope: Value = serde_json::from_slice(&std::fs::read(&statement).unwrap()).unwrap();
+    let id = envelope["signatures"][0]["keyid"].as_str().unwrap().to_owned();
+    let arguments = [statement.into_os_string(), public.into_os_string(), id.into()];
+    let said = outside_agrees("statement.py", &arguments.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+    assert!(said.is_none_or(|said| said.contains("PASSED")));
+}
+
+#[test]
+fn reports_made_again_from_saved_records_are_the_same() {
+    let case = Case::new(&[]);
+    let again = tempfile::tempdir().unwrap();
+    let mut command = ctverify();
+    command.arg("report").arg(case.path("jsonl"));
+    for kind in ["jsonl", "html", "custody", "intoto", "json", "text"] {
+        command.arg("--report").arg(format!("{kind}={}", again.path().join(format!("report.{kind}")).display()));
+    }
+    assert_eq!(run(&mut command).code, 1);
+    for kind in ["jsonl", "html", "custody", "intoto"] {
+        let (one, other) = (
+            std::fs::read(case.path(kind)).unwrap(),
+            std::fs::read(again.path().join(format!("report.{kind}"))).unwrap(),
+        );
+        assert!(one == other, "{kind} differs");
+        if kind != "jsonl" {
+            let same = verify_report(&case.path(kind), &["--records".as_ref(), case.path("jsonl").as_ref()]);
+            assert!(same.code == 3 && same.stdout.contains("says what the records"), "{}", same.stdout);
+        }
+    }
+    // Another examiner's name, given later, is in the report, and the report still says what the records say.
+    let later = again.path().join("later.html");
+    let mut command = ctverify();
+    command.arg("report").arg(case.path("jsonl")).args(["--examiner", "R. Roe", "--note", "second opinion"]);
+    assert_eq!(run(command.arg("--report").arg(format!("html={}", later.display()))).code, 1);
+    assert!(std::fs::read_to_string(&later).unwrap().contains("R. Roe"));
+    let same = verify_report(&later, &["--records".as_ref(), case.path("jsonl").as_ref()]);
+    assert!(same.stdout.contains("says what the records"), "{}", same.stdout);
+}
+
+#[test]
+fn records_that_were_changed_are_refused() {
+    let case = Case::new(&[]);
+    let records = std::fs::read_to_string(case.path("jsonl")).unwrap();
+    let report = |text: &str| {
+        let path = case.folder.path().join("changed.jsonl");
+        std::fs::write(&path, text).unwrap();
+        (run(ctverify().arg("report").arg(&path)), run(ctverify().arg("verify-report").arg(&path)))
+    };
+    // A line was taken out, one was softened, the end is missing, it is something else.
+    let bad = records.lines().find(|line| line.contains("\"status\":\"modified\"")).unwrap();
+    let without = records.replace(&format!("{bad}\n"), "");
+    let softened = records.replace(bad, &bad.replace("\"modified\"", "\"intact\""));
+    for (text, word) in [(without, "summary does not fit"), (softened, "summary does not fit")] {
+        let (made, checked) = report(&text);
+        assert!(made.code == 2 && made.stderr.contains(word), "{}", made.stderr);
+        assert!(checked.code == 1 && checked.stdout.contains(word), "{}", checked.stdout);
+    }
+    let cut: String = records.lines().take(5).map(|line| format!("{line}\n")).collect();
+    for (text, word) in [(cut.as_str(), "no summary"), ("", "no summary"), ("hello", "line 1"), ("{}", "line 1")] {
+        let (made, checked) = report(text);
+        assert!(made.code == 2 && made.stderr.contains(word), "{text} {}", made.stderr);
+        assert_eq!(checked.code, 2, "{}", checked.stdout);
+    }
+}
+
+#[test]
+fn a_case_comes_from_a_file_too_and_a_broken_one_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("case.json");
+    let dir = testdata("clean");
+    let verify = || {
+        let mut command = ctverify();
+        command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json")).arg("--case-file").arg(&path);
+        run(command.args(["--examiner", "R. Roe", "--format", "jsonl"]))
+    };
+    std::fs::write(&path, r#"{"case":"7","examiner":"J. Doe","notes":["a"]}"#).unwrap();
+    let told = verify();
+    let record = &told.of("circumstances")[0];
+    assert_eq!(
+        (&record["case"], &record["examiner"], &record["notes"]),
+        (&json!("7"), &json!("R. Roe"), &json!(["a"]))
+    );
+    for wrong in ["[]", "{\"cases\":1}", "{"] {
+        std::fs::write(&path, wrong).unwrap();
+        let refused = verify();
+        assert!(refused.code == 2 && refused.stderr.contains("case.json"), "{}", refused.stderr);
+    }
+}
