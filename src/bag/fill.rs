@@ -1,16 +1,16 @@
 //! Filling a bag: every file appears whole or not at all, nothing that is there is written over, and what a run that stopped has
 //! collected need not be collected again.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use ahash::{HashMap, HashSet, RandomState};
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{self, Manifest, files, write_whole};
+use super::manifest::{self, write_whole};
 use super::{BagError, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST};
 use crate::model::{CaseInfo, ObjectRef};
 use crate::store::Head;
@@ -45,6 +45,34 @@ pub(super) struct Collected {
     pub version_id: Option<String>,
 }
 
+/// What was collected, as little as will do: a trail has millions of objects. By the hash of an object's path in the bag, under a key
+/// that nobody else knows.
+#[derive(Default)]
+struct Known {
+    hasher: RandomState,
+    objects: HashMap<u64, Stored>,
+}
+
+/// The SHA-256 and the size of an object as it was stored.
+#[derive(Clone, Copy)]
+struct Stored {
+    sha256: [u8; 32],
+    size: u64,
+}
+
+impl Known {
+    fn insert(&mut self, name: &str, object: &Collected) {
+        let mut sha256 = [0; 32];
+        if hex::decode_to_slice(&object.sha256, &mut sha256).is_ok() {
+            self.objects.insert(self.hasher.hash_one(name), Stored { sha256, size: object.size });
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<Stored> {
+        self.objects.get(&self.hasher.hash_one(name)).copied()
+    }
+}
+
 /// What `bag-info.txt` says.
 #[derive(Debug, Clone, Default)]
 pub struct BagInfo {
@@ -59,8 +87,7 @@ pub struct BagInfo {
 /// A bag that is being filled.
 pub struct Filling {
     root: PathBuf,
-    /// What was collected, by its path in the bag.
-    collected: Mutex<BTreeMap<String, Collected>>,
+    collected: Mutex<Known>,
     journal: Mutex<File>,
     /// Why something could not be written.
     trouble: OnceLock<String>,
@@ -137,11 +164,11 @@ impl Filling {
     }
 
     /// What an earlier run collected of this object, if it is there as it was then.
-    pub(super) fn held(&self, object: &ObjectRef) -> Option<(PathBuf, Collected)> {
+    pub(super) fn held(&self, object: &ObjectRef) -> Option<PathBuf> {
         let (name, path) = self.place(object)?;
-        let known = self.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()?;
+        let known = self.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&name)?;
         let (hash, _) = manifest::hash(&path).ok()?;
-        (hash == known.sha256).then_some((path, known))
+        (hash == hex::encode(known.sha256)).then_some(path)
     }
 
     /// Makes room for an object: one that is there and is not what was collected is kept under another name.
@@ -183,20 +210,20 @@ impl Filling {
         let line = serde_json::to_string(&collected).map_err(|error| BagError::form(&path, error))?;
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.write_all(format!("{line}\n").as_bytes()).map_err(BagError::io(&path))?;
-        self.collected.lock().unwrap_or_else(PoisonError::into_inner).insert(name, collected);
+        self.collected.lock().unwrap_or_else(PoisonError::into_inner).insert(&name, &collected);
         Ok(())
     }
 
     /// Whether an object is in the bag.
     pub fn holds(&self, object: &ObjectRef) -> bool {
         let Some((name, _)) = self.place(object) else { return false };
-        self.collected.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&name)
+        self.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&name).is_some()
     }
 
     /// How many objects are in the bag, and how many bytes they have.
     pub fn contents(&self) -> (u64, u64) {
         let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
-        (collected.len() as u64, collected.values().map(|object| object.size).sum())
+        (collected.objects.len() as u64, collected.objects.values().map(|object| object.size).sum())
     }
 
     /// Puts a file of the bag's own into its payload, in the place of an earlier one.
@@ -218,20 +245,26 @@ impl Filling {
 
     /// Closes the bag: everything in it gets its line in a manifest.
     pub fn close(&self, info: &BagInfo) -> Result<(), BagError> {
-        // Each object once, in order, whatever a run that was killed had begun to write.
         let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines: Vec<String> = collected.values().filter_map(|object| serde_json::to_string(object).ok()).collect();
-        write_whole(&self.root.join(OBJECTS_LIST), |out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
-        let (mut payload, mut bytes) = (Manifest::new(), 0);
-        for name in files(&self.root, "data")? {
-            let path = self.root.join(&name);
-            let (hash, size) = match collected.get(&name) {
-                Some(known) => (known.sha256.clone(), known.size),
-                None => manifest::hash(&path).map_err(BagError::io(&path))?,
-            };
-            bytes += size;
-            payload.insert(name, hash);
-        }
+        self.tidy_list(&collected)?;
+        let (mut count, mut bytes) = (0_u64, 0_u64);
+        let manifest = self.root.join(MANIFEST);
+        // Named whole at the very end: until then it is no bag.
+        let waiting = self.root.join(WAITING);
+        let mut trouble = Ok(());
+        write_whole(&waiting, |out| {
+            trouble = manifest::walk(&self.root, "data", &mut |name| {
+                let path = self.root.join(&name);
+                let (hash, size) = match collected.get(&name) {
+                    Some(known) => (hex::encode(known.sha256), known.size),
+                    None => manifest::hash(&path).map_err(BagError::io(&path))?,
+                };
+                (count, bytes) = (count + 1, bytes + size);
+                manifest::write_entry(out, &name, &hash).map_err(BagError::io(&waiting))
+            });
+            Ok(())
+        })?;
+        trouble?;
         drop(collected);
         write_whole(&self.root.join(DECLARATION), |out| {
             out.write_all(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
@@ -239,7 +272,7 @@ impl Filling {
         let CaseInfo { case, exhibit, examiner, .. } = &info.case;
         let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
         let version = format!("ctverify {}", env!("CARGO_PKG_VERSION"));
-        let oxum = format!("{bytes}.{}", payload.len());
+        let oxum = format!("{bytes}.{count}");
         let description = format!("AWS CloudTrail digest and log files of {}, {}", info.source, info.range);
         let lines = [
             ("Bagging-Date", Some(&today)),
@@ -256,28 +289,57 @@ impl Filling {
             told.map(|(name, value)| (name, value.replace(['\n', '\r'], " ")))
                 .try_for_each(|(name, value)| writeln!(out, "{name}: {value}"))
         })?;
-        manifest::write(&self.root.join(MANIFEST), &payload)?;
-        let mut tags = Manifest::new();
-        for name in [DECLARATION, INFO, MANIFEST, SOURCE] {
+        std::fs::rename(&waiting, &manifest).map_err(BagError::io(&manifest))?;
+        let tags = [DECLARATION, INFO, MANIFEST, SOURCE].map(|name| {
             let path = self.root.join(name);
-            tags.insert(name.to_owned(), manifest::hash(&path).map_err(BagError::io(&path))?.0);
-        }
-        manifest::write(&self.root.join(TAG_MANIFEST), &tags)
+            manifest::hash(&path).map(|(hash, _)| (name, hash)).map_err(BagError::io(&path))
+        });
+        let tags: Vec<(&str, String)> = tags.into_iter().collect::<Result<_, _>>()?;
+        write_whole(&self.root.join(TAG_MANIFEST), |out| {
+            tags.iter().try_for_each(|(name, hash)| manifest::write_entry(out, name, hash))
+        })
+    }
+
+    /// Leaves of the list of objects what counts: of each the last line, whatever runs that were killed had begun to write.
+    fn tidy_list(&self, collected: &Known) -> Result<(), BagError> {
+        let path = self.root.join(OBJECTS_LIST);
+        let file = File::open(&path).map_err(BagError::io(&path))?;
+        let mut told = HashSet::default();
+        write_whole(&path, |out| {
+            for line in BufReader::new(file).lines() {
+                let line = line?;
+                let Ok(object) = serde_json::from_str::<Collected>(&line) else { continue };
+                let name = path_of(&object);
+                let counts = collected.get(&name).is_some_and(|known| hex::encode(known.sha256) == object.sha256);
+                if counts && told.insert(collected.hasher.hash_one(&name)) {
+                    writeln!(out, "{line}")?;
+                }
+            }
+            Ok(())
+        })
     }
 }
 
+/// The path of an object in the bag.
+fn path_of(object: &Collected) -> String {
+    format!("{OBJECTS}/{}/{}", object.bucket, object.key)
+}
+
+/// The manifest before the bag is whole.
+const WAITING: &str = ".ctverify-partial-manifest";
+
 /// What earlier runs noted. A last line that a run was killed over does not count.
-fn read_list(path: &Path) -> Result<BTreeMap<String, Collected>, BagError> {
+fn read_list(path: &Path) -> Result<Known, BagError> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Known::default()),
         Err(error) => return Err(BagError::io(path)(error)),
     };
-    let mut known = BTreeMap::new();
+    let mut known = Known::default();
     for line in BufReader::new(file).lines() {
         let line = line.map_err(BagError::io(path))?;
         if let Ok(object) = serde_json::from_str::<Collected>(&line) {
-            known.insert(format!("{OBJECTS}/{}/{}", object.bucket, object.key), object);
+            known.insert(&path_of(&object), &object);
         }
     }
     Ok(known)

@@ -1,17 +1,13 @@
 //! Manifests: each file's SHA-256 and its path (RFC 8493, 2.1.3).
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::BagError;
-
-/// Files by their path in the bag, with the hex SHA-256 of each.
-pub(super) type Manifest = BTreeMap<String, String>;
 
 /// In a manifest, line ends and percent signs of a path are written as `%0A`, `%0D`, `%25`.
 fn encode(path: &str) -> String {
@@ -22,33 +18,27 @@ fn decode(path: &str) -> String {
     path.replace("%0A", "\n").replace("%0a", "\n").replace("%0D", "\r").replace("%0d", "\r").replace("%25", "%")
 }
 
-/// Reads a manifest.
-pub(super) fn read(path: &Path) -> Result<Manifest, BagError> {
+/// Reads a manifest, one entry at a time: a path in the bag, and the hex SHA-256 of the file there.
+pub(super) fn entries(path: &Path) -> Result<impl Iterator<Item = Result<(String, String), BagError>>, BagError> {
     let file = File::open(path).map_err(BagError::io(path))?;
-    let mut manifest = Manifest::new();
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(BagError::io(path))?;
+    let path = path.to_owned();
+    Ok(BufReader::new(file).lines().map(move |line| {
+        let line = line.map_err(BagError::io(&path))?;
         let parts = line.split_once(char::is_whitespace);
-        let (hash, name) = parts.ok_or_else(|| BagError::form(path, format!("'{line}' is no entry")))?;
+        let (hash, name) = parts.ok_or_else(|| BagError::form(&path, format!("'{line}' is no entry")))?;
         let name = decode(name.trim_start().trim_start_matches("./"));
         // Names lead nowhere else: a bag may come from anybody.
         let leaves = name.starts_with('/') || name.split('/').any(|part| matches!(part, "" | "." | ".."));
         if leaves || hash.len() != 64 {
-            return Err(BagError::form(path, format!("'{line}' is no entry of a file in the bag")));
+            return Err(BagError::form(&path, format!("'{line}' is no entry of a file in the bag")));
         }
-        manifest.insert(name, hash.to_ascii_lowercase());
-    }
-    Ok(manifest)
+        Ok((name, hash.to_ascii_lowercase()))
+    }))
 }
 
-/// Writes a manifest; it appears only when it is whole.
-pub(super) fn write(path: &Path, manifest: &Manifest) -> Result<(), BagError> {
-    write_whole(path, |out| {
-        for (name, hash) in manifest {
-            writeln!(out, "{hash}  {}", encode(name))?;
-        }
-        Ok(())
-    })
+/// Writes one entry.
+pub(super) fn write_entry(out: &mut dyn Write, name: &str, hash: &str) -> std::io::Result<()> {
+    writeln!(out, "{hash}  {}", encode(name))
 }
 
 /// Writes a file that appears only when it is whole.
@@ -97,27 +87,30 @@ pub(super) fn hash(path: &Path) -> std::io::Result<(String, u64)> {
     }
 }
 
-/// The files below a folder, as paths in the bag; those that are not whole yet are left out.
-pub(super) fn files(root: &Path, below: &str) -> Result<Vec<String>, BagError> {
-    let mut found = Vec::new();
-    let mut pending = vec![PathBuf::from(below)];
-    while let Some(folder) = pending.pop() {
-        let path = root.join(&folder);
-        for entry in std::fs::read_dir(&path).map_err(BagError::io(&path))? {
-            let entry = entry.map_err(BagError::io(&path))?;
-            let inside = folder.join(entry.file_name());
-            let kind = entry.file_type().map_err(BagError::io(&path))?;
-            let name = inside.to_str().map(str::to_owned);
-            let name = name.ok_or_else(|| BagError::form(&inside, "its name is not UTF-8"))?;
-            if kind.is_dir() {
-                pending.push(inside);
-            } else if !entry.file_name().to_string_lossy().starts_with(PARTIAL) {
-                found.push(name);
-            }
+/// Goes through the files below a folder, by name, as paths in the bag; those that are not whole yet are left out.
+pub(super) fn walk(
+    root: &Path,
+    below: &str,
+    take: &mut dyn FnMut(String) -> Result<(), BagError>,
+) -> Result<(), BagError> {
+    let path = if below.is_empty() { root.to_owned() } else { root.join(below) };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&path).map_err(BagError::io(&path))? {
+        let entry = entry.map_err(BagError::io(&path))?;
+        let is_folder = entry.file_type().map_err(BagError::io(&path))?.is_dir();
+        let name = entry.file_name().into_string();
+        names.push((name.map_err(|_| BagError::form(&entry.path(), "its name is not UTF-8"))?, is_folder));
+    }
+    names.sort();
+    for (name, is_folder) in names {
+        let inside = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
+        if is_folder {
+            walk(root, &inside, take)?;
+        } else if !name.starts_with(PARTIAL) {
+            take(inside)?;
         }
     }
-    found.sort();
-    Ok(found)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -130,12 +123,12 @@ mod tests {
         let path = folder.path().join("manifest-sha256.txt");
         let hash = "ab".repeat(32);
         let odd = ["data/a b", "data/50%", "data/line\nbreak\r", "data/%0A"];
-        let manifest: Manifest = odd.iter().map(|name| ((*name).to_owned(), hash.clone())).collect();
-        write(&path, &manifest).unwrap();
-        assert_eq!(read(&path).unwrap(), manifest);
+        write_whole(&path, |out| odd.iter().try_for_each(|name| write_entry(out, name, &hash))).unwrap();
+        let read: Vec<_> = entries(&path).unwrap().map(|entry| entry.unwrap().0).collect();
+        assert_eq!(read, odd);
         for name in ["../x", "/etc/passwd", "data/../../x", "data//x"] {
             std::fs::write(&path, format!("{hash}  {name}\n")).unwrap();
-            assert!(matches!(read(&path), Err(BagError::Form { .. })), "{name}");
+            assert!(matches!(entries(&path).unwrap().next(), Some(Err(BagError::Form { .. }))), "{name}");
         }
     }
 }

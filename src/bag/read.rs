@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::manifest::{self, files};
+use ahash::{HashSet, RandomState};
+
+use super::manifest;
 use super::{BagError, CustodyLog, DECLARATION, KEYS, MANIFEST, OBJECTS, TAG_MANIFEST};
 
 /// A whole bag.
@@ -53,44 +55,62 @@ impl Bag {
         let mut say = |path: &str, what: &str| found.push(Altered { path: path.to_owned(), what: what.to_owned() });
         let tags = self.root.join(TAG_MANIFEST);
         if tags.is_file() {
-            self.compare(&manifest::read(&tags)?, TAG_MANIFEST, &mut say)?;
+            self.compare(&tags, TAG_MANIFEST, &mut say)?;
         } else {
             say(TAG_MANIFEST, "is gone");
         }
-        let payload = manifest::read(&self.root.join(MANIFEST))?;
-        self.compare(&payload, MANIFEST, &mut say)?;
-        for name in files(&self.root, "data")?.iter().filter(|name| !payload.contains_key(*name)) {
-            say(name, &format!("is not in {MANIFEST}: it was added"));
-        }
+        let listed = self.compare(&self.root.join(MANIFEST), MANIFEST, &mut say)?;
+        manifest::walk(&self.root, "data", &mut |name| {
+            if !listed.contains(&name) {
+                say(&name, &format!("is not in {MANIFEST}: it was added"));
+            }
+            Ok(())
+        })?;
         for fault in CustodyLog::open(&self.root)?.faults {
             say("custody.jsonl", &fault);
         }
         Ok(found)
     }
 
-    fn compare(
-        &self,
-        manifest: &manifest::Manifest,
-        named: &str,
-        say: &mut impl FnMut(&str, &str),
-    ) -> Result<(), BagError> {
-        for (name, wanted) in manifest {
-            let path = self.root.join(name);
+    /// Compares what a manifest names with what is there, and gives the names.
+    fn compare(&self, manifest: &Path, named: &str, say: &mut impl FnMut(&str, &str)) -> Result<Names, BagError> {
+        let mut names = Names::default();
+        for entry in manifest::entries(manifest)? {
+            let (name, wanted) = entry?;
+            names.add(&name);
+            let path = self.root.join(&name);
             // A link may lead anywhere; a bag has none.
             match path.symlink_metadata() {
                 Ok(metadata) if metadata.is_file() => {
                     let (hash, _) = manifest::hash(&path).map_err(BagError::io(&path))?;
-                    if hash != *wanted {
-                        say(name, &format!("has SHA-256 {hash}, and {named} recorded {wanted}"));
+                    if hash != wanted {
+                        say(&name, &format!("has SHA-256 {hash}, and {named} recorded {wanted}"));
                     }
                 }
-                Ok(_) => say(name, "is no file"),
+                Ok(_) => say(&name, "is no file"),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    say(name, &format!("is gone, and {named} names it"))
+                    say(&name, &format!("is gone, and {named} names it"));
                 }
                 Err(error) => return Err(BagError::io(&path)(error)),
             }
         }
-        Ok(())
+        Ok(names)
+    }
+}
+
+/// Very many names, as hashes under a key that nobody else knows.
+#[derive(Default)]
+struct Names {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        self.hashes.insert(self.hasher.hash_one(name));
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.hashes.contains(&self.hasher.hash_one(name))
     }
 }

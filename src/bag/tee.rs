@@ -64,7 +64,7 @@ impl TeeStore {
 
     /// What an earlier run collected: it need not be fetched again.
     fn held(&self, object: &ObjectRef) -> Option<Object> {
-        let (path, _) = self.bag.held(object)?;
+        let path = self.bag.held(object)?;
         let head = if is_digest(object) { Some(std::fs::read(beside(&path)).ok()?) } else { None };
         let metadata = match &head {
             Some(head) => DigestMetadata::from_head_object(head).ok()?,

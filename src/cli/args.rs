@@ -25,6 +25,8 @@ Examples:
   ctverify demo
       see it work on a small trail that the program carries
 
+Every flag can also be set in the environment, as CTVERIFY_TRAIL_ARN or CTVERIFY_START; the command line counts more.
+
 Exit codes:
   0 verified   1 violated   2 wrong command line or file   3 inconclusive   4 could not run   130 interrupted";
 
@@ -55,6 +57,8 @@ pub enum Command {
     Report(RemakeArgs),
     /// Check a report's signature, and its content against the records it was made from
     VerifyReport(VerifyReportArgs),
+    /// Print the JSON Schema of the records
+    Schema,
     /// Unpack a small signed trail, verify it, and say what to break to see a tampering found.
     Demo(DemoArgs),
 }
@@ -75,11 +79,11 @@ pub struct FileArgs {
 #[derive(Debug, ClapArgs)]
 pub struct CollectArgs {
     /// The bag: a new or empty folder, or a bag that was begun for the same source
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, env = "CTVERIFY_OUTPUT", hide_env = true, short, value_name = "DIR")]
     pub output: PathBuf,
 
     /// Pack the bag into one file, too
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "CTVERIFY_ZIP", hide_env = true, value_name = "FILE")]
     pub zip: Option<PathBuf>,
 
     #[command(flatten)]
@@ -93,15 +97,15 @@ pub struct HandoverArgs {
     pub bag: PathBuf,
 
     /// To whom
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "CTVERIFY_TO", hide_env = true, value_name = "NAME")]
     pub to: String,
 
     /// Why
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, env = "CTVERIFY_REASON", hide_env = true, value_name = "TEXT")]
     pub reason: String,
 
     /// By whom
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "CTVERIFY_EXAMINER", hide_env = true, value_name = "NAME")]
     pub examiner: Option<String>,
 }
 
@@ -122,15 +126,15 @@ pub struct VerifyReportArgs {
     pub report: PathBuf,
 
     /// The signature [default: FILE.sig]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "CTVERIFY_SIGNATURE", hide_env = true, value_name = "FILE")]
     pub signature: Option<PathBuf>,
 
     /// The examiner's public key, or a file of allowed signers as ssh-keygen takes it; without it nobody can say whose signature it is
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE")]
     pub signer: Option<PathBuf>,
 
     /// The records the report was made from: it is made again and compared
-    #[arg(long, value_name = "RECORDS")]
+    #[arg(long, env = "CTVERIFY_RECORDS", hide_env = true, value_name = "RECORDS")]
     pub records: Option<PathBuf>,
 }
 
@@ -144,57 +148,87 @@ pub struct DemoArgs {
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
     /// The trail. Without it, every trail found at the location is verified.
-    #[arg(long, value_name = "ARN", help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_TRAIL_ARN", hide_env = true, value_name = "ARN", help_heading = "What to verify")]
     pub trail_arn: Option<TrailArn>,
 
     /// Begin of the range: RFC 3339, a date, 20260301T000000Z, or an age such as 24h or 7d [default: each chain's first digest]
-    #[arg(long, visible_alias = "start-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_START", hide_env = true, visible_alias = "start-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
     pub start: Option<TimeArgument>,
 
     /// End of the range, in the same forms [default: now; for a local copy, each chain's last digest]
-    #[arg(long, visible_alias = "end-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_END", hide_env = true, visible_alias = "end-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
     pub end: Option<TimeArgument>,
 
     /// Only these accounts (repeatable, or comma-separated)
-    #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_ACCOUNT_ID",
+        hide_env = true,
+        value_name = "ID",
+        value_delimiter = ',',
+        help_heading = "What to verify"
+    )]
     pub account_id: Vec<AccountId>,
 
     /// Only these regions (repeatable, or comma-separated)
-    #[arg(long, value_name = "REGION", value_delimiter = ',', help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_REGIONS",
+        hide_env = true,
+        value_name = "REGION",
+        value_delimiter = ',',
+        help_heading = "What to verify"
+    )]
     pub regions: Vec<Region>,
 
     /// How deep to look: chain (digests only), presence (also whether each log file exists, by listing), content
-    #[arg(long, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_DEPTH", hide_env = true, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
     pub depth: Depth,
 
     /// Read a random part of the log files only: so many, or so many percent (2000, or 5%). Digests and the existence of every
     /// file are checked all the same, and the report says what the sample bounds
-    #[arg(long, value_parser = parse_sample, value_name = "N|P%", help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_SAMPLE", hide_env = true, value_parser = parse_sample, value_name = "N|P%", help_heading = "What to verify")]
     pub sample: Option<SampleSize>,
 
     /// Draw the sample that an earlier report names by this seed
-    #[arg(long, value_name = "N", requires = "sample", value_parser = clap::value_parser!(u64).range(..=MAX_SEED), help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_SEED", hide_env = true, value_name = "N", requires = "sample", value_parser = clap::value_parser!(u64).range(..=MAX_SEED), help_heading = "What to verify")]
     pub seed: Option<u64>,
 
     /// Say what the run would read, how long it would take and what S3 would charge; lists, and reads a few digests alone
-    #[arg(long, help_heading = "What to verify", conflicts_with_all = ["from", "report"])]
+    #[arg(long, env = "CTVERIFY_ESTIMATE", hide_env = true, help_heading = "What to verify", conflicts_with_all = ["from", "report"])]
     pub estimate: bool,
 
     /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a thousand LISTs, a GB of transfer
-    #[arg(long, value_name = "NAME=DOLLARS", value_delimiter = ',', value_parser = parse_price, requires = "estimate", help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_PRICES", hide_env = true, value_name = "NAME=DOLLARS", value_delimiter = ',', value_parser = parse_price, requires = "estimate", help_heading = "What to verify")]
     pub prices: Vec<(Price, f64)>,
 
     /// An account that has to be there: without any digest of it, the report has a gap (repeatable, or comma-separated)
-    #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "What has to be there")]
+    #[arg(
+        long,
+        env = "CTVERIFY_EXPECT_ACCOUNT",
+        hide_env = true,
+        value_name = "ID",
+        value_delimiter = ',',
+        help_heading = "What has to be there"
+    )]
     pub expect_account: Vec<AccountId>,
 
     /// A region in which every account has to have digests (repeatable, or comma-separated)
-    #[arg(long, value_name = "REGION", value_delimiter = ',', help_heading = "What has to be there")]
+    #[arg(
+        long,
+        env = "CTVERIFY_EXPECT_REGION",
+        hide_env = true,
+        value_name = "REGION",
+        value_delimiter = ',',
+        help_heading = "What has to be there"
+    )]
     pub expect_region: Vec<Region>,
 
     /// The trail's bucket [default: what GetTrail tells]
     #[arg(
         long,
+        env = "CTVERIFY_BUCKET",
+        hide_env = true,
         visible_alias = "s3-bucket",
         value_name = "NAME",
         conflicts_with = "from",
@@ -205,6 +239,8 @@ pub struct VerifyArgs {
     /// The key prefix before AWSLogs/
     #[arg(
         long,
+        env = "CTVERIFY_PREFIX",
+        hide_env = true,
         visible_alias = "s3-prefix",
         value_name = "PREFIX",
         requires = "bucket",
@@ -213,7 +249,13 @@ pub struct VerifyArgs {
     pub prefix: Option<String>,
 
     /// The organization whose folder holds the digests [default: whichever is found]
-    #[arg(long, value_name = "O-ID", help_heading = "Where to look")]
+    #[arg(
+        long,
+        env = "CTVERIFY_ORGANIZATION_ID",
+        hide_env = true,
+        value_name = "O-ID",
+        help_heading = "Where to look"
+    )]
     pub organization_id: Option<OrganizationId>,
 
     #[command(flatten)]
@@ -223,7 +265,7 @@ pub struct VerifyArgs {
     pub reports: ReportArgs,
 
     /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample (repeatable, or comma-separated)
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
+    #[arg(long, env = "CTVERIFY_ALLOW", hide_env = true, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
     pub allow: Vec<Allowance>,
 }
 
@@ -231,39 +273,51 @@ pub struct VerifyArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct SourceArgs {
     /// A local copy of the bucket, such as 'aws s3 sync' makes, or an evidence bag; nothing is asked of AWS
-    #[arg(long, value_name = "DIR", help_heading = "Where to look")]
+    #[arg(long, env = "CTVERIFY_FROM", hide_env = true, value_name = "DIR", help_heading = "Where to look")]
     pub from: Option<PathBuf>,
 
     /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …} [default for a bag: its own]
-    #[arg(long, value_name = "FILE", help_heading = "Where to look")]
+    #[arg(long, env = "CTVERIFY_KEYS", hide_env = true, value_name = "FILE", help_heading = "Where to look")]
     pub keys: Option<PathBuf>,
 
     /// Compare the public keys of a bag, or of --keys, with those that CloudTrail publishes: asks AWS
-    #[arg(long, help_heading = "Where to look")]
+    #[arg(long, env = "CTVERIFY_CHECK_KEYS", hide_env = true, help_heading = "Where to look")]
     pub check_keys: bool,
 
     /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it
-    #[arg(long, value_name = "NAME", help_heading = "Where to look")]
+    #[arg(
+        long,
+        env = "CTVERIFY_RECORDED_BUCKET",
+        hide_env = true,
+        value_name = "NAME",
+        help_heading = "Where to look"
+    )]
     pub recorded_bucket: Option<String>,
 
     /// The uncompressed size to which a log file is read, such as 100GiB; a larger one is unverified [default: 64GiB]
-    #[arg(long, value_name = "SIZE", help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_MAX_LOG_FILE_SIZE",
+        hide_env = true,
+        value_name = "SIZE",
+        help_heading = "What to verify"
+    )]
     pub max_log_file_size: Option<ByteSize>,
 
     /// Profile of the AWS configuration
-    #[arg(long, value_name = "NAME", help_heading = "AWS")]
+    #[arg(long, env = "CTVERIFY_PROFILE", hide_env = true, value_name = "NAME", help_heading = "AWS")]
     pub profile: Option<String>,
 
     /// Region of the API calls that need one; filters nothing
-    #[arg(long, value_name = "REGION", help_heading = "AWS")]
+    #[arg(long, env = "CTVERIFY_REGION", hide_env = true, value_name = "REGION", help_heading = "AWS")]
     pub region: Option<Region>,
 
     /// Another endpoint for every AWS service
-    #[arg(long, value_name = "URL", help_heading = "AWS")]
+    #[arg(long, env = "CTVERIFY_ENDPOINT_URL", hide_env = true, value_name = "URL", help_heading = "AWS")]
     pub endpoint_url: Option<String>,
 
     /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down; the number of cores from a folder]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
+    #[arg(long, env = "CTVERIFY_CONCURRENCY", hide_env = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
     pub concurrency: Option<u16>,
 }
 
@@ -271,27 +325,27 @@ pub struct SourceArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct ReportArgs {
     /// What is written to standard output
-    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
+    #[arg(long, env = "CTVERIFY_FORMAT", hide_env = true, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
     pub format: Format,
 
-    /// A further report of the same run (repeatable). KIND: text, jsonl, json, html (chain of custody, a page to print), custody (the
+    /// A further report of the same run (repeatable). KIND: text, jsonl, json, csv, prometheus, junit, sarif, html (chain of custody, a page to print), custody (the
     /// same as JSON), intoto (a signed statement)
-    #[arg(long, value_name = "KIND=PATH", value_parser = parse_report, help_heading = "Reports")]
+    #[arg(long, env = "CTVERIFY_REPORT", hide_env = true, value_name = "KIND=PATH", value_parser = parse_report, help_heading = "Reports")]
     pub report: Vec<(ReportKind, PathBuf)>,
 
     #[command(flatten)]
     pub evidence: EvidenceArgs,
 
     /// List the valid digests and intact log files in text, too
-    #[arg(short, long, help_heading = "Reports")]
+    #[arg(short, long, env = "CTVERIFY_VERBOSE", hide_env = true, help_heading = "Reports")]
     pub verbose: bool,
 
     /// Keep text and progress silent when all is well
-    #[arg(short, long, help_heading = "Reports")]
+    #[arg(short, long, env = "CTVERIFY_QUIET", hide_env = true, help_heading = "Reports")]
     pub quiet: bool,
 
     /// When to use colour
-    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Reports")]
+    #[arg(long, env = "CTVERIFY_COLOR", hide_env = true, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Reports")]
     pub color: ColorChoice,
 }
 
@@ -299,28 +353,28 @@ pub struct ReportArgs {
 #[derive(Debug, ClapArgs, Default, Clone)]
 pub struct EvidenceArgs {
     /// The case that reports are for
-    #[arg(long, value_name = "TEXT", help_heading = "Evidence")]
+    #[arg(long, env = "CTVERIFY_CASE", hide_env = true, value_name = "TEXT", help_heading = "Evidence")]
     pub case: Option<String>,
 
     /// The exhibit
-    #[arg(long, value_name = "TEXT", help_heading = "Evidence")]
+    #[arg(long, env = "CTVERIFY_EXHIBIT", hide_env = true, value_name = "TEXT", help_heading = "Evidence")]
     pub exhibit: Option<String>,
 
     /// Who examines it
-    #[arg(long, value_name = "NAME", help_heading = "Evidence")]
+    #[arg(long, env = "CTVERIFY_EXAMINER", hide_env = true, value_name = "NAME", help_heading = "Evidence")]
     pub examiner: Option<String>,
 
     /// Something that reports shall say (repeatable)
-    #[arg(long, value_name = "TEXT", help_heading = "Evidence")]
+    #[arg(long, env = "CTVERIFY_NOTE", hide_env = true, value_name = "TEXT", help_heading = "Evidence")]
     pub note: Vec<String>,
 
     /// The same in a file: {"case": …, "exhibit": …, "examiner": …, "notes": […]}; flags count more
-    #[arg(long, value_name = "FILE", help_heading = "Evidence")]
+    #[arg(long, env = "CTVERIFY_CASE_FILE", hide_env = true, value_name = "FILE", help_heading = "Evidence")]
     pub case_file: Option<PathBuf>,
 
     /// Sign each report with this SSH key, as REPORT.sig; an in-toto statement also with an Ed25519 or P-256 key in PEM. A passphrase is
     /// asked for, or taken from CTVERIFY_SIGN_PASSPHRASE
-    #[arg(long, value_name = "KEY", help_heading = "Evidence")]
+    #[arg(long, env = "CTVERIFY_SIGN_KEY", hide_env = true, value_name = "KEY", help_heading = "Evidence")]
     pub sign_key: Option<PathBuf>,
 }
 
@@ -333,6 +387,14 @@ pub enum ReportKind {
     Jsonl,
     /// One JSON document
     Json,
+    /// A table for spreadsheets
+    Csv,
+    /// Metrics for Prometheus' textfile collector
+    Prometheus,
+    /// Test results
+    Junit,
+    /// SARIF 2.1.0
+    Sarif,
     /// The chain-of-custody report as a page
     Html,
     /// The same facts as JSON

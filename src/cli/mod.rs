@@ -26,6 +26,7 @@ pub fn run() -> ExitCode {
         Some(Command::File(file)) => commands::file(&file),
         Some(Command::Collect(collect)) => commands::collect(&collect),
         Some(Command::Handover(handover)) => commands::handover(&handover),
+        Some(Command::Schema) => commands::schema(),
         Some(Command::Report(report)) => commands::report(&report),
         Some(Command::VerifyReport(report)) => commands::verify_report(&report),
         None => commands::verify(&args.verify),

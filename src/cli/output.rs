@@ -15,7 +15,10 @@ use super::evidence::Signing;
 use super::exit::Failure;
 use crate::audit::Observer;
 use crate::model::{Allowances, Record};
-use crate::report::{CustodyHtml, CustodyJson, InToto, Json, Jsonl, Origin, Report, SignEnvelope, Text, TextOptions};
+use crate::report::{
+    Csv, CustodyHtml, CustodyJson, InToto, Json, Jsonl, Junit, Origin, Prometheus, Report, Sarif, SignEnvelope, Text,
+    TextOptions,
+};
 use crate::sign::signature_path;
 
 /// All reports of a run.
@@ -33,7 +36,7 @@ impl Reports {
     pub fn open(args: &ReportArgs, allowed: &Allowances, origin: &Origin) -> Result<Self, Failure> {
         let text = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
         let signing = Signing::open(args)?;
-        let options = Options { text: text.clone(), origin: origin.clone(), signer: None };
+        let options = Options { text: text.clone(), origin: origin.clone(), signer: None, before: String::new() };
         let standard = make(args.format.into(), io::stdout(), colour_of_standard_output(args.color), options);
         let mut files = Vec::new();
         for (kind, path) in &args.report {
@@ -45,7 +48,9 @@ impl Reports {
             // Who asks for a file wants one, quiet or not.
             let text = TextOptions { quiet: false, ..text.clone() };
             let signer = if *kind == ReportKind::Intoto { signing.envelope()? } else { None };
-            let options = Options { text, signer, origin: origin.clone() };
+            let metrics = *kind == ReportKind::Prometheus && path.is_file();
+            let before = if metrics { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
+            let options = Options { text, signer, origin: origin.clone(), before };
             files.push((path.clone(), make(*kind, writer, StreamChoice::Never, options), file));
         }
         Ok(Self { standard, files, signing, unsigned: None })
@@ -112,6 +117,8 @@ struct Options {
     text: TextOptions,
     origin: Origin,
     signer: Option<Box<dyn SignEnvelope>>,
+    /// What the file held until now.
+    before: String,
 }
 
 /// Text is styled, and stripped of that where `colour` says so. What is for machines goes out byte for byte.
@@ -121,11 +128,15 @@ fn make<W: RawStream + AsLockedWrite + Write + 'static>(
     colour: StreamChoice,
     options: Options,
 ) -> Box<dyn Report> {
-    let Options { text, origin, signer } = options;
+    let Options { text, origin, signer, before } = options;
     match kind {
         ReportKind::Text => Box::new(Text::new(BufWriter::new(AutoStream::new(out, colour)), text)),
         ReportKind::Jsonl => Box::new(Jsonl::new(BufWriter::new(out))),
         ReportKind::Json => Box::new(Json::new(BufWriter::new(out))),
+        ReportKind::Csv => Box::new(Csv::new(BufWriter::new(out))),
+        ReportKind::Prometheus => Box::new(Prometheus::new(BufWriter::new(out), &before)),
+        ReportKind::Junit => Box::new(Junit::new(BufWriter::new(out))),
+        ReportKind::Sarif => Box::new(Sarif::new(BufWriter::new(out))),
         ReportKind::Html => Box::new(CustodyHtml::new(BufWriter::new(out), origin)),
         ReportKind::Custody => Box::new(CustodyJson::new(BufWriter::new(out), origin)),
         ReportKind::Intoto => Box::new(InToto::new(BufWriter::new(out), origin, signer)),

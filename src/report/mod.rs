@@ -1,11 +1,15 @@
 //! Reports: one file per output format. They know the words of [`crate::model`] and nothing else.
 
+mod csv;
 mod custody;
 mod escape;
 mod estimate;
 mod json;
 mod jsonl;
+mod junit;
+mod prometheus;
 mod read;
+mod sarif;
 mod text;
 mod text_findings;
 mod text_style;
@@ -13,15 +17,22 @@ mod wire;
 
 use std::io;
 
+pub use csv::Csv;
 pub use custody::{CustodyHtml, CustodyJson, InToto, Made, Origin, PAYLOAD_TYPE, SignEnvelope};
 pub use escape::printable;
 pub use estimate::{estimate_json, estimate_text};
 pub use json::Json;
 pub use jsonl::Jsonl;
+pub use junit::Junit;
+pub use prometheus::Prometheus;
 pub use read::{ReadError, read_records};
+pub use sarif::Sarif;
 pub use text::{Text, TextOptions};
 
 use crate::model::Record;
+
+/// The JSON Schema of the records, as `--format jsonl` writes them.
+pub const RECORDS_SCHEMA: &str = include_str!("records.schema.json");
 
 /// A report in the making: it takes the records of one run in their order.
 pub trait Report {

@@ -23,6 +23,7 @@ mod evidence;
 mod faults;
 mod lifecycle;
 mod local;
+mod machines;
 mod model;
 mod names;
 mod official_client;

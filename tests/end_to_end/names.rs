@@ -76,6 +76,24 @@ fn keys_with_odd_characters_are_read_and_told_exactly() {
 }
 
 #[test]
+fn names_are_harmless_in_a_spreadsheet_and_told_exactly() {
+    let (trail, key) = renamed("=cmd|' /C calc'!A0,\"\n");
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.csv");
+    let run = records(mirror.command().arg("--report").arg(format!("csv={}", table.display())));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    // Read by an implementation of others.
+    let script = "import csv, json, sys; print(json.dumps(list(csv.DictReader(open(sys.argv[1], newline='')))))";
+    let output = std::process::Command::new("python3").args(["-c", script]).arg(&table).output().unwrap();
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(rows.iter().any(|row| row["key"] == key), "{rows:#?}");
+    assert_eq!(rows.iter().filter(|row| row["record"] == "log_file").count(), trail.log_file_count());
+    let cells = rows.iter().flat_map(|row| row.as_object().unwrap().values());
+    assert!(cells.filter_map(Value::as_str).all(|cell| !cell.starts_with(['=', '+', '-', '@'])));
+}
+
+#[test]
 fn names_that_differ_by_case_or_unicode_form_alone_are_different_names() {
     for (listed, there) in [("_case_", "_CASE_"), ("_\u{e9}_", "_e\u{301}_")] {
         let (mut trail, key) = renamed(listed);

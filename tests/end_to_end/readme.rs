@@ -28,3 +28,27 @@ fn the_sample_is_shown_as_it_is_printed() {
 fn a_tampering_is_shown_as_it_is_printed() {
     assert!(printed("log-modified").ends_with(&shown("What is wrong")));
 }
+
+/// The commands of "From incident to evidence", run as they stand there.
+#[test]
+fn from_incident_to_evidence_works_as_it_is_written() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = readme.split_once("<!-- from incident to evidence: run by the tests -->\n```sh\n").unwrap().1;
+    let script = block.split_once("```").unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_ctverify")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let output = std::process::Command::new("bash")
+        .args(["-c", script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .env("HOME", folder.path())
+        .output()
+        .unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    // The last command is the one that checks the report.
+    assert!(output.status.success(), "{said}{errors}");
+    assert!(said.contains("signed by J. Doe") && said.contains("says what the records"), "{said}{errors}");
+    assert_eq!(said.matches("VIOLATED").count(), 2, "{said}{errors}");
+    assert!(folder.path().join("bag.zip").is_file() && !said.contains("bag_altered"), "{said}{errors}");
+}

@@ -41,7 +41,7 @@ fn a_file_that_no_digest_lists_is_found_in_the_folder_and_over_s3() {
         assert_eq!((&record["fault"], &record["digest"]), (&json!("not_listed"), &json!(null)));
         // After the digests and their log files, before the gaps and the chain.
         let kinds: Vec<_> = run.records.iter().map(|record| record["record"].as_str().unwrap()).collect();
-        assert_eq!(&kinds[kinds.len() - 4..], ["log_file", "log_file", "chain", "summary"]);
+        assert_eq!(&kinds[kinds.len() - 5..], ["log_file", "log_file", "chain", "circumstances", "summary"]);
     }
 }
 

@@ -5,6 +5,7 @@ mod demo;
 mod file;
 mod handover;
 mod report;
+mod schema;
 mod verify;
 mod verify_report;
 
@@ -13,5 +14,6 @@ pub use demo::demo;
 pub use file::file;
 pub use handover::handover;
 pub use report::report;
+pub use schema::schema;
 pub use verify::verify;
 pub use verify_report::verify_report;

@@ -1,0 +1,95 @@
+//! Findings as JUnit XML, for what shows test results: a suite a chain, a case for its digests, its log files and its coverage, and a case
+//! for each finding.
+
+use std::io::{self, Write};
+
+use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
+
+use super::Report;
+use super::escape::printable;
+use super::wire::time;
+use crate::model::{DigestStatus, GapCause, LogFileStatus, Record, Tally};
+
+/// Findings as test cases.
+pub struct Junit<W> {
+    out: W,
+    document: Document,
+    suite: Vec<TestCase>,
+    tally: Tally,
+}
+
+impl<W: Write> Junit<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, document: Document::new("ctverify"), suite: Vec::new(), tally: Tally::default() }
+    }
+
+    fn add(&mut self, name: String, kind: Option<NonSuccessKind>, word: &str, detail: &str) {
+        let status = match kind {
+            Some(kind) => {
+                let mut status = TestCaseStatus::non_success(kind);
+                status.set_type(word.to_owned()).set_message(printable(detail).into_owned());
+                status
+            }
+            None => TestCaseStatus::success(),
+        };
+        self.suite.push(TestCase::new(printable(&name).into_owned(), status));
+    }
+
+    fn close(&mut self, name: &str) {
+        let mut suite = TestSuite::new(printable(name).into_owned());
+        suite.add_test_cases(std::mem::take(&mut self.suite));
+        self.document.add_test_suite(suite);
+    }
+}
+
+impl<W: Write> Report for Junit<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        self.tally.count(record);
+        let (failure, error) = (Some(NonSuccessKind::Failure), Some(NonSuccessKind::Error));
+        match record {
+            Record::Digest(digest) if digest.status != DigestStatus::Valid => {
+                let kind = if digest.status == DigestStatus::Unverified { error } else { failure };
+                let detail = digest.detail.as_deref().unwrap_or_default();
+                self.add(format!("digest {}", digest.object), kind, digest.status.as_str(), detail);
+            }
+            Record::LogFile(file) if file.status != LogFileStatus::Intact => {
+                let violated = matches!(file.status, LogFileStatus::Modified | LogFileStatus::Deleted);
+                let detail = file.detail.as_deref().unwrap_or_default();
+                let kind = if violated { failure } else { error };
+                self.add(format!("log file {}", file.object), kind, file.status.as_str(), detail);
+            }
+            Record::Gap(gap) if gap.cause != GapCause::NotYetDelivered => {
+                let kind = if gap.cause == GapCause::DigestsMissing { failure } else { error };
+                self.add(format!("gap {} to {}", time(gap.from), time(gap.to)), kind, gap.cause.as_str(), &gap.detail);
+            }
+            Record::Chain(chain) => {
+                let tally = std::mem::take(&mut self.tally);
+                let (valid, intact) = (tally.digests(DigestStatus::Valid), tally.log_files(LogFileStatus::Intact));
+                self.add(format!("{valid} valid digests"), None, "", "");
+                self.add(format!("{intact} intact log files"), None, "", "");
+                if let Some(fault) = chain.fault {
+                    let detail = chain.detail.as_deref().unwrap_or_default();
+                    self.add("the chain as a whole".to_owned(), failure, fault.as_str(), detail);
+                }
+                self.close(&chain.chain.to_string());
+            }
+            Record::Summary(summary) => {
+                let kind = match summary.exit_code {
+                    0 => None,
+                    1 => failure,
+                    _ => error,
+                };
+                self.add("verdict".to_owned(), kind, summary.verdict.as_str(), summary.verdict.as_str());
+                self.close("run");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.document.serialize(&mut self.out).map_err(io::Error::other)?;
+        self.out.flush()
+    }
+}

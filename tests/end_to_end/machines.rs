@@ -1,0 +1,123 @@
+//! Outputs for machines, each judged by a consumer of its own: promtool, the SARIF validator, junitparser, a JSON Schema validator.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ctverify_testkit::defects;
+use serde_json::Value;
+
+use crate::support::{ctverify, outside_agrees, run, testdata};
+
+/// Verifies a folder of testdata with one further report, and gives the exit code.
+fn report(name: &str, kind: &str, path: &Path) -> i32 {
+    let dir = testdata(name);
+    let mut command = ctverify();
+    command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json"));
+    let run = run(command.arg("--report").arg(format!("{kind}={}", path.display())));
+    assert!(matches!(run.code, 0 | 1 | 3), "{}", run.stderr);
+    run.code
+}
+
+/// A program that `tests/run` installs; `None` where it is not there.
+fn tool(variable: &str) -> Option<Command> {
+    let Some(path) = std::env::var_os(variable) else {
+        assert!(std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "{variable} has to name the program");
+        eprintln!("skipped: {variable} names no program; tests/run installs it");
+        return None;
+    };
+    Some(Command::new(path))
+}
+
+#[test]
+fn promtool_takes_the_metrics_and_the_last_success_outlives_a_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ctverify.prom");
+    let metric = |name: &str| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+    };
+    assert_eq!(report("log-modified", "prometheus", &path), 1);
+    assert_eq!(metric("ctverify_last_success_timestamp_seconds"), None);
+    assert_eq!(report("clean", "prometheus", &path), 0);
+    let success = metric("ctverify_last_success_timestamp_seconds").unwrap();
+    assert_eq!(metric("ctverify_verdict{verdict=\"verified\"}"), Some(1.0));
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(report("log-modified", "prometheus", &path), 1);
+    assert_eq!(metric("ctverify_last_success_timestamp_seconds"), Some(success));
+    assert!(metric("ctverify_last_run_timestamp_seconds").unwrap() > success);
+    assert_eq!(metric("ctverify_log_files{status=\"modified\"}"), Some(1.0));
+    for defect in defects::ALL {
+        report(defect.name, "prometheus", &path);
+        let Some(mut promtool) = tool("CTVERIFY_TEST_PROMTOOL") else { return };
+        let input = std::fs::File::open(&path).unwrap();
+        let output = promtool.args(["check", "metrics"]).stdin(input).output().unwrap();
+        assert!(output.status.success(), "{} {}", defect.name, String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_sarif_validator_takes_the_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["clean", "log-modified", "two-digests-deleted", "digest-signature-removed", "logging-stopped"] {
+        let path = folder.path().join(format!("{name}.sarif"));
+        report(name, "sarif", &path);
+        let log: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let results = log["runs"][0]["results"].as_array().unwrap();
+        assert_eq!(results.is_empty(), name == "clean", "{results:#?}");
+        if name == "log-modified" {
+            assert_eq!((&results[0]["ruleId"], &results[0]["level"]), (&"hash_mismatch".into(), &"error".into()));
+        }
+        let Some(mut validator) = tool("CTVERIFY_TEST_SARIF") else { continue };
+        let output =
+            validator.arg("validate").arg(&path).env("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && !said.contains(": error "), "{said}");
+    }
+}
+
+#[test]
+fn junit_counts_what_was_found() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, failures, errors) in [("clean", 0, 0), ("log-modified", 2, 0), ("logging-stopped", 0, 2)] {
+        let path = folder.path().join(format!("{name}.xml"));
+        report(name, "junit", &path);
+        let Some(said) = outside_agrees("junit.py", &[path.as_os_str()]) else { return };
+        let counts: Vec<u32> = said.split_whitespace().map(|count| count.parse().unwrap()).collect();
+        assert_eq!(counts[1..], [failures, errors], "{name}");
+    }
+}
+
+#[test]
+fn every_record_fits_the_schema_that_the_program_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = folder.path().join("schema.json");
+    let printed = run(ctverify().arg("schema"));
+    assert_eq!(printed.code, 0);
+    std::fs::write(&schema, printed.stdout).unwrap();
+    let mut arguments: Vec<PathBuf> = vec![schema];
+    for defect in defects::ALL {
+        let path = folder.path().join(format!("{}.jsonl", defect.name));
+        report(defect.name, "jsonl", &path);
+        arguments.push(path);
+    }
+    let arguments: Vec<_> = arguments.iter().map(|path| path.as_os_str()).collect();
+    outside_agrees("records.py", &arguments);
+}
+
+#[test]
+fn every_flag_can_be_set_in_the_environment_and_the_command_line_counts_more() {
+    let dir = testdata("clean");
+    let verify = |format: Option<&str>| {
+        let mut command = ctverify();
+        command.env("CTVERIFY_FROM", &dir).env("CTVERIFY_KEYS", dir.join("keys.json")).env("CTVERIFY_FORMAT", "json");
+        command.env("CTVERIFY_DEPTH", "chain");
+        command.args(format.map(|format| ["--format", format]).into_iter().flatten());
+        run(&mut command)
+    };
+    let json: Value = serde_json::from_str(&verify(None).stdout).unwrap();
+    assert_eq!(json["run"]["depth"], "chain");
+    let lines = verify(Some("jsonl"));
+    assert_eq!((lines.code, lines.of("run").len()), (0, 1));
+    let wrong = run(ctverify().env("CTVERIFY_START", "yesterday").args(["--bucket", "b"]));
+    assert!(wrong.code == 2 && wrong.stderr.contains("--start"), "{}", wrong.stderr);
+}
