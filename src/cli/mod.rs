@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+mod custody;
 mod evidence;
 mod exit;
 mod output;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::content::sha256;
 use super::document::{Document, LogFileFields, Predecessor, SHA_256};
-use super::entries::LogFileEntries;
+use super::entries::{ExpectedHash, LogFileEntries, LogFileEntry};
 use super::inflate::gunzip;
 use super::key::{KeyLookup, KeyRing};
 use super::limits::MAX_DIGEST_BYTES;
@@ -43,24 +43,6 @@ impl Rejection {
         let detail = "has a signature on which two implementations of RSA disagree: please report this as a bug";
         Self { disputed: true, ..Self::unverified(Fault::SignatureMismatch, detail) }
     }
-}
-
-/// The hash by which a log file can be judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExpectedHash {
-    /// SHA-256 of the uncompressed bytes.
-    Sha256(Sha256Hash),
-    /// Something that this version can't compare with; the text says what.
-    Unknown(String),
-}
-
-/// A log file as a valid digest lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFileEntry {
-    /// The log file.
-    pub object: ObjectRef,
-    /// The hash that it must have.
-    pub expected: ExpectedHash,
 }
 
 /// A log file that a digest lists which is not valid: a claim, without a hash to judge by.

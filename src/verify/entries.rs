@@ -2,8 +2,25 @@
 
 use std::sync::Arc;
 
-use super::digest::{ExpectedHash, LogFileEntry};
 use crate::model::{ObjectRef, PackedNames, Sha256Hash};
+
+/// The hash by which a log file can be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectedHash {
+    /// SHA-256 of the uncompressed bytes.
+    Sha256(Sha256Hash),
+    /// Something that this version can't compare with; the text says what.
+    Unknown(String),
+}
+
+/// A log file as a valid digest lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFileEntry {
+    /// The log file.
+    pub object: ObjectRef,
+    /// The hash that it must have.
+    pub expected: ExpectedHash,
+}
 
 /// Log files in the order in which their digest lists them: some 70 bytes each.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

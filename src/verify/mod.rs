@@ -19,9 +19,9 @@ mod settle;
 mod signature;
 
 pub use content::{Content, ContentHasher, sha256};
-pub use digest::{ClaimedLogFile, Examined, ExpectedHash, FoundDigest, LogFileEntry, OpenDigest, Rejection, examine};
+pub use digest::{ClaimedLogFile, Examined, FoundDigest, OpenDigest, Rejection, examine};
 pub use document::{Predecessor, peek_log_files, peek_object};
-pub use entries::LogFileEntries;
+pub use entries::{ExpectedHash, LogFileEntries, LogFileEntry};
 pub use inflate::{Gunzip, gunzip};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::handover::{add, entry};
-use super::verify::{audit_with, now, runtime, shut_down};
+use super::verify::{audit_with, runtime, shut_down};
 use crate::bag::{Action, BagInfo, Filling, TeeKeys, TeeStore, zip};
 use crate::cli::args::{CollectArgs, Format, ReportKind};
+use crate::cli::custody::{add, entry, now};
 use crate::cli::evidence;
 use crate::cli::exit::Failure;
 use crate::cli::settings::{self, Settings};

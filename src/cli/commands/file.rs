@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::verify::{now, run};
+use super::verify::run;
 use crate::audit::AuditRequest;
 use crate::cli::args::{FileArgs, ReportArgs, SourceArgs};
+use crate::cli::custody::now;
 use crate::cli::exit::Failure;
 use crate::cli::settings::{self, S3_CONCURRENCY, Settings, cores};
 use crate::model::{DigestName, LogFileKey, ObjectRef, TimeRange};

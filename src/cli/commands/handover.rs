@@ -1,20 +1,9 @@
 //! A bag goes from one to another.
 
-use std::path::Path;
-
-use super::verify::now;
-use crate::bag::{Action, Bag, BagError, CustodyEntry, CustodyLog};
+use crate::bag::{Action, Bag, CustodyEntry, CustodyLog};
 use crate::cli::args::HandoverArgs;
+use crate::cli::custody::{add, entry};
 use crate::cli::exit::Failure;
-
-impl From<BagError> for Failure {
-    fn from(error: BagError) -> Self {
-        match error {
-            BagError::Io { .. } => Self::CannotRun(error.to_string()),
-            _ => Self::Usage(error.to_string()),
-        }
-    }
-}
 
 /// Notes the handover. A log in which lines were changed gets no new one.
 pub fn handover(args: &HandoverArgs) -> Result<u8, Failure> {
@@ -30,26 +19,4 @@ pub fn handover(args: &HandoverArgs) -> Result<u8, Failure> {
     };
     add(&args.bag, entry)?;
     Ok(0)
-}
-
-/// Adds a line to the custody log of a bag.
-pub fn add(bag: &Path, entry: CustodyEntry) -> Result<(), BagError> {
-    CustodyLog::open(bag)?.add(entry)
-}
-
-/// A line for what is done now, on this machine.
-pub fn entry(action: Action, by: Option<String>) -> CustodyEntry {
-    CustodyEntry {
-        number: 0,
-        time: now(),
-        action,
-        by,
-        to: None,
-        reason: None,
-        host: gethostname::gethostname().into_string().ok(),
-        tool: format!("ctverify {}", env!("CARGO_PKG_VERSION")),
-        result: None,
-        manifest_sha256: None,
-        previous_sha256: None,
-    }
 }

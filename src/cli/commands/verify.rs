@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{Timestamp, Unit};
 use tokio::runtime::Runtime;
 
-use super::handover;
 use crate::audit::{Audit, Observer as _, Progress};
 use crate::bag::{Action, CustodyEntry};
 use crate::cli::args::{Format, Price, ReportArgs, VerifyArgs};
+use crate::cli::custody::{self, now};
 use crate::cli::evidence;
 use crate::cli::exit::Failure;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
@@ -68,12 +67,6 @@ pub(super) fn shut_down(runtime: Runtime) {
     runtime.shutdown_timeout(LAST_READS);
 }
 
-/// The present, in whole seconds.
-pub(super) fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(Unit::Second).unwrap_or(now)
-}
-
 /// Runs the audit that `settings` resolves to, and gives its exit code.
 pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Settings, Failure>>) -> Result<u8, Failure> {
     let runtime = runtime()?;
@@ -97,8 +90,8 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
 /// being changed, that is said, and changes nothing of the result.
 fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord) {
     let examiner = evidence::case(&args.evidence).ok().and_then(|case| case.examiner);
-    let entry = CustodyEntry { result: Some(summary.verdict.to_string()), ..handover::entry(Action::Verify, examiner) };
-    if let Err(error) = handover::add(bag, entry) {
+    let entry = CustodyEntry { result: Some(summary.verdict.to_string()), ..custody::entry(Action::Verify, examiner) };
+    if let Err(error) = custody::add(bag, entry) {
         // Where standard error is closed, nobody wants to know.
         let _ = writeln!(anstream::stderr(), "the custody log could not be added to: {error}");
     }
