@@ -344,15 +344,17 @@ impl RegionListing {
                     size,
                 });
             }
-            let enough = range.end.zip(last_day).is_some_and(|(end, last_day)| {
-                let enough = end.saturating_add(PAST_END).unwrap_or(end).strftime("%Y/%m/%d").to_string();
-                last_day > enough
-                    && !self.digests.is_empty()
-                    && self
-                        .digests
-                        .keys()
-                        .all(|chain| self.past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END))
-            });
+            // In a copy, all of it is at hand; what S3 would have to be asked for page by page, it need not.
+            let enough = store.is_live()
+                && range.end.zip(last_day).is_some_and(|(end, last_day)| {
+                    let enough = end.saturating_add(PAST_END).unwrap_or(end).strftime("%Y/%m/%d").to_string();
+                    last_day > enough
+                        && !self.digests.is_empty()
+                        && self
+                            .digests
+                            .keys()
+                            .all(|chain| self.past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END))
+                });
             match page.next {
                 Some(next) if !enough => continuation = Some(next),
                 _ => return,

@@ -36,13 +36,12 @@ mod tail;
 mod versions;
 mod walk;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
-use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp, Unit};
 
@@ -51,7 +50,7 @@ pub use observer::{Observer, Progress};
 pub use request::{AuditRequest, Expected, SampleRequest, SampleSize};
 
 use context::{Context, Statuses};
-use discover::{Discovery, discover};
+use discover::{Discovery, ListedChain, discover};
 use examine::examine_chain;
 use pace::Pace;
 use plan::{Plan, Step};
@@ -59,10 +58,13 @@ use region_keys::RegionKeys;
 use room::Room;
 use sample::Chosen;
 
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
 use crate::keys::KeySource;
 use crate::model::{
-    Depth, LogFileStatus, Record, RunRecord, Sample, SampleResult, SummaryRecord, Tally, TimeRange, WarningCode,
-    WarningRecord,
+    ChainId, Depth, LogFileStatus, Record, RunRecord, Sample, SampleResult, SummaryRecord, Tally, TimeRange,
+    WarningCode, WarningRecord,
 };
 use crate::store::Store;
 use crate::trail::StatusSource;
@@ -235,18 +237,9 @@ impl Audit {
         expected::add_unexplained(&mut discovery, &context).await?;
         let Discovery { chains, warnings, .. } = discovery;
         let mut seen = HashSet::new();
-        let room = Room::new(DIGESTS_AHEAD);
-        let plans = stream::iter(chains)
-            .then(|(id, listed)| room.turn().map(|seat| (id, listed, seat)))
-            .map(|(id, listed, mut seat)| {
-                let context = context.clone();
-                let task = tokio::spawn(async move {
-                    let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;
-                    Ok(Plan::new(chain, context, seat))
-                });
-                async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? }
-            })
-            .buffered(CHAINS_AHEAD)
+        let examined = self::ahead(chains, context.clone());
+        let plans = examined
+            .then(|task| async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? })
             .map_ok(|mut plan| {
                 plan.tell_once(&mut seen);
                 plan
@@ -286,6 +279,31 @@ impl Audit {
         }
         Ok(())
     }
+}
+
+/// Examines chains in the order in which they are told of, ahead of that as far as there is room: by a task of its own, since whoever
+/// tells of one chain asks for no other meanwhile.
+fn ahead(
+    chains: BTreeMap<ChainId, ListedChain>,
+    context: Arc<Context>,
+) -> impl Stream<Item = JoinHandle<Result<Plan, AuditError>>> {
+    let (begun, mut tasks) = mpsc::channel(CHAINS_AHEAD);
+    tokio::spawn(async move {
+        let room = Room::new(DIGESTS_AHEAD);
+        for (id, listed) in chains {
+            let mut seat = room.turn().await;
+            let context = context.clone();
+            let task = tokio::spawn(async move {
+                let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;
+                Ok(Plan::new(chain, context, seat))
+            });
+            if begun.send(task).await.is_err() {
+                // The run has ended.
+                break;
+            }
+        }
+    });
+    stream::poll_fn(move |context| tasks.poll_recv(context))
 }
 
 /// Reads log files ahead, and tells each record in its turn.

@@ -46,7 +46,6 @@ pub(super) async fn judge_digests(
     context.progress.found_digests(count);
     walk.read.reserve_exact(count);
     walk.read_each(reaching, seat).await?;
-    seat.close();
     walk.read_past_end(past).await?;
     let keys = loop {
         let keys = walk.keys_for_all().await;
@@ -148,6 +147,8 @@ async fn take_seats(
             }
         }
     }
+    // It needs no more: the next chain may take what is left while this one reads.
+    seat.close();
     Ok(())
 }
 
@@ -167,7 +168,9 @@ impl Walk<'_> {
     /// Reads digests that were not read yet, and says how many those were.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
         let new = |digest: &ListedDigest| !self.known.contains(&self.context.fingerprint(&digest.place));
-        let new: Vec<ListedDigest> = digests.into_iter().filter(new).collect();
+        let mut new: Vec<ListedDigest> = digests.into_iter().filter(new).collect();
+        new.sort_by(|one, other| one.place.cmp(&other.place));
+        new.dedup_by(|one, other| one.place == other.place);
         self.context.progress.found_digests(new.len());
         self.read_each(Box::new(new.into_iter()), &mut Seat::apart()).await
     }

@@ -59,14 +59,17 @@ pub struct CustodyEntry {
 pub struct CustodyLog {
     root: PathBuf,
     lines: Vec<String>,
-    /// What is wrong with it.
-    pub faults: Vec<String>,
+    /// What is wrong with its own lines.
+    faults: Vec<String>,
+    /// Whether the bag's manifest is not the one that the last collection left.
+    is_of_other_manifest: bool,
 }
 
 impl CustodyLog {
     /// Reads the log of the bag at `root`, and finds what was changed in it.
     pub fn open(root: &Path) -> Result<Self, BagError> {
-        let mut log = Self { root: root.to_owned(), lines: Vec::new(), faults: Vec::new() };
+        let mut log =
+            Self { root: root.to_owned(), lines: Vec::new(), faults: Vec::new(), is_of_other_manifest: false };
         let path = root.join(LOG);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -95,9 +98,7 @@ impl CustodyLog {
         }
         log.compare_head()?;
         let now = manifest_sha256(root)?;
-        if manifest.is_some() && manifest != now {
-            log.faults.push(format!("{MANIFEST} is not the one that {LOG} names for the last collection"));
-        }
+        log.is_of_other_manifest = manifest.is_some() && manifest != now;
         Ok(log)
     }
 
@@ -107,15 +108,14 @@ impl CustodyLog {
         let head = match std::fs::read_to_string(&path) {
             Ok(head) => head,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if self.lines.len() > 1 {
-                    self.faults.push(format!("{HEAD} is gone"));
-                }
+                self.faults.push(format!("{HEAD} is gone"));
                 return Ok(());
             }
             Err(error) => return Err(BagError::io(&path)(error)),
         };
-        let at = |count: usize| {
-            count.checked_sub(1).and_then(|last| self.lines.get(last)).map(|line| head_line(count, line))
+        let at = |count: usize| match count.checked_sub(1) {
+            None => Some(NO_LINES.to_owned()),
+            Some(last) => self.lines.get(last).map(|line| head_line(count, line)),
         };
         let count = self.lines.len();
         if at(count).as_deref() != Some(head.trim_end())
@@ -124,6 +124,12 @@ impl CustodyLog {
             self.faults.push(format!("{LOG} does not end as {HEAD} says: lines were taken out or changed"));
         }
         Ok(())
+    }
+
+    /// What is wrong with it: lines that were changed or taken out, or another manifest than the one that the last collection left.
+    pub fn faults(&self) -> Vec<String> {
+        let other = format!("{MANIFEST} is not the one that {LOG} names for the last collection");
+        self.faults.iter().cloned().chain(self.is_of_other_manifest.then_some(other)).collect()
     }
 
     /// How many lines there are.
@@ -136,25 +142,51 @@ impl CustodyLog {
         self.lines.is_empty()
     }
 
-    /// Adds a line; number, manifest and the hash of the line before are filled in.
-    pub fn add(&mut self, entry: CustodyEntry) -> Result<(), BagError> {
-        let entry = CustodyEntry {
-            number: self.lines.len() as u64 + 1,
-            manifest_sha256: manifest_sha256(&self.root)?,
-            previous_sha256: self.lines.last().map(|line| sha256(line)),
-            ..entry
-        };
-        let path = self.root.join(LOG);
-        let line = serde_json::to_string(&entry).map_err(|error| BagError::form(&path, error))?;
+    /// Begins the log of a new bag: without a line, and with a head that says so.
+    pub(super) fn begin(root: &Path) -> Result<(), BagError> {
+        write_whole(&root.join(HEAD), |out| writeln!(out, "{NO_LINES}"))
+    }
+
+    /// Whether it tells of a collection, as that of every whole bag does.
+    pub(super) fn tells_of_collection(&self) -> bool {
+        let is_collection = |entry: CustodyEntry| entry.action == Action::Collect;
+        self.lines.iter().any(|line| serde_json::from_str(line).is_ok_and(is_collection))
+    }
+
+    /// Adds a line to the log of the bag at `root`; number, manifest and the hash of the line before are filled in. A log in which
+    /// something was changed gets no further line, which would only cover that.
+    pub fn add(root: &Path, entry: CustodyEntry) -> Result<(), BagError> {
+        let path = root.join(LOG);
         let failed = BagError::io(&path);
         let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(&failed)?;
-        // In one write: a line is there whole or not at all.
-        file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(&failed)?;
-        self.lines.push(line.clone());
-        let head = head_line(self.lines.len(), &line);
-        write_whole(&self.root.join(HEAD), |out| writeln!(out, "{head}"))
+        // Two that write at the same time would both follow the same line.
+        file.lock().map_err(&failed)?;
+        let log = Self::open(root)?;
+        // A collection leaves a manifest of its own, which its line is to name.
+        let faults = if entry.action == Action::Collect { log.faults.clone() } else { log.faults() };
+        if let Some(fault) = faults.first() {
+            return Err(BagError::form(&path, format!("{fault}; nothing is added to it")));
+        }
+        let entry = CustodyEntry {
+            number: log.lines.len() as u64 + 1,
+            manifest_sha256: manifest_sha256(root)?,
+            previous_sha256: log.lines.last().map(|line| sha256(line)),
+            ..entry
+        };
+        let line = serde_json::to_string(&entry).map_err(|error| BagError::form(&path, error))?;
+        let length = file.metadata().map_err(&failed)?.len();
+        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()) {
+            // Half a line would be taken for one that was changed. Where even that can't be undone, the error says enough.
+            let _ = file.set_len(length);
+            return Err(failed(error));
+        }
+        let head = head_line(log.lines.len() + 1, &line);
+        write_whole(&root.join(HEAD), |out| writeln!(out, "{head}"))
     }
 }
+
+/// The head of a log without lines.
+const NO_LINES: &str = "0 -";
 
 fn head_line(count: usize, line: &str) -> String {
     format!("{count} {}", sha256(line))
@@ -198,21 +230,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LOG);
         let open = || CustodyLog::open(folder.path()).unwrap();
+        CustodyLog::begin(folder.path()).unwrap();
         for action in [Action::Collect, Action::Verify, Action::Handover, Action::Verify] {
-            open().add(entry(action)).unwrap();
+            CustodyLog::add(folder.path(), entry(action)).unwrap();
         }
         let whole = std::fs::read_to_string(&path).unwrap();
-        assert_eq!((open().len(), open().faults.len()), (4, 0));
+        assert_eq!((open().len(), open().faults().len()), (4, 0));
         let lines: Vec<&str> = whole.lines().collect();
         for out in 0..4 {
             let kept: Vec<&str> =
                 lines.iter().enumerate().filter(|(at, _)| *at != out).map(|(_, line)| *line).collect();
             std::fs::write(&path, kept.join("\n") + "\n").unwrap();
-            assert!(!open().faults.is_empty(), "line {out} taken out");
+            assert!(!open().faults().is_empty(), "line {out} taken out");
+            assert!(CustodyLog::add(folder.path(), entry(Action::Verify)).is_err(), "a new line would cover it");
             std::fs::write(&path, whole.replacen(lines[out], &lines[out].replace("J. Doe", "R. Roe"), 1)).unwrap();
-            assert!(!open().faults.is_empty(), "line {out} changed");
+            assert!(!open().faults().is_empty(), "line {out} changed");
         }
         std::fs::write(&path, &whole).unwrap();
-        assert!(open().faults.is_empty());
+        assert!(open().faults().is_empty());
     }
 }

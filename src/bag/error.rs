@@ -29,6 +29,17 @@ pub enum BagError {
     /// There is no bag.
     #[error("{} is no bag: it has no bagit.txt", .0.display())]
     NoBag(PathBuf),
+    /// Somebody fills it at the same time.
+    #[error("{} is being filled by another run: wait for its end", .0.display())]
+    InUse(PathBuf),
+    /// It was changed since it was closed.
+    #[error("{} was changed since it was closed, so nothing is added to it: {what}", path.display())]
+    Altered {
+        /// The bag.
+        path: PathBuf,
+        /// What was found first.
+        what: String,
+    },
     /// It was never finished.
     #[error(
         "{} is half a bag: it has no manifest, because its collection was not finished. Run the same 'ctverify collect' again; it goes on where it stopped",

@@ -4,14 +4,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
 use ahash::{HashMap, HashSet, RandomState};
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use super::manifest::{self, write_whole};
-use super::{BagError, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST};
+use super::manifest::{self, Partial, write_whole};
+use super::{
+    Altered, Bag, BagError, CustodyLog, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
+};
 use crate::model::{CaseInfo, ObjectRef};
 use crate::store::Head;
 
@@ -55,16 +58,29 @@ struct Known {
 
 /// The SHA-256 and the size of an object as it was stored.
 #[derive(Clone, Copy)]
-struct Stored {
+pub(super) struct Stored {
     sha256: [u8; 32],
     size: u64,
+    /// In seconds.
+    last_modified: Option<i64>,
+}
+
+impl Stored {
+    /// Whether a listing shows the object as it was then.
+    pub fn is_listed_as(&self, size: Option<u64>, last_modified: Option<Timestamp>) -> bool {
+        // A listing that tells neither, such as a folder's, tells nothing.
+        size == Some(self.size)
+            && last_modified.is_some()
+            && last_modified.map(Timestamp::as_second) == self.last_modified
+    }
 }
 
 impl Known {
     fn insert(&mut self, name: &str, object: &Collected) {
         let mut sha256 = [0; 32];
         if hex::decode_to_slice(&object.sha256, &mut sha256).is_ok() {
-            self.objects.insert(self.hasher.hash_one(name), Stored { sha256, size: object.size });
+            let last_modified = object.last_modified.map(Timestamp::as_second);
+            self.objects.insert(self.hasher.hash_one(name), Stored { sha256, size: object.size, last_modified });
         }
     }
 
@@ -91,6 +107,10 @@ pub struct Filling {
     journal: Mutex<File>,
     /// Why something could not be written.
     trouble: OnceLock<String>,
+    /// Whether the manifests were taken away.
+    opened: Once,
+    /// Held as long as the bag is being filled.
+    _lock: File,
 }
 
 impl Filling {
@@ -123,30 +143,53 @@ impl Filling {
                     return Err(BagError::NotEmpty(root.to_owned()));
                 }
                 let text = serde_json::to_string_pretty(&wanted).map_err(|error| BagError::form(&place, error))?;
+                CustodyLog::begin(root)?;
                 write_whole(&place, |out| writeln!(out, "{text}"))?;
             }
             Err(error) => return Err(BagError::io(&place)(error)),
+        }
+        let lock = File::open(&place).map_err(BagError::io(&place))?;
+        if lock.try_lock().is_err() {
+            return Err(BagError::InUse(root.to_owned()));
+        }
+        if root.join(MANIFEST).is_file() {
+            // What was changed since it was closed must not get a manifest that covers it.
+            if let Some(Altered { path, what }) = Bag::open(root)?.altered()?.into_iter().next() {
+                return Err(BagError::Altered { path: root.to_owned(), what: format!("{path} {what}") });
+            }
+        } else {
+            clear_partial(root)?;
         }
         let folder = root.join(OBJECTS);
         std::fs::create_dir_all(&folder).map_err(BagError::io(&folder))?;
         let path = root.join(OBJECTS_LIST);
         let collected = read_list(&path)?;
         let journal = OpenOptions::new().create(true).append(true).open(&path).map_err(BagError::io(&path))?;
-        // As long as it is being filled, it is no whole bag.
-        for name in [MANIFEST, TAG_MANIFEST] {
-            let path = root.join(name);
-            if let Err(error) = std::fs::remove_file(&path)
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                return Err(BagError::io(&path)(error));
-            }
-        }
+        end_line(&path, &journal)?;
         Ok(Self {
             root: root.to_owned(),
             collected: Mutex::new(collected),
             journal: Mutex::new(journal),
             trouble: OnceLock::new(),
+            opened: Once::new(),
+            _lock: lock,
         })
+    }
+
+    /// Takes the manifests of a bag that was closed away, before the first change: as long as it is being filled, it is no whole bag.
+    fn open_up(&self) -> Result<(), BagError> {
+        let mut outcome = Ok(());
+        self.opened.call_once(|| {
+            for name in [MANIFEST, TAG_MANIFEST] {
+                let path = self.root.join(name);
+                if let Err(error) = std::fs::remove_file(&path)
+                    && error.kind() != std::io::ErrorKind::NotFound
+                {
+                    outcome = Err(BagError::io(&path)(error));
+                }
+            }
+        });
+        outcome
     }
 
     /// Where the bag lies.
@@ -164,15 +207,22 @@ impl Filling {
     }
 
     /// What an earlier run collected of this object, if it is there as it was then.
-    pub(super) fn held(&self, object: &ObjectRef) -> Option<PathBuf> {
+    pub(super) fn held(&self, object: &ObjectRef) -> Option<(PathBuf, Stored)> {
         let (name, path) = self.place(object)?;
         let known = self.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&name)?;
         let (hash, _) = manifest::hash(&path).ok()?;
-        (hash == hex::encode(known.sha256)).then_some(path)
+        (hash == hex::encode(known.sha256)).then_some((path, known))
     }
 
-    /// Makes room for an object: one that is there and is not what was collected is kept under another name.
-    pub(super) fn make_room(&self, path: &Path) -> Result<(), BagError> {
+    /// Makes room for an object, if it is not there already: one that is there and is another is kept under another name. Says whether
+    /// there is anything to put.
+    pub(super) fn make_room(&self, path: &Path, sha256: &str) -> Result<bool, BagError> {
+        self.open_up()?;
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+            && manifest::hash(path).is_ok_and(|(held, _)| held == sha256)
+        {
+            return Ok(false);
+        }
         let mut number = 1;
         while path.symlink_metadata().is_ok() {
             let mut aside = path.as_os_str().to_owned();
@@ -183,7 +233,7 @@ impl Filling {
             }
             number += 1;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Notes an object that is in its place now.
@@ -228,12 +278,24 @@ impl Filling {
 
     /// Puts a file of the bag's own into its payload, in the place of an earlier one.
     pub fn put(&self, name: &str, content: &[u8]) -> Result<(), BagError> {
+        self.open_up()?;
         write_whole(&self.root.join("data").join(name), |out| out.write_all(content))
     }
 
-    /// Puts the public keys into it.
-    pub fn put_keys(&self, keys: &serde_json::Value) -> Result<(), BagError> {
-        write_whole(&self.root.join(KEYS), |out| writeln!(out, "{keys:#}"))
+    /// Adds public keys to those that it has: each run asks for those of its own range alone.
+    pub fn put_keys(&self, keys: &Value) -> Result<(), BagError> {
+        let path = self.root.join(KEYS);
+        let held = match std::fs::read(&path) {
+            Ok(held) => serde_json::from_slice(&held).map_err(|error| BagError::form(&path, error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Object(Map::new()),
+            Err(error) => return Err(BagError::io(&path)(error)),
+        };
+        let merged = merge(&held, keys);
+        if merged.as_object().is_some_and(Map::is_empty) {
+            return Ok(());
+        }
+        self.open_up()?;
+        write_whole(&path, |out| writeln!(out, "{merged:#}"))
     }
 
     /// Where the records of a run go that began at this time.
@@ -245,6 +307,7 @@ impl Filling {
 
     /// Closes the bag: everything in it gets its line in a manifest.
     pub fn close(&self, info: &BagInfo) -> Result<(), BagError> {
+        self.open_up()?;
         let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         self.tidy_list(&collected)?;
         let (mut count, mut bytes) = (0_u64, 0_u64);
@@ -253,7 +316,7 @@ impl Filling {
         let waiting = self.root.join(WAITING);
         let mut trouble = Ok(());
         write_whole(&waiting, |out| {
-            trouble = manifest::walk(&self.root, "data", &mut |name| {
+            trouble = manifest::walk(&self.root, "data", Partial::LeftOut, &mut |name| {
                 let path = self.root.join(&name);
                 let (hash, size) = match collected.get(&name) {
                     Some(known) => (hex::encode(known.sha256), known.size),
@@ -327,6 +390,57 @@ fn path_of(object: &Collected) -> String {
 
 /// The manifest before the bag is whole.
 const WAITING: &str = ".ctverify-partial-manifest";
+
+/// Key lists of two runs in one. By region only where both say whose keys they have.
+fn merge(one: &Value, other: &Value) -> Value {
+    const LIST: &str = "PublicKeyList";
+    let keys = |value: &Value| value[LIST].as_array().cloned().unwrap_or_default();
+    let joined = |one: Vec<Value>, other: Vec<Value>| {
+        let mut all: Vec<Value> = Vec::new();
+        one.into_iter().chain(other).for_each(|key| {
+            if !all.contains(&key) {
+                all.push(key);
+            }
+        });
+        json!({ LIST: all })
+    };
+    let regions = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let is_flat = |value: &Value| value.get(LIST).is_some();
+    if is_flat(one) || is_flat(other) {
+        let all = |value: &Value| {
+            if is_flat(value) { keys(value) } else { regions(value).values().flat_map(keys).collect() }
+        };
+        return joined(all(one), all(other));
+    }
+    let mut merged = regions(one);
+    for (region, list) in regions(other) {
+        let held = merged.get(&region).map(keys).unwrap_or_default();
+        merged.insert(region, joined(held, keys(&list)));
+    }
+    Value::Object(merged)
+}
+
+/// Removes what runs that were killed had begun to write.
+fn clear_partial(root: &Path) -> Result<(), BagError> {
+    if !root.join("data").is_dir() {
+        return Ok(());
+    }
+    manifest::walk(root, "data", Partial::Counts, &mut |name| {
+        let path = root.join(&name);
+        let is_partial = path.file_name().is_some_and(|name| manifest::is_partial(&name.to_string_lossy()));
+        if is_partial { std::fs::remove_file(&path).map_err(BagError::io(&path)) } else { Ok(()) }
+    })
+}
+
+/// Ends a last line that a run was killed over, so that the next one does not go on with it.
+fn end_line(path: &Path, mut journal: &File) -> Result<(), BagError> {
+    let failed = BagError::io(path);
+    let content = std::fs::read(path).map_err(&failed)?;
+    if content.last().is_some_and(|last| *last != b'\n') {
+        journal.write_all(b"\n").map_err(&failed)?;
+    }
+    Ok(())
+}
 
 /// What earlier runs noted. A last line that a run was killed over does not count.
 fn read_list(path: &Path) -> Result<Known, BagError> {

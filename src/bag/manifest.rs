@@ -62,6 +62,11 @@ pub(super) fn write_whole(
 /// How the names of files begin that are not whole yet.
 pub(super) const PARTIAL: &str = ".ctverify-partial-";
 
+/// Whether a file with this name is not whole yet; reports that are being written have a name of their own.
+pub(super) fn is_partial(name: &str) -> bool {
+    name.starts_with(PARTIAL) || (name.starts_with(".ctverify-") && name.ends_with(".partial"))
+}
+
 /// Temporary files are for their owner alone; what a bag holds is read by whoever it is handed to.
 pub(super) fn readable(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
@@ -87,10 +92,18 @@ pub(super) fn hash(path: &Path) -> std::io::Result<(String, u64)> {
     }
 }
 
-/// Goes through the files below a folder, by name, as paths in the bag; those that are not whole yet are left out.
+/// Whether files that are not whole yet count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Partial {
+    Counts,
+    LeftOut,
+}
+
+/// Goes through the files below a folder, by name, as paths in the bag.
 pub(super) fn walk(
     root: &Path,
     below: &str,
+    partial: Partial,
     take: &mut dyn FnMut(String) -> Result<(), BagError>,
 ) -> Result<(), BagError> {
     let path = if below.is_empty() { root.to_owned() } else { root.join(below) };
@@ -105,8 +118,8 @@ pub(super) fn walk(
     for (name, is_folder) in names {
         let inside = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
         if is_folder {
-            walk(root, &inside, take)?;
-        } else if !name.starts_with(PARTIAL) {
+            walk(root, &inside, partial, take)?;
+        } else if partial == Partial::Counts || !is_partial(&name) {
             take(inside)?;
         }
     }

@@ -12,7 +12,7 @@
 //!     keys.json                the public keys
 //!     trail.json               what CloudTrail said of the trail
 //!     records/TIME.jsonl       the records of each run that collected
-//!     not-collected.jsonl      what is listed and could not be collected, and why
+//!     not-collected/TIME.jsonl what is listed and could not be collected, and why
 //! ```
 //!
 //! While it is being filled, a bag has no manifest: whoever finds one has a whole bag.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ahash::{HashSet, RandomState};
 
-use super::manifest;
+use super::manifest::{self, Partial};
 use super::{BagError, CustodyLog, DECLARATION, KEYS, MANIFEST, OBJECTS, TAG_MANIFEST};
 
 /// A whole bag.
@@ -44,9 +44,9 @@ impl Bag {
         self.root.join(OBJECTS)
     }
 
-    /// The file of public keys.
-    pub fn keys(&self) -> PathBuf {
-        self.root.join(KEYS)
+    /// The file of public keys, if it has one: where no digest was found, no key was asked for.
+    pub fn keys(&self) -> Option<PathBuf> {
+        Some(self.root.join(KEYS)).filter(|keys| keys.is_file())
     }
 
     /// Everything that is not as manifests and custody log have it. Each file is read to its end.
@@ -60,13 +60,17 @@ impl Bag {
             say(TAG_MANIFEST, "is gone");
         }
         let listed = self.compare(&self.root.join(MANIFEST), MANIFEST, &mut say)?;
-        manifest::walk(&self.root, "data", &mut |name| {
+        manifest::walk(&self.root, "data", Partial::Counts, &mut |name| {
             if !listed.contains(&name) {
                 say(&name, &format!("is not in {MANIFEST}: it was added"));
             }
             Ok(())
         })?;
-        for fault in CustodyLog::open(&self.root)?.faults {
+        let custody = CustodyLog::open(&self.root)?;
+        if !custody.tells_of_collection() {
+            say("custody.jsonl", "tells of no collection: lines were taken out");
+        }
+        for fault in custody.faults() {
             say("custody.jsonl", &fault);
         }
         Ok(found)

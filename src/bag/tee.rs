@@ -5,8 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ahash::{HashMap, RandomState};
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -20,18 +22,24 @@ use crate::verify::DigestMetadata;
 /// How much of a file that is held already is read at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// The size and the time of an object, as a listing shows them.
+type Shown = (Option<u64>, Option<Timestamp>);
+
 /// A store whose objects end up in a bag.
 pub struct TeeStore {
     inner: Arc<dyn Store>,
     bag: Arc<Filling>,
     /// The log files that listings showed, by bucket: some of them no digest lists.
     listed: Mutex<BTreeMap<String, PackedNames>>,
+    /// Size and time of what listings showed, by the hash of its name.
+    shown: Mutex<HashMap<u64, Shown>>,
+    hasher: RandomState,
 }
 
 impl TeeStore {
     /// Keeps what is read from `inner` in `bag`.
     pub fn new(inner: Arc<dyn Store>, bag: Arc<Filling>) -> Self {
-        Self { inner, bag, listed: Mutex::default() }
+        Self { inner, bag, listed: Mutex::default(), shown: Mutex::default(), hasher: RandomState::new() }
     }
 
     /// Copies the log files of a range that lie in the trail's folders and that nothing asked for: no digest lists them. Says which could
@@ -62,13 +70,18 @@ impl TeeStore {
         Ok(())
     }
 
-    /// What an earlier run collected: it need not be fetched again.
+    /// What an earlier run collected, if the listing of this one shows that it is still the same: it need not be fetched again. Anything
+    /// else is asked for anew, or what became of it since would not be found out.
     fn held(&self, object: &ObjectRef) -> Option<Object> {
-        let path = self.bag.held(object)?;
-        let head = if is_digest(object) { Some(std::fs::read(beside(&path)).ok()?) } else { None };
-        let metadata = match &head {
-            Some(head) => DigestMetadata::from_head_object(head).ok()?,
-            None => DigestMetadata::default(),
+        let name = self.hasher.hash_one(object);
+        let (size, last_modified) = *self.shown.lock().unwrap_or_else(PoisonError::into_inner).get(&name)?;
+        let (path, known) = self.bag.held(object)?;
+        if !known.is_listed_as(size, last_modified) {
+            return None;
+        }
+        let metadata = match std::fs::read(beside(&path)) {
+            Ok(head) if is_digest(object) => DigestMetadata::from_head_object(&head).ok()?,
+            _ => DigestMetadata::default(),
         };
         let file = std::fs::File::open(path).ok()?;
         Some(Object { metadata, metadata_note: None, head: None, body: Box::new(HeldBody(file)) })
@@ -134,13 +147,19 @@ impl TeeBody {
     fn keep(&mut self) -> Result<(), StoreError> {
         let Some(file) = self.file.take() else { return Ok(()) };
         let bag = &*self.bag;
-        bag.make_room(&self.path).map_err(failed(bag))?;
-        if let Some(head) = self.head.as_ref().filter(|_| is_digest(&self.object)) {
-            write_whole(&beside(&self.path), |out| writeln!(out, "{:#}", head_object(head))).map_err(failed(bag))?;
-        }
-        readable(file.path()).map_err(failed(bag))?;
-        file.persist_noclobber(&self.path).map_err(|error| failed(bag)(error.error))?;
         let sha256 = hex::encode(std::mem::take(&mut self.hash).finalize());
+        if let Some(head) = self.head.as_ref().filter(|_| is_digest(&self.object)) {
+            let text = format!("{:#}\n", head_object(head));
+            let place = beside(&self.path);
+            let hash = hex::encode(Sha256::digest(text.as_bytes()));
+            if bag.make_room(&place, &hash).map_err(failed(bag))? {
+                write_whole(&place, |out| out.write_all(text.as_bytes())).map_err(failed(bag))?;
+            }
+        }
+        if bag.make_room(&self.path, &sha256).map_err(failed(bag))? {
+            readable(file.path()).map_err(failed(bag))?;
+            file.persist_noclobber(&self.path).map_err(|error| failed(bag)(error.error))?;
+        }
         bag.note(&self.object, sha256, self.size, self.head.as_ref()).map_err(failed(bag))
     }
 }
@@ -182,6 +201,12 @@ impl Store for TeeStore {
             listed.entry(request.bucket.clone()).or_default().push(&object.key);
         }
         drop(listed);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for object in &page.objects {
+            let name = self.hasher.hash_one(ObjectRef::new(request.bucket.as_str(), object.key.as_str()));
+            shown.insert(name, (object.size, object.last_modified));
+        }
+        drop(shown);
         Ok(page)
     }
 

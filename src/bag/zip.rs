@@ -9,7 +9,7 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, DateTime};
 
 use super::BagError;
-use super::manifest::{PARTIAL, readable, walk};
+use super::manifest::{PARTIAL, Partial, readable, walk};
 
 /// Packs the bag at `root` into the ZIP file `target`, in a folder of the bag's name. What is in it is compressed already, so it is
 /// stored as it is; the same bag gives the same bytes.
@@ -25,7 +25,7 @@ pub fn zip(root: &Path, target: &Path) -> Result<(), BagError> {
         .large_file(true);
     let pack = || -> Result<(), BagError> {
         let mut archive = ZipWriter::new(BufWriter::new(file.as_file()));
-        walk(root, "", &mut |name| {
+        walk(root, "", Partial::LeftOut, &mut |name| {
             let path = root.join(&name);
             let mut content = BufReader::new(File::open(&path).map_err(BagError::io(&path))?);
             archive.start_file(format!("{top}/{name}"), options).map_err(|error| failed(error.into()))?;

@@ -18,7 +18,7 @@ impl From<BagError> for Failure {
 
 /// Adds a line to the custody log of a bag.
 pub fn add(bag: &Path, entry: CustodyEntry) -> Result<(), BagError> {
-    CustodyLog::open(bag)?.add(entry)
+    CustodyLog::add(bag, entry)
 }
 
 /// A line for what is done now, on this machine.

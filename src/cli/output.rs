@@ -27,19 +27,25 @@ pub struct Reports {
     /// Each with the temporary file that is to take its place.
     files: Vec<(PathBuf, Box<dyn Report>, Option<NamedTempFile>)>,
     signing: Signing,
-    /// The place of one that is not signed.
-    unsigned: Option<usize>,
+    /// From which place on they are not signed.
+    unsigned: usize,
 }
 
 impl Reports {
-    /// Opens every report that the command line asks for, before any work is done. `origin`: where the records come from.
-    pub fn open(args: &ReportArgs, allowed: &Allowances, origin: &Origin) -> Result<Self, Failure> {
+    /// Opens every report that the command line asks for, before any work is done. `origin`: where the records come from;
+    /// `unsigned`: further reports, which nobody signs.
+    pub fn open(
+        args: &ReportArgs,
+        allowed: &Allowances,
+        origin: &Origin,
+        unsigned: &[(ReportKind, PathBuf)],
+    ) -> Result<Self, Failure> {
         let text = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
         let signing = Signing::open(args)?;
         let options = Options { text: text.clone(), origin: origin.clone(), signer: None, before: String::new() };
         let standard = make(args.format.into(), io::stdout(), colour_of_standard_output(args.color), options);
         let mut files = Vec::new();
-        for (kind, path) in &args.report {
+        for (kind, path) in args.report.iter().chain(unsigned) {
             // Through a link, what it leads to is written.
             let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
             let (file, writer) = create(path).map_err(|error| {
@@ -53,12 +59,7 @@ impl Reports {
             let options = Options { text, signer, origin: origin.clone(), before };
             files.push((path.clone(), make(*kind, writer, StreamChoice::Never, options), file));
         }
-        Ok(Self { standard, files, signing, unsigned: None })
-    }
-
-    /// Leaves one of the reports unsigned.
-    pub fn leave_unsigned(&mut self, place: Option<usize>) {
-        self.unsigned = place;
+        Ok(Self { standard, files, signing, unsigned: args.report.len() })
     }
 
     /// Ends every report and puts the files in their places.
@@ -71,7 +72,7 @@ impl Reports {
             drop(report);
             if let Some(file) = file {
                 file.as_file().sync_all().map_err(failed)?;
-                let signs = self.unsigned != Some(place);
+                let signs = place < self.unsigned;
                 let signature = if signs { self.signing.sign(file.path()).map_err(failed)? } else { None };
                 file.persist(&path).map_err(|error| failed(error.error))?;
                 if let Some((_, text)) = signature {

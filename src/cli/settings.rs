@@ -141,11 +141,9 @@ async fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Resu
         request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
     }
     let place = bag.as_ref().map(Bag::objects);
-    let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().map(Bag::keys)), ..args.clone() };
+    let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().and_then(Bag::keys)), ..args.clone() };
     let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir))?;
-    if args.check_keys {
-        request.warnings_before.extend(check_keys(args).await?);
-    }
+    request.warnings_before.extend(check_keys(args).await?);
     request.locations = folder.locations();
     if request.locations.is_empty() {
         return Err(Failure::Usage(format!(
@@ -168,44 +166,42 @@ fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
 }
 
 /// Compares a file of keys with what CloudTrail publishes. A key that it does not publish is nobody's.
-async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure> {
-    let Some(path) = &args.keys else { return Ok(Vec::new()) };
+pub async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure> {
+    if !args.check_keys {
+        return Ok(Vec::new());
+    }
+    let Some(path) = &args.keys else {
+        let what =
+            "--check-keys compares the keys of a bag or of a file with CloudTrail's: give --from BAG or --keys FILE";
+        return Err(Failure::Usage(what.to_owned()));
+    };
     let file = KeyFile::open(path)?;
-    let warning = |code, detail| WarningRecord { code, bucket: None, key: None, detail };
     let regions = file.regions();
     if regions.is_empty() {
-        let detail =
-            format!("{} does not say whose keys it has: they can't be compared with CloudTrail's", path.display());
-        return Ok(vec![warning(WarningCode::KeysUnavailable, detail)]);
+        return Err(Failure::Usage(format!(
+            "{} does not say whose keys it has, so they can't be compared with CloudTrail's: make it {{REGION: keys, …}}",
+            path.display()
+        )));
     }
     let authority = ListPublicKeys::new(load_config(args, regions[0].as_str()).await);
     let mut found = Vec::new();
     for region in regions {
-        let failed = |error: crate::keys::KeySourceError| warning(WarningCode::KeysUnavailable, error.to_string());
+        // Who asks for a check that can't be made must not take its silence for an answer.
+        let failed = |error: crate::keys::KeySourceError| Failure::CannotRun(format!("--check-keys: {error}"));
         let (any, now) = (Timestamp::UNIX_EPOCH, Timestamp::now());
-        let held = match file.keys(&region, any, now).await {
-            Ok(held) => held.listed,
-            Err(error) => {
-                found.push(failed(error));
-                continue;
-            }
-        };
+        let held = file.keys(&region, any, now).await.map_err(failed)?.listed;
         let from = held.iter().map(|key| key.valid_from).min().unwrap_or(now);
         let to = held.iter().map(|key| key.valid_to).max().unwrap_or(now).min(now);
-        match authority.keys(&region, from.min(to), to).await {
-            Ok(published) => {
-                let known = |key: &ListedKey| published.listed.iter().any(|other| other.der == key.der);
-                found.extend(held.iter().filter(|key| !known(key)).map(|key| {
-                    let detail = format!(
-                        "the public key {} of {region} in {} is none that CloudTrail publishes there: what rests on it proves nothing",
-                        key.fingerprint,
-                        path.display()
-                    );
-                    warning(WarningCode::BagAltered, detail)
-                }));
-            }
-            Err(error) => found.push(failed(error)),
-        }
+        let published = authority.keys(&region, from.min(to), to).await.map_err(failed)?;
+        let known = |key: &ListedKey| published.listed.iter().any(|other| other.der == key.der);
+        found.extend(held.iter().filter(|key| !known(key)).map(|key| {
+            let detail = format!(
+                "the public key {} of {region} in {} is none that CloudTrail publishes there: what rests on it proves nothing",
+                key.fingerprint,
+                path.display()
+            );
+            WarningRecord { code: WarningCode::BagAltered, bucket: None, key: None, detail }
+        }));
     }
     Ok(found)
 }
@@ -216,6 +212,7 @@ pub fn cores() -> usize {
 }
 
 async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
+    request.warnings_before.extend(check_keys(&args.source).await?);
     let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
     let config = load_config(&args.source, home).await;
     let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };

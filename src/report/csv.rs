@@ -12,13 +12,14 @@ use super::Report;
 use super::wire::time;
 use crate::model::{ChainFault, ChainId, Record};
 
-const HEADER: [&str; 16] = [
+const HEADER: [&str; 17] = [
     "record",
     "status",
     "organization",
     "account",
     "region",
     "trail",
+    "home_region",
     "bucket",
     "key",
     "from",
@@ -138,6 +139,7 @@ impl<W: Write> Report for Csv<W> {
             chain(|chain| chain.account.as_str()),
             chain(|chain| chain.region.as_str()),
             chain(|chain| chain.trail.as_str()),
+            chain(|chain| chain.home_region.as_str()),
             row.object.0,
             row.object.1,
             &row.period.0,

@@ -70,13 +70,14 @@ impl Metrics {
     ) {
         self.family(name, help);
         for chain in chains {
-            let ChainId { organization, account, region, trail, .. } = &*chain.chain;
+            let ChainId { organization, account, region, trail, home_region } = &*chain.chain;
             let organization = organization.as_ref().map_or("", |id| id.as_str());
             let labels = [
                 ("organization", organization),
                 ("account", account.as_str()),
                 ("region", region.as_str()),
                 ("trail", trail.as_str()),
+                ("home_region", home_region.as_str()),
             ];
             if let Some(value) = value(chain) {
                 self.value(name, &labels, value);

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::model::{
-    CaseInfo, ChainFault, ChainId, ChainRecord, CircumstancesRecord, Depth, DigestKind, DigestRecord, DigestStatus,
-    Fault, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, Requests, RunRecord, Sample,
-    SampleResult, Sha256Hash, SignatureFrom, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningCode,
+    Allowances, CaseInfo, ChainFault, ChainId, ChainRecord, CircumstancesRecord, Depth, DigestKind, DigestRecord,
+    DigestStatus, Fault, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, Requests, RunRecord,
+    Sample, SampleResult, Sha256Hash, SignatureFrom, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningCode,
     WarningRecord,
 };
 
@@ -33,6 +33,16 @@ pub enum ReadError {
         "the records have no {0}: they are not those of a whole run, as --format jsonl or --report jsonl=FILE writes them"
     )]
     Incomplete(&'static str),
+    /// The summary's verdict is none that these records can have.
+    #[error(
+        "the summary does not fit the records: '{told}' with exit code {exit_code} is no verdict that they can come to"
+    )]
+    Verdict {
+        /// The verdict that it has.
+        told: Verdict,
+        /// The exit code that it has.
+        exit_code: u8,
+    },
     /// The summary counts something else than what is there.
     #[error("the summary does not fit the records: it counts {told} {what}, and there are {found}")]
     Contradiction {
@@ -407,6 +417,23 @@ impl WireSummary {
             fits(&format!("{status} log files"), told, tally.log_files(*status) + unread)?;
         }
         fits("gaps", self.gaps, tally.gaps())?;
-        fits("warnings", self.warnings, tally.warnings)
+        fits("warnings", self.warnings, tally.warnings)?;
+        if self.can_come_to(counted) {
+            return Ok(());
+        }
+        Err(ReadError::Verdict { told: counted.verdict, exit_code: self.exit_code })
+    }
+
+    /// Whether these counts can have this verdict, whatever `--allow` kept out of it: that softens no violation.
+    fn can_come_to(&self, counted: &SummaryRecord) -> bool {
+        let told = counted.verdict;
+        if counted.interrupted {
+            return told == Verdict::Inconclusive;
+        }
+        let lenient = Allowances { every_gap: true, unlisted: true, sample: true, ..Allowances::default() };
+        let mildest = counted.tally.verdict(&lenient, false);
+        self.exit_code == told.exit_code()
+            && (told == Verdict::Violated) == (mildest == Verdict::Violated)
+            && (told != Verdict::Verified || mildest == Verdict::Verified)
     }
 }

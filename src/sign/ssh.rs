@@ -5,6 +5,7 @@ use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA512, RsaKeyPair};
+use jiff::Timestamp;
 use rsa::BigUint;
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
 use ssh_key::private::{KeypairData, RsaKeypair};
@@ -12,6 +13,7 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Sign
 use zeroize::Zeroizing;
 
 use super::{NAMESPACE, SignError, read, signature_path};
+use crate::model::parse_compact_time;
 
 /// An SSH key that signs.
 #[derive(Clone)]
@@ -89,19 +91,20 @@ impl KnownSigners {
         let text = read(path)?;
         let mut keys = Vec::new();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let now = Timestamp::now();
         for line in lines {
-            let (name, key) = match PublicKey::from_openssh(line) {
-                Ok(key) => (key.comment().to_owned(), key),
-                Err(error) => {
-                    let wrong = || SignError::Signers { path: path.to_owned(), reason: format!("'{line}': {error}") };
-                    let (principal, rest) = line.split_once(char::is_whitespace).ok_or_else(wrong)?;
-                    (principal.to_owned(), allowed_key(rest).ok_or_else(wrong)?)
-                }
+            // A line that is for something else, or that can't be read, says nothing of these reports.
+            let signer = match PublicKey::from_openssh(line) {
+                Ok(key) => Some((key.comment().to_owned(), key)),
+                Err(_) => allowed_signer(line, now),
             };
-            keys.push((name, key));
+            keys.extend(signer);
         }
         if keys.is_empty() {
-            return Err(SignError::Signers { path: path.to_owned(), reason: "it names no key".to_owned() });
+            return Err(SignError::Signers {
+                path: path.to_owned(),
+                reason: format!("no line of it names a key that may sign for '{NAMESPACE}' now"),
+            });
         }
         Ok(Self { keys })
     }
@@ -112,17 +115,52 @@ impl KnownSigners {
     }
 }
 
-/// The key of a line of allowed signers, behind its options: it begins where a key type stands, and has to allow this namespace.
-fn allowed_key(rest: &str) -> Option<PublicKey> {
-    let at = ["ssh-", "ecdsa-", "sk-"].iter().filter_map(|kind| {
-        rest.match_indices(kind).map(|(at, _)| at).find(|at| *at == 0 || rest[..*at].ends_with(char::is_whitespace))
-    });
-    let at = at.min()?;
-    let options = &rest[..at];
-    if let Some((_, named)) = options.split_once("namespaces=\"") {
-        named.split('"').next()?.split(',').find(|namespace| *namespace == NAMESPACE)?;
+/// The signer that a line of allowed signers names (ssh-keygen(1), ALLOWED SIGNERS), if it may sign reports at this time.
+fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
+    let (principals, rest) = line.split_once(char::is_whitespace)?;
+    let rest = rest.trim_start();
+    if let Ok(key) = PublicKey::from_openssh(rest) {
+        return Some((principals.to_owned(), key));
     }
-    PublicKey::from_openssh(&rest[at..]).ok()
+    // Options end at the first blank outside quotes.
+    let mut quoted = false;
+    let end = rest.find(|character: char| {
+        quoted ^= character == '"';
+        !quoted && character.is_whitespace()
+    })?;
+    let (options, key) = rest.split_at(end);
+    let mut quoted = false;
+    let options = options.split(|character: char| {
+        quoted ^= character == '"';
+        !quoted && character == ','
+    });
+    for option in options {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let value = value.trim_matches('"');
+        let applies = match name.to_ascii_lowercase().as_str() {
+            "namespaces" => value.split(',').any(|pattern| pattern == NAMESPACE || pattern == "*"),
+            "valid-after" => option_time(value).is_some_and(|at| at <= now),
+            "valid-before" => option_time(value).is_some_and(|at| now <= at),
+            // Certificates are not read, and what else an option may say is not known.
+            _ => false,
+        };
+        if !applies {
+            return None;
+        }
+    }
+    Some((principals.to_owned(), PublicKey::from_openssh(key.trim()).ok()?))
+}
+
+/// `YYYYMMDD[HHMM[SS]][Z]`, taken as UTC.
+fn option_time(text: &str) -> Option<Timestamp> {
+    let digits = text.trim_end_matches(['Z', 'z']);
+    let padded = match digits.len() {
+        8 => format!("{digits}000000"),
+        12 => format!("{digits}00"),
+        14 => digits.to_owned(),
+        _ => return None,
+    };
+    parse_compact_time(&format!("{}T{}Z", padded.get(..8)?, padded.get(8..)?))
 }
 
 /// What came of checking a signature.
@@ -161,4 +199,38 @@ pub fn check(report: &Path, signature: Option<&Path>, known: Option<&KnownSigner
         Some(name) => Checked::Good { name: name.to_owned(), fingerprint },
         None => Checked::Unknown { fingerprint },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJpyCYqZSvLYbEWzqQmLaTQbZ2Vb3eNqJ0gGm2tqs6bR";
+
+    #[test]
+    fn options_of_allowed_signers_are_heard() {
+        let now = "2026-03-01T00:00:00Z".parse().unwrap();
+        let takes = |options: &str| allowed_signer(&format!("doe@example.org {options}{KEY}"), now).is_some();
+        for options in [
+            "",
+            "namespaces=\"git,ctverify\" ",
+            "Namespaces=\"*\" ",
+            "valid-after=\"20260101\",valid-before=\"20270101Z\" ",
+            "valid-after=\"202601010000\" ",
+        ] {
+            assert!(takes(options), "{options}");
+        }
+        for options in [
+            "namespaces=\"git\" ",
+            "NAMESPACES=\"git\" ",
+            "cert-authority ",
+            "valid-before=\"20260101\" ",
+            "valid-after=\"20270101\" ",
+            "valid-after=\"soon\" ",
+            "namespaces=\"ctverify\",cert-authority ",
+            "no-such-option ",
+        ] {
+            assert!(!takes(options), "{options}");
+        }
+    }
 }

@@ -94,15 +94,16 @@ pub(super) struct S3Body {
     missing: u64,
     /// How long it may stand still.
     stall: Duration,
-    /// When all of it has to be there.
+    /// When what has come so far has to have come, and what is next.
     deadline: Instant,
+    /// The least rate, in bytes a second.
+    rate: u64,
 }
 
 impl S3Body {
     /// Reads an answer whose body has this length, in bytes.
     pub fn new(stream: ByteStream, length: u64) -> Self {
-        let time = BODY_GRACE + Duration::from_secs(length / LEAST_RATE);
-        Self { stream, missing: length, stall: STALL, deadline: Instant::now() + time }
+        Self { stream, missing: length, stall: STALL, deadline: Instant::now() + BODY_GRACE, rate: LEAST_RATE }
     }
 }
 
@@ -121,6 +122,8 @@ impl Body for S3Body {
         match piece {
             Some(Ok(piece)) => {
                 let missing = self.missing.checked_sub(piece.len() as u64);
+                // What has come earns the rest its time, not what was announced.
+                self.deadline += Duration::from_secs_f64(piece.len() as f64 / self.rate as f64);
                 self.missing = missing.ok_or_else(|| broken("S3 sent more bytes than it had announced".to_owned()))?;
                 Ok(Some(piece))
             }

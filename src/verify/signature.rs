@@ -33,7 +33,7 @@ impl RecordedSignature {
         let bytes = room.get_mut(..text.len() / 2).filter(|_| text.len().is_multiple_of(2));
         match bytes.and_then(|bytes| hex::decode_to_slice(text, bytes).ok().map(|()| &*bytes)) {
             Some(bytes) => Self::Bytes(bytes.into()),
-            None => Self::Unreadable(text.into()),
+            None => Self::Unreadable(text.to_ascii_lowercase().into()),
         }
     }
 }

@@ -332,3 +332,24 @@ fn an_expired_backfill_predecessor_is_not_asked_about_without_a_start() {
     let run = verify_folder(&trail);
     assert_eq!((run.code, run.count("digest", "missing"), run.gaps().len()), (0, 0, 0), "{}", run.stdout);
 }
+
+#[test]
+fn a_trail_whose_digests_are_gone_for_months_is_told_of_beside_one_that_lives_on() {
+    let spec = |name: &str| TrailSpec { name: name.to_owned(), hours: 110 * 24, log_files: 0, ..TrailSpec::default() };
+    let mut trail = spec("living").forge();
+    let other = spec("gappy").forge();
+    // From the day before the range on, nothing is left for ten weeks.
+    let digests = other.chains[0].digests.clone();
+    trail.merge(other);
+    for digest in &digests[..75 * 24] {
+        trail.remove(&digest.key);
+    }
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let run = records(mirror.command().args(["--start", "2026-03-10", "--end", "2026-03-11"]));
+    assert_eq!(run.code, 1, "{}", run.stdout);
+    assert!(
+        run.of("gap").iter().any(|gap| gap["trail"] == "gappy" && gap["cause"] == "digests_missing"),
+        "{}",
+        run.stdout
+    );
+}

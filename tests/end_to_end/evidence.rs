@@ -237,6 +237,24 @@ fn a_signed_report_is_taken_by_ssh_keygen_and_one_that_was_changed_is_not() {
 }
 
 #[test]
+fn a_signed_report_of_any_kind_is_checked_by_its_signature() {
+    let keys = tempfile::tempdir().unwrap();
+    let key = key(keys.path(), "ed25519", "");
+    let public = key.with_extension("pub");
+    let dir = testdata("clean");
+    for kind in ["text", "csv", "json", "sarif", "junit", "prometheus"] {
+        let report = keys.path().join(kind);
+        let mut command = ctverify();
+        command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json")).arg("--sign-key").arg(&key);
+        assert_eq!(run(command.arg("--report").arg(format!("{kind}={}", report.display()))).code, 0);
+        let good = verify_report(&report, &["--signer".as_ref(), public.as_ref()]);
+        assert_eq!(good.code, 0, "{kind} {} {}", good.stdout, good.stderr);
+        std::fs::write(&report, "other").unwrap();
+        assert_eq!(verify_report(&report, &["--signer".as_ref(), public.as_ref()]).code, 1, "{kind}");
+    }
+}
+
+#[test]
 fn a_key_with_a_passphrase_signs_and_a_wrong_one_is_told() {
     let keys = tempfile::tempdir().unwrap();
     let key = key(keys.path(), "ed25519", "correct horse");
@@ -354,6 +372,15 @@ fn records_that_were_changed_are_refused() {
         let (made, checked) = report(&text);
         assert!(made.code == 2 && made.stderr.contains(word), "{}", made.stderr);
         assert!(checked.code == 1 && checked.stdout.contains(word), "{}", checked.stdout);
+    }
+    for (old, new) in [
+        ("\"verdict\":\"violated\",\"exit_code\":1", "\"verdict\":\"verified\",\"exit_code\":0"),
+        ("\"exit_code\":1,", "\"exit_code\":77,"),
+        ("\"exit_code\":1,", "\"exit_code\":130,"),
+    ] {
+        let (made, checked) = report(&records.replace(old, new));
+        assert!(made.code == 2 && made.stderr.contains("no verdict that they can come to"), "{}", made.stderr);
+        assert_eq!(checked.code, 1, "{}", checked.stdout);
     }
     let cut: String = records.lines().take(5).map(|line| format!("{line}\n")).collect();
     for (text, word) in [(cut.as_str(), "no summary"), ("", "no summary"), ("hello", "line 1"), ("{}", "line 1")] {

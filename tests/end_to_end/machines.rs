@@ -56,6 +56,26 @@ fn promtool_takes_the_metrics_and_the_last_success_outlives_a_finding() {
 }
 
 #[test]
+fn promtool_takes_the_alert_rules_of_the_readme() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let rules = readme.split_once("<!-- alert rules: checked by the tests -->\n```yaml\n").unwrap().1;
+    let rules = rules.split_once("```").unwrap().0;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, metrics) = (folder.path().join("rules.yml"), folder.path().join("metrics"));
+    std::fs::write(&path, rules).unwrap();
+    report("clean", "prometheus", &metrics);
+    let metrics = std::fs::read_to_string(metrics).unwrap();
+    for name in
+        rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("ctverify_"))
+    {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "there is no metric {name}");
+    }
+    let Some(mut promtool) = tool("CTVERIFY_TEST_PROMTOOL") else { return };
+    let output = promtool.args(["check", "rules"]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn the_sarif_validator_takes_the_findings() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["clean", "log-modified", "two-digests-deleted", "digest-signature-removed", "logging-stopped"] {

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::verify::{audit_with, runtime, shut_down};
+use super::verify::{audit_with, interruption, runtime, shut_down};
 use crate::bag::{Action, BagInfo, Filling, TeeKeys, TeeStore, zip};
 use crate::cli::args::{CollectArgs, Format, ReportKind};
 use crate::cli::custody::{add, entry, now};
-use crate::cli::evidence;
+use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::settings::{self, Settings};
 use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, Record};
@@ -30,23 +30,18 @@ pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
 
 async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let begun = now();
+    // What is wrong with the command line is found out before the bag is touched.
+    let case = evidence::case(&args.verify.reports.evidence)?;
+    Signing::open(&args.verify.reports)?;
     let settings = settings::resolve(&args.verify, begun).await?;
     let Settings { store, keys, trail, ref request, .. } = settings;
     let bag = Filling::begin(&args.output, &store.source(), request.trail.as_ref().map(ToString::to_string))?;
-    let case = evidence::case(&args.verify.reports.evidence)?;
     let range = range(request.range.start, request.range.end);
     let asked = request.range;
     let info = BagInfo { case: case.clone(), source: store.source(), range };
     let (bag, keys) = (Arc::new(bag), Arc::new(TeeKeys::new(keys)));
     let store = Arc::new(TeeStore::new(store, bag.clone()));
-    if let Some(trail) = &trail {
-        bag.put("trail.json", format!("{trail:#}\n").as_bytes())?;
-    }
-    let mut reports = args.verify.reports.clone();
-    let records = bag.records(begun)?;
-    reports.report.push((ReportKind::Jsonl, records));
-    // The bag's own records bear no signature beside them.
-    let unsigned = reports.report.len() - 1;
+    let own = [(ReportKind::Jsonl, bag.records(begun)?)];
     let mut missing: Vec<Missing> = Vec::new();
     let stop = Notify::new();
     let watch = |record: &Record| {
@@ -66,7 +61,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         }
     };
     let settings = Settings { store: store.clone(), keys: keys.clone(), trail: None, ..settings };
-    let outcome = audit_with(&reports, Some(unsigned), settings, watch, stop.notified()).await;
+    let outcome = audit_with(&args.verify.reports, &own, settings, watch, stop.notified()).await;
     let stays = |trouble: &str| {
         let place = args.output.display();
         Failure::CannotRun(format!(
@@ -83,11 +78,20 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     if summary.interrupted {
         return Ok(summary.exit_code);
     }
-    for (object, reason) in store.copy_the_rest(&asked).await {
-        missing.push(Missing::new(&object, "unlisted", Some(&reason)));
+    let rest = tokio::select! {
+        rest = store.copy_the_rest(&asked) => rest,
+        () = interruption() => return Ok(INTERRUPTED),
+    };
+    if let Some(trouble) = bag.trouble() {
+        return Err(stays(trouble));
     }
-    let lines: String = missing.iter().map(|missing| format!("{}\n", missing.0)).collect();
-    bag.put("not-collected.jsonl", lines.as_bytes())?;
+    missing.extend(rest.into_iter().map(|(object, reason)| Missing::new(&object, "unlisted", Some(&reason))));
+    missing.retain(|missing| !bag.holds(&missing.object));
+    let lines: String = missing.iter().map(|missing| format!("{}\n", missing.line)).collect();
+    bag.put(&format!("not-collected/{}.jsonl", begun.strftime("%Y%m%dT%H%M%SZ")), lines.as_bytes())?;
+    if let Some(trail) = &trail {
+        bag.put("trail.json", format!("{trail:#}\n").as_bytes())?;
+    }
     bag.put_keys(&keys.listing())?;
     bag.close(&info)?;
     let line = crate::bag::CustodyEntry {
@@ -113,17 +117,24 @@ fn told(bag: &Path, objects: u64, bytes: u64, missing: usize) {
     // Who can't be told is not left without a bag for that.
     let _ = writeln!(
         anstream::stderr(),
-        "collected {objects} objects, {size}, into {shown}; {missing} could not be (data/not-collected.jsonl)\n\
+        "collected {objects} objects, {size}, into {shown}; {missing} could not be (data/not-collected)\n\
          check it anywhere with: cd {shown} && sha256sum -c manifest-sha256.txt, or ctverify --from {shown}"
     );
 }
 
+/// The exit code of an interrupted run.
+const INTERRUPTED: u8 = 130;
+
 /// Something that is listed and is not in the bag.
-struct Missing(serde_json::Value);
+struct Missing {
+    object: ObjectRef,
+    line: serde_json::Value,
+}
 
 impl Missing {
     fn new(object: &ObjectRef, status: &str, why: Option<&str>) -> Self {
-        Self(json!({ "bucket": &*object.bucket, "key": &*object.key, "status": status, "reason": why }))
+        let line = json!({ "bucket": &*object.bucket, "key": &*object.key, "status": status, "reason": why });
+        Self { object: object.clone(), line }
     }
 }
 

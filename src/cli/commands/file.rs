@@ -50,6 +50,7 @@ async fn resolve(
 ) -> Result<Settings, Failure> {
     let mut request = AuditRequest::new(TimeRange::default(), now);
     request.max_log_file_bytes = settings::max_log_file_bytes(args);
+    request.warnings_before.extend(settings::check_keys(args).await?);
     match &args.from {
         Some(dir) => {
             let (folder, keys) = settings::open_folder(args, dir)?;

@@ -9,7 +9,7 @@ use crate::cli::exit::Failure;
 pub fn handover(args: &HandoverArgs) -> Result<u8, Failure> {
     Bag::open(&args.bag)?;
     let log = CustodyLog::open(&args.bag)?;
-    if let Some(fault) = log.faults.first() {
+    if let Some(fault) = log.faults().first() {
         return Err(Failure::Usage(format!("the custody log of {} was tampered with: {fault}", args.bag.display())));
     }
     let entry = CustodyEntry {

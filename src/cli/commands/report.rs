@@ -18,7 +18,7 @@ use crate::report::{Origin, ReadError, read_records};
 pub fn report(args: &RemakeArgs) -> Result<u8, Failure> {
     let origin =
         Origin { records_sha256: Some(sha256_of(&args.records)?), case: evidence::case(&args.reports.evidence)? };
-    let mut reports = Reports::open(&args.reports, &Allowances::default(), &origin)?;
+    let mut reports = Reports::open(&args.reports, &Allowances::default(), &origin, &[])?;
     let lines = BufReader::new(open(&args.records)?);
     let summary =
         read_records(lines, |record| reports.record(record)).map_err(|error| failure(&args.records, &error))?;

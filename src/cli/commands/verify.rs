@@ -1,7 +1,7 @@
 //! The main job: verify a trail.
 
 use std::io::{IsTerminal, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::audit::{Audit, Observer as _, Progress};
 use crate::bag::{Action, CustodyEntry};
-use crate::cli::args::{Format, Price, ReportArgs, VerifyArgs};
+use crate::cli::args::{Format, Price, ReportArgs, ReportKind, VerifyArgs};
 use crate::cli::custody::{self, now};
 use crate::cli::evidence;
 use crate::cli::exit::Failure;
@@ -76,7 +76,7 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
             () = interruption() => return Err(Failure::Interrupted),
         };
         let bag = settings.bag.clone();
-        let summary = audit_with(args, None, settings, |_| {}, std::future::pending()).await?;
+        let summary = audit_with(args, &[], settings, |_| {}, std::future::pending()).await?;
         if let Some(bag) = bag {
             note_verification(&bag, args, &summary);
         }
@@ -97,17 +97,16 @@ fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord) {
     }
 }
 
-/// Runs an audit and writes its reports; `watch` sees each record, and the run ends early when `stop` does. The report at the
-/// place `unsigned` is not signed.
+/// Runs an audit and writes its reports, and further ones that nobody signs; `watch` sees each record, and the run ends early when `stop`
+/// does.
 pub(super) async fn audit_with(
     args: &ReportArgs,
-    unsigned: Option<usize>,
+    unsigned: &[(ReportKind, PathBuf)],
     settings: Settings,
     mut watch: impl FnMut(&Record),
     stop: impl Future<Output = ()>,
 ) -> Result<SummaryRecord, Failure> {
-    let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default())?;
-    reports.leave_unsigned(unsigned);
+    let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned)?;
     let mut circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     // A line that redraws itself and records that scroll past would write over each other.
@@ -139,7 +138,7 @@ pub(super) async fn audit_with(
 }
 
 /// Ends when the user interrupts the run, or a supervisor asks it to end.
-async fn interruption() {
+pub(super) async fn interruption() {
     // Where signals can't be had, the run just can't be interrupted politely.
     let interrupt = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -56,7 +56,8 @@ pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
         let place = signature.display();
         lines.push((Outcome::Open, format!("not signed: there is no {place}")));
     }
-    lines.push(compare(report, &content, args.records.as_deref())?);
+    let signed = lines.iter().any(|(_, line)| !line.starts_with("not signed"));
+    lines.extend(compare(report, &content, args.records.as_deref(), signed)?);
     let worst = lines.iter().map(|(outcome, _)| *outcome).max().unwrap_or(Outcome::Open);
     let mut out = std::io::stdout();
     for (outcome, line) in lines {
@@ -71,21 +72,39 @@ pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
 }
 
 /// Compares a report with the one that its records make.
-fn compare(report: &Path, content: &[u8], records: Option<&Path>) -> Result<(Outcome, String), Failure> {
+fn compare(
+    report: &Path,
+    content: &[u8],
+    records: Option<&Path>,
+    signed: bool,
+) -> Result<Option<(Outcome, String)>, Failure> {
     let Some(made) = Made::recognise(content) else {
         return Ok(match read_records(content, |_| Ok(())) {
-            Ok(summary) => (Outcome::Good, format!("records of a whole run; verdict {}", summary.verdict)),
-            Err(error @ ReadError::Contradiction { .. }) => (Outcome::Bad, error.to_string()),
+            Ok(summary) => Some((Outcome::Good, format!("records of a whole run; verdict {}", summary.verdict))),
+            Err(error @ (ReadError::Contradiction { .. } | ReadError::Verdict { .. })) => {
+                Some((Outcome::Bad, error.to_string()))
+            }
+            // Not every kind of report tells what it was made from; its signature speaks for it.
+            Err(_) if signed && records.is_none() => None,
+            Err(_) if signed => {
+                let why = "what it says can't be compared with records: it does not tell what it was made from";
+                Some((Outcome::Open, why.to_owned()))
+            }
             Err(_) => return Err(Failure::Usage(format!("{} is no report of ctverify", report.display()))),
         });
     };
     let told = format!("says that it was made from records with SHA-256 {}", made.records_sha256);
     let Some(records) = records else {
-        return Ok((Outcome::Good, format!("{told}; --records compares it with them")));
+        return Ok(Some((Outcome::Good, format!("{told}; --records compares it with them"))));
     };
     let sha256 = sha256_of(records)?;
     if sha256 != made.records_sha256 {
-        return Ok((Outcome::Bad, format!("{told}, and those of {} have {sha256}", records.display())));
+        return Ok(Some((Outcome::Bad, format!("{told}, and those of {} have {sha256}", records.display()))));
+    }
+    if made.version != env!("CARGO_PKG_VERSION") {
+        let version = &made.version;
+        let why = format!("it was made by ctverify {version}, and only that version makes it again to the letter");
+        return Ok(Some((Outcome::Open, why)));
     }
     let origin = Origin { records_sha256: Some(sha256), case: made.case.clone() };
     let mut again = Vec::new();
@@ -94,12 +113,12 @@ fn compare(report: &Path, content: &[u8], records: Option<&Path>) -> Result<(Out
         .and_then(|_| Ok(writer.finish()?))
         .map_err(|error| failure(records, &error))?;
     drop(writer);
-    Ok(if made.same(content, &again) {
+    Ok(Some(if made.same(content, &again) {
         (Outcome::Good, format!("says what the records in {} say", records.display()))
     } else {
         (
             Outcome::Bad,
             format!("does not say what the records in {} say: made from them again, it is another", records.display()),
         )
-    })
+    }))
 }

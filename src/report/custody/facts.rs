@@ -154,7 +154,7 @@ impl Gathering {
         let CircumstancesRecord { build, command, host, identity, keys, clock_ahead_ms, case } =
             self.circumstances.clone();
         let said = &self.origin.case;
-        let made_with = Case::from(said.clone());
+        let made_with = MadeWith { case: Case::from(said.clone()), version: env!("CARGO_PKG_VERSION") };
         let case = Case {
             case: said.case.clone().or(case.case),
             exhibit: said.exhibit.clone().or(case.exhibit),
@@ -232,7 +232,7 @@ pub(super) struct Facts {
     pub verdict: VerdictFacts,
     pub case: Case,
     /// What was said of the case when the report was made, over what the records say: with it and the records it can be made again.
-    pub made_with: Case,
+    pub made_with: MadeWith,
     pub examination: Examination,
     pub proves: Vec<String>,
     pub does_not_prove: Vec<String>,
@@ -263,6 +263,15 @@ pub(super) struct Case {
     pub exhibit: Option<String>,
     pub examiner: Option<String>,
     pub notes: Vec<String>,
+}
+
+/// What a report was made with, besides the records.
+#[derive(Debug, Serialize)]
+pub(super) struct MadeWith {
+    #[serde(flatten)]
+    pub case: Case,
+    /// The version that made the report.
+    pub version: &'static str,
 }
 
 impl From<CaseInfo> for Case {

@@ -18,6 +18,8 @@ pub struct Made {
     pub records_sha256: String,
     /// What the examiner said of the case when it was made, over what the records say.
     pub case: CaseInfo,
+    /// The version that made it: another one may say the same in other words.
+    pub version: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +47,12 @@ struct Told {
     exhibit: Option<String>,
     examiner: Option<String>,
     notes: Vec<String>,
+    version: String,
 }
 
 impl From<Told> for CaseInfo {
     fn from(told: Told) -> Self {
-        let Told { case, exhibit, examiner, notes } = told;
+        let Told { case, exhibit, examiner, notes, .. } = told;
         Self { case, exhibit, examiner, notes }
     }
 }
@@ -85,7 +88,12 @@ impl Made {
     pub fn recognise(content: &[u8]) -> Option<Self> {
         let read = |kind, facts: Facts| {
             let known = facts.schema == super::facts::SCHEMA;
-            known.then(|| Self { kind, records_sha256: facts.records.sha256, case: facts.made_with.into() })
+            known.then(|| Self {
+                kind,
+                records_sha256: facts.records.sha256,
+                version: facts.made_with.version.clone(),
+                case: facts.made_with.into(),
+            })
         };
         if let Ok(facts) = serde_json::from_slice::<Facts>(content) {
             return read(Kind::Json, facts);
@@ -93,7 +101,8 @@ impl Made {
         if let Ok(envelope) = serde_json::from_slice::<Envelope>(content) {
             let statement: Statement = serde_json::from_slice(&STANDARD.decode(envelope.payload).ok()?).ok()?;
             let InTotoFacts { records_sha256, made_with } = statement.predicate.ctverify;
-            return Some(Self { kind: Kind::InToto, records_sha256, case: made_with.into() });
+            let version = made_with.version.clone();
+            return Some(Self { kind: Kind::InToto, records_sha256, version, case: made_with.into() });
         }
         let page = std::str::from_utf8(content).ok()?.strip_prefix("<!DOCTYPE html>")?;
         let origin = page.split_once(ORIGIN.0)?.1.split_once(ORIGIN.1)?.0;
