@@ -67,11 +67,8 @@ pub(super) struct Stored {
 
 impl Stored {
     /// Whether a listing shows the object as it was then.
-    pub fn is_listed_as(&self, size: Option<u64>, last_modified: Option<Timestamp>) -> bool {
-        // A listing that tells neither, such as a folder's, tells nothing.
-        size == Some(self.size)
-            && last_modified.is_some()
-            && last_modified.map(Timestamp::as_second) == self.last_modified
+    pub fn is_listed_as(&self, size: u64, last_modified: i64) -> bool {
+        size == self.size && Some(last_modified) == self.last_modified
     }
 }
 

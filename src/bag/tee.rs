@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ahash::{HashMap, RandomState};
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -22,8 +21,8 @@ use crate::verify::DigestMetadata;
 /// How much of a file that is held already is read at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// The size and the time of an object, as a listing shows them.
-type Shown = (Option<u64>, Option<Timestamp>);
+/// The size and the time, in seconds, of an object, where a listing shows both.
+type Shown = (u64, i64);
 
 /// A store whose objects end up in a bag.
 pub struct TeeStore {
@@ -204,7 +203,9 @@ impl Store for TeeStore {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for object in &page.objects {
             let name = self.hasher.hash_one(ObjectRef::new(request.bucket.as_str(), object.key.as_str()));
-            shown.insert(name, (object.size, object.last_modified));
+            if let (Some(size), Some(at)) = (object.size, object.last_modified) {
+                shown.insert(name, (size, at.as_second()));
+            }
         }
         drop(shown);
         Ok(page)
