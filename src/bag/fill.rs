@@ -214,12 +214,12 @@ impl Filling {
     /// Makes room for an object, if it is not there already: one that is there and is another is kept under another name. Says whether
     /// there is anything to put.
     pub(super) fn make_room(&self, path: &Path, sha256: &str) -> Result<bool, BagError> {
-        self.open_up()?;
         if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
             && manifest::hash(path).is_ok_and(|(held, _)| held == sha256)
         {
             return Ok(false);
         }
+        self.open_up()?;
         let mut number = 1;
         while path.symlink_metadata().is_ok() {
             let mut aside = path.as_os_str().to_owned();
@@ -253,6 +253,7 @@ impl Filling {
             e_tag: head.and_then(|head| head.e_tag.clone()),
             version_id: head.and_then(|head| head.version_id.clone()),
         };
+        self.open_up()?;
         let path = self.root.join(OBJECTS_LIST);
         let line = serde_json::to_string(&collected).map_err(|error| BagError::form(&path, error))?;
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,7 +300,22 @@ impl Filling {
     pub fn records(&self, started: Timestamp) -> Result<PathBuf, BagError> {
         let folder = self.root.join("data/records");
         std::fs::create_dir_all(&folder).map_err(BagError::io(&folder))?;
-        Ok(folder.join(format!("{}.jsonl", started.strftime("%Y%m%dT%H%M%SZ"))))
+        let time = started.strftime("%Y%m%dT%H%M%SZ").to_string();
+        // Two runs may begin in the same second, and neither writes over the other.
+        let names = std::iter::once(time.clone()).chain((2_u32..).map(|number| format!("{time}-{number}")));
+        let mut free = names.map(|name| folder.join(format!("{name}.jsonl"))).filter(|path| !path.exists());
+        free.next().ok_or_else(|| BagError::form(&folder, "it is full"))
+    }
+
+    /// Takes the records of a run that came to no end out of a bag in which nothing else was changed: it is whole, and stays so.
+    pub fn leave_whole(&self, records: &Path) -> Result<(), BagError> {
+        if self.opened.is_completed() || !self.root.join(MANIFEST).is_file() {
+            return Ok(());
+        }
+        match std::fs::remove_file(records) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BagError::io(records)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Closes the bag: everything in it gets its line in a manifest.

@@ -76,11 +76,15 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         other => other,
     })?;
     if summary.interrupted {
+        bag.leave_whole(&own[0].1)?;
         return Ok(summary.exit_code);
     }
     let rest = tokio::select! {
         rest = store.copy_the_rest(&asked) => rest,
-        () = interruption() => return Ok(INTERRUPTED),
+        () = interruption() => {
+            bag.leave_whole(&own[0].1)?;
+            return Ok(INTERRUPTED);
+        }
     };
     if let Some(trouble) = bag.trouble() {
         return Err(stays(trouble));
@@ -88,7 +92,8 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     missing.extend(rest.into_iter().map(|(object, reason)| Missing::new(&object, "unlisted", Some(&reason))));
     missing.retain(|missing| !bag.holds(&missing.object));
     let lines: String = missing.iter().map(|missing| format!("{}\n", missing.line)).collect();
-    bag.put(&format!("not-collected/{}.jsonl", begun.strftime("%Y%m%dT%H%M%SZ")), lines.as_bytes())?;
+    let name = own[0].1.file_name().unwrap_or_default().to_string_lossy();
+    bag.put(&format!("not-collected/{name}"), lines.as_bytes())?;
     if let Some(trail) = &trail {
         bag.put("trail.json", format!("{trail:#}\n").as_bytes())?;
     }
