@@ -127,6 +127,15 @@ pub fn max_log_file_bytes(args: &SourceArgs) -> u64 {
 
 /// Opens a local copy and the public keys for it.
 pub fn open_folder(args: &SourceArgs, dir: &Path) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
+    let of_aws = [
+        ("--profile", args.profile.is_some()),
+        ("--region", args.region.is_some()),
+        ("--endpoint-url", args.endpoint_url.is_some()),
+    ];
+    if let Some((flag, _)) = of_aws.iter().find(|(_, given)| *given && !args.check_keys) {
+        let what = format!("{flag} is about AWS, which --from does not ask: leave it out, or add --check-keys");
+        return Err(Failure::Usage(what));
+    }
     let Some(keys) = &args.keys else {
         return Err(Failure::Usage("--from needs --keys FILE: without public keys nothing can be verified".to_owned()));
     };

@@ -46,6 +46,13 @@ fn wrong_arguments_are_named() {
 }
 
 #[test]
+fn what_is_about_aws_is_refused_where_aws_is_not_asked() {
+    for flag in [["--profile", "p"], ["--region", "us-east-1"], ["--endpoint-url", "http://127.0.0.1:1"]] {
+        refused(&local(&flag), 2, &[flag[0], "--check-keys"]);
+    }
+}
+
+#[test]
 fn wrong_files_are_named() {
     let dir = testdata("clean");
     let keys = dir.join("keys.json");
