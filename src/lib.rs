@@ -35,10 +35,12 @@
 //! | [`report`] | one file per output format; knows the model, nothing else |
 //! | [`sign`] | signatures under reports |
 //! | [`audit`] | the walk: which chains, which digests, in which order; gaps, coverage, verdict |
+//! | [`checkpoint`] | where a scheduled audit keeps what it proved |
 //! | [`bag`] | evidence bags: what is collected, manifests, the custody log |
 //! | [`store`] | where bytes are: S3, a folder |
 //! | [`keys`] | where public keys come from: `ListPublicKeys`, a key file |
 //! | [`trail`] | what AWS says about a trail |
+//! | [`disk`] | files that appear only once they are whole |
 //! | [`aws`] | how AWS is spoken to |
 //! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
 //! | [`model`] | the words |
@@ -79,7 +81,7 @@
 //!     Ok(())
 //! };
 //! let runtime = tokio::runtime::Runtime::new()?;
-//! let summary = runtime.block_on(audit.run(&mut observer, std::future::pending()))?;
+//! let summary = runtime.block_on(audit.run(&mut observer, std::future::pending()))?.summary;
 //! assert_eq!(summary.verdict, Verdict::Verified);
 //! assert!(changed.is_empty());
 //! # Ok(())
@@ -89,7 +91,9 @@
 pub mod audit;
 pub mod aws;
 pub mod bag;
+pub mod checkpoint;
 pub mod cli;
+pub mod disk;
 pub mod keys;
 pub mod model;
 pub mod report;

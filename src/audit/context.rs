@@ -1,5 +1,6 @@
 //! What every part of a running audit shares.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,8 @@ use super::observer::Progress;
 use super::pace::Pace;
 use super::region_keys::RegionKeys;
 use super::request::AuditRequest;
-use crate::model::{Region, TimeRange};
+use super::resume::Resume;
+use crate::model::{AWS_LOGS_FOLDER, ObjectRef, Region, TimeRange};
 use crate::store::{LifecycleRule, Store};
 use crate::trail::TrailStatus;
 
@@ -28,6 +30,8 @@ pub(super) struct Context {
     pub range: TimeRange,
     pub progress: Arc<Progress>,
     pub statuses: Statuses,
+    /// What earlier runs left of the chain that is examined.
+    pub resume: Option<Arc<Resume>>,
     /// The ends of the first and of the last digest of any chain that was listed.
     pub ends: Option<(Timestamp, Timestamp)>,
     /// How many more objects may be read at once, whatever they are read for.
@@ -58,4 +62,26 @@ impl Context {
         let ask = || async { self.store.lifecycle_rules(bucket).await.map_err(|error| error.to_string()) };
         lifecycle.get_or_init(ask).await.clone()
     }
+}
+
+impl Context {
+    /// A short form of [`Self::identity`], under a key that nobody outside this run knows, for sets of very many.
+    pub fn fingerprint(&self, object: &ObjectRef) -> u64 {
+        self.hasher.hash_one(self.identity(object))
+    }
+
+    /// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or
+    /// prefix: there, what follows `AWSLogs/` counts.
+    pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, str> {
+        identity(object, self.store.is_live())
+    }
+}
+
+/// The same, where it is known whether the store is live.
+pub(super) fn identity(object: &ObjectRef, live: bool) -> Cow<'_, str> {
+    if live {
+        return format!("{}/{}", object.bucket, object.key).into();
+    }
+    let inside = object.key.rfind(AWS_LOGS_FOLDER).map(|at| &object.key[at + AWS_LOGS_FOLDER.len()..]);
+    inside.unwrap_or(&object.key).into()
 }

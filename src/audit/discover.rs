@@ -9,8 +9,11 @@ use super::context::Statuses;
 use super::error::AuditError;
 use super::listing::{self, ListedDigests, RegionFolder};
 use super::request::AuditRequest;
+use super::resume::{self, Resume, Sight};
 use super::tail;
-use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord};
+use crate::model::{
+    AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord,
+};
 use crate::store::{Store, StoreError};
 use crate::trail::StatusSource;
 
@@ -25,6 +28,10 @@ pub(super) struct ListedChain {
     pub failure: Option<String>,
     /// Whether the chain is known from digests older than the range alone.
     pub ended_before: bool,
+    /// What the listing shows of the deliveries to it, where a checkpoint is kept.
+    pub sight: Sight,
+    /// What earlier runs left of it.
+    pub resume: Option<Arc<Resume>>,
 }
 
 /// What was found.
@@ -46,12 +53,22 @@ pub(super) async fn discover(
     range: &TimeRange,
 ) -> Result<Discovery, AuditError> {
     let mut discovery = Discovery::default();
+    // What earlier runs found has to be there.
+    for id in request.checkpoint.iter().flat_map(|checkpoint| checkpoint.chains.keys()) {
+        if request.wants(id) {
+            discovery.chains.insert(id.clone(), ListedChain::default());
+        }
+    }
     let folders = region_folders(store.as_ref(), request, &mut discovery).await?;
+    // What a chain lies in that has moved since, too.
+    let elsewhere = resume::other_folders(request, store.is_live());
     discovery.statuses = tail::ask(status, request, &own_regions(request, &folders)).await;
     let shared = Arc::new(request.clone());
-    let listings = stream::iter(folders.digests.clone())
+    let all: Vec<RegionFolder> = folders.digests.iter().chain(&elsewhere).cloned().collect();
+    let listings = stream::iter(all)
         .map(|folder| {
-            let (store, range, request) = (store.clone(), *range, shared.clone());
+            let (store, request) = (store.clone(), shared.clone());
+            let range = resume::listing_range(&request, &folder, range);
             let task = tokio::spawn(async move {
                 let store = store.as_ref();
                 let listing = listing::digests(store, &folder, &range, &request).await;
@@ -67,10 +84,15 @@ pub(super) async fn discover(
         .buffered(request.concurrency);
     let mut listings = std::pin::pin!(listings);
     while let Some((folder, listing, earlier)) = listings.try_next().await? {
-        let mut failure = listing.failure;
+        let mut failure = listing.failure.filter(|error| !(error.is_absence() && elsewhere.contains(&folder)));
         let earlier = earlier.map(|found| listing.earlier.into_iter().chain(found).collect::<BTreeSet<_>>());
         for chain in listing.digests.keys() {
             discovery.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
+        }
+        for (_, known) in discovery.chains.iter_mut().filter(|(id, _)| folder.holds(id)) {
+            if !known.folders.contains(&folder) {
+                known.folders.push(folder.clone());
+            }
         }
         for (chain, digests) in listing.digests {
             discovery.chains.entry(chain).or_default().digests.extend(&digests);
@@ -86,7 +108,7 @@ pub(super) async fn discover(
                     if !listed.folders.contains(&folder) {
                         listed.folders.push(folder.clone());
                     }
-                    listed.ended_before = listed.digests.is_empty();
+                    listed.ended_before |= listed.digests.is_empty();
                 }
             }
             Err(error) => failure = failure.or(Some(error)),
@@ -96,6 +118,9 @@ pub(super) async fn discover(
         }
     }
     discovery.folders = folders;
+    if let Some(checkpoint) = &request.checkpoint {
+        discovery.go_on_from(checkpoint, request, range, store.is_live());
+    }
     Ok(discovery)
 }
 
@@ -113,17 +138,36 @@ impl Discovery {
         }
     }
 
+    /// Leaves of what was listed what a run needs that goes on from a checkpoint.
+    fn go_on_from(&mut self, checkpoint: &Checkpoint, request: &AuditRequest, range: &TimeRange, live: bool) {
+        for (id, chain) in &mut self.chains {
+            chain.sight = Sight::of(&chain.digests, live);
+            if chain.failure.is_none() {
+                chain.failure = self.unlisted.get(&id.account).cloned();
+            }
+            let before = checkpoint.chains.get(id);
+            match before.and_then(|before| Resume::sift(before, &chain.digests, request.recheck, live)) {
+                Some((resume, digests)) => {
+                    chain.resume = Some(Arc::new(resume));
+                    chain.digests = digests;
+                }
+                None => {
+                    // Other chains of the folder may have asked for more.
+                    let (inside, before): (Vec<_>, Vec<_>) =
+                        chain.digests.iter().partition(|digest| range.reaches(digest.end));
+                    chain.digests = inside.iter().collect();
+                    chain.ended_before |= inside.is_empty() && !before.is_empty();
+                }
+            }
+        }
+    }
+
     /// Notes that a region's folder could not be listed whole: no chain of it may pass as complete.
     fn failed(&mut self, folder: &RegionFolder, request: &AuditRequest, error: StoreError) {
         let reason = error.to_string();
         let place = format!("the digests of {} in {}", folder.account, folder.region);
         self.warn(&folder.location.bucket, format!("{place} could not be listed: {reason}"));
-        let of_folder = |chain: &ChainId| {
-            chain.organization == folder.organization
-                && chain.account == folder.account
-                && chain.region == folder.region
-        };
-        let mut known: Vec<ChainId> = self.chains.keys().filter(|chain| of_folder(chain)).cloned().collect();
+        let mut known: Vec<ChainId> = self.chains.keys().filter(|chain| folder.holds(chain)).cloned().collect();
         known.extend(request.trail.as_ref().filter(|_| known.is_empty()).map(|arn| ChainId {
             organization: folder.organization.clone(),
             account: folder.account.clone(),

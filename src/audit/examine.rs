@@ -9,6 +9,7 @@ use super::error::AuditError;
 use super::expiry::{self, Expiry};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
+use super::resume::{Contradiction, Sight};
 use super::room::Seat;
 use super::tail;
 use super::versions;
@@ -31,6 +32,10 @@ pub(super) struct ExaminedChain {
     pub log_folder: LogFolder,
     /// What lifecycle rules say of what it lost.
     pub expiry: Expiry,
+    /// What the listing shows of the deliveries to it.
+    pub sight: Sight,
+    /// What earlier runs verified, and history leads to no longer.
+    pub contradictions: Vec<Contradiction>,
 }
 
 /// Reads and judges the digests of one chain.
@@ -40,14 +45,15 @@ pub(super) async fn examine_chain(
     listed: ListedChain,
     seat: &mut Seat,
 ) -> Result<ExaminedChain, AuditError> {
-    let ListedChain { folders, digests, failure, ended_before } = listed;
+    let ListedChain { folders, digests, failure, ended_before, sight, resume: _ } = listed;
+    let in_log_folder = Arc::new(context.for_log_folder());
     let deep = context.request.depth != Depth::Chain;
     let (judged, listed, _) = futures::join!(
         judge_digests(&context, &id, &folders, digests, seat),
         // Where the range is known, what lies in the log folder need not wait for the digests.
         async {
-            match (context.range.start, context.range.end) {
-                (Some(from), Some(to)) if deep => log_folder::list_all(&context, &folders, from, to).await,
+            match (in_log_folder.range.start, context.range.end) {
+                (Some(from), Some(to)) if deep => log_folder::list_all(&in_log_folder, &folders, from, to).await,
                 _ => Vec::new(),
             }
         },
@@ -55,13 +61,14 @@ pub(super) async fn examine_chain(
         context.keys.for_range(&id.region),
     );
     let judged = judged?;
-    let has_earlier = ended_before || has_earlier(&context, &id, &folders, &judged.elements).await;
+    let has_earlier =
+        ended_before || context.resume.is_some() || has_earlier(&context, &id, &folders, &judged.elements).await;
     let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, &context).is_some();
     let delivery_accounted = looks_cut && tail::accounted_before_range(&id, &judged.folders, &context).await;
     let log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => {
-            log_folder::examine(&context, &id, &judged.folders, listed, &judged.elements).await?
+            log_folder::examine(&in_log_folder, &id, &judged.folders, listed, &judged.elements).await?
         }
     };
     let JudgedDigests { mut elements, failure: later, folders } = judged;
@@ -69,8 +76,18 @@ pub(super) async fn examine_chain(
     let expiry = Expiry::examine(&context, &id, &folders, &elements, lost_log_files).await;
     expiry.mark(&mut elements);
     versions::of_digests(&context, &id, &mut elements).await;
-    let listing_failure = failure.or(later);
-    Ok(ExaminedChain { id, elements, listing_failure, has_earlier, delivery_accounted, log_folder, expiry })
+    let contradictions = context.resume.as_ref().map_or(Vec::new(), |resume| resume.contradictions(&elements));
+    Ok(ExaminedChain {
+        id,
+        elements,
+        listing_failure: failure.or(later),
+        has_earlier,
+        delivery_accounted,
+        log_folder,
+        expiry,
+        sight,
+        contradictions,
+    })
 }
 
 /// Where the range begins before the chain's first digest and that is a starting one, only a look at older digests tells

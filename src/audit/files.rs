@@ -15,7 +15,8 @@ use super::listing::{self, RegionFolder};
 use super::log_files::{Listing, Task, Tasks};
 use super::log_folder::{EDGE, LogFolder};
 use super::plan::{self, Step};
-use super::request::DELIVERY_TIME;
+use super::request::fresh_from;
+use super::resume::Sight;
 use super::room::Seat;
 use super::versions;
 use super::walk::{JudgedDigests, judge_digests};
@@ -105,6 +106,7 @@ pub(super) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
             to,
             covered_seconds: part.covered.seconds(from, to),
             requested_seconds: part.asked.seconds(from, to),
+            since: None,
         };
         steps.extend(part.digests.into_values().flatten());
         steps.extend(part.unlisted.into_values().map(|file| plan::record_step(Record::LogFile(file))));
@@ -177,6 +179,8 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
             delivery_accounted: true,
             log_folder: LogFolder::default(),
             expiry,
+            sight: Sight::default(),
+            contradictions: Vec::new(),
         });
     }
     let mut listings: Vec<HashMap<String, (usize, Task)>> =
@@ -283,7 +287,7 @@ async fn nobodys(
     let from = time.from.saturating_sub(EDGE).unwrap_or(time.from);
     let to = time.to.saturating_add(EDGE).unwrap_or(time.to);
     let covering = chains.iter().find(|chain| coverage(chain).contains(from, to));
-    let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+    let fresh = fresh_from(&context.request);
     let (status, fault, detail) = match (context.store.get(&file.object, None).await, failure) {
         (Err(error), _) if error.is_absence() => {
             let detail = format!("{}, and no digest lists it", context.store.absence());
@@ -329,6 +333,7 @@ async fn nobodys(
         fault: Some(fault),
         detail: Some(detail),
         versions: None,
+        since: None,
     }
 }
 

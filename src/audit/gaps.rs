@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::element::{Element, State};
 use super::examine::ExaminedChain;
-use super::request::DELIVERY_TIME;
+use super::request::awaited_from;
 use super::tail;
 use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, ObjectRef};
 use crate::verify::ValidDigest;
@@ -43,6 +43,7 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
         gaps.extend(ledger.explain(start, end, to));
     }
     let mut gaps: Vec<GapRecord> = gaps.into_iter().flat_map(|gap| ledger.expire(gap)).collect();
+    gaps.splice(0..0, ledger.still_open(&coverage));
     if chain.elements.is_empty() && gaps.is_empty() {
         // Even where the range is empty, because nobody said when it begins: what should be there is not.
         gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
@@ -56,14 +57,22 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
     // What could not be listed is no evidence, and a delivery that an older digest accounts for is none either.
     let evidence = chain.listing_failure.is_none() && !chain.delivery_accounted;
     let cut = tail::cut(&chain.id, &chain.elements, context).filter(|_| evidence);
+    let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
+    let detail: Vec<String> = contradicted.chain(cut.clone()).collect();
+    let fault = match (chain.contradictions.is_empty(), cut) {
+        (false, _) => Some(ChainFault::CheckpointContradicted),
+        (true, Some(_)) => Some(ChainFault::TailCut),
+        (true, None) => None,
+    };
     let record = ChainRecord {
         chain: chain.id.clone(),
-        fault: cut.is_some().then_some(ChainFault::TailCut),
-        detail: cut,
+        fault,
+        detail: Some(detail.join("; ")).filter(|detail| !detail.is_empty()),
         from,
         to,
         covered_seconds: coverage.seconds(from, to),
         requested_seconds: seconds(from, to),
+        since: None,
     };
     for gap in &mut gaps {
         tail::tell_of_gap(gap, context);
@@ -205,6 +214,32 @@ impl Ledger<'_> {
         }
     }
 
+    /// What is left of the gaps from before the range that earlier runs found, and why.
+    fn still_open(&self, coverage: &Coverage) -> Vec<GapRecord> {
+        let open = self.context.resume.iter().flat_map(|resume| resume.open_gaps());
+        let mut left = Vec::new();
+        for (cause, from, to) in open {
+            let holes = coverage.holes(from, to).into_iter();
+            let has_room = |(start, end): &(Timestamp, Timestamp)| {
+                (*start, *end) == (from, to) || end.as_second() - start.as_second() >= ROOM_SECONDS
+            };
+            for (start, end) in holes.filter(has_room) {
+                let found = self.explain(start, end, Timestamp::MAX);
+                let may_close = found.iter().all(|gap| {
+                    !matches!(
+                        gap.cause,
+                        GapCause::LoggingStopped | GapCause::BeforeFirstDigest | GapCause::AfterLastDigest
+                    )
+                });
+                let same = || vec![self.record(Piece { cause, from: start, to: end, present: 0, named: 0 })];
+                left.extend(if may_close { found } else { same() });
+            }
+        }
+        let mut left: Vec<GapRecord> = left.into_iter().flat_map(|gap| self.expire(gap)).collect();
+        left.sort_by_key(|gap| (gap.from, gap.to));
+        left
+    }
+
     /// Parts a gap that missing digests left where a lifecycle rule explains its beginning.
     fn expire(&self, gap: GapRecord) -> Vec<GapRecord> {
         if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) {
@@ -243,7 +278,7 @@ impl Ledger<'_> {
 
     /// What ended before this may no longer be on its way.
     fn youngest(&self) -> Timestamp {
-        self.context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN)
+        awaited_from(&self.context.request)
     }
 
     /// Says why the end of the range is not covered, where no valid digest comes after it.
@@ -272,6 +307,7 @@ impl Ledger<'_> {
             to: piece.to,
             missing_digests,
             detail: self.detail(piece.cause, missing_digests),
+            since: None,
         }
     }
 

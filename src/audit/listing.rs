@@ -57,7 +57,8 @@ struct Facts {
 }
 
 impl ListedDigests {
-    fn push(&mut self, digest: &ListedDigest) {
+    /// Adds one.
+    pub fn push(&mut self, digest: &ListedDigest) {
         match self.buckets.last_mut().filter(|(bucket, _)| *bucket == digest.place.bucket) {
             Some((_, count)) => *count += 1,
             None => self.buckets.push((digest.place.bucket.clone(), 1)),
@@ -98,6 +99,14 @@ impl ListedDigests {
     }
 }
 
+impl<'a> FromIterator<&'a ListedDigest> for ListedDigests {
+    fn from_iter<T: IntoIterator<Item = &'a ListedDigest>>(digests: T) -> Self {
+        let mut listed = Self::default();
+        digests.into_iter().for_each(|digest| listed.push(digest));
+        listed
+    }
+}
+
 impl IntoIterator for ListedDigests {
     type Item = ListedDigest;
     type IntoIter = Box<dyn Iterator<Item = ListedDigest> + Send>;
@@ -131,6 +140,11 @@ pub(super) struct RegionFolder {
 }
 
 impl RegionFolder {
+    /// Whether a chain's digests may lie here.
+    pub fn holds(&self, chain: &ChainId) -> bool {
+        (&chain.organization, &chain.account, &chain.region) == (&self.organization, &self.account, &self.region)
+    }
+
     /// What the keys of its digests begin with.
     pub fn prefix(&self) -> String {
         let accounts = self.location.root.digest_regions(self.organization.as_ref(), &self.account);

@@ -72,6 +72,23 @@ impl Tasks {
         Self { listed, repeated, claimed: HashSet::new() }
     }
 
+    /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
+    pub fn left_open(&self, context: &Context) -> Vec<Task> {
+        let open = context.resume.iter().flat_map(|resume| resume.open_log_files());
+        let unlisted = open.filter(|(object, ..)| !self.listed.contains(&context.hasher.hash_one(*object)));
+        let mut tasks: Vec<Task> = unlisted
+            .map(|(object, digest, sha256)| Task {
+                object: object.clone(),
+                digest: digest.clone(),
+                listing: Listing::Expected(vec![ExpectedHash::Sha256(sha256)]),
+                is_candidate: false,
+                expiry: Explanation::None,
+            })
+            .collect();
+        tasks.sort_by(|one, other| one.object.key.cmp(&other.object.key));
+        tasks
+    }
+
     /// The tasks of the next digest. Digests have to come in the order in which they are told of.
     pub fn of(&mut self, element: &Element, context: &Context) -> Vec<Task> {
         let task = |object: &ObjectRef, listing| Task {
@@ -175,6 +192,7 @@ pub(super) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         fault: judgement.fault,
         detail: judgement.detail,
         versions,
+        since: None,
     }
 }
 

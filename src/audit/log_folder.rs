@@ -1,6 +1,6 @@
 //! What lies in the log folder: whether listed log files exist, and which files no digest lists.
 
-use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ahash::HashSet;
@@ -11,12 +11,11 @@ use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
 use super::listing::{self, RegionFolder};
-use super::request::{AuditRequest, DELIVERY_TIME};
+use super::request::{AuditRequest, fresh_from};
 use super::room::Seat;
 use super::walk::judge_digests;
 use crate::model::{
-    AWS_LOGS_FOLDER, ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
-    PackedNames,
+    ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef, PackedNames,
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
@@ -72,6 +71,8 @@ pub(super) struct LogFolder {
     pub present: HashSet<u64>,
     /// By key.
     pub strays: Vec<Stray>,
+    /// Files that no digest listed in earlier runs either, and that are still there.
+    pub known_strays: Vec<ObjectRef>,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
     /// Whether it was listed at all.
@@ -108,6 +109,7 @@ pub(super) async fn examine(
     let mut strays = Vec::new();
     let rest = folders.get(listed.len()..).unwrap_or_default();
     let by_digests = fingerprints(context, elements);
+    found.known_strays = still_unlisted(context, &by_digests).await;
     for folder in listed.into_iter().chain(list_all(context, rest, from, to).await) {
         match folder {
             Ok(files) => {
@@ -127,6 +129,17 @@ pub(super) async fn examine(
     Ok(found)
 }
 
+/// The files that no digest listed in earlier runs, and that are still there and still not listed.
+async fn still_unlisted(context: &Context, listed: &HashSet<u64>) -> Vec<ObjectRef> {
+    let open = context.resume.iter().flat_map(|resume| resume.open_unlisted());
+    let mut still = Vec::new();
+    for object in open.filter(|object| !listed.contains(&context.fingerprint(object))) {
+        let gone = context.store.get(object, None).await.is_err_and(|error| error.is_absence());
+        still.extend((!gone).then(|| object.clone()));
+    }
+    still
+}
+
 /// When the oldest log files of a region were made, as far as the first page of them tells.
 pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
     let mut listing = Listing::new(folder, Timestamp::UNIX_EPOCH, context.request.now);
@@ -142,7 +155,7 @@ pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<O
 /// of and don't list, or any, where no valid digest is there at all.
 pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolder) -> Result<bool, AuditError> {
     let range = &context.range;
-    let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+    let fresh = fresh_from(&context.request);
     let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
     // A failure to look is no reason to expect anything.
     let Ok(files) = list(context, folder, from, to).await else { return Ok(false) };
@@ -188,6 +201,7 @@ async fn list(
 ) -> Result<ListedFiles, StoreError> {
     let store = context.store.as_ref();
     let whole = Listing::new(folder, from, to);
+    let whole = if context.resume.is_some() { whole.beginning_at(folder, from) } else { whole };
     // Without a begin, nobody knows how much there is.
     let blocks = if store.is_live() && from > Timestamp::UNIX_EPOCH { listing::blocks(from, to) } else { Vec::new() };
     let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
@@ -236,6 +250,17 @@ impl Listing {
             folders: false,
         };
         Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0 }
+    }
+
+    /// The same from names on that tell this time, and an hour before it. Names sort by time within a day's folder, so that what the runs
+    /// before have listed need not be listed again.
+    fn beginning_at(mut self, folder: &RegionFolder, from: Timestamp) -> Self {
+        let RegionFolder { account, region, .. } = folder;
+        let from = from.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(from);
+        let name =
+            format!("{}{account}_CloudTrail_{region}_{}", from.strftime("%Y/%m/%d/"), from.strftime("%Y%m%dT%H%M"));
+        self.request.start_after = Some(format!("{}{name}", self.request.prefix));
+        self
     }
 
     /// The same from this day on.
@@ -329,19 +354,22 @@ impl LogFolder {
 
     /// The records of those files that lie well within what is covered.
     pub fn unlisted(&self, chain: &Arc<ChainId>, coverage: &Coverage, context: &Context) -> Vec<LogFileRecord> {
-        let fresh = context.request.now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
+        let fresh = fresh_from(&context.request);
         let inside = |name: &LogFileName| {
             let from = name.from.saturating_sub(EDGE).unwrap_or(name.from);
             let to = name.to.saturating_add(EDGE).unwrap_or(name.to);
             (!context.store.is_live() || name.to < fresh) && coverage.contains(from, to)
         };
-        self.strays
-            .iter()
-            .filter(|stray| inside(&stray.name))
-            .map(|stray| LogFileRecord {
+        let now = self.strays.iter().filter(|stray| inside(&stray.name)).map(|stray| &stray.object);
+        let unlisted: BTreeSet<&ObjectRef> = now.chain(&self.known_strays).collect();
+        let mut unlisted: Vec<&ObjectRef> = unlisted.into_iter().collect();
+        unlisted.sort_by_key(|object| &object.key);
+        unlisted
+            .into_iter()
+            .map(|object| LogFileRecord {
                 status: LogFileStatus::Unlisted,
                 chain: chain.clone(),
-                object: stray.object.clone(),
+                object: object.clone(),
                 digest: None,
                 expected_sha256: None,
                 actual_sha256: None,
@@ -349,6 +377,7 @@ impl LogFolder {
                 fault: Some(Fault::NotListed),
                 detail: Some("it lies in the log folder, and no valid digest lists it".to_owned()),
                 versions: None,
+                since: None,
             })
             .collect()
     }
@@ -360,22 +389,5 @@ impl LogFolder {
             let files = if inside == 1 { "1 log file lies".to_owned() } else { format!("{inside} log files lie") };
             gap.detail += &format!("; {files} here that no valid digest lists");
         }
-    }
-}
-
-impl Context {
-    /// A short form of [`Self::identity`], under a key that nobody outside this run knows, for sets of very many.
-    pub fn fingerprint(&self, object: &ObjectRef) -> u64 {
-        self.hasher.hash_one(self.identity(object))
-    }
-
-    /// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or
-    /// prefix: there, what follows `AWSLogs/` counts.
-    pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, str> {
-        if self.store.is_live() {
-            return format!("{}/{}", object.bucket, object.key).into();
-        }
-        let inside = object.key.rfind(AWS_LOGS_FOLDER).map(|at| &object.key[at + AWS_LOGS_FOLDER.len()..]);
-        inside.unwrap_or(&object.key).into()
     }
 }

@@ -20,6 +20,7 @@ mod expiry;
 mod fetch;
 mod files;
 mod gaps;
+mod keeper;
 mod listing;
 mod log_files;
 mod log_folder;
@@ -30,6 +31,7 @@ mod pool;
 mod read;
 mod region_keys;
 mod request;
+mod resume;
 mod room;
 mod sample;
 mod tail;
@@ -39,7 +41,7 @@ mod walk;
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ahash::RandomState;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
@@ -47,11 +49,12 @@ use jiff::{SignedDuration, Timestamp, Unit};
 
 pub use error::AuditError;
 pub use observer::{Observer, Progress};
-pub use request::{AuditRequest, Expected, SampleRequest, SampleSize};
+pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize};
 
 use context::{Context, Statuses};
 use discover::{Discovery, ListedChain, discover};
 use examine::examine_chain;
+use keeper::Keeper;
 use pace::Pace;
 use plan::{Plan, Step};
 use region_keys::RegionKeys;
@@ -63,8 +66,8 @@ use tokio::task::JoinHandle;
 
 use crate::keys::KeySource;
 use crate::model::{
-    ChainId, Depth, LogFileStatus, Record, RunRecord, Sample, SampleResult, SummaryRecord, Tally, TimeRange,
-    WarningCode, WarningRecord,
+    ChainId, Checkpoint, Depth, LogFileStatus, Record, RunRecord, Sample, SampleResult, SummaryRecord, Tally,
+    TimeRange, WarningCode, WarningRecord,
 };
 use crate::store::Store;
 use crate::trail::StatusSource;
@@ -75,6 +78,15 @@ const CHAINS_AHEAD: usize = 32;
 const DIGESTS_AHEAD: usize = 2500;
 /// The shortest time for which keys are asked around what is known, on either side.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
+
+/// What came of an audit.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The last record.
+    pub summary: SummaryRecord,
+    /// What the next run goes on from, where the request had a checkpoint and the run came to its end.
+    pub checkpoint: Option<Checkpoint>,
+}
 
 /// The verification of a trail.
 pub struct Audit {
@@ -94,18 +106,19 @@ impl Audit {
     /// Runs the audit, and ends early when `stop` does: what was found until then is `inconclusive`.
     ///
     /// Must run within a tokio runtime.
-    pub async fn run(
-        self,
-        observer: &mut dyn Observer,
-        stop: impl Future<Output = ()>,
-    ) -> Result<SummaryRecord, AuditError> {
+    pub async fn run(self, observer: &mut dyn Observer, stop: impl Future<Output = ()>) -> Result<Outcome, AuditError> {
         let Self { store, keys, status, request, .. } = &self;
+        let keeper = request.checkpoint.clone();
+        let keeper = keeper.map(|before| Mutex::new(Keeper::new(before, request.now, request.allowed.clone())));
         let range = request.bounded_range(store.is_live());
         let mut tally = Tally::default();
         let mut stop = std::pin::pin!(stop);
         let unread = Unread::default();
         let mut has_begun = false;
-        let mut tell = |record: Record| {
+        let mut tell = |mut record: Record| {
+            if let Some(keeper) = &keeper {
+                lock(keeper).told(&mut record);
+            }
             has_begun |= matches!(record, Record::Run(_));
             tally.count(&record);
             observer.record(&record)
@@ -113,7 +126,7 @@ impl Audit {
         let interrupted = tokio::select! {
             biased;
             () = &mut stop => true,
-            outcome = self.walk(range, &unread, &mut tell) => {
+            outcome = self.walk(range, &unread, keeper.as_ref(), &mut tell) => {
                 outcome?;
                 false
             }
@@ -136,10 +149,13 @@ impl Audit {
             sample,
             interrupted,
             requests,
+            since_checkpoint: keeper.as_ref().map(|keeper| lock(keeper).since_checkpoint()),
             finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
         };
         observer.record(&Record::Summary(summary.clone()))?;
-        Ok(summary)
+        let keeper =
+            keeper.filter(|_| !interrupted).map(|keeper| keeper.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(Outcome { checkpoint: keeper.map(|keeper| keeper.finish(verdict)), summary })
     }
 
     /// What the parts of this audit share. `ends` are the ends of the first and of the last digest that were listed.
@@ -153,6 +169,7 @@ impl Audit {
             range,
             progress: progress.clone(),
             statuses,
+            resume: None,
             ends,
             pace: Arc::new(Pace::new(request.concurrency)),
             hasher: RandomState::new(),
@@ -214,6 +231,7 @@ impl Audit {
         &self,
         range: TimeRange,
         unread: &Unread,
+        keeper: Option<&Mutex<Keeper>>,
         tell: &mut impl FnMut(Record) -> std::io::Result<()>,
     ) -> Result<(), AuditError> {
         let Self { store, status, request, .. } = self;
@@ -242,6 +260,9 @@ impl Audit {
             .then(|task| async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? })
             .map_ok(|mut plan| {
                 plan.tell_once(&mut seen);
+                if let (Some(keeper), Some(outlook)) = (keeper, plan.take_outlook()) {
+                    lock(keeper).examined(outlook);
+                }
                 plan
             });
         match &request.sample {
@@ -281,6 +302,10 @@ impl Audit {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Examines chains in the order in which they are told of, ahead of that as far as there is room: by a task of its own, since whoever
 /// tells of one chain asks for no other meanwhile.
 fn ahead(
@@ -292,7 +317,10 @@ fn ahead(
         let room = Room::new(DIGESTS_AHEAD);
         for (id, listed) in chains {
             let mut seat = room.turn().await;
-            let context = context.clone();
+            let context = match listed.resume.clone() {
+                Some(resume) => Arc::new(context.resumed(resume)),
+                None => context.clone(),
+            };
             let task = tokio::spawn(async move {
                 let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;
                 Ok(Plan::new(chain, context, seat))

@@ -8,10 +8,11 @@ use super::element::{Element, State};
 use super::examine::ExaminedChain;
 use super::expiry::Explanation;
 use super::gaps::{self, Account};
+use super::keeper::Outlook;
 use super::log_files::{self, Task, Tasks};
 use super::room::Seat;
 use crate::model::{
-    ChainId, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
+    ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
 };
 
 /// One step of a report: a record, or a log file that becomes one when it was read.
@@ -36,16 +37,38 @@ pub(super) struct Plan {
     not_read: u64,
     /// The room that the digests take which wait: given back as they are told of, so that the next chain can be examined meanwhile.
     seat: Seat,
+    outlook: Option<Outlook>,
 }
 
 impl Plan {
     /// Plans the report on one chain.
     pub fn new(mut chain: ExaminedChain, context: Arc<Context>, seat: Seat) -> Self {
-        let in_range = |element: &&Element| context.range.includes(element.start, element.end);
-        let tasks = Tasks::new(chain.elements.iter().filter(in_range), &context);
+        let read = |element: &&Element| context.reads(element);
+        let tasks = Tasks::new(chain.elements.iter().filter(read), &context);
         let end = end(&chain, &context);
+        let outlook = context.request.checkpoint.is_some().then(|| Outlook::new(&chain, &context));
         let digests = std::mem::take(&mut chain.elements).into_iter();
-        Self { chain, context, tasks, digests, steps: VecDeque::new(), end, not_read: 0, seat }
+        let mut plan = Self { chain, context, tasks, digests, steps: VecDeque::new(), end, not_read: 0, seat, outlook };
+        plan.begin();
+        plan
+    }
+
+    /// Plans what earlier runs left open.
+    fn begin(&mut self) {
+        let mut tasks = match self.context.request.depth {
+            Depth::Chain => Vec::new(),
+            Depth::Presence | Depth::Content => self.tasks.left_open(&self.context),
+        };
+        for task in &mut tasks {
+            task.expiry = self.chain.expiry.of_log_file(&task.object);
+        }
+        self.context.progress.found_log_files(tasks.len());
+        self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(self.chain.id.clone(), Box::new(task))));
+    }
+
+    /// What the next run needs to know of the chain, where a checkpoint is kept.
+    pub fn take_outlook(&mut self) -> Option<Outlook> {
+        self.outlook.take()
     }
 
     /// Drops the unlisted files that `seen` holds, and adds the others to it: two trails may share a folder, and a file is told of once.
@@ -72,14 +95,14 @@ impl Plan {
             return;
         };
         self.seat.shrink_to(self.digests.len());
-        if !context.range.includes(element.start, element.end) {
+        if !context.tells(element) {
             return;
         }
         let digest = digest_steps(chain, element, context);
         if digest.is_empty() {
             return;
         }
-        let mut tasks = tasks.of(element, context);
+        let mut tasks = if context.reads(element) { tasks.of(element, context) } else { Vec::new() };
         log_files::note_listing(&mut tasks, &chain.log_folder, &chain.expiry, context);
         self.not_read += log_files::drop_unread(&mut tasks, &chain.log_folder, context);
         context.progress.found_log_files(tasks.len());
@@ -143,13 +166,18 @@ fn digest_record(chain: &ExaminedChain, element: &Element, context: &Context) ->
         detail: None,
         signature_from: None,
         versions: element.versions.clone(),
+        since: None,
     };
     match &element.state {
         State::NotYetDelivered | State::Expired => return None,
         State::Missing => {
             record.status = DigestStatus::Missing;
             record.fault = Some(Fault::NotFound);
-            let mut detail = format!("its successor names it; {}", context.store.absence());
+            let by = match &context.resume {
+                Some(resume) if resume.was_verified(&element.object) => "an earlier run verified it",
+                _ => "its successor names it",
+            };
+            let mut detail = format!("{by}; {}", context.store.absence());
             if let Explanation::Hint(hint) = chain.expiry.of_digest(&element.object, element.end) {
                 detail += &format!("; {hint}");
             }

@@ -1,17 +1,29 @@
 //! What an audit is asked.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    AccountId, Allowances, ChainId, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, WarningRecord,
+    AccountId, Allowances, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn,
+    WarningRecord,
 };
 use crate::store::Location;
 use crate::verify::limits;
 
 /// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
 pub(super) const DELIVERY_TIME: SignedDuration = SignedDuration::from_hours(2);
+
+/// From when on a log file is too young to be missed in a digest.
+pub(super) fn fresh_from(request: &AuditRequest) -> Timestamp {
+    request.now.saturating_sub(request.grace.max(DELIVERY_TIME)).unwrap_or(Timestamp::MIN)
+}
+
+/// From when on the end of a digest's hour is so young that it may still come.
+pub(super) fn awaited_from(request: &AuditRequest) -> Timestamp {
+    request.now.saturating_sub(request.grace).unwrap_or(Timestamp::MIN)
+}
 
 /// What an audit is asked.
 #[derive(Debug, Clone)]
@@ -46,6 +58,12 @@ pub struct AuditRequest {
     pub max_log_file_bytes: u64,
     /// What is kept out of the verdict.
     pub allowed: Allowances,
+    /// How long after its hour a digest may still come before its absence counts; two hours by itself.
+    pub grace: SignedDuration,
+    /// What earlier runs left, where a checkpoint is kept: chains that it has are gone on with.
+    pub checkpoint: Option<Arc<Checkpoint>>,
+    /// The part of what earlier runs proved that is read once more.
+    pub recheck: Option<Recheck>,
     /// The present.
     pub now: Timestamp,
     /// How many requests were made of AWS before the audit began.
@@ -85,6 +103,15 @@ pub struct SampleRequest {
     pub seed: u64,
 }
 
+/// Which part of what earlier runs proved is read once more: so many of a hundred digests, each with its log files.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recheck {
+    /// How many of a hundred.
+    pub percent: f64,
+    /// What the choice is made with.
+    pub seed: u64,
+}
+
 impl SampleSize {
     pub(super) fn of(self, total: u64) -> u64 {
         match self {
@@ -117,6 +144,9 @@ impl AuditRequest {
             sample: None,
             max_log_file_bytes: limits::MAX_LOG_FILE_BYTES,
             allowed: Allowances::default(),
+            grace: DELIVERY_TIME,
+            checkpoint: None,
+            recheck: None,
             now,
             requests_before: 0,
             warnings_before: Vec::new(),

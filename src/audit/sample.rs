@@ -23,7 +23,7 @@ impl SampleRequest {
     pub(super) fn choose(&self, steps: &mut Vec<Step>) -> Chosen {
         let candidates = steps.iter().filter_map(candidate);
         let mut ranked: Vec<(u64, &ObjectRef)> =
-            candidates.map(|task| (self.rank(&task.object), &task.object)).collect();
+            candidates.map(|task| (rank(self.seed, &task.object), &task.object)).collect();
         let total = ranked.len() as u64;
         let files = self.size.of(total);
         ranked.sort_unstable();
@@ -35,11 +35,12 @@ impl SampleRequest {
         steps.retain(|step| candidate(step).is_none_or(|task| chosen.contains(&task.object)));
         Chosen { sample: Sample { files, seed: self.seed }, total }
     }
+}
 
-    fn rank(&self, object: &ObjectRef) -> u64 {
-        let hash = Sha256::new().chain_update(self.seed.to_be_bytes()).chain_update(object.to_string()).finalize();
-        hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
-    }
+/// Where an object stands in the order in which a seed draws objects.
+pub(super) fn rank(seed: u64, object: &ObjectRef) -> u64 {
+    let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(object.to_string()).finalize();
+    hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
 }
 
 fn candidate(step: &Step) -> Option<&Task> {

@@ -15,7 +15,7 @@ use super::error::AuditError;
 use super::listing::{self, ListedDigest, ListedDigests, RegionFolder};
 use super::pool;
 use super::read::{Handle, Reading, read_digest};
-use super::request::DELIVERY_TIME;
+use super::request::awaited_from;
 use super::room::Seat;
 use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRange};
 use crate::store::Location;
@@ -93,8 +93,15 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
         }
     }
     let now = context.request.now;
-    let youngest = now.saturating_sub(DELIVERY_TIME).unwrap_or(Timestamp::MIN);
-    let state = |digest: &ListedDigest| match named.get(&context.identity(&digest.place)) {
+    let youngest = awaited_from(&context.request);
+    let resume = context.resume.as_ref();
+    let by_valid = |digest: &ListedDigest| {
+        let before = resume.is_some_and(|resume| resume.awaits(&digest.place)).then_some(true);
+        named.get(&context.identity(&digest.place)).copied().max(before)
+    };
+    let state = |digest: &ListedDigest| match by_valid(digest) {
+        // What an earlier run has seen can't be on its way.
+        _ if resume.is_some_and(|resume| resume.was_verified(&digest.place)) => State::Missing,
         Some(true) if context.store.is_live() && digest.end > youngest && digest.end <= now => State::NotYetDelivered,
         Some(_) => State::Missing,
         None => State::Rejected(Box::new(RejectedDigest {
@@ -279,7 +286,8 @@ impl Walk<'_> {
             let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None, size: None };
             // The standard series has no holes of its own: the digest before one that begins in the range touches the range.
             let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
-            if begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
+            let is_lost = self.context.resume.as_ref().is_some_and(|resume| resume.is_in_open_gap(name.end));
+            if is_lost || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
                 named.missed.push(digest);
             }
             named.elsewhere.push(location);

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 
 use super::time_argument::{self, TimeArgument};
 use crate::audit::SampleSize;
+use crate::checkpoint::Name;
 use crate::model::{AccountId, Depth, GapCause, OrganizationId, Region, TrailArn};
 
 const EXAMPLES: &str = "\
@@ -22,6 +24,8 @@ Examples:
       is every log file of a year still there? (reads digests, lists log files)
   ctverify --trail-arn ARN --start 365d --sample 5%
       reads one log file of twenty, and says what that bounds
+  ctverify --trail-arn ARN --state trail.checkpoint --quiet
+      every hour or every night: goes on where the last run ended, and speaks when something is wrong
   ctverify demo
       see it work on a small trail that the program carries
 
@@ -262,11 +266,31 @@ pub struct VerifyArgs {
     pub source: SourceArgs,
 
     #[command(flatten)]
+    pub scheduled: StateArgs,
+
+    #[command(flatten)]
     pub reports: ReportArgs,
 
     /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample (repeatable, or comma-separated)
     #[arg(long, env = "CTVERIFY_ALLOW", hide_env = true, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
     pub allow: Vec<Allowance>,
+}
+
+/// What a scheduled audit keeps.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct StateArgs {
+    /// Keep here, in a file or as s3://BUCKET/KEY, up to where each chain is verified: the next run goes on from there, needs no --start, and checks
+    /// that history still leads there
+    #[arg(long, env = "CTVERIFY_STATE", hide_env = true, value_name = "FILE", conflicts_with_all = ["sample", "estimate"], help_heading = "Scheduled audit")]
+    pub state: Option<Name>,
+
+    /// How long after its hour a digest may still come before its absence counts [default: 2h]
+    #[arg(long, env = "CTVERIFY_GRACE", hide_env = true, value_name = "AGE", value_parser = time_argument::age, help_heading = "Scheduled audit")]
+    pub grace: Option<SignedDuration>,
+
+    /// Read a random part of what earlier runs proved once more: so many of a hundred digests, with their log files
+    #[arg(long, env = "CTVERIFY_RECHECK", hide_env = true, value_name = "P%", value_parser = parse_share, requires = "state", help_heading = "Scheduled audit")]
+    pub recheck: Option<f64>,
 }
 
 /// Where bytes and keys come from.
@@ -493,6 +517,13 @@ fn parse_sample(text: &str) -> Result<SampleSize, String> {
             Ok(files) => Ok(SampleSize::Files(files)),
             Err(_) => Err(wrong()),
         },
+    }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match parse_sample(text)? {
+        SampleSize::Percent(percent) => Ok(percent),
+        SampleSize::Files(_) => Err("write a share, such as 5%".to_owned()),
     }
 }
 

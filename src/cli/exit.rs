@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 
 use crate::audit::AuditError;
+use crate::checkpoint::CheckpointError;
 use crate::keys::KeyFileError;
 use crate::report::printable;
 use crate::store::StoreError;
@@ -43,6 +44,15 @@ impl Failure {
 impl From<KeyFileError> for Failure {
     fn from(error: KeyFileError) -> Self {
         Self::Usage(error.to_string())
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::Failed { .. } => Self::CannotRun(error.to_string()),
+            CheckpointError::Malformed { .. } | CheckpointError::Other { .. } => Self::Usage(error.to_string()),
+        }
     }
 }
 

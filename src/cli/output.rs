@@ -1,9 +1,7 @@
 //! Where reports go: standard output, or files that appear only once they are whole.
 
-use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anstream::stream::{AsLockedWrite, RawStream};
 use anstream::{AutoStream, ColorChoice as StreamChoice};
@@ -14,6 +12,7 @@ use super::args::{ReportArgs, ReportKind};
 use super::evidence::Signing;
 use super::exit::Failure;
 use crate::audit::Observer;
+use crate::disk::{create, write_whole};
 use crate::model::{Allowances, Record};
 use crate::report::{
     Csv, CustodyHtml, CustodyJson, InToto, Json, Jsonl, Junit, Origin, Prometheus, Report, Sarif, SignEnvelope, Text,
@@ -102,17 +101,6 @@ pub fn cannot_write_standard(error: &io::Error) -> Failure {
     Failure::CannotRun(format!("standard output can't be written: {error}"))
 }
 
-/// Writes a file that appears only once it is whole.
-pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let (file, mut writer) = create(path)?;
-    writer.write_all(content)?;
-    if let Some(file) = file {
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-    }
-    Ok(())
-}
-
 /// What is written, and how.
 struct Options {
     text: TextOptions,
@@ -141,53 +129,6 @@ fn make<W: RawStream + AsLockedWrite + Write + 'static>(
         ReportKind::Html => Box::new(CustodyHtml::new(BufWriter::new(out), origin)),
         ReportKind::Custody => Box::new(CustodyJson::new(BufWriter::new(out), origin)),
         ReportKind::Intoto => Box::new(InToto::new(BufWriter::new(out), origin, signer)),
-    }
-}
-
-/// A temporary file beside the report, so that an old report stays until the new one is whole. A pipe or a device is written to
-/// as it is.
-fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
-    if path.is_dir() {
-        return Err(io::Error::other("it is a folder"));
-    }
-    if path.exists() && !path.is_file() {
-        return Ok((None, File::options().write(true).open(path)?));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    remove_stale(folder);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL.0).suffix(PARTIAL.1);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any file that a program makes: the umask decides.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let file = builder.tempfile_in(folder)?;
-    // Where files can't be locked, a later run leaves it alone for its age.
-    let _ = file.as_file().try_lock();
-    let writer = file.reopen()?;
-    Ok((Some(file), writer))
-}
-
-/// How the name of a report begins and ends that is not whole yet.
-const PARTIAL: (&str, &str) = (".ctverify-", ".partial");
-/// How old one has to be before it may count as left behind.
-const STALE: Duration = Duration::from_secs(60);
-
-/// Removes what runs that were killed left behind. Whoever still writes holds a lock.
-fn remove_stale(folder: &Path) {
-    // Nothing depends on it: what can't be looked at or removed stays.
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let age = entry.metadata().ok().filter(Metadata::is_file).and_then(|file| file.modified().ok()?.elapsed().ok());
-        let is_partial = name.starts_with(PARTIAL.0) && name.ends_with(PARTIAL.1);
-        if is_partial && age.is_some_and(|age| age > STALE) {
-            let unlocked = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-            if unlocked {
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
     }
 }
 

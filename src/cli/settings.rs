@@ -13,9 +13,10 @@ use jiff::Timestamp;
 
 use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use super::exit::Failure;
-use crate::audit::{AuditRequest, Expected, SampleRequest};
+use crate::audit::{AuditRequest, Expected, Recheck, SampleRequest};
 use crate::aws::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIMEOUT, STALL};
 use crate::bag::{Altered, Bag};
+use crate::checkpoint::{Kept, Name, Place};
 use crate::keys::{KeyFile, KeySource, ListPublicKeys, ListedKey};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange, WarningCode, WarningRecord};
 use crate::store::{Folder, Location, Replica, S3, Store};
@@ -37,6 +38,8 @@ pub struct Settings {
     pub trail: Option<serde_json::Value>,
     /// The evidence bag that is read, if it is one.
     pub bag: Option<PathBuf>,
+    /// The checkpoint, where one is kept.
+    pub kept: Option<Kept>,
 }
 
 /// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
@@ -67,12 +70,51 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         sample: sample(args)?,
         max_log_file_bytes: max_log_file_bytes(&args.source),
         allowed: allowances(&args.allow),
+        grace: args.scheduled.grace.unwrap_or(AuditRequest::new(range, now).grace),
+        recheck: args.scheduled.recheck.map(recheck).transpose()?,
         ..AuditRequest::new(range, now)
     };
-    match &args.source.from {
-        Some(dir) => local(&args.source, dir, request).await,
-        None => remote(args, request).await,
+    let mut settings = match &args.source.from {
+        Some(dir) => local(&args.source, dir, request).await?,
+        None => remote(args, request).await?,
+    };
+    if let Some(name) = &args.scheduled.state {
+        let kept = open_checkpoint(args, name, &settings).await?;
+        settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
+        settings.kept = Some(kept);
     }
+    Ok(settings)
+}
+
+/// Opens the checkpoint of a scheduled audit.
+async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &Settings) -> Result<Kept, Failure> {
+    let place = match name {
+        Name::File(path) => Place::File(path.clone()),
+        Name::Object(object) => {
+            if args.source.from.is_some() {
+                let what = format!("--state {object} is in S3, and --from asks nothing of AWS: keep it in a file");
+                return Err(Failure::Usage(what));
+            }
+            if settings.request.locations.iter().any(|location| *location.bucket == *object.bucket) {
+                let what = format!(
+                    "--state {object} lies in the bucket that is examined, which ctverify never writes to: keep it in another one, \
+                     out of reach of whoever can change the trail"
+                );
+                return Err(Failure::Usage(what));
+            }
+            let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+            let config = load_config(&args.source, home).await;
+            Place::Object(Box::new(S3::new(config.clone(), is_path_style(&config), object.to_string())), object.clone())
+        }
+    };
+    let request = &settings.request;
+    let source = settings.store.source();
+    Ok(Kept::open(place, request.trail.as_ref(), &source, request.depth).await?)
+}
+
+/// Buckets behind endpoints that are not AWS's own rarely have host names of their own.
+fn is_path_style(config: &SdkConfig) -> bool {
+    config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }
 
 fn check_range(range: &TimeRange, now: Timestamp) -> Result<(), Failure> {
@@ -108,16 +150,21 @@ fn sample(args: &VerifyArgs) -> Result<Option<SampleRequest>, Failure> {
     let Some(size) = args.sample else { return Ok(None) };
     let seed = match args.seed {
         Some(seed) => seed,
-        None => {
-            // Whoever could foresee the sample would know which files to leave alone.
-            let mut random = [0; 8];
-            SystemRandom::new()
-                .fill(&mut random)
-                .map_err(|_| Failure::CannotRun("the system gives no random numbers: choose a --seed".to_owned()))?;
-            u64::from_be_bytes(random) & MAX_SEED
-        }
+        None => random_seed()?,
     };
     Ok(Some(SampleRequest { size, seed }))
+}
+
+fn recheck(percent: f64) -> Result<Recheck, Failure> {
+    Ok(Recheck { percent, seed: random_seed()? })
+}
+
+/// Whoever could foresee a sample would know which files to leave alone.
+fn random_seed() -> Result<u64, Failure> {
+    let mut random = [0; 8];
+    let filled = SystemRandom::new().fill(&mut random);
+    filled.map_err(|_| Failure::CannotRun("the system gives no random numbers: choose a --seed".to_owned()))?;
+    Ok(u64::from_be_bytes(random) & MAX_SEED)
 }
 
 /// The uncompressed size to which a log file is read.
@@ -165,7 +212,7 @@ async fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Resu
         request.concurrency = cores();
     }
     let bag = bag.map(|_| dir.to_owned());
-    Ok(Settings { store: Arc::new(folder), keys, status: None, request, identity: None, trail: None, bag })
+    Ok(Settings { store: Arc::new(folder), keys, status: None, request, identity: None, trail: None, bag, kept: None })
 }
 
 fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
@@ -274,7 +321,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { store, keys, status, request, identity, trail: told, bag: None })
+    Ok(Settings { store, keys, status, request, identity, trail: told, bag: None, kept: None })
 }
 
 /// A store, and the public keys for it.
@@ -286,8 +333,7 @@ pub fn open_s3(args: &SourceArgs, config: SdkConfig, source: String, bucket: &st
         Some(file) => Arc::new(KeyFile::open(file)?),
         None => Arc::new(ListPublicKeys::new(config.clone())),
     };
-    // Buckets behind other endpoints rarely have host names of their own.
-    let path_style = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+    let path_style = is_path_style(&config);
     let s3 = S3::new(config, path_style, source);
     let store: Arc<dyn Store> = match &args.recorded_bucket {
         Some(recorded) => Arc::new(Replica::new(s3, bucket.to_owned(), recorded.clone())),

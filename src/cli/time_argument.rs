@@ -34,12 +34,17 @@ pub fn parse(text: &str) -> Result<TimeArgument, String> {
     let date =
         || text.parse::<Date>().ok().filter(|_| is_date)?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
     let moment = parse_compact_time(text).or_else(|| text.parse().ok()).or_else(date);
-    moment.map(TimeArgument::At).or_else(|| age(text).map(TimeArgument::Ago)).ok_or_else(|| {
+    moment.map(TimeArgument::At).or_else(|| span(text).map(TimeArgument::Ago)).ok_or_else(|| {
         "a time is written as 2026-03-01T00:00:00Z, as 2026-03-01, as 20260301T000000Z, or as an age such as 24h or 7d".to_owned()
     })
 }
 
-fn age(text: &str) -> Option<SignedDuration> {
+/// Reads an age such as `24h` or `7d`.
+pub fn age(text: &str) -> Result<SignedDuration, String> {
+    span(text).ok_or_else(|| "an age is written as 90min, 24h or 7d".to_owned())
+}
+
+fn span(text: &str) -> Option<SignedDuration> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(split);
     let number: i64 = number.parse().ok()?;

@@ -20,6 +20,15 @@ macro_rules! words {
             }
         }
 
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let found = Self::ALL.iter().copied().find(|word| word.as_str() == text);
+                found.ok_or_else(|| format!("'{text}' is no word of this version"))
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(self.as_str())
@@ -173,6 +182,8 @@ words!(
     ChainFault {
         /// Its newest digests were removed.
         TailCut = "tail_cut",
+        /// History leads no longer to the digest that an earlier run verified last.
+        CheckpointContradicted = "checkpoint_contradicted",
     }
 );
 

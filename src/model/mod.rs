@@ -4,6 +4,7 @@
 //! nothing else: no file, network, clock or cryptography. Every other floor speaks in these types.
 
 mod chain;
+mod checkpoint;
 mod coverage;
 mod estimate;
 mod finding;
@@ -19,6 +20,7 @@ mod tally;
 mod trail_arn;
 
 pub use chain::ChainId;
+pub use checkpoint::{ChainCheckpoint, Checkpoint, LastRun, Open, OpenPoint, VerifiedDigest};
 pub use coverage::Coverage;
 pub use estimate::{Estimate, Prices};
 pub use finding::{
@@ -34,7 +36,7 @@ pub use packed_names::PackedNames;
 pub use range::TimeRange;
 pub use record::{
     CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord,
-    Sample, SummaryRecord, Versions, WarningRecord,
+    Sample, SinceCheckpoint, SummaryRecord, Versions, WarningRecord,
 };
 pub use sample::SampleResult;
 pub use tally::{Allowances, Tally};

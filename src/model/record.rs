@@ -4,13 +4,14 @@
 //! standard before backfill, then key, each followed by its log files; its gaps by time; its chain record; last the
 //! summary. Warnings follow what they are about.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{
-    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, SampleResult,
-    Sha256Hash, SignatureFrom, Tally, TimeRange, TrailArn, Verdict, WarningCode,
+    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, LastRun, LogFileStatus, ObjectRef,
+    SampleResult, Sha256Hash, SignatureFrom, Tally, TimeRange, TrailArn, Verdict, WarningCode,
 };
 
 /// One thing that was found.
@@ -100,6 +101,8 @@ pub struct DigestRecord {
     pub signature_from: Option<SignatureFrom>,
     /// What a versioned bucket still holds, for one that is missing or invalid.
     pub versions: Option<Versions>,
+    /// The begin of the earlier run that told of the same first.
+    pub since: Option<Timestamp>,
 }
 
 /// The judgement on one log file.
@@ -125,6 +128,8 @@ pub struct LogFileRecord {
     pub detail: Option<String>,
     /// What a versioned bucket still holds, for one that is deleted or modified.
     pub versions: Option<Versions>,
+    /// The begin of the earlier run that told of the same first.
+    pub since: Option<Timestamp>,
 }
 
 /// A part of the range that no valid digest of the chain covers.
@@ -142,6 +147,8 @@ pub struct GapRecord {
     pub missing_digests: u64,
     /// The same in words.
     pub detail: String,
+    /// The begin of the earlier run that told of it first.
+    pub since: Option<Timestamp>,
 }
 
 /// Something a reader should know.
@@ -174,6 +181,8 @@ pub struct ChainRecord {
     pub covered_seconds: u64,
     /// How many seconds it has.
     pub requested_seconds: u64,
+    /// The begin of the earlier run that told of the same fault first.
+    pub since: Option<Timestamp>,
 }
 
 /// Who ran what, where and for which case: what a chain of custody needs to know of a run.
@@ -219,6 +228,26 @@ pub struct Requests {
     pub other: u64,
 }
 
+/// How a run stands to the runs before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SinceCheckpoint {
+    /// When the last run began that came to its end, and its verdict; `None` for the first.
+    pub last_run: Option<LastRun>,
+    /// Findings that no earlier run told of.
+    pub new: u64,
+    /// Findings that an earlier run told of, and that are still open.
+    pub known: u64,
+    /// What earlier runs told of and nothing can mend any more, by status: modified and deleted log files, invalid digests.
+    pub earlier: BTreeMap<String, u64>,
+}
+
+impl SinceCheckpoint {
+    /// Whether the run found the same as the one before it.
+    pub fn is_same(&self, verdict: Verdict) -> bool {
+        self.new == 0 && self.last_run.is_some_and(|last| last.verdict == verdict)
+    }
+}
+
 /// The end of a run.
 #[derive(Debug, Clone)]
 pub struct SummaryRecord {
@@ -238,6 +267,8 @@ pub struct SummaryRecord {
     pub interrupted: bool,
     /// What it cost.
     pub requests: Requests,
+    /// How it stands to the runs before it, where a checkpoint is kept.
+    pub since_checkpoint: Option<SinceCheckpoint>,
     /// When the run ended.
     pub finished: Timestamp,
 }

@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::model::{
-    Allowances, CaseInfo, ChainFault, ChainId, ChainRecord, CircumstancesRecord, Depth, DigestKind, DigestRecord,
-    DigestStatus, Fault, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, Requests, RunRecord,
-    Sample, SampleResult, Sha256Hash, SignatureFrom, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningCode,
-    WarningRecord,
+    Allowances, CaseInfo, ChainId, ChainRecord, CircumstancesRecord, DigestRecord, DigestStatus, Fault, GapRecord,
+    LastRun, LogFileRecord, LogFileStatus, ObjectRef, Record, Requests, RunRecord, Sample, SampleResult, Sha256Hash,
+    SinceCheckpoint, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningRecord,
 };
 
 /// Why saved records can't be read.
@@ -117,6 +116,7 @@ enum Wire {
         detail: Option<String>,
         signature_from: Option<String>,
         versions: Option<WireVersions>,
+        since: Option<Timestamp>,
     },
     LogFile {
         status: String,
@@ -131,6 +131,7 @@ enum Wire {
         fault: Option<String>,
         detail: Option<String>,
         versions: Option<WireVersions>,
+        since: Option<Timestamp>,
     },
     Gap {
         cause: String,
@@ -140,6 +141,7 @@ enum Wire {
         to: Timestamp,
         missing_digests: u64,
         detail: String,
+        since: Option<Timestamp>,
     },
     Warning {
         code: String,
@@ -156,6 +158,7 @@ enum Wire {
         to: Timestamp,
         covered_seconds: u64,
         requested_seconds: u64,
+        since: Option<Timestamp>,
     },
     Circumstances {
         build: String,
@@ -207,7 +210,17 @@ struct WireSummary {
     gaps: u64,
     warnings: u64,
     requests: WireRequests,
+    checkpoint: Option<WireSince>,
     finished: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct WireSince {
+    last_run: Option<Timestamp>,
+    last_verdict: Option<String>,
+    new: u64,
+    known: u64,
+    earlier: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]
@@ -224,12 +237,8 @@ struct WireRequests {
     other: u64,
 }
 
-fn word<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Result<T, String> {
-    all.iter().copied().find(|word| name(*word) == text).ok_or_else(|| format!("'{text}' is no word of this version"))
-}
-
 fn fault(text: Option<String>) -> Result<Option<Fault>, String> {
-    text.map(|text| word(Fault::ALL, Fault::as_str, &text)).transpose()
+    text.map(|text| text.parse()).transpose()
 }
 
 fn hash(text: Option<String>) -> Result<Option<Sha256Hash>, String> {
@@ -272,7 +281,7 @@ impl Wire {
                         .map_err(|error: crate::model::ArnError| error.to_string())?,
                     range: TimeRange { start, end },
                     source,
-                    depth: word(Depth::ALL, Depth::as_str, &depth)?,
+                    depth: depth.parse()?,
                     sample: sample.map(|WireSample { files, seed }| Sample { files, seed }),
                     files: 0,
                 })
@@ -290,9 +299,10 @@ impl Wire {
                 detail,
                 signature_from,
                 versions,
+                since,
             } => Record::Digest(DigestRecord {
-                status: word(DigestStatus::ALL, DigestStatus::as_str, &status)?,
-                kind: word(DigestKind::ALL, DigestKind::as_str, &kind)?,
+                status: status.parse()?,
+                kind: kind.parse()?,
                 chain: chain.read()?,
                 object: ObjectRef::new(bucket, key),
                 start,
@@ -300,10 +310,9 @@ impl Wire {
                 sha256: hash(sha256)?,
                 fault: fault(code)?,
                 detail,
-                signature_from: signature_from
-                    .map(|from| word(SignatureFrom::ALL, SignatureFrom::as_str, &from))
-                    .transpose()?,
+                signature_from: signature_from.map(|from| from.parse()).transpose()?,
                 versions: versions.map(Into::into),
+                since,
             }),
             Self::LogFile {
                 status,
@@ -317,8 +326,9 @@ impl Wire {
                 fault: code,
                 detail,
                 versions,
+                since,
             } => Record::LogFile(LogFileRecord {
-                status: word(LogFileStatus::ALL, LogFileStatus::as_str, &status)?,
+                status: status.parse()?,
                 chain: chain.read()?,
                 object: ObjectRef::new(bucket, key),
                 digest: digest.map(Into::into),
@@ -328,30 +338,33 @@ impl Wire {
                 fault: fault(code)?,
                 detail,
                 versions: versions.map(Into::into),
+                since,
             }),
-            Self::Gap { cause, chain, from, to, missing_digests, detail } => Record::Gap(GapRecord {
-                cause: word(GapCause::ALL, GapCause::as_str, &cause)?,
+            Self::Gap { cause, chain, from, to, missing_digests, detail, since } => Record::Gap(GapRecord {
+                cause: cause.parse()?,
                 chain: chain.read()?,
                 from,
                 to,
                 missing_digests,
                 detail,
+                since,
             }),
             Self::Warning { code, bucket, key, detail } => Record::Warning(WarningRecord {
-                code: word(WarningCode::ALL, WarningCode::as_str, &code)?,
+                code: code.parse()?,
                 bucket: bucket.map(Into::into),
                 key: key.map(Into::into),
                 detail,
             }),
-            Self::Chain { chain, fault, detail, from, to, covered_seconds, requested_seconds } => {
+            Self::Chain { chain, fault, detail, from, to, covered_seconds, requested_seconds, since } => {
                 Record::Chain(ChainRecord {
                     chain: chain.read()?,
-                    fault: fault.map(|fault| word(ChainFault::ALL, ChainFault::as_str, &fault)).transpose()?,
+                    fault: fault.map(|fault| fault.parse()).transpose()?,
                     detail,
                     from,
                     to,
                     covered_seconds,
                     requested_seconds,
+                    since,
                 })
             }
             Self::Circumstances {
@@ -379,20 +392,34 @@ impl Wire {
     }
 }
 
+impl WireSince {
+    fn read(&self) -> Result<SinceCheckpoint, String> {
+        let verdict = self.last_verdict.as_deref();
+        let verdict = verdict.map(|verdict| verdict.parse()).transpose()?;
+        Ok(SinceCheckpoint {
+            last_run: self.last_run.zip(verdict).map(|(started, verdict)| LastRun { started, verdict }),
+            new: self.new,
+            known: self.known,
+            earlier: self.earlier.clone(),
+        })
+    }
+}
+
 impl WireSummary {
     fn read(&self, mut tally: Tally) -> Result<SummaryRecord, String> {
         let sample =
             self.sample.as_ref().map(|sample| SampleResult { total: sample.total, read: sample.read, bad: sample.bad });
         tally.unsampled = sample.map_or(0, |sample| sample.total.saturating_sub(sample.read));
         Ok(SummaryRecord {
-            verdict: word(Verdict::ALL, Verdict::as_str, &self.verdict)?,
+            verdict: self.verdict.parse()?,
             exit_code: self.exit_code,
-            depth: word(Depth::ALL, Depth::as_str, &self.depth)?,
+            depth: self.depth.parse()?,
             not_read: self.log_files.get("not_read").copied().unwrap_or_default(),
             tally,
             sample,
             interrupted: self.exit_code == 130,
             requests: Requests { get: self.requests.get, list: self.requests.list, other: self.requests.other },
+            since_checkpoint: self.checkpoint.as_ref().map(WireSince::read).transpose()?,
             finished: self.finished,
         })
     }

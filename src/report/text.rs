@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use anstyle::Style;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::Report;
@@ -13,7 +14,7 @@ use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
 use super::wire::time;
 use crate::model::{
     Allowances, ChainId, ChainRecord, Depth, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, Sample,
-    SampleResult, SummaryRecord, Tally, Verdict,
+    SampleResult, SinceCheckpoint, SummaryRecord, Tally, Verdict,
 };
 
 /// How the report is written.
@@ -130,11 +131,9 @@ impl<W: Write> Text<W> {
 
     fn verdict(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let tally = &summary.tally;
-        let (style, word) = match summary.verdict {
-            _ if summary.interrupted => (OPEN, "INTERRUPTED"),
-            Verdict::Verified => (GOOD, "VERIFIED"),
-            Verdict::Violated => (BAD, "VIOLATED"),
-            Verdict::Inconclusive => (OPEN, "INCONCLUSIVE"),
+        let (style, word) = match summary.interrupted {
+            true => (OPEN, "INTERRUPTED".to_owned()),
+            false => (verdict_style(summary.verdict), summary.verdict.as_str().to_uppercase()),
         };
         let text = match summary.verdict {
             _ if summary.interrupted => {
@@ -169,6 +168,7 @@ impl<W: Write> Text<W> {
         if let Some(sample) = summary.sample {
             writeln!(self.out, "{}", bound(&sample))?;
         }
+        self.since(summary)?;
         let mut spared = allowed_gaps(tally, &self.options.allowed);
         let unsampled = summary.sample.is_some_and(|sample| sample.read < sample.total);
         spared.extend((unsampled && self.options.allowed.sample).then(|| "what the sample left unread".to_owned()));
@@ -186,6 +186,55 @@ impl<W: Write> Text<W> {
             counted(requests.list, "page"),
             counted(requests.other, "request"),
         )
+    }
+}
+
+impl<W: Write> Text<W> {
+    /// Says in one line that the run found the same as the one before it, if that is so.
+    fn same(&mut self, summary: &SummaryRecord) -> io::Result<bool> {
+        let Some(since) = summary.since_checkpoint.as_ref().filter(|since| since.is_same(summary.verdict)) else {
+            return Ok(false);
+        };
+        let (verdict, known) = (summary.verdict.as_str().to_uppercase(), counted(since.known, "finding"));
+        let trail = self.run.as_ref().and_then(|run| run.trail_arn.as_ref());
+        let trail = trail.map_or("every trail found".to_owned(), ToString::to_string);
+        let last = since.last_run.map(|run| time(run.started)).unwrap_or_default();
+        let (style, trail) = (verdict_style(summary.verdict), printable(&trail));
+        writeln!(self.out, "{style}{verdict}{style:#}  {trail}: the same as at {last}, {known} still open, none new")?;
+        Ok(true)
+    }
+
+    /// How the run stands to those before it.
+    fn since(&mut self, summary: &SummaryRecord) -> io::Result<()> {
+        let Some(SinceCheckpoint { last_run, new, known, earlier }) = &summary.since_checkpoint else { return Ok(()) };
+        let Some(last) = last_run else {
+            return writeln!(self.out, "The first run with this checkpoint: the next one goes on from here.");
+        };
+        let (last, verdict) = (time(last.started), last.verdict);
+        let found = match (new, known) {
+            (0, 0) => "nothing was found".to_owned(),
+            (0, known) => format!("nothing new was found, {} still open", counted(*known, "finding")),
+            (new, 0) => format!("{} new", counted(*new, "finding")),
+            (new, known) => format!("{} new, {known} known and still open", counted(*new, "finding")),
+        };
+        writeln!(self.out, "Since the run of {last} ({verdict}): {found}.")?;
+        if !earlier.is_empty() {
+            let earlier: Vec<String> = earlier.iter().map(|(word, count)| format!("{count} {word}")).collect();
+            let earlier = earlier.join(", ");
+            writeln!(
+                self.out,
+                "{BAD}Earlier runs told of{BAD:#} what nothing mends: {earlier}. Their reports name it."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn verdict_style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Verified => GOOD,
+        Verdict::Violated => BAD,
+        Verdict::Inconclusive => OPEN,
     }
 }
 
@@ -216,6 +265,9 @@ impl<W: Write> Report for Text<W> {
     fn finish(&mut self) -> io::Result<()> {
         let Some(summary) = self.summary.take() else { return self.out.flush() };
         if self.options.quiet && summary.verdict == Verdict::Verified {
+            return self.out.flush();
+        }
+        if self.options.quiet && self.same(&summary)? {
             return self.out.flush();
         }
         self.out.write_all(&self.listing)?;

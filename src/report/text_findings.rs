@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use jiff::Timestamp;
+
 use super::escape::printable;
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
 use super::wire::time;
 use crate::model::{
-    DigestRecord, DigestStatus, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record, Versions,
-    WarningRecord,
+    ChainRecord, DigestRecord, DigestStatus, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record,
+    Versions, WarningRecord,
 };
 use anstyle::Style;
 
@@ -69,6 +71,7 @@ impl Findings {
             },
             Record::Gap(_) => (Section::Gaps, "gaps"),
             Record::Warning(_) => (Section::Warnings, "warnings"),
+            Record::Chain(chain) if chain.fault.is_some() => (Section::Wrong, "faults of chains"),
             Record::Run(_) | Record::Chain(_) | Record::Circumstances(_) | Record::Summary(_) => return,
         };
         let count = self.counts.entry((section, kind)).or_default();
@@ -110,12 +113,32 @@ pub(super) fn line(out: &mut impl Write, record: &Record) -> io::Result<()> {
 }
 
 fn spell_out(record: &Record) -> String {
+    let entry = entry(record);
+    match since(record) {
+        Some(at) => format!("{entry}    {DIM}known since     {DIM:#} {}\n", time(at)),
+        None => entry,
+    }
+}
+
+/// The begin of the earlier run that told of the same first.
+fn since(record: &Record) -> Option<Timestamp> {
+    match record {
+        Record::Digest(digest) => digest.since,
+        Record::LogFile(log_file) => log_file.since,
+        Record::Gap(gap) => gap.since,
+        Record::Chain(chain) => chain.since,
+        _ => None,
+    }
+}
+
+fn entry(record: &Record) -> String {
     match record {
         Record::Digest(digest) => digest_entry(digest),
         Record::LogFile(log_file) => log_file_entry(log_file),
         Record::Gap(gap) => gap_entry(gap),
         Record::Warning(warning) => warning_entry(warning),
-        Record::Run(_) | Record::Chain(_) | Record::Circumstances(_) | Record::Summary(_) => String::new(),
+        Record::Chain(chain) => chain_entry(chain),
+        Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => String::new(),
     }
 }
 
@@ -179,6 +202,12 @@ fn gap_entry(gap: &GapRecord) -> String {
     let chain = format!("{} {}", gap.chain.account, gap.chain.region);
     let detail = printable(&gap.detail);
     format!("  {style}{}{style:#}  {chain}  {from} to {to} ({length})\n    {detail}\n", gap.cause)
+}
+
+fn chain_entry(chain: &ChainRecord) -> String {
+    let fault = chain.fault.map_or("", |fault| fault.as_str());
+    let detail = printable(chain.detail.as_deref().unwrap_or_default());
+    format!("  {BAD}{fault}{BAD:#}  {} {}\n    {detail}\n", chain.chain.account, chain.chain.region)
 }
 
 fn warning_entry(warning: &WarningRecord) -> String {

@@ -42,6 +42,8 @@ pub(super) enum Wire<'a> {
         detail: Option<&'a str>,
         signature_from: Option<&'static str>,
         versions: Option<Versions<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        since: Option<String>,
     },
     LogFile {
         status: &'static str,
@@ -56,6 +58,8 @@ pub(super) enum Wire<'a> {
         fault: Option<&'static str>,
         detail: Option<&'a str>,
         versions: Option<Versions<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        since: Option<String>,
     },
     Gap {
         cause: &'static str,
@@ -65,6 +69,8 @@ pub(super) enum Wire<'a> {
         to: String,
         missing_digests: u64,
         detail: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        since: Option<String>,
     },
     Warning {
         code: &'static str,
@@ -81,6 +87,8 @@ pub(super) enum Wire<'a> {
         to: String,
         covered_seconds: u64,
         requested_seconds: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        since: Option<String>,
     },
     Circumstances {
         build: &'a str,
@@ -105,6 +113,8 @@ pub(super) enum Wire<'a> {
         gaps: u64,
         warnings: u64,
         requests: Requests,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<SinceCheckpoint<'a>>,
         finished: String,
     },
 }
@@ -131,6 +141,29 @@ pub(super) struct SampleResult {
     bad: u64,
     /// With 95 % confidence.
     at_most_bad: u64,
+}
+
+/// How the run stands to those before it.
+#[derive(Serialize)]
+pub(super) struct SinceCheckpoint<'a> {
+    last_run: Option<String>,
+    last_verdict: Option<&'static str>,
+    new: u64,
+    known: u64,
+    earlier: &'a BTreeMap<String, u64>,
+}
+
+impl<'a> From<&'a model::SinceCheckpoint> for SinceCheckpoint<'a> {
+    fn from(since: &'a model::SinceCheckpoint) -> Self {
+        let model::SinceCheckpoint { last_run, new, known, earlier } = since;
+        Self {
+            last_run: last_run.map(|run| time(run.started)),
+            last_verdict: last_run.map(|run| run.verdict.as_str()),
+            new: *new,
+            known: *known,
+            earlier,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -225,6 +258,7 @@ impl<'a> From<&'a DigestRecord> for Wire<'a> {
             detail: digest.detail.as_deref(),
             signature_from: digest.signature_from.map(|from| from.as_str()),
             versions: digest.versions.as_ref().map(Versions::from),
+            since: digest.since.map(time),
         }
     }
 }
@@ -243,6 +277,7 @@ impl<'a> From<&'a LogFileRecord> for Wire<'a> {
             fault: log_file.fault.map(|fault| fault.as_str()),
             detail: log_file.detail.as_deref(),
             versions: log_file.versions.as_ref().map(Versions::from),
+            since: log_file.since.map(time),
         }
     }
 }
@@ -256,6 +291,7 @@ impl<'a> From<&'a GapRecord> for Wire<'a> {
             to: time(gap.to),
             missing_digests: gap.missing_digests,
             detail: &gap.detail,
+            since: gap.since.map(time),
         }
     }
 }
@@ -281,6 +317,7 @@ impl<'a> From<&'a ChainRecord> for Wire<'a> {
             to: time(chain.to),
             covered_seconds: chain.covered_seconds,
             requested_seconds: chain.requested_seconds,
+            since: chain.since.map(time),
         }
     }
 }
@@ -334,6 +371,7 @@ impl<'a> From<&'a SummaryRecord> for Wire<'a> {
                 list: summary.requests.list,
                 other: summary.requests.other,
             },
+            checkpoint: summary.since_checkpoint.as_ref().map(SinceCheckpoint::from),
             finished: time(summary.finished),
         }
     }

@@ -62,7 +62,7 @@ impl S3 {
         }
     }
 
-    fn client(&self, bucket: &str) -> Client {
+    pub(crate) fn client(&self, bucket: &str) -> Client {
         let region = lock(&self.bucket_regions).get(bucket).cloned();
         let mut clients = lock(&self.clients);
         let client = clients.entry(region.clone()).or_insert_with(|| {
@@ -115,7 +115,7 @@ impl S3 {
     }
 
     /// Decides on a failed request: `Ok` to send it again, to the region that was learned.
-    fn redirect<E>(
+    pub(crate) fn redirect<E>(
         &self,
         error: &SdkError<E, HttpResponse>,
         action: &str,

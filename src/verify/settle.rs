@@ -4,6 +4,8 @@
 //! A digest that a *valid* successor recorded with another hash or signature is invalid, whatever its own signature says. So
 //! successors are settled before the digests they name.
 
+use std::sync::Arc;
+
 use ahash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 
@@ -24,6 +26,8 @@ pub struct ValidDigest {
     predecessor: Option<Predecessor>,
     log_files: LogFileEntries,
     signature_from: SignatureFrom,
+    /// Of the last two of a chain: the others' stand in their successors.
+    signature: Option<RecordedSignature>,
     touched: bool,
 }
 
@@ -56,6 +60,14 @@ impl ValidDigest {
     /// Which signature proved it.
     pub fn signature_from(&self) -> SignatureFrom {
         self.signature_from
+    }
+
+    /// The signature that proved it, as bytes; kept of the last two of those that were judged together.
+    pub fn signature(&self) -> Option<&Arc<[u8]>> {
+        match self.signature.as_ref()? {
+            RecordedSignature::Bytes(bytes) => Some(bytes),
+            RecordedSignature::Unreadable(_) => None,
+        }
     }
 
     /// Whether the object's own metadata lacks the signature that proved it, or has another.
@@ -128,7 +140,8 @@ pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>
         let digest = match digest {
             Examined::Open(open, own) => {
                 let about: Vec<Record<'_>> = links.about(index).filter_map(|by| bench[by].record()).collect();
-                settle_one(*open, own, &about, keys)
+                let is_among_last = links.about(index).all(|by| links.about(by).next().is_none());
+                settle_one(*open, own, &about, keys, is_among_last)
             }
             Examined::Closed { sha256, rejection } => SettledDigest::Rejected(RejectedDigest {
                 rejection,
@@ -205,7 +218,13 @@ struct Record<'a> {
     valid: bool,
 }
 
-fn settle_one(open: OpenDigest, own: Result<(), Rejection>, about: &[Record<'_>], keys: &KeyRing) -> SettledDigest {
+fn settle_one(
+    open: OpenDigest,
+    own: Result<(), Rejection>,
+    about: &[Record<'_>],
+    keys: &KeyRing,
+    is_among_last: bool,
+) -> SettledDigest {
     let proven = match own {
         Ok(()) => open
             .signature
@@ -221,7 +240,7 @@ fn settle_one(open: OpenDigest, own: Result<(), Rejection>, about: &[Record<'_>]
     let contradiction = contradiction(&open, signature, about, proven.as_ref().err());
     match (contradiction, proven) {
         (None, Ok((signature, signature_from))) => {
-            let same = open.signature == Some(signature);
+            let same = open.signature.as_ref() == Some(&signature);
             SettledDigest::Valid(ValidDigest {
                 touched: open.metadata_kept && !same,
                 object: open.object,
@@ -231,6 +250,7 @@ fn settle_one(open: OpenDigest, own: Result<(), Rejection>, about: &[Record<'_>]
                 predecessor: open.predecessor,
                 log_files: open.log_files,
                 signature_from,
+                signature: is_among_last.then_some(signature),
             })
         }
         (Some(rejection), _) | (None, Err(rejection)) => SettledDigest::Rejected(RejectedDigest {

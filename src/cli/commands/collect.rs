@@ -30,6 +30,10 @@ pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
 
 async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let begun = now();
+    if let Some(name) = &args.verify.scheduled.state {
+        let what = format!("a bag holds all of its range: leave --state {name} out");
+        return Err(Failure::Usage(what));
+    }
     // What is wrong with the command line is found out before the bag is touched.
     let case = evidence::case(&args.verify.reports.evidence)?;
     Signing::open(&args.verify.reports)?;

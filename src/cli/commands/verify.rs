@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::audit::{Audit, Observer as _, Progress};
+use crate::audit::{Audit, Observer as _, Outcome, Progress};
 use crate::bag::{Action, CustodyEntry};
 use crate::cli::args::{Format, Price, ReportArgs, ReportKind, VerifyArgs};
 use crate::cli::custody::{self, now};
@@ -113,7 +113,7 @@ pub(super) async fn audit_with(
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
     let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls;
     let line = shows.then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, request, .. } = settings;
+    let Settings { store, keys, status, request, kept, .. } = settings;
     let clock = store.clone();
     let audit = Audit { store, keys, status, request, progress };
     let mut observer = |record: &Record| {
@@ -130,10 +130,14 @@ pub(super) async fn audit_with(
             () = stop => {}
         }
     };
-    let summary = audit.run(&mut observer, ends_early).await;
+    let outcome = audit.run(&mut observer, ends_early).await;
     drop(line);
-    let summary = summary?;
+    let Outcome { summary, checkpoint } = outcome?;
     reports.finish()?;
+    // Last: what nobody was told of is found again by the next run.
+    if let Some((kept, checkpoint)) = kept.zip(checkpoint) {
+        kept.save(checkpoint).await?;
+    }
     Ok(summary)
 }
 

@@ -1,0 +1,380 @@
+//! Going on where earlier runs ended: which digests a run needs that has a checkpoint, and whether history still leads there.
+//!
+//! A run reads, of each chain, what came after the last verified digest; that digest itself, which must still be there and the same; what was open;
+//! and what came late: S3's own time of the last write tells that of any digest whose hour is past. The digests of the last hours before are
+//! read once more, since only they tell which log files of those hours are listed.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
+
+use super::context::{Context, identity};
+use super::element::{Element, State};
+use super::listing::{ListedDigest, ListedDigests, RegionFolder};
+use super::log_folder::EDGE;
+use super::request::{AuditRequest, Recheck};
+use crate::model::{
+    ChainCheckpoint, ChainId, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash, TimeRange,
+    VerifiedDigest,
+};
+use crate::store::Location;
+
+/// How far before the last verified digest listings are looked through for digests that came late. AWS gives no bound; nearly all come
+/// within a day, and one page of a listing holds the digests of six weeks.
+pub(super) const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24 * 31);
+/// S3's time of a write may lie this long before the moment in which a listing shows it.
+const SHOWN_LATE: SignedDuration = SignedDuration::from_mins(10);
+/// How long before the time from which unlisted log files are looked for the digests are read that may list them.
+const LISTED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// What earlier runs left of a chain, and which digests are told of again.
+#[derive(Debug, Default)]
+pub(super) struct Resume {
+    before: ChainCheckpoint,
+    /// Digests from before the range that are told of, by [`identity`].
+    again: HashSet<String>,
+    /// Digests that are known to have been verified, by [`identity`].
+    verified: HashSet<String>,
+    /// Digests that a valid one named, by [`identity`].
+    awaited: HashSet<String>,
+    /// Digests that are known not to be valid, by [`identity`].
+    known_bad: HashSet<String>,
+    live: bool,
+}
+
+/// What a listing shows of the deliveries to a chain.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sight {
+    /// When S3 last wrote any of its digests.
+    pub seen: Option<Timestamp>,
+    /// Those that would count as new by that time alone.
+    pub recent: BTreeSet<u64>,
+}
+
+/// A verified digest that history leads to no longer.
+#[derive(Debug, Clone)]
+pub(super) struct Contradiction {
+    pub object: ObjectRef,
+    pub sha256: Sha256Hash,
+    pub end: Timestamp,
+    pub detail: String,
+}
+
+/// The range for which a region's folder has to be listed.
+pub(super) fn listing_range(request: &AuditRequest, folder: &RegionFolder, range: &TimeRange) -> TimeRange {
+    let Some(checkpoint) = &request.checkpoint else { return *range };
+    let known =
+        || checkpoint.chains.iter().filter(|(id, _)| folder.holds(id) && request.wants(id)).map(|(_, chain)| chain);
+    if known().next().is_none() || known().any(|chain| chain.through.is_none()) {
+        return *range;
+    }
+    let begins = known().map(|chain| match request.recheck {
+        Some(_) => chain.begin,
+        None => chain.end().map(|end| earlier(end, LOOK_BACK).min(read_back(chain))),
+    });
+    // Without a time, all there is.
+    let start = begins.min().flatten();
+    TimeRange { start, end: range.end }
+}
+
+/// The folders of the last verified digests that lie at none of the places which are examined: the trail delivers to another one since.
+pub(super) fn other_folders(request: &AuditRequest, live: bool) -> Vec<RegionFolder> {
+    let Some(checkpoint) = request.checkpoint.as_ref().filter(|_| live) else { return Vec::new() };
+    let chains = checkpoint.chains.iter().filter(|(id, _)| request.wants(id));
+    let places = chains.filter_map(|(id, chain)| {
+        let object = &chain.through.as_ref()?.object;
+        let root = DigestName::parse(&object.key)?.root;
+        let location = Location { bucket: object.bucket.to_string(), root };
+        let ChainId { organization, account, region, .. } = id.clone();
+        (!request.locations.contains(&location)).then_some(RegionFolder { location, organization, account, region })
+    });
+    let mut folders: Vec<RegionFolder> = Vec::new();
+    for folder in places {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// From when on digests are read: those that may list a log file which no digest listed when the last run looked.
+pub(super) fn read_back(chain: &ChainCheckpoint) -> Timestamp {
+    let end = chain.end().unwrap_or(Timestamp::MAX);
+    let from = chain.unlisted_from.map_or(end, |from| earlier(earlier(from, LISTED_WITHIN), EDGE));
+    from.min(end)
+}
+
+fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.saturating_sub(by).unwrap_or(time)
+}
+
+/// What a digest is known by in a checkpoint, in short.
+fn mark_of(object: &ObjectRef, live: bool) -> u64 {
+    let hash = Sha256::digest(identity(object, live).as_bytes());
+    hash.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
+}
+
+impl Sight {
+    pub fn of(listed: &ListedDigests, live: bool) -> Self {
+        let seen = listed.iter().filter_map(|digest| digest.last_modified).max();
+        let newest = listed.ends().max().unwrap_or_default();
+        let counts = |digest: &ListedDigest| match (digest.last_modified, seen) {
+            (Some(at), Some(seen)) => at > earlier(seen, SHOWN_LATE),
+            // Where nobody knows when they came, only backfill digests come unannounced.
+            _ => digest.kind == DigestKind::Backfill && digest.end > earlier(newest, LOOK_BACK),
+        };
+        let recent = listed.iter().filter(counts).map(|digest| mark_of(&digest.place, live)).collect();
+        Self { seen, recent }
+    }
+}
+
+impl Recheck {
+    fn chooses(&self, object: &ObjectRef) -> bool {
+        let share = super::sample::rank(self.seed, object) as f64 / (u64::MAX as f64);
+        share * 100.0 < self.percent
+    }
+}
+
+impl Resume {
+    /// Keeps of what was listed of a chain what the run needs, and adds what it needs beside that. `None` where nothing of the chain was
+    /// verified yet.
+    pub fn sift(
+        before: &ChainCheckpoint,
+        listed: &ListedDigests,
+        recheck: Option<Recheck>,
+        live: bool,
+    ) -> Option<(Self, ListedDigests)> {
+        let through = before.through.as_ref()?;
+        let named = |object: &ObjectRef| identity(object, live).into_owned();
+        let mut resume = Self { before: before.clone(), live, ..Self::default() };
+        let mut wanted = Vec::new();
+        resume.verified.insert(named(&through.object));
+        wanted.push((through.object.clone(), DigestKind::Standard, through.end));
+        for point in &before.open {
+            match &point.what {
+                Open::Digest { object, kind, end, status, is_named } => {
+                    resume.known_bad.insert(named(object));
+                    if *end > through.end || *status == DigestStatus::Invalid {
+                        continue;
+                    }
+                    resume.again.insert(named(object));
+                    if *is_named {
+                        resume.awaited.insert(named(object));
+                        wanted.push((object.clone(), *kind, *end));
+                    }
+                }
+                Open::Contradicted { object, end, .. } => {
+                    resume.verified.insert(named(object));
+                    wanted.push((object.clone(), DigestKind::Standard, *end));
+                }
+                Open::LogFile { .. } | Open::Unlisted { .. } | Open::Gap { .. } | Open::TailCut => {}
+            }
+        }
+        let read_back = read_back(before);
+        let mut kept = ListedDigests::default();
+        let mut there: HashSet<String> = HashSet::new();
+        let mut by_time: Vec<ListedDigest> = listed.iter().collect();
+        by_time.sort_by_key(|digest| (digest.end, digest.kind));
+        // What a digest's successor recorded of it may be all that proves it.
+        let mut wants_successor = false;
+        for digest in by_time {
+            let name = named(&digest.place);
+            let is_past = digest.end <= through.end;
+            let comes_again = resume.again.contains(&name)
+                || (is_past
+                    && !resume.verified.contains(&name)
+                    && (resume.is_new(&digest) || recheck.is_some_and(|recheck| recheck.chooses(&digest.place))));
+            let succeeds = wants_successor && digest.kind == DigestKind::Standard;
+            if comes_again || succeeds || digest.end > read_back || resume.verified.contains(&name) {
+                kept.push(&digest);
+                there.insert(name.clone());
+            }
+            if comes_again {
+                resume.again.insert(name);
+            }
+            if digest.kind == DigestKind::Standard {
+                wants_successor = comes_again;
+            }
+        }
+        for (place, kind, end) in wanted {
+            if there.insert(named(&place)) {
+                kept.push(&ListedDigest { place, kind, end, last_modified: None, size: None });
+            }
+        }
+        Some((resume, kept))
+    }
+
+    /// Whether a digest of an hour that is past came after the last run.
+    fn is_new(&self, digest: &ListedDigest) -> bool {
+        let is_recent = match (digest.last_modified, self.before.seen) {
+            (Some(at), Some(seen)) => at > earlier(seen, SHOWN_LATE),
+            _ => digest.kind == DigestKind::Backfill,
+        };
+        is_recent && !self.before.recent.contains(&mark_of(&digest.place, self.live))
+    }
+
+    /// Where the run goes on.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.before.end()
+    }
+
+    /// From when on unlisted log files are looked for.
+    pub fn unlisted_from(&self) -> Option<Timestamp> {
+        self.before.unlisted_from.or(self.before.end())
+    }
+
+    /// Whether a digest from before the range is told of.
+    pub fn tells(&self, element: &Element) -> bool {
+        let name = identity(&element.object, self.live);
+        let is_valid = matches!(element.state, State::Valid(_));
+        // One that was valid and is so no longer, too; and the last one that was verified: that it is the same is what was checked.
+        self.again.contains(&*name) || self.verified.contains(&*name) || (!is_valid && !self.known_bad.contains(&*name))
+    }
+
+    /// Whether the log files of a digest from before the range are read again.
+    pub fn reads(&self, element: &Element) -> bool {
+        self.again.contains(&*identity(&element.object, self.live))
+    }
+
+    /// Whether a digest was there and valid when an earlier run looked.
+    pub fn was_verified(&self, object: &ObjectRef) -> bool {
+        self.verified.contains(&*identity(object, self.live))
+    }
+
+    /// Whether a valid digest named this one in an earlier run.
+    pub fn awaits(&self, object: &ObjectRef) -> bool {
+        self.awaited.contains(&*identity(object, self.live))
+    }
+
+    /// The gaps from before the range that may still close.
+    pub fn open_gaps(&self) -> impl Iterator<Item = (GapCause, Timestamp, Timestamp)> + '_ {
+        let end = self.before.end();
+        self.before.open.iter().filter_map(move |point| match point.what {
+            Open::Gap { cause, from, to } if end.is_some_and(|end| to <= end) => Some((cause, from, to)),
+            _ => None,
+        })
+    }
+
+    /// Whether a digest that ends then would stand in one of those.
+    pub fn is_in_open_gap(&self, end: Timestamp) -> bool {
+        self.open_gaps().any(|(_, from, to)| from < end && end <= to)
+    }
+
+    /// The log files that could not be judged.
+    pub fn open_log_files(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<str>, Sha256Hash)> {
+        self.before.open.iter().filter_map(|point| match &point.what {
+            Open::LogFile { object, digest, sha256 } => Some((object, digest, *sha256)),
+            _ => None,
+        })
+    }
+
+    /// The log files that no digest listed.
+    pub fn open_unlisted(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.before.open.iter().filter_map(|point| match &point.what {
+            Open::Unlisted { object } => Some(object),
+            _ => None,
+        })
+    }
+
+    /// The verified digests that history leads to no longer: another stands in its place, or it is gone and no rule explains that.
+    pub fn contradictions(&self, elements: &[Element]) -> Vec<Contradiction> {
+        let through = self.before.through.iter().map(|digest| (&digest.object, digest.sha256, digest.end));
+        let others = self.before.open.iter().filter_map(|point| match &point.what {
+            Open::Contradicted { object, sha256, end } => Some((object, *sha256, *end)),
+            _ => None,
+        });
+        let mut found: Vec<Contradiction> = Vec::new();
+        for (object, sha256, end) in through.chain(others) {
+            if found.iter().any(|other| other.object == *object) {
+                continue;
+            }
+            let name = identity(object, self.live);
+            let own = elements.iter().find(|element| identity(&element.object, self.live) == name);
+            let detail = own.and_then(|element| replaced(element, &sha256)).or_else(|| {
+                let recorded = elements.iter().filter_map(|element| match &element.state {
+                    State::Valid(digest) => digest.predecessor().map(|recorded| (element, recorded)),
+                    _ => None,
+                });
+                let mut about = recorded.filter(|(_, recorded)| identity(&recorded.object, self.live) == name);
+                about.find_map(|(element, recorded)| {
+                    let other = recorded.sha256.filter(|other| *other != sha256)?;
+                    Some(format!("its successor {} recorded SHA-256 {other}", element.object.key))
+                })
+            });
+            if let Some(detail) = detail {
+                let detail = format!("an earlier run verified {object} with SHA-256 {sha256}, and {detail}");
+                found.push(Contradiction { object: object.clone(), sha256, end, detail });
+            }
+        }
+        found
+    }
+}
+
+/// What stands in the place of a digest that had this hash, if it is not the same.
+fn replaced(element: &Element, sha256: &Sha256Hash) -> Option<String> {
+    match &element.state {
+        State::Valid(digest) if digest.sha256() != *sha256 => {
+            Some(format!("another one stands there, with SHA-256 {}", digest.sha256()))
+        }
+        State::Rejected(digest) => match digest.sha256 {
+            Some(found) if found != *sha256 => Some(format!("another one stands there, with SHA-256 {found}")),
+            None if digest.rejection.status == DigestStatus::Invalid => {
+                Some(format!("what stands there is no digest: it {}", digest.rejection.detail))
+            }
+            _ => None,
+        },
+        State::Missing => Some("it is gone, and no lifecycle rule explains that".to_owned()),
+        State::Valid(_) | State::NotYetDelivered | State::Expired => None,
+    }
+}
+
+impl Context {
+    /// The same for a chain that earlier runs verified up to some digest.
+    pub fn resumed(&self, resume: Arc<Resume>) -> Self {
+        let range = TimeRange { start: resume.start(), end: self.range.end };
+        Self { range, resume: Some(resume), ..self.clone() }
+    }
+
+    /// The same for the look into the log folder, which reaches further back.
+    pub fn for_log_folder(&self) -> Self {
+        let from = self.resume.as_ref().map_or(self.range.start, |resume| resume.unlisted_from());
+        self.with_range(TimeRange { start: from, end: self.range.end })
+    }
+
+    /// Whether a digest is told of.
+    pub fn tells(&self, element: &Element) -> bool {
+        self.range.includes(element.start, element.end) || self.before_range(element, Resume::tells)
+    }
+
+    /// Whether its log files are judged.
+    pub fn reads(&self, element: &Element) -> bool {
+        self.range.includes(element.start, element.end) || self.before_range(element, Resume::reads)
+    }
+
+    fn before_range(&self, element: &Element, asks: fn(&Resume, &Element) -> bool) -> bool {
+        let is_before = self.range.start.is_some_and(|start| element.end <= start);
+        is_before && self.resume.as_ref().is_some_and(|resume| asks(resume, element))
+    }
+}
+
+/// The last digest of a chain that is verified now, which the next run goes on from.
+pub(super) fn last_verified(elements: &[Element], context: &Context) -> Option<VerifiedDigest> {
+    let is_own = |element: &&Element| {
+        element.kind == DigestKind::Standard
+            && context.range.includes(element.start, element.end)
+            && element.end <= context.request.now
+    };
+    let valid = elements.iter().filter(is_own).filter_map(|element| match &element.state {
+        State::Valid(digest) => Some(digest),
+        _ => None,
+    });
+    let newest = valid.max_by_key(|digest| digest.period().1)?;
+    Some(VerifiedDigest {
+        object: newest.object().clone(),
+        sha256: newest.sha256(),
+        signature: newest.signature().cloned(),
+        end: newest.period().1,
+    })
+}

@@ -1,0 +1,205 @@
+//! Where a scheduled audit keeps what it proved: a file, or an object in S3.
+//!
+//! It is written whole or not at all. Where another job has written it meanwhile, the two are merged: neither loses what the other found.
+
+mod error;
+mod object;
+mod wire;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+pub use error::CheckpointError;
+pub use wire::{parse, to_json};
+
+use crate::disk::write_whole;
+use crate::model::{Checkpoint, Depth, ObjectRef, TrailArn};
+use crate::store::S3;
+use object::Written;
+
+/// The largest checkpoint that is read, in bytes: it holds what is open, and nobody keeps millions of open points.
+pub const MAX_BYTES: u64 = 64 << 20;
+/// How often a checkpoint is merged with one that another job wrote meanwhile.
+const MERGES: usize = 8;
+
+/// The name of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// A file.
+    File(PathBuf),
+    /// An object in S3.
+    Object(ObjectRef),
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("s3://") {
+            None if text.is_empty() => Err("the name of a file is missing".to_owned()),
+            None => Ok(Self::File(text.into())),
+            Some(rest) => match rest.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()) {
+                Some((bucket, key)) => Ok(Self::Object(ObjectRef::new(bucket, key))),
+                None => Err("an object is written as s3://BUCKET/KEY".to_owned()),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Object(object) => object.fmt(f),
+        }
+    }
+}
+
+/// The place of a checkpoint.
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// An object, and what it is reached by.
+    Object(Box<S3>, ObjectRef),
+}
+
+/// A checkpoint that was opened.
+pub struct Kept {
+    place: Place,
+    base: Checkpoint,
+    /// What stands there: the bytes of a file, the entity tag of an object.
+    revision: Option<Vec<u8>>,
+}
+
+/// What is there, and its revision.
+type Found = Option<(Checkpoint, Vec<u8>)>;
+
+impl Kept {
+    /// Opens the checkpoint of these audits; a new one, where there is none yet.
+    pub async fn open(
+        place: Place,
+        trail: Option<&TrailArn>,
+        source: &str,
+        depth: Depth,
+    ) -> Result<Self, CheckpointError> {
+        let (base, revision) = match place.read().await? {
+            Some((found, revision)) => {
+                place.check(&found, trail, source, depth)?;
+                (found, Some(revision))
+            }
+            None => (Checkpoint::new(trail.cloned(), source.to_owned(), depth), None),
+        };
+        Ok(Self { place, base, revision })
+    }
+
+    /// What earlier runs left.
+    pub fn base(&self) -> &Checkpoint {
+        &self.base
+    }
+
+    /// Writes what a run leaves.
+    pub async fn save(self, next: Checkpoint) -> Result<(), CheckpointError> {
+        let Self { place, base, mut revision } = self;
+        let mut next = next;
+        for _ in 0..MERGES {
+            match place.write(&next, revision.as_deref()).await? {
+                Written::Whole => return Ok(()),
+                Written::Changed => {
+                    let found = place.read().await?;
+                    revision = found.as_ref().map(|(_, revision)| revision.clone());
+                    if let Some((theirs, _)) = found {
+                        next = next.merged_with(theirs, &base);
+                    }
+                }
+            }
+        }
+        Err(place.failed("other jobs write it again and again"))
+    }
+}
+
+impl Place {
+    fn failed(&self, reason: impl ToString) -> CheckpointError {
+        CheckpointError::Failed { place: self.to_string(), reason: reason.to_string() }
+    }
+
+    async fn read(&self) -> Result<Found, CheckpointError> {
+        let found = match self {
+            Self::File(path) => {
+                read_file(path).map_err(|error| self.failed(error))?.map(|bytes| (bytes.clone(), bytes))
+            }
+            Self::Object(s3, object) => object::read(s3, object).await.map_err(|error| self.failed(error))?,
+        };
+        let Some((bytes, revision)) = found else { return Ok(None) };
+        let wrong = |reason| CheckpointError::Malformed { place: self.to_string(), reason };
+        Ok(Some((parse(&bytes).map_err(wrong)?, revision)))
+    }
+
+    /// Writes a checkpoint where `revision` stands, or where nothing does.
+    async fn write(&self, checkpoint: &Checkpoint, revision: Option<&[u8]>) -> Result<Written, CheckpointError> {
+        let json = to_json(checkpoint).map_err(|error| self.failed(error))?;
+        match self {
+            Self::File(path) => {
+                // Other jobs wait; where a folder can't be locked, the time between reading and renaming is short.
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let lock = File::open(folder).ok();
+                let _ = lock.as_ref().map(File::lock);
+                if read_file(path).map_err(|error| self.failed(error))?.as_deref() != revision {
+                    return Ok(Written::Changed);
+                }
+                // Through a link, what it leads to is written.
+                let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
+                write_whole(path, &json).map_err(|error| self.failed(error))?;
+                Ok(Written::Whole)
+            }
+            Self::Object(s3, object) => {
+                object::write(s3, object, json, revision).await.map_err(|error| self.failed(error))
+            }
+        }
+    }
+
+    /// A checkpoint speaks of one trail, one depth, and where no trail is named of one place.
+    fn check(
+        &self,
+        found: &Checkpoint,
+        trail: Option<&TrailArn>,
+        source: &str,
+        depth: Depth,
+    ) -> Result<(), CheckpointError> {
+        let name = |trail: Option<&TrailArn>| trail.map_or("every trail found".to_owned(), ToString::to_string);
+        let other =
+            |what, kept: String, asked: String| CheckpointError::Other { place: self.to_string(), what, kept, asked };
+        if found.trail.as_ref() != trail {
+            return Err(other("trail", name(found.trail.as_ref()), name(trail)));
+        }
+        if trail.is_none() && found.source != source {
+            return Err(other("source", found.source.clone(), source.to_owned()));
+        }
+        if found.depth != depth {
+            return Err(other("depth", found.depth.to_string(), depth.to_string()));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Object(_, object) => object.fmt(f),
+        }
+    }
+}
+
+/// The bytes of a file; `None` where there is none.
+fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    match path.metadata() {
+        Ok(file) if file.len() > MAX_BYTES => {
+            Err(std::io::Error::other(format!("it is larger than {MAX_BYTES} bytes, which no checkpoint is")))
+        }
+        Ok(file) if !file.is_file() => Err(std::io::Error::other("it is no file")),
+        Ok(_) => std::fs::read(path).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,258 @@
+//! The checkpoint as it is written: JSON, with its version first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    ChainCheckpoint, ChainId, Checkpoint, IdError, LastRun, ObjectRef, Open, OpenPoint, Sha256Hash, VerifiedDigest,
+};
+
+/// The version of the format that is written, and the only one that is read.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    ctverify_checkpoint: u32,
+    trail_arn: Option<String>,
+    source: String,
+    depth: String,
+    last_run: Option<WireRun>,
+    chains: Vec<WireChain>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireRun {
+    started: Timestamp,
+    verdict: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireChain {
+    organization: Option<String>,
+    account: String,
+    region: String,
+    trail: String,
+    home_region: String,
+    begin: Option<Timestamp>,
+    through: Option<WireDigest>,
+    unlisted_from: Option<Timestamp>,
+    seen: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recent: Vec<String>,
+    told: BTreeMap<String, u64>,
+    open: Vec<WirePoint>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireDigest {
+    bucket: String,
+    key: String,
+    sha256: String,
+    signature: Option<String>,
+    end: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WirePoint {
+    #[serde(flatten)]
+    what: WireOpen,
+    since: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "open", rename_all = "snake_case")]
+enum WireOpen {
+    Digest { bucket: String, key: String, kind: String, end: Timestamp, status: String, is_named: bool },
+    LogFile { bucket: String, key: String, digest: String, sha256: String },
+    Unlisted { bucket: String, key: String },
+    Gap { cause: String, from: Timestamp, to: Timestamp },
+    CheckpointContradicted { bucket: String, key: String, sha256: String, end: Timestamp },
+    TailCut,
+}
+
+/// The checkpoint as JSON.
+pub fn to_json(checkpoint: &Checkpoint) -> serde_json::Result<Vec<u8>> {
+    let mut json = serde_json::to_vec(&Wire::from(checkpoint))?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Reads a checkpoint; an error says what is wrong with it.
+pub fn parse(json: &[u8]) -> Result<Checkpoint, String> {
+    #[derive(Deserialize)]
+    struct Version {
+        ctverify_checkpoint: u32,
+    }
+    let version: Version = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    if version.ctverify_checkpoint != VERSION {
+        let other = version.ctverify_checkpoint;
+        return Err(format!("its version is {other}, and this program writes and reads version {VERSION}"));
+    }
+    let wire: Wire = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    wire.read()
+}
+
+impl From<&Checkpoint> for Wire {
+    fn from(checkpoint: &Checkpoint) -> Self {
+        Self {
+            ctverify_checkpoint: VERSION,
+            trail_arn: checkpoint.trail.as_ref().map(ToString::to_string),
+            source: checkpoint.source.clone(),
+            depth: checkpoint.depth.to_string(),
+            last_run: checkpoint.last_run.map(|run| WireRun { started: run.started, verdict: run.verdict.to_string() }),
+            chains: checkpoint.chains.iter().map(WireChain::from).collect(),
+        }
+    }
+}
+
+impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
+    fn from((id, chain): (&ChainId, &ChainCheckpoint)) -> Self {
+        Self {
+            organization: id.organization.as_ref().map(ToString::to_string),
+            account: id.account.to_string(),
+            region: id.region.to_string(),
+            trail: id.trail.to_string(),
+            home_region: id.home_region.to_string(),
+            begin: chain.begin,
+            through: chain.through.as_ref().map(|digest| WireDigest {
+                bucket: digest.object.bucket.to_string(),
+                key: digest.object.key.to_string(),
+                sha256: digest.sha256.to_string(),
+                signature: digest.signature.as_ref().map(hex::encode),
+                end: digest.end,
+            }),
+            unlisted_from: chain.unlisted_from,
+            seen: chain.seen,
+            recent: chain.recent.iter().map(|mark| format!("{mark:016x}")).collect(),
+            told: chain.told.clone(),
+            open: chain.open.iter().map(WirePoint::from).collect(),
+        }
+    }
+}
+
+impl From<&OpenPoint> for WirePoint {
+    fn from(point: &OpenPoint) -> Self {
+        let names = |object: &ObjectRef| (object.bucket.to_string(), object.key.to_string());
+        let what = match &point.what {
+            Open::Digest { object, kind, end, status, is_named } => {
+                let (bucket, key) = names(object);
+                let (kind, status) = (kind.to_string(), status.to_string());
+                WireOpen::Digest { bucket, key, kind, end: *end, status, is_named: *is_named }
+            }
+            Open::LogFile { object, digest, sha256 } => {
+                let (bucket, key) = names(object);
+                WireOpen::LogFile { bucket, key, digest: digest.to_string(), sha256: sha256.to_string() }
+            }
+            Open::Unlisted { object } => {
+                let (bucket, key) = names(object);
+                WireOpen::Unlisted { bucket, key }
+            }
+            Open::Gap { cause, from, to } => WireOpen::Gap { cause: cause.to_string(), from: *from, to: *to },
+            Open::Contradicted { object, sha256, end } => {
+                let (bucket, key) = names(object);
+                WireOpen::CheckpointContradicted { bucket, key, sha256: sha256.to_string(), end: *end }
+            }
+            Open::TailCut => WireOpen::TailCut,
+        };
+        Self { what, since: point.since }
+    }
+}
+
+impl Wire {
+    fn read(self) -> Result<Checkpoint, String> {
+        let mut chains = BTreeMap::new();
+        for chain in self.chains {
+            let (id, chain) = chain.read()?;
+            if let Some(twice) = chains.insert(id.clone(), chain).map(|_| id) {
+                return Err(format!("it has the chain {twice} twice"));
+            }
+        }
+        Ok(Checkpoint {
+            trail: self.trail_arn.map(|arn| arn.parse()).transpose().map_err(text)?,
+            source: self.source,
+            depth: self.depth.parse()?,
+            last_run: self.last_run.map(WireRun::read).transpose()?,
+            chains,
+        })
+    }
+}
+
+impl WireRun {
+    fn read(self) -> Result<LastRun, String> {
+        Ok(LastRun { started: self.started, verdict: self.verdict.parse()? })
+    }
+}
+
+impl WireChain {
+    fn read(self) -> Result<(ChainId, ChainCheckpoint), String> {
+        let wrong = |error: IdError| error.to_string();
+        let id = ChainId {
+            organization: self.organization.map(|id| id.parse()).transpose().map_err(wrong)?,
+            account: self.account.parse().map_err(wrong)?,
+            region: self.region.parse().map_err(wrong)?,
+            trail: self.trail.parse().map_err(wrong)?,
+            home_region: self.home_region.parse().map_err(wrong)?,
+        };
+        let mark =
+            |mark: &String| u64::from_str_radix(mark, 16).map_err(|_| format!("'{mark}' is no mark of a digest"));
+        let recent: Result<BTreeSet<u64>, String> = self.recent.iter().map(mark).collect();
+        let open: Result<Vec<OpenPoint>, String> = self.open.into_iter().map(WirePoint::read).collect();
+        let chain = ChainCheckpoint {
+            begin: self.begin,
+            through: self.through.map(WireDigest::read).transpose()?,
+            unlisted_from: self.unlisted_from,
+            seen: self.seen,
+            recent: recent?,
+            open: open?,
+            told: self.told,
+        };
+        Ok((id, chain))
+    }
+}
+
+impl WireDigest {
+    fn read(self) -> Result<VerifiedDigest, String> {
+        let signature = self.signature.map(hex::decode).transpose().map_err(text)?;
+        Ok(VerifiedDigest {
+            object: ObjectRef::new(self.bucket, self.key),
+            sha256: hash(&self.sha256)?,
+            signature: signature.map(Arc::from),
+            end: self.end,
+        })
+    }
+}
+
+impl WirePoint {
+    fn read(self) -> Result<OpenPoint, String> {
+        let what = match self.what {
+            WireOpen::Digest { bucket, key, kind, end, status, is_named } => Open::Digest {
+                object: ObjectRef::new(bucket, key),
+                kind: kind.parse()?,
+                end,
+                status: status.parse()?,
+                is_named,
+            },
+            WireOpen::LogFile { bucket, key, digest, sha256 } => {
+                Open::LogFile { object: ObjectRef::new(bucket, key), digest: digest.into(), sha256: hash(&sha256)? }
+            }
+            WireOpen::Unlisted { bucket, key } => Open::Unlisted { object: ObjectRef::new(bucket, key) },
+            WireOpen::Gap { cause, from, to } => Open::Gap { cause: cause.parse()?, from, to },
+            WireOpen::CheckpointContradicted { bucket, key, sha256, end } => {
+                Open::Contradicted { object: ObjectRef::new(bucket, key), sha256: hash(&sha256)?, end }
+            }
+            WireOpen::TailCut => Open::TailCut,
+        };
+        Ok(OpenPoint { what, since: self.since })
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+fn hash(text: &str) -> Result<Sha256Hash, String> {
+    text.parse::<Sha256Hash>().map_err(|error| error.to_string())
+}

@@ -1,0 +1,66 @@
+//! Files that appear only once they are whole: what was there before stays until then.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+/// Writes a file that appears only once it is whole.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (file, mut writer) = create(path)?;
+    writer.write_all(content)?;
+    if let Some(file) = file {
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+    }
+    Ok(())
+}
+
+/// A temporary file beside the one that is meant, to be renamed when it is whole; and what to write to. A pipe or a device is written to as
+/// it is.
+pub fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
+    if path.is_dir() {
+        return Err(io::Error::other("it is a folder"));
+    }
+    if path.exists() && !path.is_file() {
+        return Ok((None, File::options().write(true).open(path)?));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    remove_stale(folder);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL.0).suffix(PARTIAL.1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any file that a program makes: the umask decides.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let file = builder.tempfile_in(folder)?;
+    // Where files can't be locked, a later run leaves it alone for its age.
+    let _ = file.as_file().try_lock();
+    let writer = file.reopen()?;
+    Ok((Some(file), writer))
+}
+
+/// How the name of a file begins and ends that is not whole yet.
+const PARTIAL: (&str, &str) = (".ctverify-", ".partial");
+/// How old one has to be before it may count as left behind.
+const STALE: Duration = Duration::from_secs(60);
+
+/// Removes what runs that were killed left behind. Whoever still writes holds a lock.
+fn remove_stale(folder: &Path) {
+    // Nothing depends on it: what can't be looked at or removed stays.
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let age = entry.metadata().ok().filter(Metadata::is_file).and_then(|file| file.modified().ok()?.elapsed().ok());
+        let is_partial = name.starts_with(PARTIAL.0) && name.ends_with(PARTIAL.1);
+        if is_partial && age.is_some_and(|age| age > STALE) {
+            let unlocked = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+            if unlocked {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What a scheduled audit keeps from one run to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{ChainId, Depth, DigestKind, DigestStatus, GapCause, ObjectRef, Sha256Hash, TrailArn, Verdict};
+
+/// What earlier runs over a trail proved, and what they left open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The trail that was asked about; `None` for every trail at the location.
+    pub trail: Option<TrailArn>,
+    /// Where the bytes came from: `s3://…`, or a folder.
+    pub source: String,
+    /// How deep the runs looked.
+    pub depth: Depth,
+    /// The last run that came to its end; `None` before the first.
+    pub last_run: Option<LastRun>,
+    /// Each chain that was found.
+    pub chains: BTreeMap<ChainId, ChainCheckpoint>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRun {
+    /// When it began.
+    pub started: Timestamp,
+    /// What it came to.
+    pub verdict: Verdict,
+}
+
+/// What is kept of one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChainCheckpoint {
+    /// From when on the runs have looked.
+    pub begin: Option<Timestamp>,
+    /// The last verified standard digest; `None` where none was valid yet.
+    pub through: Option<VerifiedDigest>,
+    /// Log files whose names tell an earlier time were looked for that no digest lists.
+    pub unlisted_from: Option<Timestamp>,
+    /// When S3 last wrote any digest that was listed.
+    pub seen: Option<Timestamp>,
+    /// Digests that were listed and would count as new again, by a short hash of their names.
+    pub recent: BTreeSet<u64>,
+    /// What is to be looked at again.
+    pub open: Vec<OpenPoint>,
+    /// How many of each kind were told of so far, by status.
+    pub told: BTreeMap<String, u64>,
+}
+
+/// A digest that was proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedDigest {
+    /// Its name.
+    pub object: ObjectRef,
+    /// SHA-256 of its uncompressed bytes.
+    pub sha256: Sha256Hash,
+    /// The signature that proved it.
+    pub signature: Option<Arc<[u8]>>,
+    /// The end of the period that it speaks of.
+    pub end: Timestamp,
+}
+
+/// Something that later runs look at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenPoint {
+    /// What.
+    pub what: Open,
+    /// The begin of the run that told of it first; `None` for what may still come, and was no finding yet.
+    pub since: Option<Timestamp>,
+}
+
+/// What can be open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Open {
+    /// A digest that is missing, invalid, could not be judged, or may still come.
+    Digest {
+        /// Its name.
+        object: ObjectRef,
+        /// Its series.
+        kind: DigestKind,
+        /// The end of its period.
+        end: Timestamp,
+        /// What was said of it last; `missing` for one that may still come.
+        status: DigestStatus,
+        /// Whether a valid digest names it: then it was delivered.
+        is_named: bool,
+    },
+    /// A log file that could not be judged.
+    LogFile {
+        /// Its name.
+        object: ObjectRef,
+        /// The key of the digest that lists it.
+        digest: Arc<str>,
+        /// The hash that the digest recorded.
+        sha256: Sha256Hash,
+    },
+    /// A log file that no digest lists.
+    Unlisted {
+        /// Its name.
+        object: ObjectRef,
+    },
+    /// A part of the chain that is not covered.
+    Gap {
+        /// Why.
+        cause: GapCause,
+        /// Where it begins.
+        from: Timestamp,
+        /// Where it ends.
+        to: Timestamp,
+    },
+    /// A verified digest that history leads to no longer.
+    Contradicted {
+        /// Its name.
+        object: ObjectRef,
+        /// The hash that it had.
+        sha256: Sha256Hash,
+        /// The end of its period.
+        end: Timestamp,
+    },
+    /// The chain's newest digests were removed.
+    TailCut,
+}
+
+impl Checkpoint {
+    /// Nothing is known yet.
+    pub fn new(trail: Option<TrailArn>, source: String, depth: Depth) -> Self {
+        Self { trail, source, depth, last_run: None, chains: BTreeMap::new() }
+    }
+
+    /// What two jobs that began with the same checkpoint come to together: of each chain the one that is further, and what either
+    /// found open. `base` is what `self` began with.
+    #[must_use]
+    pub fn merged_with(mut self, other: Self, base: &Self) -> Self {
+        for (id, theirs) in other.chains {
+            let before = base.chains.get(&id);
+            match self.chains.entry(id) {
+                std::collections::btree_map::Entry::Vacant(place) => {
+                    place.insert(theirs);
+                }
+                std::collections::btree_map::Entry::Occupied(mut place) => {
+                    let ours = place.get_mut();
+                    if before == Some(&theirs) || *ours == theirs {
+                        continue;
+                    }
+                    let began_with = |point: &OpenPoint| before.is_some_and(|before| before.open.contains(point));
+                    let is_further = ours.end() >= theirs.end();
+                    let (mut kept, rest) = if is_further { (ours.clone(), theirs) } else { (theirs, ours.clone()) };
+                    for point in rest.open.into_iter().filter(|point| !began_with(point)) {
+                        if kept.open.iter().all(|known| known.what != point.what) {
+                            kept.open.push(point);
+                        }
+                    }
+                    *ours = kept;
+                }
+            }
+        }
+        let newest = self.last_run.into_iter().chain(other.last_run).max_by_key(|run| run.started);
+        self.last_run = newest;
+        self
+    }
+}
+
+impl ChainCheckpoint {
+    /// Up to when the chain is verified.
+    pub fn end(&self) -> Option<Timestamp> {
+        self.through.as_ref().map(|digest| digest.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(end: i64, open: &[&str]) -> ChainCheckpoint {
+        let object = |key: &str| ObjectRef::new("b", key.to_owned());
+        let points = open.iter().map(|key| OpenPoint { what: Open::Unlisted { object: object(key) }, since: None });
+        ChainCheckpoint {
+            through: Some(VerifiedDigest {
+                object: object("d"),
+                sha256: Sha256Hash([0; 32]),
+                signature: None,
+                end: Timestamp::from_second(end).unwrap(),
+            }),
+            open: points.collect(),
+            ..ChainCheckpoint::default()
+        }
+    }
+
+    fn checkpoint(chains: &[(&str, ChainCheckpoint)]) -> Checkpoint {
+        let id = |account: &str| ChainId {
+            organization: None,
+            account: account.parse().unwrap(),
+            region: "eu-west-1".parse().unwrap(),
+            trail: "trail".parse().unwrap(),
+            home_region: "eu-west-1".parse().unwrap(),
+        };
+        let chains = chains.iter().map(|(account, chain)| (id(account), chain.clone())).collect();
+        Checkpoint { chains, ..Checkpoint::new(None, "s3://b".to_owned(), Depth::Content) }
+    }
+
+    #[test]
+    fn two_jobs_keep_each_others_work() {
+        let (one, two) = ("111122223333", "444455556666");
+        let base = checkpoint(&[(one, chain(10, &["closes", "stays"]))]);
+        let ours = checkpoint(&[(one, chain(20, &["stays", "ours"]))]);
+        let theirs = checkpoint(&[(one, chain(15, &["closes", "stays", "theirs"])), (two, chain(5, &[]))]);
+        let merged = ours.merged_with(theirs, &base);
+        let expected = checkpoint(&[(one, chain(20, &["stays", "ours", "theirs"])), (two, chain(5, &[]))]);
+        assert_eq!(merged, expected);
+    }
+}
