@@ -69,7 +69,7 @@ impl Bench {
             }
             Ok(())
         };
-        let summary = self.runtime.block_on(audit.run(&mut observer, std::future::pending())).unwrap();
+        let summary = self.runtime.block_on(audit.run(&mut observer, std::future::pending())).unwrap().summary;
         Said { verdict: summary.verdict, accused }
     }
 

@@ -104,31 +104,7 @@ fn a_bucket_in_another_region_works_without_a_flag() {
 /// A trail whose first five digests, and what they list, lie in another bucket, and were signed for it.
 pub fn moved_trail() -> ForgedTrail {
     let mut trail = TrailSpec { hours: 9, seed: 7, ..TrailSpec::default() }.forge();
-    let names: Vec<_> = trail.chains[0].digests.iter().map(|digest| digest.key.clone()).collect();
-    let mut previous: Option<(ctverify_testkit::DigestDocument, String)> = None;
-    for (index, digest) in trail.chains[0].digests.clone().into_iter().enumerate() {
-        let key = trail.spec.keys.signing_key("us-east-1", digest.document.digest_end_time.parse().unwrap());
-        let mut document = digest.document.clone();
-        if index < 5 {
-            document.digest_s3_bucket = "old-bucket".to_owned();
-            document.log_files.iter_mut().for_each(|file| file.s3_bucket = "old-bucket".to_owned());
-        }
-        if let Some((before, signature)) = &previous {
-            document.previous_digest_s3_bucket = Some(before.digest_s3_bucket.clone());
-            document.previous_digest_hash_value = Some(before.sha256());
-            document.previous_digest_signature = Some(signature.clone());
-        }
-        let signature = document.sign(&key);
-        let mut stored = trail.remove(&names[index]);
-        stored.body = ctverify_testkit::gzip(&document.to_json()).into();
-        stored.metadata.insert("signature".to_owned(), signature.clone());
-        trail.objects.insert((document.digest_s3_bucket.clone(), names[index].clone()), stored);
-        for file in &document.log_files {
-            let stored = trail.remove(&file.s3_object);
-            trail.objects.insert((file.s3_bucket.clone(), file.s3_object.clone()), stored);
-        }
-        previous = Some((document, signature));
-    }
+    trail.house_before(5, "old-bucket");
     trail
 }
 

@@ -72,6 +72,45 @@ impl ForgedTrail {
         stored.metadata.insert("signature".to_owned(), signature);
     }
 
+    /// Lets the digests of the first chain before this place, and what they list, lie in another bucket, as if the trail had moved since; signs
+    /// all that follows anew.
+    pub fn house_before(&mut self, place: usize, bucket: &str) {
+        let region = self.chains[0].region.clone();
+        let own = self.spec.bucket.clone();
+        let mut previous: Option<Digest> = None;
+        for index in 0..self.chains[0].digests.len() {
+            let mut digest = self.chains[0].digests[index].clone();
+            let document = &mut digest.document;
+            let moves = index < place;
+            if moves {
+                document.digest_s3_bucket = bucket.to_owned();
+                document.log_files.iter_mut().for_each(|file| file.s3_bucket = bucket.to_owned());
+            }
+            if let Some(before) = previous.filter(|_| document.previous_digest_s3_object.is_some()) {
+                document.previous_digest_s3_bucket = Some(before.document.digest_s3_bucket.clone());
+                document.previous_digest_hash_value = Some(before.document.sha256());
+                document.previous_digest_signature = Some(before.signature.clone());
+            }
+            let end = document.digest_end_time.parse().expect("the forge writes times");
+            digest.signature = document.sign(&self.spec.keys.signing_key(&region, end));
+            let mut stored = self.remove_from(&own, &digest.key);
+            stored.body = gzip(&digest.document.to_json()).into();
+            stored.metadata.insert("signature".to_owned(), digest.signature.clone());
+            self.objects.insert((digest.document.digest_s3_bucket.clone(), digest.key.clone()), stored);
+            for file in digest.document.log_files.iter().filter(|_| moves) {
+                let stored = self.remove_from(&own, &file.s3_object);
+                self.objects.insert((bucket.to_owned(), file.s3_object.clone()), stored);
+            }
+            self.chains[0].digests[index] = digest.clone();
+            previous = Some(digest);
+        }
+    }
+
+    fn remove_from(&mut self, bucket: &str, key: &str) -> Stored {
+        let name = (bucket.to_owned(), key.to_owned());
+        self.objects.remove(&name).unwrap_or_else(|| panic!("the trail has no object {key}"))
+    }
+
     /// Takes the metadata off every object, as a copy by tools that don't keep it does.
     pub fn strip_metadata(&mut self) {
         self.objects.values_mut().for_each(|stored| stored.metadata.clear());

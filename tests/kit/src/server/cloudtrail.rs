@@ -42,7 +42,7 @@ pub fn answer(state: &State, target: &str, credential: Option<(String, String)>,
         }
         "GetTrailStatus" => ok(&json!({
             "IsLogging": true,
-            "LatestDigestDeliveryTime": state.latest_deliveries.get(&region).map(|at| at.as_second()),
+            "LatestDigestDeliveryTime": state.latest_delivery(&region).map(|at| at.as_second()),
             "StopLoggingTime": state.options.logging_stopped.map(|at| at.as_second()),
         })),
         "ListPublicKeys" => list_public_keys(state, &region, &input),

@@ -20,7 +20,7 @@ pub struct Reset;
 
 /// Answers a request, unless something goes wrong with it.
 pub async fn answer(state: Arc<State>, s3: S3Service, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
-    let is_s3 = request.method() == Method::GET;
+    let is_s3 = matches!(*request.method(), Method::GET | Method::PUT);
     // Other services answer whole, or not at all.
     let fault = state.fault().filter(|fault| is_s3 || !matches!(fault, Fault::CutShort | Fault::CutUnannounced));
     let refusal = |status: StatusCode, code: &str| {

@@ -76,6 +76,23 @@ impl Server {
         self.state.put(bucket, key, stored);
     }
 
+    /// The object as it is now.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<crate::forge::Stored> {
+        let buckets = self.state.buckets.read().expect("no test panics holding it");
+        buckets.get(bucket)?.current(key, self.state.now()).cloned()
+    }
+
+    /// Makes an empty bucket.
+    pub fn make_bucket(&self, bucket: &str, region: &str) {
+        let mut buckets = self.state.buckets.write().expect("no test panics holding it");
+        buckets.entry(bucket.to_owned()).or_default().region = region.to_owned();
+    }
+
+    /// Sets the present: what was written later is not there yet, and what was deleted later still is.
+    pub fn set_now(&self, now: jiff::Timestamp) {
+        self.state.set_now(now);
+    }
+
     /// Deletes an object, leaving a delete marker.
     pub fn delete(&self, bucket: &str, key: &str, at: jiff::Timestamp) {
         self.state.delete(bucket, key, at);

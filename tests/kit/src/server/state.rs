@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::authority::KeyAuthority;
-use crate::forge::{ForgedTrail, Stored};
+use crate::forge::{Chain, Digest, ForgedTrail, Stored};
 
 /// How the server behaves.
 #[derive(Debug, Clone, Default)]
@@ -142,15 +142,20 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    pub fn current(&self, key: &str) -> Option<&Stored> {
-        self.objects.get(key)?.last()?.content.as_ref()
+    /// The object as it was at `now`, if that is given.
+    pub fn current(&self, key: &str, now: Option<Timestamp>) -> Option<&Stored> {
+        let written = |version: &&Version| now.is_none_or(|now| version.last_modified <= now);
+        self.objects.get(key)?.iter().rfind(written)?.content.as_ref()
     }
 }
 
 pub struct State {
     pub buckets: RwLock<HashMap<String, Bucket>>,
     pub trails: Vec<TrailAnswer>,
-    pub latest_deliveries: HashMap<String, Timestamp>,
+    /// When digests were delivered, by region and by time.
+    deliveries: HashMap<String, Vec<Timestamp>>,
+    /// The present, where it is not that of the machine: what was written later is not there yet.
+    now: RwLock<Option<Timestamp>>,
     pub keys: KeyAuthority,
     /// The owner of the trail.
     pub owner: String,
@@ -182,14 +187,16 @@ impl State {
                 .or_default()
                 .push(Version { last_modified: stored.last_modified, content: Some(stored.clone()) });
         }
-        let mut latest_deliveries = HashMap::new();
-        for chain in trail.chains.iter().filter(|chain| chain.account == spec.owner) {
-            let newest = chain.digests.last().map(|digest| digest.delivered());
-            latest_deliveries.extend(newest.map(|newest| (chain.region.clone(), newest)));
-        }
-        latest_deliveries.extend(options.latest_deliveries.clone());
+        let own = trail.chains.iter().filter(|chain| chain.account == spec.owner);
+        let delivered = |digest: &Digest| {
+            let name = (digest.document.digest_s3_bucket.clone(), digest.key.clone());
+            trail.objects.get(&name).map_or(digest.delivered(), |stored| stored.last_modified)
+        };
+        let delivered = |chain: &Chain| chain.digests.iter().map(delivered).collect();
+        let deliveries = own.map(|chain| (chain.region.clone(), delivered(chain))).collect();
         Self {
-            latest_deliveries,
+            deliveries,
+            now: RwLock::default(),
             buckets: RwLock::new(buckets),
             trails: [vec![known], options.other_trails.clone()].concat(),
             keys: spec.keys.clone(),
@@ -200,6 +207,22 @@ impl State {
             options,
             calls: Mutex::default(),
         }
+    }
+
+    /// When CloudTrail last delivered a digest.
+    pub fn latest_delivery(&self, region: &str) -> Option<Timestamp> {
+        let told = self.options.latest_deliveries.get(region).copied();
+        let now = self.now();
+        let all = self.deliveries.get(region).into_iter().flatten().copied();
+        told.or_else(|| all.filter(|at| now.is_none_or(|now| *at <= now)).max())
+    }
+
+    pub fn now(&self) -> Option<Timestamp> {
+        *self.now.read().expect("no test panics holding it")
+    }
+
+    pub fn set_now(&self, now: Timestamp) {
+        *self.now.write().expect("no test panics holding it") = Some(now);
     }
 
     /// What goes wrong with this request.
@@ -246,6 +269,26 @@ impl State {
             .entry(key.to_owned())
             .or_default()
             .push(Version { last_modified: stored.last_modified, content: Some(stored) });
+    }
+
+    /// Puts an object in a bucket that there is, if what stands there fits.
+    pub fn put_if(
+        &self,
+        bucket: &str,
+        key: &str,
+        stored: Stored,
+        fits: impl FnOnce(Option<&Stored>) -> bool,
+    ) -> s3s::S3Result<bool> {
+        let mut buckets = self.buckets.write().expect("no test panics holding it");
+        let held = buckets
+            .get_mut(bucket)
+            .ok_or_else(|| s3s::s3_error!(NoSuchBucket, "The specified bucket does not exist"))?;
+        if !fits(held.current(key, None)) {
+            return Ok(false);
+        }
+        let last_modified = stored.last_modified;
+        held.objects.entry(key.to_owned()).or_default().push(Version { content: Some(stored), last_modified });
+        Ok(true)
     }
 
     pub fn delete(&self, bucket: &str, key: &str, at: Timestamp) {

@@ -1,5 +1,6 @@
 //! S3, as far as reading a trail needs it.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 use super::state::{KeyFault, State, Version};
 use super::{ACCESS_KEY, SECRET_KEY};
 use crate::forge::Stored;
+use md5::Digest as _;
 
 const PAGE: usize = 1000;
 
@@ -72,7 +74,9 @@ impl Storage {
         }
         let buckets = self.state.buckets.read().expect("no test panics holding it");
         let held = buckets.get(bucket).ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))?;
-        held.current(key).cloned().ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
+        held.current(key, self.state.now())
+            .cloned()
+            .ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
     }
 
     fn refuse(&self, operation: &str) -> S3Result<()> {
@@ -108,12 +112,15 @@ impl Storage {
         let limit = limit.min(options.objects_a_page.unwrap_or(PAGE));
         let buckets = self.state.buckets.read().expect("no test panics holding it");
         let held = buckets.get(bucket).ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))?;
+        let now = self.state.now();
         let mut listing = Listing { keys: Vec::new(), folders: Vec::new(), last: None, truncated: false };
-        for (key, _) in held.objects.range(prefix.to_owned()..) {
+        let mut at = Bound::Included(prefix.max(after).to_owned());
+        while let Some((key, _)) = held.objects.range::<String, _>((at.as_ref(), Bound::Unbounded)).next() {
             if !key.starts_with(prefix) {
                 break;
             }
-            let Some(stored) = held.current(key) else { continue };
+            at = Bound::Excluded(key.clone());
+            let Some(stored) = held.current(key, now) else { continue };
             let folder = key[prefix.len()..].find('/').filter(|_| folders).map(|at| &key[..=prefix.len() + at]);
             let name = folder.unwrap_or(key);
             if name <= after || listing.folders.last().is_some_and(|last| last == name) {
@@ -125,12 +132,21 @@ impl Storage {
             }
             listing.last = Some(name.to_owned());
             match folder {
-                Some(folder) => listing.folders.push(folder.to_owned()),
+                Some(folder) => {
+                    // What else lies in it shows nothing new.
+                    at = Bound::Included(format!("{folder}\u{10ffff}"));
+                    listing.folders.push(folder.to_owned());
+                }
                 None => listing.keys.push((key.clone(), stored.clone())),
             }
         }
         Ok(listing)
     }
+}
+
+/// As S3 makes it of what was put at once.
+fn e_tag(stored: &Stored) -> ETag {
+    ETag::Strong(hex::encode(md5::Md5::digest(&stored.body)))
 }
 
 fn object((key, stored): (String, Stored)) -> Object {
@@ -162,6 +178,7 @@ impl S3 for Storage {
         }
         let stored = self.stored(&request.input.bucket, &request.input.key, request.input.version_id.as_deref())?;
         let length = stored.body.len();
+        let e_tag = e_tag(&stored);
         let body = if self.state.stalls(&request.input.key) {
             let half = futures::stream::iter([Ok::<_, std::io::Error>(stored.body.slice(..length / 2))]);
             StreamingBlob::wrap(half.chain(futures::stream::pending()))
@@ -171,10 +188,34 @@ impl S3 for Storage {
         Ok(S3Response::new(GetObjectOutput {
             content_length: i64::try_from(length).ok(),
             body: Some(body),
+            e_tag: Some(e_tag),
             last_modified: Some(SystemTime::from(stored.last_modified).into()),
             metadata: Some(stored.metadata.into_iter().collect()),
             ..Default::default()
         }))
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        self.state.count("PutObject");
+        self.refuse("PutObject")?;
+        let PutObjectInput { bucket, key, body, if_match, if_none_match, .. } = request.input;
+        let mut bytes = Vec::new();
+        let mut body = body.ok_or_else(|| s3_error!(MissingRequestBodyError))?;
+        while let Some(piece) = body.next().await {
+            bytes.extend_from_slice(&piece.map_err(|_| s3_error!(IncompleteBody))?);
+        }
+        let stored = Stored { body: bytes.into(), metadata: Default::default(), last_modified: Timestamp::now() };
+        let own = e_tag(&stored);
+        let fits = |there: Option<&Stored>| match (&if_match, &if_none_match, there) {
+            (Some(wanted), _, Some(there)) => wanted.as_etag() == Some(&e_tag(there)),
+            (Some(_), _, None) => false,
+            (None, Some(_), there) => there.is_none(),
+            (None, None, _) => true,
+        };
+        if !self.state.put_if(&bucket, &key, stored, fits)? {
+            return Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"));
+        }
+        Ok(S3Response::new(PutObjectOutput { e_tag: Some(own), ..Default::default() }))
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {

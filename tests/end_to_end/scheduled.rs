@@ -1,0 +1,456 @@
+//! Audits that go on where the last one ended: `--state`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, TrailSpec};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Mirror, Run, ctverify_at, records, run};
+
+/// A trail of two days with a log file or two each hour.
+fn trail() -> ForgedTrail {
+    TrailSpec { hours: 48, backfill: vec![5], ..TrailSpec::default() }.forge()
+}
+
+/// A trail on a server, and a checkpoint in a folder.
+struct Job {
+    trail: ForgedTrail,
+    server: Server,
+    folder: TempDir,
+}
+
+impl Job {
+    fn new(trail: ForgedTrail) -> Self {
+        let server = Server::start(&trail, ServerOptions::default());
+        Self { trail, server, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("checkpoint.json")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = ctverify_at(&self.server);
+        command.args(["--trail-arn", &self.trail.spec.arn(), "--bucket", &self.trail.spec.bucket]);
+        command.arg("--state").arg(self.state());
+        command
+    }
+
+    /// Runs up to the end of the digest at this place of the first chain.
+    fn run_to(&self, digest: usize) -> Run {
+        records(self.command().args(["--end", &self.end(digest)]))
+    }
+
+    fn end(&self, digest: usize) -> String {
+        self.trail.chains[0].digests[digest].document.digest_end_time.clone()
+    }
+
+    fn kept(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.state()).unwrap()).unwrap()
+    }
+}
+
+/// Findings without the mark that tells new ones from known ones.
+fn of_kind<'a>(run: &'a Run, kind: &str, status: &str) -> Vec<&'a Value> {
+    run.of(kind).into_iter().filter(|record| record["status"] == status).collect()
+}
+
+#[test]
+fn the_next_run_goes_on_where_the_last_one_ended() {
+    let job = Job::new(trail());
+    let first = job.run_to(20);
+    assert_eq!((first.code, first.verdict()), (0, "verified"), "{}{}", first.stdout, first.stderr);
+    assert_eq!(first.count("digest", "valid"), 22);
+    let summary = &first.of("summary")[0]["checkpoint"];
+    assert_eq!((&summary["last_run"], &summary["new"]), (&Value::Null, &Value::from(0)));
+    let kept = job.kept();
+    assert_eq!(kept["ctverify_checkpoint"], 1);
+    let through = &kept["chains"][0]["through"];
+    let digest = &job.trail.chains[0].digests[20];
+    assert_eq!(through["key"], *digest.key);
+    assert_eq!(through["sha256"], *digest.document.sha256());
+    assert_eq!(through["signature"], *digest.signature);
+    assert_eq!(kept["chains"][0]["told"]["valid"], 22);
+
+    let second = job.run_to(22);
+    assert_eq!((second.code, second.verdict()), (0, "verified"), "{}", second.stdout);
+    // The last one of before, that is still the same, and two new ones.
+    let told: Vec<&str> = second.of("digest").iter().map(|digest| digest["key"].as_str().unwrap()).collect();
+    let expected: Vec<&str> = job.trail.chains[0].digests[20..=22].iter().map(|digest| &*digest.key).collect();
+    assert_eq!(told, expected);
+    let files: usize = job.trail.chains[0].digests[21..=22].iter().map(|digest| digest.document.log_files.len()).sum();
+    assert_eq!(second.count("log_file", "intact"), files);
+    let kept = job.kept();
+    assert_eq!(kept["chains"][0]["told"]["valid"], 24);
+    assert_eq!(kept["chains"][0]["begin"], first.of("chain")[0]["from"]);
+
+    // Nothing new: what was verified is still there.
+    let third = job.run_to(22);
+    assert_eq!((third.code, third.verdict(), third.of("digest").len()), (0, "verified", 1));
+    let quiet = run(job.command().args(["--end", &job.end(22), "--quiet"]));
+    assert_eq!((quiet.code, &*quiet.stdout, &*quiet.stderr), (0, "", ""));
+}
+
+#[test]
+fn an_hour_costs_an_hours_files_and_one_listing() {
+    let hours = 24 * 60;
+    let job = Job::new(TrailSpec { hours, log_files: 3, ..TrailSpec::default() }.forge());
+    job.run_to(hours as usize - 1);
+    let last = &job.trail.chains[0].digests[hours as usize];
+    let run = job.run_to(hours as usize);
+    assert_eq!(run.verdict(), "verified");
+    let requests = &run.of("summary")[0]["requests"];
+    // The new digest and its log files, the last verified one, and those whose listings tell which log files are listed.
+    let most = 1 + last.document.log_files.len() as u64 + 6;
+    assert!(requests["get"].as_u64().unwrap() <= most, "{requests}");
+    // The folders, the digests of the last weeks, and the log files of the last hours.
+    assert!(requests["list"].as_u64().unwrap() <= 8, "{requests}");
+    assert!(std::fs::metadata(job.state()).unwrap().len() < 8 << 10);
+}
+
+#[test]
+fn a_digest_in_the_place_of_the_verified_one_contradicts_the_checkpoint() {
+    let other = TrailSpec { events: 9, ..trail().spec }.forge();
+    for seeded in [true, false] {
+        let job = Job::new(trail());
+        job.run_to(20);
+        let key = &job.trail.chains[0].digests[20].key;
+        if seeded {
+            // As genuine as the first, as far as anyone can tell who has not seen that one.
+            let (bucket, spec) = (job.trail.spec.bucket.clone(), &other.spec);
+            for chain in &other.chains {
+                for digest in chain.digests.iter().take(22) {
+                    let stored = other.objects[&(spec.bucket.clone(), digest.key.clone())].clone();
+                    job.server.put(&bucket, &digest.key, stored);
+                }
+            }
+        } else {
+            job.server.put(
+                &job.trail.spec.bucket,
+                key,
+                ctverify_testkit::Stored {
+                    body: ctverify_testkit::gzip(b"{}").into(),
+                    metadata: Default::default(),
+                    last_modified: "2026-03-02T00:00:00Z".parse().unwrap(),
+                },
+            );
+        }
+        let run = job.run_to(21);
+        assert_eq!((run.code, run.verdict()), (1, "violated"), "{}", run.stdout);
+        let chain = run.of("chain")[0];
+        assert_eq!(chain["fault"], "checkpoint_contradicted");
+        assert!(chain["detail"].as_str().unwrap().contains(&**key), "{chain}");
+        assert!(chain.get("since").is_none());
+        // It stays, and is known then.
+        let again = job.run_to(21);
+        let chain = again.of("chain")[0];
+        assert_eq!(
+            (&chain["fault"], &chain["since"]),
+            (&"checkpoint_contradicted".into(), &run.of("run")[0]["started"])
+        );
+    }
+}
+
+#[test]
+fn a_verified_digest_that_is_gone_contradicts_the_checkpoint() {
+    let job = Job::new(trail());
+    job.run_to(20);
+    let gone = &job.trail.chains[0].digests[20];
+    job.server.delete(&job.trail.spec.bucket, &gone.key, jiff::Timestamp::now());
+    let run = job.run_to(22);
+    assert_eq!(run.verdict(), "violated");
+    assert_eq!(run.of("chain")[0]["fault"], "checkpoint_contradicted");
+    assert_eq!(of_kind(&run, "digest", "missing")[0]["key"], *gone.key);
+}
+
+#[test]
+fn a_whole_chain_that_is_gone_is_missed() {
+    let job =
+        Job::new(TrailSpec { regions: vec!["us-east-1".to_owned(), "eu-west-1".to_owned()], ..trail().spec }.forge());
+    job.run_to(20);
+    for ((bucket, key), _) in job.trail.objects.iter().filter(|((_, key), _)| key.contains("eu-west-1")) {
+        job.server.delete(bucket, key, jiff::Timestamp::now());
+    }
+    let run = job.run_to(30);
+    assert_eq!(run.verdict(), "violated");
+    let faults: Vec<(&Value, &Value)> =
+        run.of("chain").iter().map(|chain| (&chain["region"], &chain["fault"])).collect();
+    let contradicted = Value::from("checkpoint_contradicted");
+    assert_eq!(faults, [(&"eu-west-1".into(), &contradicted), (&"us-east-1".into(), &Value::Null)]);
+}
+
+#[test]
+fn a_starting_digest_after_the_verified_one_is_a_gap() {
+    let job = Job::new(TrailSpec { stopped: vec![22, 23], ..trail().spec }.forge());
+    job.run_to(20);
+    let run = job.run_to(25);
+    assert_eq!((run.verdict(), run.gaps()), ("inconclusive", vec!["logging_stopped"]));
+    assert_eq!(run.of("chain")[0]["fault"], Value::Null);
+    // It was told, and what is covered now has no hole.
+    let next = job.run_to(30);
+    assert_eq!((next.verdict(), next.gaps().len()), ("verified", 0), "{}", next.stdout);
+}
+
+#[test]
+fn a_late_digest_closes_the_hole_that_it_left() {
+    let job = Job::new(trail());
+    let late = job.trail.chains[0].digests[15].clone();
+    let (bucket, key) = (job.trail.spec.bucket.clone(), late.key.clone());
+    let stored = job.trail.objects[&(bucket.clone(), key.clone())].clone();
+    job.server.delete(&bucket, &key, stored.last_modified);
+    let first = job.run_to(20);
+    assert_eq!((first.verdict(), first.gaps()), ("violated", vec!["digests_missing"]));
+    assert_eq!(of_kind(&first, "digest", "missing").len(), 1);
+    let started = &first.of("run")[0]["started"];
+    // It stays in the report, as known.
+    let second = job.run_to(25);
+    assert_eq!((second.verdict(), second.gaps()), ("violated", vec!["digests_missing"]));
+    assert_eq!(second.of("gap")[0]["since"], *started);
+    assert_eq!(of_kind(&second, "digest", "missing")[0]["since"], *started);
+    let counts = &second.of("summary")[0]["checkpoint"];
+    assert_eq!((&counts["new"], &counts["known"]), (&Value::from(0), &Value::from(2)));
+    let same = run(job.command().args(["--end", &job.end(25), "--quiet"]));
+    assert_eq!((same.code, same.stdout.lines().count()), (1, 1), "{}", same.stdout);
+    assert!(same.stdout.contains("the same as at"), "{}", same.stdout);
+    // It comes.
+    job.server.put(&bucket, &key, stored);
+    let third = job.run_to(25);
+    assert_eq!((third.verdict(), third.gaps().len()), ("verified", 0), "{}", third.stdout);
+    assert!(third.of("digest").iter().any(|digest| digest["key"] == *key && digest["status"] == "valid"));
+    assert_eq!(third.count("log_file", "intact"), late.document.log_files.len());
+    assert_eq!(job.run_to(25).of("digest").len(), 1);
+}
+
+#[test]
+fn a_backfill_digest_for_an_hour_that_is_past_is_picked_up() {
+    let job = Job::new(trail());
+    let backfill = job.trail.chains[0].backfill[0].clone();
+    let (bucket, key) = (job.trail.spec.bucket.clone(), backfill.key.clone());
+    let stored = job.trail.objects[&(bucket.clone(), key.clone())].clone();
+    job.server.delete(&bucket, &key, stored.last_modified);
+    assert_eq!(job.run_to(30).verdict(), "inconclusive");
+    // Its log files lie there, and nothing lists them yet.
+    let at = "2026-03-04T00:00:00Z".parse().unwrap();
+    job.server.put(&bucket, &key, ctverify_testkit::Stored { last_modified: at, ..stored });
+    let run = job.run_to(31);
+    assert_eq!(run.verdict(), "verified", "{}", run.stdout);
+    assert!(run.of("digest").iter().any(|digest| digest["key"] == *key));
+    assert!(run.count("log_file", "intact") >= backfill.document.log_files.len());
+    assert!(job.run_to(31).of("digest").iter().all(|digest| digest["key"] != *key));
+}
+
+#[test]
+fn what_could_not_be_read_is_looked_at_again() {
+    let made = trail();
+    let denied = made.chains[0].digests[10].document.log_files[0].s3_object.clone();
+    let options = ServerOptions { denied_keys: [denied.clone()].into(), ..ServerOptions::default() };
+    let (closed, open) = (Server::start(&made, options), Server::start(&made, ServerOptions::default()));
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let run_at = |server: &Server, digest: usize| {
+        let end = &made.chains[0].digests[digest].document.digest_end_time;
+        let place = ["--trail-arn", &made.spec.arn(), "--bucket", &made.spec.bucket, "--end", end];
+        records(ctverify_at(server).args(place).arg("--state").arg(&state))
+    };
+    let first = run_at(&closed, 20);
+    assert_eq!((first.verdict(), first.count("log_file", "unverified")), ("inconclusive", 1));
+    let second = run_at(&closed, 22);
+    assert_eq!((second.verdict(), second.count("log_file", "unverified")), ("inconclusive", 1));
+    let known = of_kind(&second, "log_file", "unverified")[0];
+    assert_eq!((&known["key"], &known["since"]), (&Value::from(&*denied), &first.of("run")[0]["started"]));
+    let third = run_at(&open, 22);
+    assert_eq!(third.verdict(), "verified");
+    assert_eq!(of_kind(&third, "log_file", "intact")[0]["key"], *denied);
+    assert_eq!(run_at(&open, 22).of("log_file").len(), 0);
+}
+
+#[test]
+fn log_files_that_nobody_lists_are_found_at_the_seam_of_two_runs() {
+    let made = trail();
+    let edge: jiff::Timestamp = made.chains[0].digests[20].document.digest_end_time.parse().unwrap();
+    // As close to the end of what the first run covers as names go.
+    for minutes in [-16, -9, -3, 2, 7, 13, 21] {
+        let job = Job::new(made.clone());
+        job.run_to(20);
+        let named = edge + jiff::SignedDuration::from_mins(minutes);
+        let key = format!(
+            "AWSLogs/111122223333/CloudTrail/us-east-1/{}/111122223333_CloudTrail_us-east-1_{}_0123456789abcdef.json.gz",
+            named.strftime("%Y/%m/%d"),
+            named.strftime("%Y%m%dT%H%MZ"),
+        );
+        let stored = ctverify_testkit::Stored {
+            body: ctverify_testkit::gzip(b"{\"Records\":[]}").into(),
+            metadata: Default::default(),
+            last_modified: named,
+        };
+        job.server.put(&job.trail.spec.bucket, &key, stored);
+        let run = job.run_to(22);
+        let found = of_kind(&run, "log_file", "unlisted");
+        // The first one lies before what the first run left to the next.
+        assert_eq!(found.len(), usize::from(minutes > -16), "{minutes}: {}", run.stdout);
+        if let Some(found) = found.first() {
+            assert_eq!(found["key"], *key);
+            let again = job.run_to(30);
+            assert_eq!(of_kind(&again, "log_file", "unlisted")[0]["since"], run.of("run")[0]["started"]);
+            job.server.delete(&job.trail.spec.bucket, &key, jiff::Timestamp::now());
+            assert_eq!(job.run_to(31).verdict(), "verified");
+        }
+    }
+}
+
+#[test]
+fn a_log_file_that_was_changed_later_is_found_by_a_recheck() {
+    let job = Job::new(trail());
+    assert_eq!(job.run_to(20).verdict(), "verified");
+    let file = job.trail.chains[0].digests[3].document.log_files[0].s3_object.clone();
+    let stored = job.server.object(&job.trail.spec.bucket, &file).unwrap();
+    let body = ctverify_testkit::gzip(b"{\"Records\":[]}").into();
+    job.server.put(&job.trail.spec.bucket, &file, ctverify_testkit::Stored { body, ..stored });
+    assert_eq!(job.run_to(21).verdict(), "verified");
+    let some = records(job.command().args(["--end", &job.end(21), "--recheck", "30%"]));
+    let reread = some.of("digest").len() - 1;
+    assert!((1..20).contains(&reread), "{reread} of 20 at 30 %");
+    let all = records(job.command().args(["--end", &job.end(21), "--recheck", "100%"]));
+    assert_eq!((all.code, all.verdict()), (1, "violated"));
+    assert_eq!(of_kind(&all, "log_file", "modified")[0]["key"], *file);
+    // It was told, and nothing mends it: later runs say so.
+    let text = run(job.command().args(["--end", &job.end(22)]));
+    let told = some.count("log_file", "modified") + 1;
+    let said = format!("Earlier runs told of what nothing mends: {told} modified");
+    assert!(text.stdout.contains(&said), "{}", text.stdout);
+}
+
+#[test]
+fn a_copy_is_gone_on_with() {
+    let made = trail();
+    let mirror = Mirror::new(&made, Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let late = mirror.dir().join(&made.chains[0].backfill[0].key);
+    let aside = folder.path().join("aside");
+    std::fs::rename(&late, &aside).unwrap();
+    let run_to = |digest: usize| {
+        let end = &made.chains[0].digests[digest].document.digest_end_time;
+        records(mirror.command().args(["--end", end]).arg("--state").arg(&state))
+    };
+    let first = run_to(20);
+    assert_eq!(first.count("digest", "valid"), 21);
+    std::fs::rename(&aside, &late).unwrap();
+    let second = run_to(22);
+    // The one from before, two new ones, and the late one.
+    assert_eq!((second.verdict(), second.count("digest", "valid")), ("verified", 4), "{}", second.stdout);
+    assert_eq!(run_to(22).count("digest", "valid"), 1);
+    assert!(!std::fs::read_dir(folder.path()).unwrap().any(|entry| entry.unwrap().path().ends_with("partial")));
+}
+
+#[test]
+fn a_checkpoint_serves_one_trail_one_depth_and_one_version() {
+    let job = Job::new(trail());
+    job.run_to(20);
+    let before = std::fs::read(job.state()).unwrap();
+    let refused = |command: &mut Command, why: &str| {
+        let run = run(command);
+        assert_eq!(run.code, 2, "{}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(why) && run.stderr.contains("checkpoint"), "{}", run.stderr);
+    };
+    refused(job.command().args(["--depth", "chain"]), "the depth content, not for chain");
+    let mut other = ctverify_at(&job.server);
+    other.args([
+        "--trail-arn",
+        "arn:aws:cloudtrail:us-east-1:111122223333:trail/other",
+        "--bucket",
+        "example-trail-logs",
+    ]);
+    refused(other.arg("--state").arg(job.state()), "not for arn:aws:cloudtrail:us-east-1:111122223333:trail/other");
+    assert_eq!(std::fs::read(job.state()).unwrap(), before);
+    let newer =
+        String::from_utf8(before.clone()).unwrap().replace("\"ctverify_checkpoint\":1", "\"ctverify_checkpoint\":2");
+    std::fs::write(job.state(), newer).unwrap();
+    refused(&mut job.command(), "its version is 2");
+    std::fs::write(job.state(), &before[..before.len() / 2]).unwrap();
+    refused(&mut job.command(), "is no checkpoint that this version can read");
+    std::fs::write(job.state(), "").unwrap();
+    refused(&mut job.command(), "Move it away to begin anew");
+    std::fs::remove_file(job.state()).unwrap();
+    std::fs::create_dir(job.state()).unwrap();
+    assert_eq!(run(&mut job.command()).code, 4);
+}
+
+#[test]
+fn a_run_that_fails_or_is_interrupted_leaves_the_checkpoint_as_it_was() {
+    let job = Job::new(trail());
+    job.run_to(20);
+    let before = std::fs::read(job.state()).unwrap();
+    let report = format!("json={}", job.folder.path().join("full").display());
+    std::os::unix::fs::symlink("/dev/full", job.folder.path().join("full")).unwrap();
+    assert_eq!(run(job.command().args(["--end", &job.end(22), "--report", &report])).code, 4);
+    assert_eq!(std::fs::read(job.state()).unwrap(), before);
+    let slow = ServerOptions { latency: std::time::Duration::from_millis(300), ..ServerOptions::default() };
+    let slow = Server::start(&job.trail, slow);
+    let mut command = ctverify_at(&slow);
+    command.args(["--trail-arn", &job.trail.spec.arn(), "--bucket", &job.trail.spec.bucket, "--end", &job.end(40)]);
+    let child = command.arg("--state").arg(job.state()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let code = wait(child);
+    assert_eq!(code, Some(130));
+    assert_eq!(std::fs::read(job.state()).unwrap(), before);
+}
+
+fn wait(mut child: std::process::Child) -> Option<i32> {
+    child.wait().unwrap().code()
+}
+
+#[test]
+fn a_checkpoint_lies_in_s3_and_two_jobs_do_not_lose_each_others_work() {
+    let made = TrailSpec { regions: vec!["us-east-1".to_owned(), "eu-west-1".to_owned()], ..trail().spec }.forge();
+    let regions = [("audit-state".to_owned(), "eu-central-1".to_owned())].into();
+    let slow = std::time::Duration::from_millis(40);
+    let options = ServerOptions { bucket_regions: regions, latency: slow, ..ServerOptions::default() };
+    let server = Server::start(&made, options);
+    server.make_bucket("audit-state", "eu-central-1");
+    let command = |region: &str, end: &str| {
+        let mut command = ctverify_at(&server);
+        command.args(["--trail-arn", &made.spec.arn(), "--bucket", &made.spec.bucket, "--end", end]);
+        command.args(["--state", "s3://audit-state/trail/checkpoint.json", "--regions", region]);
+        command.args(["--format", "jsonl"]);
+        command
+    };
+    let ends: Vec<String> =
+        made.chains.iter().map(|chain| chain.digests[20].document.digest_end_time.clone()).collect();
+    let children: Vec<std::process::Child> = [("eu-west-1", &ends[0]), ("us-east-1", &ends[1])]
+        .map(|(region, end)| command(region, end).stdout(std::process::Stdio::null()).spawn().unwrap())
+        .into();
+    assert_eq!(children.into_iter().map(wait).collect::<Vec<_>>(), [Some(0), Some(0)]);
+    let kept = server.object("audit-state", "trail/checkpoint.json").unwrap();
+    let kept: Value = serde_json::from_slice(&kept.body).unwrap();
+    let through: Vec<&Value> =
+        kept["chains"].as_array().unwrap().iter().map(|chain| &chain["through"]["key"]).collect();
+    let expected: Vec<Value> = made.chains.iter().map(|chain| chain.digests[20].key.clone().into()).collect();
+    assert_eq!(through, expected.iter().collect::<Vec<_>>());
+    // The next run goes on from it.
+    let next = run(&mut command("us-east-1", &made.chains[1].digests[22].document.digest_end_time));
+    assert_eq!((next.code, next.of("digest").len()), (0, 3), "{}{}", next.stdout, next.stderr);
+}
+
+#[test]
+fn a_checkpoint_is_not_put_where_it_would_be_examined_or_can_not_be() {
+    let job = Job::new(trail());
+    let place = ["--trail-arn", &job.trail.spec.arn(), "--bucket", &job.trail.spec.bucket];
+    let inside = run(ctverify_at(&job.server).args(place).args(["--state", "s3://example-trail-logs/state"]));
+    assert_eq!(inside.code, 2);
+    assert!(inside.stderr.contains("which ctverify never writes to"), "{}", inside.stderr);
+    let end = job.end(20);
+    let nowhere =
+        run(ctverify_at(&job.server).args(place).args(["--end", &end, "--state", "s3://no-such-bucket/state"]));
+    assert_eq!(nowhere.code, 4, "{}", nowhere.stderr);
+    let mirror = Mirror::new(&job.trail, Layout::Keys, true);
+    let offline = run(mirror.command().args(["--state", "s3://audit-state/key"]));
+    assert_eq!(offline.code, 2);
+    let missing = Path::new("/nonexistent/state");
+    assert_eq!(run(mirror.command().arg("--state").arg(missing)).code, 4);
+    let bag = run(mirror.command().arg("--state").arg(job.state()).args(["--sample", "5%"]));
+    assert_eq!(bag.code, 2);
+}

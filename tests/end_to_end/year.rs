@@ -1,0 +1,237 @@
+//! A year of hourly runs, on a trail to which things happen: what is reported, and when.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use ctverify::audit::{Audit, AuditRequest, Outcome, Progress};
+use ctverify::checkpoint::{Kept, Place};
+use ctverify::keys::ListPublicKeys;
+use ctverify::model::{Depth, DigestStatus, GapCause, LogFileStatus, LogRoot, Record, TimeRange, TrailArn, Verdict};
+use ctverify::store::{Location, S3, Store as _};
+use ctverify::trail::GetTrailStatus;
+use ctverify_testkit::{ACCESS_KEY, Digest, ForgedTrail, SECRET_KEY, Server, ServerOptions, Stored, TrailSpec, gzip};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::figure;
+
+const HOURS: usize = 365 * 24;
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// How long after the end of a digest's hour the job runs.
+const RUNS_AFTER: SignedDuration = SignedDuration::from_mins(31);
+
+const LATE_IN_TIME: [usize; 3] = [500, 2345, 8000];
+const LATE: [usize; 2] = [700, 3100];
+const BACKFILL: [usize; 3] = [40, 1000, 6700];
+const STOPPED: usize = 4000;
+const MOVED: usize = 5000;
+const CHANGED_LOG_FILE: usize = 1777;
+const REMOVED_DIGEST: usize = 6011;
+const CHANGED_DIGEST: usize = 7512;
+
+/// What was reported of a run that no earlier one had reported.
+type New = Vec<String>;
+
+fn spec() -> TrailSpec {
+    TrailSpec {
+        start: "2025-04-01T00:00:00Z".parse().unwrap(),
+        hours: u32::try_from(HOURS).unwrap(),
+        stopped: vec![u32::try_from(STOPPED).unwrap()],
+        backfill: BACKFILL.map(|hour| u32::try_from(hour).unwrap()).into(),
+        log_files: 1,
+        events: 1,
+        ..TrailSpec::default()
+    }
+}
+
+struct Year {
+    trail: ForgedTrail,
+    server: Server,
+    config: SdkConfig,
+    state: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// The digest of this hour, counted from the first one.
+fn digest_of(trail: &ForgedTrail, hour: usize) -> &Digest {
+    // One is missing because logging was off.
+    &trail.chains[0].digests[if hour > STOPPED { hour - 1 } else { hour }]
+}
+
+fn end_of(digest: &Digest) -> Timestamp {
+    digest.document.digest_end_time.parse().unwrap()
+}
+
+impl Year {
+    fn new() -> Self {
+        let mut trail = spec().forge();
+        trail.house_before(MOVED, "old-bucket");
+        let late = |trail: &mut ForgedTrail, hour: usize, by: SignedDuration| {
+            let digest = digest_of(trail, hour).clone();
+            trail.object_mut(&digest.key).last_modified = end_of(&digest) + by;
+        };
+        LATE_IN_TIME.iter().for_each(|hour| late(&mut trail, *hour, SignedDuration::from_mins(100)));
+        LATE.iter().for_each(|hour| late(&mut trail, *hour, SignedDuration::from_mins(5 * 60 + 10)));
+        // What a backfill digest lists came late itself.
+        for backfill in trail.chains[0].backfill.clone() {
+            let generated = trail.object_mut(&backfill.key).last_modified;
+            for file in &backfill.document.log_files {
+                trail.object_mut(&file.s3_object).last_modified = generated;
+            }
+        }
+        let server = Server::start(&trail, ServerOptions { slow_down_percent: 1, ..ServerOptions::default() });
+        let put = |bucket: &str, key: &str, content: &[u8], at: Timestamp| {
+            let metadata = trail.objects[&(bucket.to_owned(), key.to_owned())].metadata.clone();
+            server.put(bucket, key, Stored { body: gzip(content).into(), metadata, last_modified: at });
+        };
+        let at_once = SignedDuration::from_mins(27);
+        let digest = digest_of(&trail, CHANGED_LOG_FILE);
+        let file = &digest.document.log_files[0];
+        put(&file.s3_bucket, &file.s3_object, b"{\"Records\":[]}", end_of(digest) + at_once);
+        let digest = digest_of(&trail, REMOVED_DIGEST);
+        server.delete(&digest.document.digest_s3_bucket, &digest.key, end_of(digest) + SignedDuration::from_mins(50));
+        let digest = digest_of(&trail, CHANGED_DIGEST);
+        let mut changed = digest.document.clone();
+        changed.log_files.clear();
+        put(&digest.document.digest_s3_bucket, &digest.key, &changed.to_json(), end_of(digest) + at_once);
+        let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(server.url())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        Self { trail, server, config, state, _folder: folder }
+    }
+
+    /// A run at `now`; what it came to, and what it reported for the first time.
+    async fn run(&self, store: &Arc<S3>, now: Timestamp) -> (Outcome, New) {
+        self.server.set_now(now);
+        let arn: TrailArn = self.trail.spec.arn().parse().unwrap();
+        let moved = now >= digest_of(&self.trail, MOVED).delivered();
+        let bucket = if moved { &*self.trail.spec.bucket } else { "old-bucket" };
+        let kept = Kept::open(Place::File(self.state.clone()), Some(&arn), "s3://any", Depth::Content).await.unwrap();
+        let request = AuditRequest {
+            trail: Some(arn.clone()),
+            locations: vec![Location { bucket: bucket.to_owned(), root: LogRoot { prefix: String::new() } }],
+            is_organization: Some(false),
+            checkpoint: Some(Arc::new(kept.base().clone())),
+            ..AuditRequest::new(TimeRange { start: self.trail.spec.start.into(), end: None }, now)
+        };
+        let audit = Audit {
+            store: store.clone(),
+            keys: Arc::new(ListPublicKeys::new(self.config.clone())),
+            status: Some(Arc::new(GetTrailStatus::new(arn, self.config.clone()))),
+            request,
+            progress: Arc::new(Progress::default()),
+        };
+        let mut new = Vec::new();
+        let mut observer = |record: &Record| {
+            new.extend(finding(record));
+            Ok(())
+        };
+        let outcome = audit.run(&mut observer, std::future::pending()).await.unwrap();
+        kept.save(outcome.checkpoint.clone().unwrap()).await.unwrap();
+        (outcome, new)
+    }
+}
+
+/// A finding that no earlier run told of.
+fn finding(record: &Record) -> Option<String> {
+    match record {
+        Record::Digest(digest) if digest.status != DigestStatus::Valid && digest.since.is_none() => {
+            Some(format!("{} {}", digest.status, digest.object.key))
+        }
+        Record::LogFile(file) if file.status != LogFileStatus::Intact && file.since.is_none() => {
+            Some(format!("{} {}", file.status, file.object.key))
+        }
+        Record::Gap(gap) if gap.cause != GapCause::NotYetDelivered && gap.since.is_none() => {
+            Some(format!("{} {}", gap.cause, gap.from))
+        }
+        Record::Chain(chain) if chain.since.is_none() => chain.fault.map(|fault| fault.to_string()),
+        Record::Warning(warning) => Some(format!("{} {}", warning.code, warning.detail)),
+        _ => None,
+    }
+}
+
+/// The hours of the year in which the job runs: each one where all tests are asked for, else those around what happens, and one a
+/// day.
+fn runs() -> impl Iterator<Item = usize> {
+    let every_one = std::env::var_os("CTVERIFY_TEST_ALL").is_some();
+    let happens =
+        [&LATE_IN_TIME[..], &LATE, &BACKFILL, &[STOPPED, MOVED, CHANGED_LOG_FILE, REMOVED_DIGEST, CHANGED_DIGEST]]
+            .concat();
+    (1..=HOURS).filter(move |hour| {
+        every_one || hour % 24 == 0 || happens.iter().any(|event| (hour.saturating_sub(12)..hour + 3).contains(event))
+    })
+}
+
+/// What has to be reported, by the hour of the run.
+fn expected(trail: &ForgedTrail) -> BTreeMap<usize, New> {
+    let key = |hour: usize| digest_of(trail, hour).key.clone();
+    let begin = |hour: usize| end_of(digest_of(trail, hour)) - HOUR;
+    let mut expected: BTreeMap<usize, New> = BTreeMap::new();
+    for hour in LATE {
+        // The first run more than two hours after its end.
+        expected.insert(hour + 2, vec![format!("missing {}", key(hour)), format!("digests_missing {}", begin(hour))]);
+    }
+    let file = &digest_of(trail, CHANGED_LOG_FILE).document.log_files[0].s3_object;
+    expected.insert(CHANGED_LOG_FILE, vec![format!("modified {file}")]);
+    expected.insert(STOPPED + 1, vec![format!("logging_stopped {}", end_of(digest_of(trail, STOPPED - 1)))]);
+    // The run of its own hour has verified it.
+    let removed = vec![format!("missing {}", key(REMOVED_DIGEST)), "checkpoint_contradicted".to_owned()];
+    expected.insert(REMOVED_DIGEST + 1, removed);
+    let changed = CHANGED_DIGEST;
+    expected.insert(changed, vec![format!("invalid {}", key(changed)), format!("digests_invalid {}", begin(changed))]);
+    expected
+}
+
+#[test]
+fn a_year_of_hourly_runs_reports_each_thing_once_and_nothing_else() {
+    let began = Instant::now();
+    let year = Year::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = end_of(digest_of(&year.trail, 0));
+    let store = Arc::new(S3::new(year.config.clone(), true, "s3://any".to_owned()));
+    let (mut reported, mut largest) = (BTreeMap::new(), 0);
+    let mut verdicts = BTreeMap::new();
+    runtime.block_on(async {
+        for hour in runs() {
+            let now = first + HOUR * i32::try_from(hour).unwrap() + RUNS_AFTER;
+            let (outcome, new) = year.run(&store, now).await;
+            if !new.is_empty() {
+                reported.insert(hour, new);
+            }
+            verdicts.insert(hour, outcome.summary.verdict);
+            largest = largest.max(std::fs::metadata(&year.state).unwrap().len());
+        }
+    });
+    assert_eq!(reported, expected(&year.trail));
+    assert!(largest < 64 << 10, "the checkpoint grew to {largest} bytes");
+    // A hole stays in the report until it closes; what was told once and nothing mends does not.
+    let is = |hour: usize, verdict| assert_eq!(verdicts[&hour], verdict, "hour {hour}");
+    for hour in LATE {
+        [hour + 2, hour + 4].iter().for_each(|hour| is(*hour, Verdict::Violated));
+        [hour + 1, hour + 5, hour + 6].iter().for_each(|hour| is(*hour, Verdict::Verified));
+    }
+    is(CHANGED_LOG_FILE, Verdict::Violated);
+    is(CHANGED_LOG_FILE + 1, Verdict::Verified);
+    is(STOPPED + 1, Verdict::Inconclusive);
+    is(STOPPED + 2, Verdict::Verified);
+    LATE_IN_TIME[..2]
+        .iter()
+        .for_each(|hour| [*hour, hour + 1, hour + 2].iter().for_each(|hour| is(*hour, Verdict::Verified)));
+    verdicts.range(REMOVED_DIGEST + 1..).for_each(|(hour, _)| is(*hour, Verdict::Violated));
+    let (seconds, gets) = (began.elapsed().as_secs(), store.requests().get);
+    figure(
+        "year",
+        &format!(
+            "{HOURS} hourly runs over a year: {gets} objects read, the checkpoint at most {largest} bytes, in {seconds} s"
+        ),
+    );
+}
