@@ -1,5 +1,6 @@
 //! Audits that go on where the last one ended: `--state`.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, TrailSpec};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Mirror, Run, ctverify_at, records, run};
+use crate::support::{Mirror, Run, ctverify_at, figure, records, run};
 
 /// A trail of two days with a log file or two each hour.
 fn trail() -> ForgedTrail {
@@ -397,6 +398,68 @@ fn a_run_that_fails_or_is_interrupted_leaves_the_checkpoint_as_it_was() {
     let code = wait(child);
     assert_eq!(code, Some(130));
     assert_eq!(std::fs::read(job.state()).unwrap(), before);
+}
+
+/// What is found and what the next run goes on from must never part: a finding that was told of in no report has to be found again.
+#[test]
+fn a_run_that_is_killed_at_any_moment_loses_no_finding() {
+    const KILLS: usize = 100;
+    let hours = u32::try_from(KILLS).unwrap() + 10;
+    let mut made = TrailSpec { hours, log_files: 1, ..TrailSpec::default() }.forge();
+    let files: Vec<String> =
+        made.chains[0].digests.iter().map(|digest| digest.document.log_files[0].s3_object.clone()).collect();
+    // One log file of every hour is changed.
+    files.iter().for_each(|file| made.replace(file, ctverify_testkit::gzip(b"{}")));
+    let job = Job::new(made);
+    let mut told: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
+    let mut take = |report: &Path| {
+        for line in std::fs::read_to_string(report).unwrap_or_default().lines() {
+            let record: Value = serde_json::from_str(line).unwrap();
+            if record["record"] == "log_file" && record["status"] == "modified" {
+                told.insert(record["key"].as_str().unwrap().to_owned());
+            }
+        }
+    };
+    // The first one comes to its end, and shows how long that takes.
+    let (mut killed, mut longest) = (0, std::time::Duration::from_secs(60));
+    for kill in 0..KILLS {
+        let report = job.folder.path().join(format!("{kill}.jsonl"));
+        let mut command = job.command();
+        command.args(["--end", &job.end(kill + 5), "--quiet", "--report"]).arg(format!("jsonl={}", report.display()));
+        let began = std::time::Instant::now();
+        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let moment = match kill {
+            0 => longest,
+            _ => longest.mul_f64(RandomState::new().hash_one(kill) as f64 / u64::MAX as f64),
+        };
+        while began.elapsed() < moment && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+        match child.try_wait().unwrap() {
+            Some(_) => longest = began.elapsed().mul_f64(1.3),
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                killed += 1;
+                // Some are to come to their end.
+                longest = longest.mul_f64(1.1);
+            }
+        }
+        // Whatever stands there is whole.
+        if job.state().exists() {
+            assert_eq!(job.kept()["ctverify_checkpoint"], 1);
+        }
+        take(&report);
+    }
+    let report = job.folder.path().join("last.jsonl");
+    let last =
+        run(job.command().args(["--end", &job.end(KILLS + 5), "--report"]).arg(format!("jsonl={}", report.display())));
+    assert!(matches!(last.code, 0 | 1), "{}", last.stderr);
+    take(&report);
+    let lost: Vec<&String> = files[..=KILLS + 5].iter().filter(|file| !told.contains(*file)).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert!((KILLS / 4..KILLS - 5).contains(&killed), "{killed} of {KILLS} runs were killed before their end");
+    figure("killed", &format!("{killed} runs killed at random moments: no finding lost"));
 }
 
 fn wait(mut child: std::process::Child) -> Option<i32> {

@@ -1,0 +1,14 @@
+//! A checkpoint: what is read can be written and is then read as the same, and merging it with itself changes nothing.
+
+#![no_main]
+
+use ctverify::checkpoint::{parse, to_json};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|json: &[u8]| {
+    let Ok(checkpoint) = parse(json) else { return };
+    let written = to_json(&checkpoint).unwrap();
+    assert_eq!(parse(&written).unwrap(), checkpoint);
+    let merged = checkpoint.clone().merged_with(checkpoint.clone(), &checkpoint);
+    assert_eq!(merged, checkpoint);
+});
