@@ -352,8 +352,8 @@ pub struct ReportArgs {
     #[arg(long, env = "CTVERIFY_FORMAT", hide_env = true, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
     pub format: Format,
 
-    /// A further report of the same run (repeatable). KIND: text, jsonl, json, csv, prometheus, junit, sarif, html (chain of custody, a page to print), custody (the
-    /// same as JSON), intoto (a signed statement)
+    /// A further report of the same run (repeatable). KIND: text, jsonl, json, csv, prometheus, junit, sarif, ocsf, asff (for Security Hub), emf (for
+    /// CloudWatch), html (chain of custody, a page to print), custody (the same as JSON), intoto (a signed statement)
     #[arg(long, env = "CTVERIFY_REPORT", hide_env = true, value_name = "KIND=PATH", value_parser = parse_report, help_heading = "Reports")]
     pub report: Vec<(ReportKind, PathBuf)>,
 
@@ -419,6 +419,12 @@ pub enum ReportKind {
     Junit,
     /// SARIF 2.1.0
     Sarif,
+    /// OCSF detection findings, one a line
+    Ocsf,
+    /// Findings for Security Hub: each line is one batch for batch-import-findings
+    Asff,
+    /// Metrics in CloudWatch's embedded metric format
+    Emf,
     /// The chain-of-custody report as a page
     Html,
     /// The same facts as JSON

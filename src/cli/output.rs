@@ -15,14 +15,16 @@ use crate::audit::Observer;
 use crate::disk::{create, write_whole};
 use crate::model::{Allowances, Record};
 use crate::report::{
-    Csv, CustodyHtml, CustodyJson, InToto, Json, Jsonl, Junit, Origin, Prometheus, Report, Sarif, SignEnvelope, Text,
-    TextOptions,
+    Annotations, Asff, Csv, CustodyHtml, CustodyJson, Emf, InToto, Json, Jsonl, Junit, Ocsf, Origin, Prometheus,
+    Report, Sarif, SignEnvelope, Text, TextOptions,
 };
 use crate::sign::signature_path;
 
 /// All reports of a run.
 pub struct Reports {
     standard: Box<dyn Report>,
+    /// What the runner of a GitHub workflow reads from standard error.
+    annotations: Option<Annotations<io::Stderr>>,
     /// Each with the temporary file that is to take its place.
     files: Vec<(PathBuf, Box<dyn Report>, Option<NamedTempFile>)>,
     signing: Signing,
@@ -58,7 +60,9 @@ impl Reports {
             let options = Options { text, signer, origin: origin.clone(), before };
             files.push((path.clone(), make(*kind, writer, StreamChoice::Never, options), file));
         }
-        Ok(Self { standard, files, signing, unsigned: args.report.len() })
+        let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+        let annotations = in_workflow.then(|| Annotations::new(io::stderr()));
+        Ok(Self { standard, annotations, files, signing, unsigned: args.report.len() })
     }
 
     /// Ends every report and puts the files in their places.
@@ -89,6 +93,10 @@ impl Reports {
 impl Observer for Reports {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.standard.record(record).map_err(|error| io::Error::other(format!("standard output: {error}")))?;
+        if let Some(annotations) = &mut self.annotations {
+            // Where standard error is closed, nobody reads them.
+            let _ = annotations.record(record);
+        }
         for (path, report, _) in &mut self.files {
             report.record(record).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
         }
@@ -126,6 +134,9 @@ fn make<W: RawStream + AsLockedWrite + Write + 'static>(
         ReportKind::Prometheus => Box::new(Prometheus::new(BufWriter::new(out), &before)),
         ReportKind::Junit => Box::new(Junit::new(BufWriter::new(out))),
         ReportKind::Sarif => Box::new(Sarif::new(BufWriter::new(out))),
+        ReportKind::Ocsf => Box::new(Ocsf::new(BufWriter::new(out))),
+        ReportKind::Asff => Box::new(Asff::new(BufWriter::new(out))),
+        ReportKind::Emf => Box::new(Emf::new(BufWriter::new(out))),
         ReportKind::Html => Box::new(CustodyHtml::new(BufWriter::new(out), origin)),
         ReportKind::Custody => Box::new(CustodyJson::new(BufWriter::new(out), origin)),
         ReportKind::Intoto => Box::new(InToto::new(BufWriter::new(out), origin, signer)),

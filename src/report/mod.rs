@@ -1,12 +1,17 @@
 //! Reports: one file per output format. They know the words of [`crate::model`] and nothing else.
 
+mod annotations;
+mod asff;
 mod csv;
 mod custody;
+mod emf;
 mod escape;
 mod estimate;
+mod finding;
 mod json;
 mod jsonl;
 mod junit;
+mod ocsf;
 mod prometheus;
 mod read;
 mod sarif;
@@ -17,13 +22,17 @@ mod wire;
 
 use std::io;
 
+pub use annotations::Annotations;
+pub use asff::Asff;
 pub use csv::Csv;
 pub use custody::{CustodyHtml, CustodyJson, InToto, Made, Origin, PAYLOAD_TYPE, SignEnvelope};
+pub use emf::Emf;
 pub use escape::printable;
 pub use estimate::{estimate_json, estimate_text};
 pub use json::Json;
 pub use jsonl::Jsonl;
 pub use junit::Junit;
+pub use ocsf::Ocsf;
 pub use prometheus::Prometheus;
 pub use read::{ReadError, read_records};
 pub use sarif::Sarif;

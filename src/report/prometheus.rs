@@ -132,6 +132,14 @@ impl<W: Write> Report for Prometheus<W> {
             metrics.value("ctverify_gaps", &[("cause", cause.as_str())], summary.tally.gaps_of(*cause));
         }
         metrics.single("ctverify_warnings", "Warnings.", summary.tally.warnings);
+        if let Some(since) = &summary.since_checkpoint {
+            metrics.family(
+                "ctverify_findings",
+                "Findings of a scheduled audit: new ones, and known ones that are still open.",
+            );
+            metrics.value("ctverify_findings", &[("told", "new")], since.new);
+            metrics.value("ctverify_findings", &[("told", "before")], since.known);
+        }
         metrics.family("ctverify_requests", "Requests that the last run made.");
         let requests = summary.requests;
         for (kind, count) in [("get", requests.get), ("list", requests.list), ("other", requests.other)] {

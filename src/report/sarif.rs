@@ -7,10 +7,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Report;
+use super::finding::{Finding, Severity};
 use super::wire::time;
-use crate::model::{
-    ChainId, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Record, RunRecord, SummaryRecord, WarningCode,
-};
+use crate::model::{Record, RunRecord, SummaryRecord};
 
 /// How many results a report holds: readers refuse more (GitHub's limit is 25,000 a run).
 const MAX_RESULTS: usize = 25_000;
@@ -49,27 +48,26 @@ impl<W: Write> Sarif<W> {
         Self { out, run: None, summary: None, results: Vec::new(), rules: BTreeSet::new(), left_out: 0 }
     }
 
-    fn add(
-        &mut self,
-        rule: &'static str,
-        level: &str,
-        message: &str,
-        object: Option<&ObjectRef>,
-        chain: Option<&ChainId>,
-    ) {
+    fn add(&mut self, finding: &Finding) {
         if self.results.len() >= MAX_RESULTS {
             self.left_out += 1;
             return;
         }
+        let rule = finding.rule;
+        let level = match finding.severity {
+            Severity::Violation => "error",
+            Severity::Open => "warning",
+            Severity::Note => "note",
+        };
         self.rules.insert(rule);
-        let mut result = json!({ "ruleId": rule, "level": level, "message": { "text": message } });
-        if let Some(object) = object {
+        let mut result = json!({ "ruleId": rule, "level": level, "message": { "text": finding.message } });
+        if let Some(object) = &finding.object {
             let path = utf8_percent_encode(&object.key, ENCODED);
             let uri = format!("s3://{}/{path}", utf8_percent_encode(&object.bucket, ENCODED));
             result["locations"] = json!([{ "physicalLocation": { "artifactLocation": { "uri": uri } } }]);
             // The same finding keeps its name from run to run.
             result["partialFingerprints"] = json!({ "objectAndRule/v1": format!("{object} {rule}") });
-        } else if let Some(chain) = chain {
+        } else if let Some(chain) = &finding.chain {
             result["locations"] = json!([{ "logicalLocations": [{ "fullyQualifiedName": chain.to_string() }] }]);
         }
         self.results.push(result);
@@ -80,43 +78,12 @@ impl<W: Write> Report for Sarif<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         match record {
             Record::Run(run) => self.run = Some(run.clone()),
-            Record::Digest(digest) if digest.status != DigestStatus::Valid => {
-                let level = if digest.status == DigestStatus::Unverified { "warning" } else { "error" };
-                let detail = digest.detail.as_deref().unwrap_or_default();
-                let message = format!("{} digest file: {detail}", digest.status);
-                let rule = digest.fault.map_or("malformed", Fault::as_str);
-                self.add(rule, level, &message, Some(&digest.object), None);
-            }
-            Record::LogFile(file) if file.status != LogFileStatus::Intact => {
-                let violated = matches!(file.status, LogFileStatus::Modified | LogFileStatus::Deleted);
-                let level = if violated { "error" } else { "warning" };
-                let message = format!("{} log file: {}", file.status, file.detail.as_deref().unwrap_or_default());
-                let rule = file.fault.map_or("not_listed", Fault::as_str);
-                self.add(rule, level, &message, Some(&file.object), None);
-            }
-            Record::Gap(gap) => {
-                let level = match gap.cause {
-                    GapCause::DigestsMissing => "error",
-                    GapCause::NotYetDelivered => "note",
-                    _ => "warning",
-                };
-                let message = format!("{} to {}: {}", time(gap.from), time(gap.to), gap.detail);
-                self.add(gap.cause.as_str(), level, &message, None, Some(&gap.chain));
-            }
-            Record::Chain(chain) => {
-                if let Some(fault) = chain.fault {
-                    let detail = chain.detail.as_deref().unwrap_or_default();
-                    self.add(fault.as_str(), "error", detail, None, Some(&chain.chain));
+            Record::Summary(summary) => self.summary = Some(summary.clone()),
+            _ => {
+                if let Some(finding) = Finding::of(record) {
+                    self.add(&finding);
                 }
             }
-            Record::Warning(warning) => {
-                let level = if warning.code == WarningCode::BagAltered { "error" } else { "note" };
-                let object = warning.bucket.clone().zip(warning.key.clone());
-                let object = object.map(|(bucket, key)| ObjectRef { bucket, key });
-                self.add(warning.code.as_str(), level, &warning.detail, object.as_ref(), None);
-            }
-            Record::Summary(summary) => self.summary = Some(summary.clone()),
-            Record::Digest(_) | Record::LogFile(_) | Record::Circumstances(_) => {}
         }
         Ok(())
     }

@@ -141,3 +141,87 @@ fn every_flag_can_be_set_in_the_environment_and_the_command_line_counts_more() {
     let wrong = run(ctverify().env("CTVERIFY_START", "yesterday").args(["--bucket", "b"]));
     assert!(wrong.code == 2 && wrong.stderr.contains("--start"), "{}", wrong.stderr);
 }
+
+/// How many findings one of the scripts in `tests/outside` counts in a report, after it has judged it.
+fn judged(kind: &str, path: &Path) -> Option<usize> {
+    Some(outside_agrees(&format!("{kind}.py"), &[path.as_os_str()])?.trim().parse().unwrap())
+}
+
+#[test]
+fn ocsf_and_security_hub_take_the_findings_of_every_defect() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in ["ocsf", "asff"] {
+        let path = folder.path().join(kind);
+        for defect in defects::ALL {
+            let code = report(defect.name, kind, &path);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(text.is_empty(), code == 0, "{kind} {}: {text}", defect.name);
+            if judged(kind, &path).is_none() {
+                break;
+            }
+        }
+        report("log-modified", kind, &path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let finding: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let (id, object) = match kind {
+            "ocsf" => (&finding["finding_info"]["uid"], &finding["resources"][0]["uid"]),
+            _ => (&finding[0]["Id"], &finding[0]["Resources"][0]["Id"]),
+        };
+        assert!(object.as_str().unwrap().starts_with("arn:aws:s3:::example-trail-logs/AWSLogs/"), "{object}");
+        // The same finding is the same from run to run.
+        let id = id.clone();
+        report("log-modified", kind, &path);
+        assert!(std::fs::read_to_string(&path).unwrap().contains(id.as_str().unwrap()));
+    }
+}
+
+#[test]
+fn more_than_a_hundred_findings_are_parted_into_batches() {
+    let mut trail = ctverify_testkit::TrailSpec { hours: 150, log_files: 1, ..Default::default() }.forge();
+    for digest in trail.chains[0].digests.clone() {
+        trail.replace(&digest.document.log_files[0].s3_object, ctverify_testkit::gzip(b"{}"));
+    }
+    let mirror = crate::support::Mirror::new(&trail, ctverify_testkit::Layout::Keys, true);
+    let path = mirror.dir().with_file_name("asff");
+    let arn = trail.spec.arn();
+    run(mirror.command().args(["--trail-arn", &arn, "--report", &format!("asff={}", path.display())]));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let batches: Vec<usize> =
+        text.lines().map(|line| serde_json::from_str::<Vec<Value>>(line).unwrap().len()).collect();
+    assert_eq!(batches, [100, 51]);
+    assert!(judged("asff", &path).is_none_or(|count| count == 151));
+}
+
+#[test]
+fn the_embedded_metrics_fit_their_specification() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("emf");
+    for name in ["clean", "log-modified", "logging-stopped"] {
+        report(name, "emf", &path);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let whole: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(whole["Violated"], u64::from(name == "log-modified"));
+        assert_eq!(whole["ModifiedLogFiles"], u64::from(name == "log-modified"));
+        let lines = text.lines().count();
+        assert!(judged("emf", &path).is_none_or(|count| count == lines && lines > 1));
+    }
+}
+
+#[test]
+fn a_github_workflow_gets_annotations() {
+    let verify = |name: &str| {
+        let dir = testdata(name);
+        let mut command = ctverify();
+        command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json")).args(["--format", "jsonl"]);
+        run(command.env("GITHUB_ACTIONS", "true"))
+    };
+    let clean = verify("clean");
+    assert_eq!((clean.code, &*clean.stderr), (0, ""));
+    let modified = verify("log-modified");
+    let lines: Vec<&str> = modified.stderr.lines().collect();
+    assert!(lines[0].starts_with("::error title=modified log file::s3://example-trail-logs/AWSLogs/"), "{lines:?}");
+    assert_eq!(*lines.last().unwrap(), "::error title=ctverify::the CloudTrail logs are violated: 1 finding");
+    assert_eq!(lines.len(), 2);
+    let many = verify("logging-stopped");
+    assert!(many.stderr.lines().all(|line| line.starts_with("::warning title=")), "{}", many.stderr);
+}

@@ -1,0 +1,68 @@
+//! Annotations of a GitHub workflow run (GitHub docs, "Workflow commands for GitHub Actions").
+
+use std::io::{self, Write};
+
+use super::Report;
+use super::finding::{Finding, Severity};
+use crate::model::{Record, Verdict};
+
+/// How many annotations of one kind GitHub shows of a step.
+const SHOWN: usize = 10;
+
+/// Annotations of a workflow run.
+pub struct Annotations<W> {
+    out: W,
+    errors: usize,
+    warnings: usize,
+}
+
+impl<W: Write> Annotations<W> {
+    /// Writes to `out`, which the runner of the workflow reads.
+    pub fn new(out: W) -> Self {
+        Self { out, errors: 0, warnings: 0 }
+    }
+
+    fn write(&mut self, level: &str, title: &str, message: &str) -> io::Result<()> {
+        writeln!(self.out, "::{level} title={}::{}", property(title), data(message))
+    }
+}
+
+impl<W: Write> Report for Annotations<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        if let Record::Summary(summary) = record
+            && summary.verdict != Verdict::Verified
+        {
+            let level = if summary.verdict == Verdict::Violated { "error" } else { "warning" };
+            let found = self.errors + self.warnings;
+            let findings = if found == 1 { "1 finding".to_owned() } else { format!("{found} findings") };
+            let message = format!("the CloudTrail logs are {}: {findings}", summary.verdict);
+            return self.write(level, "ctverify", &message);
+        }
+        let Some(finding) = Finding::of(record) else { return Ok(()) };
+        let (level, count) = match finding.severity {
+            Severity::Violation => ("error", &mut self.errors),
+            Severity::Open => ("warning", &mut self.warnings),
+            Severity::Note => return Ok(()),
+        };
+        *count += 1;
+        // The last one is the verdict's.
+        if *count >= SHOWN {
+            return Ok(());
+        }
+        let object = finding.object.as_ref().map(|object| format!("{object}: ")).unwrap_or_default();
+        self.write(level, &finding.title, &format!("{object}{}", finding.message))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// What a command's message can't hold as it is; control characters are not for a log either.
+fn data(text: &str) -> String {
+    super::printable(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}

@@ -1,0 +1,112 @@
+//! Findings in the AWS Security Finding Format, for Security Hub: each line is what one call of `BatchImportFindings` takes.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::Report;
+use super::finding::{Finding, Severity, cut};
+use super::wire::time;
+use crate::model::{Record, RunRecord};
+
+/// How many findings one call takes (Security Hub API reference, `BatchImportFindings`).
+const BATCH: usize = 100;
+/// How long texts may be (Security Hub user guide, "Required top-level ASFF attributes").
+const TITLE: usize = 256;
+const DESCRIPTION: usize = 1024;
+const RESOURCE: usize = 512;
+
+/// Findings for Security Hub.
+pub struct Asff<W> {
+    out: W,
+    run: Option<RunRecord>,
+    batch: Vec<Value>,
+}
+
+impl<W: Write> Asff<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, run: None, batch: Vec::new() }
+    }
+
+    fn write_batch(&mut self) -> io::Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = Value::Array(std::mem::take(&mut self.batch));
+        writeln!(self.out, "{batch}")
+    }
+}
+
+impl<W: Write> Report for Asff<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        if let Record::Run(run) = record {
+            self.run = Some(run.clone());
+        }
+        let (Some(finding), Some(run)) = (Finding::of(record), &self.run) else { return Ok(()) };
+        if finding.severity == Severity::Note {
+            return Ok(());
+        }
+        self.batch.extend(security_finding(&finding, run));
+        if self.batch.len() == BATCH { self.write_batch() } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.write_batch()?;
+        self.out.flush()
+    }
+}
+
+/// The finding, in the name of the account and region that the trail belongs to; `None` where nobody knows them.
+fn security_finding(finding: &Finding, run: &RunRecord) -> Option<Value> {
+    let arn = run.trail_arn.as_ref();
+    let partition = arn.map_or("aws", |arn| &*arn.partition);
+    let (account, region) = match (arn, &finding.chain) {
+        (Some(arn), _) => (arn.account.to_string(), arn.home_region.to_string()),
+        (None, Some(chain)) => (chain.account.to_string(), chain.home_region.to_string()),
+        (None, None) => return None,
+    };
+    let (label, kind) = match finding.severity {
+        Severity::Violation => ("CRITICAL", "TTPs/Defense Evasion"),
+        Severity::Open => ("MEDIUM", "Software and Configuration Checks/AWS Security Best Practices"),
+        Severity::Note => ("INFORMATIONAL", "Software and Configuration Checks"),
+    };
+    let resource = match (finding.object_arn(partition), arn, &finding.chain) {
+        (Some(object), ..) => json!({ "Type": "AwsS3Object", "Id": cut(&object, RESOURCE) }),
+        (None, Some(arn), _) => json!({ "Type": "AwsCloudTrailTrail", "Id": arn.to_string() }),
+        (None, None, chain) => {
+            let chain = chain.as_ref().map(ToString::to_string).unwrap_or_default();
+            json!({ "Type": "Other", "Id": cut(&chain, RESOURCE) })
+        }
+    };
+    let mut resource = resource;
+    resource["Partition"] = json!(partition);
+    resource["Region"] = json!(finding.chain.as_ref().map_or(region.clone(), |chain| chain.region.to_string()));
+    let mut fields = json!({ "ctverify/rule": finding.rule });
+    if let Some((expected, actual)) = finding.hashes {
+        for (name, hash) in [("ctverify/expectedSha256", expected), ("ctverify/actualSha256", actual)] {
+            if let Some(hash) = hash {
+                fields[name] = json!(hash.to_string());
+            }
+        }
+    }
+    // A finding needs a text, whatever is known.
+    let description = if finding.message.is_empty() { &finding.title } else { &finding.message };
+    Some(json!({
+        "SchemaVersion": "2018-10-08",
+        "Id": format!("ctverify/{}/{}", finding.rule, finding.id()),
+        "ProductArn": format!("arn:{partition}:securityhub:{region}:{account}:product/{account}/default"),
+        "GeneratorId": format!("ctverify/{}", finding.rule),
+        "AwsAccountId": account,
+        "Types": [kind],
+        "FirstObservedAt": time(finding.since.unwrap_or(run.started)),
+        "CreatedAt": time(finding.since.unwrap_or(run.started)),
+        "UpdatedAt": time(run.started),
+        "Severity": { "Label": label },
+        "Title": cut(&format!("CloudTrail log integrity: {}", finding.title), TITLE),
+        "Description": cut(description, DESCRIPTION),
+        "Resources": [resource],
+        "ProductFields": fields,
+        "RecordState": "ACTIVE",
+    }))
+}
