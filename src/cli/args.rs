@@ -63,6 +63,10 @@ pub enum Command {
     VerifyReport(VerifyReportArgs),
     /// Print the JSON Schema of the records
     Schema,
+    /// Print what makes a shell complete commands, flags and their values
+    Completions(CompletionsArgs),
+    /// Print the man page, or one of a command
+    Man(ManArgs),
     /// Unpack a small signed trail, verify it, and say what to break to see a tampering found.
     Demo(DemoArgs),
 }
@@ -140,6 +144,18 @@ pub struct VerifyReportArgs {
     /// The records the report was made from: it is made again and compared
     #[arg(long, env = "CTVERIFY_RECORDS", hide_env = true, value_name = "RECORDS")]
     pub records: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ManArgs {
+    /// The command, such as collect
+    pub command: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

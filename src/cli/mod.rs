@@ -28,6 +28,8 @@ pub fn run() -> ExitCode {
         Some(Command::Collect(collect)) => commands::collect(&collect),
         Some(Command::Handover(handover)) => commands::handover(&handover),
         Some(Command::Schema) => commands::schema(),
+        Some(Command::Completions(completions)) => commands::completions(&completions),
+        Some(Command::Man(man)) => commands::man(&man),
         Some(Command::Report(report)) => commands::report(&report),
         Some(Command::VerifyReport(report)) => commands::verify_report(&report),
         None => commands::verify(&args.verify),

@@ -17,6 +17,7 @@ mod command_line;
 mod completeness;
 mod defects;
 mod demo;
+mod deploy;
 mod estimate;
 mod every_byte;
 mod evidence;
