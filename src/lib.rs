@@ -33,6 +33,7 @@
 //! |---|---|
 //! | [`cli`] | what the user types and sees: arguments, commands, progress, exit codes |
 //! | [`report`] | one file per output format; knows the model, nothing else |
+//! | [`notice`] | who is told: SNS, webhooks |
 //! | [`sign`] | signatures under reports |
 //! | [`audit`] | the walk: which chains, which digests, in which order; gaps, coverage, verdict |
 //! | [`checkpoint`] | where a scheduled audit keeps what it proved |
@@ -96,6 +97,7 @@ pub mod cli;
 pub mod disk;
 pub mod keys;
 pub mod model;
+pub mod notice;
 pub mod report;
 pub mod sign;
 pub mod store;

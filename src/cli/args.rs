@@ -10,6 +10,7 @@ use super::time_argument::{self, TimeArgument};
 use crate::audit::SampleSize;
 use crate::checkpoint::Name;
 use crate::model::{AccountId, Depth, GapCause, OrganizationId, Region, TrailArn};
+use crate::notice::Target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -285,6 +286,9 @@ pub struct VerifyArgs {
     pub scheduled: StateArgs,
 
     #[command(flatten)]
+    pub notices: NoticeArgs,
+
+    #[command(flatten)]
     pub reports: ReportArgs,
 
     /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample (repeatable, or comma-separated)
@@ -307,6 +311,48 @@ pub struct StateArgs {
     /// Read a random part of what earlier runs proved once more: so many of a hundred digests, with their log files
     #[arg(long, env = "CTVERIFY_RECHECK", hide_env = true, value_name = "P%", value_parser = parse_share, requires = "state", help_heading = "Scheduled audit")]
     pub recheck: Option<f64>,
+}
+
+/// Who is told of what a run found.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct NoticeArgs {
+    /// Tell this SNS topic, or POST a signed webhook: sns:TOPIC-ARN or webhook:URL (repeatable). A notice that can't be delivered ends the run
+    /// with 4, after its reports were written
+    #[arg(
+        long,
+        env = "CTVERIFY_NOTIFY",
+        hide_env = true,
+        value_name = "TARGET",
+        value_delimiter = ' ',
+        help_heading = "Notices"
+    )]
+    pub notify: Vec<Target>,
+
+    /// When: on change (another verdict than the last run's, or new findings; without --state, any verdict but 'verified'), or on every
+    /// violation
+    #[arg(long, env = "CTVERIFY_NOTIFY_ON", hide_env = true, value_enum, default_value_t = NotifyOn::Change, help_heading = "Notices")]
+    pub notify_on: NotifyOn,
+
+    /// The secret that webhooks are signed with, as whsec_… or any text of 24 bytes and more [default: the variable
+    /// CTVERIFY_WEBHOOK_SECRET]
+    #[arg(
+        long,
+        env = "CTVERIFY_WEBHOOK_SECRET_FILE",
+        hide_env = true,
+        value_name = "FILE",
+        requires = "notify",
+        help_heading = "Notices"
+    )]
+    pub webhook_secret_file: Option<PathBuf>,
+}
+
+/// When a notice is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NotifyOn {
+    /// Where something is new
+    Change,
+    /// After each run that came to 'violated'
+    Violation,
 }
 
 /// Where bytes and keys come from.

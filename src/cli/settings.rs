@@ -12,6 +12,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use jiff::Timestamp;
 
 use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
+use super::bell::Bell;
 use super::exit::Failure;
 use crate::audit::{AuditRequest, Expected, Recheck, SampleRequest};
 use crate::aws::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIMEOUT, STALL};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub bag: Option<PathBuf>,
     /// The checkpoint, where one is kept.
     pub kept: Option<Kept>,
+    /// Who is told of what it finds.
+    pub bell: Option<Bell>,
 }
 
 /// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
@@ -78,6 +81,7 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         Some(dir) => local(&args.source, dir, request).await?,
         None => remote(args, request).await?,
     };
+    settings.bell = Bell::new(args).await?;
     if let Some(name) = &args.scheduled.state {
         let kept = open_checkpoint(args, name, &settings).await?;
         settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
@@ -212,7 +216,17 @@ async fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Resu
         request.concurrency = cores();
     }
     let bag = bag.map(|_| dir.to_owned());
-    Ok(Settings { store: Arc::new(folder), keys, status: None, request, identity: None, trail: None, bag, kept: None })
+    Ok(Settings {
+        store: Arc::new(folder),
+        keys,
+        status: None,
+        request,
+        identity: None,
+        trail: None,
+        bag,
+        kept: None,
+        bell: None,
+    })
 }
 
 fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
@@ -321,7 +335,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { store, keys, status, request, identity, trail: told, bag: None, kept: None })
+    Ok(Settings { store, keys, status, request, identity, trail: told, bag: None, kept: None, bell: None })
 }
 
 /// A store, and the public keys for it.

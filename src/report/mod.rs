@@ -2,6 +2,7 @@
 
 mod annotations;
 mod asff;
+mod brief;
 mod csv;
 mod custody;
 mod emf;
@@ -24,6 +25,7 @@ use std::io;
 
 pub use annotations::Annotations;
 pub use asff::Asff;
+pub use brief::Brief;
 pub use csv::Csv;
 pub use custody::{CustodyHtml, CustodyJson, InToto, Made, Origin, PAYLOAD_TYPE, SignEnvelope};
 pub use emf::Emf;

@@ -27,6 +27,7 @@ mod local;
 mod machines;
 mod model;
 mod names;
+mod notices;
 mod official_client;
 mod ranges;
 mod readme;

@@ -30,6 +30,9 @@ pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
 
 async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let begun = now();
+    if !args.verify.notices.notify.is_empty() {
+        return Err(Failure::Usage("nobody waits for a notice of a collection: leave --notify out".to_owned()));
+    }
     if let Some(name) = &args.verify.scheduled.state {
         let what = format!("a bag holds all of its range: leave --state {name} out");
         return Err(Failure::Usage(what));

@@ -65,6 +65,7 @@ async fn resolve(
                 trail: None,
                 bag: None,
                 kept: None,
+                bell: None,
             })
         }
         None => {
@@ -86,7 +87,17 @@ async fn resolve(
             let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
             request.requests_before += u64::from(reports.is_evidence());
             let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket)?;
-            Ok(Settings { store, keys, status: None, request, identity, trail: None, bag: None, kept: None })
+            Ok(Settings {
+                store,
+                keys,
+                status: None,
+                request,
+                identity,
+                trail: None,
+                bag: None,
+                kept: None,
+                bell: None,
+            })
         }
     }
 }

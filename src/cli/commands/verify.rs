@@ -17,7 +17,7 @@ use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_outp
 use crate::cli::progress::ProgressLine;
 use crate::cli::settings::{self, Settings};
 use crate::model::{Prices, Record, SummaryRecord};
-use crate::report::{Origin, estimate_json, estimate_text};
+use crate::report::{Brief, Origin, estimate_json, estimate_text};
 
 /// How long reads that are under way may take to end after an interruption.
 const LAST_READS: Duration = Duration::from_millis(200);
@@ -109,11 +109,12 @@ pub(super) async fn audit_with(
     let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned)?;
     let mut circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
+    let mut brief = Brief::default();
     // A line that redraws itself and records that scroll past would write over each other.
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
     let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls;
     let line = shows.then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, request, kept, .. } = settings;
+    let Settings { store, keys, status, request, kept, bell, .. } = settings;
     let clock = store.clone();
     let audit = Audit { store, keys, status, request, progress };
     let mut observer = |record: &Record| {
@@ -122,6 +123,7 @@ pub(super) async fn audit_with(
             reports.record(&Record::Circumstances(circumstances.clone()))?;
         }
         watch(record);
+        brief.record(record);
         reports.record(record)
     };
     let ends_early = async {
@@ -134,6 +136,9 @@ pub(super) async fn audit_with(
     drop(line);
     let Outcome { summary, checkpoint } = outcome?;
     reports.finish()?;
+    if let Some(bell) = bell.filter(|_| !summary.interrupted) {
+        bell.ring(&brief).await?;
+    }
     // Last: what nobody was told of is found again by the next run.
     if let Some((kept, checkpoint)) = kept.zip(checkpoint) {
         kept.save(checkpoint).await?;

@@ -17,5 +17,5 @@ pub use authority::{KeyAuthority, PublishedKey, TestKey};
 pub use document::{DigestDocument, LogFileDocument};
 pub use forge::{Chain, Digest, ForgedTrail, REGIONS, Stored, TrailSpec};
 pub use mirror::Layout;
-pub use server::{ACCESS_KEY, KeyFault, Lifecycle, SECRET_KEY, Server, ServerOptions, TrailAnswer};
+pub use server::{ACCESS_KEY, KeyFault, Lifecycle, Received, SECRET_KEY, Server, ServerOptions, TrailAnswer};
 pub use tamper::{gunzip, gzip};

@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 use s3s::Body;
 use serde_json::{Value, json};
 
-use super::state::State;
+use super::state::{Received, State};
 
 /// `ListRegions`.
 pub fn list_regions(state: &State) -> Response<Body> {
@@ -32,6 +32,22 @@ pub fn caller_identity(state: &State) -> Response<Body> {
          </GetCallerIdentityResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
     );
     respond(StatusCode::OK, &[("content-type", "text/xml")], xml)
+}
+
+/// `Publish`, of SNS.
+pub fn publish(state: &State, credential: Option<(String, String)>, body: String) -> Response<Body> {
+    state.count("Publish");
+    if state.options.denied_actions.contains("Publish") {
+        let xml = "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+                   <Code>AuthorizationError</Code><Message>User is not authorized to perform: SNS:Publish</Message></Error>\
+                   <RequestId>1</RequestId></ErrorResponse>";
+        return respond(StatusCode::FORBIDDEN, &[("content-type", "text/xml")], xml.to_owned());
+    }
+    let region = credential.map(|(_, region)| region).unwrap_or_default();
+    state.receive(Received { path: format!("sns {region}"), headers: Default::default(), body });
+    let xml = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>1</MessageId>\
+               </PublishResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></PublishResponse>";
+    respond(StatusCode::OK, &[("content-type", "text/xml")], xml.to_owned())
 }
 
 fn respond(status: StatusCode, headers: &[(&'static str, &'static str)], body: String) -> Response<Body> {

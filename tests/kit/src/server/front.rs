@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use s3s::Body;
 use s3s::service::S3Service;
 
-use super::state::{Fault, State};
+use super::state::{Fault, Received, State};
 use super::{account, cloudtrail};
 
 /// Why a connection is closed without an answer.
@@ -83,8 +83,15 @@ async fn sound(state: Arc<State>, s3: S3Service, request: Request<Incoming>) -> 
     if request.uri().path() == "/listRegions" {
         return Ok(account::list_regions(&state));
     }
-    if request.method() == Method::POST && request.uri().path() == "/" {
-        return Ok(account::caller_identity(&state));
+    if request.method() == Method::POST {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        return Ok(match parts.uri.path() {
+            "/" if text.contains("Action=Publish") => account::publish(&state, credential(&parts.headers), text),
+            "/" => account::caller_identity(&state),
+            path => webhook(&state, path, &parts.headers, text),
+        });
     }
     if let Some(redirect) = elsewhere(&state, &request) {
         return Ok(redirect);
@@ -95,6 +102,18 @@ async fn sound(state: Arc<State>, s3: S3Service, request: Request<Incoming>) -> 
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     }))
+}
+
+/// Whatever takes webhooks.
+fn webhook(state: &State, path: &str, headers: &HeaderMap, body: String) -> Response<Body> {
+    let headers =
+        headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let tries = state.receive(Received { path: path.to_owned(), headers: headers.collect(), body });
+    let mut response = Response::new(Body::from(String::new()));
+    let (failing, status) = state.options.webhook_fails.unwrap_or((0, 200));
+    let status = if tries <= failing { status } else { 204 };
+    *response.status_mut() = StatusCode::from_u16(status).expect("tests name statuses");
+    response
 }
 
 /// Access key and region of the credential scope.

@@ -16,7 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use state::{KeyFault, Lifecycle, ServerOptions, TrailAnswer};
+pub use state::{KeyFault, Lifecycle, Received, ServerOptions, TrailAnswer};
 
 use crate::forge::ForgedTrail;
 use state::State;
@@ -86,6 +86,11 @@ impl Server {
     pub fn make_bucket(&self, bucket: &str, region: &str) {
         let mut buckets = self.state.buckets.write().expect("no test panics holding it");
         buckets.entry(bucket.to_owned()).or_default().region = region.to_owned();
+    }
+
+    /// The notices that came.
+    pub fn received(&self) -> Vec<Received> {
+        self.state.received()
     }
 
     /// Sets the present: what was written later is not there yet, and what was deleted later still is.

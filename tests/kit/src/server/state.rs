@@ -58,8 +58,19 @@ pub struct ServerOptions {
     pub bad_request_redirects: bool,
     /// Whether every page of a listing but the first fails.
     pub later_pages_fail: bool,
+    /// How many webhooks are answered with this status before one is taken.
+    pub webhook_fails: Option<(usize, u16)>,
     /// S3 operations that are refused, as `ListObjectVersions` or `GetObjectVersion`.
     pub denied_operations: HashSet<String>,
+}
+
+/// A notice that came.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Where it came; `sns REGION` for a topic.
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
 }
 
 /// What happens to one object for good.
@@ -163,6 +174,7 @@ pub struct State {
     pub accounts: Vec<String>,
     pub options: ServerOptions,
     calls: Mutex<HashMap<String, u64>>,
+    received: Mutex<Vec<Received>>,
     dice: Mutex<fastrand::Rng>,
 }
 
@@ -206,6 +218,7 @@ impl State {
             dice: Mutex::new(fastrand::Rng::with_seed(options.faults.map_or(1, |(seed, _)| seed))),
             options,
             calls: Mutex::default(),
+            received: Mutex::default(),
         }
     }
 
@@ -223,6 +236,17 @@ impl State {
 
     pub fn set_now(&self, now: Timestamp) {
         *self.now.write().expect("no test panics holding it") = Some(now);
+    }
+
+    /// Takes a notice, and says how many came so far.
+    pub fn receive(&self, notice: Received) -> usize {
+        let mut received = self.received.lock().expect("no test panics holding it");
+        received.push(notice);
+        received.len()
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().expect("no test panics holding it").clone()
     }
 
     /// What goes wrong with this request.

@@ -1,0 +1,74 @@
+//! Notices: whether one is due, and to whom it goes.
+
+use aws_config::SdkConfig;
+
+use super::args::{NoticeArgs, NotifyOn, VerifyArgs};
+use super::exit::Failure;
+use super::settings::load_config;
+use crate::model::Verdict;
+use crate::notice::{Notice, Secret, Target, send};
+use crate::report::Brief;
+
+/// The variable that holds the secret, where no file does.
+const SECRET: &str = "CTVERIFY_WEBHOOK_SECRET";
+
+/// Who is told of what a run finds.
+pub struct Bell {
+    targets: Vec<Target>,
+    on: NotifyOn,
+    secret: Option<Secret>,
+    config: SdkConfig,
+}
+
+impl Bell {
+    /// What the command line asks for; `None` for nothing. What is wrong with it is told before any work is done.
+    pub async fn new(args: &VerifyArgs) -> Result<Option<Self>, Failure> {
+        let NoticeArgs { notify, notify_on, webhook_secret_file } = &args.notices;
+        if notify.is_empty() {
+            return Ok(None);
+        }
+        let hooks = notify.iter().any(|target| matches!(target, Target::Webhook(_)));
+        let secret = match webhook_secret_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Failure::Usage(format!("the secret in {} can't be read: {error}", path.display()))
+                })?;
+                Some((path.display().to_string(), text))
+            }
+            None => std::env::var(SECRET).ok().map(|text| (SECRET.to_owned(), text)),
+        };
+        let secret = secret.filter(|_| hooks).map(|(place, text)| {
+            Secret::read(&text)
+                .map_err(|reason| Failure::Usage(format!("the webhook secret in {place} is none: {reason}")))
+        });
+        let secret = secret.transpose()?;
+        if hooks && secret.is_none() {
+            return Err(Failure::Usage(format!(
+                "a webhook is signed, so that its receiver can trust it: give --webhook-secret-file FILE, or set {SECRET}"
+            )));
+        }
+        let config = load_config(&args.source, "us-east-1").await;
+        Ok(Some(Self { targets: notify.clone(), on: *notify_on, secret, config }))
+    }
+
+    /// Sends a notice, if one is due.
+    pub async fn ring(&self, brief: &Brief) -> Result<(), Failure> {
+        let Some(summary) = brief.summary() else { return Ok(()) };
+        let due = match self.on {
+            NotifyOn::Change => brief.is_news(),
+            NotifyOn::Violation => summary.verdict == Verdict::Violated,
+        };
+        if !due {
+            return Ok(());
+        }
+        let notice = Notice {
+            subject: brief.subject(),
+            text: brief.text(),
+            json: brief.json(),
+            verdict: summary.verdict.as_str(),
+            id: brief.id(),
+        };
+        let sent = send(&notice, &self.targets, &self.config, self.secret.as_ref()).await;
+        sent.map_err(|error| Failure::CannotRun(format!("{error}; the reports were written")))
+    }
+}
