@@ -64,6 +64,8 @@ pub enum Command {
     VerifyReport(VerifyReportArgs),
     /// Print the JSON Schema of the records
     Schema,
+    /// Check a configuration file
+    Config(ConfigArgs),
     /// Print what makes a shell complete commands, flags and their values
     Completions(CompletionsArgs),
     /// Print the man page, or one of a command
@@ -148,6 +150,72 @@ pub struct VerifyReportArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the file as --config does, and say what it comes to; asks nothing of AWS
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+impl ConfigArgs {
+    /// The file.
+    pub fn file(&self) -> &std::path::Path {
+        let ConfigCommand::Check { file } = &self.command;
+        file
+    }
+}
+
+impl Args {
+    /// What is logged, where the command does anything worth logging.
+    pub fn logs(&self) -> Option<&LogArgs> {
+        let reports = match &self.command {
+            None => &self.verify.reports,
+            Some(Command::File(file)) => &file.reports,
+            Some(Command::Collect(collect)) => &collect.verify.reports,
+            Some(Command::Report(report)) => &report.reports,
+            Some(_) => return None,
+        };
+        Some(&reports.logs)
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct LogArgs {
+    /// Log what the run does to standard error, for whoever collects that; there is no progress line then
+    #[arg(long, env = "CTVERIFY_LOG_FORMAT", hide_env = true, value_enum, help_heading = "Logs")]
+    pub log_format: Option<LogFormat>,
+
+    /// How much is logged: error, warn, info, debug or trace; from debug on, what the AWS SDK says, too
+    #[arg(
+        long,
+        env = "CTVERIFY_LOG_LEVEL",
+        hide_env = true,
+        value_name = "LEVEL",
+        default_value = "info",
+        help_heading = "Logs"
+    )]
+    pub log_level: tracing::Level,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,
@@ -168,6 +236,11 @@ pub struct DemoArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
+    /// Several trails in one run: a TOML file with these flags as settings, for all of them and, under [[trail]], for each. The environment
+    /// counts more, and the command line most
+    #[arg(long, env = "CTVERIFY_CONFIG", hide_env = true, value_name = "FILE", help_heading = "What to verify")]
+    pub config: Option<PathBuf>,
+
     /// The trail. Without it, every trail found at the location is verified.
     #[arg(long, env = "CTVERIFY_TRAIL_ARN", hide_env = true, value_name = "ARN", help_heading = "What to verify")]
     pub trail_arn: Option<TrailArn>,
@@ -421,6 +494,9 @@ pub struct ReportArgs {
 
     #[command(flatten)]
     pub evidence: EvidenceArgs,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
 
     /// List the valid digests and intact log files in text, too
     #[arg(short, long, env = "CTVERIFY_VERBOSE", hide_env = true, help_heading = "Reports")]

@@ -68,6 +68,7 @@ impl Bell {
             verdict: summary.verdict.as_str(),
             id: brief.id(),
         };
+        tracing::info!(targets = self.targets.len(), "a notice is sent");
         let sent = send(&notice, &self.targets, &self.config, self.secret.as_ref()).await;
         sent.map_err(|error| Failure::CannotRun(format!("{error}; the reports were written")))
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
+use super::logs;
 use crate::audit::AuditError;
 use crate::checkpoint::CheckpointError;
 use crate::keys::KeyFileError;
@@ -31,13 +32,29 @@ pub enum Failure {
 impl Failure {
     /// Says what is wrong and what to do, on standard error.
     pub fn report(&self) -> ExitCode {
-        // Where standard error is closed, the exit code is all that is left to say.
-        let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {}", printable(&self.to_string()));
-        ExitCode::from(match self {
+        self.tell();
+        ExitCode::from(self.code())
+    }
+
+    /// The exit code that it stands for.
+    pub fn code(&self) -> u8 {
+        match self {
             Self::Usage(_) => 2,
             Self::CannotRun(_) => 4,
             Self::Interrupted => 130,
-        })
+        }
+    }
+
+    /// Says what is wrong and what to do, on standard error.
+    pub fn tell(&self) {
+        let text = self.to_string();
+        let text = printable(&text);
+        if logs::are_on() {
+            tracing::error!(exit_code = self.code(), "{text}");
+            return;
+        }
+        // Where standard error is closed, the exit code is all that is left to say.
+        let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {text}");
     }
 }
 

@@ -3,9 +3,11 @@
 mod args;
 mod bell;
 mod commands;
+mod config;
 mod custody;
 mod evidence;
 mod exit;
+mod logs;
 mod output;
 mod progress;
 mod settings;
@@ -23,6 +25,9 @@ pub use time_argument::{TimeArgument, parse as parse_time};
 pub fn run() -> ExitCode {
     // clap prints help and its own errors, and ends with 2 on an error, as promised.
     let args = Args::parse();
+    if let Some(logs) = args.logs() {
+        logs::begin(logs);
+    }
     let outcome = match args.command {
         Some(Command::Demo(demo)) => commands::demo(demo),
         Some(Command::File(file)) => commands::file(&file),
@@ -31,9 +36,13 @@ pub fn run() -> ExitCode {
         Some(Command::Schema) => commands::schema(),
         Some(Command::Completions(completions)) => commands::completions(&completions),
         Some(Command::Man(man)) => commands::man(&man),
+        Some(Command::Config(config)) => commands::config_check(config.file()),
         Some(Command::Report(report)) => commands::report(&report),
         Some(Command::VerifyReport(report)) => commands::verify_report(&report),
-        None => commands::verify(&args.verify),
+        None => match &args.verify.config {
+            Some(path) => commands::verify_configured(path),
+            None => commands::verify(&args.verify),
+        },
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

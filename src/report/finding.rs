@@ -10,7 +10,7 @@ use crate::model::{ChainId, DigestStatus, Fault, GapCause, LogFileStatus, Object
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Severity {
+pub enum Severity {
     /// What is there is not what CloudTrail delivered.
     Violation,
     /// Nobody can say.
@@ -21,14 +21,18 @@ pub(super) enum Severity {
 
 /// Something that a reader has to look at.
 #[derive(Debug, Clone)]
-pub(super) struct Finding {
+pub struct Finding {
     /// The fault, the gap's cause or the warning's code.
     pub rule: &'static str,
+    /// How grave it is.
     pub severity: Severity,
+    /// What it is, in a few words.
     pub title: String,
     /// The title and what is known beside it.
     pub message: String,
+    /// The object it is about.
     pub object: Option<ObjectRef>,
+    /// The chain it is about.
     pub chain: Option<Arc<ChainId>>,
     /// The recorded and the found SHA-256 of a log file.
     pub hashes: Option<(Option<Sha256Hash>, Option<Sha256Hash>)>,

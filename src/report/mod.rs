@@ -31,6 +31,7 @@ pub use custody::{CustodyHtml, CustodyJson, InToto, Made, Origin, PAYLOAD_TYPE, 
 pub use emf::Emf;
 pub use escape::printable;
 pub use estimate::{estimate_json, estimate_text};
+pub use finding::{Finding, Severity};
 pub use json::Json;
 pub use jsonl::Jsonl;
 pub use junit::Junit;

@@ -15,6 +15,7 @@ mod bags;
 mod bounds;
 mod command_line;
 mod completeness;
+mod config;
 mod defects;
 mod demo;
 mod deploy;

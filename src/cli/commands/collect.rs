@@ -30,6 +30,9 @@ pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
 
 async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let begun = now();
+    if args.verify.config.is_some() {
+        return Err(Failure::Usage("--config is for verifying: a bag is collected of one trail".to_owned()));
+    }
     if !args.verify.notices.notify.is_empty() {
         return Err(Failure::Usage("nobody waits for a notice of a collection: leave --notify out".to_owned()));
     }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod collect;
+mod config;
 mod demo;
 mod file;
 mod handover;
@@ -11,6 +12,7 @@ mod verify;
 mod verify_report;
 
 pub use collect::collect;
+pub use config::{config_check, verify_configured};
 pub use demo::demo;
 pub use file::file;
 pub use handover::handover;

@@ -13,6 +13,7 @@ use crate::cli::args::{Format, Price, ReportArgs, ReportKind, VerifyArgs};
 use crate::cli::custody::{self, now};
 use crate::cli::evidence;
 use crate::cli::exit::Failure;
+use crate::cli::logs;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::progress::ProgressLine;
 use crate::cli::settings::{self, Settings};
@@ -112,7 +113,7 @@ pub(super) async fn audit_with(
     let mut brief = Brief::default();
     // A line that redraws itself and records that scroll past would write over each other.
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
-    let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls;
+    let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls && !logs::are_on();
     let line = shows.then(|| ProgressLine::show(progress.clone()));
     let Settings { store, keys, status, request, kept, bell, .. } = settings;
     let clock = store.clone();
@@ -124,6 +125,7 @@ pub(super) async fn audit_with(
         }
         watch(record);
         brief.record(record);
+        logs::record(record);
         reports.record(record)
     };
     let ends_early = async {
@@ -142,6 +144,7 @@ pub(super) async fn audit_with(
     // Last: what nobody was told of is found again by the next run.
     if let Some((kept, checkpoint)) = kept.zip(checkpoint) {
         kept.save(checkpoint).await?;
+        tracing::info!("the checkpoint is written");
     }
     Ok(summary)
 }
