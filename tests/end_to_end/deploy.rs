@@ -61,7 +61,9 @@ fn the_units_are_what_systemd_takes_and_their_command_runs() {
     let service = std::fs::read_to_string(folder.path().join("ctverify.service")).unwrap();
     let command = service.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     std::fs::create_dir(folder.path().join("ctverify")).unwrap();
-    let command = command.replace("%S", folder.path().to_str().unwrap());
+    let here = |text: &str| text.replace("%S", folder.path().to_str().unwrap());
+    let command = here(command);
+    let report = service.lines().find_map(|line| line.strip_prefix("Environment=CTVERIFY_REPORT=")).unwrap();
     // As its environment file may say, where a copy takes the trail's place.
     let start = Timestamp::now() - SignedDuration::from_hours(30);
     let trail = TrailSpec { start, hours: 20, ..TrailSpec::default() }.forge();
@@ -69,9 +71,10 @@ fn the_units_are_what_systemd_takes_and_their_command_runs() {
     let mut words = command.split_whitespace();
     let mut job = Command::new(words.next().unwrap());
     job.args(words).env_clear().env("CTVERIFY_FROM", mirror.dir()).env("CTVERIFY_KEYS", mirror.keys());
+    job.env("CTVERIFY_REPORT", here(report));
     let first = run(&mut job);
     assert_eq!((first.code, &*first.stdout, &*first.stderr), (0, "", ""));
-    for name in ["checkpoint.json", "last.jsonl", "ctverify.prom"] {
+    for name in ["checkpoint.json", "last.jsonl"] {
         assert!(folder.path().join("ctverify").join(name).is_file(), "{name}");
     }
     assert_eq!(run(&mut job).code, 0);

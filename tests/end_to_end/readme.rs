@@ -52,3 +52,15 @@ fn from_incident_to_evidence_works_as_it_is_written() {
     assert_eq!(said.matches("VIOLATED").count(), 2, "{said}{errors}");
     assert!(folder.path().join("bag.zip").is_file() && !said.contains("bag_altered"), "{said}{errors}");
 }
+
+#[test]
+fn the_configuration_is_one_that_the_program_takes() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = readme.split_once("<!-- configuration: checked by the tests -->\n```toml\n").unwrap().1;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ctverify.toml");
+    std::fs::write(&path, block.split_once("```").unwrap().0).unwrap();
+    let said = run(ctverify().args(["config", "check"]).arg(&path));
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stdout.contains("2 trails"), "{}", said.stdout);
+}

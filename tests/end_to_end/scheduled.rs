@@ -400,6 +400,29 @@ fn a_run_that_fails_or_is_interrupted_leaves_the_checkpoint_as_it_was() {
     assert_eq!(std::fs::read(job.state()).unwrap(), before);
 }
 
+#[test]
+fn grace_says_how_long_a_digest_may_take() {
+    // The newest digest ended up to an hour ago.
+    let start = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(10);
+    let mut made = TrailSpec { start, hours: 10, ..TrailSpec::default() }.forge();
+    let late = made.chains[0].digests[7].key.clone();
+    made.remove(&late);
+    let job = Job::new(made);
+    let run_with = |grace: &[&str]| records(job.command().args(grace));
+    // It ended at least three hours ago.
+    let strict = run_with(&[]);
+    assert_eq!((strict.code, strict.count("digest", "missing")), (1, 1), "{}", strict.stdout);
+    std::fs::remove_file(job.state()).unwrap();
+    let patient = run_with(&["--grace", "6h"]);
+    assert_eq!((patient.code, patient.count("digest", "missing")), (0, 0), "{}", patient.stdout);
+    assert!(patient.gaps().iter().all(|cause| *cause == "not_yet_delivered") && !patient.gaps().is_empty());
+    // Once its time is over, a later run says so, for the first time.
+    let later = run_with(&["--grace", "90min"]);
+    assert_eq!((later.code, later.count("digest", "missing")), (1, 1), "{}", later.stdout);
+    assert!(of_kind(&later, "digest", "missing")[0].get("since").is_none());
+    assert_eq!(run(job.command().args(["--grace", "soon"])).code, 2);
+}
+
 /// What is found and what the next run goes on from must never part: a finding that was told of in no report has to be found again.
 #[test]
 fn a_run_that_is_killed_at_any_moment_loses_no_finding() {
