@@ -45,6 +45,13 @@ pub struct Settings {
     pub bell: Option<Bell>,
 }
 
+impl Settings {
+    /// For this store, with these keys, and nothing beside that.
+    pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
+        Self { store, keys, status: None, request, identity: None, trail: None, bag: None, kept: None, bell: None }
+    }
+}
+
 /// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
 pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
     let time = |argument: Option<super::time_argument::TimeArgument>| {
@@ -216,17 +223,7 @@ async fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Resu
         request.concurrency = cores();
     }
     let bag = bag.map(|_| dir.to_owned());
-    Ok(Settings {
-        store: Arc::new(folder),
-        keys,
-        status: None,
-        request,
-        identity: None,
-        trail: None,
-        bag,
-        kept: None,
-        bell: None,
-    })
+    Ok(Settings { bag, ..Settings::new(Arc::new(folder), keys, request) })
 }
 
 fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
@@ -335,7 +332,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { store, keys, status, request, identity, trail: told, bag: None, kept: None, bell: None })
+    Ok(Settings { status, identity, trail: told, ..Settings::new(store, keys, request) })
 }
 
 /// A store, and the public keys for it.

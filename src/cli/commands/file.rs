@@ -56,17 +56,7 @@ async fn resolve(
             let (folder, keys) = settings::open_folder(args, dir)?;
             request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;
             request.concurrency = args.concurrency.map_or_else(cores, usize::from);
-            Ok(Settings {
-                store: Arc::new(folder),
-                keys,
-                status: None,
-                request,
-                identity: None,
-                trail: None,
-                bag: None,
-                kept: None,
-                bell: None,
-            })
+            Ok(Settings::new(Arc::new(folder), keys, request))
         }
         None => {
             let files: Vec<ObjectRef> = names.iter().map(|name| remote(name)).collect::<Result<_, _>>()?;
@@ -87,17 +77,7 @@ async fn resolve(
             let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
             request.requests_before += u64::from(reports.is_evidence());
             let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket)?;
-            Ok(Settings {
-                store,
-                keys,
-                status: None,
-                request,
-                identity,
-                trail: None,
-                bag: None,
-                kept: None,
-                bell: None,
-            })
+            Ok(Settings { identity, ..Settings::new(store, keys, request) })
         }
     }
 }

@@ -1,0 +1,209 @@
+//! The command line as the user types it. What it means is worked out in `settings`.
+
+mod reports;
+mod scheduled;
+mod values;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand};
+
+pub use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
+pub use scheduled::{NoticeArgs, NotifyOn};
+pub use values::{Allowance, MAX_SEED, Price};
+pub use verify::{SourceArgs, VerifyArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  ctverify --trail-arn arn:aws:cloudtrail:us-east-1:111122223333:trail/my-trail --start 7d
+      the last seven days of a trail, every account and region of it
+  ctverify --from ./mirror --keys keys.json
+      a local copy, offline; keys.json is what 'aws cloudtrail list-public-keys' prints,
+      or {\"us-east-1\": that, …} so that the keys can also accuse
+  ctverify file s3://my-trail-logs/AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/….json.gz
+      one log file: is it as AWS delivered it?
+  ctverify --trail-arn ARN --start 365d --depth presence
+      is every log file of a year still there? (reads digests, lists log files)
+  ctverify --trail-arn ARN --start 365d --sample 5%
+      reads one log file of twenty, and says what that bounds
+  ctverify --trail-arn ARN --state trail.checkpoint --quiet
+      every hour or every night: goes on where the last run ended, and speaks when something is wrong
+  ctverify demo
+      see it work on a small trail that the program carries
+
+Every flag can also be set in the environment, as CTVERIFY_TRAIL_ARN or CTVERIFY_START; the command line counts more.
+
+Exit codes:
+  0 verified   1 violated   2 wrong command line or file   3 inconclusive   4 could not run   130 interrupted";
+
+/// Prove that AWS CloudTrail log files are the ones CloudTrail delivered.
+///
+/// Walks the chain of signed digest files, verifies each signature with AWS's public keys, checks every log file against its
+/// recorded hash, and says which are intact, modified or deleted.
+#[derive(Debug, Parser)]
+#[command(version, color = ColorChoice::Auto, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub verify: VerifyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say whether these log files are as CloudTrail delivered them: find the digests that list them, and verify those and
+    /// their links on both sides.
+    File(FileArgs),
+    /// Copy a trail's digests, log files, metadata and public keys into an evidence bag (BagIt), verifying as it goes. Goes on where an
+    /// earlier run stopped
+    Collect(Box<CollectArgs>),
+    /// Note in a bag's custody log that it is handed over
+    Handover(HandoverArgs),
+    /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens once
+    Report(RemakeArgs),
+    /// Check a report's signature, and its content against the records it was made from
+    VerifyReport(VerifyReportArgs),
+    /// Print the JSON Schema of the records
+    Schema,
+    /// Check a configuration file
+    Config(ConfigArgs),
+    /// Print what makes a shell complete commands, flags and their values
+    Completions(CompletionsArgs),
+    /// Print the man page, or one of a command
+    Man(ManArgs),
+    /// Unpack a small signed trail, verify it, and say what to break to see a tampering found.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct FileArgs {
+    /// Log files: s3://BUCKET/KEY, or with --from also paths in that folder; '-' reads more names from standard input, one a line
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CollectArgs {
+    /// The bag: a new or empty folder, or a bag that was begun for the same source
+    #[arg(long, env = "CTVERIFY_OUTPUT", hide_env = true, short, value_name = "DIR")]
+    pub output: PathBuf,
+
+    /// Pack the bag into one file, too
+    #[arg(long, env = "CTVERIFY_ZIP", hide_env = true, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub verify: VerifyArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct HandoverArgs {
+    /// The bag
+    #[arg(value_name = "BAG")]
+    pub bag: PathBuf,
+
+    /// To whom
+    #[arg(long, env = "CTVERIFY_TO", hide_env = true, value_name = "NAME")]
+    pub to: String,
+
+    /// Why
+    #[arg(long, env = "CTVERIFY_REASON", hide_env = true, value_name = "TEXT")]
+    pub reason: String,
+
+    /// By whom
+    #[arg(long, env = "CTVERIFY_EXAMINER", hide_env = true, value_name = "NAME")]
+    pub examiner: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RemakeArgs {
+    /// The records, as --report jsonl=FILE wrote them
+    #[arg(value_name = "RECORDS")]
+    pub records: PathBuf,
+
+    #[command(flatten)]
+    pub reports: ReportArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct VerifyReportArgs {
+    /// The report
+    #[arg(value_name = "FILE")]
+    pub report: PathBuf,
+
+    /// The signature [default: FILE.sig]
+    #[arg(long, env = "CTVERIFY_SIGNATURE", hide_env = true, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+
+    /// The examiner's public key, or a file of allowed signers as ssh-keygen takes it; without it nobody can say whose signature it is
+    #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE")]
+    pub signer: Option<PathBuf>,
+
+    /// The records the report was made from: it is made again and compared
+    #[arg(long, env = "CTVERIFY_RECORDS", hide_env = true, value_name = "RECORDS")]
+    pub records: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the file as --config does, and say what it comes to; asks nothing of AWS
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+impl ConfigArgs {
+    /// The file.
+    pub fn file(&self) -> &std::path::Path {
+        let ConfigCommand::Check { file } = &self.command;
+        file
+    }
+}
+
+impl Args {
+    /// What is logged, where the command does anything worth logging.
+    pub fn logs(&self) -> Option<&LogArgs> {
+        let reports = match &self.command {
+            None => &self.verify.reports,
+            Some(Command::File(file)) => &file.reports,
+            Some(Command::Collect(collect)) => &collect.verify.reports,
+            Some(Command::Report(report)) => &report.reports,
+            Some(_) => return None,
+        };
+        Some(&reports.logs)
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ManArgs {
+    /// The command, such as collect
+    pub command: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DemoArgs {
+    /// Where to unpack it; a new folder.
+    #[arg(default_value = "ctverify-demo")]
+    pub dir: PathBuf,
+}
