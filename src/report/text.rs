@@ -61,7 +61,7 @@ impl<W: Write> Text<W> {
         }
     }
 
-    fn head(&mut self) -> io::Result<()> {
+    fn head(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
         let out = &mut self.out;
         writeln!(out, "{HEAD}CloudTrail log file integrity{HEAD:#}  {DIM}ctverify {}{DIM:#}", run.version)?;
@@ -73,6 +73,8 @@ impl<W: Write> Text<W> {
             return writeln!(out, "  asked   {asked}: the digest that lists each, and its links on both sides\n");
         }
         let from = run.range.start.map_or("the first digest".to_owned(), time);
+        let goes_on = summary.since_checkpoint.as_ref().is_some_and(|since| since.last_run.is_some());
+        let from = if goes_on { "where the last run ended".to_owned() } else { from };
         let to = run.range.end.map_or("the last digest".to_owned(), time);
         writeln!(out, "  range   {from} to {to}")?;
         let depth = match (run.depth, run.sample) {
@@ -274,7 +276,7 @@ impl<W: Write> Report for Text<W> {
         if self.options.verbose {
             writeln!(self.out)?;
         }
-        self.head()?;
+        self.head(&summary)?;
         self.table()?;
         self.findings.write(&mut self.out)?;
         self.verdict(&summary)?;
