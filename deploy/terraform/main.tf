@@ -33,19 +33,83 @@ variable "state_key" {
   description = "The key of the checkpoint"
 }
 
+variable "topic_arn" {
+  type        = string
+  default     = ""
+  description = "The topic that is told with --notify sns:…; empty for none"
+}
+
+variable "trusted_service" {
+  type        = string
+  default     = ""
+  description = "The service whose instances, tasks or pods run ctverify: ec2.amazonaws.com, ecs-tasks.amazonaws.com or pods.eks.amazonaws.com"
+}
+
 variable "trusted_principal" {
   type        = string
-  description = "The ARN of who may assume the role, such as the role of a task or a node"
+  default     = ""
+  description = "The ARN of a role or a user that may assume the role"
+}
+
+variable "oidc_provider_arn" {
+  type        = string
+  default     = ""
+  description = "The OIDC provider of GitHub's workflows, or of a cluster with roles for service accounts"
+}
+
+variable "oidc_issuer" {
+  type        = string
+  default     = "token.actions.githubusercontent.com"
+  description = "That provider's issuer, without https://"
+}
+
+variable "oidc_subject" {
+  type        = string
+  default     = ""
+  description = "Whose tokens are taken, such as repo:my-org/my-repo:ref:refs/heads/main, or system:serviceaccount:audit:ctverify"
 }
 
 data "aws_partition" "current" {}
 
 data "aws_iam_policy_document" "assume" {
-  statement {
-    actions = ["sts:AssumeRole"]
-    principals {
-      type        = "AWS"
-      identifiers = [var.trusted_principal]
+  dynamic "statement" {
+    for_each = var.trusted_service == "" ? [] : [var.trusted_service]
+    content {
+      actions = ["sts:AssumeRole", "sts:TagSession"]
+      principals {
+        type        = "Service"
+        identifiers = [statement.value]
+      }
+    }
+  }
+  dynamic "statement" {
+    for_each = var.trusted_principal == "" ? [] : [var.trusted_principal]
+    content {
+      actions = ["sts:AssumeRole"]
+      principals {
+        type        = "AWS"
+        identifiers = [statement.value]
+      }
+    }
+  }
+  dynamic "statement" {
+    for_each = var.oidc_provider_arn == "" ? [] : [var.oidc_provider_arn]
+    content {
+      actions = ["sts:AssumeRoleWithWebIdentity"]
+      principals {
+        type        = "Federated"
+        identifiers = [statement.value]
+      }
+      condition {
+        test     = "StringEquals"
+        variable = "${var.oidc_issuer}:aud"
+        values   = ["sts.amazonaws.com"]
+      }
+      condition {
+        test     = "StringEquals"
+        variable = "${var.oidc_issuer}:sub"
+        values   = [var.oidc_subject]
+      }
     }
   }
 }
@@ -112,6 +176,27 @@ resource "aws_iam_role_policy" "ctverify" {
   name   = "ctverify"
   role   = aws_iam_role.ctverify.id
   policy = data.aws_iam_policy_document.ctverify.json
+}
+
+data "aws_iam_policy_document" "topic" {
+  statement {
+    sid       = "TellTheTopic"
+    actions   = ["sns:Publish"]
+    resources = [var.topic_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "topic" {
+  count  = var.topic_arn == "" ? 0 : 1
+  name   = "ctverify-topic"
+  role   = aws_iam_role.ctverify.id
+  policy = data.aws_iam_policy_document.topic.json
+}
+
+resource "aws_iam_instance_profile" "ctverify" {
+  count = var.trusted_service == "ec2.amazonaws.com" ? 1 : 0
+  name  = "ctverify"
+  role  = aws_iam_role.ctverify.name
 }
 
 output "role_arn" {

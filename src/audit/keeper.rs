@@ -192,7 +192,8 @@ impl Keeper {
             Record::LogFile(file) => {
                 let is_finding = file.status != LogFileStatus::Intact;
                 file.since = is_finding.then(|| self.since(&Mark::LogFile(file.object.clone()))).flatten();
-                let since = self.count(is_finding, file.since);
+                let counts = is_finding && !(file.status == LogFileStatus::Unlisted && self.allowed.unlisted);
+                let since = self.count(counts, file.since).or(file.since).or(is_finding.then_some(self.now));
                 let Some(next) = self.chains.get_mut(&*file.chain) else { return };
                 let object = file.object.clone();
                 let claimed = file.fault == Some(Fault::ListedByInvalidDigest);
@@ -217,7 +218,7 @@ impl Keeper {
                 let counts = is_finding && (gap.cause == GapCause::DigestsMissing || !self.allowed.gap(gap.cause));
                 let mark = Mark::Gap((*gap.chain).clone(), gap.cause, gap.from);
                 gap.since = is_finding.then(|| self.since(&mark)).flatten();
-                let since = self.count(counts, gap.since).or(is_finding.then_some(self.now));
+                let since = self.count(counts, gap.since).or(gap.since).or(is_finding.then_some(self.now));
                 let Some(next) = self.chains.get_mut(&*gap.chain) else { return };
                 if next.stays_open(gap.cause, gap.to) {
                     next.open(Open::Gap { cause: gap.cause, from: gap.from, to: gap.to }, since);

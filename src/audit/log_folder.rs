@@ -201,7 +201,6 @@ async fn list(
 ) -> Result<ListedFiles, StoreError> {
     let store = context.store.as_ref();
     let whole = Listing::new(folder, from, to);
-    let whole = if context.resume.is_some() { whole.beginning_at(folder, from) } else { whole };
     // Without a begin, nobody knows how much there is.
     let blocks = if store.is_live() && from > Timestamp::UNIX_EPOCH { listing::blocks(from, to) } else { Vec::new() };
     let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
@@ -250,17 +249,6 @@ impl Listing {
             folders: false,
         };
         Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0 }
-    }
-
-    /// The same from names on that tell this time, and an hour before it. Names sort by time within a day's folder, so that what the runs
-    /// before have listed need not be listed again.
-    fn beginning_at(mut self, folder: &RegionFolder, from: Timestamp) -> Self {
-        let RegionFolder { account, region, .. } = folder;
-        let from = from.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(from);
-        let name =
-            format!("{}{account}_CloudTrail_{region}_{}", from.strftime("%Y/%m/%d/"), from.strftime("%Y%m%dT%H%M"));
-        self.request.start_after = Some(format!("{}{name}", self.request.prefix));
-        self
     }
 
     /// The same from this day on.

@@ -27,7 +27,10 @@ impl Bell {
         if notify.is_empty() {
             return Ok(None);
         }
-        let hooks = notify.iter().any(|target| matches!(target, Target::Webhook(_)));
+        // Not by clap, which would show what may be a secret.
+        let wrong = |reason: String| Failure::Usage(format!("--notify: {reason}"));
+        let targets: Vec<Target> = notify.iter().map(|text| text.parse().map_err(wrong)).collect::<Result<_, _>>()?;
+        let hooks = targets.iter().any(|target| matches!(target, Target::Webhook(_)));
         let secret = match webhook_secret_file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
@@ -48,7 +51,7 @@ impl Bell {
             )));
         }
         let config = load_config(&args.source, "us-east-1").await;
-        Ok(Some(Self { targets: notify.clone(), on: *notify_on, secret, config }))
+        Ok(Some(Self { targets, on: *notify_on, secret, config }))
     }
 
     /// Sends a notice, if one is due.

@@ -4,14 +4,15 @@
 //! than what stands above all of them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use clap::parser::ValueSource;
-use clap::{CommandFactory as _, Parser as _};
 use toml::{Table, Value};
 
-use super::args::{Args, Format, VerifyArgs};
+use super::args::{Args, Format, VerifyArgs, definition};
 use super::exit::Failure;
+use crate::checkpoint::Name;
 
 /// The tables of trails.
 const TRAIL: &str = "trail";
@@ -31,7 +32,7 @@ pub struct Configured {
 }
 
 /// Reads a configuration file; `words` is the command line.
-pub fn read(path: &Path, words: &[String]) -> Result<Vec<Configured>, Failure> {
+pub fn read(path: &Path, words: &[OsString]) -> Result<Vec<Configured>, Failure> {
     let wrong = |what: String| Failure::Usage(format!("the configuration {}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
     let mut shared: Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
@@ -47,9 +48,11 @@ pub fn read(path: &Path, words: &[String]) -> Result<Vec<Configured>, Failure> {
         Some(_) => return Err(wrong("write each trail as a table: [[trail]]".to_owned())),
     };
     let mut configured = Vec::new();
+    let command = definition(true);
+    let shared = by_argument(&command, shared).map_err(&wrong)?;
     for (index, trail) in trails.into_iter().enumerate() {
         let mut settings = shared.clone();
-        settings.extend(trail);
+        settings.extend(by_argument(&command, trail).map_err(&wrong)?);
         let name = match settings.remove(NAME) {
             None => format!("trail {}", index + 1),
             Some(Value::String(name)) => name,
@@ -62,12 +65,35 @@ pub fn read(path: &Path, words: &[String]) -> Result<Vec<Configured>, Failure> {
     Ok(configured)
 }
 
-fn trail_of(name: &str, settings: &Table, words: &[String]) -> Result<Configured, String> {
-    let given = Args::command().try_get_matches_from(words).map_err(|error| plain(&error))?;
-    let mut command = Args::command();
-    command.build();
+fn trail_of(name: &str, settings: &Table, words: &[OsString]) -> Result<Configured, String> {
+    let command = definition(true);
+    let given = command.clone().try_get_matches_from(words).map_err(|error| plain(&error))?;
     let (mut from_file, mut overruled) = (Vec::new(), Vec::new());
+    for (id, value) in settings {
+        let Some(argument) = command.get_arguments().find(|argument| argument.get_id().as_str() == id) else {
+            continue;
+        };
+        let flags = flags(argument.get_long().unwrap_or_default(), value, argument.get_action().takes_values())?;
+        match given.value_source(id) {
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable) => overruled.extend(flags),
+            _ => from_file.extend(flags),
+        }
+    }
+    let (program, rest) = words.split_first().ok_or("the command line is empty")?;
+    let of_file = from_file.iter().map(OsString::from);
+    let all = [program.clone()].into_iter().chain(of_file).chain(rest.iter().cloned());
+    let args = Args::read(all, true).map_err(|error| plain(&error))?;
+    Ok(Configured { name: name.to_owned(), args: args.verify, from_file, overruled })
+}
+
+/// Settings by the argument that they are for: a flag may have several names.
+fn by_argument(command: &clap::Command, settings: Table) -> Result<Table, String> {
+    let mut found = Table::new();
     for (key, value) in settings {
+        if key == NAME {
+            found.insert(key, value);
+            continue;
+        }
         let flag = key.replace('_', "-");
         let known = command.get_arguments().find(|argument| {
             argument.get_long() == Some(&flag)
@@ -75,17 +101,11 @@ fn trail_of(name: &str, settings: &Table, words: &[String]) -> Result<Configured
         });
         let argument = known.filter(|argument| !["config", "help", "version"].contains(&argument.get_id().as_str()));
         let Some(argument) = argument else { return Err(format!("there is no setting '{key}': see ctverify --help")) };
-        let source = given.value_source(argument.get_id().as_str());
-        let flags = flags(&flag, value, argument.get_action().takes_values())?;
-        match source {
-            Some(ValueSource::CommandLine | ValueSource::EnvVariable) => overruled.extend(flags),
-            _ => from_file.extend(flags),
+        if found.insert(argument.get_id().to_string(), value).is_some() {
+            return Err(format!("'{key}' is there twice, under two names"));
         }
     }
-    let (program, rest) = words.split_first().ok_or("the command line is empty")?;
-    let all = [program].into_iter().chain(&from_file).chain(rest);
-    let args = Args::try_parse_from(all).map_err(|error| plain(&error))?;
-    Ok(Configured { name: name.to_owned(), args: args.verify, from_file, overruled })
+    Ok(found)
 }
 
 /// A setting as the flags that say the same.
@@ -118,8 +138,12 @@ fn check_places(configured: &[Configured]) -> Result<(), String> {
     }
     let mut places: BTreeMap<String, &str> = BTreeMap::new();
     for Configured { name, args, .. } in configured {
-        let reports = args.reports.report.iter().map(|(_, path)| path.display().to_string());
-        let state = args.scheduled.state.iter().map(ToString::to_string);
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or(path.to_owned()).display().to_string();
+        let reports = args.reports.report.iter().map(|(_, path)| whole(path));
+        let state = args.scheduled.state.iter().map(|name| match name {
+            Name::File(path) => whole(path),
+            Name::Object(object) => object.to_string(),
+        });
         for place in reports.chain(state) {
             if let Some(other) = places.insert(place.clone(), name) {
                 return Err(format!("'{other}' and '{name}' both write to {place}: give each its own"));
@@ -132,6 +156,6 @@ fn check_places(configured: &[Configured]) -> Result<(), String> {
 /// What clap says, without its advice on the command line.
 fn plain(error: &clap::Error) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.trim_start_matches("error: ").to_owned()
+    let lines: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    lines.join(" ").trim_start_matches("error: ").to_owned()
 }

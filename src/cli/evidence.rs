@@ -53,6 +53,15 @@ pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
     })
 }
 
+/// The command line without what is nobody's business: the paths of webhooks are secrets.
+pub fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
+    let shown = |word: &str| match word.find("webhook:") {
+        Some(at) => format!("{}webhook:…", &word[..at]),
+        None => word.to_owned(),
+    };
+    words.map(|word| shown(&word)).collect()
+}
+
 /// The circumstances of this run, as far as they are known when it begins.
 pub fn circumstances(
     args: &EvidenceArgs,
@@ -62,7 +71,7 @@ pub fn circumstances(
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     Ok(CircumstancesRecord {
         build: format!("{}-{}, {profile}", std::env::consts::ARCH, std::env::consts::OS),
-        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+        command: without_secrets(std::env::args_os().map(|word| word.to_string_lossy().into_owned())),
         host: gethostname::gethostname().into_string().ok(),
         identity,
         keys: Some(keys.origin()),

@@ -36,6 +36,15 @@ impl Failure {
         ExitCode::from(self.code())
     }
 
+    /// The same, of one of several trails.
+    pub fn of(self, trail: &str) -> Self {
+        match self {
+            Self::Usage(text) => Self::Usage(format!("{trail}: {text}")),
+            Self::CannotRun(text) => Self::CannotRun(format!("{trail}: {text}")),
+            Self::Interrupted => Self::Interrupted,
+        }
+    }
+
     /// The exit code that it stands for.
     pub fn code(&self) -> u8 {
         match self {

@@ -12,7 +12,7 @@ use crate::report::{Finding, Severity, printable};
 
 /// Begins to log, where that is asked for.
 pub fn begin(args: &LogArgs) {
-    let Some(format) = args.log_format else { return };
+    let Some(format) = args.log_format.filter(|_| !are_on()) else { return };
     // Of others only what is wrong, unless everything is asked for.
     let others =
         if args.log_level >= Level::DEBUG { LevelFilter::from_level(args.log_level) } else { LevelFilter::WARN };

@@ -15,8 +15,6 @@ mod time_argument;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Args, Command};
 pub use exit::Failure;
 pub use time_argument::{TimeArgument, parse as parse_time};
@@ -24,7 +22,7 @@ pub use time_argument::{TimeArgument, parse as parse_time};
 /// Parses the command line, runs it, and says with which exit code to end.
 pub fn run() -> ExitCode {
     // clap prints help and its own errors, and ends with 2 on an error, as promised.
-    let args = Args::parse();
+    let args = Args::read(std::env::args_os(), true).unwrap_or_else(|error| error.exit());
     if let Some(logs) = args.logs() {
         logs::begin(logs);
     }

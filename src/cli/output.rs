@@ -61,7 +61,7 @@ impl Reports {
             files.push((path.clone(), make(*kind, writer, StreamChoice::Never, options), file));
         }
         let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
-        let annotations = in_workflow.then(|| Annotations::new(io::stderr()));
+        let annotations = in_workflow.then(|| Annotations::new(io::stderr(), allowed.clone()));
         Ok(Self { standard, annotations, files, signing, unsigned: args.report.len() })
     }
 

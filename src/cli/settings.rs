@@ -85,7 +85,11 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         ..AuditRequest::new(range, now)
     };
     let mut settings = match &args.source.from {
-        Some(dir) => local(&args.source, dir, request).await?,
+        // A topic is reached with AWS's credentials, wherever the bytes come from.
+        Some(dir) => {
+            let asks_aws = args.notices.notify.iter().any(|target| target.starts_with("sns:"));
+            local(&args.source, dir, asks_aws, request).await?
+        }
         None => remote(args, request).await?,
     };
     settings.bell = Bell::new(args).await?;
@@ -184,13 +188,13 @@ pub fn max_log_file_bytes(args: &SourceArgs) -> u64 {
 }
 
 /// Opens a local copy and the public keys for it.
-pub fn open_folder(args: &SourceArgs, dir: &Path) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
+pub fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
     let of_aws = [
         ("--profile", args.profile.is_some()),
         ("--region", args.region.is_some()),
         ("--endpoint-url", args.endpoint_url.is_some()),
     ];
-    if let Some((flag, _)) = of_aws.iter().find(|(_, given)| *given && !args.check_keys) {
+    if let Some((flag, _)) = of_aws.iter().find(|(_, given)| *given && !asks_aws) {
         let what = format!("{flag} is about AWS, which --from does not ask: leave it out, or add --check-keys");
         return Err(Failure::Usage(what));
     }
@@ -202,14 +206,14 @@ pub fn open_folder(args: &SourceArgs, dir: &Path) -> Result<(Folder, Arc<dyn Key
     Ok((folder, Arc::new(keys)))
 }
 
-async fn local(args: &SourceArgs, dir: &Path, mut request: AuditRequest) -> Result<Settings, Failure> {
+async fn local(args: &SourceArgs, dir: &Path, asks_aws: bool, mut request: AuditRequest) -> Result<Settings, Failure> {
     let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
     if let Some(bag) = &bag {
         request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
     }
     let place = bag.as_ref().map(Bag::objects);
     let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().and_then(Bag::keys)), ..args.clone() };
-    let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir))?;
+    let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir), asks_aws || args.check_keys)?;
     request.warnings_before.extend(check_keys(args).await?);
     request.locations = folder.locations();
     if request.locations.is_empty() {

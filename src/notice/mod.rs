@@ -28,10 +28,11 @@ impl FromStr for Target {
                 ["arn", _, "sns", region, account, topic] if ![region, account, topic].contains(&"") => {
                     Ok(Self::Sns(arn.to_owned()))
                 }
-                _ => Err(format!("'{arn}' is no topic's ARN, such as arn:aws:sns:us-east-1:111122223333:my-topic")),
+                _ => Err(format!("'{arn}' is no topic's ARN such as arn:aws:sns:us-east-1:111122223333:my-topic")),
             },
             ("webhook", url) => {
-                let url: reqwest::Url = url.parse().map_err(|error| format!("'{url}' is no URL: {error}"))?;
+                let url: reqwest::Url =
+                    url.parse().map_err(|error| format!("what follows webhook: is no URL: {error}"))?;
                 let is_local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
                 match url.scheme() {
                     "https" => Ok(Self::Webhook(url)),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Report;
 use super::finding::{Finding, Severity};
-use crate::model::{Record, Verdict};
+use crate::model::{Allowances, LogFileStatus, Record, Verdict};
 
 /// How many annotations of one kind GitHub shows of a step.
 const SHOWN: usize = 10;
@@ -12,14 +12,15 @@ const SHOWN: usize = 10;
 /// Annotations of a workflow run.
 pub struct Annotations<W> {
     out: W,
+    allowed: Allowances,
     errors: usize,
     warnings: usize,
 }
 
 impl<W: Write> Annotations<W> {
-    /// Writes to `out`, which the runner of the workflow reads.
-    pub fn new(out: W) -> Self {
-        Self { out, errors: 0, warnings: 0 }
+    /// Writes to `out`, which the runner of the workflow reads. Of what is allowed nothing is said.
+    pub fn new(out: W, allowed: Allowances) -> Self {
+        Self { out, allowed, errors: 0, warnings: 0 }
     }
 
     fn write(&mut self, level: &str, title: &str, message: &str) -> io::Result<()> {
@@ -38,7 +39,15 @@ impl<W: Write> Report for Annotations<W> {
             let message = format!("the CloudTrail logs are {}: {findings}", summary.verdict);
             return self.write(level, "ctverify", &message);
         }
+        let is_allowed = match record {
+            Record::Gap(gap) => self.allowed.gap(gap.cause),
+            Record::LogFile(file) => file.status == LogFileStatus::Unlisted && self.allowed.unlisted,
+            _ => false,
+        };
         let Some(finding) = Finding::of(record) else { return Ok(()) };
+        if is_allowed && finding.severity == Severity::Open {
+            return Ok(());
+        }
         let (level, count) = match finding.severity {
             Severity::Violation => ("error", &mut self.errors),
             Severity::Open => ("warning", &mut self.warnings),

@@ -1,13 +1,14 @@
 //! Findings in the AWS Security Finding Format, for Security Hub: each line is what one call of `BatchImportFindings` takes.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::Report;
 use super::finding::{Finding, Severity, cut};
 use super::wire::time;
-use crate::model::{Record, RunRecord};
+use crate::model::{ChainId, Record, RunRecord};
 
 /// How many findings one call takes (Security Hub API reference, `BatchImportFindings`).
 const BATCH: usize = 100;
@@ -21,12 +22,25 @@ pub struct Asff<W> {
     out: W,
     run: Option<RunRecord>,
     batch: Vec<Value>,
+    /// Findings that came before anybody could know whose they are.
+    waiting: Vec<Finding>,
+    /// A chain of the run.
+    chain: Option<Arc<ChainId>>,
 }
 
 impl<W: Write> Asff<W> {
     /// Writes to `out`.
     pub fn new(out: W) -> Self {
-        Self { out, run: None, batch: Vec::new() }
+        Self { out, run: None, batch: Vec::new(), waiting: Vec::new(), chain: None }
+    }
+
+    fn add(&mut self, finding: Finding) -> io::Result<()> {
+        let Some(run) = &self.run else { return Ok(()) };
+        match security_finding(&finding, run) {
+            Some(security) => self.batch.push(security),
+            None => self.waiting.push(finding),
+        }
+        if self.batch.len() == BATCH { self.write_batch() } else { Ok(()) }
     }
 
     fn write_batch(&mut self) -> io::Result<()> {
@@ -43,15 +57,20 @@ impl<W: Write> Report for Asff<W> {
         if let Record::Run(run) = record {
             self.run = Some(run.clone());
         }
-        let (Some(finding), Some(run)) = (Finding::of(record), &self.run) else { return Ok(()) };
-        if finding.severity == Severity::Note {
-            return Ok(());
+        if let Record::Chain(chain) = record {
+            self.chain = Some(chain.chain.clone());
         }
-        self.batch.extend(security_finding(&finding, run));
-        if self.batch.len() == BATCH { self.write_batch() } else { Ok(()) }
+        let Some(finding) = Finding::of(record).filter(|finding| finding.severity != Severity::Note) else {
+            return Ok(());
+        };
+        self.add(finding)
     }
 
     fn finish(&mut self) -> io::Result<()> {
+        for mut finding in std::mem::take(&mut self.waiting) {
+            finding.chain.clone_from(&self.chain);
+            self.add(finding)?;
+        }
         self.write_batch()?;
         self.out.flush()
     }

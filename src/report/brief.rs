@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::escape::printable;
 use super::finding::{Finding, Severity, cut};
@@ -13,8 +14,10 @@ use crate::model::{Record, RunRecord, SummaryRecord};
 const SHOWN: usize = 20;
 /// How long what is said of one may be, in bytes.
 const LONG: usize = 600;
-/// How long a subject may be (SNS API reference, `Publish`).
-const SUBJECT: usize = 100;
+/// How long a subject may be (SNS API reference, `Publish`: less than 100 characters).
+const SUBJECT: usize = 99;
+/// How long the name of an object may be, as it is told, in bytes.
+const NAME: usize = 300;
 
 /// What a notice says of a run.
 #[derive(Debug, Default)]
@@ -36,7 +39,15 @@ impl Brief {
         }
         let Some(finding) = Finding::of(record).filter(|finding| finding.severity != Severity::Note) else { return };
         let list = if finding.since.is_some() { &mut self.known } else { &mut self.new };
-        if list.len() < SHOWN { list.push(finding) } else { self.left_out += 1 }
+        if list.len() < SHOWN {
+            return list.push(finding);
+        }
+        self.left_out += 1;
+        // What is violated must not drown in what is merely open.
+        let open = list.iter().rposition(|other| other.severity == Severity::Open);
+        if let (Severity::Violation, Some(place)) = (finding.severity, open) {
+            list[place] = finding;
+        }
     }
 
     /// Whether the run came to something else than the one before: another verdict, or a finding that nobody was told of. Without a
@@ -55,6 +66,12 @@ impl Brief {
         self.summary.as_ref()
     }
 
+    /// How much earlier runs told of that nothing mends.
+    fn earlier(&self) -> u64 {
+        let since = self.summary.as_ref().and_then(|summary| summary.since_checkpoint.as_ref());
+        since.map_or(0, |since| since.earlier.values().sum())
+    }
+
     fn trail(&self) -> String {
         let run = self.run.as_ref();
         run.map_or(String::new(), |run| run.trail_arn.as_ref().map_or(run.source.clone(), ToString::to_string))
@@ -64,7 +81,8 @@ impl Brief {
     pub fn subject(&self) -> String {
         let verdict = self.summary.as_ref().map_or("inconclusive", |summary| summary.verdict.as_str());
         let name = self.run.as_ref().and_then(|run| run.trail_arn.as_ref()).map(|arn| format!(" {}", arn.name));
-        let line = format!("CloudTrail logs {}{}", verdict.to_uppercase(), name.unwrap_or_default());
+        let earlier = if self.earlier() > 0 { " (earlier findings stand)" } else { "" };
+        let line = format!("CloudTrail logs {}{earlier}{}", verdict.to_uppercase(), name.unwrap_or_default());
         let line: String = line.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
         cut(&line, SUBJECT).to_owned()
     }
@@ -78,11 +96,15 @@ impl Brief {
             // Writing to a String can't fail.
             let _ = writeln!(text, "Before: {} ({})", last.verdict, time(last.started));
         }
+        if self.earlier() > 0 {
+            let _ =
+                writeln!(text, "Earlier runs told of {} that nothing mends: their reports name them", self.earlier());
+        }
         for (title, findings) in [("New", &self.new), ("Known and still open", &self.known)] {
             for (index, finding) in findings.iter().enumerate() {
                 let head = if index == 0 { format!("\n{title}:\n") } else { String::new() };
                 let object = finding.object.as_ref().map(|object| format!("\n    {object}")).unwrap_or_default();
-                let entry = format!("{}{object}", cut(&finding.message, LONG));
+                let entry = format!("{}{}", cut(&finding.message, LONG), cut(&object, NAME));
                 let _ = writeln!(text, "{head}  [{}] {}", finding.rule, lines(&entry));
             }
         }
@@ -102,7 +124,7 @@ impl Brief {
                     "severity": if finding.severity == Severity::Violation { "violation" } else { "open" },
                     "title": finding.title,
                     "message": cut(&finding.message, LONG),
-                    "object": finding.object.as_ref().map(ToString::to_string),
+                    "object": finding.object.as_ref().map(|object| cut(&object.to_string(), NAME).to_owned()),
                     "since": finding.since.map(time),
                 })
             };
@@ -127,12 +149,16 @@ impl Brief {
         .to_string()
     }
 
-    /// What this notice is called, however often it is sent.
+    /// What this notice is called, however often it is sent: one that nobody took is the same when the next run sends it.
     pub fn id(&self) -> String {
-        use sha2::{Digest as _, Sha256};
-        let started = self.run.as_ref().map(|run| time(run.started)).unwrap_or_default();
-        let name = format!("{}\n{started}", self.trail());
-        format!("ctverify_{}", hex::encode(&Sha256::digest(name)[..16]))
+        let summary = self.summary.as_ref();
+        let last = summary.and_then(|summary| summary.since_checkpoint.as_ref()).and_then(|since| since.last_run);
+        let run = last.map(|last| last.started).or(self.run.as_ref().map(|run| run.started));
+        let verdict = summary.map_or("", |summary| summary.verdict.as_str());
+        let mut hash = Sha256::new();
+        hash.update(format!("{}\n{}\n{verdict}", self.trail(), run.map(time).unwrap_or_default()));
+        self.new.iter().for_each(|finding| hash.update(finding.id()));
+        format!("ctverify_{}", hex::encode(&hash.finalize()[..16]))
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Finding {
     pub chain: Option<Arc<ChainId>>,
     /// The recorded and the found SHA-256 of a log file.
     pub hashes: Option<(Option<Sha256Hash>, Option<Sha256Hash>)>,
+    /// Where a gap begins, by which it is known.
+    pub from: Option<Timestamp>,
     /// The begin of the earlier run that told of it first.
     pub since: Option<Timestamp>,
 }
@@ -57,6 +59,7 @@ impl Finding {
                     object: Some(digest.object.clone()),
                     chain: Some(digest.chain.clone()),
                     hashes: None,
+                    from: None,
                     since: digest.since,
                 }
             }
@@ -73,6 +76,7 @@ impl Finding {
                     object: Some(file.object.clone()),
                     chain: Some(file.chain.clone()),
                     hashes: Some((file.expected_sha256, file.actual_sha256)),
+                    from: None,
                     since: file.since,
                 }
             }
@@ -88,6 +92,7 @@ impl Finding {
                 object: None,
                 chain: Some(gap.chain.clone()),
                 hashes: None,
+                from: Some(gap.from),
                 since: gap.since,
             },
             Record::Chain(chain) => {
@@ -100,6 +105,7 @@ impl Finding {
                     object: None,
                     chain: Some(chain.chain.clone()),
                     hashes: None,
+                    from: None,
                     since: chain.since,
                 }
             }
@@ -116,6 +122,7 @@ impl Finding {
                     object: object.map(|(bucket, key)| ObjectRef { bucket, key }),
                     chain: None,
                     hashes: None,
+                    from: None,
                     since: None,
                 }
             }
@@ -129,8 +136,7 @@ impl Finding {
     pub fn id(&self) -> String {
         let object = self.object.as_ref().map(ToString::to_string);
         let chain = self.chain.as_ref().map(ToString::to_string);
-        // A gap is known by where it begins.
-        let what = object.or_else(|| Some(self.message.get(..20)?.to_owned())).unwrap_or_default();
+        let what = object.or_else(|| self.from.map(time)).unwrap_or_else(|| self.message.clone());
         let name = format!("{}\n{}\n{what}", self.rule, chain.unwrap_or_default());
         hex::encode(&Sha256::digest(name)[..16])
     }

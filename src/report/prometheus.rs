@@ -34,31 +34,45 @@ struct ChainMetrics {
 impl<W: Write> Prometheus<W> {
     /// Writes to `out`; `before` is what the file held until now.
     pub fn new(out: W, before: &str) -> Self {
-        let value = before.lines().find_map(|line| line.strip_prefix(LAST_SUCCESS)?.trim().parse::<f64>().ok());
+        let value = before.lines().find_map(|line| {
+            let rest = line.strip_prefix(LAST_SUCCESS)?;
+            // Behind the labels, if there are any.
+            rest.rsplit_once('}').map_or(rest, |(_, rest)| rest).trim().parse::<f64>().ok()
+        });
         let last_success = value.filter(|value| value.is_finite()).map(|value| value as i64);
         Self { out, run: None, chains: Vec::new(), newest: None, summary: None, last_success }
     }
 }
 
 /// Metrics being written.
-struct Metrics(String);
+struct Metrics {
+    text: String,
+    /// Several trails may be told of side by side.
+    trail: String,
+}
 
 impl Metrics {
     fn family(&mut self, name: &str, help: &str) {
         // Writing to a String can't fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge");
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
     }
 
     fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let labels: Vec<String> = labels.iter().map(|(name, text)| format!("{name}=\"{}\"", escape(text))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.0, "{name}{labels} {value}");
+        let _ = writeln!(self.text, "{name}{labels} {value}");
+    }
+
+    fn of_run(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        let trail = self.trail.clone();
+        let labels: Vec<(&str, &str)> = labels.iter().copied().chain([("trail_arn", &*trail)]).collect();
+        self.value(name, &labels, value);
     }
 
     fn single(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
         self.family(name, help);
-        self.value(name, &[], value);
+        self.of_run(name, &[], value);
     }
 
     fn of_chains<T: std::fmt::Display>(
@@ -105,7 +119,8 @@ impl<W: Write> Report for Prometheus<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         let (Some(run), Some(summary)) = (&self.run, &self.summary) else { return self.out.flush() };
-        let mut metrics = Metrics(String::new());
+        let trail = run.trail_arn.as_ref().map_or(run.source.clone(), ToString::to_string);
+        let mut metrics = Metrics { text: String::new(), trail };
         let finished = summary.finished.as_second();
         metrics.single("ctverify_last_run_timestamp_seconds", "When the last run ended.", finished);
         let success = if summary.verdict == Verdict::Verified { Some(finished) } else { self.last_success };
@@ -116,20 +131,20 @@ impl<W: Write> Report for Prometheus<W> {
         metrics.single("ctverify_last_run_duration_seconds", "How long the last run took.", took.max(0));
         metrics.family("ctverify_verdict", "The verdict of the last run: 1 for the one that it came to.");
         for verdict in Verdict::ALL {
-            metrics.value("ctverify_verdict", &[("verdict", verdict.as_str())], u8::from(*verdict == summary.verdict));
+            metrics.of_run("ctverify_verdict", &[("verdict", verdict.as_str())], u8::from(*verdict == summary.verdict));
         }
         metrics.family("ctverify_digests", "Digest files by status.");
         for status in DigestStatus::ALL {
-            metrics.value("ctverify_digests", &[("status", status.as_str())], summary.tally.digests(*status));
+            metrics.of_run("ctverify_digests", &[("status", status.as_str())], summary.tally.digests(*status));
         }
         metrics.family("ctverify_log_files", "Log files by status.");
         for status in LogFileStatus::ALL {
-            metrics.value("ctverify_log_files", &[("status", status.as_str())], summary.tally.log_files(*status));
+            metrics.of_run("ctverify_log_files", &[("status", status.as_str())], summary.tally.log_files(*status));
         }
         metrics.single("ctverify_log_files_not_read", "Log files whose content was not asked for.", summary.not_read);
         metrics.family("ctverify_gaps", "Parts of the range that no valid digest file covers, by cause.");
         for cause in GapCause::ALL {
-            metrics.value("ctverify_gaps", &[("cause", cause.as_str())], summary.tally.gaps_of(*cause));
+            metrics.of_run("ctverify_gaps", &[("cause", cause.as_str())], summary.tally.gaps_of(*cause));
         }
         metrics.single("ctverify_warnings", "Warnings.", summary.tally.warnings);
         if let Some(since) = &summary.since_checkpoint {
@@ -137,13 +152,17 @@ impl<W: Write> Report for Prometheus<W> {
                 "ctverify_findings",
                 "Findings of a scheduled audit: new ones, and known ones that are still open.",
             );
-            metrics.value("ctverify_findings", &[("told", "new")], since.new);
-            metrics.value("ctverify_findings", &[("told", "before")], since.known);
+            metrics.of_run("ctverify_findings", &[("told", "new")], since.new);
+            metrics.of_run("ctverify_findings", &[("told", "before")], since.known);
+            metrics.family("ctverify_earlier_findings", "What earlier runs told of and nothing mends, by status.");
+            for (status, count) in &since.earlier {
+                metrics.of_run("ctverify_earlier_findings", &[("status", status)], count);
+            }
         }
         metrics.family("ctverify_requests", "Requests that the last run made.");
         let requests = summary.requests;
         for (kind, count) in [("get", requests.get), ("list", requests.list), ("other", requests.other)] {
-            metrics.value("ctverify_requests", &[("kind", kind)], count);
+            metrics.of_run("ctverify_requests", &[("kind", kind)], count);
         }
         let chains = &self.chains;
         metrics.of_chains(
@@ -170,7 +189,7 @@ impl<W: Write> Report for Prometheus<W> {
             "How long the end of the newest valid digest file lay back when the run ended.",
             |chain| Some((finished - chain.newest?.as_second()).max(0)),
         );
-        self.out.write_all(metrics.0.as_bytes())?;
+        self.out.write_all(metrics.text.as_bytes())?;
         self.out.flush()
     }
 }

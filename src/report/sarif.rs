@@ -61,15 +61,19 @@ impl<W: Write> Sarif<W> {
         };
         self.rules.insert(rule);
         let mut result = json!({ "ruleId": rule, "level": level, "message": { "text": finding.message } });
-        if let Some(object) = &finding.object {
-            let path = utf8_percent_encode(&object.key, ENCODED);
-            let uri = format!("s3://{}/{path}", utf8_percent_encode(&object.bucket, ENCODED));
-            result["locations"] = json!([{ "physicalLocation": { "artifactLocation": { "uri": uri } } }]);
-            // The same finding keeps its name from run to run.
-            result["partialFingerprints"] = json!({ "objectAndRule/v1": format!("{object} {rule}") });
-        } else if let Some(chain) = &finding.chain {
-            result["locations"] = json!([{ "logicalLocations": [{ "fullyQualifiedName": chain.to_string() }] }]);
-        }
+        // A place that every reader takes is a path: GitHub refuses other schemes than its checkout's, and results without a place.
+        let (place, name) = match (&finding.object, &finding.chain) {
+            (Some(object), _) => (format!("{}/{}", object.bucket, object.key), object.to_string()),
+            (None, Some(chain)) => (format!("{}/{}/{}", chain.account, chain.region, chain.trail), chain.to_string()),
+            (None, None) => ("cloudtrail".to_owned(), "the run".to_owned()),
+        };
+        let uri = utf8_percent_encode(&place, ENCODED).to_string();
+        result["locations"] = json!([{
+            "physicalLocation": { "artifactLocation": { "uri": uri } },
+            "logicalLocations": [{ "fullyQualifiedName": name }],
+        }]);
+        // The same finding keeps its name from run to run.
+        result["partialFingerprints"] = json!({ "finding/v1": finding.id() });
         self.results.push(result);
     }
 }

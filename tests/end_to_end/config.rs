@@ -82,11 +82,10 @@ fn what_is_wrong_with_a_file_is_told_with_its_name_before_any_work() {
         ("config = \"other\"", "there is no setting 'config'"),
         ("trail = 3", "[[trail]]"),
         ("[[trail]]\nname = \"a\"\nseed = 3", "'a':"),
-        (
-            "[[trail]]\nname = \"a\"\nstate = \"s\"\n[[trail]]\nname = \"b\"\nstate = \"s\"",
-            "'a' and 'b' both write to s",
-        ),
+        ("[[trail]]\nname = \"a\"\nstate = \"s\"\n[[trail]]\nname = \"b\"\nstate = \"s\"", "'a' and 'b' both write to"),
         ("format = \"json\"\n[[trail]]\n[[trail]]", "json is one document"),
+        ("start = \"1d\"\nstart-time = \"2d\"", "is there twice"),
+        ("prefix = \"x\"", "--bucket"),
     ];
     for (text, why) in cases {
         let config = file(folder.path(), text);
@@ -110,6 +109,44 @@ fn what_is_wrong_with_a_file_is_told_with_its_name_before_any_work() {
         "{}",
         said.stdout
     );
+}
+
+#[test]
+fn what_is_violated_does_not_hide_behind_what_is_wrong_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = of("log-modified");
+    let lost = "from = \"/nonexistent\"\nkeys = \"/nonexistent\"\n";
+    let config = file(folder.path(), &format!("[[trail]]\n{broken}[[trail]]\nname = \"the lost one\"\n{lost}"));
+    let said = run(&mut with(&config));
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    assert!(said.stderr.contains("the lost one: "), "{}", said.stderr);
+    // Two names of one flag are one setting, and the trail's own counts.
+    let text =
+        format!("start = \"2026-03-01\"\nformat = \"jsonl\"\n[[trail]]\nstart-time = \"2026-03-02\"\n{}", of("clean"));
+    let said = run(&mut with(&file(folder.path(), &text)));
+    assert_eq!(said.of("run")[0]["start"], "2026-03-02T00:00:00Z", "{}", said.stderr);
+    // The file can ask for logs.
+    let text = format!("log-format = \"json\"\nquiet = true\n[[trail]]\n{}", of("clean"));
+    let said = run(&mut with(&file(folder.path(), &text)));
+    assert!(said.stderr.lines().next().unwrap().contains("the run begins"), "{}", said.stderr);
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_not_set_and_a_demo_heeds_none() {
+    let dir = testdata("clean");
+    let mut command = ctverify();
+    command.arg("--from").arg(&dir).arg("--keys").arg(dir.join("keys.json"));
+    command.env("CTVERIFY_STATE", "").env("CTVERIFY_NOTIFY", "").env("CTVERIFY_QUIET", "1");
+    let said = run(&mut command);
+    assert_eq!((said.code, &*said.stdout, &*said.stderr), (0, "", ""));
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("mine.jsonl");
+    let mut demo = ctverify();
+    demo.current_dir(folder.path()).arg("demo").env("CTVERIFY_REPORT", format!("jsonl={}", report.display()));
+    demo.env("CTVERIFY_QUIET", "1").env("CTVERIFY_BUCKET", "mine").env("CTVERIFY_STATE", folder.path().join("state"));
+    let said = run(&mut demo);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stdout.contains("VERIFIED") && !report.exists() && !folder.path().join("state").exists());
 }
 
 #[test]

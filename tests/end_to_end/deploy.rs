@@ -63,7 +63,7 @@ fn the_units_are_what_systemd_takes_and_their_command_runs() {
     std::fs::create_dir(folder.path().join("ctverify")).unwrap();
     let here = |text: &str| text.replace("%S", folder.path().to_str().unwrap());
     let command = here(command);
-    let report = service.lines().find_map(|line| line.strip_prefix("Environment=CTVERIFY_REPORT=")).unwrap();
+    let settings = service.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
     // As its environment file may say, where a copy takes the trail's place.
     let start = Timestamp::now() - SignedDuration::from_hours(30);
     let trail = TrailSpec { start, hours: 20, ..TrailSpec::default() }.forge();
@@ -71,7 +71,7 @@ fn the_units_are_what_systemd_takes_and_their_command_runs() {
     let mut words = command.split_whitespace();
     let mut job = Command::new(words.next().unwrap());
     job.args(words).env_clear().env("CTVERIFY_FROM", mirror.dir()).env("CTVERIFY_KEYS", mirror.keys());
-    job.env("CTVERIFY_REPORT", here(report));
+    job.envs(settings.map(|(name, value)| (name, here(value))));
     let first = run(&mut job);
     assert_eq!((first.code, &*first.stdout, &*first.stderr), (0, "", ""));
     for name in ["checkpoint.json", "last.jsonl"] {

@@ -34,18 +34,19 @@ fn promtool_takes_the_metrics_and_the_last_success_outlives_a_finding() {
     let path = folder.path().join("ctverify.prom");
     let metric = |name: &str| {
         let text = std::fs::read_to_string(&path).unwrap();
-        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+        let value = |line: &str| line.rsplit_once(' ')?.1.parse::<f64>().ok();
+        text.lines().find_map(|line| line.starts_with(name).then(|| value(line))?)
     };
     assert_eq!(report("log-modified", "prometheus", &path), 1);
     assert_eq!(metric("ctverify_last_success_timestamp_seconds"), None);
     assert_eq!(report("clean", "prometheus", &path), 0);
     let success = metric("ctverify_last_success_timestamp_seconds").unwrap();
-    assert_eq!(metric("ctverify_verdict{verdict=\"verified\"}"), Some(1.0));
+    assert_eq!(metric("ctverify_verdict{verdict=\"verified\","), Some(1.0));
     std::thread::sleep(std::time::Duration::from_millis(1100));
     assert_eq!(report("log-modified", "prometheus", &path), 1);
     assert_eq!(metric("ctverify_last_success_timestamp_seconds"), Some(success));
     assert!(metric("ctverify_last_run_timestamp_seconds").unwrap() > success);
-    assert_eq!(metric("ctverify_log_files{status=\"modified\"}"), Some(1.0));
+    assert_eq!(metric("ctverify_log_files{status=\"modified\","), Some(1.0));
     for defect in defects::ALL {
         report(defect.name, "prometheus", &path);
         let Some(mut promtool) = tool("CTVERIFY_TEST_PROMTOOL") else { return };

@@ -62,6 +62,9 @@ fn a_webhook_tells_what_is_new_and_is_signed() {
     assert_eq!(said.code, 1, "{}", said.stderr);
     let received = server.received();
     assert_eq!((received.len(), &*received[0].path), (1, "/hooks/me"));
+    // Where it goes is a secret, which no report tells.
+    let told = verify(&mirror, &server, &["--format", "jsonl"]);
+    assert!(told.stdout.contains("webhook:…") && !told.stdout.contains("hooks/me"), "{}", told.stdout);
     let notice = signed(&received[0]);
     assert_eq!((&notice["verdict"], &notice["previous_verdict"]), (&"violated".into(), &Value::Null));
     assert_eq!((&notice["new"][0]["rule"], notice["new"].as_array().unwrap().len()), (&"hash_mismatch".into(), 1));
@@ -69,7 +72,7 @@ fn a_webhook_tells_what_is_new_and_is_signed() {
     // All is well: nobody is told.
     let whole = Mirror::new(&self::trail(), Layout::Keys, true);
     assert_eq!(verify(&whole, &server, &[]).code, 0);
-    assert_eq!(server.received().len(), 1);
+    assert_eq!(server.received().len(), 2);
 }
 
 #[test]
@@ -158,6 +161,8 @@ fn what_is_wrong_with_a_notice_is_told_before_any_work() {
     refused(mirror.command().args(["--notify", &hook]), "--webhook-secret-file");
     refused(mirror.command().args(["--notify", &hook]).env("CTVERIFY_WEBHOOK_SECRET", "short"), "24 is the least");
     refused(mirror.command().args(["--notify", "webhook:http://example.com/"]), "https://");
+    let secret = run(mirror.command().args(["--notify", "webhook:http://example.com/secret"]));
+    assert!(!secret.stderr.contains("secret"), "{}", secret.stderr);
     refused(mirror.command().args(["--notify", &hook, "--webhook-secret-file", "/nonexistent"]), "/nonexistent");
     refused(mirror.command().args(["--notify", &hook, "--webhook-secret-file", "/dev/null"]), "0 bytes");
 }

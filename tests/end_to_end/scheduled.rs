@@ -301,6 +301,25 @@ fn log_files_that_nobody_lists_are_found_at_the_seam_of_two_runs() {
     }
 }
 
+/// However its name sorts: a run that goes on from a checkpoint must see what a whole run sees.
+#[test]
+fn a_planted_file_with_an_odd_name_is_found_by_a_later_run() {
+    let made = trail();
+    let bucket = made.spec.bucket.clone();
+    for name in ["0_20260301T2150Z_x.json.gz", "0sub/111122223333_CloudTrail_us-east-1_20260301T2150Z_x.json.gz"] {
+        let job = Job::new(made.clone());
+        job.run_to(20);
+        let key = format!("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/{name}");
+        let body = ctverify_testkit::gzip(b"{}").into();
+        let last_modified = "2026-03-01T21:50:00Z".parse().unwrap();
+        job.server.put(&bucket, &key, ctverify_testkit::Stored { body, metadata: Default::default(), last_modified });
+        let whole = ["--trail-arn", &job.trail.spec.arn(), "--bucket", &bucket, "--end", &job.end(24)];
+        let whole = records(ctverify_at(&job.server).args(whole));
+        let run = job.run_to(24);
+        assert_eq!(run.count("log_file", "unlisted"), whole.count("log_file", "unlisted"), "{name}");
+    }
+}
+
 #[test]
 fn a_log_file_that_was_changed_later_is_found_by_a_recheck() {
     let job = Job::new(trail());

@@ -22,10 +22,16 @@ subprocess.run([tools / "cfn-lint", template], check=True)
 class Template(yaml.SafeLoader):
     pass
 
-Template.add_multi_constructor("!", lambda loader, suffix, node: loader.construct_scalar(node))
-policy = yaml.load(template.read_text(), Template)["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]
+def construct(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    return loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node)
+
+Template.add_multi_constructor("!", construct)
+resources = yaml.load(template.read_text(), Template)["Resources"]
+policies = [resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"], resources["Topic"]["Properties"]["PolicyDocument"]]
 as_list = lambda value: value if isinstance(value, list) else [value]
-cloudformation = {statement["Sid"]: sorted(as_list(statement["Action"])) for statement in policy["Statement"]}
+cloudformation = {statement["Sid"]: sorted(as_list(statement["Action"])) for policy in policies for statement in policy["Statement"]}
 
 document = hcl2.loads((deploy / "terraform/main.tf").read_text())
 plain = lambda text: text.strip('"')

@@ -7,7 +7,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ColorChoice, Parser, Subcommand};
+use clap::{Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
 pub use scheduled::{NoticeArgs, NotifyOn};
@@ -165,6 +165,32 @@ pub enum ConfigCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+}
+
+/// The command line, as clap knows it. A variable that is set and empty counts as not set; without `environment`, none counts.
+pub fn definition(environment: bool) -> clap::Command {
+    fn heed(mut command: clap::Command, environment: bool) -> clap::Command {
+        let counts = |argument: &clap::Arg| {
+            let value = argument.get_env().and_then(std::env::var_os);
+            environment && value.is_none_or(|value| !value.is_empty())
+        };
+        command = command.mut_args(|argument| if counts(&argument) { argument } else { argument.env(None::<&str>) });
+        let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        names.iter().fold(command, |command, name| command.mut_subcommand(name, |command| heed(command, environment)))
+    }
+    heed(Args::command(), environment)
+}
+
+impl Args {
+    /// Reads a command line.
+    pub fn read<I, T>(words: I, environment: bool) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<std::ffi::OsString> + Clone,
+    {
+        let matches = definition(environment).try_get_matches_from(words)?;
+        Self::from_arg_matches(&matches)
+    }
 }
 
 impl ConfigArgs {

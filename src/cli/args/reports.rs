@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, ColorChoice, ValueEnum};
 
 use super::values::parse_report;
@@ -25,11 +26,11 @@ pub struct ReportArgs {
     pub logs: LogArgs,
 
     /// List the valid digests and intact log files in text, too
-    #[arg(short, long, env = "CTVERIFY_VERBOSE", hide_env = true, help_heading = "Reports")]
+    #[arg(short, long, env = "CTVERIFY_VERBOSE", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Reports")]
     pub verbose: bool,
 
     /// Keep text and progress silent when all is well
-    #[arg(short, long, env = "CTVERIFY_QUIET", hide_env = true, help_heading = "Reports")]
+    #[arg(short, long, env = "CTVERIFY_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Reports")]
     pub quiet: bool,
 
     /// When to use colour
@@ -144,6 +145,7 @@ pub struct LogArgs {
         hide_env = true,
         value_name = "LEVEL",
         default_value = "info",
+        requires = "log_format",
         help_heading = "Logs"
     )]
     pub log_level: tracing::Level,

@@ -8,7 +8,6 @@ use jiff::SignedDuration;
 use super::values::parse_share;
 use crate::checkpoint::Name;
 use crate::cli::time_argument;
-use crate::notice::Target;
 
 /// What a scheduled audit keeps.
 #[derive(Debug, Clone, ClapArgs)]
@@ -40,11 +39,11 @@ pub struct NoticeArgs {
         value_delimiter = ' ',
         help_heading = "Notices"
     )]
-    pub notify: Vec<Target>,
+    pub notify: Vec<String>,
 
     /// When: on change (another verdict than the last run's, or new findings; without --state, any verdict but 'verified'), or on every
     /// violation
-    #[arg(long, env = "CTVERIFY_NOTIFY_ON", hide_env = true, value_enum, default_value_t = NotifyOn::Change, help_heading = "Notices")]
+    #[arg(long, env = "CTVERIFY_NOTIFY_ON", hide_env = true, value_enum, default_value_t = NotifyOn::Change, requires = "notify", help_heading = "Notices")]
     pub notify_on: NotifyOn,
 
     /// The secret that webhooks are signed with, as whsec_… or any text of 24 bytes and more [default: the variable

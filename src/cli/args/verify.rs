@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::Args as ClapArgs;
+use clap::builder::FalseyValueParser;
 
 use super::reports::ReportArgs;
 use super::scheduled::{NoticeArgs, StateArgs};
@@ -67,7 +68,7 @@ pub struct VerifyArgs {
     pub seed: Option<u64>,
 
     /// Say what the run would read, how long it would take and what S3 would charge; lists, and reads a few digests alone
-    #[arg(long, env = "CTVERIFY_ESTIMATE", hide_env = true, help_heading = "What to verify", conflicts_with_all = ["from", "report"])]
+    #[arg(long, env = "CTVERIFY_ESTIMATE", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "What to verify", conflicts_with_all = ["from", "report"])]
     pub estimate: bool,
 
     /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a thousand LISTs, a GB of transfer
@@ -159,7 +160,7 @@ pub struct SourceArgs {
     pub keys: Option<PathBuf>,
 
     /// Compare the public keys of a bag, or of --keys, with those that CloudTrail publishes: asks AWS
-    #[arg(long, env = "CTVERIFY_CHECK_KEYS", hide_env = true, help_heading = "Where to look")]
+    #[arg(long, env = "CTVERIFY_CHECK_KEYS", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Where to look")]
     pub check_keys: bool,
 
     /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it

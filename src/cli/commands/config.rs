@@ -1,23 +1,33 @@
 //! Runs over several trails, as a configuration file has them.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
 use crate::cli::config::{Configured, read};
+use crate::cli::evidence::without_secrets;
 use crate::cli::exit::Failure;
+use crate::cli::logs;
 use crate::cli::output::cannot_write_standard;
 use crate::report::printable;
 
 /// The exit codes, the gravest first: what is violated must not hide behind what could not run.
-const GRAVITY: [u8; 5] = [130, 1, 4, 3, 0];
+const GRAVITY: [u8; 6] = [INTERRUPTED, 1, 4, 2, 3, 0];
 
 /// Verifies each trail in turn; the exit code is that of the gravest result.
 pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
     let mut gravest = 0;
-    for Configured { args, .. } in read(path, &words())? {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let configured = read(path, &words)?;
+    if let Some(first) = configured.first() {
+        // The file may ask for logs that the command line does not.
+        logs::begin(&first.args.reports.logs);
+    }
+    for Configured { name, args, .. } in configured {
         let code = match super::verify(&args) {
             Ok(code) => code,
             Err(failure) => {
+                let failure = failure.of(&name);
                 failure.tell();
                 failure.code()
             }
@@ -37,16 +47,16 @@ const INTERRUPTED: u8 = 130;
 
 /// Says what a configuration file comes to; asks nothing of AWS.
 pub fn config_check(path: &Path) -> Result<u8, Failure> {
-    let configured = read(path, &["ctverify".to_owned()])?;
+    let configured = read(path, &[OsString::from("ctverify")])?;
     let mut out = std::io::stdout().lock();
     let mut write = || {
         for Configured { name, from_file, overruled, .. } in &configured {
             writeln!(out, "{}", printable(name))?;
-            for flag in from_file {
-                writeln!(out, "  {}", printable(flag))?;
+            for flag in without_secrets(from_file.iter().cloned()) {
+                writeln!(out, "  {}", printable(&flag))?;
             }
-            for flag in overruled {
-                writeln!(out, "  {}  (the environment says otherwise)", printable(flag))?;
+            for flag in without_secrets(overruled.iter().cloned()) {
+                writeln!(out, "  {}  (the environment says otherwise)", printable(&flag))?;
             }
         }
         let trails = if configured.len() == 1 { "1 trail".to_owned() } else { format!("{} trails", configured.len()) };
@@ -54,8 +64,4 @@ pub fn config_check(path: &Path) -> Result<u8, Failure> {
     };
     write().map_err(|error| cannot_write_standard(&error))?;
     Ok(0)
-}
-
-fn words() -> Vec<String> {
-    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }

@@ -53,7 +53,7 @@ async fn resolve(
     request.warnings_before.extend(settings::check_keys(args).await?);
     match &args.from {
         Some(dir) => {
-            let (folder, keys) = settings::open_folder(args, dir)?;
+            let (folder, keys) = settings::open_folder(args, dir, args.check_keys)?;
             request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;
             request.concurrency = args.concurrency.map_or_else(cores, usize::from);
             Ok(Settings::new(Arc::new(folder), keys, request))

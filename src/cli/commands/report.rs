@@ -10,6 +10,7 @@ use crate::audit::Observer as _;
 use crate::cli::args::RemakeArgs;
 use crate::cli::evidence;
 use crate::cli::exit::Failure;
+use crate::cli::logs;
 use crate::cli::output::Reports;
 use crate::model::Allowances;
 use crate::report::{Origin, ReadError, read_records};
@@ -20,8 +21,11 @@ pub fn report(args: &RemakeArgs) -> Result<u8, Failure> {
         Origin { records_sha256: Some(sha256_of(&args.records)?), case: evidence::case(&args.reports.evidence)? };
     let mut reports = Reports::open(&args.reports, &Allowances::default(), &origin, &[])?;
     let lines = BufReader::new(open(&args.records)?);
-    let summary =
-        read_records(lines, |record| reports.record(record)).map_err(|error| failure(&args.records, &error))?;
+    let summary = read_records(lines, |record| {
+        logs::record(record);
+        reports.record(record)
+    })
+    .map_err(|error| failure(&args.records, &error))?;
     reports.finish()?;
     Ok(summary.exit_code)
 }

@@ -139,7 +139,10 @@ pub(super) async fn audit_with(
     let Outcome { summary, checkpoint } = outcome?;
     reports.finish()?;
     if let Some(bell) = bell.filter(|_| !summary.interrupted) {
-        bell.ring(&brief).await?;
+        tokio::select! {
+            rung = bell.ring(&brief) => rung?,
+            () = interruption() => return Err(Failure::Interrupted),
+        }
     }
     // Last: what nobody was told of is found again by the next run.
     if let Some((kept, checkpoint)) = kept.zip(checkpoint) {
