@@ -140,6 +140,15 @@ impl Discovery {
 
     /// Leaves of what was listed what a run needs that goes on from a checkpoint.
     fn go_on_from(&mut self, checkpoint: &Checkpoint, request: &AuditRequest, range: &TimeRange, live: bool) {
+        // What stood in for a chain that nobody had seen goes when that is there.
+        let known = |id: &ChainId| id.trail != TrailName::unknown();
+        let real: BTreeSet<(AccountId, Region)> = self
+            .chains
+            .iter()
+            .filter(|(id, chain)| known(id) && !chain.digests.is_empty())
+            .map(|(id, _)| (id.account.clone(), id.region.clone()))
+            .collect();
+        self.chains.retain(|id, _| known(id) || !real.contains(&(id.account.clone(), id.region.clone())));
         for (id, chain) in &mut self.chains {
             chain.sight = Sight::of(&chain.digests, live);
             if chain.failure.is_none() {

@@ -72,7 +72,8 @@ pub(super) async fn examine_chain(
         }
     };
     let JudgedDigests { mut elements, failure: later, folders } = judged;
-    let lost_log_files = expiry::may_lack_log_files(&elements, &log_folder, &context);
+    let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
+    let lost_log_files = left_open || expiry::may_lack_log_files(&elements, &log_folder, &context);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, lost_log_files).await;
     expiry.mark(&mut elements);
     versions::of_digests(&context, &id, &mut elements).await;

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use jiff::SignedDuration;
 
 use super::context::Context;
 use super::discover::{Discovery, Folders};
@@ -61,15 +60,6 @@ pub(super) async fn add_unexplained(discovery: &mut Discovery, context: &Arc<Con
         return Ok(());
     }
     let has_chain = |folder: &RegionFolder| discovery.chains.keys().any(|chain| folder.holds(chain));
-    // What was there when the last run looked, it has told of.
-    let last_run = request.checkpoint.as_ref().and_then(|checkpoint| checkpoint.last_run);
-    let since = last_run.and_then(|run| run.started.checked_sub(SignedDuration::from_hours(24)).ok());
-    let context = &match since {
-        Some(since) if context.range.start.is_none_or(|start| start < since) => {
-            Arc::new(context.with_range(TimeRange { start: Some(since), end: context.range.end }))
-        }
-        _ => context.clone(),
-    };
     let candidates: Vec<RegionFolder> =
         discovery.folders.log_files.iter().filter(|folder| !has_chain(folder)).cloned().collect();
     let looked = stream::iter(candidates)

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::element::{Element, State};
 use super::examine::ExaminedChain;
-use super::request::awaited_from;
+use super::request::{awaited_from, fresh_from};
 use super::tail;
 use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, ObjectRef};
 use crate::verify::ValidDigest;
@@ -225,11 +225,12 @@ impl Ledger<'_> {
             };
             for (start, end) in holes.filter(has_room) {
                 let found = self.explain(start, end, Timestamp::MAX);
-                let may_close = found.iter().all(|gap| {
-                    !matches!(
-                        gap.cause,
-                        GapCause::LoggingStopped | GapCause::BeforeFirstDigest | GapCause::AfterLastDigest
-                    )
+                // Only where the digest that follows was read is it known to be a starting one.
+                let starts = valid(self.standard).any(|next| next.period().0 == end && next.predecessor().is_none());
+                let may_close = found.iter().all(|gap| match gap.cause {
+                    GapCause::LoggingStopped => starts,
+                    GapCause::BeforeFirstDigest | GapCause::AfterLastDigest => false,
+                    _ => true,
                 });
                 let same = || vec![self.record(Piece { cause, from: start, to: end, present: 0, named: 0 })];
                 left.extend(if may_close { found } else { same() });
@@ -287,7 +288,8 @@ impl Ledger<'_> {
         if self.chain.elements.is_empty() && !self.chain.has_earlier {
             return vec![piece(GapCause::NoDigests, from, to)];
         }
-        let split = self.youngest().clamp(from, to);
+        // The hour that is running and the next one's delivery leave the end open for longer than an hour, whatever the grace.
+        let split = fresh_from(&self.context.request).clamp(from, to);
         let pieces = [(GapCause::AfterLastDigest, from, split), (GapCause::NotYetDelivered, split, to)];
         let may_come = self.context.store.is_live();
         if !may_come {

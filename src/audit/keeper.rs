@@ -1,6 +1,6 @@
 //! What a run leaves for the next one: the checkpoint, made of what was examined and of what was told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,8 +12,9 @@ use super::log_folder::EDGE;
 use super::request::fresh_from;
 use super::resume::{self, Contradiction, Sight};
 use crate::model::{
-    Allowances, ChainCheckpoint, ChainFault, ChainId, Checkpoint, Depth, DigestKind, DigestStatus, Fault, GapCause,
-    LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, Record, SinceCheckpoint, Verdict, VerifiedDigest,
+    AccountId, Allowances, ChainCheckpoint, ChainFault, ChainId, Checkpoint, Depth, DigestKind, DigestStatus, Fault,
+    GapCause, GapRecord, LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, Record, Region, SinceCheckpoint,
+    TrailName, Verdict, VerifiedDigest,
 };
 
 /// What the next run needs to know of a chain that was examined.
@@ -26,10 +27,12 @@ pub(super) struct Outlook {
     /// Why a part of it could not be listed.
     is_unlisted: bool,
     contradictions: Vec<Contradiction>,
+    /// Digests that were known to be invalid, and are valid.
+    back: HashSet<ObjectRef>,
     /// Digests that are named and may still come.
     awaited: Vec<(ObjectRef, DigestKind, Timestamp)>,
     /// The digests that are not there or not valid, and that a valid one names.
-    named: Vec<ObjectRef>,
+    named: HashSet<ObjectRef>,
 }
 
 impl Outlook {
@@ -38,29 +41,35 @@ impl Outlook {
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
         let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
-        let unlisted_from = end.map(|end| match deep {
-            true => end.saturating_sub(EDGE).unwrap_or(end).min(fresh),
-            false => end,
-        });
-        let valid = || {
-            chain.elements.iter().filter_map(|element| match &element.state {
-                State::Valid(digest) => Some(digest),
-                _ => None,
-            })
+        let unlisted_from = match (&chain.log_folder.failure, deep) {
+            // What could not be looked at is looked at by the next run.
+            (Some(_), _) => context.range.start.or_else(|| chain.elements.first().map(|element| element.start)),
+            (None, true) => end.map(|end| end.saturating_sub(EDGE).unwrap_or(end).min(fresh)),
+            (None, false) => end,
         };
+        let valid = chain.elements.iter().filter_map(|element| match &element.state {
+            State::Valid(digest) => digest.predecessor(),
+            _ => None,
+        });
+        let by_valid: HashSet<_> = valid.map(|recorded| context.identity(&recorded.object)).collect();
         let others = chain.elements.iter().filter(|element| !matches!(element.state, State::Valid(_)));
-        let (mut awaited, mut named) = (Vec::new(), Vec::new());
+        let (mut awaited, mut named) = (Vec::new(), HashSet::new());
         for element in others {
             let before = context.resume.as_ref().is_some_and(|resume| resume.awaits(&element.object));
-            let is_it = |object: &ObjectRef| context.identity(object) == context.identity(&element.object);
-            if before || valid().any(|digest| digest.predecessor().is_some_and(|recorded| is_it(&recorded.object))) {
-                named.push(element.object.clone());
+            if before || by_valid.contains(&context.identity(&element.object)) {
+                named.insert(element.object.clone());
             }
             if matches!(element.state, State::NotYetDelivered) {
                 awaited.push((element.object.clone(), element.kind, element.end));
             }
         }
+        let valid = chain.elements.iter().filter(|element| matches!(element.state, State::Valid(_)));
+        let back = match &context.resume {
+            Some(_) => valid.map(|element| element.object.clone()).collect(),
+            None => HashSet::new(),
+        };
         Self {
+            back,
             id: chain.id.clone(),
             through,
             unlisted_from,
@@ -73,13 +82,22 @@ impl Outlook {
     }
 }
 
-/// By what a finding is recognized from run to run.
+/// By what a finding is recognized from run to run. What was merely open and is violated now is another one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Mark {
-    Digest(ObjectRef),
-    LogFile(ObjectRef),
-    Gap(ChainId, GapCause, Timestamp),
+    Digest(ObjectRef, DigestStatus),
+    LogFile(ObjectRef, LogFileStatus),
     Fault(ChainId, ChainFault),
+}
+
+/// A gap that an earlier run told of.
+#[derive(Debug)]
+struct KnownGap {
+    chain: ChainId,
+    cause: GapCause,
+    from: Timestamp,
+    to: Timestamp,
+    since: Timestamp,
 }
 
 /// Makes the checkpoint of a run.
@@ -87,6 +105,7 @@ enum Mark {
 pub(super) struct Keeper {
     before: Arc<Checkpoint>,
     known: HashMap<Mark, Timestamp>,
+    known_gaps: Vec<KnownGap>,
     now: Timestamp,
     allowed: Allowances,
     chains: BTreeMap<ChainId, Next>,
@@ -101,25 +120,31 @@ struct Next {
     began_with: Option<ObjectRef>,
     outlook: Outlook,
     checkpoint: ChainCheckpoint,
+    /// Where each open object stands among the open points.
+    places: HashMap<(ObjectRef, bool), usize>,
 }
 
 impl Keeper {
     pub fn new(before: Arc<Checkpoint>, now: Timestamp, allowed: Allowances) -> Self {
-        let mut known = HashMap::new();
+        let (mut known, mut known_gaps) = (HashMap::new(), Vec::new());
         for (id, chain) in &before.chains {
             for OpenPoint { what, since } in &chain.open {
-                let Some(since) = since else { continue };
+                let Some(since) = *since else { continue };
                 let mark = match what.clone() {
-                    Open::Digest { object, .. } => Mark::Digest(object),
-                    Open::LogFile { object, .. } | Open::Unlisted { object } => Mark::LogFile(object),
-                    Open::Gap { cause, from, .. } => Mark::Gap(id.clone(), cause, from),
+                    Open::Digest { object, status, .. } => Mark::Digest(object, status),
+                    Open::LogFile { object, .. } => Mark::LogFile(object, LogFileStatus::Unverified),
+                    Open::Unlisted { object } => Mark::LogFile(object, LogFileStatus::Unlisted),
+                    Open::Gap { cause, from, to } => {
+                        known_gaps.push(KnownGap { chain: id.clone(), cause, from, to, since });
+                        continue;
+                    }
                     Open::Contradicted { .. } => Mark::Fault(id.clone(), ChainFault::CheckpointContradicted),
                     Open::TailCut => Mark::Fault(id.clone(), ChainFault::TailCut),
                 };
-                known.insert(mark, *since);
+                known.insert(mark, since);
             }
         }
-        Self { before, known, now, allowed, chains: BTreeMap::new(), new: 0, repeated: 0 }
+        Self { before, known, known_gaps, now, allowed, chains: BTreeMap::new(), new: 0, repeated: 0 }
     }
 
     /// Takes note of a chain whose records follow.
@@ -145,25 +170,36 @@ impl Keeper {
             let before = before.cloned().unwrap_or_default();
             checkpoint = ChainCheckpoint { told: checkpoint.told, ..before };
         }
-        let awaited = outlook.awaited.iter().map(|(object, kind, end)| OpenPoint {
-            what: Open::Digest {
-                object: object.clone(),
-                kind: *kind,
-                end: *end,
-                status: DigestStatus::Missing,
-                is_named: true,
-            },
-            since: None,
+        // What is known to be invalid is read again for some weeks, and told of only if it is valid then.
+        let (lately, read_back) = (resume::lately(&checkpoint), resume::read_back(&checkpoint));
+        let stays = |point: &OpenPoint| match &point.what {
+            Open::Digest { status: DigestStatus::Invalid, end, is_named, .. } => {
+                *end > read_back || (*is_named && *end > lately)
+            }
+            _ => false,
+        };
+        let known: Vec<OpenPoint> =
+            if outlook.is_unlisted { Vec::new() } else { old.open.into_iter().filter(stays).collect() };
+        let id = (*outlook.id).clone();
+        let inherited = std::mem::take(&mut checkpoint.open);
+        let mut next = Next { began_with, outlook, checkpoint, places: HashMap::new() };
+        inherited.into_iter().chain(known).for_each(|point| next.open(point.what, point.since));
+        for (object, kind, end) in next.outlook.awaited.clone() {
+            next.open(Open::Digest { object, kind, end, status: DigestStatus::Missing, is_named: true }, None);
+        }
+        // A digest that is valid again is open no more.
+        let back = std::mem::take(&mut next.outlook.back);
+        next.checkpoint
+            .open
+            .retain(|point| !matches!(&point.what, Open::Digest { object, .. } if back.contains(object)));
+        next.places.clear();
+        let places = next.checkpoint.open.iter().enumerate().filter_map(|(place, point)| match &point.what {
+            Open::Digest { object, .. } => Some(((object.clone(), true), place)),
+            Open::LogFile { object, .. } | Open::Unlisted { object } => Some(((object.clone(), false), place)),
+            _ => None,
         });
-        // What is known to be invalid is read again as long as it lies near the end, and not told of.
-        let read_back = resume::read_back(&checkpoint);
-        let known = old.open.into_iter().filter(
-            |point| matches!(point.what, Open::Digest { status: DigestStatus::Invalid, end, .. } if end > read_back),
-        );
-        let known: Vec<OpenPoint> = known.filter(|point| !checkpoint.open.contains(point)).collect();
-        checkpoint.open.extend(known);
-        checkpoint.open.extend(awaited);
-        self.chains.insert((*outlook.id).clone(), Next { began_with, outlook, checkpoint });
+        next.places = places.collect();
+        self.chains.insert(id, next);
     }
 
     /// Marks what an earlier run told of, and keeps what a later one has to look at again.
@@ -171,7 +207,8 @@ impl Keeper {
         match record {
             Record::Digest(digest) => {
                 let is_finding = digest.status != DigestStatus::Valid;
-                digest.since = is_finding.then(|| self.since(&Mark::Digest(digest.object.clone()))).flatten();
+                digest.since =
+                    is_finding.then(|| self.since(&Mark::Digest(digest.object.clone(), digest.status))).flatten();
                 let word = match digest.status {
                     DigestStatus::Valid => Some("valid"),
                     DigestStatus::Invalid => Some("invalid"),
@@ -191,15 +228,19 @@ impl Keeper {
             }
             Record::LogFile(file) => {
                 let is_finding = file.status != LogFileStatus::Intact;
-                file.since = is_finding.then(|| self.since(&Mark::LogFile(file.object.clone()))).flatten();
-                let counts = is_finding && !(file.status == LogFileStatus::Unlisted && self.allowed.unlisted);
+                file.since = is_finding.then(|| self.since(&Mark::LogFile(file.object.clone(), file.status))).flatten();
+                // What is said of those that only an invalid digest lists is said of that digest.
+                let claimed = file.fault == Some(Fault::ListedByInvalidDigest);
+                let is_allowed = file.status == LogFileStatus::Unlisted && self.allowed.unlisted;
+                let counts = is_finding && !is_allowed && !claimed;
                 let since = self.count(counts, file.since).or(file.since).or(is_finding.then_some(self.now));
                 let Some(next) = self.chains.get_mut(&*file.chain) else { return };
                 let object = file.object.clone();
-                let claimed = file.fault == Some(Fault::ListedByInvalidDigest);
+                // A file that a lifecycle rule has removed comes back no more: it is told of once.
+                let is_final = claimed || file.fault == Some(Fault::NotFound);
                 let what = match (file.status, &file.digest, file.expected_sha256) {
                     (LogFileStatus::Unlisted, ..) => Some(Open::Unlisted { object }),
-                    (LogFileStatus::Unverified, Some(digest), Some(sha256)) if !claimed => {
+                    (LogFileStatus::Unverified, Some(digest), Some(sha256)) if !is_final => {
                         Some(Open::LogFile { object, digest: digest.clone(), sha256 })
                     }
                     _ => None,
@@ -216,8 +257,7 @@ impl Keeper {
             Record::Gap(gap) => {
                 let is_finding = gap.cause != GapCause::NotYetDelivered;
                 let counts = is_finding && (gap.cause == GapCause::DigestsMissing || !self.allowed.gap(gap.cause));
-                let mark = Mark::Gap((*gap.chain).clone(), gap.cause, gap.from);
-                gap.since = is_finding.then(|| self.since(&mark)).flatten();
+                gap.since = is_finding.then(|| self.since_gap(gap)).flatten();
                 let since = self.count(counts, gap.since).or(gap.since).or(is_finding.then_some(self.now));
                 let Some(next) = self.chains.get_mut(&*gap.chain) else { return };
                 if next.stays_open(gap.cause, gap.to) {
@@ -247,6 +287,14 @@ impl Keeper {
         self.known.get(mark).copied()
     }
 
+    /// Since when a gap is known: one of the same cause that it overlaps. Where a chain is not there at all, its range moves on.
+    fn since_gap(&self, gap: &GapRecord) -> Option<Timestamp> {
+        let same = self.known_gaps.iter().filter(|known| known.cause == gap.cause && known.chain == *gap.chain);
+        let mut overlapping =
+            same.filter(|known| gap.cause == GapCause::NoDigests || (known.from <= gap.to && gap.from <= known.to));
+        overlapping.next().map(|known| known.since)
+    }
+
     /// Counts a finding, and says since when it is known.
     fn count(&mut self, is_finding: bool, since: Option<Timestamp>) -> Option<Timestamp> {
         if !is_finding {
@@ -274,7 +322,12 @@ impl Keeper {
     /// The checkpoint that the run leaves.
     pub fn finish(self, verdict: Verdict) -> Checkpoint {
         let mut checkpoint = (*self.before).clone();
-        for (id, next) in self.chains {
+        let known = |id: &ChainId| id.trail != TrailName::unknown();
+        let real: BTreeSet<(AccountId, Region)> =
+            self.chains.keys().filter(|id| known(id)).map(|id| (id.account.clone(), id.region.clone())).collect();
+        let stands_in = |id: &ChainId| !known(id) && real.contains(&(id.account.clone(), id.region.clone()));
+        checkpoint.chains.retain(|id, _| !stands_in(id));
+        for (id, next) in self.chains.into_iter().filter(|(id, _)| !stands_in(id)) {
             // A chain of which nothing could be listed yet has nothing that could be gone on from.
             if !next.outlook.is_unlisted || checkpoint.chains.contains_key(&id) {
                 checkpoint.chains.insert(id, next.checkpoint);
@@ -288,12 +341,17 @@ impl Keeper {
 impl Next {
     fn open(&mut self, what: Open, since: Option<Timestamp>) {
         let open = &mut self.checkpoint.open;
-        let same = |point: &&mut OpenPoint| match (&point.what, &what) {
-            // What is said of a digest may change.
-            (Open::Digest { object: one, .. }, Open::Digest { object: other, .. }) => one == other,
-            (one, other) => one == other,
+        let object = match &what {
+            Open::Digest { object, .. } => Some((object.clone(), true)),
+            Open::LogFile { object, .. } | Open::Unlisted { object } => Some((object.clone(), false)),
+            Open::Gap { .. } | Open::Contradicted { .. } | Open::TailCut => None,
         };
-        match open.iter_mut().find(same) {
+        let place = match object {
+            Some(object) => *self.places.entry(object).or_insert(open.len()),
+            None => open.iter().position(|point| point.what == what).unwrap_or(open.len()),
+        };
+        match open.get_mut(place) {
+            // What is said of it may change.
             Some(point) => *point = OpenPoint { since: point.since.or(since), what },
             None => open.push(OpenPoint { what, since }),
         }
@@ -311,7 +369,8 @@ impl Next {
 
     /// Whether a digest that is not valid is kept: one that may still turn out to be, or that the next run will read again anyhow.
     fn stays(&self, status: DigestStatus, end: Timestamp) -> bool {
-        status != DigestStatus::Invalid || end > resume::read_back(&self.checkpoint)
+        status != DigestStatus::Invalid
+            || end > resume::lately(&self.checkpoint).min(resume::read_back(&self.checkpoint))
     }
 
     /// Whether a gap is kept: one that may still close, or that the next run will find again.

@@ -15,7 +15,8 @@ use super::request::{AuditRequest, fresh_from};
 use super::room::Seat;
 use super::walk::judge_digests;
 use crate::model::{
-    ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef, PackedNames,
+    ChainId, Coverage, DigestKind, Fault, GapRecord, LogFileKey, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
+    PackedNames, TimeRange,
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
@@ -106,10 +107,9 @@ pub(super) async fn examine(
     let ends = elements.iter().flat_map(|element| [element.start, element.end]);
     let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
     let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
-    let mut strays = Vec::new();
+    let mut strays: Vec<Stray> = Vec::new();
     let rest = folders.get(listed.len()..).unwrap_or_default();
     let by_digests = fingerprints(context, elements);
-    found.known_strays = still_unlisted(context, &by_digests).await;
     for folder in listed.into_iter().chain(list_all(context, rest, from, to).await) {
         match folder {
             Ok(files) => {
@@ -119,25 +119,58 @@ pub(super) async fn examine(
             Err(error) => found.failure = Some(error.to_string()),
         }
     }
-    drop(by_digests);
     strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
+    strays.extend(in_late_hours(context, folders, elements, &by_digests).await);
+    let mut known = still_unlisted(context, &by_digests).await;
+    drop(by_digests);
     if !strays.is_empty() {
         remove_listed_by_others(context, chain, folders, &mut strays).await?;
     }
+    if let Some(first) = known.iter().map(|stray| stray.name.from).min() {
+        let first = first.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(first);
+        let range = TimeRange { start: Some(first), end: context.range.end };
+        remove_listed_by_others(&Arc::new(context.with_range(range)), chain, folders, &mut known).await?;
+    }
+    found.known_strays = known.into_iter().map(|stray| stray.object).collect();
     strays.sort_by(|a, b| a.object.key.cmp(&b.object.key));
     found.strays = strays;
     Ok(found)
 }
 
 /// The files that no digest listed in earlier runs, and that are still there and still not listed.
-async fn still_unlisted(context: &Context, listed: &HashSet<u64>) -> Vec<ObjectRef> {
+async fn still_unlisted(context: &Context, listed: &HashSet<u64>) -> Vec<Stray> {
     let open = context.resume.iter().flat_map(|resume| resume.open_unlisted());
-    let mut still = Vec::new();
-    for object in open.filter(|object| !listed.contains(&context.fingerprint(object))) {
-        let gone = context.store.get(object, None).await.is_err_and(|error| error.is_absence());
-        still.extend((!gone).then(|| object.clone()));
+    let open: Vec<ObjectRef> = open.filter(|object| !listed.contains(&context.fingerprint(object))).cloned().collect();
+    let looked = stream::iter(open).map(|object| async move {
+        let gone = context.store.get(&object, None).await.is_err_and(|error| error.is_absence());
+        let now = context.request.now;
+        let name = LogFileKey::parse(&object.key).map_or(LogFileName { from: now, to: now }, |key| key.time);
+        (!gone).then_some(Stray { object, name })
+    });
+    looked.buffered(context.request.concurrency).filter_map(|stray| async { stray }).collect().await
+}
+
+/// The files in the hours of digests that came late: the runs before could not judge them.
+async fn in_late_hours(
+    context: &Context,
+    folders: &[RegionFolder],
+    elements: &[Element],
+    listed: &HashSet<u64>,
+) -> Vec<Stray> {
+    let Some(resume) = &context.resume else { return Vec::new() };
+    let mut found = Vec::new();
+    // A backfill digest has the hour of another one, whose files it does not list.
+    let standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
+    for element in standard.filter(|element| resume.came_late(element)) {
+        let (from, to) = (element.start, element.end);
+        for folder in folders {
+            // What can't be listed now is not judged; the log folder's own listing tells of the failure.
+            let Ok(files) = list(context, folder, from, to).await else { continue };
+            let strays = files.strays(context, listed).into_iter();
+            found.extend(strays.filter(|stray| from <= stray.name.to && stray.name.from < to));
+        }
     }
-    still
+    found
 }
 
 /// When the oldest log files of a region were made, as far as the first page of them tells.
@@ -343,10 +376,18 @@ impl LogFolder {
     /// The records of those files that lie well within what is covered.
     pub fn unlisted(&self, chain: &Arc<ChainId>, coverage: &Coverage, context: &Context) -> Vec<LogFileRecord> {
         let fresh = fresh_from(&context.request);
+        // A name that tells no more than its day needs a day that is covered; CloudTrail gives none of that kind, so no digest needs to
+        // be read for it.
+        let mut whole = coverage.clone();
+        if let Some((from, to)) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
+            whole.add(from, to);
+        }
         let inside = |name: &LogFileName| {
             let from = name.from.saturating_sub(EDGE).unwrap_or(name.from);
             let to = name.to.saturating_add(EDGE).unwrap_or(name.to);
-            (!context.store.is_live() || name.to < fresh) && coverage.contains(from, to)
+            let is_odd = name.to.duration_since(name.from) > SignedDuration::from_hours(1);
+            let covered = if is_odd { &whole } else { coverage };
+            (!context.store.is_live() || name.to < fresh) && covered.contains(from, to)
         };
         let now = self.strays.iter().filter(|stray| inside(&stray.name)).map(|stray| &stray.object);
         let unlisted: BTreeSet<&ObjectRef> = now.chain(&self.known_strays).collect();

@@ -37,6 +37,8 @@ pub(super) struct Resume {
     again: HashSet<String>,
     /// Digests that are known to have been verified, by [`identity`].
     verified: HashSet<String>,
+    /// Those of them that came late, or were open; the others are only read once more.
+    late: HashSet<String>,
     /// Digests that a valid one named, by [`identity`].
     awaited: HashSet<String>,
     /// Digests that are known not to be valid, by [`identity`].
@@ -99,9 +101,14 @@ pub(super) fn other_folders(request: &AuditRequest, live: bool) -> Vec<RegionFol
     folders
 }
 
+/// From when on what came late is looked for.
+pub(super) fn lately(chain: &ChainCheckpoint) -> Timestamp {
+    chain.end().map_or(Timestamp::MIN, |end| earlier(end, LOOK_BACK))
+}
+
 /// From when on digests are read: those that may list a log file which no digest listed when the last run looked.
 pub(super) fn read_back(chain: &ChainCheckpoint) -> Timestamp {
-    let end = chain.end().unwrap_or(Timestamp::MAX);
+    let Some(end) = chain.end() else { return Timestamp::MIN };
     let from = chain.unlisted_from.map_or(end, |from| earlier(earlier(from, LISTED_WITHIN), EDGE));
     from.min(end)
 }
@@ -110,9 +117,10 @@ fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_sub(by).unwrap_or(time)
 }
 
-/// What a digest is known by in a checkpoint, in short.
-fn mark_of(object: &ObjectRef, live: bool) -> u64 {
-    let hash = Sha256::digest(identity(object, live).as_bytes());
+/// What a digest is known by in a checkpoint, in short: one that is written anew is another.
+fn mark_of(digest: &ListedDigest, live: bool) -> u64 {
+    let written = digest.last_modified.map(Timestamp::as_second);
+    let hash = Sha256::digest(format!("{}\n{written:?}", identity(&digest.place, live)));
     hash.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }
 
@@ -125,7 +133,7 @@ impl Sight {
             // Where nobody knows when they came, only backfill digests come unannounced.
             _ => digest.kind == DigestKind::Backfill && digest.end > earlier(newest, LOOK_BACK),
         };
-        let recent = listed.iter().filter(counts).map(|digest| mark_of(&digest.place, live)).collect();
+        let recent = listed.iter().filter(counts).map(|digest| mark_of(&digest, live)).collect();
         Self { seen, recent }
     }
 }
@@ -156,14 +164,18 @@ impl Resume {
             match &point.what {
                 Open::Digest { object, kind, end, status, is_named } => {
                     resume.known_bad.insert(named(object));
-                    if *end > through.end || *status == DigestStatus::Invalid {
+                    if *end > through.end {
                         continue;
                     }
-                    resume.again.insert(named(object));
                     if *is_named {
                         resume.awaited.insert(named(object));
-                        wanted.push((object.clone(), *kind, *end));
                     }
+                    // One that is invalid is told of again only if it is valid now: somebody may have put the genuine one back.
+                    if *status != DigestStatus::Invalid {
+                        resume.again.insert(named(object));
+                        resume.late.insert(named(object));
+                    }
+                    wanted.push((object.clone(), *kind, *end));
                 }
                 Open::Contradicted { object, end, .. } => {
                     resume.verified.insert(named(object));
@@ -173,30 +185,37 @@ impl Resume {
             }
         }
         let read_back = read_back(before);
-        let mut kept = ListedDigests::default();
-        let mut there: HashSet<String> = HashSet::new();
         let mut by_time: Vec<ListedDigest> = listed.iter().collect();
         by_time.sort_by_key(|digest| (digest.end, digest.kind));
-        // What a digest's successor recorded of it may be all that proves it.
-        let mut wants_successor = false;
-        for digest in by_time {
+        let open: HashSet<String> = wanted.iter().map(|(object, ..)| named(object)).collect();
+        let mut keeps: Vec<bool> = Vec::with_capacity(by_time.len());
+        for digest in &by_time {
             let name = named(&digest.place);
-            let is_past = digest.end <= through.end;
-            let comes_again = resume.again.contains(&name)
-                || (is_past
-                    && !resume.verified.contains(&name)
-                    && (resume.is_new(&digest) || recheck.is_some_and(|recheck| recheck.chooses(&digest.place))));
-            let succeeds = wants_successor && digest.kind == DigestKind::Standard;
-            if comes_again || succeeds || digest.end > read_back || resume.verified.contains(&name) {
-                kept.push(&digest);
-                there.insert(name.clone());
+            let is_past = digest.end <= through.end && !resume.verified.contains(&name);
+            let came_late = is_past && resume.is_new(digest);
+            let comes_again = came_late || (is_past && recheck.is_some_and(|recheck| recheck.chooses(&digest.place)));
+            keeps.push(comes_again || digest.end > read_back || open.contains(&name));
+            if came_late {
+                resume.late.insert(name.clone());
             }
             if comes_again {
                 resume.again.insert(name);
             }
-            if digest.kind == DigestKind::Standard {
-                wants_successor = comes_again;
-            }
+        }
+        // What a digest's successor recorded of it may be all that proves it, and which files of its hour are listed its neighbours tell.
+        let standard: Vec<usize> =
+            (0..by_time.len()).filter(|index| by_time[*index].kind == DigestKind::Standard).collect();
+        for near in standard.windows(2) {
+            let is_again = |index: usize| resume.again.contains(&named(&by_time[index].place));
+            let (first, second) = (is_again(near[0]), is_again(near[1]));
+            keeps[near[0]] |= second;
+            keeps[near[1]] |= first;
+        }
+        let mut kept = ListedDigests::default();
+        let mut there: HashSet<String> = HashSet::new();
+        for (digest, _) in by_time.iter().zip(keeps).filter(|(_, keeps)| *keeps) {
+            kept.push(digest);
+            there.insert(named(&digest.place));
         }
         for (place, kind, end) in wanted {
             if there.insert(named(&place)) {
@@ -212,7 +231,7 @@ impl Resume {
             (Some(at), Some(seen)) => at > earlier(seen, SHOWN_LATE),
             _ => digest.kind == DigestKind::Backfill,
         };
-        is_recent && !self.before.recent.contains(&mark_of(&digest.place, self.live))
+        is_recent && !self.before.recent.contains(&mark_of(digest, self.live))
     }
 
     /// Where the run goes on.
@@ -228,14 +247,37 @@ impl Resume {
     /// Whether a digest from before the range is told of.
     pub fn tells(&self, element: &Element) -> bool {
         let name = identity(&element.object, self.live);
-        let is_valid = matches!(element.state, State::Valid(_));
-        // One that was valid and is so no longer, too; and the last one that was verified: that it is the same is what was checked.
-        self.again.contains(&*name) || self.verified.contains(&*name) || (!is_valid && !self.known_bad.contains(&*name))
+        let (is_valid, is_known_bad) = (matches!(element.state, State::Valid(_)), self.known_bad.contains(&*name));
+        // One that was valid and is so no longer, and one that is so again; and the last one that was verified: that it is the same is what
+        // was checked.
+        self.again.contains(&*name) || self.verified.contains(&*name) || is_valid == is_known_bad
     }
 
     /// Whether the log files of a digest from before the range are read again.
     pub fn reads(&self, element: &Element) -> bool {
-        self.again.contains(&*identity(&element.object, self.live))
+        let name = identity(&element.object, self.live);
+        let is_back = matches!(element.state, State::Valid(_)) && self.known_bad.contains(&*name);
+        self.again.contains(&*name) || is_back
+    }
+
+    /// Whether a digest of an hour that is past came late, or is back.
+    pub fn came_late(&self, element: &Element) -> bool {
+        let name = identity(&element.object, self.live);
+        matches!(element.state, State::Valid(_)) && (self.late.contains(&*name) || self.known_bad.contains(&*name))
+    }
+
+    /// Whether what a digest names as its predecessor is looked for, though it lies before the range: a digest that came late, or is read
+    /// once more, may name one that is gone.
+    pub fn follows(&self, object: &ObjectRef, predecessor_end: Timestamp) -> bool {
+        self.again.contains(&*identity(object, self.live))
+            && self.before.begin.is_none_or(|begin| predecessor_end > begin)
+    }
+
+    /// What is known to be covered from before the range: the last two days, unless something in them is open.
+    pub fn known_coverage(&self) -> Option<(Timestamp, Timestamp)> {
+        let (begin, end) = (self.before.begin?, self.before.end()?);
+        let from = earlier(end, SignedDuration::from_hours(48)).max(begin);
+        self.open_gaps().all(|(_, _, to)| to <= from).then_some((from, end))
     }
 
     /// Whether a digest was there and valid when an earlier run looked.
@@ -280,18 +322,25 @@ impl Resume {
 
     /// The verified digests that history leads to no longer: another stands in its place, or it is gone and no rule explains that.
     pub fn contradictions(&self, elements: &[Element]) -> Vec<Contradiction> {
-        let through = self.before.through.iter().map(|digest| (&digest.object, digest.sha256, digest.end));
-        let others = self.before.open.iter().filter_map(|point| match &point.what {
-            Open::Contradicted { object, sha256, end } => Some((object, *sha256, *end)),
+        let through = self.before.through.iter().map(|digest| (&digest.object, digest.sha256, digest.end, false));
+        let known = self.before.open.iter().filter_map(|point| match &point.what {
+            Open::Contradicted { object, sha256, end } => Some((object, *sha256, *end, true)),
             _ => None,
         });
         let mut found: Vec<Contradiction> = Vec::new();
-        for (object, sha256, end) in through.chain(others) {
+        for (object, sha256, end, is_known) in known.chain(through) {
             if found.iter().any(|other| other.object == *object) {
                 continue;
             }
             let name = identity(object, self.live);
             let own = elements.iter().find(|element| identity(&element.object, self.live) == name);
+            let is_back = own.is_some_and(|element| match &element.state {
+                State::Valid(digest) => digest.sha256() == sha256,
+                State::Expired => true,
+                _ => false,
+            });
+            // What was found replaced is so until it is seen to be back: a failure to read mends nothing.
+            let still = (is_known && !is_back).then(|| "it was not seen to be back since".to_owned());
             let detail = own.and_then(|element| replaced(element, &sha256)).or_else(|| {
                 let recorded = elements.iter().filter_map(|element| match &element.state {
                     State::Valid(digest) => digest.predecessor().map(|recorded| (element, recorded)),
@@ -303,6 +352,7 @@ impl Resume {
                     Some(format!("its successor {} recorded SHA-256 {other}", element.object.key))
                 })
             });
+            let detail = detail.or(still);
             if let Some(detail) = detail {
                 let detail = format!("an earlier run verified {object} with SHA-256 {sha256}, and {detail}");
                 found.push(Contradiction { object: object.clone(), sha256, end, detail });

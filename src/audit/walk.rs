@@ -286,7 +286,11 @@ impl Walk<'_> {
             let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None, size: None };
             // The standard series has no holes of its own: the digest before one that begins in the range touches the range.
             let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
-            let is_lost = self.context.resume.as_ref().is_some_and(|resume| resume.is_in_open_gap(name.end));
+            let is_lost = self
+                .context
+                .resume
+                .as_ref()
+                .is_some_and(|resume| resume.is_in_open_gap(name.end) || resume.follows(&handle.place, name.end));
             if is_lost || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
                 named.missed.push(digest);
             }

@@ -19,7 +19,7 @@ use crate::store::S3;
 use object::Written;
 
 /// The largest checkpoint that is read, in bytes: it holds what is open, and nobody keeps millions of open points.
-pub const MAX_BYTES: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 256 << 20;
 /// How often a checkpoint is merged with one that another job wrote meanwhile.
 const MERGES: usize = 8;
 
@@ -109,6 +109,7 @@ impl Kept {
                     let found = place.read().await?;
                     revision = found.as_ref().map(|(_, revision)| revision.clone());
                     if let Some((theirs, _)) = found {
+                        place.check(&theirs, next.trail.as_ref(), &next.source, next.depth)?;
                         next = next.merged_with(theirs, &base);
                     }
                 }
@@ -138,6 +139,11 @@ impl Place {
     /// Writes a checkpoint where `revision` stands, or where nothing does.
     async fn write(&self, checkpoint: &Checkpoint, revision: Option<&[u8]>) -> Result<Written, CheckpointError> {
         let json = to_json(checkpoint).map_err(|error| self.failed(error))?;
+        if json.len() as u64 > MAX_BYTES {
+            let what = "so much is open that it would be larger than can be read again: mend the cause (such as a permission that is missing), \
+                        or begin anew";
+            return Err(self.failed(what));
+        }
         match self {
             Self::File(path) => {
                 // Other jobs wait; where a folder can't be locked, the time between reading and renaming is short.

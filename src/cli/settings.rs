@@ -110,7 +110,11 @@ async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &Settings) ->
                 let what = format!("--state {object} is in S3, and --from asks nothing of AWS: keep it in a file");
                 return Err(Failure::Usage(what));
             }
-            if settings.request.locations.iter().any(|location| *location.bucket == *object.bucket) {
+            let read = settings.store.source();
+            let read = read.trim_start_matches("s3://").split('/').next().unwrap_or_default();
+            if settings.request.locations.iter().any(|location| *location.bucket == *object.bucket)
+                || read == &*object.bucket
+            {
                 let what = format!(
                     "--state {object} lies in the bucket that is examined, which ctverify never writes to: keep it in another one, \
                      out of reach of whoever can change the trail"

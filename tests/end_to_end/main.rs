@@ -36,6 +36,7 @@ mod remote;
 mod reports;
 mod sample;
 mod scheduled;
+mod seams;
 mod single_files;
 mod support;
 mod tail;

@@ -16,23 +16,23 @@ fn trail() -> ForgedTrail {
 }
 
 /// A trail on a server, and a checkpoint in a folder.
-struct Job {
-    trail: ForgedTrail,
-    server: Server,
+pub struct Job {
+    pub trail: ForgedTrail,
+    pub server: Server,
     folder: TempDir,
 }
 
 impl Job {
-    fn new(trail: ForgedTrail) -> Self {
+    pub fn new(trail: ForgedTrail) -> Self {
         let server = Server::start(&trail, ServerOptions::default());
         Self { trail, server, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.folder.path().join("checkpoint.json")
     }
 
-    fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = ctverify_at(&self.server);
         command.args(["--trail-arn", &self.trail.spec.arn(), "--bucket", &self.trail.spec.bucket]);
         command.arg("--state").arg(self.state());
@@ -40,11 +40,11 @@ impl Job {
     }
 
     /// Runs up to the end of the digest at this place of the first chain.
-    fn run_to(&self, digest: usize) -> Run {
+    pub fn run_to(&self, digest: usize) -> Run {
         records(self.command().args(["--end", &self.end(digest)]))
     }
 
-    fn end(&self, digest: usize) -> String {
+    pub fn end(&self, digest: usize) -> String {
         self.trail.chains[0].digests[digest].document.digest_end_time.clone()
     }
 
@@ -53,8 +53,8 @@ impl Job {
     }
 }
 
-/// Findings without the mark that tells new ones from known ones.
-fn of_kind<'a>(run: &'a Run, kind: &str, status: &str) -> Vec<&'a Value> {
+/// The records of one kind that have this status.
+pub fn of_kind<'a>(run: &'a Run, kind: &str, status: &str) -> Vec<&'a Value> {
     run.of(kind).into_iter().filter(|record| record["status"] == status).collect()
 }
 
