@@ -9,7 +9,8 @@ use super::context::Statuses;
 use super::error::AuditError;
 use super::listing::{self, ListedDigests, RegionFolder};
 use super::request::AuditRequest;
-use super::resume::{self, Resume, Sight};
+use super::resume::{self, Resume};
+use super::sight::Sight;
 use super::tail;
 use crate::model::{
     AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord,

@@ -16,8 +16,8 @@ use super::log_files::{Listing, Task, Tasks};
 use super::log_folder::{EDGE, LogFolder};
 use super::plan::{self, Step};
 use super::request::fresh_from;
-use super::resume::Sight;
 use super::room::Seat;
+use super::sight::Sight;
 use super::versions;
 use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{

@@ -10,7 +10,8 @@ use super::element::State;
 use super::examine::ExaminedChain;
 use super::log_folder::EDGE;
 use super::request::fresh_from;
-use super::resume::{self, Contradiction, Sight};
+use super::resume::{self, Contradiction};
+use super::sight::Sight;
 use crate::model::{
     AccountId, Allowances, ChainCheckpoint, ChainFault, ChainId, Checkpoint, Depth, DigestKind, DigestStatus, Fault,
     GapCause, GapRecord, LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, Record, Region, SinceCheckpoint,
@@ -27,6 +28,8 @@ pub(super) struct Outlook {
     /// Why a part of it could not be listed.
     is_unlisted: bool,
     contradictions: Vec<Contradiction>,
+    /// Whether CloudTrail could not be asked about the chain's last delivery.
+    is_tail_unknown: bool,
     /// Digests that were known to be invalid, and are valid.
     back: HashSet<ObjectRef>,
     /// Digests that are named and may still come.
@@ -76,6 +79,7 @@ impl Outlook {
             sight: chain.sight.clone(),
             is_unlisted: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
+            is_tail_unknown: matches!(context.status_of(&chain.id), Some(Err(_))),
             awaited,
             named,
         }
@@ -118,6 +122,8 @@ pub(super) struct Keeper {
 struct Next {
     /// The last digest that earlier runs verified.
     began_with: Option<ObjectRef>,
+    /// Since when its tail is known to be cut.
+    cut_since: Option<Timestamp>,
     outlook: Outlook,
     checkpoint: ChainCheckpoint,
     /// Where each open object stands among the open points.
@@ -151,6 +157,7 @@ impl Keeper {
     pub fn examined(&mut self, outlook: Outlook) {
         let before = self.before.chains.get(&outlook.id);
         let old = before.cloned().unwrap_or_default();
+        let cut_since = old.open.iter().find(|point| point.what == Open::TailCut).and_then(|point| point.since);
         let began_with = old.through.as_ref().map(|digest| digest.object.clone());
         let through = match (old.through, outlook.through.clone()) {
             (Some(old), Some(new)) if old.end >= new.end => Some(old),
@@ -182,7 +189,7 @@ impl Keeper {
             if outlook.is_unlisted { Vec::new() } else { old.open.into_iter().filter(stays).collect() };
         let id = (*outlook.id).clone();
         let inherited = std::mem::take(&mut checkpoint.open);
-        let mut next = Next { began_with, outlook, checkpoint, places: HashMap::new() };
+        let mut next = Next { cut_since, began_with, outlook, checkpoint, places: HashMap::new() };
         inherited.into_iter().chain(known).for_each(|point| next.open(point.what, point.since));
         for (object, kind, end) in next.outlook.awaited.clone() {
             next.open(Open::Digest { object, kind, end, status: DigestStatus::Missing, is_named: true }, None);
@@ -276,7 +283,12 @@ impl Keeper {
                             next.open(Open::Contradicted { object, sha256, end }, since);
                         }
                     }
-                    None => {}
+                    // A failure to ask mends nothing.
+                    None => {
+                        if let Some(since) = next.cut_since.filter(|_| next.outlook.is_tail_unknown) {
+                            next.open(Open::TailCut, Some(since));
+                        }
+                    }
                 }
             }
             Record::Run(_) | Record::Warning(_) | Record::Circumstances(_) | Record::Summary(_) => {}

@@ -34,6 +34,7 @@ mod request;
 mod resume;
 mod room;
 mod sample;
+mod sight;
 mod tail;
 mod versions;
 mod walk;

@@ -4,28 +4,23 @@
 //! and what came late: S3's own time of the last write tells that of any digest whose hour is past. The digests of the last hours before are
 //! read once more, since only they tell which log files of those hours are listed.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest as _, Sha256};
 
 use super::context::{Context, identity};
 use super::element::{Element, State};
 use super::listing::{ListedDigest, ListedDigests, RegionFolder};
 use super::log_folder::EDGE;
 use super::request::{AuditRequest, Recheck};
+use super::sight::{self, LOOK_BACK, earlier};
 use crate::model::{
     ChainCheckpoint, ChainId, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash, TimeRange,
     VerifiedDigest,
 };
 use crate::store::Location;
 
-/// How far before the last verified digest listings are looked through for digests that came late. AWS gives no bound; nearly all come
-/// within a day, and one page of a listing holds the digests of six weeks.
-pub(super) const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24 * 31);
-/// S3's time of a write may lie this long before the moment in which a listing shows it.
-const SHOWN_LATE: SignedDuration = SignedDuration::from_mins(10);
 /// How long before the time from which unlisted log files are looked for the digests are read that may list them.
 const LISTED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
@@ -44,15 +39,6 @@ pub(super) struct Resume {
     /// Digests that are known not to be valid, by [`identity`].
     known_bad: HashSet<String>,
     live: bool,
-}
-
-/// What a listing shows of the deliveries to a chain.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sight {
-    /// When S3 last wrote any of its digests.
-    pub seen: Option<Timestamp>,
-    /// Those that would count as new by that time alone.
-    pub recent: BTreeSet<u64>,
 }
 
 /// A verified digest that history leads to no longer.
@@ -113,31 +99,6 @@ pub(super) fn read_back(chain: &ChainCheckpoint) -> Timestamp {
     from.min(end)
 }
 
-fn earlier(time: Timestamp, by: SignedDuration) -> Timestamp {
-    time.saturating_sub(by).unwrap_or(time)
-}
-
-/// What a digest is known by in a checkpoint, in short: one that is written anew is another.
-fn mark_of(digest: &ListedDigest, live: bool) -> u64 {
-    let written = digest.last_modified.map(Timestamp::as_second);
-    let hash = Sha256::digest(format!("{}\n{written:?}", identity(&digest.place, live)));
-    hash.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
-}
-
-impl Sight {
-    pub fn of(listed: &ListedDigests, live: bool) -> Self {
-        let seen = listed.iter().filter_map(|digest| digest.last_modified).max();
-        let newest = listed.ends().max().unwrap_or_default();
-        let counts = |digest: &ListedDigest| match (digest.last_modified, seen) {
-            (Some(at), Some(seen)) => at > earlier(seen, SHOWN_LATE),
-            // Where nobody knows when they came, only backfill digests come unannounced.
-            _ => digest.kind == DigestKind::Backfill && digest.end > earlier(newest, LOOK_BACK),
-        };
-        let recent = listed.iter().filter(counts).map(|digest| mark_of(&digest, live)).collect();
-        Self { seen, recent }
-    }
-}
-
 impl Recheck {
     fn chooses(&self, object: &ObjectRef) -> bool {
         let share = super::sample::rank(self.seed, object) as f64 / (u64::MAX as f64);
@@ -192,7 +153,7 @@ impl Resume {
         for digest in &by_time {
             let name = named(&digest.place);
             let is_past = digest.end <= through.end && !resume.verified.contains(&name);
-            let came_late = is_past && resume.is_new(digest);
+            let came_late = is_past && sight::is_new(digest, before, live);
             let comes_again = came_late || (is_past && recheck.is_some_and(|recheck| recheck.chooses(&digest.place)));
             keeps.push(comes_again || digest.end > read_back || open.contains(&name));
             if came_late {
@@ -223,15 +184,6 @@ impl Resume {
             }
         }
         Some((resume, kept))
-    }
-
-    /// Whether a digest of an hour that is past came after the last run.
-    fn is_new(&self, digest: &ListedDigest) -> bool {
-        let is_recent = match (digest.last_modified, self.before.seen) {
-            (Some(at), Some(seen)) => at > earlier(seen, SHOWN_LATE),
-            _ => digest.kind == DigestKind::Backfill,
-        };
-        is_recent && !self.before.recent.contains(&mark_of(digest, self.live))
     }
 
     /// Where the run goes on.

@@ -52,7 +52,7 @@ pub(super) fn warnings(statuses: &Statuses) -> impl Iterator<Item = WarningRecor
 
 impl Context {
     /// What CloudTrail says of this chain, if it can say anything of it.
-    fn status_of(&self, chain: &ChainId) -> Option<&Result<TrailStatus, String>> {
+    pub fn status_of(&self, chain: &ChainId) -> Option<&Result<TrailStatus, String>> {
         let own = self.request.trail.as_ref().is_some_and(|arn| arn.account == chain.account && chain.belongs_to(arn))
             // It speaks of the folder that the trail delivers to now.
             && self.request.is_organization.is_none_or(|is| is == chain.organization.is_some());

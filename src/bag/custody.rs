@@ -1,7 +1,7 @@
 //! The custody log: who did what with a bag. Each line has the SHA-256 of the one before it, so that none can be changed or taken out
 //! without those after it showing that; the last is named in a file of its own.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -68,6 +68,15 @@ pub struct CustodyLog {
 impl CustodyLog {
     /// Reads the log of the bag at `root`, and finds what was changed in it.
     pub fn open(root: &Path) -> Result<Self, BagError> {
+        // Whoever adds a line writes the log and then its head: both are read before or after that. What can't be locked is not
+        // written to either.
+        let lock = File::open(root.join(LOG)).ok();
+        let _ = lock.as_ref().map(File::lock_shared);
+        Self::read(root)
+    }
+
+    /// The same, for whoever holds the lock.
+    fn read(root: &Path) -> Result<Self, BagError> {
         let mut log =
             Self { root: root.to_owned(), lines: Vec::new(), faults: Vec::new(), is_of_other_manifest: false };
         let path = root.join(LOG);
@@ -161,7 +170,7 @@ impl CustodyLog {
         let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(&failed)?;
         // Two that write at the same time would both follow the same line.
         file.lock().map_err(&failed)?;
-        let log = Self::open(root)?;
+        let log = Self::read(root)?;
         // A collection leaves a manifest of its own, which its line is to name.
         let faults = if entry.action == Action::Collect { log.faults.clone() } else { log.faults() };
         if let Some(fault) = faults.first() {

@@ -1,6 +1,6 @@
 //! A year of hourly runs, on a trail to which things happen: what is reported, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,9 +69,11 @@ impl Year {
     fn new() -> Self {
         let mut trail = spec().forge();
         trail.house_before(MOVED, "old-bucket");
-        let late = |trail: &mut ForgedTrail, hour: usize, by: SignedDuration| {
+        let mut late_deliveries = HashMap::new();
+        let mut late = |trail: &mut ForgedTrail, hour: usize, by: SignedDuration| {
             let digest = digest_of(trail, hour).clone();
             trail.object_mut(&digest.key).last_modified = end_of(&digest) + by;
+            late_deliveries.insert(digest.key.clone(), end_of(&digest) + by);
         };
         LATE_IN_TIME.iter().for_each(|hour| late(&mut trail, *hour, SignedDuration::from_mins(100)));
         LATE.iter().for_each(|hour| late(&mut trail, *hour, SignedDuration::from_mins(5 * 60 + 10)));
@@ -82,7 +84,8 @@ impl Year {
                 trail.object_mut(&file.s3_object).last_modified = generated;
             }
         }
-        let server = Server::start(&trail, ServerOptions { slow_down_percent: 1, ..ServerOptions::default() });
+        let server =
+            Server::start(&trail, ServerOptions { slow_down_percent: 1, late_deliveries, ..ServerOptions::default() });
         let put = |bucket: &str, key: &str, content: &[u8], at: Timestamp| {
             let metadata = trail.objects[&(bucket.to_owned(), key.to_owned())].metadata.clone();
             server.put(bucket, key, Stored { body: gzip(content).into(), metadata, last_modified: at });

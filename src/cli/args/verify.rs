@@ -15,7 +15,7 @@ use crate::model::{AccountId, Depth, OrganizationId, Region, TrailArn};
 
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
-    /// Several trails in one run: a TOML file with these flags as settings, for all of them and, under [[trail]], for each. The environment
+    /// Several trails in one run: a TOML file with these flags as settings, for all of them and, under a `[[trail]]`, for each. The environment
     /// counts more, and the command line most
     #[arg(long, env = "CTVERIFY_CONFIG", hide_env = true, value_name = "FILE", help_heading = "What to verify")]
     pub config: Option<PathBuf>,

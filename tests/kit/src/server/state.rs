@@ -30,6 +30,8 @@ pub struct ServerOptions {
     pub objects_a_page: Option<usize>,
     /// When CloudTrail says that it last delivered a digest, by region; by itself, when the forge's newest one was delivered.
     pub latest_deliveries: HashMap<String, Timestamp>,
+    /// When digests were delivered that came later than others do, by key.
+    pub late_deliveries: HashMap<String, Timestamp>,
     /// When CloudTrail says that logging was last stopped.
     pub logging_stopped: Option<Timestamp>,
     /// Trails that CloudTrail knows beside the forged one.
@@ -200,10 +202,8 @@ impl State {
                 .push(Version { last_modified: stored.last_modified, content: Some(stored.clone()) });
         }
         let own = trail.chains.iter().filter(|chain| chain.account == spec.owner);
-        let delivered = |digest: &Digest| {
-            let name = (digest.document.digest_s3_bucket.clone(), digest.key.clone());
-            trail.objects.get(&name).map_or(digest.delivered(), |stored| stored.last_modified)
-        };
+        let delivered =
+            |digest: &Digest| options.late_deliveries.get(&digest.key).copied().unwrap_or(digest.delivered());
         let delivered = |chain: &Chain| chain.digests.iter().map(delivered).collect();
         let deliveries = own.map(|chain| (chain.region.clone(), delivered(chain))).collect();
         Self {
