@@ -8,12 +8,13 @@ use ahash::RandomState;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
+use super::identity::identity;
 use super::observer::Progress;
 use super::pace::Pace;
 use super::region_keys::RegionKeys;
 use super::request::AuditRequest;
 use super::resume::Resume;
-use crate::model::{AWS_LOGS_FOLDER, ObjectRef, Region, TimeRange};
+use crate::model::{ObjectRef, Region, TimeRange};
 use crate::store::{LifecycleRule, Store};
 use crate::trail::TrailStatus;
 
@@ -75,13 +76,4 @@ impl Context {
     pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, str> {
         identity(object, self.store.is_live())
     }
-}
-
-/// The same, where it is known whether the store is live.
-pub(super) fn identity(object: &ObjectRef, live: bool) -> Cow<'_, str> {
-    if live {
-        return format!("{}/{}", object.bucket, object.key).into();
-    }
-    let inside = object.key.rfind(AWS_LOGS_FOLDER).map(|at| &object.key[at + AWS_LOGS_FOLDER.len()..]);
-    inside.unwrap_or(&object.key).into()
 }

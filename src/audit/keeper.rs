@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::element::State;
 use super::examine::ExaminedChain;
-use super::log_folder::EDGE;
-use super::request::fresh_from;
+use super::range;
+use super::request::{EDGE, fresh_from};
 use super::resume::{self, Contradiction};
 use super::sight::Sight;
 use crate::model::{
@@ -40,7 +40,7 @@ pub(super) struct Outlook {
 
 impl Outlook {
     pub fn new(chain: &ExaminedChain, context: &Context) -> Self {
-        let through = resume::last_verified(&chain.elements, context);
+        let through = range::last_verified(&chain.elements, context);
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
         let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
 use super::listing::{self, RegionFolder};
-use super::request::{AuditRequest, fresh_from};
+use super::request::{AuditRequest, EDGE, fresh_from};
 use super::room::Seat;
 use super::walk::judge_digests;
 use crate::model::{
@@ -19,10 +19,6 @@ use crate::model::{
     PackedNames, TimeRange,
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
-
-/// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
-/// its name, and then stands in the digest of that time.
-pub(super) const EDGE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
 const LATE: SignedDuration = SignedDuration::from_hours(26);

@@ -15,6 +15,10 @@ use crate::verify::limits;
 /// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
 pub(super) const DELIVERY_TIME: SignedDuration = SignedDuration::from_hours(2);
 
+/// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
+/// its name, and then stands in the digest of that time.
+pub(super) const EDGE: SignedDuration = SignedDuration::from_mins(15);
+
 /// From when on a log file is too young to be missed in a digest.
 pub(super) fn fresh_from(request: &AuditRequest) -> Timestamp {
     request.now.saturating_sub(request.grace.max(DELIVERY_TIME)).unwrap_or(Timestamp::MIN)

@@ -9,15 +9,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::context::{Context, identity};
 use super::element::{Element, State};
+use super::identity::{identity, rank};
 use super::listing::{ListedDigest, ListedDigests, RegionFolder};
-use super::log_folder::EDGE;
-use super::request::{AuditRequest, Recheck};
+use super::request::{AuditRequest, EDGE, Recheck};
 use super::sight::{self, LOOK_BACK, earlier};
 use crate::model::{
     ChainCheckpoint, ChainId, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash, TimeRange,
-    VerifiedDigest,
 };
 use crate::store::Location;
 
@@ -101,7 +99,7 @@ pub(super) fn read_back(chain: &ChainCheckpoint) -> Timestamp {
 
 impl Recheck {
     fn chooses(&self, object: &ObjectRef) -> bool {
-        let share = super::sample::rank(self.seed, object) as f64 / (u64::MAX as f64);
+        let share = rank(self.seed, object) as f64 / (u64::MAX as f64);
         share * 100.0 < self.percent
     }
 }
@@ -330,53 +328,4 @@ fn replaced(element: &Element, sha256: &Sha256Hash) -> Option<String> {
         State::Missing => Some("it is gone, and no lifecycle rule explains that".to_owned()),
         State::Valid(_) | State::NotYetDelivered | State::Expired => None,
     }
-}
-
-impl Context {
-    /// The same for a chain that earlier runs verified up to some digest.
-    pub fn resumed(&self, resume: Arc<Resume>) -> Self {
-        let range = TimeRange { start: resume.start(), end: self.range.end };
-        Self { range, resume: Some(resume), ..self.clone() }
-    }
-
-    /// The same for the look into the log folder, which reaches further back.
-    pub fn for_log_folder(&self) -> Self {
-        let from = self.resume.as_ref().map_or(self.range.start, |resume| resume.unlisted_from());
-        self.with_range(TimeRange { start: from, end: self.range.end })
-    }
-
-    /// Whether a digest is told of.
-    pub fn tells(&self, element: &Element) -> bool {
-        self.range.includes(element.start, element.end) || self.before_range(element, Resume::tells)
-    }
-
-    /// Whether its log files are judged.
-    pub fn reads(&self, element: &Element) -> bool {
-        self.range.includes(element.start, element.end) || self.before_range(element, Resume::reads)
-    }
-
-    fn before_range(&self, element: &Element, asks: fn(&Resume, &Element) -> bool) -> bool {
-        let is_before = self.range.start.is_some_and(|start| element.end <= start);
-        is_before && self.resume.as_ref().is_some_and(|resume| asks(resume, element))
-    }
-}
-
-/// The last digest of a chain that is verified now, which the next run goes on from.
-pub(super) fn last_verified(elements: &[Element], context: &Context) -> Option<VerifiedDigest> {
-    let is_own = |element: &&Element| {
-        element.kind == DigestKind::Standard
-            && context.range.includes(element.start, element.end)
-            && element.end <= context.request.now
-    };
-    let valid = elements.iter().filter(is_own).filter_map(|element| match &element.state {
-        State::Valid(digest) => Some(digest),
-        _ => None,
-    });
-    let newest = valid.max_by_key(|digest| digest.period().1)?;
-    Some(VerifiedDigest {
-        object: newest.object().clone(),
-        sha256: newest.sha256(),
-        signature: newest.signature().cloned(),
-        end: newest.period().1,
-    })
 }

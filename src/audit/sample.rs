@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use sha2::{Digest as _, Sha256};
-
+use super::identity::rank;
 use super::log_files::Task;
 use super::plan::Step;
 use super::request::SampleRequest;
@@ -35,12 +34,6 @@ impl SampleRequest {
         steps.retain(|step| candidate(step).is_none_or(|task| chosen.contains(&task.object)));
         Chosen { sample: Sample { files, seed: self.seed }, total }
     }
-}
-
-/// Where an object stands in the order in which a seed draws objects.
-pub(super) fn rank(seed: u64, object: &ObjectRef) -> u64 {
-    let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(object.to_string()).finalize();
-    hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
 }
 
 fn candidate(step: &Step) -> Option<&Task> {

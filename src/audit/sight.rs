@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
-use super::context::identity;
+use super::identity::identity;
 use super::listing::{ListedDigest, ListedDigests};
 use crate::model::{ChainCheckpoint, DigestKind};
 

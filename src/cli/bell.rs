@@ -3,8 +3,8 @@
 use aws_config::SdkConfig;
 
 use super::args::{NoticeArgs, NotifyOn, VerifyArgs};
+use super::aws::load_config;
 use super::exit::Failure;
-use super::settings::load_config;
 use crate::model::Verdict;
 use crate::notice::{Notice, Secret, Target, send};
 use crate::report::Brief;

@@ -1,6 +1,7 @@
 //! What the user types and sees: arguments, commands, progress, exit codes.
 
 mod args;
+mod aws;
 mod bell;
 mod commands;
 mod config;

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, ColorChoice, ValueEnum};
 
-use super::values::parse_report;
-
 /// What is written where.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct ReportArgs {
@@ -158,4 +156,16 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {
+    let (kind, path) = text.split_once('=').ok_or("a report is written as KIND=PATH, such as jsonl=records.jsonl")?;
+    let format = ReportKind::from_str(kind, false).map_err(|_| {
+        let kinds: Vec<String> = ReportKind::value_variants()
+            .iter()
+            .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        format!("there is no report '{kind}': choose one of {}", kinds.join(", "))
+    })?;
+    if path.is_empty() { Err("the report's path is missing after '='".to_owned()) } else { Ok((format, path.into())) }
 }

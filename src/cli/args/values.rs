@@ -1,10 +1,5 @@
 //! Values that flags take.
 
-use std::path::PathBuf;
-
-use clap::ValueEnum;
-
-use super::reports::ReportKind;
 use crate::audit::SampleSize;
 use crate::model::{Depth, GapCause};
 
@@ -38,18 +33,6 @@ pub enum Allowance {
     Gap(GapCause),
     Unlisted,
     Sample,
-}
-
-pub(super) fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {
-    let (kind, path) = text.split_once('=').ok_or("a report is written as KIND=PATH, such as jsonl=records.jsonl")?;
-    let format = ReportKind::from_str(kind, false).map_err(|_| {
-        let kinds: Vec<String> = ReportKind::value_variants()
-            .iter()
-            .filter_map(|kind| Some(kind.to_possible_value()?.get_name().to_owned()))
-            .collect();
-        format!("there is no report '{kind}': choose one of {}", kinds.join(", "))
-    })?;
-    if path.is_empty() { Err("the report's path is missing after '='".to_owned()) } else { Ok((format, path.into())) }
 }
 
 pub(super) fn parse_sample(text: &str) -> Result<SampleSize, String> {

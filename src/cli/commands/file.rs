@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::verify::run;
 use crate::audit::AuditRequest;
 use crate::cli::args::{FileArgs, ReportArgs, SourceArgs};
+use crate::cli::aws;
 use crate::cli::custody::now;
 use crate::cli::exit::Failure;
 use crate::cli::settings::{self, S3_CONCURRENCY, Settings, cores};
@@ -73,7 +74,7 @@ async fn resolve(
             request.files = files.iter().map(under).collect();
             request.concurrency = args.concurrency.map_or(S3_CONCURRENCY, usize::from);
             let home = LogFileKey::parse(&files[0].key).map_or("us-east-1".to_owned(), |key| key.region.to_string());
-            let config = settings::load_config(args, &home).await;
+            let config = aws::load_config(args, &home).await;
             let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
             request.requests_before += u64::from(reports.is_evidence());
             let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket)?;
