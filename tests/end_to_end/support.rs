@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ctverify_testkit::{ACCESS_KEY, ForgedTrail, Layout, SECRET_KEY, Server, ServerOptions, TrailSpec};
 use serde_json::Value;
@@ -60,8 +61,21 @@ pub fn run(command: &mut Command) -> Run {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
     let lines = stdout.lines().filter(|line| line.starts_with("{\"record\""));
-    let records = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let records: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    keep(&records);
     Run { code: status.code().unwrap_or(-1), stdout, stderr, records }
+}
+
+/// Keeps the records of a run for `tests/run`, which holds them all against the schema that the program prints. Of very many, the last ones
+/// say nothing new.
+fn keep(records: &[Value]) {
+    const MOST: usize = 500;
+    let Some(folder) = std::env::var_os("CTVERIFY_TEST_RECORDS").filter(|_| !records.is_empty()) else { return };
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let place = format!("{}-{}.jsonl", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let last = records.last().into_iter().filter(|_| records.len() > MOST);
+    let lines: String = records.iter().take(MOST).chain(last).map(|record| format!("{record}\n")).collect();
+    std::fs::write(Path::new(&folder).join(place), lines).unwrap();
 }
 
 impl Run {

@@ -28,9 +28,36 @@ const LATE: [usize; 2] = [700, 3100];
 const BACKFILL: [usize; 3] = [40, 1000, 6700];
 const STOPPED: usize = 4000;
 const MOVED: usize = 5000;
-const CHANGED_LOG_FILE: usize = 1777;
-const REMOVED_DIGEST: usize = 6011;
-const CHANGED_DIGEST: usize = 7512;
+
+/// The hours in which somebody tampers, drawn by lot: `CTVERIFY_TEST_SEED` draws others.
+#[derive(Debug, Clone, Copy)]
+struct Tampered {
+    /// A log file is changed before the job has read it.
+    log_file: usize,
+    /// A digest is removed after the job has verified it.
+    removed: usize,
+    /// A digest is changed before the job has read it.
+    digest: usize,
+}
+
+impl Tampered {
+    fn drawn() -> Self {
+        let seed = std::env::var("CTVERIFY_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_125);
+        let mut taken = [&LATE_IN_TIME[..], &LATE, &BACKFILL, &[STOPPED, MOVED]].concat();
+        let mut state: u64 = seed;
+        let mut draw = || loop {
+            // A linear congruential generator: nothing here has to be hard to foresee (Knuth's constants for MMIX).
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let hour = usize::try_from(state >> 33).unwrap() % (HOURS - 100) + 50;
+            // Two things in one day would be told of together.
+            if taken.iter().all(|other| hour.abs_diff(*other) > 24) {
+                taken.push(hour);
+                return hour;
+            }
+        };
+        Self { log_file: draw(), removed: draw(), digest: draw() }
+    }
+}
 
 /// What was reported of a run that no earlier one had reported.
 type New = Vec<String>;
@@ -51,6 +78,7 @@ struct Year {
     trail: ForgedTrail,
     server: Server,
     config: SdkConfig,
+    tampered: Tampered,
     state: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -67,6 +95,7 @@ fn end_of(digest: &Digest) -> Timestamp {
 
 impl Year {
     fn new() -> Self {
+        let tampered = Tampered::drawn();
         let mut trail = spec().forge();
         trail.house_before(MOVED, "old-bucket");
         let mut late_deliveries = HashMap::new();
@@ -91,12 +120,12 @@ impl Year {
             server.put(bucket, key, Stored { body: gzip(content).into(), metadata, last_modified: at });
         };
         let at_once = SignedDuration::from_mins(27);
-        let digest = digest_of(&trail, CHANGED_LOG_FILE);
+        let digest = digest_of(&trail, tampered.log_file);
         let file = &digest.document.log_files[0];
         put(&file.s3_bucket, &file.s3_object, b"{\"Records\":[]}", end_of(digest) + at_once);
-        let digest = digest_of(&trail, REMOVED_DIGEST);
+        let digest = digest_of(&trail, tampered.removed);
         server.delete(&digest.document.digest_s3_bucket, &digest.key, end_of(digest) + SignedDuration::from_mins(50));
-        let digest = digest_of(&trail, CHANGED_DIGEST);
+        let digest = digest_of(&trail, tampered.digest);
         let mut changed = digest.document.clone();
         changed.log_files.clear();
         put(&digest.document.digest_s3_bucket, &digest.key, &changed.to_json(), end_of(digest) + at_once);
@@ -109,7 +138,7 @@ impl Year {
             .build();
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        Self { trail, server, config, state, _folder: folder }
+        Self { trail, server, config, tampered, state, _folder: folder }
     }
 
     /// A run at `now`; what it came to, and what it reported for the first time.
@@ -164,10 +193,10 @@ fn finding(record: &Record) -> Option<String> {
 
 /// The hours of the year in which the job runs: each one where all tests are asked for, else those around what happens, and one a
 /// day.
-fn runs() -> impl Iterator<Item = usize> {
+fn runs(tampered: Tampered) -> impl Iterator<Item = usize> {
     let every_one = std::env::var_os("CTVERIFY_TEST_ALL").is_some();
     let happens =
-        [&LATE_IN_TIME[..], &LATE, &BACKFILL, &[STOPPED, MOVED, CHANGED_LOG_FILE, REMOVED_DIGEST, CHANGED_DIGEST]]
+        [&LATE_IN_TIME[..], &LATE, &BACKFILL, &[STOPPED, MOVED, tampered.log_file, tampered.removed, tampered.digest]]
             .concat();
     (1..=HOURS).filter(move |hour| {
         every_one || hour % 24 == 0 || happens.iter().any(|event| (hour.saturating_sub(12)..hour + 3).contains(event))
@@ -175,7 +204,7 @@ fn runs() -> impl Iterator<Item = usize> {
 }
 
 /// What has to be reported, by the hour of the run.
-fn expected(trail: &ForgedTrail) -> BTreeMap<usize, New> {
+fn expected(trail: &ForgedTrail, tampered: Tampered) -> BTreeMap<usize, New> {
     let key = |hour: usize| digest_of(trail, hour).key.clone();
     let begin = |hour: usize| end_of(digest_of(trail, hour)) - HOUR;
     let mut expected: BTreeMap<usize, New> = BTreeMap::new();
@@ -183,14 +212,14 @@ fn expected(trail: &ForgedTrail) -> BTreeMap<usize, New> {
         // The first run more than two hours after its end.
         expected.insert(hour + 2, vec![format!("missing {}", key(hour)), format!("digests_missing {}", begin(hour))]);
     }
-    let file = &digest_of(trail, CHANGED_LOG_FILE).document.log_files[0].s3_object;
-    expected.insert(CHANGED_LOG_FILE, vec![format!("modified {file}")]);
+    let Tampered { log_file, removed, digest } = tampered;
+    let file = &digest_of(trail, log_file).document.log_files[0].s3_object;
+    expected.insert(log_file, vec![format!("modified {file}")]);
     expected.insert(STOPPED + 1, vec![format!("logging_stopped {}", end_of(digest_of(trail, STOPPED - 1)))]);
     // The run of its own hour has verified it.
-    let removed = vec![format!("missing {}", key(REMOVED_DIGEST)), "checkpoint_contradicted".to_owned()];
-    expected.insert(REMOVED_DIGEST + 1, removed);
-    let changed = CHANGED_DIGEST;
-    expected.insert(changed, vec![format!("invalid {}", key(changed)), format!("digests_invalid {}", begin(changed))]);
+    expected.insert(removed + 1, vec![format!("missing {}", key(removed)), "checkpoint_contradicted".to_owned()]);
+    // Something was delivered then, genuine or not, so the tail is not cut.
+    expected.insert(digest, vec![format!("invalid {}", key(digest)), format!("digests_invalid {}", begin(digest))]);
     expected
 }
 
@@ -204,7 +233,7 @@ fn a_year_of_hourly_runs_reports_each_thing_once_and_nothing_else() {
     let (mut reported, mut largest) = (BTreeMap::new(), 0);
     let mut verdicts = BTreeMap::new();
     runtime.block_on(async {
-        for hour in runs() {
+        for hour in runs(year.tampered) {
             let now = first + HOUR * i32::try_from(hour).unwrap() + RUNS_AFTER;
             let (outcome, new) = year.run(&store, now).await;
             if !new.is_empty() {
@@ -214,22 +243,31 @@ fn a_year_of_hourly_runs_reports_each_thing_once_and_nothing_else() {
             largest = largest.max(std::fs::metadata(&year.state).unwrap().len());
         }
     });
-    assert_eq!(reported, expected(&year.trail));
+    assert_eq!(reported, expected(&year.trail, year.tampered));
     assert!(largest < 64 << 10, "the checkpoint grew to {largest} bytes");
     // A hole stays in the report until it closes; what was told once and nothing mends does not.
     let is = |hour: usize, verdict| assert_eq!(verdicts[&hour], verdict, "hour {hour}");
+    let Tampered { log_file, removed, .. } = year.tampered;
     for hour in LATE {
         [hour + 2, hour + 4].iter().for_each(|hour| is(*hour, Verdict::Violated));
-        [hour + 1, hour + 5, hour + 6].iter().for_each(|hour| is(*hour, Verdict::Verified));
+        [hour + 1, hour + 5, hour + 6]
+            .iter()
+            .filter(|hour| **hour <= removed)
+            .for_each(|hour| is(*hour, Verdict::Verified));
     }
-    is(CHANGED_LOG_FILE, Verdict::Violated);
-    is(CHANGED_LOG_FILE + 1, Verdict::Verified);
-    is(STOPPED + 1, Verdict::Inconclusive);
-    is(STOPPED + 2, Verdict::Verified);
+    is(log_file, Verdict::Violated);
+    if log_file < removed {
+        is(log_file + 1, Verdict::Verified);
+    }
+    if STOPPED < removed {
+        is(STOPPED + 1, Verdict::Inconclusive);
+        is(STOPPED + 2, Verdict::Verified);
+    }
     LATE_IN_TIME[..2]
         .iter()
+        .filter(|hour| **hour + 2 <= removed)
         .for_each(|hour| [*hour, hour + 1, hour + 2].iter().for_each(|hour| is(*hour, Verdict::Verified)));
-    verdicts.range(REMOVED_DIGEST + 1..).for_each(|(hour, _)| is(*hour, Verdict::Violated));
+    verdicts.range(removed + 1..).for_each(|(hour, _)| is(*hour, Verdict::Violated));
     let (seconds, gets) = (began.elapsed().as_secs(), store.requests().get);
     figure(
         "year",
