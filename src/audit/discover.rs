@@ -7,7 +7,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::context::Statuses;
 use super::error::AuditError;
-use super::listing::{self, ListedDigests, RegionFolder};
+use super::listed::ListedDigests;
+use super::listing::{self, RegionFolder};
 use super::request::AuditRequest;
 use super::resume::{self, Resume};
 use super::sight::Sight;

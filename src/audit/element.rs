@@ -19,13 +19,13 @@ pub(super) struct Element {
     /// What a reader should know about its metadata.
     pub note: Option<String>,
     /// What a versioned bucket still holds of it.
-    pub versions: Option<Versions>,
+    pub versions: Option<Box<Versions>>,
 }
 
 /// What is known of it.
 #[derive(Debug)]
 pub(super) enum State {
-    Valid(Box<ValidDigest>),
+    Valid(ValidDigest),
     Rejected(Box<RejectedDigest>),
     /// Named by its successor, and not there.
     Missing,

@@ -6,7 +6,8 @@ use futures::stream::{self, StreamExt};
 
 use super::context::{Context, Statuses};
 use super::discover::{Discovery, discover};
-use super::listing::{ListedDigest, RegionFolder};
+use super::listed::ListedDigest;
+use super::listing::RegionFolder;
 use super::log_folder;
 use super::{Audit, AuditError};
 use crate::model::{Depth, Estimate, Requests};

@@ -51,10 +51,12 @@ pub(super) async fn examine_chain(
     let deep = context.request.depth != Depth::Chain;
     let (judged, listed, _) = futures::join!(
         judge_digests(&context, &id, &folders, digests, seat),
-        // Where the range is known, what lies in the log folder need not wait for the digests.
+        // Where the range is known, what lies in the log folder need not wait for the digests; nobody waits for what is at hand.
         async {
             match (in_log_folder.range.start, context.range.end) {
-                (Some(from), Some(to)) if deep => log_folder::list_all(&in_log_folder, &folders, from, to).await,
+                (Some(from), Some(to)) if deep && context.store.is_live() => {
+                    log_folder::list_all(&in_log_folder, &folders, from, to).await
+                }
                 _ => Vec::new(),
             }
         },
@@ -74,7 +76,7 @@ pub(super) async fn examine_chain(
     };
     let JudgedDigests { mut elements, failure: later, folders } = judged;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
-    let lost_log_files = left_open || expiry::may_lack_log_files(&elements, &log_folder, &context);
+    let lost_log_files = left_open || expiry::may_lack_log_files(&log_folder);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, lost_log_files).await;
     expiry.mark(&mut elements);
     versions::of_digests(&context, &id, &mut elements).await;

@@ -150,16 +150,6 @@ fn spared(rule: &LifecycleRule, older: Option<Timestamp>, now: Timestamp) -> boo
 }
 
 /// Whether any log file may be gone that valid digests list.
-pub(super) fn may_lack_log_files(elements: &[Element], log_folder: &LogFolder, context: &Context) -> bool {
-    log_folder.failure.is_some()
-        || (log_folder.was_listed() && elements.iter().any(|element| lacks_log_files(element, log_folder, context)))
-}
-
-fn lacks_log_files(element: &Element, log_folder: &LogFolder, context: &Context) -> bool {
-    match &element.state {
-        State::Valid(digest) => {
-            digest.log_files().iter().any(|entry| !log_folder.present.contains(&context.fingerprint(&entry.object)))
-        }
-        _ => false,
-    }
+pub(super) fn may_lack_log_files(log_folder: &LogFolder) -> bool {
+    log_folder.failure.is_some() || !log_folder.absent.is_empty()
 }

@@ -99,7 +99,7 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
 
 fn valid<'a>(elements: &'a [&Element]) -> impl Iterator<Item = &'a ValidDigest> {
     elements.iter().filter_map(|element| match &element.state {
-        State::Valid(digest) => Some(digest.as_ref()),
+        State::Valid(digest) => Some(digest),
         _ => None,
     })
 }
@@ -112,7 +112,7 @@ fn linked_predecessor<'a>(digest: &ValidDigest, elements: &'a [&Element]) -> Opt
     let near = elements[..until].last().filter(|element| element.object == *named);
     let element = near.or_else(|| elements.iter().find(|element| element.object == *named))?;
     match &element.state {
-        State::Valid(digest) => Some(digest.as_ref()),
+        State::Valid(digest) => Some(digest),
         _ => None,
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
+use super::listed::{ListedDigest, ListedDigests};
 use super::request::AuditRequest;
 use crate::model::{
-    AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, PackedNames, Region, TimeRange,
-    parse_compact_time,
+    AccountId, ChainId, DigestKind, DigestName, ObjectRef, OrganizationId, Region, TimeRange, parse_compact_time,
 };
 use crate::store::{ListRequest, ListedObject, Location, Store, StoreError};
 
@@ -24,111 +24,6 @@ const DAY: &str = "2026/03/01";
 
 /// How many folders of days are looked through for digests older than the range.
 const MAX_EARLIER_DAYS: usize = 31;
-
-/// A digest as a listing shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ListedDigest {
-    pub place: ObjectRef,
-    pub kind: DigestKind,
-    /// The end time that its name tells.
-    pub end: Timestamp,
-    /// When S3 last wrote it, where a listing told.
-    pub last_modified: Option<Timestamp>,
-    /// How large it is, in bytes as stored, where a listing told.
-    pub size: Option<u64>,
-}
-
-/// Digests as listings show them, kept small: those of all chains wait until their chain's turn comes.
-#[derive(Debug, Default)]
-pub(super) struct ListedDigests {
-    /// Runs of digests in one bucket.
-    buckets: Vec<(Arc<str>, usize)>,
-    keys: PackedNames,
-    facts: Vec<Facts>,
-}
-
-/// What a listing shows of a digest besides its name; times in seconds.
-#[derive(Debug, Clone, Copy)]
-struct Facts {
-    kind: DigestKind,
-    end: i64,
-    last_modified: Option<i64>,
-    size: Option<u64>,
-}
-
-impl ListedDigests {
-    /// Adds one.
-    pub fn push(&mut self, digest: &ListedDigest) {
-        match self.buckets.last_mut().filter(|(bucket, _)| *bucket == digest.place.bucket) {
-            Some((_, count)) => *count += 1,
-            None => self.buckets.push((digest.place.bucket.clone(), 1)),
-        }
-        self.keys.push(&digest.place.key);
-        self.facts.push(Facts {
-            kind: digest.kind,
-            end: digest.end.as_second(),
-            last_modified: digest.last_modified.map(Timestamp::as_second),
-            size: digest.size,
-        });
-    }
-
-    /// Adds all of another.
-    pub fn extend(&mut self, other: &Self) {
-        other.iter().for_each(|digest| self.push(&digest));
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.facts.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.facts.is_empty()
-    }
-
-    /// Their ends.
-    pub fn ends(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        self.facts.iter().filter_map(|facts| Timestamp::from_second(facts.end).ok())
-    }
-
-    /// Each digest, made anew.
-    pub fn iter(&self) -> impl Iterator<Item = ListedDigest> + '_ {
-        let buckets = self.buckets.iter().flat_map(|(bucket, count)| std::iter::repeat_n(bucket.clone(), *count));
-        buckets.zip(self.keys.iter()).zip(&self.facts).map(|((bucket, key), facts)| facts.of(bucket, key))
-    }
-}
-
-impl<'a> FromIterator<&'a ListedDigest> for ListedDigests {
-    fn from_iter<T: IntoIterator<Item = &'a ListedDigest>>(digests: T) -> Self {
-        let mut listed = Self::default();
-        digests.into_iter().for_each(|digest| listed.push(digest));
-        listed
-    }
-}
-
-impl IntoIterator for ListedDigests {
-    type Item = ListedDigest;
-    type IntoIter = Box<dyn Iterator<Item = ListedDigest> + Send>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        let buckets = self.buckets.into_iter().flat_map(|(bucket, count)| std::iter::repeat_n(bucket, count));
-        Box::new(buckets.zip(self.keys).zip(self.facts).map(|((bucket, key), facts)| facts.of(bucket, key)))
-    }
-}
-
-impl Facts {
-    fn of(&self, bucket: Arc<str>, key: Arc<str>) -> ListedDigest {
-        let time = |second| Timestamp::from_second(second).ok();
-        ListedDigest {
-            place: ObjectRef { bucket, key },
-            kind: self.kind,
-            end: time(self.end).unwrap_or_default(),
-            last_modified: self.last_modified.and_then(time),
-            size: self.size,
-        }
-    }
-}
 
 /// Where the digests of one account and region lie.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::content::{Judgement, compare, read_content};
 use super::context::Context;
 use super::element::{Element, State};
 use super::expiry::{Expiry, Explanation};
+use super::fingerprints::Fingerprints;
 use super::log_folder::LogFolder;
 use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
@@ -39,8 +40,8 @@ pub(super) enum Listing {
 /// The log files of a chain's digests: one task an object, at the first valid digest that lists it, else at the first that claims it.
 /// Tasks are made when their digest's turn comes: a chain may list millions.
 pub(super) struct Tasks {
-    /// The objects that valid digests list, as hashes.
-    listed: HashSet<u64>,
+    /// The objects that valid digests list, as hashes; where nobody asks for them, none.
+    listed: Fingerprints,
     /// Those that are listed more than once, with every hash that is expected of them; nothing once a task was made.
     repeated: HashMap<ObjectRef, Vec<ExpectedHash>>,
     /// The claims that a task was made of.
@@ -52,17 +53,17 @@ impl Tasks {
     pub fn new<'a>(elements: impl Iterator<Item = &'a Element> + Clone, context: &Context) -> Self {
         let digests = || elements.clone().filter_map(valid).map(ValidDigest::log_files);
         let entries = || digests().flat_map(LogFileEntries::iter);
-        let mut listed = HashSet::with_capacity(digests().map(LogFileEntries::len).sum());
-        let mut twice: HashSet<u64> = HashSet::new();
-        for entry in entries() {
-            let hash = context.hasher.hash_one(&entry.object);
-            if !listed.insert(hash) {
-                twice.insert(hash);
-            }
-        }
+        let mut hashes = Vec::with_capacity(digests().map(LogFileEntries::len).sum());
+        hashes.extend(entries().map(|entry| context.hasher.hash_one(&entry.object)));
+        let (listed, twice) = Fingerprints::of(hashes);
+        // Only what is claimed or was left open is compared with them.
+        let claims =
+            |element: &Element| matches!(&element.state, State::Rejected(digest) if !digest.log_files.is_empty());
+        let is_asked = context.resume.is_some() || elements.clone().any(claims);
+        let listed = if is_asked { listed } else { Fingerprints::default() };
         let mut repeated: HashMap<ObjectRef, Vec<ExpectedHash>> = HashMap::new();
         if !twice.is_empty() {
-            for entry in entries().filter(|entry| twice.contains(&context.hasher.hash_one(&entry.object))) {
+            for entry in entries().filter(|entry| twice.contains(context.hasher.hash_one(&entry.object))) {
                 let hashes = repeated.entry(entry.object.clone()).or_default();
                 if !hashes.contains(&entry.expected) {
                     hashes.push(entry.expected);
@@ -75,7 +76,7 @@ impl Tasks {
     /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
     pub fn left_open(&self, context: &Context) -> Vec<Task> {
         let open = context.resume.iter().flat_map(|resume| resume.open_log_files());
-        let unlisted = open.filter(|(object, ..)| !self.listed.contains(&context.hasher.hash_one(*object)));
+        let unlisted = open.filter(|(object, ..)| !self.listed.contains(context.hasher.hash_one(*object)));
         let mut tasks: Vec<Task> = unlisted
             .map(|(object, digest, sha256)| Task {
                 object: object.clone(),
@@ -112,7 +113,7 @@ impl Tasks {
                 })
                 .collect(),
             State::Rejected(digest) => {
-                let unlisted = |object: &ObjectRef| !self.listed.contains(&context.hasher.hash_one(object));
+                let unlisted = |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object));
                 let claims = digest.log_files.iter().filter(|claimed| unlisted(&claimed.object));
                 let new = claims.filter(|claimed| self.claimed.insert(claimed.object.clone()));
                 new.map(|claimed| task(&claimed.object, Listing::Claimed)).collect()
@@ -139,7 +140,7 @@ pub(super) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &C
     let before = tasks.len();
     tasks.retain(|task| {
         let listed = matches!(task.listing, Listing::Expected(_));
-        let seen = depth == Depth::Chain || folder.present.contains(&context.fingerprint(&task.object));
+        let seen = depth == Depth::Chain || folder.shows(&task.object, context);
         !(listed && seen)
     });
     (before - tasks.len()) as u64
@@ -148,7 +149,7 @@ pub(super) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &C
 /// Notes for each log file what the listing says of it.
 pub(super) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expiry, context: &Context) {
     for task in tasks.iter_mut().filter(|task| matches!(task.listing, Listing::Expected(_))) {
-        let seen = folder.present.contains(&context.fingerprint(&task.object));
+        let seen = folder.shows(&task.object, context);
         task.is_candidate = seen;
         if !seen {
             task.expiry = expiry.of_log_file(&task.object);

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ahash::HashSet;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
+use super::fingerprints::{Fingerprints, Met};
 use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, EDGE, fresh_from};
 use super::room::Seat;
@@ -19,6 +19,7 @@ use crate::model::{
     PackedNames, TimeRange,
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
+use crate::verify::LogFileEntries;
 
 /// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
 const LATE: SignedDuration = SignedDuration::from_hours(26);
@@ -29,10 +30,17 @@ pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timesta
 }
 
 /// A file in the log folder that no valid digest lists.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stray {
     pub object: ObjectRef,
     name: LogFileName,
+}
+
+impl Stray {
+    fn of(object: ObjectRef, prefix: &str) -> Option<Self> {
+        let name = LogFileName::parse(object.key.strip_prefix(prefix)?)?;
+        Some(Self { object, name })
+    }
 }
 
 /// The log files that a folder holds, kept small.
@@ -49,31 +57,24 @@ impl ListedFiles {
         self.keys.iter().map(|key| ObjectRef { bucket: self.bucket.clone(), key })
     }
 
-    fn stray(&self, object: ObjectRef) -> Option<Stray> {
-        let name = LogFileName::parse(object.key.strip_prefix(&self.prefix)?)?;
-        Some(Stray { object, name })
-    }
-
     /// The files that are not among those that `elements` list.
-    fn strays(&self, context: &Context, listed: &HashSet<u64>) -> Vec<Stray> {
-        let strays = self.objects().filter(|object| !listed.contains(&context.fingerprint(object)));
-        strays.filter_map(|object| self.stray(object)).collect()
+    fn strays(&self, context: &Context, listed: &Fingerprints) -> Vec<Stray> {
+        let strays = self.objects().filter(|object| !listed.contains(context.fingerprint(object)));
+        strays.filter_map(|object| Stray::of(object, &self.prefix)).collect()
     }
 }
 
 /// What was found in the log folder of a chain.
 #[derive(Debug, Default)]
 pub(super) struct LogFolder {
-    /// The log files that are there, as [`Context::identity`] names them.
-    pub present: HashSet<u64>,
+    /// The log files that valid digests list and that were not seen there.
+    pub absent: Fingerprints,
     /// By key.
     pub strays: Vec<Stray>,
     /// Files that no digest listed in earlier runs either, and that are still there.
     pub known_strays: Vec<ObjectRef>,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
-    /// Whether it was listed at all.
-    listed: bool,
 }
 
 /// Lists the log files of each folder, in their order.
@@ -90,6 +91,43 @@ pub(super) async fn list_all(
     listed
 }
 
+/// What was met in log folders, beside what valid digests list.
+#[derive(Clone)]
+struct Comparison<'a> {
+    context: &'a Context,
+    listed: Met<'a>,
+    strays: Vec<Stray>,
+}
+
+impl Comparison<'_> {
+    /// Compares a file of the folder whose keys begin with `prefix`.
+    fn add(&mut self, object: ObjectRef, prefix: &str) {
+        if !self.listed.meet(self.context.fingerprint(&object)) {
+            self.strays.extend(Stray::of(object, prefix));
+        }
+    }
+
+    /// The same with all files of a folder, a page at a time: they need not wait in memory.
+    async fn add_all(&mut self, folder: &RegionFolder, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
+        let before = self.clone();
+        let mut listing = Listing::new(folder, from, to);
+        let (bucket, prefix) = (Arc::from(listing.request.bucket.as_str()), listing.request.prefix.clone());
+        loop {
+            match listing.next_page(self.context.store.as_ref()).await {
+                Ok(Some(page)) => {
+                    page.into_iter().for_each(|(key, ..)| self.add(ObjectRef::new(Arc::clone(&bucket), key), &prefix));
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    // Half a folder tells nothing.
+                    *self = before;
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
 /// Compares what lies in the log folder of a chain with what valid digests list. `listed`: the listings of the first of the folders,
 /// as far as they are known.
 pub(super) async fn examine(
@@ -99,22 +137,32 @@ pub(super) async fn examine(
     listed: Vec<Result<ListedFiles, StoreError>>,
     elements: &[Element],
 ) -> Result<LogFolder, AuditError> {
-    let mut found = LogFolder { listed: true, ..LogFolder::default() };
+    let mut found = LogFolder::default();
     let ends = elements.iter().flat_map(|element| [element.start, element.end]);
     let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
     let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
-    let mut strays: Vec<Stray> = Vec::new();
     let rest = folders.get(listed.len()..).unwrap_or_default();
     let by_digests = fingerprints(context, elements);
-    for folder in listed.into_iter().chain(list_all(context, rest, from, to).await) {
-        match folder {
-            Ok(files) => {
-                found.present.extend(files.objects().map(|object| context.fingerprint(&object)));
-                strays.extend(files.strays(context, &by_digests));
-            }
+    let mut compared = Comparison { context, listed: Met::none(&by_digests), strays: Vec::new() };
+    for files in listed {
+        match files {
+            Ok(files) => files.objects().for_each(|object| compared.add(object, &files.prefix)),
             Err(error) => found.failure = Some(error.to_string()),
         }
     }
+    for folder in rest {
+        let added = match context.store.is_live() {
+            true => list(context, folder, from, to).await.map(|files| {
+                files.objects().for_each(|object| compared.add(object, &files.prefix));
+            }),
+            false => compared.add_all(folder, from, to).await,
+        };
+        if let Err(error) = added {
+            found.failure = Some(error.to_string());
+        }
+    }
+    found.absent = compared.listed.others();
+    let mut strays = compared.strays;
     strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
     strays.extend(in_late_hours(context, folders, elements, &by_digests).await);
     let mut known = still_unlisted(context, &by_digests).await;
@@ -134,9 +182,9 @@ pub(super) async fn examine(
 }
 
 /// The files that no digest listed in earlier runs, and that are still there and still not listed.
-async fn still_unlisted(context: &Context, listed: &HashSet<u64>) -> Vec<Stray> {
+async fn still_unlisted(context: &Context, listed: &Fingerprints) -> Vec<Stray> {
     let open = context.resume.iter().flat_map(|resume| resume.open_unlisted());
-    let open: Vec<ObjectRef> = open.filter(|object| !listed.contains(&context.fingerprint(object))).cloned().collect();
+    let open: Vec<ObjectRef> = open.filter(|object| !listed.contains(context.fingerprint(object))).cloned().collect();
     let looked = stream::iter(open).map(|object| async move {
         let gone = context.store.get(&object, None).await.is_err_and(|error| error.is_absence());
         let now = context.request.now;
@@ -151,7 +199,7 @@ async fn in_late_hours(
     context: &Context,
     folders: &[RegionFolder],
     elements: &[Element],
-    listed: &HashSet<u64>,
+    listed: &Fingerprints,
 ) -> Vec<Stray> {
     let Some(resume) = &context.resume else { return Vec::new() };
     let mut found = Vec::new();
@@ -188,7 +236,7 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
     // A failure to look is no reason to expect anything.
     let Ok(files) = list(context, folder, from, to).await else { return Ok(false) };
-    let mut strays = files.strays(context, &HashSet::default());
+    let mut strays = files.strays(context, &Fingerprints::default());
     strays.retain(|stray| from <= stray.name.from && stray.name.to < to.min(fresh));
     let any_trail = AuditRequest { trail: None, ..context.request.clone() };
     let listing = listing::digests(context.store.as_ref(), folder, range, &any_trail).await;
@@ -247,7 +295,6 @@ async fn list(
     while let Some(part) = parts.try_next().await? {
         part.keys.iter().for_each(|key| files.keys.push(&key));
     }
-    files.keys.close();
     Ok(files)
 }
 
@@ -296,7 +343,6 @@ impl Listing {
         while let Some(page) = self.next_page(store).await? {
             page.iter().for_each(|(key, ..)| files.keys.push(key));
         }
-        files.keys.close();
         Ok(files)
     }
 
@@ -330,17 +376,21 @@ impl Listing {
 }
 
 /// The log files that valid digests list, by [`Context::fingerprint`].
-fn fingerprints(context: &Context, elements: &[Element]) -> HashSet<u64> {
-    let valid = elements.iter().filter_map(|element| match &element.state {
-        State::Valid(digest) => Some(digest),
-        _ => None,
-    });
-    valid.flat_map(|digest| digest.log_files().iter()).map(|entry| context.fingerprint(&entry.object)).collect()
+fn fingerprints(context: &Context, elements: &[Element]) -> Fingerprints {
+    let log_files = || {
+        elements.iter().filter_map(|element| match &element.state {
+            State::Valid(digest) => Some(digest.log_files()),
+            _ => None,
+        })
+    };
+    let mut fingerprints = Vec::with_capacity(log_files().map(LogFileEntries::len).sum());
+    fingerprints.extend(log_files().flat_map(LogFileEntries::iter).map(|entry| context.fingerprint(&entry.object)));
+    Fingerprints::of(fingerprints).0
 }
 
 fn remove_listed(context: &Context, strays: &mut Vec<Stray>, elements: &[Element]) {
     let listed = fingerprints(context, elements);
-    strays.retain(|stray| !listed.contains(&context.fingerprint(&stray.object)));
+    strays.retain(|stray| !listed.contains(context.fingerprint(&stray.object)));
 }
 
 /// Log files don't carry their trail's name: what another trail's digests list, which delivers to the same place, is listed.
@@ -364,9 +414,9 @@ async fn remove_listed_by_others(
 }
 
 impl LogFolder {
-    /// Whether it is known which log files are there.
-    pub fn was_listed(&self) -> bool {
-        self.listed && self.failure.is_none()
+    /// Whether a log file that a valid digest lists was seen there.
+    pub fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
+        self.absent.is_empty() || !self.absent.contains(context.fingerprint(object))
     }
 
     /// The records of those files that lie well within what is covered.

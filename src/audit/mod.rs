@@ -19,9 +19,11 @@ mod expected;
 mod expiry;
 mod fetch;
 mod files;
+mod fingerprints;
 mod gaps;
 mod identity;
 mod keeper;
+mod listed;
 mod listing;
 mod log_files;
 mod log_folder;
@@ -78,7 +80,7 @@ use crate::trail::StatusSource;
 /// How many chains are examined ahead of the one that is being reported.
 const CHAINS_AHEAD: usize = 32;
 /// How many digests of theirs may wait in memory together; a single chain may have more.
-const DIGESTS_AHEAD: usize = 2500;
+const DIGESTS_AHEAD: usize = 1500;
 /// The shortest time for which keys are asked around what is known, on either side.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
 

@@ -165,7 +165,7 @@ fn digest_record(chain: &ExaminedChain, element: &Element, context: &Context) ->
         fault: None,
         detail: None,
         signature_from: None,
-        versions: element.versions.clone(),
+        versions: element.versions.as_deref().cloned(),
         since: None,
     };
     match &element.state {

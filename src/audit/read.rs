@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::context::Context;
 use super::error::AuditError;
 use super::fetch;
-use super::listing::ListedDigest;
+use super::listed::ListedDigest;
 use crate::model::{ChainId, DigestKind, DigestName, Fault, ObjectRef};
 use crate::store::{Object, StoreError};
 use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, examine, limits};
@@ -34,7 +34,7 @@ pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedD
     context.progress.read_digest();
     let ListedDigest { kind, end, last_modified, .. } = digest;
     let mut handle = Handle { place: digest.place.clone(), kind, end, last_modified, note: None };
-    let rejected = |rejection| Examined::Closed { sha256: None, rejection };
+    let rejected = |rejection| Examined::closed(None, rejection);
     let (bytes, object) = match outcome {
         Ok(read) => read,
         Err(error) if error.is_absence() => return Ok(Reading::Absent(digest)),
@@ -93,8 +93,8 @@ pub(super) async fn read_bytes(
 async fn examine_with_keys(context: &Context, id: &ChainId, found: &FoundDigest<'_>) -> Result<Examined, AuditError> {
     let examined = examine_in_place(context, found, context.keys.for_range(&id.region).await.as_ref())?;
     // Before a key is called unknown, it is asked for once more up to now.
-    if let Examined::Open(_, Err(rejection)) = &examined
-        && matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
+    if let Examined::Open(_, Err(unproven)) = &examined
+        && matches!(unproven.rejection().fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
     {
         return examine_in_place(context, found, context.keys.up_to_now(&id.region).await.as_ref());
     }

@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::element::{Element, State};
 use super::identity::{identity, rank};
-use super::listing::{ListedDigest, ListedDigests, RegionFolder};
+use super::listed::{ListedDigest, ListedDigests};
+use super::listing::RegionFolder;
 use super::request::{AuditRequest, EDGE, Recheck};
 use super::sight::{self, LOOK_BACK, earlier};
 use crate::model::{

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::identity::identity;
-use super::listing::{ListedDigest, ListedDigests};
+use super::listed::{ListedDigest, ListedDigests};
 use crate::model::{ChainCheckpoint, DigestKind};
 
 /// How far before the last verified digest listings are looked through for digests that came late. AWS gives no bound; nearly all come

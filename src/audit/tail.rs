@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::{Context, Statuses};
 use super::element::{Element, State};
-use super::listing::{self, ListedDigests, RegionFolder};
+use super::listed::ListedDigests;
+use super::listing::{self, RegionFolder};
 use super::request::{AuditRequest, DELIVERY_TIME};
 use crate::model::{ChainId, DigestStatus, Fault, GapCause, GapRecord, Region, TimeRange, WarningCode, WarningRecord};
 use crate::trail::{StatusSource, TrailStatus};

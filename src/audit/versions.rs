@@ -51,7 +51,7 @@ pub(super) async fn of_digests(context: &Arc<Context>, id: &Arc<ChainId>, elemen
             .collect()
             .await;
     for (index, versions) in found {
-        elements[index].versions = versions;
+        elements[index].versions = versions.map(Box::new);
     }
 }
 
@@ -98,7 +98,10 @@ async fn verifies(context: &Context, id: &ChainId, examined: &Examined, recorded
     let Examined::Open(digest, own) = examined else { return false };
     let kept = recorded.and_then(|recorded| recorded.signature.as_ref());
     let keys = context.keys.for_range(&id.region).await;
-    let is_signed = own.is_ok() || kept.is_some_and(|signature| digest.check_signature(signature, &keys).is_ok());
+    let is_signed = match own {
+        Ok(()) => true,
+        Err(unproven) => kept.is_some_and(|signature| unproven.check(signature, &keys).is_ok()),
+    };
     let is_recorded = recorded.and_then(|recorded| recorded.sha256).is_none_or(|hash| hash == digest.sha256());
     is_signed && is_recorded
 }

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use super::context::Context;
 use super::element::{Element, State};
 use super::error::AuditError;
-use super::listing::{self, ListedDigest, ListedDigests, RegionFolder};
+use super::listed::{ListedDigest, ListedDigests};
+use super::listing::{self, RegionFolder};
 use super::pool;
 use super::read::{Handle, Reading, read_digest};
 use super::request::awaited_from;
@@ -199,7 +200,13 @@ impl Walk<'_> {
             let mut readings = Box::pin(readings);
             while let Some(reading) = readings.try_next().await? {
                 match reading {
-                    Reading::Read(handle, examined) => {
+                    Reading::Read(handle, mut examined) => {
+                        // Its predecessor has nearly always come right before.
+                        if let (Examined::Open(open, _), Some((_, Examined::Open(before, _)))) =
+                            (&mut examined, read.last())
+                        {
+                            open.share_with(before);
+                        }
                         if let Examined::Open(open, _) = &examined
                             && *open.object() != handle.place
                         {
@@ -226,14 +233,13 @@ impl Walk<'_> {
         let keys = self.context.keys.for_range(region).await;
         let own = self.read.iter().filter_map(|(_, examined)| match examined {
             Examined::Open(_, own) => own.as_ref().err(),
-            Examined::Closed { .. } => None,
+            Examined::Closed(_) => None,
         });
         let lacks_key = |fault| matches!(fault, Fault::KeyUnknown | Fault::KeyNotValidThen);
-        let asked_again = own.into_iter().any(|rejection| lacks_key(rejection.fault));
+        let asked_again = own.into_iter().any(|unproven| lacks_key(unproven.rejection().fault));
         let wanting = || {
             let mut recorded = recorded_signatures(&self.read).into_iter();
-            recorded
-                .any(|(digest, signature)| digest.check_signature(signature, &keys).is_err_and(|r| lacks_key(r.fault)))
+            recorded.any(|word| word.check(&keys).is_err_and(|rejection| lacks_key(rejection.fault)))
         };
         if asked_again || wanting() { self.context.keys.up_to_now(region).await } else { keys }
     }
@@ -263,8 +269,8 @@ impl Walk<'_> {
         let range = &self.context.range;
         let proven_by_successor: HashSet<*const OpenDigest> = recorded_signatures(&self.read)
             .into_iter()
-            .filter(|(digest, signature)| digest.check_signature(signature, keys).is_ok())
-            .map(|(digest, _)| std::ptr::from_ref(digest))
+            .filter(|word| word.check(keys).is_ok())
+            .map(|word| std::ptr::from_ref(word.digest))
             .collect();
         // Without a requested start, what lies before the first digest is not asked about.
         let begin = range.start.or_else(|| self.first_start());
@@ -272,8 +278,8 @@ impl Walk<'_> {
         for (handle, examined) in &self.read {
             let Examined::Open(open, own) = examined else { continue };
             let proven = own.is_ok() || proven_by_successor.contains(&std::ptr::from_ref(open.as_ref()));
-            let unproven =
-                own.as_ref().is_err_and(|own| own.status == DigestStatus::Unverified) && !range.is_past(handle.end);
+            let unproven = own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
+                && !range.is_past(handle.end);
             let Some(predecessor) = open.predecessor().filter(|_| proven || unproven) else { continue };
             if self.known.contains(&self.context.fingerprint(&predecessor.object)) {
                 continue;
@@ -349,7 +355,7 @@ fn element(settled: Settled<Handle>) -> Element {
                 object: digest.object().clone(),
                 start,
                 end,
-                state: State::Valid(Box::new(digest)),
+                state: State::Valid(digest),
                 last_modified,
                 note,
                 versions: None,
@@ -362,7 +368,7 @@ fn element(settled: Settled<Handle>) -> Element {
                 object,
                 start: hour_before(end),
                 end,
-                state: State::Rejected(Box::new(digest)),
+                state: State::Rejected(digest),
                 last_modified,
                 note,
                 versions: None,

@@ -47,7 +47,7 @@ impl TeeStore {
         let listed = std::mem::take(&mut *self.listed.lock().unwrap_or_else(PoisonError::into_inner));
         let mut failed = Vec::new();
         for (bucket, keys) in listed {
-            for key in keys {
+            for key in keys.iter() {
                 let object = ObjectRef::new(bucket.as_str(), key);
                 let Some(name) = LogFileKey::parse(&object.key) else { continue };
                 let inside = range.start.is_none_or(|start| start <= name.time.to)

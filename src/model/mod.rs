@@ -32,7 +32,7 @@ pub use names::{
     AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LogFileKey, LogFileName, LogRoot, parse_compact_time,
 };
 pub use object::ObjectRef;
-pub use packed_names::PackedNames;
+pub use packed_names::{NameCoder, PackedNames, read_number, write_number};
 pub use range::TimeRange;
 pub use record::{
     CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord,

@@ -2,26 +2,80 @@
 
 use std::sync::Arc;
 
-/// Names in the order in which they were added, each kept as what differs from the one before it: the keys of a listing and those
-/// that a digest lists differ by few characters.
+/// Writes names one after the other, each as what differs from the one before it, and reads them again in that order: the keys
+/// of a listing and those that a digest lists differ by few characters in their middle.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct NameCoder {
+    /// The last one, to which the next is compared.
+    last: Vec<u8>,
+}
+
+impl NameCoder {
+    /// Writes a name.
+    pub fn write(&mut self, out: &mut Vec<u8>, name: &str) {
+        let name = name.as_bytes();
+        let front = same(self.last.iter(), name.iter());
+        let back = same(self.last[front..].iter().rev(), name[front..].iter().rev());
+        let own = &name[front..name.len() - back];
+        for length in [front, back, own.len()] {
+            write_number(out, length as u64);
+        }
+        out.extend_from_slice(own);
+        self.last.splice(front..self.last.len() - back, own.iter().copied());
+    }
+
+    /// Reads the next name from what is left of the written ones; `None` at their end.
+    pub fn read(&mut self, rest: &mut &[u8]) -> Option<Arc<str>> {
+        let mut length = || read_number(rest).and_then(|length| usize::try_from(length).ok());
+        let (front, back, own) = (length()?, length()?, length()?);
+        let (own, after) = rest.split_at_checked(own)?;
+        *rest = after;
+        let replaced = front..self.last.len().checked_sub(back).filter(|end| front <= *end)?;
+        self.last.splice(replaced, own.iter().copied());
+        // What went in was text, and so is what comes out.
+        std::str::from_utf8(&self.last).ok().map(Arc::from)
+    }
+}
+
+fn same<'a>(one: impl Iterator<Item = &'a u8>, other: impl Iterator<Item = &'a u8>) -> usize {
+    one.zip(other).take_while(|(one, other)| one == other).count()
+}
+
+/// Writes a number as LEB128: seven bits a byte, the lowest first.
+pub fn write_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Reads a number that [`write_number`] wrote, and leaves what follows it.
+pub fn read_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (first, after) = rest.split_first()?;
+        *rest = after;
+        number |= u64::from(first & 0x7f) << shift;
+        if first & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// Names in the order in which they were added, kept small.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct PackedNames {
     packed: Vec<u8>,
-    /// The last one, to which the next is compared.
-    last: Vec<u8>,
+    coder: NameCoder,
     count: usize,
 }
 
 impl PackedNames {
     /// Adds a name.
     pub fn push(&mut self, name: &str) {
-        let shared = self.last.iter().zip(name.as_bytes()).take_while(|(one, other)| one == other).count();
-        let own = &name.as_bytes()[shared..];
-        write_length(&mut self.packed, shared);
-        write_length(&mut self.packed, own.len());
-        self.packed.extend_from_slice(own);
-        self.last.truncate(shared);
-        self.last.extend_from_slice(own);
+        self.coder.write(&mut self.packed, name);
         self.count += 1;
     }
 
@@ -35,84 +89,11 @@ impl PackedNames {
         self.count == 0
     }
 
-    /// Gives back the room that nothing needs when no more names come.
-    pub fn close(&mut self) {
-        self.packed.shrink_to_fit();
-        self.last = Vec::new();
-    }
-
     /// Each name, made anew.
     pub fn iter(&self) -> impl Iterator<Item = Arc<str>> + '_ {
-        let mut cursor = Cursor::default();
-        std::iter::from_fn(move || cursor.next(&self.packed))
+        let (mut coder, mut rest) = (NameCoder::default(), self.packed.as_slice());
+        (0..self.count).map_while(move |_| coder.read(&mut rest))
     }
-}
-
-impl IntoIterator for PackedNames {
-    type Item = Arc<str>;
-    type IntoIter = UnpackedNames;
-
-    fn into_iter(self) -> UnpackedNames {
-        UnpackedNames { packed: self.packed, cursor: Cursor::default() }
-    }
-}
-
-/// Names that are made anew, one after the other.
-#[derive(Debug)]
-pub struct UnpackedNames {
-    packed: Vec<u8>,
-    cursor: Cursor,
-}
-
-impl Iterator for UnpackedNames {
-    type Item = Arc<str>;
-
-    fn next(&mut self) -> Option<Arc<str>> {
-        self.cursor.next(&self.packed)
-    }
-}
-
-/// Where the next name is, and what the last one was.
-#[derive(Debug, Default)]
-struct Cursor {
-    at: usize,
-    name: Vec<u8>,
-}
-
-impl Cursor {
-    fn next(&mut self, packed: &[u8]) -> Option<Arc<str>> {
-        let mut rest = packed.get(self.at..)?;
-        let shared = read_length(&mut rest)?;
-        let own = read_length(&mut rest)?;
-        let (own, after) = rest.split_at_checked(own)?;
-        self.at = packed.len() - after.len();
-        self.name.truncate(shared);
-        self.name.extend_from_slice(own);
-        // What went in was text, and so is what comes out.
-        std::str::from_utf8(&self.name).ok().map(Arc::from)
-    }
-}
-
-/// Writes a length as LEB128: seven bits a byte, the lowest first.
-fn write_length(out: &mut Vec<u8>, mut length: usize) {
-    while length >= 0x80 {
-        out.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-}
-
-fn read_length(rest: &mut &[u8]) -> Option<usize> {
-    let mut length = 0;
-    for shift in (0..usize::BITS).step_by(7) {
-        let (first, after) = rest.split_first()?;
-        *rest = after;
-        length |= usize::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(length);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -122,13 +103,35 @@ mod tests {
     #[test]
     fn what_is_packed_comes_out_as_it_was() {
         let long = "k".repeat(1024);
-        // The third shares the first of two bytes of a character with the one before it.
-        let names = ["a/2026/x1.json.gz", "a/é", "a/è", "", "", &long, &long, "b"];
+        // The third shares the first of two bytes of a character with the one before it, the next the last of two.
+        let names = [
+            "a/2026/x1.json.gz",
+            "a/é",
+            "a/è",
+            "a/Ũ",
+            "",
+            "",
+            &long,
+            &long,
+            &long[1..],
+            "kk",
+            "b",
+            "a/2026/x1.json.gz",
+        ];
         let mut packed = PackedNames::default();
         names.iter().for_each(|name| packed.push(name));
-        packed.close();
         assert_eq!(packed.iter().collect::<Vec<_>>(), names.map(Arc::from));
-        assert!(packed.clone().into_iter().eq(packed.iter()));
-        assert_eq!((packed.len(), PackedNames::default().iter().count()), (8, 0));
+        assert_eq!((packed.len(), PackedNames::default().iter().count()), (12, 0));
+    }
+
+    #[test]
+    fn a_number_is_read_as_it_was_written() {
+        for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+            let mut written = Vec::new();
+            write_number(&mut written, number);
+            let mut rest = written.as_slice();
+            assert_eq!((read_number(&mut rest), rest), (Some(number), [].as_slice()));
+        }
+        assert_eq!(read_number(&mut [0x80].as_slice()), None);
     }
 }

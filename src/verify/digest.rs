@@ -77,36 +77,61 @@ pub struct OpenDigest {
     /// Whether the store keeps metadata for it, and the signature there.
     pub(super) metadata_kept: bool,
     pub(super) signature: Option<RecordedSignature>,
+}
+
+/// What a signature over a digest has to fit.
+#[derive(Debug)]
+struct Signing {
+    /// SHA-256 of the text that is signed.
     signed: Sha256Hash,
     fingerprint: Box<str>,
     /// The signature algorithm, where it is not the one that is known.
     algorithm: Option<Box<str>>,
     /// When it was signed, as far as that is known.
-    signing: (Timestamp, Timestamp),
+    time: (Timestamp, Timestamp),
+}
+
+/// A digest that its own signature does not prove. Another one may: its successor's record of it.
+#[derive(Debug)]
+pub struct Unproven {
+    rejection: Rejection,
+    signing: Signing,
 }
 
 /// What examining a digest by itself says.
 #[derive(Debug)]
 pub enum Examined {
-    /// It was read; the second part is what its own signature says.
-    Open(Box<OpenDigest>, Result<(), Rejection>),
+    /// It was read; the second part is what its own signature says. What other signatures would have to fit is kept only where that one
+    /// does not: chains are long, and nearly all digests prove themselves.
+    Open(Box<OpenDigest>, Result<(), Box<Unproven>>),
     /// It could not be read, or is no digest, or not in its place.
-    Closed {
-        /// SHA-256 of the uncompressed bytes, if they could be had.
-        sha256: Option<Sha256Hash>,
-        /// Why.
-        rejection: Rejection,
-    },
+    Closed(Box<ClosedDigest>),
+}
+
+/// A digest that could not be read, or is none, or is not in its place.
+#[derive(Debug)]
+pub struct ClosedDigest {
+    /// SHA-256 of the uncompressed bytes, if they could be had.
+    pub sha256: Option<Sha256Hash>,
+    /// Why.
+    pub rejection: Rejection,
+}
+
+impl Examined {
+    /// A digest that is closed.
+    pub fn closed(sha256: Option<Sha256Hash>, rejection: Rejection) -> Self {
+        Self::Closed(Box::new(ClosedDigest { sha256, rejection }))
+    }
 }
 
 /// Examines a digest by itself. `in_place` says whether the name that the digest bears leads to where it was found.
 pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> Examined {
     let json = match gunzip(found.bytes, MAX_DIGEST_BYTES) {
         Ok(json) => json,
-        Err(fault) => return Examined::Closed { sha256: None, rejection: gzip_rejection(fault) },
+        Err(fault) => return Examined::closed(None, gzip_rejection(fault)),
     };
     let digest_hash = sha256(&json);
-    let closed = |rejection| Examined::Closed { sha256: Some(digest_hash), rejection };
+    let closed = |rejection| Examined::closed(Some(digest_hash), rejection);
     let document = match Document::parse(&json) {
         Ok(document) => document,
         Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
@@ -121,7 +146,7 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
     if !in_place(&object) {
         return closed(Rejection::invalid(Fault::Moved, format!("was delivered as {object} and lies elsewhere")));
     }
-    let signing = match (found.kind, found.metadata.generated()) {
+    let time = match (found.kind, found.metadata.generated()) {
         (DigestKind::Standard, _) => (end, end),
         (DigestKind::Backfill, Some(generated)) => (generated, generated),
         (DigestKind::Backfill, None) if found.metadata.signature.is_some() => {
@@ -133,33 +158,35 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
         // Without metadata nobody knows when it was generated, only that its hour was over.
         (DigestKind::Backfill, None) => (end, Timestamp::MAX),
     };
-    let open = OpenDigest {
+    let signing = Signing {
         signed: signed_hash(
             &document.digest_end_time,
             &object,
             &digest_hash,
             document.previous_digest_signature.as_deref(),
         ),
-        predecessor: document.predecessor(&object),
-        log_files: LogFileEntries::pack(&object.bucket, document.log_files.iter().map(|fields| entry(fields, &object))),
-        fingerprint: document.digest_public_key_fingerprint.into(),
+        fingerprint: (&*document.digest_public_key_fingerprint).into(),
         algorithm: match &*document.digest_signature_algorithm {
             SHA256_WITH_RSA => None,
             other => Some(other.into()),
         },
+        time,
+    };
+    let open = OpenDigest {
+        predecessor: document.predecessor(&object),
+        log_files: LogFileEntries::pack(&object.bucket, document.log_files.iter().map(|fields| entry(fields, &object))),
         sha256: digest_hash,
         metadata_kept: found.metadata.kept,
         signature: found.metadata.signature.as_deref().map(RecordedSignature::read),
         object,
         start,
         end,
-        signing,
     };
     let own = match &open.signature {
-        Some(signature) => open.check_signature(signature, keys),
+        Some(signature) => signing.check(signature, keys),
         None => Err(Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
     };
-    Examined::Open(Box::new(open), own)
+    Examined::Open(Box::new(open), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
 }
 
 impl OpenDigest {
@@ -173,6 +200,17 @@ impl OpenDigest {
         self.predecessor.as_ref()
     }
 
+    /// Where what it recorded of its predecessor is what `before` bears itself, one piece of memory serves both.
+    pub fn share_with(&mut self, before: &Self) {
+        let Some(recorded) = self.predecessor.as_mut().filter(|recorded| recorded.object == before.object) else {
+            return;
+        };
+        recorded.object = before.object.clone();
+        if recorded.signature == before.signature {
+            recorded.signature.clone_from(&before.signature);
+        }
+    }
+
     /// SHA-256 of its uncompressed bytes.
     pub fn sha256(&self) -> Sha256Hash {
         self.sha256
@@ -182,14 +220,31 @@ impl OpenDigest {
     pub fn start(&self) -> Timestamp {
         self.start
     }
+}
 
-    /// Checks a signature over this digest.
-    pub fn check_signature(&self, signature: &RecordedSignature, keys: &KeyRing) -> Result<(), Rejection> {
+impl Unproven {
+    /// Why its own signature does not prove it.
+    pub fn rejection(&self) -> &Rejection {
+        &self.rejection
+    }
+
+    /// Tries another signature over the digest.
+    pub fn check(&self, signature: &RecordedSignature, keys: &KeyRing) -> Result<(), Rejection> {
+        self.signing.check(signature, keys)
+    }
+
+    pub(super) fn into_rejection(self) -> Rejection {
+        self.rejection
+    }
+}
+
+impl Signing {
+    fn check(&self, signature: &RecordedSignature, keys: &KeyRing) -> Result<(), Rejection> {
         if let Some(algorithm) = &self.algorithm {
             let detail = format!("names the signature algorithm '{algorithm}', which this version does not know");
             return Err(Rejection::unverified(Fault::UnknownSignatureAlgorithm, detail));
         }
-        let (from, to) = self.signing;
+        let (from, to) = self.time;
         let accuse = |fault, detail: String| {
             if keys.can_accuse(from, to) {
                 Rejection::invalid(fault, detail)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{ObjectRef, PackedNames, Sha256Hash};
+use crate::model::{NameCoder, ObjectRef, Sha256Hash};
 
 /// The hash by which a log file can be judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,55 +22,63 @@ pub struct LogFileEntry {
     pub expected: ExpectedHash,
 }
 
-/// Log files in the order in which their digest lists them: some 70 bytes each.
+/// What an entry takes as a rule, the first one's whole name aside.
+const ENTRY_BYTES: usize = 64;
+
+/// Log files in the order in which their digest lists them: some 60 bytes each.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LogFileEntries {
+    /// The digest's own.
     bucket: Option<Arc<str>>,
-    names: PackedNames,
-    hashes: Box<[Sha256Hash]>,
+    /// Name and hash of each, in one piece: very many of these wait together.
+    packed: Box<[u8]>,
     /// Those with a hash that nothing can be compared with, or a name in another bucket, by their places in the whole list.
     odd: Box<[(usize, LogFileEntry)]>,
+    count: usize,
 }
 
 impl LogFileEntries {
     /// Packs the log files of a digest that lies in `bucket`.
     pub(super) fn pack(bucket: &Arc<str>, entries: impl Iterator<Item = LogFileEntry>) -> Self {
-        let (mut names, mut hashes, mut odd) = (PackedNames::default(), Vec::new(), Vec::new());
+        let room = ENTRY_BYTES * entries.size_hint().0;
+        let (mut packed, mut coder, mut odd, mut count) =
+            (Vec::with_capacity(room), NameCoder::default(), Vec::new(), 0);
         for (place, entry) in entries.enumerate() {
+            count += 1;
             match entry.expected {
-                ExpectedHash::Sha256(hash) if entry.object.bucket == *bucket => {
-                    names.push(&entry.object.key);
-                    hashes.push(hash);
+                ExpectedHash::Sha256(Sha256Hash(hash)) if entry.object.bucket == *bucket => {
+                    coder.write(&mut packed, &entry.object.key);
+                    packed.extend_from_slice(&hash);
                 }
                 _ => odd.push((place, entry)),
             }
         }
-        names.close();
-        let bucket = (!names.is_empty()).then(|| bucket.clone());
-        Self { bucket, names, hashes: hashes.into(), odd: odd.into() }
+        let bucket = (!packed.is_empty()).then(|| bucket.clone());
+        Self { bucket, packed: packed.as_slice().into(), odd: odd.into(), count }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.names.len() + self.odd.len()
+        self.count
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.count == 0
     }
 
     /// Each log file, made anew.
     pub fn iter(&self) -> impl Iterator<Item = LogFileEntry> + '_ {
-        let mut plain = self.names.iter().zip(&self.hashes);
+        let (mut coder, mut rest) = (NameCoder::default(), &*self.packed);
         let mut odd = self.odd.iter().peekable();
-        (0..self.len()).map_while(move |place| {
+        (0..self.count).map_while(move |place| {
             if let Some((_, entry)) = odd.next_if(|(at, _)| *at == place) {
                 return Some(entry.clone());
             }
-            let (key, hash) = plain.next()?;
-            let object = ObjectRef::new(self.bucket.clone()?, key);
-            Some(LogFileEntry { object, expected: ExpectedHash::Sha256(*hash) })
+            let object = ObjectRef::new(self.bucket.clone()?, coder.read(&mut rest)?);
+            let hash;
+            (hash, rest) = rest.split_first_chunk()?;
+            Some(LogFileEntry { object, expected: ExpectedHash::Sha256(Sha256Hash(*hash)) })
         })
     }
 }

@@ -268,9 +268,19 @@ impl Drop for Gunzip {
     }
 }
 
+/// Nothing that deflate compresses becomes smaller by more than this (zlib's technical details, "Maximum Compression Factor").
+const DEFLATE_FACTOR: usize = 1032;
+
+/// How much room the content of an object may need: what its end announces (RFC 1952, ISIZE), as far as that can be true.
+fn room_for(compressed: &[u8], ceiling: u64) -> usize {
+    let announced = compressed.last_chunk().map_or(0, |size| u32::from_le_bytes(*size));
+    let most = usize::try_from(ceiling).unwrap_or(usize::MAX).min(compressed.len().saturating_mul(DEFLATE_FACTOR));
+    most.min(announced as usize)
+}
+
 /// Decompresses a whole object held in memory.
 pub fn gunzip(compressed: &[u8], ceiling: u64) -> Result<Vec<u8>, Fault> {
-    let mut content = Vec::with_capacity(compressed.len().saturating_mul(4).min(1 << 20));
+    let mut content = Vec::with_capacity(room_for(compressed, ceiling));
     let mut stream = Gunzip::new(ceiling);
     stream.feed(compressed, |piece| content.extend_from_slice(piece));
     stream.finish().map(|_| content)
@@ -303,6 +313,15 @@ mod tests {
         for size in [1, 2, 3, 7, 1000, stream.len()] {
             assert_eq!(in_pieces(&stream, size).unwrap(), content);
         }
+    }
+
+    #[test]
+    fn the_announced_size_is_good_for_a_guess() {
+        let stream = gzip(&[b'x'; 5000]);
+        assert_eq!((room_for(&stream, 10_000), room_for(&stream, 100)), (5000, 100));
+        let boasting = [&stream[..stream.len() - 4], &[0xff; 4]].concat();
+        assert_eq!(room_for(&boasting, u64::MAX), 1032 * boasting.len());
+        assert_eq!((room_for(&stream[..3], u64::MAX), gunzip(&boasting, u64::MAX)), (0, Err(Fault::Corrupt)));
     }
 
     #[test]

@@ -19,11 +19,11 @@ mod settle;
 mod signature;
 
 pub use content::{Content, ContentHasher, sha256};
-pub use digest::{ClaimedLogFile, Examined, FoundDigest, OpenDigest, Rejection, examine};
+pub use digest::{ClaimedLogFile, ClosedDigest, Examined, FoundDigest, OpenDigest, Rejection, Unproven, examine};
 pub use document::{Predecessor, peek_log_files, peek_object};
 pub use entries::{ExpectedHash, LogFileEntries, LogFileEntry};
 pub use inflate::{Gunzip, gunzip};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;
-pub use settle::{RejectedDigest, Settled, SettledDigest, ValidDigest, recorded_signatures, settle};
+pub use settle::{RejectedDigest, Settled, SettledDigest, SuccessorsWord, ValidDigest, recorded_signatures, settle};
 pub use signature::{RecordedSignature, SHA256_WITH_RSA, SignatureCheck, check, signed_hash};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ahash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 
-use super::digest::{ClaimedLogFile, Examined, OpenDigest, Rejection};
+use super::digest::{ClaimedLogFile, Examined, OpenDigest, Rejection, Unproven};
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::key::KeyRing;
@@ -19,42 +19,36 @@ use crate::model::{Fault, ObjectRef, Sha256Hash, SignatureFrom};
 /// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`settle()`] makes one.
 #[derive(Debug)]
 pub struct ValidDigest {
-    object: ObjectRef,
-    start: Timestamp,
-    end: Timestamp,
-    sha256: Sha256Hash,
-    predecessor: Option<Predecessor>,
-    log_files: LogFileEntries,
+    /// What was read, where it was read to: chains are long. Of its signatures, those are left that may be asked for.
+    open: Box<OpenDigest>,
     signature_from: SignatureFrom,
-    /// Of the last two of a chain: the others' stand in their successors.
-    signature: Option<RecordedSignature>,
     touched: bool,
 }
 
 impl ValidDigest {
     /// Its name.
     pub fn object(&self) -> &ObjectRef {
-        &self.object
+        &self.open.object
     }
 
     /// The period it speaks of.
     pub fn period(&self) -> (Timestamp, Timestamp) {
-        (self.start, self.end)
+        (self.open.start, self.open.end)
     }
 
     /// SHA-256 of its uncompressed bytes.
     pub fn sha256(&self) -> Sha256Hash {
-        self.sha256
+        self.open.sha256
     }
 
     /// What it recorded of the digest before it; `None` for a starting digest.
     pub fn predecessor(&self) -> Option<&Predecessor> {
-        self.predecessor.as_ref()
+        self.open.predecessor.as_ref()
     }
 
     /// The log files it vouches for.
     pub fn log_files(&self) -> &LogFileEntries {
-        &self.log_files
+        &self.open.log_files
     }
 
     /// Which signature proved it.
@@ -62,9 +56,10 @@ impl ValidDigest {
         self.signature_from
     }
 
-    /// The signature that proved it, as bytes; kept of the last two of those that were judged together.
+    /// The signature that proved it, as bytes; kept of the last two of those that were judged together. The others' stand in their
+    /// successors.
     pub fn signature(&self) -> Option<&Arc<[u8]>> {
-        match self.signature.as_ref()? {
+        match self.open.signature.as_ref()? {
             RecordedSignature::Bytes(bytes) => Some(bytes),
             RecordedSignature::Unreadable(_) => None,
         }
@@ -99,7 +94,7 @@ pub enum SettledDigest {
     /// It is what CloudTrail delivered.
     Valid(ValidDigest),
     /// It is not, or nobody can say.
-    Rejected(RejectedDigest),
+    Rejected(Box<RejectedDigest>),
 }
 
 /// A judged digest beside the caller's own handle for it.
@@ -134,80 +129,102 @@ fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&Recor
 pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>> {
     let links = Links::between(&examined);
     let order = links.successors_first(&examined);
-    let mut bench: Vec<Seat<T>> = examined.into_iter().map(|(handle, digest)| Seat::Waiting(handle, digest)).collect();
+    let mut bench: Vec<(T, Seat)> =
+        examined.into_iter().map(|(handle, digest)| (handle, Seat::Waiting(digest))).collect();
     for index in order {
-        let Seat::Waiting(handle, digest) = std::mem::replace(&mut bench[index], Seat::Empty) else { continue };
+        let Seat::Waiting(digest) = std::mem::replace(&mut bench[index].1, Seat::Empty) else { continue };
         let digest = match digest {
             Examined::Open(open, own) => {
-                let about: Vec<Record<'_>> = links.about(index).filter_map(|by| bench[by].record()).collect();
+                let about: Vec<Record<'_>> = links.about(index).filter_map(|by| bench[by].1.record()).collect();
                 let is_among_last = links.about(index).all(|by| links.about(by).next().is_none());
-                settle_one(*open, own, &about, keys, is_among_last)
+                settle_one(open, own, &about, keys, is_among_last)
             }
-            Examined::Closed { sha256, rejection } => SettledDigest::Rejected(RejectedDigest {
-                rejection,
-                sha256,
+            Examined::Closed(closed) => SettledDigest::Rejected(Box::new(RejectedDigest {
+                rejection: closed.rejection,
+                sha256: closed.sha256,
                 object: None,
                 period: None,
                 predecessor: None,
                 log_files: Vec::new(),
-            }),
+            })),
         };
-        bench[index] = Seat::Judged(Settled { handle, digest });
+        bench[index].1 = Seat::Judged(digest);
     }
     links.forget_what_is_proven(&mut bench);
-    let judged = bench.into_iter().filter_map(|seat| match seat {
-        Seat::Judged(settled) => Some(settled),
-        Seat::Waiting(..) | Seat::Empty => None,
+    let judged = bench.into_iter().filter_map(|(handle, seat)| match seat {
+        Seat::Judged(digest) => Some(Settled { handle, digest }),
+        Seat::Waiting(_) | Seat::Empty => None,
     });
     judged.collect()
 }
 
-/// A digest before, while and after it is judged.
-#[expect(clippy::large_enum_variant, reason = "each of them ends as the large one")]
-enum Seat<T> {
-    Waiting(T, Examined),
+/// A digest before, while and after it is judged; no larger than before, so that a chain is judged where it lies.
+enum Seat {
+    Waiting(Examined),
     Empty,
-    Judged(Settled<T>),
+    Judged(SettledDigest),
 }
 
-impl<T> Seat<T> {
+impl Seat {
     /// What this digest recorded of its predecessor.
     fn record(&self) -> Option<Record<'_>> {
         match self {
-            Self::Waiting(_, Examined::Open(open, _)) => {
+            Self::Waiting(Examined::Open(open, _)) => {
                 Some(Record { recorded: open.predecessor.as_ref()?, by: &open.object, valid: false })
             }
-            Self::Judged(Settled { digest: SettledDigest::Valid(digest), .. }) => {
-                Some(Record { recorded: digest.predecessor.as_ref()?, by: &digest.object, valid: true })
+            Self::Judged(SettledDigest::Valid(digest)) => {
+                Some(Record { recorded: digest.predecessor()?, by: digest.object(), valid: true })
             }
-            Self::Judged(Settled { digest: SettledDigest::Rejected(digest), .. }) => {
+            Self::Judged(SettledDigest::Rejected(digest)) => {
                 Some(Record { recorded: digest.predecessor.as_ref()?, by: digest.object.as_ref()?, valid: false })
             }
-            Self::Waiting(..) | Self::Empty => None,
+            Self::Waiting(_) | Self::Empty => None,
         }
+    }
+}
+
+/// A signature that a successor recorded of a digest.
+#[derive(Debug, Clone, Copy)]
+pub struct SuccessorsWord<'a> {
+    /// The digest that it is about.
+    pub digest: &'a OpenDigest,
+    unproven: &'a Unproven,
+    signature: &'a RecordedSignature,
+}
+
+impl SuccessorsWord<'_> {
+    /// Whether the signature proves the digest.
+    pub fn check(&self, keys: &KeyRing) -> Result<(), Rejection> {
+        self.unproven.check(self.signature, keys)
     }
 }
 
 /// The signatures that successors recorded of digests whose own one is missing or fails. They are what such a digest will be
 /// judged by.
-pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<(&OpenDigest, &RecordedSignature)> {
+pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<SuccessorsWord<'_>> {
     let open = || {
         examined.iter().filter_map(|(_, digest)| match digest {
             Examined::Open(open, own) => Some((open.as_ref(), own)),
-            Examined::Closed { .. } => None,
+            Examined::Closed(_) => None,
         })
     };
-    let mut wanting: HashMap<&ObjectRef, &OpenDigest> = HashMap::new();
+    let mut wanting: HashMap<&ObjectRef, (&OpenDigest, &Unproven)> = HashMap::new();
     for (digest, own) in open() {
-        if own.as_ref().is_err_and(|own| matches!(own.fault, Fault::SignatureMissing | Fault::SignatureMismatch)) {
-            wanting.insert(&digest.object, digest);
+        if let Err(unproven) = own
+            && matches!(unproven.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch)
+        {
+            wanting.insert(&digest.object, (digest, unproven));
         }
     }
     if wanting.is_empty() {
         return Vec::new();
     }
     let recorded = open().filter_map(|(digest, _)| digest.predecessor.as_ref());
-    recorded.filter_map(|recorded| Some((*wanting.get(&recorded.object)?, recorded.signature.as_ref()?))).collect()
+    let words = recorded.filter_map(|recorded| {
+        let (digest, unproven) = *wanting.get(&recorded.object)?;
+        Some(SuccessorsWord { digest, unproven, signature: recorded.signature.as_ref()? })
+    });
+    words.collect()
 }
 
 /// What some digest recorded of its predecessor.
@@ -219,8 +236,8 @@ struct Record<'a> {
 }
 
 fn settle_one(
-    open: OpenDigest,
-    own: Result<(), Rejection>,
+    mut open: Box<OpenDigest>,
+    own: Result<(), Box<Unproven>>,
     about: &[Record<'_>],
     keys: &KeyRing,
     is_among_last: bool,
@@ -231,7 +248,7 @@ fn settle_one(
             .clone()
             .map(|signature| (signature, SignatureFrom::Metadata))
             .ok_or_else(|| Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
-        Err(rejection) => from_successor(&open, rejection, about, keys),
+        Err(unproven) => from_successor(&open, *unproven, about, keys),
     };
     let signature = match &proven {
         Ok((signature, _)) => Some(signature),
@@ -240,47 +257,38 @@ fn settle_one(
     let contradiction = contradiction(&open, signature, about, proven.as_ref().err());
     match (contradiction, proven) {
         (None, Ok((signature, signature_from))) => {
-            let same = open.signature.as_ref() == Some(&signature);
-            SettledDigest::Valid(ValidDigest {
-                touched: open.metadata_kept && !same,
-                object: open.object,
-                start: open.start,
-                end: open.end,
-                sha256: open.sha256,
-                predecessor: open.predecessor,
-                log_files: open.log_files,
-                signature_from,
-                signature: is_among_last.then_some(signature),
-            })
+            let touched = open.metadata_kept && open.signature.as_ref() != Some(&signature);
+            open.signature = is_among_last.then_some(signature);
+            SettledDigest::Valid(ValidDigest { open, signature_from, touched })
         }
-        (Some(rejection), _) | (None, Err(rejection)) => SettledDigest::Rejected(RejectedDigest {
+        (Some(rejection), _) | (None, Err(rejection)) => SettledDigest::Rejected(Box::new(RejectedDigest {
             rejection,
             sha256: Some(open.sha256),
             object: Some(open.object),
             period: Some((open.start, open.end)),
             predecessor: open.predecessor,
             log_files: open.log_files.iter().map(|entry| ClaimedLogFile { object: entry.object }).collect(),
-        }),
+        })),
     }
 }
 
 /// Tries the signatures that successors recorded, be they proven or not: a signature proves itself.
 fn from_successor(
     open: &OpenDigest,
-    own: Rejection,
+    own: Unproven,
     about: &[Record<'_>],
     keys: &KeyRing,
 ) -> Result<(RecordedSignature, SignatureFrom), Rejection> {
-    if !matches!(own.fault, Fault::SignatureMissing | Fault::SignatureMismatch) {
-        return Err(own);
+    if !matches!(own.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch) {
+        return Err(own.into_rejection());
     }
-    let mut rejection = own;
+    let mut rejection = own.rejection().clone();
     for record in about {
         let Some(signature) = &record.recorded.signature else { continue };
         if open.signature.as_ref() == Some(signature) {
             continue;
         }
-        match open.check_signature(signature, keys) {
+        match own.check(signature, keys) {
             Ok(()) => return Ok((signature.clone(), SignatureFrom::Successor)),
             // A digest with no signature of its own is judged by the recorded one.
             Err(other) if rejection.fault == Fault::SignatureMissing => {
@@ -363,17 +371,17 @@ impl Links {
         let mut rest: Vec<usize> = (0..self.count).filter(|index| waiting[*index] > 0).collect();
         rest.sort_by_key(|index| match &examined[*index].1 {
             Examined::Open(open, _) => std::cmp::Reverse(Some(open.end)),
-            Examined::Closed { .. } => std::cmp::Reverse(None),
+            Examined::Closed(_) => std::cmp::Reverse(None),
         });
         order.extend(rest);
         order
     }
 
     /// A valid digest need not keep the signature of a predecessor that is valid, too, nor a name of its own for it.
-    fn forget_what_is_proven<T>(&self, bench: &mut [Seat<T>]) {
+    fn forget_what_is_proven<T>(&self, bench: &mut [(T, Seat)]) {
         for (named, by) in &self.pairs {
-            let Some(object) = bench[*named].valid().map(|digest| digest.object.clone()) else { continue };
-            if let Some(recorded) = bench[*by].valid().and_then(|digest| digest.predecessor.as_mut()) {
+            let Some(object) = bench[*named].1.valid().map(|digest| digest.open.object.clone()) else { continue };
+            if let Some(recorded) = bench[*by].1.valid().and_then(|digest| digest.open.predecessor.as_mut()) {
                 recorded.object = object;
                 recorded.signature = None;
             }
@@ -381,10 +389,10 @@ impl Links {
     }
 }
 
-impl<T> Seat<T> {
+impl Seat {
     fn valid(&mut self) -> Option<&mut ValidDigest> {
         match self {
-            Self::Judged(Settled { digest: SettledDigest::Valid(digest), .. }) => Some(digest),
+            Self::Judged(SettledDigest::Valid(digest)) => Some(digest),
             _ => None,
         }
     }
@@ -393,6 +401,6 @@ impl<T> Seat<T> {
 fn open_digests<T>(examined: &[(T, Examined)]) -> impl Iterator<Item = (usize, &OpenDigest)> {
     examined.iter().enumerate().filter_map(|(index, (_, digest))| match digest {
         Examined::Open(open, _) => Some((index, open.as_ref())),
-        Examined::Closed { .. } => None,
+        Examined::Closed(_) => None,
     })
 }
