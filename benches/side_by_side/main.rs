@@ -23,8 +23,9 @@ mod get_loop;
 mod measure;
 mod trails;
 
-use std::process::Command;
-use std::time::Duration;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use ctverify_testkit::{ACCESS_KEY, ForgedTrail, SECRET_KEY, Server, ServerOptions};
 
@@ -60,6 +61,9 @@ fn main() {
             }
             if wants("start") {
                 start();
+            }
+            if wants("first") {
+                first();
             }
         }
     }
@@ -149,9 +153,16 @@ fn s3() {
 
 fn memory() {
     println!("\nPeak resident memory");
-    for trail in [trails::ten_thousand(), trails::hundred_thousand(), trails::one_giant(), trails::wide_digest()] {
-        let measured = measure::run(&mut from_folder(&trail));
+    let shown = |trail: &Trail| {
+        let measured = measure::run(&mut from_folder(trail));
         println!("  {:<42} {:>8.1} MiB {:>12}", trail.about, measured.peak_mib(), ms(measured.wall));
+        measured.peak_mib()
+    };
+    let ten = shown(&trails::ten_thousand());
+    let hundred = shown(&trails::hundred_thousand());
+    println!("  … {:.2} times as much for ten times the objects", hundred / ten);
+    for trail in [trails::one_chain(), trails::one_giant(), trails::wide_digest()] {
+        shown(&trail);
     }
 }
 
@@ -167,6 +178,49 @@ fn linear() {
         ms(ten.wall),
         ms(hundred.wall)
     );
+}
+
+/// How long it takes until a terminal shows a digest as proven, over a range of years.
+fn first() {
+    println!("\nThe first result on a terminal, S3 on loopback, 20 ms to the first byte");
+    let trail = trails::three_years().forge();
+    let latency = Duration::from_millis(20);
+    let server = Server::start(&trail, ServerOptions { latency, ..ServerOptions::default() });
+    let (from, to, digests) = (trail.spec.start, trails::end(&trail), trail.objects.len());
+    let run = format!(
+        "stty cols 200; exec {} --trail-arn {} --start {from} --end {to}",
+        env!("CARGO_BIN_EXE_ctverify"),
+        trail.spec.arn()
+    );
+    let mut terminal = Command::new("script");
+    terminal.args(["-qefc", &run, "/dev/null"]);
+    let begun = Instant::now();
+    let mut child = at(&server, &mut terminal).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut shown, mut told) = (Vec::new(), None);
+    let mut output = child.stdout.take().unwrap();
+    let mut piece = [0; 4096];
+    loop {
+        let count = output.read(&mut piece).unwrap();
+        if count == 0 {
+            break;
+        }
+        shown.extend_from_slice(&piece[..count]);
+        if told.is_none() && proven(&String::from_utf8_lossy(&shown)) > 0 {
+            told = Some(begun.elapsed());
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    println!(
+        "  {digests} digests of three years: a digest is proven after {}, all of them after {}",
+        ms(told.unwrap()),
+        ms(begun.elapsed())
+    );
+}
+
+/// How many digests the progress line has ever shown as proven.
+fn proven(shown: &str) -> u64 {
+    let lines = shown.split(" digests signed").filter_map(|line| line.rsplit_once(" of "));
+    lines.filter_map(|(before, _)| before.rsplit(' ').next()?.parse().ok()).max().unwrap_or(0)
 }
 
 fn start() {

@@ -44,12 +44,14 @@ pub fn forge(name: &str) {
 
 type Make = fn() -> Trail;
 
-const ALL: [(&str, Make); 8] = [
+const ALL: [(&str, Make); 10] = [
     ("small", small_files),
     ("empty", empty_digests),
     ("large", large_files),
     ("ten-thousand", ten_thousand),
     ("hundred-thousand", hundred_thousand),
+    ("one-chain", one_chain),
+    ("three-years", three_years),
     ("giant", one_giant),
     ("fifty-thousand-entries", wide_digest),
     ("one", one_digest),
@@ -124,6 +126,18 @@ pub fn hundred_thousand() -> Trail {
         ..TrailSpec::default()
     };
     make("hundred-thousand", "{} objects", spec)
+}
+
+/// A hundred thousand in a single chain.
+pub fn one_chain() -> Trail {
+    let spec = TrailSpec { hours: 9999, busy_percent: 100, log_files: 17, events: 5, ..TrailSpec::default() };
+    make("one-chain", "{} objects in a single chain", spec)
+}
+
+/// A chain of three years of empty digests.
+pub fn three_years() -> Trail {
+    let start = Timestamp::constant(1_680_307_200, 0);
+    make("three-years", "{} empty digests", TrailSpec { start, hours: 26_279, log_files: 0, ..TrailSpec::default() })
 }
 
 /// One log file of a gigabyte.
