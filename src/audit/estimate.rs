@@ -8,7 +8,7 @@ use super::context::{Context, Statuses};
 use super::discover::{Discovery, discover};
 use super::listed::ListedDigest;
 use super::listing::RegionFolder;
-use super::log_folder;
+use super::log_listing;
 use super::{Audit, AuditError};
 use crate::model::{Depth, Estimate, Requests};
 use crate::store::StoreError;
@@ -91,7 +91,7 @@ async fn count_log_files(context: &Context, digest: &ListedDigest) -> Result<u64
 async fn mean_size(context: &Context, folders: &[RegionFolder]) -> f64 {
     let step = folders.len().div_ceil(SAMPLED_REGIONS).max(1);
     let pages: Vec<(u64, u64)> = stream::iter(folders.iter().step_by(step))
-        .map(|folder| log_folder::sizes(context, folder))
+        .map(|folder| log_listing::sizes(context, folder))
         .buffered(SAMPLED_REGIONS)
         .collect()
         .await;

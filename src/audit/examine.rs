@@ -9,6 +9,7 @@ use super::error::AuditError;
 use super::expiry::{self, Expiry};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, LogFolder};
+use super::log_listing;
 use super::resume::Contradiction;
 use super::room::Seat;
 use super::sight::Sight;
@@ -55,7 +56,7 @@ pub(super) async fn examine_chain(
         async {
             match (in_log_folder.range.start, context.range.end) {
                 (Some(from), Some(to)) if deep && context.store.is_live() => {
-                    log_folder::list_all(&in_log_folder, &folders, from, to).await
+                    log_listing::list_all(&in_log_folder, &folders, from, to).await
                 }
                 _ => Vec::new(),
             }

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::element::{Element, State};
 use super::listing::{self, RegionFolder};
-use super::log_folder::{self, LogFolder, made};
+use super::log_folder::LogFolder;
+use super::log_listing::{self, made};
 use crate::model::{ChainId, LogFileKey, ObjectRef};
 use crate::store::LifecycleRule;
 
@@ -74,7 +75,7 @@ impl Expiry {
                 expiry.oldest_digest = [expiry.oldest_digest, first].into_iter().flatten().min();
             }
             if lost_log_files {
-                let first = log_folder::oldest(context, folder).await.ok().flatten();
+                let first = log_listing::oldest(context, folder).await.ok().flatten();
                 expiry.oldest_log_file = [expiry.oldest_log_file, first].into_iter().flatten().min();
             }
         }

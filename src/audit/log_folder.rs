@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
@@ -11,23 +11,16 @@ use super::element::{Element, State};
 use super::error::AuditError;
 use super::fingerprints::{Fingerprints, Met};
 use super::listing::{self, RegionFolder};
+use super::log_listing::{ListedFiles, Listing, list};
 use super::request::{AuditRequest, EDGE, fresh_from};
 use super::room::Seat;
 use super::walk::judge_digests;
 use crate::model::{
     ChainId, Coverage, DigestKind, Fault, GapRecord, LogFileKey, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
-    PackedNames, TimeRange,
+    TimeRange,
 };
-use crate::store::{ListRequest, ListedObject, Store, StoreError};
+use crate::store::StoreError;
 use crate::verify::LogFileEntries;
-
-/// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
-const LATE: SignedDuration = SignedDuration::from_hours(26);
-/// When something was made that speaks of `time`, as far as can be known.
-pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timestamp {
-    let latest = time.saturating_add(LATE).unwrap_or(time);
-    last_modified.map_or(latest, |at| at.min(latest))
-}
 
 /// A file in the log folder that no valid digest lists.
 #[derive(Debug, Clone)]
@@ -43,25 +36,10 @@ impl Stray {
     }
 }
 
-/// The log files that a folder holds, kept small.
-#[derive(Debug, Default)]
-pub(super) struct ListedFiles {
-    bucket: Arc<str>,
-    /// What every key begins with.
-    prefix: String,
-    keys: PackedNames,
-}
-
-impl ListedFiles {
-    fn objects(&self) -> impl Iterator<Item = ObjectRef> + '_ {
-        self.keys.iter().map(|key| ObjectRef { bucket: self.bucket.clone(), key })
-    }
-
-    /// The files that are not among those that `elements` list.
-    fn strays(&self, context: &Context, listed: &Fingerprints) -> Vec<Stray> {
-        let strays = self.objects().filter(|object| !listed.contains(context.fingerprint(object)));
-        strays.filter_map(|object| Stray::of(object, &self.prefix)).collect()
-    }
+/// The files that are not among those that digests list.
+fn strays(files: &ListedFiles, context: &Context, listed: &Fingerprints) -> Vec<Stray> {
+    let strays = files.objects().filter(|object| !listed.contains(context.fingerprint(object)));
+    strays.filter_map(|object| Stray::of(object, &files.prefix)).collect()
 }
 
 /// What was found in the log folder of a chain.
@@ -75,20 +53,6 @@ pub(super) struct LogFolder {
     pub known_strays: Vec<ObjectRef>,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
-}
-
-/// Lists the log files of each folder, in their order.
-pub(super) async fn list_all(
-    context: &Context,
-    folders: &[RegionFolder],
-    from: Timestamp,
-    to: Timestamp,
-) -> Vec<Result<ListedFiles, StoreError>> {
-    let mut listed = Vec::new();
-    for folder in folders {
-        listed.push(list(context, folder, from, to).await);
-    }
-    listed
 }
 
 /// What was met in log folders, beside what valid digests list.
@@ -111,7 +75,7 @@ impl Comparison<'_> {
     async fn add_all(&mut self, folder: &RegionFolder, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
         let before = self.clone();
         let mut listing = Listing::new(folder, from, to);
-        let (bucket, prefix) = (Arc::from(listing.request.bucket.as_str()), listing.request.prefix.clone());
+        let (bucket, prefix) = (Arc::from(folder.location.bucket.as_str()), listing.prefix().to_owned());
         loop {
             match listing.next_page(self.context.store.as_ref()).await {
                 Ok(Some(page)) => {
@@ -210,22 +174,11 @@ async fn in_late_hours(
         for folder in folders {
             // What can't be listed now is not judged; the log folder's own listing tells of the failure.
             let Ok(files) = list(context, folder, from, to).await else { continue };
-            let strays = files.strays(context, listed).into_iter();
+            let strays = strays(&files, context, listed).into_iter();
             found.extend(strays.filter(|stray| from <= stray.name.to && stray.name.from < to));
         }
     }
     found
-}
-
-/// When the oldest log files of a region were made, as far as the first page of them tells.
-pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
-    let mut listing = Listing::new(folder, Timestamp::UNIX_EPOCH, context.request.now);
-    while let Some(files) = listing.next_page(context.store.as_ref()).await? {
-        if let Some(made) = files.iter().map(|(_, name, last_modified)| made(name.to, *last_modified)).min() {
-            return Ok(Some(made));
-        }
-    }
-    Ok(None)
 }
 
 /// Whether log files of the range lie here that no trail's digests explain: those that other trails' valid digests cover the time
@@ -236,7 +189,7 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
     // A failure to look is no reason to expect anything.
     let Ok(files) = list(context, folder, from, to).await else { return Ok(false) };
-    let mut strays = files.strays(context, &Fingerprints::default());
+    let mut strays = strays(&files, context, &Fingerprints::default());
     strays.retain(|stray| from <= stray.name.from && stray.name.to < to.min(fresh));
     let any_trail = AuditRequest { trail: None, ..context.request.clone() };
     let listing = listing::digests(context.store.as_ref(), folder, range, &any_trail).await;
@@ -260,119 +213,6 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
         matches!(edges, (Ok(from), Ok(to)) if coverage.contains(from, to))
     };
     Ok(strays.iter().any(|stray| coverage == Coverage::default() || is_covered(&stray.name)))
-}
-
-/// How many log files the first page of a region's range has, and how many bytes. What can't be listed has none.
-pub(super) async fn sizes(context: &Context, folder: &RegionFolder) -> (u64, u64) {
-    let from = context.range.start.unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut listing = Listing::new(folder, from, context.range.end.unwrap_or(context.request.now));
-    let files = listing.next_page(context.store.as_ref()).await.ok().flatten().map_or(0, |files| files.len());
-    (files as u64, listing.bytes)
-}
-
-async fn list(
-    context: &Context,
-    folder: &RegionFolder,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<ListedFiles, StoreError> {
-    let store = context.store.as_ref();
-    let whole = Listing::new(folder, from, to);
-    // Without a begin, nobody knows how much there is.
-    let blocks = if store.is_live() && from > Timestamp::UNIX_EPOCH { listing::blocks(from, to) } else { Vec::new() };
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
-    // A day before the first block and a day after the last belong to it.
-    let before = Listing { until: Some(first.clone()), ..whole.clone() };
-    let after = Listing { request: whole.after(last), ..whole.clone() };
-    let between = blocks.iter().zip(blocks.iter().skip(1)).map(|(from, until)| Listing {
-        request: whole.after(from),
-        until: Some(until.clone()),
-        ..whole.clone()
-    });
-    let parts: Vec<Listing> = [before].into_iter().chain(between).chain([after]).collect();
-    let mut files = whole.nothing();
-    let mut parts = std::pin::pin!(stream::iter(parts).map(|part| part.all(store)).buffered(listing::BLOCKS_AT_ONCE));
-    while let Some(part) = parts.try_next().await? {
-        part.keys.iter().for_each(|key| files.keys.push(&key));
-    }
-    Ok(files)
-}
-
-/// A listing of the log files of one region, as far as a range reaches and a day more on either side.
-#[derive(Clone)]
-struct Listing {
-    request: ListRequest,
-    last_day: String,
-    continuation: Option<String>,
-    at_end: bool,
-    /// The day, as a folder, at which it ends.
-    until: Option<String>,
-    /// The size of all that was listed, in bytes.
-    bytes: u64,
-}
-
-impl Listing {
-    fn new(folder: &RegionFolder, from: Timestamp, to: Timestamp) -> Self {
-        let RegionFolder { location, organization, account, region } = folder;
-        let prefix = location.root.log_files(organization.as_ref(), account, region);
-        let day = SignedDuration::from_hours(24);
-        let before = from.saturating_sub(day).unwrap_or(from);
-        let last_day = to.saturating_add(day).unwrap_or(to).strftime("%Y/%m/%d").to_string();
-        let request = ListRequest {
-            bucket: location.bucket.clone(),
-            start_after: Some(format!("{prefix}{}", before.strftime("%Y/%m/%d/"))),
-            prefix,
-            folders: false,
-        };
-        Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0 }
-    }
-
-    /// The same from this day on.
-    fn after(&self, day: &str) -> ListRequest {
-        ListRequest { start_after: Some(format!("{}{day}", self.request.prefix)), ..self.request.clone() }
-    }
-
-    fn nothing(&self) -> ListedFiles {
-        let ListRequest { bucket, prefix, .. } = &self.request;
-        ListedFiles { bucket: bucket.as_str().into(), prefix: prefix.clone(), keys: PackedNames::default() }
-    }
-
-    /// All pages.
-    async fn all(mut self, store: &dyn Store) -> Result<ListedFiles, StoreError> {
-        let mut files = self.nothing();
-        while let Some(page) = self.next_page(store).await? {
-            page.iter().for_each(|(key, ..)| files.keys.push(key));
-        }
-        Ok(files)
-    }
-
-    /// The log files of the next page, what their names say and when S3 last wrote them; `None` after the last.
-    async fn next_page(
-        &mut self,
-        store: &dyn Store,
-    ) -> Result<Option<Vec<(String, LogFileName, Option<Timestamp>)>>, StoreError> {
-        if self.at_end {
-            return Ok(None);
-        }
-        let page = store.list(&self.request, self.continuation.as_deref()).await?;
-        self.continuation = page.next;
-        self.at_end = self.continuation.is_none();
-        let mut files = Vec::new();
-        for ListedObject { key, last_modified, size } in page.objects {
-            let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
-            let is_past = |until: &String| *inside > **until;
-            let past_last = inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day);
-            if past_last || self.until.as_ref().is_some_and(is_past) {
-                self.at_end = true;
-                break;
-            }
-            if let Some(name) = LogFileName::parse(inside) {
-                files.push((key, name, last_modified));
-                self.bytes += size.unwrap_or_default();
-            }
-        }
-        Ok(Some(files))
-    }
 }
 
 /// The log files that valid digests list, by [`Context::fingerprint`].

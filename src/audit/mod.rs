@@ -27,6 +27,7 @@ mod listed;
 mod listing;
 mod log_files;
 mod log_folder;
+mod log_listing;
 mod observer;
 mod pace;
 mod plan;
