@@ -50,12 +50,14 @@ pub(super) async fn examine_chain(
     let ListedChain { folders, digests, failure, ended_before, sight, resume: _ } = listed;
     let in_log_folder = Arc::new(context.for_log_folder());
     let deep = context.request.depth != Depth::Chain;
+    let has_digests = !digests.is_empty();
     let (judged, listed, _) = futures::join!(
         judge_digests(&context, &id, &folders, digests, seat),
-        // Where the range is known, what lies in the log folder need not wait for the digests; nobody waits for what is at hand.
+        // Where the range is known, what lies in the log folder need not wait for the digests. Nobody waits for what is at hand, and where
+        // there are no digests, it is listed all the same: a bag takes what is there.
         async {
             match (in_log_folder.range.start, context.range.end) {
-                (Some(from), Some(to)) if deep && context.store.is_live() => {
+                (Some(from), Some(to)) if deep && (context.store.is_live() || !has_digests) => {
                     log_listing::list_all(&in_log_folder, &folders, from, to).await
                 }
                 _ => Vec::new(),

@@ -254,7 +254,7 @@ async fn remove_listed_by_others(
 }
 
 impl LogFolder {
-    /// Whether a log file that a valid digest lists was seen there.
+    /// Whether a log file that a valid digest lists was seen there, if anyone looked.
     pub fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
         self.absent.is_empty() || !self.absent.contains(context.fingerprint(object))
     }

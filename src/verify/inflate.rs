@@ -273,7 +273,8 @@ const DEFLATE_FACTOR: usize = 1032;
 
 /// How much room the content of an object may need: what its end announces (RFC 1952, ISIZE), as far as that can be true.
 fn room_for(compressed: &[u8], ceiling: u64) -> usize {
-    let announced = compressed.last_chunk().map_or(0, |size| u32::from_le_bytes(*size));
+    let end = compressed.last_chunk().filter(|_| compressed.starts_with(&MAGIC));
+    let announced = end.map_or(0, |size| u32::from_le_bytes(*size));
     let most = usize::try_from(ceiling).unwrap_or(usize::MAX).min(compressed.len().saturating_mul(DEFLATE_FACTOR));
     most.min(announced as usize)
 }
@@ -321,6 +322,7 @@ mod tests {
         assert_eq!((room_for(&stream, 10_000), room_for(&stream, 100)), (5000, 100));
         let boasting = [&stream[..stream.len() - 4], &[0xff; 4]].concat();
         assert_eq!(room_for(&boasting, u64::MAX), 1032 * boasting.len());
+        assert_eq!(room_for(&[b'x'; 5000], u64::MAX), 0);
         assert_eq!((room_for(&stream[..3], u64::MAX), gunzip(&boasting, u64::MAX)), (0, Err(Fault::Corrupt)));
     }
 

@@ -158,7 +158,7 @@ pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>
     judged.collect()
 }
 
-/// A digest before, while and after it is judged; no larger than before, so that a chain is judged where it lies.
+/// A digest before, while and after it is judged.
 enum Seat {
     Waiting(Examined),
     Empty,

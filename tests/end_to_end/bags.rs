@@ -274,6 +274,27 @@ fn a_copy_is_collected_as_a_bucket_is() {
     assert!(keys["PublicKeyList"].is_array());
 }
 
+/// Nobody can judge them; the bag takes them along.
+#[test]
+fn log_files_of_hours_without_any_digest_are_collected_from_a_copy() {
+    let mut trail = TrailSpec { hours: 12, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let digests = trail.chains[0].digests.clone();
+    digests[4..].iter().for_each(|digest| drop(trail.remove(&digest.key)));
+    let left: Vec<&str> =
+        digests[10].document.log_files.iter().map(|file| file.s3_object.rsplit('/').next().unwrap()).collect();
+    assert!(!left.is_empty());
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    let mut collect = ctverify();
+    collect.args(["collect", "--start", "2026-03-01T08:00:00Z", "--end", "2026-03-01T12:00:00Z", "--from"]);
+    let collected = records(collect.arg(mirror.dir()).arg("--keys").arg(mirror.keys()).arg("--output").arg(&bag));
+    assert_eq!(collected.code, 3, "{}", collected.stderr);
+    let held = files(&bag.join("data/objects"));
+    let holds = |name: &str| held.iter().any(|path| path.ends_with(name));
+    assert!(left.iter().all(|name| holds(name)), "{held:?}");
+}
+
 #[test]
 fn bad_folders_are_told_and_nothing_is_lost() {
     let bench = Bench::new(TrailSpec { hours: 2, ..TrailSpec::default() }.forge());
