@@ -71,6 +71,11 @@ impl Comparison<'_> {
         }
     }
 
+    /// The same with all files of a listing.
+    fn add_listed(&mut self, files: &ListedFiles) {
+        files.objects().for_each(|object| self.add(object, &files.prefix));
+    }
+
     /// The same with all files of a folder, a page at a time: they need not wait in memory.
     async fn add_all(&mut self, folder: &RegionFolder, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
         let before = self.clone();
@@ -110,16 +115,16 @@ pub(super) async fn examine(
     let mut compared = Comparison { context, listed: Met::none(&by_digests), strays: Vec::new() };
     for files in listed {
         match files {
-            Ok(files) => files.objects().for_each(|object| compared.add(object, &files.prefix)),
+            Ok(files) => compared.add_listed(&files),
             Err(error) => found.failure = Some(error.to_string()),
         }
     }
     for folder in rest {
-        let added = match context.store.is_live() {
-            true => list(context, folder, from, to).await.map(|files| {
-                files.objects().for_each(|object| compared.add(object, &files.prefix));
-            }),
-            false => compared.add_all(folder, from, to).await,
+        let added = if context.store.is_live() {
+            // Long ranges are listed in parts at once.
+            list(context, folder, from, to).await.map(|files| compared.add_listed(&files))
+        } else {
+            compared.add_all(folder, from, to).await
         };
         if let Err(error) = added {
             found.failure = Some(error.to_string());
