@@ -12,7 +12,8 @@ use bytes::Bytes;
 use ctverify::keys::{KeyFile, KeySource as _};
 use ctverify::model::{DigestKind, DigestName, ObjectRef};
 use ctverify::verify::{
-    ContentHasher, DigestMetadata, Examined, FoundDigest, KeyRing, RecordedSignature, examine, limits, settle, sha256,
+    ContentHasher, DigestMetadata, Examined, FoundDigest, HashKey, KeyRing, Outline, RecordedSignature, Settled,
+    SettledDigest, WaitingDigest, examine, limits, settle, sha256,
 };
 use ctverify_testkit::{ForgedTrail, Stored, TrailSpec};
 use divan::counter::BytesCount;
@@ -104,8 +105,34 @@ fn check_wrong_signature(bencher: Bencher<'_, '_>) {
 fn settle_chain(bencher: Bencher<'_, '_>, digests: u32) {
     let chain = Chain::forge(digests - 1, 0, 1);
     let found = chain.digests();
-    let examined = || found.iter().map(|(place, stored)| ((), chain.examine(place, stored))).collect::<Vec<_>>();
-    bencher.with_inputs(examined).bench_values(|examined| settle(examined, &chain.keys));
+    let key = HashKey::default();
+    let waiting = || found.iter().map(|(place, stored)| pack(chain.examine(place, stored), &key)).collect();
+    bencher.with_inputs(waiting).bench_values(|waiting| settle_packed(waiting, &key, &chain.keys));
+}
+
+/// Packing a digest that was examined, and unpacking it, by how many log files it may list.
+#[divan::bench(args = [0, 10, 1_000])]
+fn pack_digest(bencher: Bencher<'_, '_>, log_files: usize) {
+    let chain = Chain::forge(1, log_files, 1);
+    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
+    let key = HashKey::default();
+    bencher.with_inputs(|| chain.examine(&place, stored)).bench_values(|examined| {
+        let (packed, waiting) = pack(examined, &key);
+        let WaitingDigest::Open(outline, _) = waiting else { unreachable!("it was read") };
+        outline.unpack(&packed, &key).unwrap()
+    });
+}
+
+type Packed = (Vec<u8>, WaitingDigest);
+
+fn pack(examined: Examined, key: &HashKey) -> Packed {
+    let mut packed = Vec::new();
+    let waiting = WaitingDigest::pack(examined, key, &mut packed).unwrap();
+    (packed, waiting)
+}
+
+fn settle_packed(waiting: Vec<Packed>, key: &HashKey, keys: &KeyRing) -> Vec<Settled<Vec<u8>>> {
+    settle(waiting, |packed, outline: &Outline| outline.unpack(packed, key), keys).unwrap()
 }
 
 /// Unpacking the log files that a digest lists.
@@ -113,9 +140,11 @@ fn settle_chain(bencher: Bencher<'_, '_>, digests: u32) {
 fn unpack_log_file_entries(bencher: Bencher<'_, '_>, log_files: usize) {
     let chain = Chain::forge(1, log_files, 1);
     let (place, stored) = chain.digests().into_iter().next_back().unwrap();
-    let settled = settle(vec![((), chain.examine(&place, stored))], &chain.keys);
-    let Some(ctverify::verify::SettledDigest::Valid(digest)) = settled.into_iter().map(|one| one.digest).next() else {
+    let key = HashKey::default();
+    let settled = settle_packed(vec![pack(chain.examine(&place, stored), &key)], &key, &chain.keys);
+    let [Settled { handle: packed, digest: SettledDigest::Valid(digest) }] = settled.as_slice() else {
         unreachable!("the forge makes valid digests")
     };
+    let digest = digest.unpack(packed, &key).unwrap();
     bencher.bench(|| digest.log_files().iter().map(|entry| entry.object.key.len()).sum::<usize>());
 }

@@ -1,11 +1,11 @@
-//! A digest's JSON: whatever it says, without a key nothing is valid, and what it names is kept as it stands.
+//! A digest's JSON: whatever it says, without a key nothing is valid, and what it names is kept as it stands, packed or not.
 
 #![no_main]
 
 use std::io::Write as _;
 
 use ctverify::model::{DigestKind, ObjectRef};
-use ctverify::verify::{DigestMetadata, Examined, FoundDigest, KeyRing, SettledDigest, examine, settle};
+use ctverify::verify::{DigestMetadata, Examined, FoundDigest, HashKey, KeyRing, SettledDigest, WaitingDigest, examine, settle};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
@@ -23,7 +23,9 @@ fuzz_target!(|json: &[u8]| {
         if let Examined::Open(_, own) = &examined {
             assert!(own.is_err());
         }
-        let settled = settle(vec![((), examined)], &keys);
+        let (key, mut packed) = (HashKey::default(), Vec::new());
+        let waiting = WaitingDigest::pack(examined, &key, &mut packed).unwrap();
+        let settled = settle(vec![((), waiting)], |(), outline| outline.unpack(&packed, &key), &keys).unwrap();
         assert!(matches!(settled[0].digest, SettledDigest::Rejected(_)));
     }
 });

@@ -67,8 +67,9 @@ impl Context {
 
 impl Context {
     /// A short form of [`Self::identity`], under a key that nobody outside this run knows, for sets of very many.
+    /// Never zero.
     pub fn fingerprint(&self, object: &ObjectRef) -> u64 {
-        self.hasher.hash_one(self.identity(object))
+        self.hasher.hash_one(self.identity(object)).max(1)
     }
 
     /// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or

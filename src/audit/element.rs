@@ -1,36 +1,81 @@
 //! One digest of a chain, judged or known to be missing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::shelf::Shelved;
 use crate::model::{DigestKind, ObjectRef, Versions};
-use crate::verify::{RejectedDigest, ValidDigest};
+use crate::verify::RejectedDigest;
 
-/// One digest of a chain: there, or known to be missing.
+/// One digest of a chain: there, or known to be missing. Chains are long: what a valid one says waits on the chain's
+/// [`super::shelf::Shelf`].
 #[derive(Debug)]
 pub(super) struct Element {
     pub kind: DigestKind,
-    pub object: ObjectRef,
-    /// For a digest that is not valid, an hour before its end: what it claims itself is not to be trusted.
-    pub start: Timestamp,
-    pub end: Timestamp,
+    /// The end that its name tells.
+    pub named_end: Timestamp,
     pub state: State,
     /// When S3 last wrote it, where a listing told.
     pub last_modified: Option<Timestamp>,
+    /// Few have any.
+    pub remarks: Option<Box<Remarks>>,
+}
+
+/// What else is known of a digest.
+#[derive(Debug, Default)]
+pub(super) struct Remarks {
     /// What a reader should know about its metadata.
     pub note: Option<String>,
     /// What a versioned bucket still holds of it.
-    pub versions: Option<Box<Versions>>,
+    pub versions: Option<Versions>,
 }
 
 /// What is known of it.
 #[derive(Debug)]
 pub(super) enum State {
-    Valid(ValidDigest),
+    Valid(Shelved),
     Rejected(Box<RejectedDigest>),
-    /// Named by its successor, and not there.
+    /// It is not there.
+    Absent(Box<ObjectRef>, Absence),
+}
+
+/// Why a digest that is named by its successor is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
     Missing,
-    /// Named by its successor, not there, and young enough that it may still come.
+    /// It is young enough that it may still come.
     NotYetDelivered,
-    /// Named by its successor, not there, and removed by a lifecycle rule.
+    /// A lifecycle rule removed it.
     Expired,
+}
+
+impl Element {
+    /// The begin of its period. Of a digest that is not valid, an hour before its end: what it claims itself is not to be trusted.
+    pub fn start(&self) -> Timestamp {
+        match &self.state {
+            State::Valid(digest) => digest.outline().period().0,
+            _ => self.named_end.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(self.named_end),
+        }
+    }
+
+    /// The end of its period.
+    pub fn end(&self) -> Timestamp {
+        match &self.state {
+            State::Valid(digest) => digest.outline().period().1,
+            _ => self.named_end,
+        }
+    }
+
+    pub fn valid(&self) -> Option<&Shelved> {
+        match &self.state {
+            State::Valid(digest) => Some(digest),
+            _ => None,
+        }
+    }
+
+    pub fn absence(&self) -> Option<Absence> {
+        match &self.state {
+            State::Absent(_, absence) => Some(*absence),
+            _ => None,
+        }
+    }
 }

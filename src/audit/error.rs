@@ -19,6 +19,12 @@ pub enum AuditError {
     /// Whoever takes the records could not.
     #[error(transparent)]
     Observer(#[from] std::io::Error),
+    /// What a digest says was put aside until the whole chain can be judged, and can't be had again.
+    #[error(
+        "what a digest says was put aside until its chain can be judged, in a temporary file if there is much of it, and can't be had \
+         again: {0}; run it again, and if that comes back, with TMPDIR on another disk"
+    )]
+    PutAside(String),
     /// A task of the audit's own did not come to its end.
     #[error("a part of the audit stopped unexpectedly: {0}")]
     Task(String),

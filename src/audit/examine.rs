@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::discover::ListedChain;
-use super::element::{Element, State};
+use super::element::Element;
 use super::error::AuditError;
 use super::expiry::{self, Expiry};
 use super::listing::{self, RegionFolder};
@@ -12,6 +12,7 @@ use super::log_folder::{self, LogFolder};
 use super::log_listing;
 use super::resume::Contradiction;
 use super::room::Seat;
+use super::shelf::{Shelf, Shelved};
 use super::sight::Sight;
 use super::tail;
 use super::versions;
@@ -24,6 +25,8 @@ pub(super) struct ExaminedChain {
     pub id: Arc<ChainId>,
     /// By end time, standard before backfill, then key. Those past the end of the range are among them.
     pub elements: Vec<Element>,
+    /// What they say.
+    pub shelf: Shelf,
     /// Why a part of it could not be listed.
     pub listing_failure: Option<String>,
     /// Whether there are digests older than the range.
@@ -73,20 +76,22 @@ pub(super) async fn examine_chain(
     let delivery_accounted = looks_cut && tail::accounted_before_range(&id, &judged.folders, &context).await;
     let log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
-        Depth::Presence | Depth::Content => {
-            log_folder::examine(&in_log_folder, &id, &judged.folders, listed, &judged.elements).await?
-        }
+        Depth::Presence | Depth::Content => log_folder::examine(&in_log_folder, &id, &judged, listed).await?,
     };
-    let JudgedDigests { mut elements, failure: later, folders } = judged;
+    let JudgedDigests { mut elements, shelf, failure: later, folders } = judged;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
     let lost_log_files = left_open || expiry::may_lack_log_files(&log_folder);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, lost_log_files).await;
     expiry.mark(&mut elements);
-    versions::of_digests(&context, &id, &mut elements).await;
-    let contradictions = context.resume.as_ref().map_or(Vec::new(), |resume| resume.contradictions(&elements));
+    versions::of_digests(&context, &id, &mut elements, &shelf).await?;
+    let contradictions = match &context.resume {
+        Some(resume) => resume.contradictions(&elements, &shelf)?,
+        None => Vec::new(),
+    };
     Ok(ExaminedChain {
         id,
         elements,
+        shelf,
         listing_failure: failure.or(later),
         has_earlier,
         delivery_accounted,
@@ -100,10 +105,8 @@ pub(super) async fn examine_chain(
 /// Where the range begins before the chain's first digest and that is a starting one, only a look at older digests tells
 /// whether the chain began then or began again.
 async fn has_earlier(context: &Context, id: &ChainId, folders: &[RegionFolder], elements: &[Element]) -> bool {
-    let first = elements.iter().find_map(|element| match &element.state {
-        State::Valid(digest) if element.kind == DigestKind::Standard => Some(digest),
-        _ => None,
-    });
+    let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
+    let first = standard.find_map(Element::valid).map(Shelved::outline);
     let (Some(first), Some(start)) = (first, context.range.start) else { return false };
     if first.period().0 <= start || first.predecessor().is_some() {
         return false;

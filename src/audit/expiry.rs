@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::{Absence, Element, State};
 use super::listing::{self, RegionFolder};
 use super::log_folder::LogFolder;
 use super::log_listing::{self, made};
@@ -51,7 +51,7 @@ impl Expiry {
         elements: &[Element],
         lost_log_files: bool,
     ) -> Self {
-        let lost_digests = elements.iter().any(|element| matches!(element.state, State::Missing));
+        let lost_digests = elements.iter().any(|element| element.absence() == Some(Absence::Missing));
         if !context.store.is_live() || !(lost_digests || lost_log_files) {
             return Self::default();
         }
@@ -65,8 +65,8 @@ impl Expiry {
         if expiry.rules.values().all(|rules| rules.as_ref().is_ok_and(Vec::is_empty)) {
             return expiry;
         }
-        let present = elements.iter().filter(|element| matches!(element.state, State::Valid(_) | State::Rejected(_)));
-        expiry.oldest_digest = present.map(|element| made(element.end, element.last_modified)).min();
+        let present = elements.iter().filter(|element| element.absence().is_none());
+        expiry.oldest_digest = present.map(|element| made(element.end(), element.last_modified)).min();
         for folder in folders {
             // What can't be looked at is no evidence.
             if lost_digests && let Some(start) = context.range.start {
@@ -84,9 +84,11 @@ impl Expiry {
 
     /// Marks the missing digests that a rule explains.
     pub fn mark(&self, elements: &mut [Element]) {
-        for element in elements.iter_mut().filter(|element| matches!(element.state, State::Missing)) {
-            if matches!(self.of_digest(&element.object, element.end), Explanation::Rule(_)) {
-                element.state = State::Expired;
+        for element in elements {
+            if let State::Absent(object, absence @ Absence::Missing) = &mut element.state
+                && matches!(self.of_digest(object, element.named_end), Explanation::Rule(_))
+            {
+                *absence = Absence::Expired;
             }
         }
     }
@@ -104,6 +106,11 @@ impl Expiry {
         let before = name.from.saturating_sub(DISORDER).unwrap_or(name.from);
         let older = self.oldest_log_file.filter(|oldest| *oldest < before);
         self.explain(object, earliest, older, "log files")
+    }
+
+    /// Whether there are rules that may explain anything.
+    pub fn knows_rules(&self) -> bool {
+        self.rules.values().any(|rules| rules.as_ref().is_ok_and(|rules| !rules.is_empty()))
     }
 
     /// Before when everything like this digest was removed by a rule, if nothing older than the hole that begins at `from` was spared;

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::{Absence, Element, State};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Expiry;
@@ -17,6 +17,7 @@ use super::log_folder::LogFolder;
 use super::plan::{self, Step};
 use super::request::{EDGE, fresh_from};
 use super::room::Seat;
+use super::shelf::Whole;
 use super::sight::Sight;
 use super::versions;
 use super::walk::{JudgedDigests, judge_digests};
@@ -166,14 +167,15 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
     let may_be_gone = files.iter().any(|file| file.name.time.from < yesterday);
     for (id, digests) in listing.digests {
         let id = Arc::new(id);
-        let JudgedDigests { mut elements, .. } =
+        let JudgedDigests { mut elements, shelf, .. } =
             judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Seat::apart()).await?;
         let expiry = Expiry::examine(&context, &id, std::slice::from_ref(&folder), &elements, may_be_gone).await;
         expiry.mark(&mut elements);
-        versions::of_digests(&context, &id, &mut elements).await;
+        versions::of_digests(&context, &id, &mut elements, &shelf).await?;
         chains.push(ExaminedChain {
             id,
             elements,
+            shelf,
             listing_failure: None,
             has_earlier: true,
             delivery_accounted: true,
@@ -183,8 +185,14 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
             contradictions: Vec::new(),
         });
     }
-    let mut listings: Vec<HashMap<String, (usize, Task)>> =
-        chains.iter().map(|chain| listings(&context, chain)).collect();
+    let mut wholes = Vec::new();
+    let mut listings: Vec<HashMap<String, (usize, Task)>> = Vec::new();
+    for chain in &chains {
+        let digests: Vec<Whole<'_>> =
+            chain.elements.iter().map(|element| chain.shelf.whole(element)).collect::<Result<_, _>>()?;
+        listings.push(self::listings(&context, chain, &digests)?);
+        wholes.push(digests);
+    }
     let mut parts: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
     for file in files {
         let name = context.identity(&file.object).into_owned();
@@ -192,14 +200,16 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
         let is_expected = |(_, task): &(usize, Task)| matches!(task.listing, Listing::Expected(_));
         let at = listings.iter().position(|all| all.get(&name).is_some_and(is_expected));
         let at = at.or_else(|| listings.iter().position(|all| all.contains_key(&name)));
-        let listed = at.and_then(|at| Some((&chains[at], listings[at].remove(&name)?)));
+        let listed = at.and_then(|at| Some((&chains[at], &wholes[at], listings[at].remove(&name)?)));
         match listed {
-            Some((chain, task)) => parts.entry(chain.id.clone()).or_default().add(chain, task, &context),
+            Some((chain, digests, task)) => {
+                parts.entry(chain.id.clone()).or_default().add(chain, digests, task, &context);
+            }
             None => {
-                for chain in &chains {
-                    let damaged = chain.elements.iter().filter(|element| may_have_listed(element, &file));
-                    for element in damaged {
-                        parts.entry(chain.id.clone()).or_default().add_digest(chain, element, &context);
+                for (chain, digests) in chains.iter().zip(&wholes) {
+                    let damaged = digests.iter().filter(|digest| may_have_listed(digest.element, &file));
+                    for digest in damaged {
+                        parts.entry(chain.id.clone()).or_default().add_digest(chain, digest, &context);
                     }
                 }
                 let record = nobodys(&context, &folder, &chains, file, listing.failure.as_ref()).await;
@@ -215,63 +225,67 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
 /// Whether this digest is none that can be relied on, and speaks of the time in which the file was delivered.
 fn may_have_listed(element: &Element, file: &Wanted) -> bool {
     let delivered = file.name.time.to.saturating_add(SignedDuration::from_hours(1)).unwrap_or(file.name.time.to);
-    let speaks = element.end > file.name.time.from && element.start < delivered;
-    speaks && matches!(element.state, State::Missing | State::Rejected(_))
+    let speaks = element.end() > file.name.time.from && element.start() < delivered;
+    speaks && matches!(element.state, State::Absent(_, Absence::Missing) | State::Rejected(_))
 }
 
 /// The log files that a chain's digests list, as [`Context::identity`] names them, each with the index of the first that does.
-fn listings(context: &Context, chain: &ExaminedChain) -> HashMap<String, (usize, Task)> {
-    let mut tasks = Tasks::new(chain.elements.iter(), context);
+fn listings(
+    context: &Context,
+    chain: &ExaminedChain,
+    digests: &[Whole<'_>],
+) -> Result<HashMap<String, (usize, Task)>, AuditError> {
+    let mut tasks = Tasks::new(chain, context, |_| Ok(true))?;
     let mut found = HashMap::new();
-    for (index, element) in chain.elements.iter().enumerate() {
-        for task in tasks.of(element, context) {
+    for (index, digest) in digests.iter().enumerate() {
+        for task in tasks.of(digest, context) {
             found.insert(context.identity(&task.object).into_owned(), (index, task));
         }
     }
-    found
+    Ok(found)
 }
 
 impl Part {
     /// Adds a file, the digest that lists it, and the ones before and after that.
-    fn add(&mut self, chain: &ExaminedChain, (index, mut task): (usize, Task), context: &Context) {
+    fn add(
+        &mut self,
+        chain: &ExaminedChain,
+        digests: &[Whole<'_>],
+        (index, mut task): (usize, Task),
+        context: &Context,
+    ) {
         task.expiry = chain.expiry.of_log_file(&task.object);
-        let element = &chain.elements[index];
-        self.asked.add(element.start, element.end);
-        let before = predecessor(element);
-        let mut near: Vec<&Element> = chain
-            .elements
+        let digest = &digests[index];
+        let element = digest.element;
+        self.asked.add(element.start(), element.end());
+        let named = |digest: &Whole<'_>| digest.predecessor().map(|recorded| recorded.object.clone());
+        let before = named(digest);
+        let mut near: Vec<&Whole<'_>> = digests
             .iter()
-            .filter(|other| before == Some(&other.object) || predecessor(other) == Some(&element.object))
+            .filter(|other| before.as_ref() == Some(&*other.object) || named(other).as_ref() == Some(&*digest.object))
             .collect();
         // A successor that is gone is known from the digest after it.
-        let after = chain.elements.iter().filter(|other| other.kind == element.kind && other.end > element.end);
-        let gone = after.min_by_key(|other| other.end).filter(|other| matches!(other.state, State::Missing));
-        near.extend(gone);
-        near.push(element);
-        for element in near {
-            self.add_digest(chain, element, context);
+        let after =
+            digests.iter().filter(|other| other.element.kind == element.kind && other.element.end() > element.end());
+        let gone = after.min_by_key(|other| other.element.end());
+        near.extend(gone.filter(|other| other.element.absence() == Some(Absence::Missing)));
+        near.push(digest);
+        for digest in near {
+            self.add_digest(chain, digest, context);
         }
-        if let State::Valid(digest) = &element.state {
-            let (start, end) = digest.period();
-            self.covered.add(start, end);
+        if element.valid().is_some() {
+            self.covered.add(element.start(), element.end());
         }
-        let place = (element.end, element.kind, element.object.clone());
+        let place = (element.end(), element.kind, digest.object.clone().into_owned());
         self.digests.entry(place).or_default().push(Step::LogFile(chain.id.clone(), Box::new(task)));
     }
 }
 
 impl Part {
-    fn add_digest(&mut self, chain: &ExaminedChain, element: &Element, context: &Context) {
-        let place = (element.end, element.kind, element.object.clone());
-        self.digests.entry(place).or_insert_with(|| plan::digest_steps(chain, element, context));
-    }
-}
-
-fn predecessor(element: &Element) -> Option<&ObjectRef> {
-    match &element.state {
-        State::Valid(digest) => digest.predecessor().map(|named| &named.object),
-        State::Rejected(digest) => digest.predecessor.as_ref().map(|named| &named.object),
-        State::Missing | State::NotYetDelivered | State::Expired => None,
+    fn add_digest(&mut self, chain: &ExaminedChain, digest: &Whole<'_>, context: &Context) {
+        let Whole { element, object, .. } = digest;
+        let place = (element.end(), element.kind, object.clone().into_owned());
+        self.digests.entry(place).or_insert_with(|| plan::digest_steps(chain, digest, context));
     }
 }
 
@@ -340,9 +354,8 @@ async fn nobodys(
 fn coverage(chain: &ExaminedChain) -> Coverage {
     let mut coverage = Coverage::default();
     for element in &chain.elements {
-        if let (State::Valid(digest), DigestKind::Standard) = (&element.state, element.kind) {
-            let (start, end) = digest.period();
-            coverage.add(start, end);
+        if element.valid().is_some() && element.kind == DigestKind::Standard {
+            coverage.add(element.start(), element.end());
         }
     }
     coverage

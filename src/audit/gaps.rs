@@ -5,11 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::{Absence, Element, State};
+use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::request::{awaited_from, fresh_from};
+use super::shelf::Shelved;
 use super::tail;
-use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, ObjectRef};
+use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord};
 use crate::verify::ValidDigest;
 
 /// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
@@ -26,15 +28,15 @@ pub(super) struct Account {
 }
 
 /// Works out what is covered of the range, and why the rest is not.
-pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
+pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Account, AuditError> {
     let standard: Vec<&Element> = chain.elements.iter().filter(|e| e.kind == DigestKind::Standard).collect();
     let (from, to) = bounds(chain, context);
     let mut coverage = Coverage::default();
     for digest in valid(&standard) {
-        let (start, end) = digest.period();
+        let (start, end) = digest.outline().period();
         coverage.add(start, end);
         if let Some(before) = linked_predecessor(digest, &standard) {
-            coverage.add(before.period().1, start);
+            coverage.add(before.outline().period().1, start);
         }
     }
     let ledger = Ledger { chain, context, standard: &standard };
@@ -42,8 +44,8 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
     for (start, end) in coverage.holes(from, to) {
         gaps.extend(ledger.explain(start, end, to));
     }
-    let mut gaps: Vec<GapRecord> = gaps.into_iter().flat_map(|gap| ledger.expire(gap)).collect();
-    gaps.splice(0..0, ledger.still_open(&coverage));
+    let mut gaps = ledger.expire_all(gaps)?;
+    gaps.splice(0..0, ledger.still_open(&coverage)?);
     if chain.elements.is_empty() && gaps.is_empty() {
         // Even where the range is empty, because nobody said when it begins: what should be there is not.
         gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
@@ -78,7 +80,7 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Account {
         tail::tell_of_gap(gap, context);
         chain.log_folder.tell_of_gap(gap);
     }
-    Account { coverage, gaps, record }
+    Ok(Account { coverage, gaps, record })
 }
 
 /// The range as it applies to this chain: an open side reaches to its first or last digest.
@@ -86,9 +88,9 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     let range = &context.range;
     let standard = chain.elements.iter().any(|element| element.kind == DigestKind::Standard);
     let counts = |element: &&Element| !standard || element.kind == DigestKind::Standard;
-    let inside = || chain.elements.iter().filter(counts).filter(|e| range.includes(e.start, e.end));
-    let from = range.start.or_else(|| inside().map(|element| element.start).min());
-    let to = range.end.or_else(|| inside().map(|element| element.end).max());
+    let inside = || chain.elements.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
+    let from = range.start.or_else(|| inside().map(Element::start).min());
+    let to = range.end.or_else(|| inside().map(Element::end).max());
     // What should be there and is not has no time of its own: the others' is as good as any.
     let others = context.ends.filter(|_| chain.elements.is_empty());
     let from = from.or(others.map(|(first, _)| first.min(to.unwrap_or(first)))).or(to);
@@ -97,24 +99,18 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     (from, to.unwrap_or(from).max(from))
 }
 
-fn valid<'a>(elements: &'a [&Element]) -> impl Iterator<Item = &'a ValidDigest> {
-    elements.iter().filter_map(|element| match &element.state {
-        State::Valid(digest) => Some(digest),
-        _ => None,
-    })
+fn valid<'a>(elements: &'a [&Element]) -> impl Iterator<Item = &'a Shelved> {
+    elements.iter().filter_map(|element| element.valid())
 }
 
 /// The valid digest that this one names as its predecessor. Both being valid, hash and signature are the recorded ones.
-fn linked_predecessor<'a>(digest: &ValidDigest, elements: &'a [&Element]) -> Option<&'a ValidDigest> {
-    let named: &ObjectRef = &digest.predecessor()?.object;
+fn linked_predecessor<'a>(digest: &Shelved, elements: &'a [&Element]) -> Option<&'a Shelved> {
+    let named = digest.outline().predecessor()?;
+    let is_named = |other: &&Shelved| other.outline().name() == named;
     // Elements are sorted by end time, and a predecessor nearly always stands right before.
-    let until = elements.partition_point(|element| element.end <= digest.period().0);
-    let near = elements[..until].last().filter(|element| element.object == *named);
-    let element = near.or_else(|| elements.iter().find(|element| element.object == *named))?;
-    match &element.state {
-        State::Valid(digest) => Some(digest),
-        _ => None,
-    }
+    let until = elements.partition_point(|element| element.end() <= digest.outline().period().0);
+    let near = elements[..until].last().and_then(|element| element.valid()).filter(is_named);
+    near.or_else(|| valid(elements).find(is_named))
 }
 
 struct Ledger<'a> {
@@ -140,10 +136,10 @@ impl Ledger<'_> {
     fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut cursor = from;
-        for element in self.standard.iter().filter(|element| element.end > from && element.start < to) {
+        for element in self.standard.iter().filter(|element| element.end() > from && element.start() < to) {
             let Some(cause) = cause_of(element) else { continue };
-            let end = element.end.min(to);
-            let missing = matches!(element.state, State::Missing | State::NotYetDelivered | State::Expired);
+            let (start, end) = (element.start(), element.end().min(to));
+            let missing = element.absence().is_some();
             if end <= cursor && !pieces.is_empty() {
                 continue;
             }
@@ -151,7 +147,7 @@ impl Ledger<'_> {
             if cause == GapCause::NotYetDelivered {
                 // Only what ended within the newest two hours may still come; a valid digest follows, so what is older was
                 // delivered.
-                let split = self.youngest().min(element.start);
+                let split = self.youngest().min(start);
                 if split.as_second() - cursor.as_second() >= ROOM_SECONDS {
                     pieces.push(Piece {
                         cause: GapCause::DigestsMissing,
@@ -162,10 +158,10 @@ impl Ledger<'_> {
                     });
                     from = split;
                 }
-            } else if !missing && element.start.as_second() - cursor.as_second() >= ROOM_SECONDS {
+            } else if !missing && start.as_second() - cursor.as_second() >= ROOM_SECONDS {
                 // A digest that is not valid speaks of its own hour alone.
-                pieces.extend(self.rest(cursor, element.start, range_end));
-                from = element.start;
+                pieces.extend(self.rest(cursor, start, range_end));
+                from = start;
             }
             if from < end {
                 let (present, named) = (u64::from(!missing), u64::from(missing));
@@ -198,14 +194,14 @@ impl Ledger<'_> {
         if self.chain.listing_failure.is_some() {
             return vec![piece(GapCause::ListingFailed, from, to)];
         }
-        let next = valid(self.standard).find(|digest| digest.period().0 >= to);
+        let next = valid(self.standard).find(|digest| digest.outline().period().0 >= to);
         let is_last = to == range_end;
         match next {
             // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
             Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
-            Some(next) if next.predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
+            Some(next) if next.outline().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
             Some(_) => {
-                let first = !valid(self.standard).any(|digest| digest.period().1 <= from);
+                let first = !valid(self.standard).any(|digest| digest.outline().period().1 <= from);
                 let began = first && !self.chain.has_earlier && self.context.range.start == Some(from);
                 vec![piece(if began { GapCause::BeforeFirstDigest } else { GapCause::LoggingStopped }, from, to)]
             }
@@ -215,7 +211,7 @@ impl Ledger<'_> {
     }
 
     /// What is left of the gaps from before the range that earlier runs found, and why.
-    fn still_open(&self, coverage: &Coverage) -> Vec<GapRecord> {
+    fn still_open(&self, coverage: &Coverage) -> Result<Vec<GapRecord>, AuditError> {
         let open = self.context.resume.iter().flat_map(|resume| resume.open_gaps());
         let mut left = Vec::new();
         for (cause, from, to) in open {
@@ -226,7 +222,8 @@ impl Ledger<'_> {
             for (start, end) in holes.filter(has_room) {
                 let found = self.explain(start, end, Timestamp::MAX);
                 // Only where the digest that follows was read is it known to be a starting one.
-                let starts = valid(self.standard).any(|next| next.period().0 == end && next.predecessor().is_none());
+                let mut outlines = valid(self.standard).map(Shelved::outline);
+                let starts = outlines.any(|next| next.period().0 == end && next.predecessor().is_none());
                 let may_close = found.iter().all(|gap| match gap.cause {
                     GapCause::LoggingStopped => starts,
                     GapCause::BeforeFirstDigest | GapCause::AfterLastDigest => false,
@@ -236,26 +233,34 @@ impl Ledger<'_> {
                 left.extend(if may_close { found } else { same() });
             }
         }
-        let mut left: Vec<GapRecord> = left.into_iter().flat_map(|gap| self.expire(gap)).collect();
+        let mut left = self.expire_all(left)?;
         left.sort_by_key(|gap| (gap.from, gap.to));
-        left
+        Ok(left)
+    }
+
+    fn expire_all(&self, gaps: Vec<GapRecord>) -> Result<Vec<GapRecord>, AuditError> {
+        let mut left = Vec::with_capacity(gaps.len());
+        for gap in gaps {
+            left.extend(self.expire(gap)?);
+        }
+        Ok(left)
     }
 
     /// Parts a gap that missing digests left where a lifecycle rule explains its beginning.
-    fn expire(&self, gap: GapRecord) -> Vec<GapRecord> {
-        if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) {
-            return vec![gap];
+    fn expire(&self, gap: GapRecord) -> Result<Vec<GapRecord>, AuditError> {
+        if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) || !self.chain.expiry.knows_rules() {
+            return Ok(vec![gap]);
         }
-        let named = self.standard.iter().find_map(|element| match &element.state {
-            State::Valid(digest) if digest.period().0 >= gap.to => digest.predecessor(),
-            _ => None,
-        });
+        let mut later = valid(self.standard).filter(|digest| digest.outline().period().0 >= gap.to);
+        let names = later.find(|digest| digest.outline().predecessor().is_some());
+        let names = names.map(|digest| self.chain.shelf.valid(digest)).transpose()?;
+        let named = names.as_ref().and_then(ValidDigest::predecessor);
         let Some((horizon, rule)) = named.and_then(|named| self.chain.expiry.horizon(&named.object, gap.from)) else {
-            return vec![gap];
+            return Ok(vec![gap]);
         };
         let rule = format!("the bucket's {rule}");
         if horizon <= gap.from {
-            return vec![gap];
+            return Ok(vec![gap]);
         }
         let piece = |cause, from, to| self.record(Piece { cause, from, to, present: 0, named: 0 });
         let mut expired = piece(GapCause::Expired, gap.from, horizon.min(gap.to));
@@ -268,13 +273,18 @@ impl Ledger<'_> {
         } else if let Some(last) = pieces.last_mut() {
             last.to = gap.to;
         }
-        pieces
+        Ok(pieces)
     }
 
-    fn names_unverified(&self, digest: &ValidDigest) -> bool {
-        let named = digest.predecessor().map(|recorded| &recorded.object);
-        let element = self.standard.iter().find(|element| Some(&element.object) == named);
-        element.is_some_and(|element| cause_of(element) == Some(GapCause::DigestsUnverified))
+    fn names_unverified(&self, digest: &Shelved) -> bool {
+        let named = digest.outline().predecessor();
+        self.standard.iter().any(|element| match &element.state {
+            State::Rejected(other) => {
+                cause_of(element) == Some(GapCause::DigestsUnverified)
+                    && Some(self.chain.shelf.name(&other.object)) == named
+            }
+            State::Valid(_) | State::Absent(..) => false,
+        })
     }
 
     /// What ended before this may no longer be on its way.
@@ -350,9 +360,9 @@ impl Ledger<'_> {
 /// Why the time of this digest is not covered; `None` for a valid one.
 fn cause_of(element: &Element) -> Option<GapCause> {
     match &element.state {
-        State::Missing => Some(GapCause::DigestsMissing),
-        State::NotYetDelivered => Some(GapCause::NotYetDelivered),
-        State::Expired => Some(GapCause::Expired),
+        State::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),
+        State::Absent(_, Absence::NotYetDelivered) => Some(GapCause::NotYetDelivered),
+        State::Absent(_, Absence::Expired) => Some(GapCause::Expired),
         State::Valid(_) => None,
         State::Rejected(digest) => Some(match digest.rejection.status {
             DigestStatus::Invalid => GapCause::DigestsInvalid,

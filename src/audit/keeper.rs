@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::element::State;
+use super::element::{Absence, Element, State};
+use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::range;
 use super::request::{EDGE, fresh_from};
@@ -39,39 +40,44 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
-    pub fn new(chain: &ExaminedChain, context: &Context) -> Self {
-        let through = range::last_verified(&chain.elements, context);
+    pub fn new(chain: &ExaminedChain, context: &Context) -> Result<Self, AuditError> {
+        let through = range::last_verified(&chain.elements, &chain.shelf, context)?;
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
         let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
         let unlisted_from = match (&chain.log_folder.failure, deep) {
             // What could not be looked at is looked at by the next run.
-            (Some(_), _) => context.range.start.or_else(|| chain.elements.first().map(|element| element.start)),
+            (Some(_), _) => context.range.start.or_else(|| chain.elements.first().map(Element::start)),
             (None, true) => end.map(|end| end.saturating_sub(EDGE).unwrap_or(end).min(fresh)),
             (None, false) => end,
         };
-        let valid = chain.elements.iter().filter_map(|element| match &element.state {
-            State::Valid(digest) => digest.predecessor(),
-            _ => None,
+        let valid = || chain.elements.iter().filter_map(Element::valid);
+        let others = chain.elements.iter().filter_map(|element| match &element.state {
+            State::Rejected(digest) => Some((element, &digest.object)),
+            State::Absent(object, _) => Some((element, &**object)),
+            State::Valid(_) => None,
         });
-        let by_valid: HashSet<_> = valid.map(|recorded| context.identity(&recorded.object)).collect();
-        let others = chain.elements.iter().filter(|element| !matches!(element.state, State::Valid(_)));
-        let (mut awaited, mut named) = (Vec::new(), HashSet::new());
-        for element in others {
-            let before = context.resume.as_ref().is_some_and(|resume| resume.awaits(&element.object));
-            if before || by_valid.contains(&context.identity(&element.object)) {
-                named.insert(element.object.clone());
-            }
-            if matches!(element.state, State::NotYetDelivered) {
-                awaited.push((element.object.clone(), element.kind, element.end));
-            }
-        }
-        let valid = chain.elements.iter().filter(|element| matches!(element.state, State::Valid(_)));
-        let back = match &context.resume {
-            Some(_) => valid.map(|element| element.object.clone()).collect(),
+        let by_valid: HashSet<u64> = match others.clone().next() {
+            Some(_) => valid().filter_map(|digest| digest.kept.follows()).collect(),
             None => HashSet::new(),
         };
-        Self {
+        let (mut awaited, mut named) = (Vec::new(), HashSet::new());
+        for (element, object) in others {
+            let before = context.resume.as_ref().is_some_and(|resume| resume.awaits(object));
+            if before || by_valid.contains(&context.fingerprint(object)) {
+                named.insert(object.clone());
+            }
+            if element.absence() == Some(Absence::NotYetDelivered) {
+                awaited.push((object.clone(), element.kind, element.end()));
+            }
+        }
+        let mut back = HashSet::new();
+        if context.resume.is_some() {
+            for digest in valid() {
+                back.insert(chain.shelf.valid(digest)?.object().clone());
+            }
+        }
+        Ok(Self {
             back,
             id: chain.id.clone(),
             through,
@@ -82,7 +88,7 @@ impl Outlook {
             is_tail_unknown: matches!(context.status_of(&chain.id), Some(Err(_))),
             awaited,
             named,
-        }
+        })
     }
 }
 

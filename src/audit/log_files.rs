@@ -7,13 +7,16 @@ use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use super::content::{Judgement, compare, read_content};
 use super::context::Context;
 use super::element::{Element, State};
+use super::error::AuditError;
+use super::examine::ExaminedChain;
 use super::expiry::{Expiry, Explanation};
 use super::fingerprints::Fingerprints;
 use super::log_folder::LogFolder;
+use super::shelf::{Shelved, Whole};
 use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
 use crate::store::StoreError;
-use crate::verify::{ExpectedHash, LogFileEntries, ValidDigest};
+use crate::verify::{ExpectedHash, LogFileEntry};
 
 /// A log file to be judged.
 #[derive(Debug)]
@@ -49,28 +52,32 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Looks through the digests that are to be told of.
-    pub fn new<'a>(elements: impl Iterator<Item = &'a Element> + Clone, context: &Context) -> Self {
-        let digests = || elements.clone().filter_map(valid).map(ValidDigest::log_files);
-        let entries = || digests().flat_map(LogFileEntries::iter);
-        let mut hashes = Vec::with_capacity(digests().map(LogFileEntries::len).sum());
-        hashes.extend(entries().map(|entry| context.hasher.hash_one(&entry.object)));
+    /// Looks through the digests whose log files are to be judged.
+    pub fn new(
+        chain: &ExaminedChain,
+        context: &Context,
+        reads: impl Fn(&Element) -> Result<bool, AuditError>,
+    ) -> Result<Self, AuditError> {
+        let mut hashes = Vec::with_capacity(chain.elements.iter().filter_map(Element::valid).map(count).sum());
+        each_entry(chain, &reads, |entry| hashes.push(context.hasher.hash_one(&entry.object)))?;
         let (listed, twice) = Fingerprints::of(hashes);
         // Only what is claimed or was left open is compared with them.
         let claims =
             |element: &Element| matches!(&element.state, State::Rejected(digest) if !digest.log_files.is_empty());
-        let is_asked = context.resume.is_some() || elements.clone().any(claims);
+        let is_asked = context.resume.is_some() || chain.elements.iter().any(claims);
         let listed = if is_asked { listed } else { Fingerprints::default() };
         let mut repeated: HashMap<ObjectRef, Vec<ExpectedHash>> = HashMap::new();
         if !twice.is_empty() {
-            for entry in entries().filter(|entry| twice.contains(context.hasher.hash_one(&entry.object))) {
-                let hashes = repeated.entry(entry.object.clone()).or_default();
-                if !hashes.contains(&entry.expected) {
-                    hashes.push(entry.expected);
+            each_entry(chain, &reads, |entry| {
+                if twice.contains(context.hasher.hash_one(&entry.object)) {
+                    let hashes = repeated.entry(entry.object).or_default();
+                    if !hashes.contains(&entry.expected) {
+                        hashes.push(entry.expected);
+                    }
                 }
-            }
+            })?;
         }
-        Self { listed, repeated, claimed: HashSet::new() }
+        Ok(Self { listed, repeated, claimed: HashSet::new() })
     }
 
     /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
@@ -91,43 +98,55 @@ impl Tasks {
     }
 
     /// The tasks of the next digest. Digests have to come in the order in which they are told of.
-    pub fn of(&mut self, element: &Element, context: &Context) -> Vec<Task> {
+    pub fn of(&mut self, digest: &Whole<'_>, context: &Context) -> Vec<Task> {
         let task = |object: &ObjectRef, listing| Task {
             object: object.clone(),
-            digest: element.object.key.clone(),
+            digest: digest.object.key.clone(),
             listing,
             is_candidate: false,
             expiry: Explanation::None,
         };
-        match &element.state {
-            State::Valid(digest) => digest
-                .log_files()
-                .iter()
-                .filter_map(|entry| {
-                    let hashes = match self.repeated.get_mut(&entry.object) {
-                        Some(hashes) if hashes.is_empty() => return None,
-                        Some(hashes) => std::mem::take(hashes),
-                        None => vec![entry.expected],
-                    };
-                    Some(task(&entry.object, Listing::Expected(hashes)))
-                })
-                .collect(),
+        if let Some(digest) = &digest.valid {
+            let expected = digest.log_files().iter().filter_map(|entry| {
+                let hashes = match self.repeated.get_mut(&entry.object) {
+                    Some(hashes) if hashes.is_empty() => return None,
+                    Some(hashes) => std::mem::take(hashes),
+                    None => vec![entry.expected],
+                };
+                Some(task(&entry.object, Listing::Expected(hashes)))
+            });
+            return expected.collect();
+        }
+        match &digest.element.state {
             State::Rejected(digest) => {
                 let unlisted = |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object));
                 let claims = digest.log_files.iter().filter(|claimed| unlisted(&claimed.object));
                 let new = claims.filter(|claimed| self.claimed.insert(claimed.object.clone()));
                 new.map(|claimed| task(&claimed.object, Listing::Claimed)).collect()
             }
-            State::Missing | State::NotYetDelivered | State::Expired => Vec::new(),
+            State::Valid(_) | State::Absent(..) => Vec::new(),
         }
     }
 }
 
-fn valid(element: &Element) -> Option<&ValidDigest> {
-    match &element.state {
-        State::Valid(digest) => Some(digest),
-        _ => None,
+/// How many log files a digest lists.
+fn count(digest: &Shelved) -> usize {
+    digest.outline().log_files()
+}
+
+/// Hands on what valid digests list whose log files are to be judged.
+fn each_entry(
+    chain: &ExaminedChain,
+    reads: impl Fn(&Element) -> Result<bool, AuditError>,
+    mut take: impl FnMut(LogFileEntry),
+) -> Result<(), AuditError> {
+    for element in &chain.elements {
+        let Some(digest) = element.valid().filter(|digest| count(digest) > 0) else { continue };
+        if reads(element)? {
+            chain.shelf.valid(digest)?.log_files().iter().for_each(&mut take);
+        }
     }
+    Ok(())
 }
 
 /// Drops what the depth does not ask for, and says how many log files that leaves unread. At depth `presence` only those stay

@@ -7,20 +7,20 @@ use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::Element;
 use super::error::AuditError;
 use super::fingerprints::{Fingerprints, Met};
 use super::listing::{self, RegionFolder};
 use super::log_listing::{ListedFiles, Listing, list};
 use super::request::{AuditRequest, EDGE, fresh_from};
 use super::room::Seat;
-use super::walk::judge_digests;
+use super::shelf::Shelved;
+use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{
     ChainId, Coverage, DigestKind, Fault, GapRecord, LogFileKey, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
     TimeRange,
 };
 use crate::store::StoreError;
-use crate::verify::LogFileEntries;
 
 /// A file in the log folder that no valid digest lists.
 #[derive(Debug, Clone)]
@@ -102,16 +102,16 @@ impl Comparison<'_> {
 pub(super) async fn examine(
     context: &Arc<Context>,
     chain: &ChainId,
-    folders: &[RegionFolder],
+    judged: &JudgedDigests,
     listed: Vec<Result<ListedFiles, StoreError>>,
-    elements: &[Element],
 ) -> Result<LogFolder, AuditError> {
     let mut found = LogFolder::default();
-    let ends = elements.iter().flat_map(|element| [element.start, element.end]);
+    let JudgedDigests { elements, folders, .. } = judged;
+    let ends = elements.iter().flat_map(|element| [element.start(), element.end()]);
     let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
     let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
     let rest = folders.get(listed.len()..).unwrap_or_default();
-    let by_digests = fingerprints(context, elements);
+    let by_digests = fingerprints(context, judged)?;
     let mut compared = Comparison { context, listed: Met::none(&by_digests), strays: Vec::new() };
     for files in listed {
         match files {
@@ -133,7 +133,7 @@ pub(super) async fn examine(
     found.absent = compared.listed.others();
     let mut strays = compared.strays;
     strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
-    strays.extend(in_late_hours(context, folders, elements, &by_digests).await);
+    strays.extend(in_late_hours(context, judged, &by_digests).await?);
     let mut known = still_unlisted(context, &by_digests).await;
     drop(by_digests);
     if !strays.is_empty() {
@@ -166,16 +166,19 @@ async fn still_unlisted(context: &Context, listed: &Fingerprints) -> Vec<Stray> 
 /// The files in the hours of digests that came late: the runs before could not judge them.
 async fn in_late_hours(
     context: &Context,
-    folders: &[RegionFolder],
-    elements: &[Element],
+    judged: &JudgedDigests,
     listed: &Fingerprints,
-) -> Vec<Stray> {
-    let Some(resume) = &context.resume else { return Vec::new() };
+) -> Result<Vec<Stray>, AuditError> {
+    let JudgedDigests { elements, shelf, folders, .. } = judged;
+    let Some(resume) = context.resume.as_ref().filter(|resume| resume.expects_late()) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     // A backfill digest has the hour of another one, whose files it does not list.
     let standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
-    for element in standard.filter(|element| resume.came_late(element)) {
-        let (from, to) = (element.start, element.end);
+    for element in standard {
+        if !resume.came_late(&shelf.whole(element)?) {
+            continue;
+        }
+        let (from, to) = (element.start(), element.end());
         for folder in folders {
             // What can't be listed now is not judged; the log folder's own listing tells of the failure.
             let Ok(files) = list(context, folder, from, to).await else { continue };
@@ -183,7 +186,7 @@ async fn in_late_hours(
             found.extend(strays.filter(|stray| from <= stray.name.to && stray.name.from < to));
         }
     }
-    found
+    Ok(found)
 }
 
 /// Whether log files of the range lie here that no trail's digests explain: those that other trails' valid digests cover the time
@@ -205,12 +208,9 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     for (other, digests) in listing.digests {
         let judged =
             judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart()).await?;
-        remove_listed(context, &mut strays, &judged.elements);
-        for element in &judged.elements {
-            if let State::Valid(digest) = &element.state {
-                let (start, end) = digest.period();
-                coverage.add(start, end);
-            }
+        remove_listed(context, &mut strays, &judged)?;
+        for (start, end) in judged.elements.iter().filter_map(Element::valid).map(|digest| digest.outline().period()) {
+            coverage.add(start, end);
         }
     }
     let is_covered = |name: &LogFileName| {
@@ -221,21 +221,21 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
 }
 
 /// The log files that valid digests list, by [`Context::fingerprint`].
-fn fingerprints(context: &Context, elements: &[Element]) -> Fingerprints {
-    let log_files = || {
-        elements.iter().filter_map(|element| match &element.state {
-            State::Valid(digest) => Some(digest.log_files()),
-            _ => None,
-        })
-    };
-    let mut fingerprints = Vec::with_capacity(log_files().map(LogFileEntries::len).sum());
-    fingerprints.extend(log_files().flat_map(LogFileEntries::iter).map(|entry| context.fingerprint(&entry.object)));
-    Fingerprints::of(fingerprints).0
+fn fingerprints(context: &Context, judged: &JudgedDigests) -> Result<Fingerprints, AuditError> {
+    let log_files = |digest: &&Shelved| digest.outline().log_files();
+    let digests = || judged.elements.iter().filter_map(Element::valid).filter(|digest| log_files(digest) > 0);
+    let mut fingerprints = Vec::with_capacity(digests().map(|digest| log_files(&digest)).sum());
+    for digest in digests() {
+        let digest = judged.shelf.valid(digest)?;
+        fingerprints.extend(digest.log_files().iter().map(|entry| context.fingerprint(&entry.object)));
+    }
+    Ok(Fingerprints::of(fingerprints).0)
 }
 
-fn remove_listed(context: &Context, strays: &mut Vec<Stray>, elements: &[Element]) {
-    let listed = fingerprints(context, elements);
+fn remove_listed(context: &Context, strays: &mut Vec<Stray>, judged: &JudgedDigests) -> Result<(), AuditError> {
+    let listed = fingerprints(context, judged)?;
     strays.retain(|stray| !listed.contains(context.fingerprint(&stray.object)));
+    Ok(())
 }
 
 /// Log files don't carry their trail's name: what another trail's digests list, which delivers to the same place, is listed.
@@ -252,7 +252,7 @@ async fn remove_listed_by_others(
             let judged =
                 judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart())
                     .await?;
-            remove_listed(context, strays, &judged.elements);
+            remove_listed(context, strays, &judged)?;
         }
     }
     Ok(())

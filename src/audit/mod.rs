@@ -3,7 +3,8 @@
 //! An [`Audit`] runs in four steps that overlap. It **discovers** chains by listing folders; it **examines** each chain: reads its
 //! digests, follows pointers that no listing showed, and lets [`crate::verify::settle()`] judge them together; it **accounts** for
 //! the range: what is covered, and why the rest is not; and it **judges** the log files that valid digests list. Log files are
-//! found through digests, never by listing.
+//! found through digests, never by listing. A chain has to be judged as a whole, and may be long: what its digests say waits on a
+//! shelf, which is a file where it is much.
 //!
 //! What it finds goes to an [`Observer`], one [`Record`] at a time, in an order that does not depend on how many things run at
 //! once. The audit knows stores and key sources by their traits and no report at all.
@@ -22,6 +23,7 @@ mod files;
 mod fingerprints;
 mod gaps;
 mod identity;
+mod judged;
 mod keeper;
 mod listed;
 mod listing;
@@ -39,7 +41,9 @@ mod request;
 mod resume;
 mod room;
 mod sample;
+mod shelf;
 mod sight;
+mod spool;
 mod tail;
 mod versions;
 mod walk;
@@ -80,7 +84,7 @@ use crate::trail::StatusSource;
 
 /// How many chains are examined ahead of the one that is being reported.
 const CHAINS_AHEAD: usize = 32;
-/// How many digests of theirs may wait in memory together; a single chain may have more.
+/// How many digests of theirs may wait together; a single chain may have more.
 const DIGESTS_AHEAD: usize = 1500;
 /// The shortest time for which keys are asked around what is known, on either side.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
@@ -213,7 +217,7 @@ struct Unread {
 
 impl Unread {
     /// The steps of a plan, with what it leaves unread counted.
-    fn counting(&self, mut plan: Plan) -> impl Iterator<Item = Step> {
+    fn counting(&self, mut plan: Plan) -> impl Iterator<Item = Result<Step, AuditError>> {
         std::iter::from_fn(move || {
             let step = plan.next();
             self.by_depth.fetch_add(plan.take_not_read(), Ordering::Relaxed);
@@ -274,7 +278,7 @@ impl Audit {
         match &request.sample {
             None => {
                 let steps = plans.flat_map(|plan| match plan {
-                    Ok(plan) => stream::iter(unread.counting(plan).map(Ok)).left_stream(),
+                    Ok(plan) => stream::iter(unread.counting(plan)).left_stream(),
                     Err(error) => stream::iter([Err(error)]).right_stream(),
                 });
                 report(&context, steps, unread, tell).await?;
@@ -284,7 +288,9 @@ impl Audit {
                 let mut steps = Vec::new();
                 let mut plans = std::pin::pin!(plans);
                 while let Some(plan) = plans.try_next().await? {
-                    steps.extend(unread.counting(plan));
+                    for step in unread.counting(plan) {
+                        steps.push(step?);
+                    }
                 }
                 let chosen = sample.choose(&mut steps);
                 let chosen = *unread.sample.get_or_init(|| chosen);
@@ -329,7 +335,7 @@ fn ahead(
             };
             let task = tokio::spawn(async move {
                 let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;
-                Ok(Plan::new(chain, context, seat))
+                Plan::new(chain, context, seat)
             });
             if begun.send(task).await.is_err() {
                 // The run has ended.

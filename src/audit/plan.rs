@@ -4,16 +4,19 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::{Absence, Element, State};
+use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Explanation;
 use super::gaps::{self, Account};
 use super::keeper::Outlook;
 use super::log_files::{self, Task, Tasks};
 use super::room::Seat;
+use super::shelf::Whole;
 use crate::model::{
     ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
 };
+use crate::verify::ValidDigest;
 
 /// One step of a report: a record, or a log file that becomes one when it was read.
 pub(super) enum Step {
@@ -42,15 +45,14 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Plans the report on one chain.
-    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, seat: Seat) -> Self {
-        let read = |element: &&Element| context.reads(element);
-        let tasks = Tasks::new(chain.elements.iter().filter(read), &context);
-        let end = end(&chain, &context);
-        let outlook = context.request.checkpoint.is_some().then(|| Outlook::new(&chain, &context));
+    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, seat: Seat) -> Result<Self, AuditError> {
+        let tasks = Tasks::new(&chain, &context, |element| context.reads(element, &chain.shelf))?;
+        let end = end(&chain, &context)?;
+        let outlook = context.request.checkpoint.is_some().then(|| Outlook::new(&chain, &context)).transpose()?;
         let digests = std::mem::take(&mut chain.elements).into_iter();
         let mut plan = Self { chain, context, tasks, digests, steps: VecDeque::new(), end, not_read: 0, seat, outlook };
         plan.begin();
-        plan
+        Ok(plan)
     }
 
     /// Plans what earlier runs left open.
@@ -88,44 +90,49 @@ impl Plan {
     }
 
     /// Plans the next digest.
-    fn advance(&mut self) {
+    fn advance(&mut self) -> Result<(), AuditError> {
         let Self { chain, context, tasks, .. } = self;
         let Some(element) = &self.digests.next() else {
             self.steps.extend(self.end.drain(..));
-            return;
+            return Ok(());
         };
         self.seat.shrink_to(self.digests.len());
-        if !context.tells(element) {
-            return;
+        if !context.tells(element, &chain.shelf)? {
+            return Ok(());
         }
-        let digest = digest_steps(chain, element, context);
+        let whole = chain.shelf.whole(element)?;
+        let digest = digest_steps(chain, &whole, context);
         if digest.is_empty() {
-            return;
+            return Ok(());
         }
-        let mut tasks = if context.reads(element) { tasks.of(element, context) } else { Vec::new() };
+        let reads = context.reads(element, &chain.shelf)?;
+        let mut tasks = if reads { tasks.of(&whole, context) } else { Vec::new() };
         log_files::note_listing(&mut tasks, &chain.log_folder, &chain.expiry, context);
         self.not_read += log_files::drop_unread(&mut tasks, &chain.log_folder, context);
         context.progress.found_log_files(tasks.len());
         self.steps.extend(digest);
         self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(chain.id.clone(), Box::new(task))));
+        Ok(())
     }
 }
 
 impl Iterator for Plan {
-    type Item = Step;
+    type Item = Result<Step, AuditError>;
 
-    fn next(&mut self) -> Option<Step> {
+    fn next(&mut self) -> Option<Self::Item> {
         while self.steps.is_empty() && (self.digests.len() > 0 || !self.end.is_empty()) {
-            self.advance();
+            if let Err(error) = self.advance() {
+                return Some(Err(error));
+            }
         }
-        self.steps.pop_front()
+        self.steps.pop_front().map(Ok)
     }
 }
 
 /// What follows a chain's digests and their log files.
-fn end(chain: &ExaminedChain, context: &Context) -> Vec<Step> {
+fn end(chain: &ExaminedChain, context: &Context) -> Result<Vec<Step>, AuditError> {
     let mut steps = Vec::new();
-    let Account { coverage, gaps, record } = gaps::account_for(chain, context);
+    let Account { coverage, gaps, record } = gaps::account_for(chain, context)?;
     if context.request.without_digests.is_empty() {
         let unlisted = chain.log_folder.unlisted(&chain.id, &coverage, context);
         steps.extend(unlisted.into_iter().map(|file| record_step(Record::LogFile(file))));
@@ -138,13 +145,13 @@ fn end(chain: &ExaminedChain, context: &Context) -> Vec<Step> {
     }
     steps.extend(gaps.into_iter().map(|gap| record_step(Record::Gap(gap))));
     steps.push(record_step(Record::Chain(record)));
-    steps
+    Ok(steps)
 }
 
 /// What is said of one digest; nothing of one that is a gap alone.
-pub(super) fn digest_steps(chain: &ExaminedChain, element: &Element, context: &Context) -> Vec<Step> {
-    let Some(record) = digest_record(chain, element, context) else { return Vec::new() };
-    let warnings = warnings(element).into_iter().map(Record::Warning);
+pub(super) fn digest_steps(chain: &ExaminedChain, digest: &Whole<'_>, context: &Context) -> Vec<Step> {
+    let Some(record) = digest_record(chain, digest, context) else { return Vec::new() };
+    let warnings = warnings(digest).into_iter().map(Record::Warning);
     [Record::Digest(record)].into_iter().chain(warnings).map(record_step).collect()
 }
 
@@ -153,39 +160,41 @@ pub(super) fn record_step(record: Record) -> Step {
 }
 
 /// The record of a digest; `None` for one that may still come or has expired, which is a gap alone.
-fn digest_record(chain: &ExaminedChain, element: &Element, context: &Context) -> Option<DigestRecord> {
+fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) -> Option<DigestRecord> {
+    let Whole { element, object, valid } = whole;
     let mut record = DigestRecord {
         status: DigestStatus::Valid,
         kind: element.kind,
         chain: chain.id.clone(),
-        object: element.object.clone(),
-        start: element.start,
-        end: element.end,
+        object: object.clone().into_owned(),
+        start: element.start(),
+        end: element.end(),
         sha256: None,
         fault: None,
         detail: None,
         signature_from: None,
-        versions: element.versions.as_deref().cloned(),
+        versions: element.remarks.as_ref().and_then(|remarks| remarks.versions.clone()),
         since: None,
     };
+    if let Some(digest) = valid {
+        record.sha256 = Some(digest.sha256());
+        record.signature_from = Some(digest.signature_from());
+    }
     match &element.state {
-        State::NotYetDelivered | State::Expired => return None,
-        State::Missing => {
+        State::Valid(_) => {}
+        State::Absent(_, Absence::NotYetDelivered | Absence::Expired) => return None,
+        State::Absent(object, Absence::Missing) => {
             record.status = DigestStatus::Missing;
             record.fault = Some(Fault::NotFound);
             let by = match &context.resume {
-                Some(resume) if resume.was_verified(&element.object) => "an earlier run verified it",
+                Some(resume) if resume.was_verified(object) => "an earlier run verified it",
                 _ => "its successor names it",
             };
             let mut detail = format!("{by}; {}", context.store.absence());
-            if let Explanation::Hint(hint) = chain.expiry.of_digest(&element.object, element.end) {
+            if let Explanation::Hint(hint) = chain.expiry.of_digest(object, element.end()) {
                 detail += &format!("; {hint}");
             }
             record.detail = Some(detail);
-        }
-        State::Valid(digest) => {
-            record.sha256 = Some(digest.sha256());
-            record.signature_from = Some(digest.signature_from());
         }
         State::Rejected(digest) => {
             record.status = digest.rejection.status;
@@ -197,29 +206,27 @@ fn digest_record(chain: &ExaminedChain, element: &Element, context: &Context) ->
     Some(record)
 }
 
-fn warnings(element: &Element) -> Vec<WarningRecord> {
+fn warnings(whole: &Whole<'_>) -> Vec<WarningRecord> {
+    let Whole { element, object, valid } = whole;
     let about = |code, detail: String| WarningRecord {
         code,
-        bucket: Some(element.object.bucket.clone()),
-        key: Some(element.object.key.clone()),
+        bucket: Some(object.bucket.clone()),
+        key: Some(object.key.clone()),
         detail,
     };
     let mut warnings = Vec::new();
-    if let Some(note) = &element.note {
-        warnings.push(about(WarningCode::MetadataUnreadable, note.clone()));
+    if let Some(note) = element.remarks.as_ref().and_then(|remarks| remarks.note.clone()) {
+        warnings.push(about(WarningCode::MetadataUnreadable, note));
     }
-    match &element.state {
-        State::Valid(digest) if digest.was_touched() => {
-            let detail =
-                "the signature in its metadata is gone or changed; the one that its successor recorded proves the \
-                          digest. CloudTrail does not do that: someone touched this object"
-                    .to_owned();
-            warnings.push(about(WarningCode::ObjectTouched, detail));
-        }
-        State::Rejected(digest) if digest.rejection.disputed => {
-            warnings.push(about(WarningCode::WitnessesDisagree, digest.rejection.detail.clone()));
-        }
-        _ => {}
+    if valid.as_ref().is_some_and(ValidDigest::was_touched) {
+        let detail = "the signature in its metadata is gone or changed; the one that its successor recorded proves the \
+                      digest. CloudTrail does not do that: someone touched this object";
+        warnings.push(about(WarningCode::ObjectTouched, detail.to_owned()));
+    }
+    if let State::Rejected(digest) = &element.state
+        && digest.rejection.disputed
+    {
+        warnings.push(about(WarningCode::WitnessesDisagree, digest.rejection.detail.clone()));
     }
     warnings
 }

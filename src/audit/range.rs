@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::Element;
+use super::error::AuditError;
 use super::resume::Resume;
+use super::shelf::{Shelf, Shelved, Whole};
 use crate::model::{DigestKind, TimeRange, VerifiedDigest};
 
 impl Context {
@@ -21,37 +23,51 @@ impl Context {
     }
 
     /// Whether a digest is told of.
-    pub fn tells(&self, element: &Element) -> bool {
-        self.range.includes(element.start, element.end) || self.before_range(element, Resume::tells)
+    pub fn tells(&self, element: &Element, shelf: &Shelf) -> Result<bool, AuditError> {
+        self.concerns(element, shelf, Resume::tells)
     }
 
     /// Whether its log files are judged.
-    pub fn reads(&self, element: &Element) -> bool {
-        self.range.includes(element.start, element.end) || self.before_range(element, Resume::reads)
+    pub fn reads(&self, element: &Element, shelf: &Shelf) -> Result<bool, AuditError> {
+        self.concerns(element, shelf, Resume::reads)
     }
 
-    fn before_range(&self, element: &Element, asks: fn(&Resume, &Element) -> bool) -> bool {
-        let is_before = self.range.start.is_some_and(|start| element.end <= start);
-        is_before && self.resume.as_ref().is_some_and(|resume| asks(resume, element))
+    fn concerns(
+        &self,
+        element: &Element,
+        shelf: &Shelf,
+        before_range: fn(&Resume, &Whole<'_>) -> bool,
+    ) -> Result<bool, AuditError> {
+        if self.range.includes(element.start(), element.end()) {
+            return Ok(true);
+        }
+        let is_before = self.range.start.is_some_and(|start| element.end() <= start);
+        match self.resume.as_ref().filter(|_| is_before) {
+            Some(resume) => Ok(before_range(resume, &shelf.whole(element)?)),
+            None => Ok(false),
+        }
     }
 }
 
 /// The last digest of a chain that is verified now, which the next run goes on from.
-pub(super) fn last_verified(elements: &[Element], context: &Context) -> Option<VerifiedDigest> {
+pub(super) fn last_verified(
+    elements: &[Element],
+    shelf: &Shelf,
+    context: &Context,
+) -> Result<Option<VerifiedDigest>, AuditError> {
     let is_own = |element: &&Element| {
         element.kind == DigestKind::Standard
-            && context.range.includes(element.start, element.end)
-            && element.end <= context.request.now
+            && context.range.includes(element.start(), element.end())
+            && element.end() <= context.request.now
     };
-    let valid = elements.iter().filter(is_own).filter_map(|element| match &element.state {
-        State::Valid(digest) => Some(digest),
-        _ => None,
-    });
-    let newest = valid.max_by_key(|digest| digest.period().1)?;
-    Some(VerifiedDigest {
-        object: newest.object().clone(),
-        sha256: newest.sha256(),
-        signature: newest.signature().cloned(),
-        end: newest.period().1,
-    })
+    let end = |digest: &Shelved| digest.outline().period().1;
+    let valid = elements.iter().filter(is_own).filter_map(Element::valid);
+    let Some(newest) = valid.max_by_key(|digest| end(digest)) else { return Ok(None) };
+    let digest = shelf.valid(newest)?;
+    Ok(Some(VerifiedDigest {
+        object: digest.object().clone(),
+        sha256: digest.sha256(),
+        signature: digest.signature().cloned(),
+        end: end(newest),
+    }))
 }

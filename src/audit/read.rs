@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
 use super::context::Context;
 use super::error::AuditError;
@@ -13,18 +12,10 @@ use crate::model::{ChainId, DigestKind, DigestName, Fault, ObjectRef};
 use crate::store::{Object, StoreError};
 use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, examine, limits};
 
-/// What stays known of a digest while it is judged.
-pub(super) struct Handle {
-    pub place: ObjectRef,
-    pub kind: DigestKind,
-    pub end: Timestamp,
-    pub last_modified: Option<Timestamp>,
-    pub note: Option<String>,
-}
-
 /// What came of reading a digest.
 pub(super) enum Reading {
-    Read(Handle, Examined),
+    /// The digest, and what a reader should know about its metadata.
+    Read(ListedDigest, Examined, Option<String>),
     Absent(ListedDigest),
 }
 
@@ -32,28 +23,28 @@ pub(super) enum Reading {
 pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedDigest) -> Result<Reading, AuditError> {
     let outcome = read_bytes(context, &digest.place, None).await;
     context.progress.read_digest();
-    let ListedDigest { kind, end, last_modified, .. } = digest;
-    let mut handle = Handle { place: digest.place.clone(), kind, end, last_modified, note: None };
-    let rejected = |rejection| Examined::closed(None, rejection);
+    let rejected = |digest: ListedDigest, rejection| {
+        let closed = Examined::closed(digest.place.clone(), None, rejection);
+        Ok(Reading::Read(digest, closed, None))
+    };
     let (bytes, object) = match outcome {
         Ok(read) => read,
         Err(error) if error.is_absence() => return Ok(Reading::Absent(digest)),
         Err(StoreError::Ambiguous(reason)) => return Err(AuditError::Ambiguous(reason)),
         Err(error) => {
-            return Ok(Reading::Read(handle, rejected(Rejection::unverified(error.fault(), unreadable(&error)))));
+            return rejected(digest, Rejection::unverified(error.fault(), unreadable(&error)));
         }
     };
     if bytes.len() > CEILING {
         let detail = format!("is larger than {CEILING} bytes");
-        return Ok(Reading::Read(handle, rejected(Rejection::unverified(Fault::TooLarge, detail))));
+        return rejected(digest, Rejection::unverified(Fault::TooLarge, detail));
     }
-    handle.note = object.metadata_note;
     let found = FoundDigest { place: &digest.place, kind: digest.kind, bytes: &bytes, metadata: &object.metadata };
     let examined = examine_with_keys(context, id, &found).await?;
     if matches!(examined, Examined::Open(_, Ok(()))) {
         context.progress.proved_digest();
     }
-    Ok(Reading::Read(handle, examined))
+    Ok(Reading::Read(digest, examined, object.metadata_note))
 }
 
 /// Reads an earlier version of a digest and examines it by itself.

@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::element::{Element, State};
+use super::element::{Absence, Element, State};
+use super::error::AuditError;
 use super::identity::{identity, rank};
 use super::listed::{ListedDigest, ListedDigests};
 use super::listing::RegionFolder;
 use super::request::{AuditRequest, EDGE, Recheck};
+use super::shelf::{Shelf, Whole};
 use super::sight::{self, LOOK_BACK, earlier};
 use crate::model::{
     ChainCheckpoint, ChainId, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash, TimeRange,
 };
 use crate::store::Location;
+use crate::verify::ValidDigest;
 
 /// How long before the time from which unlisted log files are looked for the digests are read that may list them.
 const LISTED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
@@ -196,25 +199,30 @@ impl Resume {
     }
 
     /// Whether a digest from before the range is told of.
-    pub fn tells(&self, element: &Element) -> bool {
-        let name = identity(&element.object, self.live);
-        let (is_valid, is_known_bad) = (matches!(element.state, State::Valid(_)), self.known_bad.contains(&*name));
+    pub fn tells(&self, digest: &Whole<'_>) -> bool {
+        let name = identity(&digest.object, self.live);
+        let (is_valid, is_known_bad) = (digest.valid.is_some(), self.known_bad.contains(&*name));
         // One that was valid and is so no longer, and one that is so again; and the last one that was verified: that it is the same is what
         // was checked.
         self.again.contains(&*name) || self.verified.contains(&*name) || is_valid == is_known_bad
     }
 
     /// Whether the log files of a digest from before the range are read again.
-    pub fn reads(&self, element: &Element) -> bool {
-        let name = identity(&element.object, self.live);
-        let is_back = matches!(element.state, State::Valid(_)) && self.known_bad.contains(&*name);
+    pub fn reads(&self, digest: &Whole<'_>) -> bool {
+        let name = identity(&digest.object, self.live);
+        let is_back = digest.valid.is_some() && self.known_bad.contains(&*name);
         self.again.contains(&*name) || is_back
     }
 
+    /// Whether any digest may have come late, or be back.
+    pub fn expects_late(&self) -> bool {
+        !(self.late.is_empty() && self.known_bad.is_empty())
+    }
+
     /// Whether a digest of an hour that is past came late, or is back.
-    pub fn came_late(&self, element: &Element) -> bool {
-        let name = identity(&element.object, self.live);
-        matches!(element.state, State::Valid(_)) && (self.late.contains(&*name) || self.known_bad.contains(&*name))
+    pub fn came_late(&self, digest: &Whole<'_>) -> bool {
+        let name = identity(&digest.object, self.live);
+        digest.valid.is_some() && (self.late.contains(&*name) || self.known_bad.contains(&*name))
     }
 
     /// Whether what a digest names as its predecessor is looked for, though it lies before the range: a digest that came late, or is read
@@ -272,53 +280,74 @@ impl Resume {
     }
 
     /// The verified digests that history leads to no longer: another stands in its place, or it is gone and no rule explains that.
-    pub fn contradictions(&self, elements: &[Element]) -> Vec<Contradiction> {
+    pub fn contradictions(&self, elements: &[Element], shelf: &Shelf) -> Result<Vec<Contradiction>, AuditError> {
         let through = self.before.through.iter().map(|digest| (&digest.object, digest.sha256, digest.end, false));
         let known = self.before.open.iter().filter_map(|point| match &point.what {
             Open::Contradicted { object, sha256, end } => Some((object, *sha256, *end, true)),
             _ => None,
         });
+        let points: Vec<_> = known.chain(through).collect();
+        let mut sights: Vec<Sighted> = Vec::new();
+        sights.resize_with(points.len(), Sighted::default);
+        let names: Vec<_> = points.iter().map(|(object, ..)| identity(object, self.live)).collect();
+        for element in elements {
+            let digest = shelf.whole(element)?;
+            let own_name = identity(&digest.object, self.live);
+            let predecessor = digest.valid.as_ref().and_then(ValidDigest::predecessor);
+            let predecessor = predecessor.map(|recorded| (identity(&recorded.object, self.live), recorded.sha256));
+            for (((_, sha256, ..), name), sighted) in points.iter().zip(&names).zip(&mut sights) {
+                if let Some((_, Some(other))) = predecessor.as_ref().filter(|(named, _)| named == name)
+                    && other != sha256
+                    && sighted.recorded.is_none()
+                {
+                    let by = &digest.object.key;
+                    sighted.recorded = Some(format!("its successor {by} recorded SHA-256 {other}"));
+                }
+                if own_name == *name && !sighted.is_there {
+                    sighted.is_there = true;
+                    sighted.replaced = replaced(&digest, sha256);
+                    sighted.is_back = match &digest.valid {
+                        Some(digest) => digest.sha256() == *sha256,
+                        None => element.absence() == Some(Absence::Expired),
+                    };
+                }
+            }
+        }
         let mut found: Vec<Contradiction> = Vec::new();
-        for (object, sha256, end, is_known) in known.chain(through) {
+        for ((object, sha256, end, is_known), sighted) in points.into_iter().zip(sights) {
             if found.iter().any(|other| other.object == *object) {
                 continue;
             }
-            let name = identity(object, self.live);
-            let own = elements.iter().find(|element| identity(&element.object, self.live) == name);
-            let is_back = own.is_some_and(|element| match &element.state {
-                State::Valid(digest) => digest.sha256() == sha256,
-                State::Expired => true,
-                _ => false,
-            });
             // What was found replaced is so until it is seen to be back: a failure to read mends nothing.
-            let still = (is_known && !is_back).then(|| "it was not seen to be back since".to_owned());
-            let detail = own.and_then(|element| replaced(element, &sha256)).or_else(|| {
-                let recorded = elements.iter().filter_map(|element| match &element.state {
-                    State::Valid(digest) => digest.predecessor().map(|recorded| (element, recorded)),
-                    _ => None,
-                });
-                let mut about = recorded.filter(|(_, recorded)| identity(&recorded.object, self.live) == name);
-                about.find_map(|(element, recorded)| {
-                    let other = recorded.sha256.filter(|other| *other != sha256)?;
-                    Some(format!("its successor {} recorded SHA-256 {other}", element.object.key))
-                })
-            });
-            let detail = detail.or(still);
-            if let Some(detail) = detail {
+            let still = (is_known && !sighted.is_back).then(|| "it was not seen to be back since".to_owned());
+            if let Some(detail) = sighted.replaced.or(sighted.recorded).or(still) {
                 let detail = format!("an earlier run verified {object} with SHA-256 {sha256}, and {detail}");
                 found.push(Contradiction { object: object.clone(), sha256, end, detail });
             }
         }
-        found
+        Ok(found)
     }
 }
 
+/// What is seen now of a digest that was verified.
+#[derive(Default)]
+struct Sighted {
+    /// Whether an element of the chain bears its name.
+    is_there: bool,
+    is_back: bool,
+    /// What stands in its place instead.
+    replaced: Option<String>,
+    /// What its successor recorded otherwise.
+    recorded: Option<String>,
+}
+
 /// What stands in the place of a digest that had this hash, if it is not the same.
-fn replaced(element: &Element, sha256: &Sha256Hash) -> Option<String> {
-    match &element.state {
-        State::Valid(digest) if digest.sha256() != *sha256 => {
-            Some(format!("another one stands there, with SHA-256 {}", digest.sha256()))
-        }
+fn replaced(whole: &Whole<'_>, sha256: &Sha256Hash) -> Option<String> {
+    if let Some(digest) = &whole.valid {
+        let is_another = digest.sha256() != *sha256;
+        return is_another.then(|| format!("another one stands there, with SHA-256 {}", digest.sha256()));
+    }
+    match &whole.element.state {
         State::Rejected(digest) => match digest.sha256 {
             Some(found) if found != *sha256 => Some(format!("another one stands there, with SHA-256 {found}")),
             None if digest.rejection.status == DigestStatus::Invalid => {
@@ -326,7 +355,7 @@ fn replaced(element: &Element, sha256: &Sha256Hash) -> Option<String> {
             }
             _ => None,
         },
-        State::Missing => Some("it is gone, and no lifecycle rule explains that".to_owned()),
-        State::Valid(_) | State::NotYetDelivered | State::Expired => None,
+        State::Absent(_, Absence::Missing) => Some("it is gone, and no lifecycle rule explains that".to_owned()),
+        State::Valid(_) | State::Absent(..) => None,
     }
 }

@@ -1,4 +1,4 @@
-//! How many digests wait in memory: chains are examined ahead of the one that is told of, as far as there is room.
+//! How many digests wait: chains are examined ahead of the one that is told of, as far as there is room.
 //!
 //! One chain after the other takes its room, in the order in which they are told of, so the chain that is told of next never
 //! waits for a later one. A chain that needs more than there is takes what there is.

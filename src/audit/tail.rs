@@ -70,9 +70,9 @@ pub(super) fn cut(chain: &ChainId, elements: &[Element], context: &Context) -> O
         return None;
     }
     let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
-    let counted = || elements.iter().filter(|element| counts(element) && element.end <= context.request.now);
+    let counted = || elements.iter().filter(|element| counts(element) && element.end() <= context.request.now);
     let written: Vec<Timestamp> = counted().filter_map(|element| element.last_modified).collect();
-    let Some(newest) = counted().map(|element| element.end).max() else {
+    let Some(newest) = counted().map(Element::end).max() else {
         return Some(format!("{said}, and no digest of it is there"));
     };
     if written.iter().any(|at| at.duration_since(delivery).abs() <= SAME_DELIVERY) {
@@ -114,7 +114,7 @@ fn counts(element: &Element) -> bool {
             );
             digest.rejection.status == DigestStatus::Unverified && !unsigned
         }
-        State::Missing | State::NotYetDelivered | State::Expired => false,
+        State::Absent(..) => false,
     }
 }
 

@@ -6,8 +6,10 @@ use futures::stream::{self, StreamExt};
 
 use super::content;
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::{Absence, Element, State};
+use super::error::AuditError;
 use super::read;
+use super::shelf::Shelf;
 use crate::model::{ChainId, DigestStatus, Fault, ObjectRef, Versions, WarningCode, WarningRecord};
 use crate::store::{ObjectVersion, StoreError};
 use crate::verify::{Examined, ExpectedHash, Predecessor};
@@ -32,16 +34,22 @@ pub(super) async fn of_log_file(context: &Context, object: &ObjectRef, expected:
 }
 
 /// Looks for earlier versions of a chain's missing and invalid digests: for each the newest one that verifies.
-pub(super) async fn of_digests(context: &Arc<Context>, id: &Arc<ChainId>, elements: &mut [Element]) {
+pub(super) async fn of_digests(
+    context: &Arc<Context>,
+    id: &Arc<ChainId>,
+    elements: &mut [Element],
+    shelf: &Shelf,
+) -> Result<(), AuditError> {
     if !context.store.is_live() {
-        return;
+        return Ok(());
     }
-    let damaged: Vec<(usize, ObjectRef, Option<Predecessor>)> = elements
-        .iter()
-        .enumerate()
-        .filter(|(_, element)| context.range.includes(element.start, element.end) && is_damaged(element))
-        .map(|(index, element)| (index, element.object.clone(), recorded(elements, &element.object)))
-        .collect();
+    let inside = |element: &Element| context.range.includes(element.start(), element.end());
+    let mut damaged = Vec::new();
+    for (index, element) in elements.iter().enumerate().filter(|(_, element)| inside(element)) {
+        if let Some(object) = damaged_object(element) {
+            damaged.push((index, object.clone(), shelf.recorded(elements, object)?));
+        }
+    }
     let found: Vec<(usize, Option<Versions>)> =
         stream::iter(damaged)
             .map(|(index, object, recorded)| async move {
@@ -51,24 +59,20 @@ pub(super) async fn of_digests(context: &Arc<Context>, id: &Arc<ChainId>, elemen
             .collect()
             .await;
     for (index, versions) in found {
-        elements[index].versions = versions.map(Box::new);
+        if versions.is_some() {
+            elements[index].remarks.get_or_insert_default().versions = versions;
+        }
     }
+    Ok(())
 }
 
-fn is_damaged(element: &Element) -> bool {
+/// The name of a digest that is missing or invalid.
+fn damaged_object(element: &Element) -> Option<&ObjectRef> {
     match &element.state {
-        State::Missing => true,
-        State::Rejected(digest) => digest.rejection.status == DigestStatus::Invalid,
-        State::Valid(_) | State::NotYetDelivered | State::Expired => false,
+        State::Absent(object, Absence::Missing) => Some(object),
+        State::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => Some(&digest.object),
+        State::Absent(..) | State::Rejected(_) | State::Valid(_) => None,
     }
-}
-
-/// What a valid digest recorded of this one.
-fn recorded(elements: &[Element], object: &ObjectRef) -> Option<Predecessor> {
-    elements.iter().find_map(|element| match &element.state {
-        State::Valid(digest) => digest.predecessor().filter(|named| named.object == *object).cloned(),
-        _ => None,
-    })
 }
 
 async fn of_digest(

@@ -1,32 +1,33 @@
 //! The walk along one chain: what a listing shows is read first, then what digests name as their predecessors and no listing
 //! showed. Only a direct read tells that a digest is missing.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use ahash::{HashSet, HashSetExt};
 use futures::stream::{self, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::{Element, Remarks};
 use super::error::AuditError;
+use super::judged::{self, Handle};
 use super::listed::{ListedDigest, ListedDigests};
 use super::listing::{self, RegionFolder};
 use super::pool;
-use super::read::{Handle, Reading, read_digest};
-use super::request::awaited_from;
+use super::read::{Reading, read_digest};
 use super::room::Seat;
+use super::shelf::Shelf;
 use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRange};
 use crate::store::Location;
-use crate::verify::{
-    Examined, KeyRing, OpenDigest, RejectedDigest, Rejection, Settled, SettledDigest, recorded_signatures, settle,
-};
+use crate::verify::{Examined, KeyRing, Rejection, WaitingDigest, try_recorded_signatures};
 
 /// The digests of a chain, judged.
 pub(super) struct JudgedDigests {
+    /// By end time, standard before backfill, then key.
     pub elements: Vec<Element>,
+    /// What they say.
+    pub shelf: Shelf,
     /// Why a part of the chain could not be listed.
     pub failure: Option<String>,
     /// The folders that hold it: those that were known, and those that pointers led to.
@@ -42,26 +43,33 @@ pub(super) async fn judge_digests(
     seat: &mut Seat,
 ) -> Result<JudgedDigests, AuditError> {
     let (folders, known) = (folders.to_vec(), HashSet::with_capacity(digests.len()));
-    let mut walk = Walk { context, id, known, folders, read: Vec::new(), absent: Vec::new(), failure: None };
+    let mut walk = Walk {
+        context,
+        id,
+        known,
+        folders,
+        read: Vec::new(),
+        shelf: Shelf::default(),
+        begin_past_end: HashSet::new(),
+        absent: Vec::new(),
+        failure: None,
+    };
     let (reaching, past, count) = by_range(digests, context.range);
     context.progress.found_digests(count);
     walk.read.reserve_exact(count);
     walk.read_each(reaching, seat).await?;
     walk.read_past_end(past).await?;
     let keys = loop {
-        let keys = walk.keys_for_all().await;
-        let named = walk.unlisted_predecessors(&keys);
+        let (keys, proven_by_successor) = walk.keys_for_all().await?;
+        let named = walk.unlisted_predecessors(&proven_by_successor)?;
         let listed = walk.list_new_locations(&named.elsewhere).await?;
         if walk.read_all(named.missed).await? == 0 && !listed {
             break keys;
         }
     };
-    let Walk { read, absent, failure, folders, .. } = walk;
-    let mut elements: Vec<Element> = settle(read, &keys).into_iter().map(element).collect();
-    let absent = absent_elements(context, &elements, absent);
-    elements.extend(absent);
-    elements.sort_by(|a, b| (a.end, a.kind, &a.object.key, &a.object).cmp(&(b.end, b.kind, &b.object.key, &b.object)));
-    Ok(JudgedDigests { elements, failure, folders })
+    let Walk { read, shelf, absent, failure, folders, .. } = walk;
+    let elements = judged::judge(context, read, absent, &shelf, &keys)?;
+    Ok(JudgedDigests { elements, shelf, failure, folders })
 }
 
 /// Digests that reach into the range, with the first one past its end, which is always wanted; those past its end, by time; and how
@@ -73,63 +81,6 @@ fn by_range(digests: ListedDigests, range: TimeRange) -> (Digests, Vec<ListedDig
     let count = digests.len() - past.len() + usize::from(next.is_some());
     let reaching = digests.into_iter().filter(move |digest| !range.is_past(digest.end)).chain(next);
     (Box::new(reaching), past, count)
-}
-
-/// What becomes of digests that are not there. Only one that another digest names is missing, and one that a valid digest names may
-/// still come, if it is young enough. One that a listing showed, that nobody names and that was gone when it was read, is
-/// nobody's evidence.
-fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDigest>) -> Vec<Element> {
-    if absent.is_empty() {
-        return Vec::new();
-    }
-    let mut named: HashMap<Cow<'_, str>, bool> = HashMap::new();
-    for element in elements {
-        let (predecessor, valid) = match &element.state {
-            State::Valid(digest) => (digest.predecessor(), true),
-            State::Rejected(digest) => (digest.predecessor.as_ref(), false),
-            State::Missing | State::NotYetDelivered | State::Expired => continue,
-        };
-        if let Some(predecessor) = predecessor {
-            *named.entry(context.identity(&predecessor.object)).or_default() |= valid;
-        }
-    }
-    let now = context.request.now;
-    let youngest = awaited_from(&context.request);
-    let resume = context.resume.as_ref();
-    let by_valid = |digest: &ListedDigest| {
-        let before = resume.is_some_and(|resume| resume.awaits(&digest.place)).then_some(true);
-        named.get(&context.identity(&digest.place)).copied().max(before)
-    };
-    let state = |digest: &ListedDigest| match by_valid(digest) {
-        // What an earlier run has seen can't be on its way.
-        _ if resume.is_some_and(|resume| resume.was_verified(&digest.place)) => State::Missing,
-        Some(true) if context.store.is_live() && digest.end > youngest && digest.end <= now => State::NotYetDelivered,
-        Some(_) => State::Missing,
-        None => State::Rejected(Box::new(RejectedDigest {
-            rejection: Rejection::unverified(Fault::ReadFailed, "was listed, and gone when it was read"),
-            sha256: None,
-            object: None,
-            period: None,
-            predecessor: None,
-            log_files: Vec::new(),
-        })),
-    };
-    let mut found: Vec<Element> = Vec::new();
-    for digest in absent {
-        let state = state(&digest);
-        let ListedDigest { place, kind, end, last_modified, .. } = digest;
-        found.push(Element {
-            kind,
-            object: place,
-            start: hour_before(end),
-            end,
-            state,
-            last_modified,
-            note: None,
-            versions: None,
-        });
-    }
-    found
 }
 
 /// Digests that are made when their turn comes.
@@ -167,7 +118,11 @@ struct Walk<'a> {
     /// What was read, by [`Context::fingerprint`].
     known: HashSet<u64>,
     folders: Vec<RegionFolder>,
-    read: Vec<(Handle, Examined)>,
+    read: Vec<(Handle, WaitingDigest)>,
+    /// What those say.
+    shelf: Shelf,
+    /// Those of them that are proven and begin past the end of the range, by [`Context::fingerprint`].
+    begin_past_end: HashSet<u64>,
     absent: Vec<ListedDigest>,
     failure: Option<String>,
 }
@@ -185,7 +140,7 @@ impl Walk<'_> {
 
     /// The same, one at a time as far as there is room.
     async fn read_each(&mut self, digests: Digests, seat: &mut Seat) -> Result<usize, AuditError> {
-        let Self { context, id, known, read, absent, .. } = self;
+        let Self { context, id, known, read, shelf, begin_past_end, absent, .. } = self;
         let context: &Arc<Context> = context;
         let before = read.len() + absent.len();
         let (send, mut receive) = mpsc::channel(SEATED_AHEAD);
@@ -200,19 +155,21 @@ impl Walk<'_> {
             let mut readings = Box::pin(readings);
             while let Some(reading) = readings.try_next().await? {
                 match reading {
-                    Reading::Read(handle, mut examined) => {
-                        // Its predecessor has nearly always come right before.
-                        if let (Examined::Open(open, _), Some((_, Examined::Open(before, _)))) =
-                            (&mut examined, read.last())
-                        {
-                            open.share_with(before);
+                    Reading::Read(digest, examined, note) => {
+                        let ListedDigest { place, kind, end, last_modified, .. } = digest;
+                        let mut elsewhere = None;
+                        if let Examined::Open(open, own) = &examined {
+                            if *open.object() != place {
+                                borne.push(context.fingerprint(open.object()));
+                                elsewhere = Some(Box::new(place.clone()));
+                            }
+                            if own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end) {
+                                begin_past_end.insert(context.fingerprint(&place));
+                            }
                         }
-                        if let Examined::Open(open, _) = &examined
-                            && *open.object() != handle.place
-                        {
-                            borne.push(context.fingerprint(open.object()));
-                        }
-                        read.push((handle, examined));
+                        let (waiting, kept) = shelf.keep(context, examined)?;
+                        let remarks = note.map(|note| Box::new(Remarks { note: Some(note), versions: None }));
+                        read.push((Handle { kind, end, last_modified, remarks, place: elsewhere, kept }, waiting));
                     }
                     Reading::Absent(digest) => absent.push(digest),
                 }
@@ -227,21 +184,43 @@ impl Walk<'_> {
         Ok(count)
     }
 
-    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded wants newer ones.
-    async fn keys_for_all(&self) -> Arc<KeyRing> {
+    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded wants newer ones. And the places
+    /// of the digests that such a signature proves.
+    async fn keys_for_all(&self) -> Result<(Arc<KeyRing>, HashSet<usize>), AuditError> {
         let region = &self.id.region;
         let keys = self.context.keys.for_range(region).await;
-        let own = self.read.iter().filter_map(|(_, examined)| match examined {
-            Examined::Open(_, own) => own.as_ref().err(),
-            Examined::Closed(_) => None,
+        let own = self.read.iter().filter_map(|(_, digest)| match digest {
+            WaitingDigest::Open(_, own) => own.as_ref().err(),
+            WaitingDigest::Closed(_) => None,
         });
-        let lacks_key = |fault| matches!(fault, Fault::KeyUnknown | Fault::KeyNotValidThen);
-        let asked_again = own.into_iter().any(|unproven| lacks_key(unproven.rejection().fault));
-        let wanting = || {
-            let mut recorded = recorded_signatures(&self.read).into_iter();
-            recorded.any(|word| word.check(&keys).is_err_and(|rejection| lacks_key(rejection.fault)))
-        };
-        if asked_again || wanting() { self.context.keys.up_to_now(region).await } else { keys }
+        let lacks_key = |rejection: &Rejection| matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen);
+        let mut wants_newer = own.into_iter().any(|unproven| lacks_key(unproven.rejection()));
+        let mut proven = HashSet::new();
+        if !wants_newer {
+            self.try_recorded_signatures(&keys, |index, tried| match tried {
+                Ok(()) => drop(proven.insert(index)),
+                Err(rejection) => wants_newer |= lacks_key(&rejection),
+            })?;
+        }
+        if !wants_newer {
+            return Ok((keys, proven));
+        }
+        let keys = self.context.keys.up_to_now(region).await;
+        proven.clear();
+        self.try_recorded_signatures(&keys, |index, tried| {
+            if tried.is_ok() {
+                proven.insert(index);
+            }
+        })?;
+        Ok((keys, proven))
+    }
+
+    fn try_recorded_signatures(
+        &self,
+        keys: &KeyRing,
+        tell: impl FnMut(usize, Result<(), Rejection>),
+    ) -> Result<(), AuditError> {
+        try_recorded_signatures(&self.read, |handle, outline| self.shelf.open(&handle.kept, outline), keys, tell)
     }
 
     /// Reads on past the end of the range, by time, until a proven digest shows what came before it.
@@ -249,8 +228,7 @@ impl Walk<'_> {
         for kind in [DigestKind::Standard, DigestKind::Backfill] {
             for digest in past.iter().filter(|digest| digest.kind == kind) {
                 self.read_all(vec![digest.clone()]).await?;
-                let found = self.read.iter().rfind(|(handle, _)| handle.place == digest.place);
-                if found.is_some_and(|(_, examined)| self.begins_past_end(examined)) {
+                if self.begin_past_end.contains(&self.context.fingerprint(&digest.place)) {
                     break;
                 }
             }
@@ -258,57 +236,51 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn begins_past_end(&self, examined: &Examined) -> bool {
-        let end = self.context.range.end;
-        matches!(examined, Examined::Open(open, Ok(())) if end.is_some_and(|end| open.start() >= end))
-    }
-
     /// The digests that were named as predecessors, and not found by listing. What an invalid digest names is nobody's word, nor is what
     /// an unproven one names that lies past the range. A pointer out of the chain is none.
-    fn unlisted_predecessors(&self, keys: &KeyRing) -> Named {
+    fn unlisted_predecessors(&self, proven_by_successor: &HashSet<usize>) -> Result<Named, AuditError> {
         let range = &self.context.range;
-        let proven_by_successor: HashSet<*const OpenDigest> = recorded_signatures(&self.read)
-            .into_iter()
-            .filter(|word| word.check(keys).is_ok())
-            .map(|word| std::ptr::from_ref(word.digest))
-            .collect();
         // Without a requested start, what lies before the first digest is not asked about.
         let begin = range.start.or_else(|| self.first_start());
         let mut named = Named::default();
-        for (handle, examined) in &self.read {
-            let Examined::Open(open, own) = examined else { continue };
-            let proven = own.is_ok() || proven_by_successor.contains(&std::ptr::from_ref(open.as_ref()));
+        for (index, (handle, digest)) in self.read.iter().enumerate() {
+            let WaitingDigest::Open(outline, own) = digest else { continue };
+            let proven = own.is_ok() || proven_by_successor.contains(&index);
             let unproven = own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
                 && !range.is_past(handle.end);
-            let Some(predecessor) = open.predecessor().filter(|_| proven || unproven) else { continue };
-            if self.known.contains(&self.context.fingerprint(&predecessor.object)) {
+            let Some(predecessor) = handle.kept.follows().filter(|_| proven || unproven) else { continue };
+            if self.known.contains(&predecessor) {
                 continue;
             }
+            let open = self.shelf.open(&handle.kept, outline)?;
+            let Some(predecessor) = open.predecessor() else { continue };
+            let place = handle.place.as_deref().unwrap_or(open.object());
             let Some(name) = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id) else {
                 continue;
             };
             let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
-            let place = predecessor.object.clone();
-            let digest = ListedDigest { place, kind: name.kind, end: name.end, last_modified: None, size: None };
+            let named_place = predecessor.object.clone();
+            let digest =
+                ListedDigest { place: named_place, kind: name.kind, end: name.end, last_modified: None, size: None };
             // The standard series has no holes of its own: the digest before one that begins in the range touches the range.
             let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
             let is_lost = self
                 .context
                 .resume
                 .as_ref()
-                .is_some_and(|resume| resume.is_in_open_gap(name.end) || resume.follows(&handle.place, name.end));
+                .is_some_and(|resume| resume.is_in_open_gap(name.end) || resume.follows(place, name.end));
             if is_lost || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
                 named.missed.push(digest);
             }
             named.elsewhere.push(location);
         }
-        named
+        Ok(named)
     }
 
     /// Where the chain begins, as far as it was read.
     fn first_start(&self) -> Option<Timestamp> {
-        let starts = self.read.iter().filter_map(|(handle, examined)| match examined {
-            Examined::Open(open, _) if handle.kind == DigestKind::Standard => Some(open.start()),
+        let starts = self.read.iter().filter_map(|(handle, digest)| match digest {
+            WaitingDigest::Open(outline, _) if handle.kind == DigestKind::Standard => Some(outline.period().0),
             _ => None,
         });
         starts.min()
@@ -343,40 +315,4 @@ struct Named {
     missed: Vec<ListedDigest>,
     /// Where pointers lead.
     elsewhere: Vec<Location>,
-}
-
-fn element(settled: Settled<Handle>) -> Element {
-    let Handle { place, kind, end, last_modified, note } = settled.handle;
-    match settled.digest {
-        SettledDigest::Valid(digest) => {
-            let (start, end) = digest.period();
-            Element {
-                kind,
-                object: digest.object().clone(),
-                start,
-                end,
-                state: State::Valid(digest),
-                last_modified,
-                note,
-                versions: None,
-            }
-        }
-        SettledDigest::Rejected(digest) => {
-            let object = digest.object.clone().unwrap_or(place);
-            Element {
-                kind,
-                object,
-                start: hour_before(end),
-                end,
-                state: State::Rejected(digest),
-                last_modified,
-                note,
-                versions: None,
-            }
-        }
-    }
-}
-
-fn hour_before(end: Timestamp) -> Timestamp {
-    end.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(end)
 }

@@ -111,6 +111,8 @@ pub enum Examined {
 /// A digest that could not be read, or is none, or is not in its place.
 #[derive(Debug)]
 pub struct ClosedDigest {
+    /// Where it lies.
+    pub place: ObjectRef,
     /// SHA-256 of the uncompressed bytes, if they could be had.
     pub sha256: Option<Sha256Hash>,
     /// Why.
@@ -119,8 +121,8 @@ pub struct ClosedDigest {
 
 impl Examined {
     /// A digest that is closed.
-    pub fn closed(sha256: Option<Sha256Hash>, rejection: Rejection) -> Self {
-        Self::Closed(Box::new(ClosedDigest { sha256, rejection }))
+    pub fn closed(place: ObjectRef, sha256: Option<Sha256Hash>, rejection: Rejection) -> Self {
+        Self::Closed(Box::new(ClosedDigest { place, sha256, rejection }))
     }
 }
 
@@ -128,10 +130,10 @@ impl Examined {
 pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> Examined {
     let json = match gunzip(found.bytes, MAX_DIGEST_BYTES) {
         Ok(json) => json,
-        Err(fault) => return Examined::closed(None, gzip_rejection(fault)),
+        Err(fault) => return Examined::closed(found.place.clone(), None, gzip_rejection(fault)),
     };
     let digest_hash = sha256(&json);
-    let closed = |rejection| Examined::closed(Some(digest_hash), rejection);
+    let closed = |rejection| Examined::closed(found.place.clone(), Some(digest_hash), rejection);
     let document = match Document::parse(&json) {
         Ok(document) => document,
         Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
@@ -198,17 +200,6 @@ impl OpenDigest {
     /// What the digest recorded of the one before it: a claim.
     pub fn predecessor(&self) -> Option<&Predecessor> {
         self.predecessor.as_ref()
-    }
-
-    /// Where what it recorded of its predecessor is what `before` bears itself, one piece of memory serves both.
-    pub fn share_with(&mut self, before: &Self) {
-        let Some(recorded) = self.predecessor.as_mut().filter(|recorded| recorded.object == before.object) else {
-            return;
-        };
-        recorded.object = before.object.clone();
-        if recorded.signature == before.signature {
-            recorded.signature.clone_from(&before.signature);
-        }
     }
 
     /// SHA-256 of its uncompressed bytes.

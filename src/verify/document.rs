@@ -63,7 +63,7 @@ pub struct Predecessor {
     pub object: ObjectRef,
     /// The SHA-256 of its uncompressed bytes; `None` if another hash algorithm was used.
     pub sha256: Option<Sha256Hash>,
-    /// Its signature. A valid digest forgets that of a predecessor which is valid, too: nothing is left to prove by it.
+    /// Its signature.
     pub signature: Option<RecordedSignature>,
 }
 

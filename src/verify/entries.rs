@@ -29,12 +29,12 @@ const ENTRY_BYTES: usize = 64;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LogFileEntries {
     /// The digest's own.
-    bucket: Option<Arc<str>>,
-    /// Name and hash of each, in one piece: very many of these wait together.
-    packed: Box<[u8]>,
+    pub(super) bucket: Option<Arc<str>>,
+    /// Name and hash of each.
+    pub(super) packed: Box<[u8]>,
     /// Those with a hash that nothing can be compared with, or a name in another bucket, by their places in the whole list.
-    odd: Box<[(usize, LogFileEntry)]>,
-    count: usize,
+    pub(super) odd: Box<[(usize, LogFileEntry)]>,
+    pub(super) count: usize,
 }
 
 impl LogFileEntries {

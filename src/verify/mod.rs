@@ -2,10 +2,10 @@
 //!
 //! No file, network, clock, environment or log: what this floor decides follows from its arguments alone.
 //!
-//! Success is a type. A digest's bytes are read into an [`OpenDigest`], which claims things; [`settle()`] makes a
-//! [`ValidDigest`] of it when its signature verifies and no valid successor contradicts it, and only a [`ValidDigest`] hands out
-//! [`LogFileEntry`]s that a log file can be judged by. What an invalid or unverified digest lists comes out as
-//! [`ClaimedLogFile`]s, which carry no hash.
+//! Success is a type. A digest's bytes are read into an [`OpenDigest`], which claims things, and waits for the others of its chain as
+//! a [`WaitingDigest`]; [`settle()`] makes a [`ProvenDigest`] of it when its signature verifies and no valid successor contradicts it.
+//! Only that gives a [`ValidDigest`], and only a [`ValidDigest`] hands out [`LogFileEntry`]s that a log file can be judged by. What an
+//! invalid or unverified digest lists comes out as [`ClaimedLogFile`]s, which carry no hash.
 
 mod content;
 mod digest;
@@ -14,9 +14,11 @@ mod entries;
 mod inflate;
 mod key;
 pub mod limits;
+mod links;
 mod metadata;
 mod settle;
 mod signature;
+mod waiting;
 
 pub use content::{Content, ContentHasher, sha256};
 pub use digest::{ClaimedLogFile, ClosedDigest, Examined, FoundDigest, OpenDigest, Rejection, Unproven, examine};
@@ -25,5 +27,6 @@ pub use entries::{ExpectedHash, LogFileEntries, LogFileEntry};
 pub use inflate::{Gunzip, gunzip};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;
-pub use settle::{RejectedDigest, Settled, SettledDigest, SuccessorsWord, ValidDigest, recorded_signatures, settle};
+pub use settle::{ProvenDigest, RejectedDigest, Settled, SettledDigest, ValidDigest, settle, try_recorded_signatures};
 pub use signature::{RecordedSignature, SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
+pub use waiting::{HashKey, NameHash, Outline, PackError, WaitingDigest};

@@ -7,20 +7,47 @@
 use std::sync::Arc;
 
 use ahash::{HashMap, HashMapExt};
-use jiff::Timestamp;
 
-use super::digest::{ClaimedLogFile, Examined, OpenDigest, Rejection, Unproven};
+use super::digest::{ClaimedLogFile, ClosedDigest, OpenDigest, Rejection, Unproven};
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::key::KeyRing;
+use super::links::{Links, outlines};
 use super::signature::RecordedSignature;
+use super::waiting::{HashKey, NameHash, Outline, PackError, WaitingDigest};
 use crate::model::{Fault, ObjectRef, Sha256Hash, SignatureFrom};
 
 /// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`settle()`] makes one.
 #[derive(Debug)]
+pub struct ProvenDigest {
+    outline: Outline,
+    /// The signature that proved it, where that is the one that its successor recorded, and not the one that it bears itself.
+    from_successor: Option<Box<RecordedSignature>>,
+}
+
+impl ProvenDigest {
+    /// What is at hand of it.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// The whole of it, from the bytes that it was packed into.
+    pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ValidDigest, PackError> {
+        let mut open = self.outline.unpack(packed, key)?;
+        let (mut signature_from, mut touched) = (SignatureFrom::Metadata, false);
+        if let Some(signature) = &self.from_successor {
+            signature_from = SignatureFrom::Successor;
+            touched = open.metadata_kept;
+            open.signature = Some((**signature).clone());
+        }
+        Ok(ValidDigest { open, signature_from, touched })
+    }
+}
+
+/// The whole of a [`ProvenDigest`].
+#[derive(Debug)]
 pub struct ValidDigest {
-    /// What was read, where it was read to: chains are long. Of its signatures, those are left that may be asked for.
-    open: Box<OpenDigest>,
+    open: OpenDigest,
     signature_from: SignatureFrom,
     touched: bool,
 }
@@ -29,11 +56,6 @@ impl ValidDigest {
     /// Its name.
     pub fn object(&self) -> &ObjectRef {
         &self.open.object
-    }
-
-    /// The period it speaks of.
-    pub fn period(&self) -> (Timestamp, Timestamp) {
-        (self.open.start, self.open.end)
     }
 
     /// SHA-256 of its uncompressed bytes.
@@ -56,8 +78,7 @@ impl ValidDigest {
         self.signature_from
     }
 
-    /// The signature that proved it, as bytes; kept of the last two of those that were judged together. The others' stand in their
-    /// successors.
+    /// The signature that proved it, as bytes.
     pub fn signature(&self) -> Option<&Arc<[u8]>> {
         match self.open.signature.as_ref()? {
             RecordedSignature::Bytes(bytes) => Some(bytes),
@@ -78,21 +99,25 @@ pub struct RejectedDigest {
     pub rejection: Rejection,
     /// SHA-256 of its uncompressed bytes, if they could be had.
     pub sha256: Option<Sha256Hash>,
-    /// The name that it bears, if it could be read and lies in its place.
-    pub object: Option<ObjectRef>,
-    /// The period that it claims to speak of.
-    pub period: Option<(Timestamp, Timestamp)>,
+    /// The name that it bears; if none could be read that leads to where it was found, where it was found.
+    pub object: ObjectRef,
     /// The digest that it claims to follow.
     pub predecessor: Option<Predecessor>,
     /// The log files that it claims.
     pub log_files: Vec<ClaimedLogFile>,
 }
 
+impl From<ClosedDigest> for RejectedDigest {
+    fn from(ClosedDigest { place, sha256, rejection }: ClosedDigest) -> Self {
+        Self { rejection, sha256, object: place, predecessor: None, log_files: Vec::new() }
+    }
+}
+
 /// A digest after judgement.
 #[derive(Debug)]
 pub enum SettledDigest {
     /// It is what CloudTrail delivered.
-    Valid(ValidDigest),
+    Valid(ProvenDigest),
     /// It is not, or nobody can say.
     Rejected(Box<RejectedDigest>),
 }
@@ -125,147 +150,137 @@ fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&Recor
     }
 }
 
-/// Judges the digests of one chain together. They may come in any order, and leave in the same.
-pub fn settle<T>(examined: Vec<(T, Examined)>, keys: &KeyRing) -> Vec<Settled<T>> {
-    let links = Links::between(&examined);
-    let order = links.successors_first(&examined);
-    let mut bench: Vec<(T, Seat)> =
-        examined.into_iter().map(|(handle, digest)| (handle, Seat::Waiting(digest))).collect();
+/// Judges the digests of one chain together. They may come in any order, and leave in the same. `open` unpacks one: in a chain without
+/// forks, each is asked for once, those that are named by others after those.
+pub fn settle<T, E>(
+    mut waiting: Vec<(T, WaitingDigest)>,
+    mut open: impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,
+    keys: &KeyRing,
+) -> Result<Vec<Settled<T>>, E> {
+    let links = Links::between(&waiting);
+    let order = links.successors_first(&waiting);
+    let mut judgements: Vec<Option<Judgement>> = Vec::new();
+    judgements.resize_with(waiting.len(), || None);
+    let mut last = None;
     for index in order {
-        let Seat::Waiting(digest) = std::mem::replace(&mut bench[index].1, Seat::Empty) else { continue };
-        let digest = match digest {
-            Examined::Open(open, own) => {
-                let about: Vec<Record<'_>> = links.about(index).filter_map(|by| bench[by].1.record()).collect();
-                let is_among_last = links.about(index).all(|by| links.about(by).next().is_none());
-                settle_one(open, own, &about, keys, is_among_last)
+        let (handle, WaitingDigest::Open(outline, own)) = &mut waiting[index] else { continue };
+        let digest = open(handle, outline)?;
+        let own = std::mem::replace(own, Ok(()));
+        let mut about = Vec::new();
+        // What one says of itself is nobody's word.
+        for by in links.about(index).filter(|by| *by != index) {
+            let record = record(by, &waiting[by], judgements[by].as_ref(), last.as_ref(), &mut open)?;
+            // That their names have the same hash proves nothing yet.
+            about.extend(record.filter(|record| record.recorded.object == digest.object));
+        }
+        last = Some(Last { index, object: digest.object.clone(), predecessor: digest.predecessor.clone() });
+        judgements[index] = Some(judge(digest, own, &about, keys));
+    }
+    let mut judgements = judgements.into_iter();
+    // Where they waited is room for them: chains are long.
+    let settled = waiting.into_iter().filter_map(|(handle, digest)| {
+        let digest = match (digest, judgements.next().flatten()) {
+            (WaitingDigest::Open(outline, _), Some(Judgement::Valid { from_successor })) => {
+                SettledDigest::Valid(ProvenDigest { outline, from_successor })
             }
-            Examined::Closed(closed) => SettledDigest::Rejected(Box::new(RejectedDigest {
-                rejection: closed.rejection,
-                sha256: closed.sha256,
-                object: None,
-                period: None,
-                predecessor: None,
-                log_files: Vec::new(),
-            })),
+            (WaitingDigest::Open(..), Some(Judgement::Rejected(digest))) => SettledDigest::Rejected(digest),
+            // Every one that is open was judged.
+            (WaitingDigest::Open(..), None) => return None,
+            (WaitingDigest::Closed(closed), _) => SettledDigest::Rejected(Box::new(RejectedDigest::from(*closed))),
         };
-        bench[index].1 = Seat::Judged(digest);
-    }
-    links.forget_what_is_proven(&mut bench);
-    let judged = bench.into_iter().filter_map(|(handle, seat)| match seat {
-        Seat::Judged(digest) => Some(Settled { handle, digest }),
-        Seat::Waiting(_) | Seat::Empty => None,
+        Some(Settled { handle, digest })
     });
-    judged.collect()
+    Ok(settled.collect())
 }
 
-/// A digest before, while and after it is judged.
-enum Seat {
-    Waiting(Examined),
-    Empty,
-    Judged(SettledDigest),
-}
-
-impl Seat {
-    /// What this digest recorded of its predecessor.
-    fn record(&self) -> Option<Record<'_>> {
-        match self {
-            Self::Waiting(Examined::Open(open, _)) => {
-                Some(Record { recorded: open.predecessor.as_ref()?, by: &open.object, valid: false })
-            }
-            Self::Judged(SettledDigest::Valid(digest)) => {
-                Some(Record { recorded: digest.predecessor()?, by: digest.object(), valid: true })
-            }
-            Self::Judged(SettledDigest::Rejected(digest)) => {
-                Some(Record { recorded: digest.predecessor.as_ref()?, by: digest.object.as_ref()?, valid: false })
-            }
-            Self::Waiting(_) | Self::Empty => None,
-        }
-    }
-}
-
-/// A signature that a successor recorded of a digest.
-#[derive(Debug, Clone, Copy)]
-pub struct SuccessorsWord<'a> {
-    /// The digest that it is about.
-    pub digest: &'a OpenDigest,
-    unproven: &'a Unproven,
-    signature: &'a RecordedSignature,
-}
-
-impl SuccessorsWord<'_> {
-    /// Whether the signature proves the digest.
-    pub fn check(&self, keys: &KeyRing) -> Result<(), Rejection> {
-        self.unproven.check(self.signature, keys)
-    }
-}
-
-/// The signatures that successors recorded of digests whose own one is missing or fails. They are what such a digest will be
-/// judged by.
-pub fn recorded_signatures<T>(examined: &[(T, Examined)]) -> Vec<SuccessorsWord<'_>> {
-    let open = || {
-        examined.iter().filter_map(|(_, digest)| match digest {
-            Examined::Open(open, own) => Some((open.as_ref(), own)),
-            Examined::Closed(_) => None,
-        })
-    };
-    let mut wanting: HashMap<&ObjectRef, (&OpenDigest, &Unproven)> = HashMap::new();
-    for (digest, own) in open() {
-        if let Err(unproven) = own
-            && matches!(unproven.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch)
-        {
-            wanting.insert(&digest.object, (digest, unproven));
-        }
-    }
-    if wanting.is_empty() {
-        return Vec::new();
-    }
-    let recorded = open().filter_map(|(digest, _)| digest.predecessor.as_ref());
-    let words = recorded.filter_map(|recorded| {
-        let (digest, unproven) = *wanting.get(&recorded.object)?;
-        Some(SuccessorsWord { digest, unproven, signature: recorded.signature.as_ref()? })
-    });
-    words.collect()
+/// What comes of judging a digest that was read.
+enum Judgement {
+    Valid { from_successor: Option<Box<RecordedSignature>> },
+    Rejected(Box<RejectedDigest>),
 }
 
 /// What some digest recorded of its predecessor.
-struct Record<'a> {
-    recorded: &'a Predecessor,
-    by: &'a ObjectRef,
+struct Record {
+    recorded: Predecessor,
+    by: ObjectRef,
     /// Whether the digest that says so is valid.
     valid: bool,
 }
 
-fn settle_one(
-    mut open: Box<OpenDigest>,
-    own: Result<(), Box<Unproven>>,
-    about: &[Record<'_>],
+/// The digest that was judged last. Nearly always it is the next one's successor.
+struct Last {
+    index: usize,
+    object: ObjectRef,
+    predecessor: Option<Predecessor>,
+}
+
+/// What the digest at a place recorded of its predecessor.
+fn record<T, E>(
+    index: usize,
+    (handle, digest): &(T, WaitingDigest),
+    judgement: Option<&Judgement>,
+    last: Option<&Last>,
+    open: &mut impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,
+) -> Result<Option<Record>, E> {
+    let WaitingDigest::Open(outline, _) = digest else { return Ok(None) };
+    let (by, recorded) = match last.filter(|last| last.index == index) {
+        Some(last) => (last.object.clone(), last.predecessor.clone()),
+        None => {
+            let digest = open(handle, outline)?;
+            (digest.object, digest.predecessor)
+        }
+    };
+    let valid = matches!(judgement, Some(Judgement::Valid { .. }));
+    Ok(recorded.map(|recorded| Record { recorded, by, valid }))
+}
+
+/// Tries the signatures that successors recorded of digests whose own one is missing or fails: they are what such a digest will be
+/// judged by. `tell` learns of each what came of it, and the place of the digest that it is about.
+pub fn try_recorded_signatures<T, E>(
+    waiting: &[(T, WaitingDigest)],
+    mut open: impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,
     keys: &KeyRing,
-    is_among_last: bool,
-) -> SettledDigest {
+    mut tell: impl FnMut(usize, Result<(), Rejection>),
+) -> Result<(), E> {
+    let mut wanting: HashMap<NameHash, (usize, &Unproven)> = HashMap::new();
+    for (index, (_, digest)) in waiting.iter().enumerate() {
+        if let WaitingDigest::Open(outline, Err(unproven)) = digest
+            && matches!(unproven.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch)
+        {
+            wanting.insert(outline.name(), (index, unproven));
+        }
+    }
+    if wanting.is_empty() {
+        return Ok(());
+    }
+    for (_, handle, outline) in outlines(waiting) {
+        let named = outline.predecessor().and_then(|named| wanting.get(&named).copied());
+        let Some((index, unproven)) = named else { continue };
+        // The signature is over the name, too: it proves that the name is the one which is meant.
+        if let Some(signature) = open(handle, outline)?.predecessor.and_then(|recorded| recorded.signature) {
+            tell(index, unproven.check(&signature, keys));
+        }
+    }
+    Ok(())
+}
+
+fn judge(open: OpenDigest, own: Result<(), Box<Unproven>>, about: &[Record], keys: &KeyRing) -> Judgement {
+    // The signature that proves it, if that is its successor's record.
     let proven = match own {
-        Ok(()) => open
-            .signature
-            .clone()
-            .map(|signature| (signature, SignatureFrom::Metadata))
-            .ok_or_else(|| Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
-        Err(unproven) => from_successor(&open, *unproven, about, keys),
+        Ok(()) => Ok(None),
+        Err(unproven) => from_successor(&open, *unproven, about, keys).map(Some),
     };
     let signature = match &proven {
-        Ok((signature, _)) => Some(signature),
-        Err(_) => open.signature.as_ref(),
+        Ok(Some(signature)) => Some(signature),
+        Ok(None) | Err(_) => open.signature.as_ref(),
     };
     let contradiction = contradiction(&open, signature, about, proven.as_ref().err());
     match (contradiction, proven) {
-        (None, Ok((signature, signature_from))) => {
-            let touched = open.metadata_kept && open.signature.as_ref() != Some(&signature);
-            open.signature = is_among_last.then_some(signature);
-            SettledDigest::Valid(ValidDigest { open, signature_from, touched })
-        }
-        (Some(rejection), _) | (None, Err(rejection)) => SettledDigest::Rejected(Box::new(RejectedDigest {
+        (None, Ok(signature)) => Judgement::Valid { from_successor: signature.map(Box::new) },
+        (Some(rejection), _) | (None, Err(rejection)) => Judgement::Rejected(Box::new(RejectedDigest {
             rejection,
             sha256: Some(open.sha256),
-            object: Some(open.object),
-            period: Some((open.start, open.end)),
+            object: open.object,
             predecessor: open.predecessor,
             log_files: open.log_files.iter().map(|entry| ClaimedLogFile { object: entry.object }).collect(),
         })),
@@ -276,9 +291,9 @@ fn settle_one(
 fn from_successor(
     open: &OpenDigest,
     own: Unproven,
-    about: &[Record<'_>],
+    about: &[Record],
     keys: &KeyRing,
-) -> Result<(RecordedSignature, SignatureFrom), Rejection> {
+) -> Result<RecordedSignature, Rejection> {
     if !matches!(own.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch) {
         return Err(own.into_rejection());
     }
@@ -289,7 +304,7 @@ fn from_successor(
             continue;
         }
         match own.check(signature, keys) {
-            Ok(()) => return Ok((signature.clone(), SignatureFrom::Successor)),
+            Ok(()) => return Ok(signature.clone()),
             // A digest with no signature of its own is judged by the recorded one.
             Err(other) if rejection.fault == Fault::SignatureMissing => {
                 rejection = Rejection { detail: format!("{}, by its successor's record of it", other.detail), ..other };
@@ -304,10 +319,10 @@ fn from_successor(
 fn contradiction(
     open: &OpenDigest,
     signature: Option<&RecordedSignature>,
-    about: &[Record<'_>],
+    about: &[Record],
     own: Option<&Rejection>,
 ) -> Option<Rejection> {
-    let state = |record: &Record<'_>| compare(record.recorded, &open.sha256, signature);
+    let state = |record: &Record| compare(&record.recorded, &open.sha256, signature);
     let says = |wanted| about.iter().find(|record| record.valid && state(record) == wanted);
     let also = own.map(|rejection| format!("; it also {}", rejection.detail)).unwrap_or_default();
     if let Some(record) = says(LinkState::HashDiffers) {
@@ -319,88 +334,4 @@ fn contradiction(
     let record = says(LinkState::SignatureDiffers)?;
     let detail = format!("bears another signature than its valid successor {} recorded{also}", record.by);
     Some(Rejection::invalid(Fault::PredecessorSignatureMismatch, detail))
-}
-
-/// Which digests name which as their predecessors.
-struct Links {
-    /// The place of one that is named, and the place of one that names it; sorted.
-    pairs: Vec<(usize, usize)>,
-    count: usize,
-}
-
-impl Links {
-    fn between<T>(examined: &[(T, Examined)]) -> Self {
-        let mut by_object: HashMap<&ObjectRef, Vec<usize>> = HashMap::with_capacity(examined.len());
-        for (index, digest) in open_digests(examined) {
-            by_object.entry(&digest.object).or_default().push(index);
-        }
-        let mut pairs = Vec::with_capacity(examined.len());
-        for (index, digest) in open_digests(examined) {
-            let named = digest.predecessor.as_ref().and_then(|recorded| by_object.get(&recorded.object));
-            pairs.extend(named.into_iter().flatten().map(|named| (*named, index)));
-        }
-        pairs.sort_unstable();
-        Self { pairs, count: examined.len() }
-    }
-
-    /// Those that name this one.
-    fn about(&self, index: usize) -> impl Iterator<Item = usize> {
-        let first = self.pairs.partition_point(|(named, _)| *named < index);
-        self.pairs[first..].iter().take_while(move |(named, _)| *named == index).map(|(_, by)| *by)
-    }
-
-    /// An order in which every digest comes after those that name it as predecessor. Names that go in a circle can only be
-    /// forged; they come last, newest first.
-    fn successors_first<T>(&self, examined: &[(T, Examined)]) -> Vec<usize> {
-        let mut names: Vec<(usize, usize)> = self.pairs.iter().map(|(named, by)| (*by, *named)).collect();
-        names.sort_unstable();
-        let mut waiting = vec![0_usize; self.count];
-        self.pairs.iter().for_each(|(named, _)| waiting[*named] += 1);
-        let mut ready: Vec<usize> = (0..self.count).filter(|index| waiting[*index] == 0).collect();
-        let mut order = Vec::with_capacity(self.count);
-        while let Some(index) = ready.pop() {
-            order.push(index);
-            let first = names.partition_point(|(by, _)| *by < index);
-            for (_, named) in names[first..].iter().take_while(|(by, _)| *by == index) {
-                waiting[*named] -= 1;
-                if waiting[*named] == 0 {
-                    ready.push(*named);
-                }
-            }
-        }
-        let mut rest: Vec<usize> = (0..self.count).filter(|index| waiting[*index] > 0).collect();
-        rest.sort_by_key(|index| match &examined[*index].1 {
-            Examined::Open(open, _) => std::cmp::Reverse(Some(open.end)),
-            Examined::Closed(_) => std::cmp::Reverse(None),
-        });
-        order.extend(rest);
-        order
-    }
-
-    /// A valid digest need not keep the signature of a predecessor that is valid, too, nor a name of its own for it.
-    fn forget_what_is_proven<T>(&self, bench: &mut [(T, Seat)]) {
-        for (named, by) in &self.pairs {
-            let Some(object) = bench[*named].1.valid().map(|digest| digest.open.object.clone()) else { continue };
-            if let Some(recorded) = bench[*by].1.valid().and_then(|digest| digest.open.predecessor.as_mut()) {
-                recorded.object = object;
-                recorded.signature = None;
-            }
-        }
-    }
-}
-
-impl Seat {
-    fn valid(&mut self) -> Option<&mut ValidDigest> {
-        match self {
-            Self::Judged(SettledDigest::Valid(digest)) => Some(digest),
-            _ => None,
-        }
-    }
-}
-
-fn open_digests<T>(examined: &[(T, Examined)]) -> impl Iterator<Item = (usize, &OpenDigest)> {
-    examined.iter().enumerate().filter_map(|(index, (_, digest))| match digest {
-        Examined::Open(open, _) => Some((index, open.as_ref())),
-        Examined::Closed(_) => None,
-    })
 }

@@ -22,8 +22,8 @@ pub const SHA256_WITH_RSA: &str = "SHA256withRSA";
 pub enum RecordedSignature {
     /// What the hex stands for.
     Bytes(Arc<[u8]>),
-    /// It is not hex, or longer than any key's.
-    Unreadable(Arc<str>),
+    /// It is not hex, or longer than any key's: the SHA-256 of what it is, in lower case.
+    Unreadable(Box<Sha256Hash>),
 }
 
 impl RecordedSignature {
@@ -33,7 +33,7 @@ impl RecordedSignature {
         let bytes = room.get_mut(..text.len() / 2).filter(|_| text.len().is_multiple_of(2));
         match bytes.and_then(|bytes| hex::decode_to_slice(text, bytes).ok().map(|()| &*bytes)) {
             Some(bytes) => Self::Bytes(bytes.into()),
-            None => Self::Unreadable(text.to_ascii_lowercase().into()),
+            None => Self::Unreadable(Box::new(sha256(text.to_ascii_lowercase().as_bytes()))),
         }
     }
 }

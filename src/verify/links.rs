@@ -1,0 +1,75 @@
+//! Which digests name which, and the order in which they can be judged.
+
+use std::cmp::Reverse;
+
+use super::waiting::{NameHash, Outline, WaitingDigest};
+
+/// Which digests name which as their predecessors.
+pub(super) struct Links {
+    /// The place of one that is named, and the place of one that names it; sorted.
+    pairs: Vec<(usize, usize)>,
+    count: usize,
+}
+
+impl Links {
+    pub fn between<T>(waiting: &[(T, WaitingDigest)]) -> Self {
+        let mut names: Vec<(NameHash, usize)> =
+            outlines(waiting).map(|(index, _, outline)| (outline.name(), index)).collect();
+        names.sort_unstable();
+        let mut pairs = Vec::with_capacity(names.len());
+        for (index, _, outline) in outlines(waiting) {
+            let Some(predecessor) = outline.predecessor() else { continue };
+            let first = names.partition_point(|(name, _)| *name < predecessor);
+            let named = names[first..].iter().take_while(|(name, _)| *name == predecessor);
+            pairs.extend(named.map(|(_, named)| (*named, index)));
+        }
+        pairs.sort_unstable();
+        Self { pairs, count: waiting.len() }
+    }
+
+    /// Those that name this one.
+    pub fn about(&self, index: usize) -> impl Iterator<Item = usize> {
+        let first = self.pairs.partition_point(|(named, _)| *named < index);
+        self.pairs[first..].iter().take_while(move |(named, _)| *named == index).map(|(_, by)| *by)
+    }
+
+    /// An order in which every digest comes after those that name it as predecessor. Names that go in a circle can only be
+    /// forged; they come last, newest first.
+    pub fn successors_first<T>(&self, waiting: &[(T, WaitingDigest)]) -> Vec<usize> {
+        let mut names: Vec<(usize, usize)> = self.pairs.iter().map(|(named, by)| (*by, *named)).collect();
+        names.sort_unstable();
+        let mut awaited = vec![0_usize; self.count];
+        self.pairs.iter().for_each(|(named, _)| awaited[*named] += 1);
+        let mut ready: Vec<usize> = (0..self.count).filter(|index| awaited[*index] == 0).collect();
+        let mut order = Vec::with_capacity(self.count);
+        while let Some(index) = ready.pop() {
+            order.push(index);
+            let first = names.partition_point(|(by, _)| *by < index);
+            for (_, named) in names[first..].iter().take_while(|(by, _)| *by == index) {
+                awaited[*named] -= 1;
+                if awaited[*named] == 0 {
+                    ready.push(*named);
+                }
+            }
+        }
+        let mut rest: Vec<usize> = (0..self.count).filter(|index| awaited[*index] > 0).collect();
+        rest.sort_by_key(|index| Reverse(outline_of(&waiting[*index]).map(|(_, outline)| outline.period().1)));
+        order.extend(rest);
+        order
+    }
+}
+
+fn outline_of<T>((handle, digest): &(T, WaitingDigest)) -> Option<(&T, &Outline)> {
+    match digest {
+        WaitingDigest::Open(outline, _) => Some((handle, outline)),
+        WaitingDigest::Closed(_) => None,
+    }
+}
+
+/// The digests that were read, each with its place.
+pub(super) fn outlines<T>(waiting: &[(T, WaitingDigest)]) -> impl Iterator<Item = (usize, &T, &Outline)> {
+    waiting.iter().enumerate().filter_map(|(index, digest)| {
+        let (handle, outline) = outline_of(digest)?;
+        Some((index, handle, outline))
+    })
+}

@@ -1,0 +1,311 @@
+//! Digests that wait until their whole chain can be judged. A chain may be long and a digest may list thousands of log files, so an
+//! outline stays at hand, and the rest becomes bytes, which the caller keeps where there is room.
+
+use std::num::NonZero;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::digest::{ClosedDigest, Examined, OpenDigest, Unproven};
+use super::document::Predecessor;
+use super::entries::{ExpectedHash, LogFileEntries, LogFileEntry};
+use super::signature::RecordedSignature;
+use crate::model::{ObjectRef, Sha256Hash};
+
+/// A digest that was examined by itself, and waits for those that may name it.
+#[derive(Debug)]
+pub enum WaitingDigest {
+    /// It was read; the second part is what its own signature says.
+    Open(Outline, Result<(), Box<Unproven>>),
+    /// It could not be read, or is no digest, or not in its place.
+    Closed(Box<ClosedDigest>),
+}
+
+/// What is at hand of a digest that was packed. Names are hashes under a [`HashKey`] that nobody knows, so nobody can make two of them
+/// meet; before a digest is judged by what another says of it, the names themselves are compared.
+#[derive(Debug)]
+pub struct Outline {
+    /// A hash of the packed bytes, under the same key.
+    seal: u64,
+    name: NameHash,
+    predecessor: Option<NameHash>,
+    start: Timestamp,
+    end: Timestamp,
+    log_files: u32,
+}
+
+/// The hash of a name. Zero counts as one, so that none takes no room of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameHash(NonZero<u64>);
+
+/// The key under which names and packed digests are hashed: each is drawn at random.
+#[derive(Debug, Clone, Default)]
+pub struct HashKey(RandomState);
+
+impl HashKey {
+    /// The hash of a name.
+    pub fn name(&self, object: &ObjectRef) -> NameHash {
+        NameHash(NonZero::new(self.0.hash_one(object)).unwrap_or(NonZero::<u64>::MIN))
+    }
+
+    fn seal(&self, packed: &[u8]) -> u64 {
+        self.0.hash_one(packed)
+    }
+}
+
+/// Why a packed digest can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// It could not be written.
+    #[error("it could not be packed: {0}")]
+    Unwritable(postcard::Error),
+    /// The bytes are not those that were packed.
+    #[error("its bytes are not those that were kept")]
+    Damaged,
+}
+
+impl WaitingDigest {
+    /// Packs a digest that was examined: what is not at hand is added to `out`.
+    pub fn pack(examined: Examined, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
+        match examined {
+            Examined::Open(open, own) => Ok(Self::Open(Outline::pack(&open, key, out)?, own)),
+            Examined::Closed(closed) => Ok(Self::Closed(closed)),
+        }
+    }
+}
+
+impl Outline {
+    fn pack(open: &OpenDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
+        let begin = out.len();
+        postcard::to_io(&PackedDigest::from(open), &mut *out).map_err(PackError::Unwritable)?;
+        Ok(Self {
+            seal: key.seal(out.get(begin..).unwrap_or_default()),
+            name: key.name(&open.object),
+            predecessor: open.predecessor.as_ref().map(|recorded| key.name(&recorded.object)),
+            start: open.start,
+            end: open.end,
+            // The limit on a digest's size keeps it far below.
+            log_files: u32::try_from(open.log_files.len()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The digest, from the bytes that it was packed into.
+    pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<OpenDigest, PackError> {
+        if key.seal(packed) != self.seal {
+            return Err(PackError::Damaged);
+        }
+        let digest: PackedDigest<'_> = postcard::from_bytes(packed).map_err(|_| PackError::Damaged)?;
+        digest.open((self.start, self.end)).ok_or(PackError::Damaged)
+    }
+
+    /// The hash of its name.
+    pub fn name(&self) -> NameHash {
+        self.name
+    }
+
+    /// The hash of the name of the digest that it names as its predecessor; `None` for a starting digest.
+    pub fn predecessor(&self) -> Option<NameHash> {
+        self.predecessor
+    }
+
+    /// The period that it claims to speak of.
+    pub fn period(&self) -> (Timestamp, Timestamp) {
+        (self.start, self.end)
+    }
+
+    /// How many log files it lists.
+    pub fn log_files(&self) -> usize {
+        self.log_files as usize
+    }
+}
+
+/// What an outline lacks.
+#[derive(Serialize, Deserialize)]
+struct PackedDigest<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    #[serde(serialize_with = "as_bytes")]
+    sha256: &'a [u8],
+    #[serde(borrow)]
+    predecessor: Option<PackedPredecessor<'a>>,
+    metadata_kept: bool,
+    signature: Option<PackedSignature<'a>>,
+    #[serde(serialize_with = "as_bytes")]
+    log_files: &'a [u8],
+    log_file_count: usize,
+    odd_log_files: Vec<(usize, PackedEntry<'a>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackedPredecessor<'a> {
+    /// `None`: the digest's own.
+    bucket: Option<&'a str>,
+    key: &'a str,
+    sha256: Option<[u8; 32]>,
+    #[serde(borrow)]
+    signature: Option<PackedSignature<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum PackedSignature<'a> {
+    Bytes(#[serde(serialize_with = "as_bytes")] &'a [u8]),
+    Unreadable([u8; 32]),
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackedEntry<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    expected: Result<[u8; 32], &'a str>,
+}
+
+/// Bytes by themselves are written one after the other.
+fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
+impl<'a> From<&'a OpenDigest> for PackedDigest<'a> {
+    fn from(open: &'a OpenDigest) -> Self {
+        let own = &open.object.bucket;
+        Self {
+            bucket: own,
+            key: &open.object.key,
+            sha256: &open.sha256.0,
+            predecessor: open.predecessor.as_ref().map(|recorded| PackedPredecessor {
+                bucket: (recorded.object.bucket != *own).then_some(&*recorded.object.bucket),
+                key: &recorded.object.key,
+                sha256: recorded.sha256.map(|hash| hash.0),
+                signature: recorded.signature.as_ref().map(PackedSignature::from),
+            }),
+            metadata_kept: open.metadata_kept,
+            signature: open.signature.as_ref().map(PackedSignature::from),
+            log_files: &open.log_files.packed,
+            log_file_count: open.log_files.count,
+            odd_log_files: open.log_files.odd.iter().map(|(place, entry)| (*place, entry.into())).collect(),
+        }
+    }
+}
+
+impl PackedDigest<'_> {
+    fn open(self, (start, end): (Timestamp, Timestamp)) -> Option<OpenDigest> {
+        let object = ObjectRef::new(self.bucket, self.key);
+        let predecessor = self.predecessor.map(|recorded| Predecessor {
+            object: ObjectRef::new(recorded.bucket.map_or_else(|| Arc::clone(&object.bucket), Arc::from), recorded.key),
+            sha256: recorded.sha256.map(Sha256Hash),
+            signature: recorded.signature.map(RecordedSignature::from),
+        });
+        let odd = self.odd_log_files.into_iter().map(|(place, entry)| (place, entry.into()));
+        let log_files = LogFileEntries {
+            bucket: (!self.log_files.is_empty()).then(|| Arc::clone(&object.bucket)),
+            packed: self.log_files.into(),
+            odd: odd.collect(),
+            count: self.log_file_count,
+        };
+        Some(OpenDigest {
+            start,
+            end,
+            sha256: Sha256Hash(self.sha256.try_into().ok()?),
+            predecessor,
+            log_files,
+            metadata_kept: self.metadata_kept,
+            signature: self.signature.map(RecordedSignature::from),
+            object,
+        })
+    }
+}
+
+impl<'a> From<&'a RecordedSignature> for PackedSignature<'a> {
+    fn from(signature: &'a RecordedSignature) -> Self {
+        match signature {
+            RecordedSignature::Bytes(bytes) => Self::Bytes(bytes),
+            RecordedSignature::Unreadable(hash) => Self::Unreadable(hash.0),
+        }
+    }
+}
+
+impl From<PackedSignature<'_>> for RecordedSignature {
+    fn from(signature: PackedSignature<'_>) -> Self {
+        match signature {
+            PackedSignature::Bytes(bytes) => Self::Bytes(bytes.into()),
+            PackedSignature::Unreadable(hash) => Self::Unreadable(Box::new(Sha256Hash(hash))),
+        }
+    }
+}
+
+impl<'a> From<&'a LogFileEntry> for PackedEntry<'a> {
+    fn from(entry: &'a LogFileEntry) -> Self {
+        let expected = match &entry.expected {
+            ExpectedHash::Sha256(hash) => Ok(hash.0),
+            ExpectedHash::Unknown(why) => Err(why.as_str()),
+        };
+        Self { bucket: &entry.object.bucket, key: &entry.object.key, expected }
+    }
+}
+
+impl From<PackedEntry<'_>> for LogFileEntry {
+    fn from(entry: PackedEntry<'_>) -> Self {
+        let expected = match entry.expected {
+            Ok(hash) => ExpectedHash::Sha256(Sha256Hash(hash)),
+            Err(why) => ExpectedHash::Unknown(why.to_owned()),
+        };
+        Self { object: ObjectRef::new(entry.bucket, entry.key), expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(predecessor: Option<Predecessor>, signature: Option<RecordedSignature>) -> OpenDigest {
+        let entry = |bucket: &str, expected| LogFileEntry { object: ObjectRef::new(bucket, "a/log"), expected };
+        let entries = [
+            entry("bucket", ExpectedHash::Sha256(Sha256Hash([3; 32]))),
+            entry("other", ExpectedHash::Sha256(Sha256Hash([4; 32]))),
+            entry("bucket", ExpectedHash::Unknown("why".to_owned())),
+        ];
+        let object = ObjectRef::new("bucket", "a/digest");
+        OpenDigest {
+            start: Timestamp::MIN,
+            end: Timestamp::MAX,
+            sha256: Sha256Hash([1; 32]),
+            log_files: LogFileEntries::pack(&object.bucket, entries.into_iter()),
+            object,
+            predecessor,
+            metadata_kept: true,
+            signature,
+        }
+    }
+
+    #[test]
+    fn what_is_packed_comes_out_as_it_was_and_nothing_else_does() {
+        let key = HashKey::default();
+        let bytes = RecordedSignature::Bytes([0, 255, 7].as_slice().into());
+        let unreadable = RecordedSignature::read("no hex");
+        let predecessor = |bucket: &str, sha256, signature| {
+            Some(Predecessor { object: ObjectRef::new(bucket, "a/before"), sha256, signature })
+        };
+        let digests = [
+            digest(None, None),
+            digest(predecessor("bucket", None, None), Some(unreadable.clone())),
+            digest(predecessor("other", Some(Sha256Hash([9; 32])), Some(bytes.clone())), Some(bytes)),
+            digest(predecessor("bucket", None, Some(unreadable)), None),
+        ];
+        for open in digests {
+            let mut kept = vec![1, 2, 3];
+            let outline = Outline::pack(&open, &key, &mut kept).unwrap();
+            let unpacked = outline.unpack(&kept[3..], &key).unwrap();
+            assert_eq!(format!("{unpacked:?}"), format!("{open:?}"));
+            assert_eq!(outline.name(), key.name(&open.object));
+            let named = open.predecessor.as_ref().map(|recorded| key.name(&recorded.object));
+            assert_eq!((outline.predecessor(), outline.log_files()), (named, 3));
+            for place in 3..kept.len() {
+                kept[place] ^= 1;
+                assert!(outline.unpack(&kept[3..], &key).is_err(), "byte {place} was changed");
+                kept[place] ^= 1;
+            }
+            assert!(outline.unpack(&kept[3..kept.len() - 1], &key).is_err());
+        }
+    }
+}
