@@ -353,3 +353,42 @@ fn a_trail_whose_digests_are_gone_for_months_is_told_of_beside_one_that_lives_on
         run.stdout
     );
 }
+
+#[test]
+fn what_a_digest_says_of_itself_is_nobodys_word() {
+    let mut trail = defects::small_trail();
+    let newest = trail.chains[0].digests.last().unwrap().clone();
+    let key = newest.key.clone();
+    trail.edit_digest(&newest, |document| {
+        document.previous_digest_s3_object = Some(key.clone());
+        document.previous_digest_signature = Some("ab".repeat(256));
+    });
+    trail.object_mut(&key).metadata.clear();
+    let run = verify_s3(&trail);
+    let record = run.of("digest").into_iter().find(|digest| digest["key"] == json!(key)).unwrap();
+    assert_eq!((&record["status"], &record["fault"]), (&json!("unverified"), &json!("signature_missing")), "{record}");
+    assert!(!record["detail"].as_str().unwrap().contains("successor"), "{record}");
+}
+
+#[test]
+fn digests_with_the_same_end_are_told_of_in_the_order_of_their_keys() {
+    let mut trail = defects::small_trail();
+    let like = trail.chains[0].digests[3].clone();
+    let end: Timestamp = like.document.digest_end_time.parse().unwrap();
+    let day = end.strftime("/%Y/%m/%d/").to_string();
+    // In folders of days on both sides of its own.
+    for folder in ["/2026/02/07/", "/2026/02/01/", "/2026/12/31/", "/2026/02/03/", "/2026/12/01/"] {
+        let key = like.key.replace(&day, folder);
+        let stored = trail.object_mut(&like.key).clone();
+        trail.objects.insert((trail.spec.bucket.clone(), key), stored);
+    }
+    // Its own name, which its successor knows, comes last then.
+    trail.remove(&like.key);
+    let server = Server::start(&trail, ServerOptions::default());
+    let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "2026-01-01"]));
+    let digests = run.of("digest");
+    let places: Vec<_> = digests.iter().map(|digest| (digest["end"].as_str(), digest["key"].as_str())).collect();
+    assert!(places.is_sorted(), "{places:#?}");
+    let same = like.document.digest_end_time.as_str();
+    assert_eq!(places.iter().filter(|(end, _)| *end == Some(same)).count(), 6, "{places:#?}");
+}

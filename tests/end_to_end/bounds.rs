@@ -1,10 +1,11 @@
 //! What is bounded: decompression bombs, nesting, names, keys.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use ctverify_testkit::{ForgedTrail, Layout, defects};
+use ctverify_testkit::{ForgedTrail, Layout, TrailSpec, defects};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
@@ -119,4 +120,42 @@ fn a_key_file_without_end_is_refused() {
     std::fs::write(mirror.keys(), vec![b' '; 20 << 20]).unwrap();
     let run = records(&mut mirror.command());
     assert!(run.code == 2 && run.stderr.contains("larger than"), "{}", run.stderr);
+}
+
+#[test]
+fn a_long_chain_is_judged_the_same_whether_or_not_there_is_room_for_temporary_files() {
+    // What the digests say is some 400 KB: more than waits in memory where there is a file for it.
+    let spec = TrailSpec { hours: 40, busy_percent: 100, log_files: 300, events: 1, ..TrailSpec::default() };
+    let mut trail = spec.forge();
+    let key = trail.chains[0].digests[7].document.log_files[11].s3_object.clone();
+    trail.replace(&key, bomb(100));
+    let digest = trail.chains[0].digests[9].key.clone();
+    trail.remove(&digest);
+    let folder = tempfile::tempdir().unwrap();
+    let (roomy, small) = (folder.path().join("roomy"), folder.path().join("small"));
+    std::fs::create_dir(&roomy).unwrap();
+    std::fs::create_dir(&small).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16k", "tmpfs"]).arg(&small).status();
+    // With the signatures in metadata, and with those alone that successors recorded.
+    let runs = [true, false].map(|metadata| {
+        let mirror = Mirror::new(&trail, Layout::Keys, metadata);
+        [roomy.as_path(), small.as_path(), Path::new("/nonexistent")]
+            .map(|place| records(mirror.command().env("TMPDIR", place)))
+    });
+    let left = [&roomy, &small].map(|place| std::fs::read_dir(place).unwrap().count());
+    if mounted.is_ok_and(|status| status.success()) {
+        assert!(Command::new("umount").arg(&small).status().unwrap().success());
+    }
+    assert_eq!(left, [0, 0], "temporary files were left");
+    for [roomy, small, none] in runs {
+        let counts = ["modified", "intact"].map(|status| roomy.count("log_file", status));
+        assert_eq!((roomy.code, counts[0], roomy.count("digest", "missing")), (1, 1, 1), "{}", roomy.stderr);
+        assert!(counts[1] > 5_000 && roomy.findings().len() > 1, "{counts:?}");
+        for other in [small, none] {
+            assert_eq!(other.code, 1, "{}", other.stderr);
+            for kind in ["digest", "log_file", "gap", "chain", "warning"] {
+                assert_eq!(other.of(kind), roomy.of(kind));
+            }
+        }
+    }
 }
