@@ -1,13 +1,16 @@
 //! One digest of a chain, judged or known to be missing.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 
-use super::shelf::Shelved;
+use super::error::AuditError;
+use super::shelf::{Shelf, Shelved};
 use crate::model::{DigestKind, ObjectRef, Versions};
-use crate::verify::RejectedDigest;
+use crate::verify::{Predecessor, RejectedDigest, ValidDigest};
 
 /// One digest of a chain: there, or known to be missing. Chains are long: what a valid one says waits on the chain's
-/// [`super::shelf::Shelf`].
+/// [`Shelf`].
 #[derive(Debug)]
 pub(super) struct Element {
     pub kind: DigestKind,
@@ -76,6 +79,39 @@ impl Element {
         match &self.state {
             State::Absent(_, absence) => Some(*absence),
             _ => None,
+        }
+    }
+
+    /// The digest with all that it says.
+    pub fn whole(&self, shelf: &Shelf) -> Result<Whole<'_>, AuditError> {
+        let (object, valid) = match &self.state {
+            State::Valid(digest) => {
+                let digest = shelf.valid(digest)?;
+                (Cow::Owned(digest.object().clone()), Some(digest))
+            }
+            State::Rejected(digest) => (Cow::Borrowed(&digest.object), None),
+            State::Absent(object, _) => (Cow::Borrowed(&**object), None),
+        };
+        Ok(Whole { element: self, object, valid })
+    }
+}
+
+/// A digest with all that it says.
+#[derive(Debug)]
+pub(super) struct Whole<'a> {
+    pub element: &'a Element,
+    pub object: Cow<'a, ObjectRef>,
+    /// What it says, if it is valid.
+    pub valid: Option<ValidDigest>,
+}
+
+impl Whole<'_> {
+    /// The digest that it names as the one before it.
+    pub fn predecessor(&self) -> Option<&Predecessor> {
+        match &self.element.state {
+            State::Valid(_) => self.valid.as_ref()?.predecessor(),
+            State::Rejected(digest) => digest.predecessor.as_ref(),
+            State::Absent(..) => None,
         }
     }
 }

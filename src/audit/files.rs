@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::element::{Absence, Element, State};
+use super::element::{Absence, Element, State, Whole};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Expiry;
@@ -17,7 +17,6 @@ use super::log_folder::LogFolder;
 use super::plan::{self, Step};
 use super::request::{EDGE, fresh_from};
 use super::room::Seat;
-use super::shelf::Whole;
 use super::sight::Sight;
 use super::versions;
 use super::walk::{JudgedDigests, judge_digests};
@@ -189,7 +188,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
     let mut listings: Vec<HashMap<String, (usize, Task)>> = Vec::new();
     for chain in &chains {
         let digests: Vec<Whole<'_>> =
-            chain.elements.iter().map(|element| chain.shelf.whole(element)).collect::<Result<_, _>>()?;
+            chain.elements.iter().map(|element| element.whole(&chain.shelf)).collect::<Result<_, _>>()?;
         listings.push(self::listings(&context, chain, &digests)?);
         wholes.push(digests);
     }

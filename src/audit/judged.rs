@@ -107,7 +107,7 @@ fn sort(elements: &mut [Element], shelf: &Shelf) -> Result<(), AuditError> {
     let place = |element: &Element| (element.end(), element.kind);
     elements.sort_by_key(place);
     for same in elements.chunk_by_mut(|one, other| place(one) == place(other)).filter(|same| same.len() > 1) {
-        let objects = same.iter().map(|element| Ok(shelf.whole(element)?.object.into_owned()));
+        let objects = same.iter().map(|element| Ok(element.whole(shelf)?.object.into_owned()));
         let objects: Vec<ObjectRef> = objects.collect::<Result<_, AuditError>>()?;
         let mut order: Vec<usize> = (0..same.len()).collect();
         order.sort_by_key(|index| (&objects[*index].key, &objects[*index].bucket));

@@ -6,13 +6,13 @@ use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use super::content::{Judgement, compare, read_content};
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::{Element, State, Whole};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::{Expiry, Explanation};
 use super::fingerprints::Fingerprints;
 use super::log_folder::LogFolder;
-use super::shelf::{Shelved, Whole};
+use super::shelf::Shelved;
 use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
 use crate::store::StoreError;

@@ -175,7 +175,7 @@ async fn in_late_hours(
     // A backfill digest has the hour of another one, whose files it does not list.
     let standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
     for element in standard {
-        if !resume.came_late(&shelf.whole(element)?) {
+        if !resume.came_late(&element.whole(shelf)?) {
             continue;
         }
         let (from, to) = (element.start(), element.end());

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::context::Context;
-use super::element::{Absence, Element, State};
+use super::element::{Absence, Element, State, Whole};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Explanation;
@@ -12,7 +12,6 @@ use super::gaps::{self, Account};
 use super::keeper::Outlook;
 use super::log_files::{self, Task, Tasks};
 use super::room::Seat;
-use super::shelf::Whole;
 use crate::model::{
     ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
 };
@@ -100,7 +99,7 @@ impl Plan {
         if !context.tells(element, &chain.shelf)? {
             return Ok(());
         }
-        let whole = chain.shelf.whole(element)?;
+        let whole = element.whole(&chain.shelf)?;
         let digest = digest_steps(chain, &whole, context);
         if digest.is_empty() {
             return Ok(());

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use super::element::Element;
+use super::element::{Element, Whole};
 use super::error::AuditError;
 use super::resume::Resume;
-use super::shelf::{Shelf, Shelved, Whole};
+use super::shelf::{Shelf, Shelved};
 use crate::model::{DigestKind, TimeRange, VerifiedDigest};
 
 impl Context {
@@ -43,7 +43,7 @@ impl Context {
         }
         let is_before = self.range.start.is_some_and(|start| element.end() <= start);
         match self.resume.as_ref().filter(|_| is_before) {
-            Some(resume) => Ok(before_range(resume, &shelf.whole(element)?)),
+            Some(resume) => Ok(before_range(resume, &element.whole(shelf)?)),
             None => Ok(false),
         }
     }

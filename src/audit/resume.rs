@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::element::{Absence, Element, State};
+use super::element::{Absence, Element, State, Whole};
 use super::error::AuditError;
 use super::identity::{identity, rank};
 use super::listed::{ListedDigest, ListedDigests};
 use super::listing::RegionFolder;
 use super::request::{AuditRequest, EDGE, Recheck};
-use super::shelf::{Shelf, Whole};
+use super::shelf::Shelf;
 use super::sight::{self, LOOK_BACK, earlier};
 use crate::model::{
     ChainCheckpoint, ChainId, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash, TimeRange,
@@ -291,7 +291,7 @@ impl Resume {
         sights.resize_with(points.len(), Sighted::default);
         let names: Vec<_> = points.iter().map(|(object, ..)| identity(object, self.live)).collect();
         for element in elements {
-            let digest = shelf.whole(element)?;
+            let digest = element.whole(shelf)?;
             let own_name = identity(&digest.object, self.live);
             let predecessor = digest.valid.as_ref().and_then(ValidDigest::predecessor);
             let predecessor = predecessor.map(|recorded| (identity(&recorded.object, self.live), recorded.sha256));

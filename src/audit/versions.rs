@@ -47,7 +47,7 @@ pub(super) async fn of_digests(
     let mut damaged = Vec::new();
     for (index, element) in elements.iter().enumerate().filter(|(_, element)| inside(element)) {
         if let Some(object) = damaged_object(element) {
-            damaged.push((index, object.clone(), shelf.recorded(elements, object)?));
+            damaged.push((index, object.clone(), recorded(elements, object, shelf)?));
         }
     }
     let found: Vec<(usize, Option<Versions>)> =
@@ -64,6 +64,18 @@ pub(super) async fn of_digests(
         }
     }
     Ok(())
+}
+
+/// What a valid digest recorded of this one.
+fn recorded(elements: &[Element], object: &ObjectRef, shelf: &Shelf) -> Result<Option<Predecessor>, AuditError> {
+    let name = shelf.name(object);
+    let valid = elements.iter().filter_map(Element::valid);
+    for digest in valid.filter(|digest| digest.outline().predecessor() == Some(name)) {
+        if let Some(recorded) = shelf.valid(digest)?.predecessor().filter(|recorded| recorded.object == *object) {
+            return Ok(Some(recorded.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// The name of a digest that is missing or invalid.

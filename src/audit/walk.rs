@@ -167,7 +167,7 @@ impl Walk<'_> {
                                 begin_past_end.insert(context.fingerprint(&place));
                             }
                         }
-                        let (waiting, kept) = shelf.keep(context, examined)?;
+                        let (waiting, kept) = shelf.keep(examined, |object| context.fingerprint(object))?;
                         let remarks = note.map(|note| Box::new(Remarks { note: Some(note), versions: None }));
                         read.push((Handle { kind, end, last_modified, remarks, place: elsewhere, kept }, waiting));
                     }
