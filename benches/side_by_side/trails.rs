@@ -44,12 +44,13 @@ pub fn forge(name: &str) {
 
 type Make = fn() -> Trail;
 
-const ALL: [(&str, Make); 10] = [
+const ALL: [(&str, Make); 11] = [
     ("small", small_files),
     ("empty", empty_digests),
     ("large", large_files),
     ("ten-thousand", ten_thousand),
     ("hundred-thousand", hundred_thousand),
+    ("ten-thousand-of-one-chain", ten_thousand_of_one_chain),
     ("one-chain", one_chain),
     ("three-years", three_years),
     ("giant", one_giant),
@@ -128,10 +129,18 @@ pub fn hundred_thousand() -> Trail {
     make("hundred-thousand", "{} objects", spec)
 }
 
+/// Ten thousand in a single chain.
+pub fn ten_thousand_of_one_chain() -> Trail {
+    make("ten-thousand-of-one-chain", "{} objects in a single chain", busy_chain(999))
+}
+
 /// A hundred thousand in a single chain.
 pub fn one_chain() -> Trail {
-    let spec = TrailSpec { hours: 9999, busy_percent: 100, log_files: 17, events: 5, ..TrailSpec::default() };
-    make("one-chain", "{} objects in a single chain", spec)
+    make("one-chain", "{} objects in a single chain", busy_chain(9999))
+}
+
+fn busy_chain(hours: u32) -> TrailSpec {
+    TrailSpec { hours, busy_percent: 100, log_files: 17, events: 5, ..TrailSpec::default() }
 }
 
 /// A chain of three years of empty digests.

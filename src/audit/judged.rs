@@ -105,7 +105,7 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
 /// Sorts by end time, standard before backfill, then key.
 fn sort(elements: &mut [Element], shelf: &Shelf) -> Result<(), AuditError> {
     let place = |element: &Element| (element.end(), element.kind);
-    elements.sort_by_key(place);
+    elements.sort_unstable_by_key(place);
     for same in elements.chunk_by_mut(|one, other| place(one) == place(other)).filter(|same| same.len() > 1) {
         let objects = same.iter().map(|element| Ok(element.whole(shelf)?.object.into_owned()));
         let objects: Vec<ObjectRef> = objects.collect::<Result<_, AuditError>>()?;

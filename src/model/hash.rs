@@ -17,9 +17,14 @@ impl FromStr for Sha256Hash {
 
     fn from_str(text: &str) -> Result<Self, HashParseError> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).map_err(|_| HashParseError(text.to_owned()))?;
-        Ok(Self(bytes))
+        if decode_hex(text, &mut bytes) { Ok(Self(bytes)) } else { Err(HashParseError(text.to_owned())) }
     }
+}
+
+/// Decodes hexadecimal digits of either case, and says whether they are just as many as `bytes` has room for, and nothing else is there.
+pub fn decode_hex(text: &str, bytes: &mut [u8]) -> bool {
+    // The library would take a text with `0x` before it, too.
+    text.len() == 2 * bytes.len() && const_hex::decode_to_slice(text, bytes).is_ok()
 }
 
 impl fmt::Display for Sha256Hash {
@@ -31,5 +36,44 @@ impl fmt::Display for Sha256Hash {
 impl fmt::Debug for Sha256Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_just_as_many_digits_as_there_is_room_for() {
+        let mut bytes = [0; 4];
+        for text in ["00ffA9b1", "00FFa9B1"] {
+            assert!(decode_hex(text, &mut bytes) && bytes == [0, 255, 0xa9, 0xb1], "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "00ffa9b",
+            "00ffa9b1c",
+            "00ffa9b100",
+            "0x00ffa9b1",
+            "0x00ffa9",
+            "00ffa9g1",
+            "00ffa9 1",
+            "00ffé9b",
+            "+0ffa9b1",
+        ] {
+            assert!(!decode_hex(text, &mut bytes), "{text}");
+        }
+        assert!(decode_hex("", &mut []) && !decode_hex("0x", &mut []) && !decode_hex("00", &mut []));
+        let digits: String = (0..64).map(|place| char::from(b"0123456789abcdefABCDEF"[place * 7 % 22])).collect();
+        for place in 0..64 {
+            for wrong in ['g', 'G', '/', ':', '@', '`', ' ', '\0', '\x7f'] {
+                let text: String =
+                    digits.chars().enumerate().map(|(at, digit)| if at == place { wrong } else { digit }).collect();
+                assert!(text.parse::<Sha256Hash>().is_err(), "{text}");
+            }
+        }
+        assert_eq!(digits.parse::<Sha256Hash>().unwrap().to_string(), digits.to_ascii_lowercase());
+        assert!(format!("0x{digits}").parse::<Sha256Hash>().is_err());
     }
 }

@@ -26,7 +26,7 @@ pub use estimate::{Estimate, Prices};
 pub use finding::{
     ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, SignatureFrom, Verdict, WarningCode,
 };
-pub use hash::{HashParseError, Sha256Hash};
+pub use hash::{HashParseError, Sha256Hash, decode_hex};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
 pub use names::{
     AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LogFileKey, LogFileName, LogRoot, parse_compact_time,

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use super::content::sha256;
 use super::key::RsaKey;
 use super::limits::MAX_SIGNATURE_BYTES;
-use crate::model::{ObjectRef, Sha256Hash};
+use crate::model::{ObjectRef, Sha256Hash, decode_hex};
 
 /// The only signature algorithm that CloudTrail documents, as `digestSignatureAlgorithm` spells it.
 pub const SHA256_WITH_RSA: &str = "SHA256withRSA";
@@ -31,7 +31,7 @@ impl RecordedSignature {
     pub fn read(text: &str) -> Self {
         let mut room = [0; MAX_SIGNATURE_BYTES];
         let bytes = room.get_mut(..text.len() / 2).filter(|_| text.len().is_multiple_of(2));
-        match bytes.and_then(|bytes| hex::decode_to_slice(text, bytes).ok().map(|()| &*bytes)) {
+        match bytes.and_then(|bytes| decode_hex(text, bytes).then_some(&*bytes)) {
             Some(bytes) => Self::Bytes(bytes.into()),
             None => Self::Unreadable(Box::new(sha256(text.to_ascii_lowercase().as_bytes()))),
         }
