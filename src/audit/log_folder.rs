@@ -47,6 +47,8 @@ fn strays(files: &ListedFiles, context: &Context, listed: &Fingerprints) -> Vec<
 pub(super) struct LogFolder {
     /// The log files that valid digests list and that were not seen there.
     pub absent: Fingerprints,
+    /// Whether it was seen that no log file is listed by two valid digests, or twice by one.
+    pub lists_each_once: bool,
     /// By key.
     pub strays: Vec<Stray>,
     /// Files that no digest listed in earlier runs either, and that are still there.
@@ -111,7 +113,8 @@ pub(super) async fn examine(
     let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
     let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
     let rest = folders.get(listed.len()..).unwrap_or_default();
-    let by_digests = fingerprints(context, judged)?;
+    let (by_digests, twice) = fingerprints(context, judged)?;
+    found.lists_each_once = twice.is_empty();
     let mut compared = Comparison { context, listed: Met::none(&by_digests), strays: Vec::new() };
     for files in listed {
         match files {
@@ -220,8 +223,8 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     Ok(strays.iter().any(|stray| coverage == Coverage::default() || is_covered(&stray.name)))
 }
 
-/// The log files that valid digests list, by [`Context::fingerprint`].
-fn fingerprints(context: &Context, judged: &JudgedDigests) -> Result<Fingerprints, AuditError> {
+/// The log files that valid digests list, and those that they list more than once, by [`Context::fingerprint`].
+fn fingerprints(context: &Context, judged: &JudgedDigests) -> Result<(Fingerprints, Fingerprints), AuditError> {
     let log_files = |digest: &&Shelved| digest.outline().log_files();
     let digests = || judged.elements.iter().filter_map(Element::valid).filter(|digest| log_files(digest) > 0);
     let mut fingerprints = Vec::with_capacity(digests().map(|digest| log_files(&digest)).sum());
@@ -229,11 +232,11 @@ fn fingerprints(context: &Context, judged: &JudgedDigests) -> Result<Fingerprint
         let digest = judged.shelf.valid(digest)?;
         fingerprints.extend(digest.log_files().iter().map(|entry| context.fingerprint(&entry.object)));
     }
-    Ok(Fingerprints::of(fingerprints).0)
+    Ok(Fingerprints::of(fingerprints))
 }
 
 fn remove_listed(context: &Context, strays: &mut Vec<Stray>, judged: &JudgedDigests) -> Result<(), AuditError> {
-    let listed = fingerprints(context, judged)?;
+    let (listed, _) = fingerprints(context, judged)?;
     strays.retain(|stray| !listed.contains(context.fingerprint(&stray.object)));
     Ok(())
 }

@@ -67,7 +67,8 @@ pub(super) async fn judge_digests(
             break keys;
         }
     };
-    let Walk { read, shelf, absent, failure, folders, .. } = walk;
+    let Walk { read, shelf, known, absent, failure, folders, .. } = walk;
+    drop(known);
     let elements = judged::judge(context, read, absent, &shelf, &keys)?;
     Ok(JudgedDigests { elements, shelf, failure, folders })
 }
