@@ -1,96 +1,16 @@
 //! What a run leaves for the next one: the checkpoint, made of what was examined and of what was told.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::context::Context;
-use super::element::{Absence, Element, State};
-use super::error::AuditError;
-use super::examine::ExaminedChain;
-use super::range;
-use super::request::{EDGE, fresh_from};
+use super::outlook::Outlook;
 use super::resume::{self, Contradiction};
-use super::sight::Sight;
 use crate::model::{
-    AccountId, Allowances, ChainCheckpoint, ChainFault, ChainId, Checkpoint, Depth, DigestKind, DigestStatus, Fault,
-    GapCause, GapRecord, LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, Record, Region, SinceCheckpoint,
-    TrailName, Verdict, VerifiedDigest,
+    AccountId, Allowances, ChainCheckpoint, ChainFault, ChainId, Checkpoint, DigestStatus, Fault, GapCause, GapRecord,
+    LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, Record, Region, SinceCheckpoint, TrailName, Verdict,
 };
-
-/// What the next run needs to know of a chain that was examined.
-#[derive(Debug)]
-pub(super) struct Outlook {
-    id: Arc<ChainId>,
-    through: Option<VerifiedDigest>,
-    unlisted_from: Option<Timestamp>,
-    sight: Sight,
-    /// Why a part of it could not be listed.
-    is_unlisted: bool,
-    contradictions: Vec<Contradiction>,
-    /// Whether CloudTrail could not be asked about the chain's last delivery.
-    is_tail_unknown: bool,
-    /// Digests that were known to be invalid, and are valid.
-    back: HashSet<ObjectRef>,
-    /// Digests that are named and may still come.
-    awaited: Vec<(ObjectRef, DigestKind, Timestamp)>,
-    /// The digests that are not there or not valid, and that a valid one names.
-    named: HashSet<ObjectRef>,
-}
-
-impl Outlook {
-    pub fn new(chain: &ExaminedChain, context: &Context) -> Result<Self, AuditError> {
-        let through = range::last_verified(&chain.elements, &chain.shelf, context)?;
-        let deep = context.request.depth != Depth::Chain;
-        let end = through.as_ref().map(|digest| digest.end);
-        let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
-        let unlisted_from = match (&chain.log_folder.failure, deep) {
-            // What could not be looked at is looked at by the next run.
-            (Some(_), _) => context.range.start.or_else(|| chain.elements.first().map(Element::start)),
-            (None, true) => end.map(|end| end.saturating_sub(EDGE).unwrap_or(end).min(fresh)),
-            (None, false) => end,
-        };
-        let valid = || chain.elements.iter().filter_map(Element::valid);
-        let others = chain.elements.iter().filter_map(|element| match &element.state {
-            State::Rejected(digest) => Some((element, &digest.object)),
-            State::Absent(object, _) => Some((element, &**object)),
-            State::Valid(_) => None,
-        });
-        let by_valid: HashSet<u64> = match others.clone().next() {
-            Some(_) => valid().filter_map(|digest| digest.kept.follows()).collect(),
-            None => HashSet::new(),
-        };
-        let (mut awaited, mut named) = (Vec::new(), HashSet::new());
-        for (element, object) in others {
-            let before = context.resume.as_ref().is_some_and(|resume| resume.awaits(object));
-            if before || by_valid.contains(&context.fingerprint(object)) {
-                named.insert(object.clone());
-            }
-            if element.absence() == Some(Absence::NotYetDelivered) {
-                awaited.push((object.clone(), element.kind, element.end()));
-            }
-        }
-        let mut back = HashSet::new();
-        if context.resume.is_some() {
-            for digest in valid() {
-                back.insert(chain.shelf.valid(digest)?.object().clone());
-            }
-        }
-        Ok(Self {
-            back,
-            id: chain.id.clone(),
-            through,
-            unlisted_from,
-            sight: chain.sight.clone(),
-            is_unlisted: chain.listing_failure.is_some(),
-            contradictions: chain.contradictions.clone(),
-            is_tail_unknown: matches!(context.status_of(&chain.id), Some(Err(_))),
-            awaited,
-            named,
-        })
-    }
-}
 
 /// By what a finding is recognized from run to run. What was merely open and is violated now is another one.
 #[derive(Debug, PartialEq, Eq, Hash)]

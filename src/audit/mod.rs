@@ -31,6 +31,7 @@ mod log_files;
 mod log_folder;
 mod log_listing;
 mod observer;
+mod outlook;
 mod pace;
 mod plan;
 mod pool;
@@ -45,13 +46,14 @@ mod shelf;
 mod sight;
 mod spool;
 mod tail;
+mod unread;
 mod versions;
 mod walk;
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::RandomState;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
@@ -69,15 +71,15 @@ use pace::Pace;
 use plan::{Plan, Step};
 use region_keys::RegionKeys;
 use room::Room;
-use sample::Chosen;
+use unread::Unread;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::keys::KeySource;
 use crate::model::{
-    ChainId, Checkpoint, Depth, LogFileStatus, Record, RunRecord, Sample, SampleResult, SummaryRecord, Tally,
-    TimeRange, WarningCode, WarningRecord,
+    ChainId, Checkpoint, Depth, LogFileStatus, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode,
+    WarningRecord,
 };
 use crate::store::Store;
 use crate::trail::StatusSource;
@@ -200,36 +202,6 @@ impl Audit {
             sample,
             files: request.files.len(),
         })
-    }
-}
-
-/// What was left unread, and what a sample showed.
-#[derive(Debug, Default)]
-struct Unread {
-    /// Log files that the depth did not ask for.
-    by_depth: AtomicU64,
-    sample: OnceLock<Chosen>,
-    /// Log files of the sample that were read.
-    read: AtomicU64,
-    /// Those of them that are not intact.
-    bad: AtomicU64,
-}
-
-impl Unread {
-    /// The steps of a plan, with what it leaves unread counted.
-    fn counting(&self, mut plan: Plan) -> impl Iterator<Item = Result<Step, AuditError>> {
-        std::iter::from_fn(move || {
-            let step = plan.next();
-            self.by_depth.fetch_add(plan.take_not_read(), Ordering::Relaxed);
-            step
-        })
-    }
-
-    fn sample_result(&self) -> Option<SampleResult> {
-        let Chosen { sample, total } = *self.sample.get()?;
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        // An interrupted run has read less than it had drawn.
-        Some(SampleResult { total, read: count(&self.read).min(sample.files), bad: count(&self.bad) })
     }
 }
 

@@ -9,8 +9,8 @@ use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Explanation;
 use super::gaps::{self, Account};
-use super::keeper::Outlook;
 use super::log_files::{self, Task, Tasks};
+use super::outlook::Outlook;
 use super::room::Seat;
 use crate::model::{
     ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,

@@ -1,5 +1,6 @@
 //! What the digests of a chain say, kept aside until it is asked for: a chain has to be judged as a whole, and may be long.
 
+use std::fmt::Display;
 use std::num::NonZero;
 
 use super::error::AuditError;
@@ -54,19 +55,18 @@ impl Shelf {
         };
         let follows = predecessor.and_then(|recorded| NonZero::new(fingerprint(&recorded.object)));
         let packed = self.spool.put(|out| WaitingDigest::pack(examined, &self.key, out));
-        let (waiting, ticket) = packed.map_err(|error| AuditError::PutAside(error.to_string()))?;
+        let (waiting, ticket) = packed.map_err(put_aside)?;
         Ok((waiting, Kept { ticket, follows }))
     }
 
     /// A digest that was kept.
     pub fn open(&self, kept: &Kept, outline: &Outline) -> Result<OpenDigest, AuditError> {
-        let unpacked = self.spool.get(kept.ticket, |packed| outline.unpack(packed, &self.key));
-        flatten(unpacked)
+        self.spool.get(kept.ticket, |packed| outline.unpack(packed, &self.key)).map_err(put_aside)?.map_err(put_aside)
     }
 
     /// A valid digest that was kept.
     pub fn valid(&self, Shelved { proven, kept }: &Shelved) -> Result<ValidDigest, AuditError> {
-        flatten(self.spool.get(kept.ticket, |packed| proven.unpack(packed, &self.key)))
+        self.spool.get(kept.ticket, |packed| proven.unpack(packed, &self.key)).map_err(put_aside)?.map_err(put_aside)
     }
 
     /// The hash of a name, as outlines have it.
@@ -75,10 +75,6 @@ impl Shelf {
     }
 }
 
-fn flatten<T>(unpacked: std::io::Result<Result<T, crate::verify::PackError>>) -> Result<T, AuditError> {
-    match unpacked {
-        Ok(Ok(digest)) => Ok(digest),
-        Ok(Err(error)) => Err(AuditError::PutAside(error.to_string())),
-        Err(error) => Err(AuditError::PutAside(error.to_string())),
-    }
+fn put_aside(error: impl Display) -> AuditError {
+    AuditError::PutAside(error.to_string())
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// How many bytes stay in memory before they go to the file. Most chains never have more.
+/// How many bytes stay in memory before they go to the file: those of some days. What a scheduled run reads is less.
 const IN_MEMORY: usize = 256 << 10;
 /// The file is read in pieces of this size: what is kept together is asked for together.
 const PIECE: u64 = 64 << 10;
