@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ahash::RandomState;
+use ahash::{HashSet, RandomState};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use super::identity::identity;
+use super::neighbours::Neighbours;
 use super::observer::Progress;
 use super::pace::Pace;
 use super::region_keys::RegionKeys;
@@ -41,6 +41,10 @@ pub(super) struct Context {
     pub hasher: RandomState,
     /// What is lacking for a look at versions of objects.
     pub versions_denied: Arc<Mutex<BTreeSet<String>>>,
+    /// The files that no valid digest lists and that were told of, by [`Self::fingerprint`].
+    pub told_strays: Arc<Mutex<HashSet<u64>>>,
+    /// The trails without digests that deliver to the same place, by region.
+    pub neighbours: Arc<Neighbours>,
     /// The lifecycle rules of each bucket that was asked for them.
     pub lifecycles: Arc<Mutex<BTreeMap<String, Lifecycle>>>,
 }
@@ -52,6 +56,12 @@ impl Context {
     /// The same, for another range.
     pub fn with_range(&self, range: TimeRange) -> Self {
         Self { range, ..self.clone() }
+    }
+
+    /// Whether a file that no valid digest lists was not told of before: from then on, it was.
+    pub fn tells_stray(&self, object: &ObjectRef) -> bool {
+        let mut told = self.told_strays.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(self.fingerprint(object))
     }
 
     /// The lifecycle rules of a bucket, asked for once.
@@ -72,9 +82,8 @@ impl Context {
         self.hasher.hash_one(self.identity(object)).max(1)
     }
 
-    /// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or
-    /// prefix: there, what follows `AWSLogs/` counts.
-    pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, str> {
-        identity(object, self.store.is_live())
+    /// What an object is known by where digests and listings are compared: the name under which the store lists it.
+    pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
+        self.store.listed_name(object)
     }
 }

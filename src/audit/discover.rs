@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
+use super::beside::BesideRegions;
 use super::context::Statuses;
 use super::error::AuditError;
 use super::listed::ListedDigests;
@@ -14,7 +15,8 @@ use super::resume::{self, Resume};
 use super::sight::Sight;
 use super::tail;
 use crate::model::{
-    AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord,
+    AccountId, ChainId, Checkpoint, Depth, LOG_FOLDER, OrganizationId, Region, TimeRange, TrailName, WarningCode,
+    WarningRecord,
 };
 use crate::store::{Store, StoreError};
 use crate::trail::StatusSource;
@@ -57,7 +59,8 @@ pub(super) async fn discover(
     let mut discovery = Discovery::default();
     // What earlier runs found has to be there.
     for id in request.checkpoint.iter().flat_map(|checkpoint| checkpoint.chains.keys()) {
-        if request.wants(id) {
+        // What lies in no region's folder is no chain.
+        if request.wants(id) && id.region.known().is_some() {
             discovery.chains.insert(id.clone(), ListedChain::default());
         }
     }
@@ -136,7 +139,10 @@ impl Discovery {
         };
         if !self.chains.keys().any(is_it) {
             let failure = self.unlisted.get(&chain.account).cloned();
-            self.chains.insert(chain, ListedChain { failure, ..ListedChain::default() });
+            // Its log files may be there all the same.
+            let log_files = self.folders.log_files.iter().filter(|folder| folder.holds(&chain)).cloned();
+            let folders = log_files.collect();
+            self.chains.insert(chain, ListedChain { folders, failure, ..ListedChain::default() });
         }
     }
 
@@ -177,7 +183,11 @@ impl Discovery {
     fn failed(&mut self, folder: &RegionFolder, request: &AuditRequest, error: StoreError) {
         let reason = error.to_string();
         let place = format!("the digests of {} in {}", folder.account, folder.region);
-        self.warn(&folder.location.bucket, format!("{place} could not be listed: {reason}"));
+        self.warn(
+            WarningCode::ListingFailed,
+            &folder.location.bucket,
+            format!("{place} could not be listed: {reason}"),
+        );
         let mut known: Vec<ChainId> = self.chains.keys().filter(|chain| folder.holds(chain)).cloned().collect();
         known.extend(request.trail.as_ref().filter(|_| known.is_empty()).map(|arn| ChainId {
             organization: folder.organization.clone(),
@@ -200,8 +210,7 @@ impl Discovery {
         }
     }
 
-    fn warn(&mut self, bucket: &str, detail: String) {
-        let code = WarningCode::ListingFailed;
+    fn warn(&mut self, code: WarningCode, bucket: &str, detail: String) {
         self.warnings.push(WarningRecord { code, bucket: Some(bucket.into()), key: None, detail });
     }
 }
@@ -213,6 +222,8 @@ pub(super) struct Folders {
     pub digests: Vec<RegionFolder>,
     /// Those that hold log files; the folder of the digests beside it need not be there.
     pub log_files: Vec<RegionFolder>,
+    /// What lies in log folders and belongs to no region.
+    pub beside: Vec<BesideRegions>,
 }
 
 /// The regions in which the trail's own account may have a chain: to be asked about.
@@ -260,10 +271,10 @@ async fn region_folders(
         let listings = stream::iter(accounts)
             .map(|(organization, account)| async move {
                 let prefix = location.root.digest_regions(organization.as_ref(), &account);
-                let logs = location.root.log_regions(organization.as_ref(), &account);
+                let logs = location.root.log_regions(organization.as_ref(), &account, LOG_FOLDER);
                 let (regions, logs) = futures::join!(
                     listing::folders(store, &location.bucket, &prefix),
-                    listing::folders(store, &location.bucket, &logs),
+                    listing::children(store, &location.bucket, &logs),
                 );
                 (organization, account, regions, logs)
             })
@@ -288,14 +299,18 @@ async fn region_folders(
                 }
             }
             match logs {
-                Ok(names) => {
-                    let regions = names.iter().filter_map(|name| name.parse().ok());
+                Ok(children) => {
+                    let regions = children.folders.iter().filter_map(|name| name.parse().ok());
                     found.log_files.extend(regions.filter(|region| request.wants_region(region)).map(folder));
+                    let beside = BesideRegions::new(location.clone(), organization.clone(), account.clone(), children);
+                    found.beside.extend(beside);
                 }
-                Err(error) => discovery.warn(
-                    &location.bucket,
-                    format!("the regions that have log files of {account} could not be listed: {error}"),
-                ),
+                Err(error) => {
+                    let deep = request.depth != Depth::Chain;
+                    let code = if deep { WarningCode::UnlistedNotJudged } else { WarningCode::ListingFailed };
+                    let detail = format!("the regions that have log files of {account} could not be listed: {error}");
+                    discovery.warn(code, &location.bucket, detail);
+                }
             }
         }
     }

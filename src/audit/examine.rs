@@ -8,8 +8,7 @@ use super::element::Element;
 use super::error::AuditError;
 use super::expiry::{self, Expiry};
 use super::listing::{self, RegionFolder};
-use super::log_folder::{self, LogFolder};
-use super::log_listing;
+use super::log_folder::{self, EarlyListings, LogFolder};
 use super::resume::Contradiction;
 use super::room::Seat;
 use super::shelf::{Shelf, Shelved};
@@ -56,14 +55,12 @@ pub(super) async fn examine_chain(
     let has_digests = !digests.is_empty();
     let (judged, listed, _) = futures::join!(
         judge_digests(&context, &id, &folders, digests, seat),
-        // Where the range is known, what lies in the log folder need not wait for the digests. Nobody waits for what is at hand, and where
-        // there are no digests, it is listed all the same: a bag takes what is there.
+        // Where the range is known, what lies in the log folder need not wait for the digests.
         async {
-            match (in_log_folder.range.start, context.range.end) {
-                (Some(from), Some(to)) if deep && (context.store.is_live() || !has_digests) => {
-                    log_listing::list_all(&in_log_folder, &folders, from, to).await
-                }
-                _ => Vec::new(),
+            if deep {
+                EarlyListings::list(&in_log_folder, &folders, has_digests).await
+            } else {
+                EarlyListings::default()
             }
         },
         // Nor need the keys that the first digest will ask for.

@@ -32,7 +32,7 @@ pub(super) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &Tim
         let own = delivered.map(|(region, _)| region).chain([&arn.home_region]).chain(own_regions).chain(regions);
         expected.extend(own.map(|region| (organization(&arn.account), arn.account.clone(), region.clone())));
     }
-    let home = guess_trail(discovery, request).map(|(_, home)| home);
+    let home = guess_trail(discovery.chains.keys(), request).map(|(_, home)| home);
     let known: BTreeSet<&AccountId> = found.iter().map(|(account, _)| account).chain(accounts).collect();
     for account in known {
         expected.extend(regions.iter().map(|region| (organization(account), account.clone(), region.clone())));
@@ -42,7 +42,7 @@ pub(super) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &Tim
             expected.insert((organization(account), account.clone(), home));
         }
     }
-    let trail = guess_trail(discovery, request);
+    let trail = guess_trail(discovery.chains.keys(), request);
     for (organization, account, region) in expected {
         if !request.wants_account(&account) || !request.wants_region(&region) {
             continue;
@@ -55,21 +55,19 @@ pub(super) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &Tim
 /// Adds the chains of regions that have log files which no trail's digests explain.
 pub(super) async fn add_unexplained(discovery: &mut Discovery, context: &Arc<Context>) -> Result<(), AuditError> {
     let request = &context.request;
-    // Files of a trail without digests explain themselves.
-    if !request.without_digests.is_empty() {
-        return Ok(());
-    }
     let has_chain = |folder: &RegionFolder| discovery.chains.keys().any(|chain| folder.holds(chain));
     let candidates: Vec<RegionFolder> =
         discovery.folders.log_files.iter().filter(|folder| !has_chain(folder)).cloned().collect();
     let looked = stream::iter(candidates)
         .map(|folder| async move {
-            let unexplained = log_folder::has_unexplained(context, &folder).await?;
+            // Files of a trail without digests explain themselves.
+            let unexplained = log_folder::has_unexplained(context, &folder).await?
+                && context.neighbours.of(&folder.region).await.is_empty();
             Ok::<_, AuditError>(unexplained.then_some(folder))
         })
         .buffered(request.concurrency);
     let found: Vec<Option<RegionFolder>> = looked.try_collect().await?;
-    let trail = guess_trail(discovery, request);
+    let trail = guess_trail(discovery.chains.keys(), request);
     for RegionFolder { organization, account, region, .. } in found.into_iter().flatten() {
         let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
         discovery.expect(ChainId { organization, account, region, trail, home_region }, request);
@@ -100,11 +98,14 @@ fn organization_of(account: &AccountId, request: &AuditRequest, folders: &Folder
 }
 
 /// Name and home region of the trail: the ARN's, or those of the only trail that was found.
-fn guess_trail(discovery: &Discovery, request: &AuditRequest) -> Option<(TrailName, Region)> {
+pub(super) fn guess_trail<'a>(
+    chains: impl Iterator<Item = &'a ChainId>,
+    request: &AuditRequest,
+) -> Option<(TrailName, Region)> {
     if let Some(arn) = &request.trail {
         return Some((arn.name.clone(), arn.home_region.clone()));
     }
-    let mut trails = discovery.chains.keys().map(|chain| (&chain.trail, &chain.home_region));
+    let mut trails = chains.map(|chain| (&chain.trail, &chain.home_region));
     let first = trails.next()?;
     trails.all(|other| other == first).then(|| (first.0.clone(), first.1.clone()))
 }

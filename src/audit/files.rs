@@ -106,6 +106,8 @@ pub(super) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
             to,
             covered_seconds: part.covered.seconds(from, to),
             requested_seconds: part.asked.seconds(from, to),
+            fresh_log_files: 0,
+            edge_log_files: 0,
             since: None,
         };
         steps.extend(part.digests.into_values().flatten());
@@ -185,7 +187,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
         });
     }
     let mut wholes = Vec::new();
-    let mut listings: Vec<HashMap<String, (usize, Task)>> = Vec::new();
+    let mut listings: Vec<HashMap<ObjectRef, (usize, Task)>> = Vec::new();
     for chain in &chains {
         let digests: Vec<Whole<'_>> =
             chain.elements.iter().map(|element| element.whole(&chain.shelf)).collect::<Result<_, _>>()?;
@@ -233,7 +235,7 @@ fn listings(
     context: &Context,
     chain: &ExaminedChain,
     digests: &[Whole<'_>],
-) -> Result<HashMap<String, (usize, Task)>, AuditError> {
+) -> Result<HashMap<ObjectRef, (usize, Task)>, AuditError> {
     let mut tasks = Tasks::new(chain, context, |_| Ok(true))?;
     let mut found = HashMap::new();
     for (index, digest) in digests.iter().enumerate() {

@@ -74,11 +74,12 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
         to,
         covered_seconds: coverage.seconds(from, to),
         requested_seconds: seconds(from, to),
+        fresh_log_files: 0,
+        edge_log_files: 0,
         since: None,
     };
     for gap in &mut gaps {
         tail::tell_of_gap(gap, context);
-        chain.log_folder.tell_of_gap(gap);
     }
     Ok(Account { coverage, gaps, record })
 }
@@ -318,6 +319,7 @@ impl Ledger<'_> {
             from: piece.from,
             to: piece.to,
             missing_digests,
+            uncovered_log_files: 0,
             detail: self.detail(piece.cause, missing_digests),
             since: None,
         }

@@ -39,6 +39,8 @@ pub(super) struct Keeper {
     now: Timestamp,
     allowed: Allowances,
     chains: BTreeMap<ChainId, Next>,
+    /// Unlisted files in no region's folder, which belong to no chain.
+    beside: BTreeMap<ChainId, ChainCheckpoint>,
     new: u64,
     repeated: u64,
 }
@@ -76,7 +78,17 @@ impl Keeper {
                 known.insert(mark, since);
             }
         }
-        Self { before, known, known_gaps, now, allowed, chains: BTreeMap::new(), new: 0, repeated: 0 }
+        Self {
+            before,
+            known,
+            known_gaps,
+            now,
+            allowed,
+            chains: BTreeMap::new(),
+            beside: BTreeMap::new(),
+            new: 0,
+            repeated: 0,
+        }
     }
 
     /// Takes note of a chain whose records follow.
@@ -95,6 +107,7 @@ impl Keeper {
             through,
             seen: old.seen.max(outlook.sight.seen),
             recent: outlook.sight.recent.clone(),
+            log_folders: outlook.log_folders.clone(),
             open: Vec::new(),
             told: old.told,
         };
@@ -165,21 +178,30 @@ impl Keeper {
                 // What is said of those that only an invalid digest lists is said of that digest.
                 let claimed = file.fault == Some(Fault::ListedByInvalidDigest);
                 let is_allowed = file.status == LogFileStatus::Unlisted && self.allowed.unlisted;
-                let counts = is_finding && !is_allowed && !claimed;
+                // A file that no digest covers counts through its gap.
+                let is_uncovered = file.status == LogFileStatus::Uncovered;
+                let counts = is_finding && !is_allowed && !claimed && !is_uncovered;
                 let since = self.count(counts, file.since).or(file.since).or(is_finding.then_some(self.now));
+                if file.chain.region.known().is_none() {
+                    let what = Open::Unlisted { object: file.object.clone() };
+                    self.beside.entry((*file.chain).clone()).or_default().open.push(OpenPoint { what, since });
+                    return;
+                }
                 let Some(next) = self.chains.get_mut(&*file.chain) else { return };
                 let object = file.object.clone();
                 // A file that a lifecycle rule has removed comes back no more: it is told of once.
                 let is_final = claimed || file.fault == Some(Fault::NotFound);
                 let what = match (file.status, &file.digest, file.expected_sha256) {
-                    (LogFileStatus::Unlisted, ..) => Some(Open::Unlisted { object }),
+                    (LogFileStatus::Unlisted, ..) | (LogFileStatus::Unverified, None, _) => {
+                        Some(Open::Unlisted { object })
+                    }
                     (LogFileStatus::Unverified, Some(digest), Some(sha256)) if !is_final => {
                         Some(Open::LogFile { object, digest: digest.clone(), sha256 })
                     }
                     _ => None,
                 };
                 let word = match file.status {
-                    LogFileStatus::Unverified | LogFileStatus::Unlisted => None,
+                    LogFileStatus::Unverified | LogFileStatus::Unlisted | LogFileStatus::Uncovered => None,
                     other => Some(other.as_str()),
                 };
                 next.count(word, file.since);
@@ -264,7 +286,8 @@ impl Keeper {
         let real: BTreeSet<(AccountId, Region)> =
             self.chains.keys().filter(|id| known(id)).map(|id| (id.account.clone(), id.region.clone())).collect();
         let stands_in = |id: &ChainId| !known(id) && real.contains(&(id.account.clone(), id.region.clone()));
-        checkpoint.chains.retain(|id, _| !stands_in(id));
+        checkpoint.chains.retain(|id, _| !stands_in(id) && id.region.known().is_some());
+        checkpoint.chains.extend(self.beside);
         for (id, next) in self.chains.into_iter().filter(|(id, _)| !stands_in(id)) {
             // A chain of which nothing could be listed yet has nothing that could be gone on from.
             if !next.outlook.is_unlisted || checkpoint.chains.contains_key(&id) {

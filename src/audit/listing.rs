@@ -40,6 +40,12 @@ impl RegionFolder {
         (&chain.organization, &chain.account, &chain.region) == (&self.organization, &self.account, &self.region)
     }
 
+    /// What the keys of its log files begin with, in the log folder of this name.
+    pub fn log_prefix(&self, folder: &str) -> String {
+        let regions = self.location.root.log_regions(self.organization.as_ref(), &self.account, folder);
+        format!("{regions}{}/", self.region)
+    }
+
     /// What the keys of its digests begin with.
     pub fn prefix(&self) -> String {
         let accounts = self.location.root.digest_regions(self.organization.as_ref(), &self.account);
@@ -98,17 +104,34 @@ pub(super) struct RegionListing {
 
 /// The names of the folders directly below `prefix`.
 pub(super) async fn folders(store: &dyn Store, bucket: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
+    Ok(children(store, bucket, prefix).await?.folders)
+}
+
+/// What lies directly below a prefix.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    /// The names of the folders, without their slashes.
+    pub folders: Vec<String>,
+    pub objects: Vec<ListedObject>,
+}
+
+/// The folders and objects directly below `prefix`.
+pub(super) async fn children(store: &dyn Store, bucket: &str, prefix: &str) -> Result<Children, StoreError> {
     let request =
         ListRequest { bucket: bucket.to_owned(), prefix: prefix.to_owned(), start_after: None, folders: true };
-    let mut names = Vec::new();
+    let mut children = Children::default();
     let mut continuation: Option<String> = None;
     loop {
         let page = store.list(&request, continuation.as_deref()).await?;
-        let name = |folder: &String| Some(folder.strip_prefix(prefix)?.trim_end_matches('/').to_owned());
-        names.extend(page.folders.iter().filter_map(name));
+        let name = |folder: &String| {
+            let inside = folder.strip_prefix(prefix)?;
+            Some(inside.strip_suffix('/').unwrap_or(inside).to_owned())
+        };
+        children.folders.extend(page.folders.iter().filter_map(name));
+        children.objects.extend(page.objects);
         match page.next {
             Some(next) => continuation = Some(next),
-            None => return Ok(names),
+            None => return Ok(children),
         }
     }
 }

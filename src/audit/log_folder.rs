@@ -1,4 +1,4 @@
-//! What lies in the log folder: whether listed log files exist, and which files no digest lists.
+//! What lies in the log folders of a chain: whether listed log files exist, and which files no digest lists.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,163 +7,245 @@ use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::element::Element;
+use super::element::{Element, State};
 use super::error::AuditError;
 use super::fingerprints::{Fingerprints, Met};
+use super::listed::{ListedDigest, ListedDigests};
 use super::listing::{self, RegionFolder};
-use super::log_listing::{ListedFiles, Listing, list};
+use super::log_listing::{self, ListedFiles, Listing, LogRegion, list};
+use super::outside::outside_days;
 use super::request::{AuditRequest, EDGE, fresh_from};
 use super::room::Seat;
 use super::shelf::Shelved;
+use super::strays::{Stray, StrayFiles};
 use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{
-    ChainId, Coverage, DigestKind, Fault, GapRecord, LogFileKey, LogFileName, LogFileRecord, LogFileStatus, ObjectRef,
-    TimeRange,
+    ChainId, Coverage, DigestKind, DigestStatus, LOG_FOLDER, LogFileName, ObjectRef, TimeRange, log_folder_of,
 };
 use crate::store::StoreError;
 
-/// A file in the log folder that no valid digest lists.
-#[derive(Debug, Clone)]
-pub(super) struct Stray {
-    pub object: ObjectRef,
-    name: LogFileName,
-}
-
-impl Stray {
-    fn of(object: ObjectRef, prefix: &str) -> Option<Self> {
-        let name = LogFileName::parse(object.key.strip_prefix(prefix)?)?;
-        Some(Self { object, name })
-    }
-}
-
-/// The files that are not among those that digests list.
-fn strays(files: &ListedFiles, context: &Context, listed: &Fingerprints) -> Vec<Stray> {
-    let strays = files.objects().filter(|object| !listed.contains(context.fingerprint(object)));
-    strays.filter_map(|object| Stray::of(object, &files.prefix)).collect()
-}
-
-/// What was found in the log folder of a chain.
+/// What was found in the log folders of a chain.
 #[derive(Debug, Default)]
 pub(super) struct LogFolder {
     /// The log files that valid digests list and that were not seen there.
     pub absent: Fingerprints,
     /// Whether it was seen that no log file is listed by two valid digests, or twice by one.
     pub lists_each_once: bool,
-    /// By key.
-    pub strays: Vec<Stray>,
+    /// Files of the range that no valid digest lists.
+    pub strays: StrayFiles,
+    /// Files in the hours of digests that came late, which no valid digest lists.
+    pub late_strays: StrayFiles,
     /// Files that no digest listed in earlier runs either, and that are still there.
-    pub known_strays: Vec<ObjectRef>,
+    pub known_strays: StrayFiles,
+    /// The times of digests of other trails that can't be read and may list some of them.
+    pub unreadable: Coverage,
+    /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
+    pub other_folders: BTreeSet<String>,
+    /// Trails that deliver log files here without digests, where any file is to be judged by that.
+    pub neighbours: Vec<String>,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
 }
 
-/// What was met in log folders, beside what valid digests list.
+/// Listings of a chain's log folders that were made while its digests were read: one of each kind for each of its first folders.
+#[derive(Default)]
+pub(super) struct EarlyListings {
+    files: Vec<Result<ListedFiles, StoreError>>,
+    outside: Vec<Result<StrayFiles, StoreError>>,
+}
+
+impl EarlyListings {
+    /// Lists what lies in the log folders, as far as that need not wait for the digests.
+    pub async fn list(context: &Context, folders: &[RegionFolder], has_digests: bool) -> Self {
+        let (from, to) = (context.range.start, context.range.end);
+        let regions: Vec<LogRegion> = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER)).collect();
+        // Nobody waits for what is at hand, and where there are no digests, it is listed all the same: a bag takes what is there.
+        let early = if context.store.is_live() || !has_digests { from.zip(to) } else { None };
+        let files = async {
+            match early {
+                Some((from, to)) => log_listing::list_all(context, &regions, from, to).await,
+                None => Vec::new(),
+            }
+        };
+        let outside = async {
+            let mut found = Vec::new();
+            for region in regions.iter().filter(|_| early.is_some()) {
+                found.push(outside_days(context.store.as_ref(), region, from, to).await);
+            }
+            found
+        };
+        let (files, outside) = futures::join!(files, outside);
+        Self { files, outside }
+    }
+}
+
+/// The comparison of what lies in log folders with what valid digests list.
 #[derive(Clone)]
 struct Comparison<'a> {
     context: &'a Context,
     listed: Met<'a>,
-    strays: Vec<Stray>,
 }
 
 impl Comparison<'_> {
-    /// Compares a file of the folder whose keys begin with `prefix`.
-    fn add(&mut self, object: ObjectRef, prefix: &str) {
-        if !self.listed.meet(self.context.fingerprint(&object)) {
-            self.strays.extend(Stray::of(object, prefix));
-        }
+    /// Compares a file. Says whether no valid digest lists it.
+    fn is_stray(&mut self, object: &ObjectRef) -> bool {
+        let is_listed = self.listed.meet(self.context.fingerprint(object));
+        // In a copy, a file that somebody decompressed stands for the one that is listed.
+        let uncompressed = !is_listed && !self.context.store.is_live() && object.key.ends_with(UNCOMPRESSED);
+        let stands_in = uncompressed
+            && self.listed.meet(
+                self.context.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}{GZIP}", object.key))),
+            );
+        !is_listed && !stands_in
     }
 
-    /// The same with all files of a listing.
-    fn add_listed(&mut self, files: &ListedFiles) {
-        files.objects().for_each(|object| self.add(object, &files.prefix));
-    }
-
-    /// The same with all files of a folder, a page at a time: they need not wait in memory.
-    async fn add_all(&mut self, folder: &RegionFolder, from: Timestamp, to: Timestamp) -> Result<(), StoreError> {
-        let before = self.clone();
-        let mut listing = Listing::new(folder, from, to);
-        let (bucket, prefix) = (Arc::from(folder.location.bucket.as_str()), listing.prefix().to_owned());
-        loop {
-            match listing.next_page(self.context.store.as_ref()).await {
-                Ok(Some(page)) => {
-                    page.into_iter().for_each(|(key, ..)| self.add(ObjectRef::new(Arc::clone(&bucket), key), &prefix));
-                }
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    // Half a folder tells nothing.
-                    *self = before;
-                    return Err(error);
-                }
+    /// Compares all files of a listing, and adds those to `strays` that no valid digest lists.
+    fn add_listed(&mut self, files: &ListedFiles, strays: &mut StrayFiles) {
+        let found: Vec<bool> = files.files().map(|(object, _)| self.is_stray(&object)).collect();
+        if found.contains(&true) {
+            strays.begin(files.bucket(), Some(&files.prefix));
+            for ((object, written), _) in files.files().zip(found).filter(|(_, is_stray)| *is_stray) {
+                strays.push(&object.key, written);
             }
         }
     }
+
+    /// The same with all files of a region, a page at a time: they need not wait in memory.
+    async fn add_all(
+        &mut self,
+        region: &LogRegion,
+        (from, to): (Timestamp, Timestamp),
+        strays: &mut StrayFiles,
+    ) -> Result<(), StoreError> {
+        // Half a folder tells nothing: only a whole one is taken.
+        let (mut compared, mut found) = (self.clone(), StrayFiles::default());
+        let mut listing = Listing::new(region, from, to, self.context);
+        let bucket: Arc<str> = region.bucket.as_str().into();
+        found.begin(bucket.clone(), Some(&region.prefix));
+        while let Some(page) = listing.next_page(self.context.store.as_ref()).await? {
+            for file in page {
+                let object = ObjectRef::new(Arc::clone(&bucket), file.key.as_str());
+                if compared.is_stray(&object) {
+                    found.push(&file.key, listing.recent(&file));
+                }
+            }
+        }
+        *self = compared;
+        strays.append(found);
+        Ok(())
+    }
 }
 
-/// Compares what lies in the log folder of a chain with what valid digests list. `listed`: the listings of the first of the folders,
-/// as far as they are known.
+/// The suffix of a log file, and what it has without compression.
+const GZIP: &str = ".gz";
+const UNCOMPRESSED: &str = ".json";
+
+/// Compares what lies in the log folders of a chain with what its valid digests list.
 pub(super) async fn examine(
     context: &Arc<Context>,
     chain: &ChainId,
     judged: &JudgedDigests,
-    listed: Vec<Result<ListedFiles, StoreError>>,
+    early: EarlyListings,
 ) -> Result<LogFolder, AuditError> {
     let mut found = LogFolder::default();
     let JudgedDigests { elements, folders, .. } = judged;
     let ends = elements.iter().flat_map(|element| [element.start(), element.end()]);
-    let (Some(first), Some(last)) = (ends.clone().min(), ends.max()) else { return Ok(found) };
-    let (from, to) = (context.range.start.unwrap_or(first), context.range.end.unwrap_or(last));
-    let rest = folders.get(listed.len()..).unwrap_or_default();
-    let (by_digests, twice) = fingerprints(context, judged)?;
+    let (first, last) = (ends.clone().min(), ends.max());
+    let range = &context.range;
+    let from = range.start.or(first).unwrap_or(Timestamp::UNIX_EPOCH);
+    let to = range.end.or(last).unwrap_or(context.request.now);
+    let ListedEntries { fingerprints: by_digests, twice, other_folders } = listed_entries(context, judged)?;
     found.lists_each_once = twice.is_empty();
-    let mut compared = Comparison { context, listed: Met::none(&by_digests), strays: Vec::new() };
-    for files in listed {
+    found.other_folders = other_folders;
+    found.other_folders.extend(context.resume.iter().flat_map(|resume| resume.log_folders().cloned()));
+    let mut compared = Comparison { context, listed: Met::none(&by_digests) };
+    let mut strays = StrayFiles::default();
+    let EarlyListings { files, outside } = early;
+    let (listed_early, looked_outside) = (files.len(), outside.len());
+    for files in files {
         match files {
-            Ok(files) => compared.add_listed(&files),
+            Ok(files) => compared.add_listed(&files, &mut strays),
             Err(error) => found.failure = Some(error.to_string()),
         }
     }
-    for folder in rest {
+    let main = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER));
+    let beside = folders
+        .iter()
+        .flat_map(|folder| found.other_folders.iter().map(|log_folder| LogRegion::of(folder, log_folder)))
+        .collect::<Vec<_>>();
+    for region in main.clone().skip(listed_early).chain(beside.iter().cloned()) {
         let added = if context.store.is_live() {
             // Long ranges are listed in parts at once.
-            list(context, folder, from, to).await.map(|files| compared.add_listed(&files))
+            list(context, &region, from, to).await.map(|files| compared.add_listed(&files, &mut strays))
         } else {
-            compared.add_all(folder, from, to).await
+            compared.add_all(&region, (from, to), &mut strays).await
         };
         if let Err(error) = added {
             found.failure = Some(error.to_string());
         }
     }
     found.absent = compared.listed.others();
-    let mut strays = compared.strays;
-    strays.retain(|stray| from <= stray.name.to && stray.name.from < to);
-    strays.extend(in_late_hours(context, judged, &by_digests).await?);
-    let mut known = still_unlisted(context, &by_digests).await;
+    drop(compared);
+    let is_listed = |object: &ObjectRef| by_digests.contains(context.fingerprint(object));
+    let mut odd = StrayFiles::default();
+    let mut looked = outside;
+    for region in main.skip(looked_outside).chain(beside) {
+        looked.push(outside_days(context.store.as_ref(), &region, range.start.or(first), range.end.or(last)).await);
+    }
+    for outside in looked {
+        match outside {
+            Ok(outside) => odd.append(outside.filtered(|stray| !is_listed(&stray.object))),
+            Err(error) => found.failure = Some(error.to_string()),
+        }
+    }
+    let late = in_late_hours(context, judged, &by_digests).await?;
+    strays = strays.filtered(|stray| stray.name.is_some_and(|name| from <= name.to && name.from < to));
+    strays.append(odd);
+    let known = still_unlisted(context, &by_digests).await;
     drop(by_digests);
-    if !strays.is_empty() {
-        remove_listed_by_others(context, chain, folders, &mut strays).await?;
+    // A digest that lists it may still come: nobody needs to be asked.
+    let fresh = |stray: &Stray| stray.written.is_some() && stray.name.is_some_and(|name| !name.is_odd());
+    if strays.iter().any(|stray| !fresh(&stray)) {
+        let mut others = ListedElsewhere { context, chain, folders, strays, unreadable: Coverage::default() };
+        others.remove().await?;
+        (strays, found.unreadable) = (others.strays, others.unreadable);
     }
-    if let Some(first) = known.iter().map(|stray| stray.name.from).min() {
-        let first = first.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(first);
-        let range = TimeRange { start: Some(first), end: context.range.end };
-        remove_listed_by_others(&Arc::new(context.with_range(range)), chain, folders, &mut known).await?;
+    if strays.iter().any(|stray| !fresh(&stray)) {
+        found.neighbours = context.neighbours.of(&chain.region).await;
     }
-    found.known_strays = known.into_iter().map(|stray| stray.object).collect();
-    strays.sort_by(|a, b| a.object.key.cmp(&b.object.key));
     found.strays = strays;
+    for (strays, found_strays) in [(late, &mut found.late_strays), (known, &mut found.known_strays)] {
+        if !strays.is_empty() {
+            let mut others = ListedElsewhere { context, chain, folders, strays, unreadable: Coverage::default() };
+            others.remove().await?;
+            *found_strays = others.strays;
+            found.unreadable.extend(&others.unreadable);
+        }
+    }
     Ok(found)
 }
 
 /// The files that no digest listed in earlier runs, and that are still there and still not listed.
-async fn still_unlisted(context: &Context, listed: &Fingerprints) -> Vec<Stray> {
+async fn still_unlisted(context: &Context, listed: &Fingerprints) -> StrayFiles {
     let open = context.resume.iter().flat_map(|resume| resume.open_unlisted());
-    let open: Vec<ObjectRef> = open.filter(|object| !listed.contains(context.fingerprint(object))).cloned().collect();
+    let mut open: Vec<ObjectRef> =
+        open.filter(|object| !listed.contains(context.fingerprint(object))).cloned().collect();
+    open.sort_by(|one, other| (&one.key, &one.bucket).cmp(&(&other.key, &other.bucket)));
     let looked = stream::iter(open).map(|object| async move {
         let gone = context.store.get(&object, None).await.is_err_and(|error| error.is_absence());
-        let now = context.request.now;
-        let name = LogFileKey::parse(&object.key).map_or(LogFileName { from: now, to: now }, |key| key.time);
-        (!gone).then_some(Stray { object, name })
+        (!gone).then_some(object)
     });
-    looked.buffered(context.request.concurrency).filter_map(|stray| async { stray }).collect().await
+    let mut looked = std::pin::pin!(looked.buffered(context.request.concurrency));
+    let mut found = StrayFiles::default();
+    while let Some(object) = looked.next().await {
+        if let Some(object) = object {
+            let day = object.key.rmatch_indices('/').nth(3).map(|(at, _)| &object.key[..=at]);
+            let day = day.filter(|prefix| LogFileName::parse(&object.key[prefix.len()..]).is_some());
+            found.begin(object.bucket.clone(), day);
+            found.push(&object.key, None);
+        }
+    }
+    found
 }
 
 /// The files in the hours of digests that came late: the runs before could not judge them.
@@ -171,10 +253,10 @@ async fn in_late_hours(
     context: &Context,
     judged: &JudgedDigests,
     listed: &Fingerprints,
-) -> Result<Vec<Stray>, AuditError> {
+) -> Result<StrayFiles, AuditError> {
     let JudgedDigests { elements, shelf, folders, .. } = judged;
-    let Some(resume) = context.resume.as_ref().filter(|resume| resume.expects_late()) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
+    let mut found = StrayFiles::default();
+    let Some(resume) = context.resume.as_ref().filter(|resume| resume.expects_late()) else { return Ok(found) };
     // A backfill digest has the hour of another one, whose files it does not list.
     let standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
     for element in standard {
@@ -184,9 +266,11 @@ async fn in_late_hours(
         let (from, to) = (element.start(), element.end());
         for folder in folders {
             // What can't be listed now is not judged; the log folder's own listing tells of the failure.
-            let Ok(files) = list(context, folder, from, to).await else { continue };
-            let strays = strays(&files, context, listed).into_iter();
-            found.extend(strays.filter(|stray| from <= stray.name.to && stray.name.from < to));
+            let Ok(files) = list(context, &LogRegion::of(folder, LOG_FOLDER), from, to).await else { continue };
+            let mut strays = StrayFiles::default();
+            strays.add_listed(&files, |object| !listed.contains(context.fingerprint(object)));
+            let inside = |stray: &Stray| stray.name.is_some_and(|name| from <= name.to && name.from < to);
+            found.append(strays.filtered(inside));
         }
     }
     Ok(found)
@@ -199,9 +283,12 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     let fresh = fresh_from(&context.request);
     let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
     // A failure to look is no reason to expect anything.
-    let Ok(files) = list(context, folder, from, to).await else { return Ok(false) };
-    let mut strays = strays(&files, context, &Fingerprints::default());
-    strays.retain(|stray| from <= stray.name.from && stray.name.to < to.min(fresh));
+    let Ok(files) = list(context, &LogRegion::of(folder, LOG_FOLDER), from, to).await else { return Ok(false) };
+    let mut strays = StrayFiles::default();
+    strays.add_listed(&files, |_| true);
+    let end = if context.store.is_live() { to.min(fresh) } else { to };
+    let inside = |stray: &Stray| stray.name.is_some_and(|name| from <= name.from && name.to < end);
+    let mut strays = strays.filtered(inside);
     let any_trail = AuditRequest { trail: None, ..context.request.clone() };
     let listing = listing::digests(context.store.as_ref(), folder, range, &any_trail).await;
     if listing.failure.is_some() {
@@ -211,7 +298,7 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     for (other, digests) in listing.digests {
         let judged =
             judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart()).await?;
-        remove_listed(context, &mut strays, &judged)?;
+        strays = without_listed(context, strays, &judged)?;
         for (start, end) in judged.elements.iter().filter_map(Element::valid).map(|digest| digest.outline().period()) {
             coverage.add(start, end);
         }
@@ -220,97 +307,117 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
         let edges = (name.from.saturating_sub(EDGE), name.to.saturating_add(EDGE));
         matches!(edges, (Ok(from), Ok(to)) if coverage.contains(from, to))
     };
-    Ok(strays.iter().any(|stray| coverage == Coverage::default() || is_covered(&stray.name)))
+    let names = strays.iter().filter_map(|stray| stray.name).collect::<Vec<_>>();
+    Ok(names.iter().any(|name| coverage == Coverage::default() || is_covered(name)))
 }
 
-/// The log files that valid digests list, and those that they list more than once, by [`Context::fingerprint`].
-fn fingerprints(context: &Context, judged: &JudgedDigests) -> Result<(Fingerprints, Fingerprints), AuditError> {
+/// What valid digests list.
+struct ListedEntries {
+    /// The log files, by [`Context::fingerprint`].
+    fingerprints: Fingerprints,
+    /// Those that are listed more than once.
+    twice: Fingerprints,
+    /// The log folders beside `CloudTrail/` that hold some of them.
+    other_folders: BTreeSet<String>,
+}
+
+fn listed_entries(context: &Context, judged: &JudgedDigests) -> Result<ListedEntries, AuditError> {
     let log_files = |digest: &&Shelved| digest.outline().log_files();
     let digests = || judged.elements.iter().filter_map(Element::valid).filter(|digest| log_files(digest) > 0);
     let mut fingerprints = Vec::with_capacity(digests().map(|digest| log_files(&digest)).sum());
+    let mut other_folders = BTreeSet::new();
     for digest in digests() {
         let digest = judged.shelf.valid(digest)?;
-        fingerprints.extend(digest.log_files().iter().map(|entry| context.fingerprint(&entry.object)));
-    }
-    Ok(Fingerprints::of(fingerprints))
-}
-
-fn remove_listed(context: &Context, strays: &mut Vec<Stray>, judged: &JudgedDigests) -> Result<(), AuditError> {
-    let (listed, _) = fingerprints(context, judged)?;
-    strays.retain(|stray| !listed.contains(context.fingerprint(&stray.object)));
-    Ok(())
-}
-
-/// Log files don't carry their trail's name: what another trail's digests list, which delivers to the same place, is listed.
-async fn remove_listed_by_others(
-    context: &Arc<Context>,
-    chain: &ChainId,
-    folders: &[RegionFolder],
-    strays: &mut Vec<Stray>,
-) -> Result<(), AuditError> {
-    let any_trail = AuditRequest { trail: None, ..context.request.clone() };
-    for folder in folders {
-        let listing = listing::digests(context.store.as_ref(), folder, &context.range, &any_trail).await;
-        for (other, digests) in listing.digests.into_iter().filter(|(other, _)| other != chain) {
-            let judged =
-                judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart())
-                    .await?;
-            remove_listed(context, strays, &judged)?;
+        for entry in digest.log_files().iter() {
+            fingerprints.push(context.fingerprint(&entry.object));
+            let other = log_folder_of(&entry.object.key).filter(|folder| *folder != LOG_FOLDER);
+            if let Some(other) = other.filter(|other| !other_folders.contains(*other)) {
+                other_folders.insert(other.to_owned());
+            }
         }
     }
-    Ok(())
+    let (fingerprints, twice) = Fingerprints::of(fingerprints);
+    Ok(ListedEntries { fingerprints, twice, other_folders })
+}
+
+/// The files that no valid digest among these lists.
+pub(super) fn without_listed(
+    context: &Context,
+    strays: StrayFiles,
+    judged: &JudgedDigests,
+) -> Result<StrayFiles, AuditError> {
+    let listed = listed_entries(context, judged)?.fingerprints;
+    Ok(strays.filtered(|stray| !listed.contains(context.fingerprint(&stray.object))))
+}
+
+/// How long before the time in a log file's name the hour of the digest may end that lists it.
+const LISTED_BEFORE: SignedDuration = SignedDuration::from_hours(1);
+/// How long after it. AWS gives no bound; nearly every log file is delivered within minutes, and the rest within a day.
+const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
+
+/// The search for files that other digests list: log files don't carry their trail's name, and what another trail's digests list,
+/// which delivers to the same place, is listed. So is what a digest past the range lists that came late.
+struct ListedElsewhere<'a> {
+    context: &'a Arc<Context>,
+    chain: &'a ChainId,
+    folders: &'a [RegionFolder],
+    strays: StrayFiles,
+    /// The times of digests of other trails that can't be read.
+    unreadable: Coverage,
+}
+
+impl ListedElsewhere<'_> {
+    async fn remove(&mut self) -> Result<(), AuditError> {
+        let context = self.context;
+        let Some((first, last)) = self.strays.bounds() else { return Ok(()) };
+        let start = first.saturating_sub(LISTED_BEFORE).unwrap_or(first);
+        let end = last.saturating_add(LISTED_AFTER).unwrap_or(last).min(context.request.now).max(start);
+        let range = TimeRange { start: Some(start), end: Some(end) };
+        let any_trail = AuditRequest { trail: None, ..context.request.clone() };
+        let around = Arc::new(context.with_range(range));
+        for folder in self.folders {
+            let listing = listing::digests(context.store.as_ref(), folder, &range, &any_trail).await;
+            if listing.failure.is_some() {
+                self.unreadable.add(start, end);
+            }
+            for (id, digests) in listing.digests {
+                let is_own = id == *self.chain;
+                let digests = if is_own { self.later_own(&digests) } else { digests };
+                if digests.is_empty() {
+                    continue;
+                }
+                let place = std::slice::from_ref(folder);
+                let judged = judge_digests(&around, &Arc::new(id), place, digests, &mut Seat::apart()).await?;
+                self.strays = without_listed(context, std::mem::take(&mut self.strays), &judged)?;
+                if !is_own {
+                    self.note_unreadable(&judged);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain's own digests that were not read, because they lie past the range.
+    fn later_own(&self, digests: &ListedDigests) -> ListedDigests {
+        let later: Vec<ListedDigest> = digests.iter().filter(|digest| self.context.range.is_past(digest.end)).collect();
+        later.iter().collect()
+    }
+
+    fn note_unreadable(&mut self, judged: &JudgedDigests) {
+        for element in &judged.elements {
+            let State::Rejected(digest) = &element.state else { continue };
+            if digest.rejection.status == DigestStatus::Unverified {
+                // A log file is delivered after the time in its name, and stands in the digest of its delivery.
+                let start = element.start().saturating_sub(LISTED_BEFORE).unwrap_or_else(|_| element.start());
+                self.unreadable.add(start, element.end());
+            }
+        }
+    }
 }
 
 impl LogFolder {
     /// Whether a log file that a valid digest lists was seen there, if anyone looked.
     pub fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
         self.absent.is_empty() || !self.absent.contains(context.fingerprint(object))
-    }
-
-    /// The records of those files that lie well within what is covered.
-    pub fn unlisted(&self, chain: &Arc<ChainId>, coverage: &Coverage, context: &Context) -> Vec<LogFileRecord> {
-        let fresh = fresh_from(&context.request);
-        // A name that tells no more than its day needs a day that is covered; CloudTrail gives none of that kind, so no digest needs to
-        // be read for it.
-        let mut whole = coverage.clone();
-        if let Some((from, to)) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
-            whole.add(from, to);
-        }
-        let inside = |name: &LogFileName| {
-            let from = name.from.saturating_sub(EDGE).unwrap_or(name.from);
-            let to = name.to.saturating_add(EDGE).unwrap_or(name.to);
-            let is_odd = name.to.duration_since(name.from) > SignedDuration::from_hours(1);
-            let covered = if is_odd { &whole } else { coverage };
-            (!context.store.is_live() || name.to < fresh) && covered.contains(from, to)
-        };
-        let now = self.strays.iter().filter(|stray| inside(&stray.name)).map(|stray| &stray.object);
-        let unlisted: BTreeSet<&ObjectRef> = now.chain(&self.known_strays).collect();
-        let mut unlisted: Vec<&ObjectRef> = unlisted.into_iter().collect();
-        unlisted.sort_by_key(|object| &object.key);
-        unlisted
-            .into_iter()
-            .map(|object| LogFileRecord {
-                status: LogFileStatus::Unlisted,
-                chain: chain.clone(),
-                object: object.clone(),
-                digest: None,
-                expected_sha256: None,
-                actual_sha256: None,
-                size: None,
-                fault: Some(Fault::NotListed),
-                detail: Some("it lies in the log folder, and no valid digest lists it".to_owned()),
-                versions: None,
-                since: None,
-            })
-            .collect()
-    }
-
-    /// Tells of the files that lie in a gap, which nobody can judge.
-    pub fn tell_of_gap(&self, gap: &mut GapRecord) {
-        let inside = self.strays.iter().filter(|stray| gap.from <= stray.name.from && stray.name.to < gap.to).count();
-        if inside > 0 {
-            let files = if inside == 1 { "1 log file lies".to_owned() } else { format!("{inside} log files lie") };
-            gap.detail += &format!("; {files} here that no valid digest lists");
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Listing log files: names, sizes and ages, and nothing of what they mean.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -7,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::listing::{self, RegionFolder};
-use crate::model::{LogFileName, ObjectRef, PackedNames};
+use super::request::fresh_from;
+use crate::model::{LOG_FOLDER, LogFileName, ObjectRef, PackedNames};
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
 /// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
@@ -19,45 +21,89 @@ pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timesta
     last_modified.map_or(latest, |at| at.min(latest))
 }
 
-/// The log files that a folder holds, kept small.
+/// One part of a log folder: the log files of one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogRegion {
+    pub bucket: String,
+    /// What every key begins with: `…/CloudTrail/REGION/`.
+    pub prefix: String,
+}
+
+impl LogRegion {
+    /// The log files that belong to a region's digests, in the log folder of this name.
+    pub fn of(folder: &RegionFolder, log_folder: &str) -> Self {
+        Self { bucket: folder.location.bucket.clone(), prefix: folder.log_prefix(log_folder) }
+    }
+}
+
+/// A log file as a listing shows it.
+#[derive(Debug, Clone)]
+pub(super) struct ListedLogFile {
+    pub key: String,
+    pub name: LogFileName,
+    pub last_modified: Option<Timestamp>,
+}
+
+/// The log files that a region's part of a log folder holds, kept small.
 #[derive(Debug, Default)]
 pub(super) struct ListedFiles {
     bucket: Arc<str>,
     /// What every key begins with.
     pub prefix: String,
     keys: PackedNames,
+    /// Those of them that were written lately, by their places in the list, and when.
+    recent: BTreeMap<usize, Timestamp>,
 }
 
 impl ListedFiles {
-    /// Each file, made anew.
-    pub fn objects(&self) -> impl Iterator<Item = ObjectRef> + '_ {
-        self.keys.iter().map(|key| ObjectRef { bucket: self.bucket.clone(), key })
+    /// Each file, made anew, and when it was written, where that was lately.
+    pub fn files(&self) -> impl Iterator<Item = (ObjectRef, Option<Timestamp>)> + '_ {
+        let object = |key| ObjectRef { bucket: self.bucket.clone(), key };
+        self.keys.iter().enumerate().map(move |(place, key)| (object(key), self.recent.get(&place).copied()))
+    }
+
+    /// The bucket of all of them.
+    pub fn bucket(&self) -> Arc<str> {
+        self.bucket.clone()
+    }
+
+    fn push(&mut self, key: &str, written: Option<Timestamp>) {
+        if let Some(written) = written {
+            self.recent.insert(self.keys.len(), written);
+        }
+        self.keys.push(key);
     }
 }
 
-/// Lists the log files of each folder, in their order.
+/// Whether a file beside log files is an artefact of a copy and no object of the bucket: metadata of an object, or a hidden file.
+pub(super) fn is_copy_artefact(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    name.starts_with('.') || name.ends_with(".metadata.json")
+}
+
+/// Lists the log files of each part, in their order.
 pub(super) async fn list_all(
     context: &Context,
-    folders: &[RegionFolder],
+    parts: &[LogRegion],
     from: Timestamp,
     to: Timestamp,
 ) -> Vec<Result<ListedFiles, StoreError>> {
     let mut listed = Vec::new();
-    for folder in folders {
-        listed.push(list(context, folder, from, to).await);
+    for part in parts {
+        listed.push(list(context, part, from, to).await);
     }
     listed
 }
 
-/// Lists the log files of a folder.
+/// Lists the log files of a region's part of a log folder.
 pub(super) async fn list(
     context: &Context,
-    folder: &RegionFolder,
+    region: &LogRegion,
     from: Timestamp,
     to: Timestamp,
 ) -> Result<ListedFiles, StoreError> {
     let store = context.store.as_ref();
-    let whole = Listing::new(folder, from, to);
+    let whole = Listing::new(region, from, to, context);
     // Without a begin, nobody knows how much there is.
     let blocks = if store.is_live() && from > Timestamp::UNIX_EPOCH { listing::blocks(from, to) } else { Vec::new() };
     let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
@@ -73,7 +119,7 @@ pub(super) async fn list(
     let mut files = whole.nothing();
     let mut parts = std::pin::pin!(stream::iter(parts).map(|part| part.all(store)).buffered(listing::BLOCKS_AT_ONCE));
     while let Some(part) = parts.try_next().await? {
-        part.keys.iter().for_each(|key| files.keys.push(&key));
+        part.files().for_each(|(object, written)| files.push(&object.key, written));
     }
     Ok(files)
 }
@@ -89,27 +135,25 @@ pub(super) struct Listing {
     until: Option<String>,
     /// The size of all that was listed, in bytes.
     bytes: u64,
+    /// From when on what was written counts as recent.
+    recent_from: Timestamp,
+    is_copy: bool,
 }
 
 impl Listing {
-    pub fn new(folder: &RegionFolder, from: Timestamp, to: Timestamp) -> Self {
-        let RegionFolder { location, organization, account, region } = folder;
-        let prefix = location.root.log_files(organization.as_ref(), account, region);
+    pub fn new(region: &LogRegion, from: Timestamp, to: Timestamp, context: &Context) -> Self {
+        let LogRegion { bucket, prefix } = region.clone();
         let day = SignedDuration::from_hours(24);
         let before = from.saturating_sub(day).unwrap_or(from);
         let last_day = to.saturating_add(day).unwrap_or(to).strftime("%Y/%m/%d").to_string();
         let request = ListRequest {
-            bucket: location.bucket.clone(),
+            bucket,
             start_after: Some(format!("{prefix}{}", before.strftime("%Y/%m/%d/"))),
             prefix,
             folders: false,
         };
-        Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0 }
-    }
-
-    /// What every key begins with.
-    pub fn prefix(&self) -> &str {
-        &self.request.prefix
+        let (recent_from, is_copy) = (fresh_from(&context.request), !context.store.is_live());
+        Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0, recent_from, is_copy }
     }
 
     /// The same from this day on.
@@ -119,23 +163,25 @@ impl Listing {
 
     fn nothing(&self) -> ListedFiles {
         let ListRequest { bucket, prefix, .. } = &self.request;
-        ListedFiles { bucket: bucket.as_str().into(), prefix: prefix.clone(), keys: PackedNames::default() }
+        ListedFiles { bucket: bucket.as_str().into(), prefix: prefix.clone(), ..ListedFiles::default() }
     }
 
     /// All pages.
     async fn all(mut self, store: &dyn Store) -> Result<ListedFiles, StoreError> {
         let mut files = self.nothing();
         while let Some(page) = self.next_page(store).await? {
-            page.iter().for_each(|(key, ..)| files.keys.push(key));
+            page.iter().for_each(|file| files.push(&file.key, self.recent(file)));
         }
         Ok(files)
     }
 
-    /// The log files of the next page, what their names say and when S3 last wrote them; `None` after the last.
-    pub async fn next_page(
-        &mut self,
-        store: &dyn Store,
-    ) -> Result<Option<Vec<(String, LogFileName, Option<Timestamp>)>>, StoreError> {
+    /// When a file was written, where that was lately.
+    pub fn recent(&self, file: &ListedLogFile) -> Option<Timestamp> {
+        file.last_modified.filter(|at| *at >= self.recent_from)
+    }
+
+    /// The log files of the next page; `None` after the last.
+    pub async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<ListedLogFile>>, StoreError> {
         if self.at_end {
             return Ok(None);
         }
@@ -151,8 +197,9 @@ impl Listing {
                 self.at_end = true;
                 break;
             }
-            if let Some(name) = LogFileName::parse(inside) {
-                files.push((key, name, last_modified));
+            let is_left_alone = is_folder_marker(&key, size) || (self.is_copy && is_copy_artefact(&key));
+            if let Some(name) = LogFileName::parse(inside).filter(|_| !is_left_alone) {
+                files.push(ListedLogFile { key, name, last_modified });
                 self.bytes += size.unwrap_or_default();
             }
         }
@@ -160,11 +207,17 @@ impl Listing {
     }
 }
 
+/// Whether an object is a marker that some tools put for a folder: an empty one whose key ends with a slash.
+pub(super) fn is_folder_marker(key: &str, size: Option<u64>) -> bool {
+    key.ends_with('/') && size.is_none_or(|size| size == 0)
+}
+
 /// When the oldest log files of a region were made, as far as the first page of them tells.
 pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
-    let mut listing = Listing::new(folder, Timestamp::UNIX_EPOCH, context.request.now);
+    let region = LogRegion::of(folder, LOG_FOLDER);
+    let mut listing = Listing::new(&region, Timestamp::UNIX_EPOCH, context.request.now, context);
     while let Some(files) = listing.next_page(context.store.as_ref()).await? {
-        if let Some(made) = files.iter().map(|(_, name, last_modified)| made(name.to, *last_modified)).min() {
+        if let Some(made) = files.iter().map(|file| made(file.name.to, file.last_modified)).min() {
             return Ok(Some(made));
         }
     }
@@ -174,7 +227,8 @@ pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<O
 /// How many log files the first page of a region's range has, and how many bytes. What can't be listed has none.
 pub(super) async fn sizes(context: &Context, folder: &RegionFolder) -> (u64, u64) {
     let from = context.range.start.unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut listing = Listing::new(folder, from, context.range.end.unwrap_or(context.request.now));
+    let region = LogRegion::of(folder, LOG_FOLDER);
+    let mut listing = Listing::new(&region, from, context.range.end.unwrap_or(context.request.now), context);
     let files = listing.next_page(context.store.as_ref()).await.ok().flatten().map_or(0, |files| files.len());
     (files as u64, listing.bytes)
 }

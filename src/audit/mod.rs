@@ -9,6 +9,7 @@
 //! What it finds goes to an [`Observer`], one [`Record`] at a time, in an order that does not depend on how many things run at
 //! once. The audit knows stores and key sources by their traits and no report at all.
 
+mod beside;
 mod content;
 mod context;
 mod discover;
@@ -30,8 +31,10 @@ mod listing;
 mod log_files;
 mod log_folder;
 mod log_listing;
+mod neighbours;
 mod observer;
 mod outlook;
+mod outside;
 mod pace;
 mod plan;
 mod pool;
@@ -45,12 +48,13 @@ mod sample;
 mod shelf;
 mod sight;
 mod spool;
+mod strays;
 mod tail;
 mod unread;
 mod versions;
 mod walk;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,10 +67,12 @@ pub use error::AuditError;
 pub use observer::{Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize};
 
+use beside::FoundBeside;
 use context::{Context, Statuses};
 use discover::{Discovery, ListedChain, discover};
 use examine::examine_chain;
 use keeper::Keeper;
+use neighbours::Neighbours;
 use pace::Pace;
 use plan::{Plan, Step};
 use region_keys::RegionKeys;
@@ -78,11 +84,11 @@ use tokio::task::JoinHandle;
 
 use crate::keys::KeySource;
 use crate::model::{
-    ChainId, Checkpoint, Depth, LogFileStatus, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode,
+    ChainId, Checkpoint, LogFileStatus, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode,
     WarningRecord,
 };
 use crate::store::Store;
-use crate::trail::StatusSource;
+use crate::trail::{NeighbourSource, StatusSource};
 
 /// How many chains are examined ahead of the one that is being reported.
 const CHAINS_AHEAD: usize = 32;
@@ -108,6 +114,8 @@ pub struct Audit {
     pub keys: Arc<dyn KeySource>,
     /// What CloudTrail says of the trail's delivery, where it speaks of the place that is read.
     pub status: Option<Arc<dyn StatusSource>>,
+    /// Which trails deliver to the same place without digests, where that can be asked.
+    pub neighbours: Option<Arc<dyn NeighbourSource>>,
     /// What is asked.
     pub request: AuditRequest,
     /// How far it is.
@@ -152,6 +160,7 @@ impl Audit {
         let mut requests = store.requests();
         requests.other += keys.requests() + request.requests_before;
         requests.other += status.as_ref().map_or(0, |status| status.requests());
+        requests.other += self.neighbours.as_ref().map_or(0, |neighbours| neighbours.requests());
         let summary = SummaryRecord {
             verdict,
             exit_code: if interrupted { INTERRUPTED } else { verdict.exit_code() },
@@ -186,6 +195,8 @@ impl Audit {
             pace: Arc::new(Pace::new(request.concurrency)),
             hasher: RandomState::new(),
             versions_denied: Arc::default(),
+            told_strays: Arc::default(),
+            neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
         }
     }
@@ -200,6 +211,7 @@ impl Audit {
             source: store.source(),
             depth: request.depth,
             sample,
+            grace_seconds: request.grace.as_secs(),
             files: request.files.len(),
         })
     }
@@ -235,20 +247,22 @@ impl Audit {
         let ends = ends().min().zip(ends().max());
         let context = Arc::new(self.context(range, std::mem::take(&mut discovery.statuses), ends));
         expected::add_unexplained(&mut discovery, &context).await?;
-        let Discovery { chains, warnings, .. } = discovery;
-        let mut seen = HashSet::new();
+        let Discovery { chains, warnings, mut folders, .. } = discovery;
+        let beside = beside::find(&context, &mut folders, chains.keys()).await?;
         let examined = self::ahead(chains, context.clone());
         let plans = examined
             .then(|task| async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? })
             .map_ok(|mut plan| {
-                plan.tell_once(&mut seen);
                 if let (Some(keeper), Some(outlook)) = (keeper, plan.take_outlook()) {
                     lock(keeper).examined(outlook);
                 }
                 plan
             });
+        let FoundBeside { files: beside, warnings: about_beside } = beside;
+        let beside = beside.into_iter().map(Record::LogFile).chain(about_beside.into_iter().map(Record::Warning));
         match &request.sample {
             None => {
+                beside.into_iter().try_for_each(&mut *tell)?;
                 let steps = plans.flat_map(|plan| match plan {
                     Ok(plan) => stream::iter(unread.counting(plan)).left_stream(),
                     Err(error) => stream::iter([Err(error)]).right_stream(),
@@ -267,11 +281,11 @@ impl Audit {
                 let chosen = sample.choose(&mut steps);
                 let chosen = *unread.sample.get_or_init(|| chosen);
                 tell(self.opening(Some(chosen.sample)))?;
-                before.iter().cloned().map(Record::Warning).try_for_each(&mut *tell)?;
+                before.iter().cloned().map(Record::Warning).chain(beside).try_for_each(&mut *tell)?;
                 report(&context, stream::iter(steps.into_iter().map(Ok)), unread, tell).await?;
             }
         }
-        if let Some(warning) = unjudged(request) {
+        if let Some(warning) = context.neighbours_warning() {
             tell(Record::Warning(warning))?;
         }
         let unknown: Vec<WarningRecord> = tail::warnings(&context.statuses).collect();
@@ -350,18 +364,6 @@ async fn report(
         tell(record)?;
     }
     Ok(())
-}
-
-/// Files that no digest lists may be those of a trail that delivers here without digests.
-fn unjudged(request: &AuditRequest) -> Option<WarningRecord> {
-    if request.without_digests.is_empty() || request.depth == Depth::Chain {
-        return None;
-    }
-    let detail = format!(
-        "log files that no digest lists were not looked for: {} delivers to the same place without digests",
-        request.without_digests.join(", ")
-    );
-    Some(WarningRecord { code: WarningCode::UnlistedNotJudged, bucket: None, key: None, detail })
 }
 
 /// The time for which public keys are asked: the range, what was listed for it, and a margin.

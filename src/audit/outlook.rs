@@ -1,6 +1,6 @@
 //! What the next run needs to know of a chain: taken from it when it was examined, before its digests are told of.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -22,6 +22,8 @@ pub(super) struct Outlook {
     pub through: Option<VerifiedDigest>,
     pub unlisted_from: Option<Timestamp>,
     pub sight: Sight,
+    /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
+    pub log_folders: BTreeSet<String>,
     /// Whether a part of it could not be listed.
     pub is_unlisted: bool,
     pub contradictions: Vec<Contradiction>,
@@ -36,7 +38,12 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
-    pub fn new(chain: &ExaminedChain, context: &Context) -> Result<Self, AuditError> {
+    /// `earliest_fresh`: the earliest time of a log file that was left alone because it is fresh.
+    pub fn new(
+        chain: &ExaminedChain,
+        context: &Context,
+        earliest_fresh: Option<Timestamp>,
+    ) -> Result<Self, AuditError> {
         let through = range::last_verified(&chain.elements, &chain.shelf, context)?;
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
@@ -44,7 +51,10 @@ impl Outlook {
         let unlisted_from = match (&chain.log_folder.failure, deep) {
             // What could not be looked at is looked at by the next run.
             (Some(_), _) => context.range.start.or_else(|| chain.elements.first().map(Element::start)),
-            (None, true) => end.map(|end| end.saturating_sub(EDGE).unwrap_or(end).min(fresh)),
+            (None, true) => end.map(|end| {
+                let judged = end.saturating_sub(EDGE).unwrap_or(end).min(fresh);
+                earliest_fresh.map_or(judged, |earliest| judged.min(earliest))
+            }),
             (None, false) => end,
         };
         let valid = || chain.elements.iter().filter_map(Element::valid);
@@ -79,6 +89,7 @@ impl Outlook {
             through,
             unlisted_from,
             sight: chain.sight.clone(),
+            log_folders: chain.log_folder.other_folders.clone(),
             is_unlisted: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
             is_tail_unknown: matches!(context.status_of(&chain.id), Some(Err(_))),

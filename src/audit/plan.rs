@@ -3,6 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::element::{Absence, Element, State, Whole};
 use super::error::AuditError;
@@ -11,9 +13,12 @@ use super::expiry::Explanation;
 use super::gaps::{self, Account};
 use super::log_files::{self, Task, Tasks};
 use super::outlook::Outlook;
+use super::request::{DELIVERY_TIME, fresh_from};
 use super::room::Seat;
+use super::strays::{SortedStrays, Stray, StrayClass, StrayFiles, StrayJudge};
 use crate::model::{
-    ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, ObjectRef, Record, WarningCode, WarningRecord,
+    ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileRecord, LogFileStatus, ObjectRef, Record, WarningCode,
+    WarningRecord,
 };
 use crate::verify::ValidDigest;
 
@@ -33,7 +38,13 @@ pub(super) struct Plan {
     digests: std::vec::IntoIter<Element>,
     /// What is told next.
     steps: VecDeque<Step>,
-    /// What is told after the digests.
+    /// Told after the digests.
+    unlisted: SortedStrays,
+    /// Those of them that a digest of another trail may list which can't be read, by [`Context::fingerprint`].
+    unverified: HashSet<u64>,
+    /// Told after those.
+    uncovered: SortedStrays,
+    /// What is told last.
     end: Vec<Step>,
     /// How many log files there are whose content the depth does not ask for, as far as they were passed.
     not_read: u64,
@@ -46,10 +57,26 @@ impl Plan {
     /// Plans the report on one chain.
     pub fn new(mut chain: ExaminedChain, context: Arc<Context>, seat: Seat) -> Result<Self, AuditError> {
         let tasks = Tasks::new(&chain, &context, |element| context.reads(element, &chain.shelf))?;
-        let end = end(&chain, &context)?;
-        let outlook = context.request.checkpoint.is_some().then(|| Outlook::new(&chain, &context)).transpose()?;
+        let mut account = gaps::account_for(&chain, &context)?;
+        let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut account);
+        let end = end(&chain, account);
+        let keeps = context.request.checkpoint.is_some();
+        let outlook = keeps.then(|| Outlook::new(&chain, &context, earliest_fresh)).transpose()?;
         let digests = std::mem::take(&mut chain.elements).into_iter();
-        let mut plan = Self { chain, context, tasks, digests, steps: VecDeque::new(), end, not_read: 0, seat, outlook };
+        let mut plan = Self {
+            chain,
+            context,
+            tasks,
+            digests,
+            steps: VecDeque::new(),
+            unlisted: unlisted.into_sorted(),
+            unverified,
+            uncovered: uncovered.into_sorted(),
+            end,
+            not_read: 0,
+            seat,
+            outlook,
+        };
         plan.begin();
         Ok(plan)
     }
@@ -72,15 +99,31 @@ impl Plan {
         self.outlook.take()
     }
 
-    /// Drops the unlisted files that `seen` holds, and adds the others to it: two trails may share a folder, and a file is told of once.
-    pub fn tell_once(&mut self, seen: &mut HashSet<ObjectRef>) {
-        self.end.retain(|step| match step {
-            Step::Record(record) => match record.as_ref() {
-                Record::LogFile(file) => file.status != LogFileStatus::Unlisted || seen.insert(file.object.clone()),
-                _ => true,
-            },
-            Step::LogFile(..) => true,
-        });
+    /// The next file that no valid digest lists: two trails may share a folder, and a file is told of once.
+    fn next_stray(&mut self) -> Option<Step> {
+        let context = self.context.clone();
+        let is_new = |stray: &Stray| context.tells_stray(&stray.object);
+        let record = match self.unlisted.find(is_new) {
+            Some(stray) if self.unverified.contains(&context.fingerprint(&stray.object)) => {
+                let detail = "no valid digest lists it, and a digest of another trail that may list it can't be read";
+                stray_record(&self.chain.id, stray.object, LogFileStatus::Unverified, Fault::NotListed, detail)
+            }
+            Some(Stray { object, name: None, .. }) => {
+                let detail = "it lies where CloudTrail delivers no log file, and no valid digest lists it";
+                stray_record(&self.chain.id, object, LogFileStatus::Unlisted, Fault::NotListed, detail)
+            }
+            Some(stray) => {
+                let detail = "it lies in the log folder, and no valid digest lists it";
+                stray_record(&self.chain.id, stray.object, LogFileStatus::Unlisted, Fault::NotListed, detail)
+            }
+            None => {
+                let stray = self.uncovered.find(is_new)?;
+                let detail =
+                    "it lies in the log folder, in a time that no valid digest covers, and no valid digest lists it";
+                stray_record(&self.chain.id, stray.object, LogFileStatus::Uncovered, Fault::NotCovered, detail)
+            }
+        };
+        Some(record_step(Record::LogFile(record)))
     }
 
     /// How many log files there are whose content the depth does not ask for, since this was asked last.
@@ -92,7 +135,10 @@ impl Plan {
     fn advance(&mut self) -> Result<(), AuditError> {
         let Self { chain, context, tasks, .. } = self;
         let Some(element) = &self.digests.next() else {
-            self.steps.extend(self.end.drain(..));
+            match self.next_stray() {
+                Some(step) => self.steps.push_back(step),
+                None => self.steps.extend(self.end.drain(..)),
+            }
             return Ok(());
         };
         self.seat.shrink_to(self.digests.len());
@@ -128,23 +174,129 @@ impl Iterator for Plan {
     }
 }
 
-/// What follows a chain's digests and their log files.
-fn end(chain: &ExaminedChain, context: &Context) -> Result<Vec<Step>, AuditError> {
-    let mut steps = Vec::new();
-    let Account { coverage, gaps, record } = gaps::account_for(chain, context)?;
-    if context.request.without_digests.is_empty() {
-        let unlisted = chain.log_folder.unlisted(&chain.id, &coverage, context);
-        steps.extend(unlisted.into_iter().map(|file| record_step(Record::LogFile(file))));
+/// The files that no valid digest lists, by what becomes of them.
+struct Classified {
+    unlisted: StrayFiles,
+    unverified: HashSet<u64>,
+    uncovered: StrayFiles,
+    /// The earliest time that a file's name tells which is left alone because it is fresh.
+    earliest_fresh: Option<Timestamp>,
+}
+
+/// Sorts the files that no valid digest lists, and counts those that have no record of their own.
+fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> Classified {
+    let log_folder = &chain.log_folder;
+    let Account { coverage, gaps, record } = account;
+    let mut known_coverage = coverage.clone();
+    if let Some((from, to)) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
+        known_coverage.add(from, to);
     }
+    let newest = chain.elements.iter().filter(|element| element.valid().is_some()).map(Element::end).max();
+    let copy_fresh_from = newest.and_then(|newest| newest.checked_sub(DELIVERY_TIME).ok()).unwrap_or(Timestamp::MAX);
+    let live = context.store.is_live().then(|| (fresh_from(&context.request), context.request.now));
+    let judge = StrayJudge {
+        from: context.for_log_folder().range.start.unwrap_or(record.from),
+        to: context.range.end.unwrap_or(record.to),
+        coverage,
+        known_coverage: &known_coverage,
+        unreadable: &log_folder.unreadable,
+        gaps,
+        live,
+        copy_fresh_from,
+    };
+    let (mut uncovered, mut unverified, mut earliest_fresh) = (vec![0_u64; gaps.len()], HashSet::new(), None);
+    let (mut fresh, mut edge) = (0, 0);
+    // Where another trail delivers here without digests, nobody knows whose a file is.
+    let judges_unlisted = log_folder.neighbours.is_empty();
+    // A file that a digest claims which is not valid is told of with that digest.
+    let claimed = claimed(chain, context);
+    let strays = log_folder.strays.filtered(|stray| !claimed.contains(&context.fingerprint(&stray.object)));
+    let mut unlisted = strays.filtered(|stray| match judge.class(stray) {
+        StrayClass::Unlisted => judges_unlisted || stray.name.is_none(),
+        StrayClass::Unverified => {
+            unverified.insert(context.fingerprint(&stray.object));
+            judges_unlisted
+        }
+        StrayClass::Uncovered(gap) => {
+            uncovered[gap] += 1;
+            false
+        }
+        StrayClass::Fresh => {
+            fresh += 1;
+            earliest_fresh = [earliest_fresh, stray.name.map(|name| name.from)].into_iter().flatten().min();
+            false
+        }
+        StrayClass::Edge => {
+            edge += 1;
+            false
+        }
+        StrayClass::OutOfRange => false,
+    });
+    let in_gaps = strays.filtered(|stray| matches!(judge.class(stray), StrayClass::Uncovered(_)));
+    // The hours of digests that came late lie before the range.
+    let late = StrayJudge { from: Timestamp::MIN, ..judge };
+    unlisted.append(log_folder.late_strays.filtered(|stray| late.class(stray) == StrayClass::Unlisted));
+    unlisted.append(log_folder.known_strays.filtered(|stray| {
+        if stray.name.is_some_and(|name| log_folder.unreadable.contains(name.from, name.from)) {
+            unverified.insert(context.fingerprint(&stray.object));
+        }
+        true
+    }));
+    (record.fresh_log_files, record.edge_log_files) = (fresh, edge);
+    for (gap, files) in gaps.iter_mut().zip(uncovered).filter(|(_, files)| *files > 0) {
+        gap.uncovered_log_files = files;
+        let files = if files == 1 { "1 log file lies".to_owned() } else { format!("{files} log files lie") };
+        gap.detail += &format!("; {files} here that no valid digest lists");
+    }
+    Classified { unlisted, unverified, uncovered: in_gaps, earliest_fresh }
+}
+
+/// The log files that digests claim which are told of and not valid, by [`Context::fingerprint`].
+fn claimed(chain: &ExaminedChain, context: &Context) -> HashSet<u64> {
+    let told = chain.elements.iter().filter(|element| context.tells(element, &chain.shelf).unwrap_or_default());
+    let rejected = told.filter_map(|element| match &element.state {
+        State::Rejected(digest) => Some(&digest.log_files),
+        State::Valid(_) | State::Absent(..) => None,
+    });
+    rejected.flatten().map(|claim| context.fingerprint(&claim.object)).collect()
+}
+
+/// The record of a file that no valid digest lists.
+pub(super) fn stray_record(
+    chain: &Arc<ChainId>,
+    object: ObjectRef,
+    status: LogFileStatus,
+    fault: Fault,
+    detail: &str,
+) -> LogFileRecord {
+    LogFileRecord {
+        status,
+        chain: chain.clone(),
+        object,
+        digest: None,
+        expected_sha256: None,
+        actual_sha256: None,
+        size: None,
+        fault: Some(fault),
+        detail: Some(detail.to_owned()),
+        versions: None,
+        since: None,
+    }
+}
+
+/// What follows the files that no valid digest lists.
+fn end(chain: &ExaminedChain, account: Account) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let Account { gaps, record, .. } = account;
     if let Some(reason) = &chain.log_folder.failure {
-        let detail =
-            format!("the log files of {} in {} could not be listed: {reason}", chain.id.account, chain.id.region);
-        let code = WarningCode::ListingFailed;
+        let ChainId { account, region, .. } = &*chain.id;
+        let detail = format!("the log files of {account} in {region} could not be listed: {reason}");
+        let code = WarningCode::UnlistedNotJudged;
         steps.push(record_step(Record::Warning(WarningRecord { code, bucket: None, key: None, detail })));
     }
     steps.extend(gaps.into_iter().map(|gap| record_step(Record::Gap(gap))));
     steps.push(record_step(Record::Chain(record)));
-    Ok(steps)
+    steps
 }
 
 /// What is said of one digest; nothing of one that is a gap alone.

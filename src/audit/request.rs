@@ -50,8 +50,6 @@ pub struct AuditRequest {
     pub concurrency: usize,
     /// How deep it looks.
     pub depth: Depth,
-    /// Trails that are known to deliver to the same place without digests: what no digest lists may be theirs.
-    pub without_digests: Vec<String>,
     /// The log files that alone are asked about; empty for all. Locations and range are then what their names tell.
     pub files: Vec<ObjectRef>,
     /// The accounts and regions in which there have to be chains.
@@ -142,7 +140,6 @@ impl AuditRequest {
             regions: BTreeSet::new(),
             concurrency: CONCURRENCY,
             depth: Depth::Content,
-            without_digests: Vec::new(),
             files: Vec::new(),
             expected: Expected::default(),
             sample: None,

@@ -263,6 +263,11 @@ impl Resume {
         self.open_gaps().any(|(_, from, to)| from < end && end <= to)
     }
 
+    /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
+    pub fn log_folders(&self) -> impl Iterator<Item = &String> {
+        self.before.log_folders.iter()
+    }
+
     /// The log files that could not be judged.
     pub fn open_log_files(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<str>, Sha256Hash)> {
         self.before.open.iter().filter_map(|point| match &point.what {

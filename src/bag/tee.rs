@@ -1,5 +1,6 @@
 //! A store that keeps a copy of each object in a bag as it is read: every object is read once, for verification and collection alike.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -243,6 +244,10 @@ impl Store for TeeStore {
 
     async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
         self.inner.lifecycle_rules(bucket).await
+    }
+
+    fn listed_name<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
+        self.inner.listed_name(object)
     }
 
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {

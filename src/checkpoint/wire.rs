@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ChainCheckpoint, ChainId, Checkpoint, IdError, LastRun, ObjectRef, Open, OpenPoint, Sha256Hash, VerifiedDigest,
+    ChainCheckpoint, ChainId, Checkpoint, IdError, LastRun, ObjectRef, Open, OpenPoint, Region, Sha256Hash,
+    VerifiedDigest,
 };
 
 /// The version of the format that is written, and the only one that is read.
@@ -33,7 +34,7 @@ struct WireRun {
 struct WireChain {
     organization: Option<String>,
     account: String,
-    region: String,
+    region: Option<String>,
     trail: String,
     home_region: String,
     begin: Option<Timestamp>,
@@ -42,6 +43,8 @@ struct WireChain {
     seen: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     recent: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    log_folders: BTreeSet<String>,
     told: BTreeMap<String, u64>,
     open: Vec<WirePoint>,
 }
@@ -113,7 +116,7 @@ impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
         Self {
             organization: id.organization.as_ref().map(ToString::to_string),
             account: id.account.to_string(),
-            region: id.region.to_string(),
+            region: id.region.known().map(str::to_owned),
             trail: id.trail.to_string(),
             home_region: id.home_region.to_string(),
             begin: chain.begin,
@@ -127,6 +130,7 @@ impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
             unlisted_from: chain.unlisted_from,
             seen: chain.seen,
             recent: chain.recent.iter().map(|mark| format!("{mark:016x}")).collect(),
+            log_folders: chain.log_folders.clone(),
             told: chain.told.clone(),
             open: chain.open.iter().map(WirePoint::from).collect(),
         }
@@ -192,7 +196,7 @@ impl WireChain {
         let id = ChainId {
             organization: self.organization.map(|id| id.parse()).transpose().map_err(wrong)?,
             account: self.account.parse().map_err(wrong)?,
-            region: self.region.parse().map_err(wrong)?,
+            region: self.region.map_or(Ok(Region::none()), |region| region.parse()).map_err(wrong)?,
             trail: self.trail.parse().map_err(wrong)?,
             home_region: self.home_region.parse().map_err(wrong)?,
         };
@@ -206,6 +210,7 @@ impl WireChain {
             unlisted_from: self.unlisted_from,
             seen: self.seen,
             recent: recent?,
+            log_folders: self.log_folders,
             open: open?,
             told: self.told,
         };

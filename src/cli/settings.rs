@@ -18,7 +18,9 @@ use crate::checkpoint::{Kept, Name, Place};
 use crate::keys::{KeyFile, KeySource, ListPublicKeys, ListedKey};
 use crate::model::{Allowances, Depth, LogRoot, TimeRange, WarningCode, WarningRecord};
 use crate::store::{Folder, Location, Replica, S3, Store};
-use crate::trail::{GetTrailStatus, Reach, ReachSource, StatusSource, Trail, caller_identity};
+use crate::trail::{
+    DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
+};
 use crate::verify::limits;
 
 /// Objects read at once from S3: what counts is the time to the first byte.
@@ -29,6 +31,7 @@ pub struct Settings {
     pub store: Arc<dyn Store>,
     pub keys: Arc<dyn KeySource>,
     pub status: Option<Arc<dyn StatusSource>>,
+    pub neighbours: Option<Arc<dyn NeighbourSource>>,
     pub request: AuditRequest,
     /// In whose name AWS is asked, where a report is to tell.
     pub identity: Option<String>,
@@ -45,7 +48,18 @@ pub struct Settings {
 impl Settings {
     /// For this store, with these keys, and nothing beside that.
     pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
-        Self { store, keys, status: None, request, identity: None, trail: None, bag: None, kept: None, bell: None }
+        Self {
+            store,
+            keys,
+            status: None,
+            neighbours: None,
+            request,
+            identity: None,
+            trail: None,
+            bag: None,
+            kept: None,
+            bell: None,
+        }
     }
 }
 
@@ -286,6 +300,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     request.requests_before += u64::from(args.reports.is_evidence());
     let mut status: Option<Arc<dyn StatusSource>> = None;
     let mut told = None;
+    let mut neighbours: Option<Arc<dyn NeighbourSource>> = None;
     let location = match (&args.bucket, &args.trail_arn) {
         (Some(bucket), _) => Location {
             bucket: bucket.trim_start_matches("s3://").trim_end_matches('/').to_owned(),
@@ -296,8 +311,8 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
             let settings = trail.settings().await?;
             let reach = ReachSource::new(arn.clone(), config.clone());
             let until = request.range.end.unwrap_or(request.now);
-            let (neighbours, Reach { own_regions, default_regions, accounts, unknown }) =
-                futures::join!(trail.neighbours_without_digests(&settings), reach.reach(&settings, until));
+            let Reach { own_regions, default_regions, accounts, unknown } = reach.reach(&settings, until).await;
+            neighbours = Some(Arc::new(DescribeTrails::new(arn.clone(), settings.clone(), config.clone())));
             told = Some(serde_json::json!({
                 "TrailARN": arn.to_string(),
                 "S3BucketName": settings.bucket,
@@ -305,7 +320,6 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
                 "IsMultiRegionTrail": settings.is_multi_region,
                 "IsOrganizationTrail": settings.is_organization,
             }));
-            request.without_digests = neighbours;
             request.expected.accounts.extend(accounts);
             request.expected.own_regions = own_regions;
             if settings.is_organization {
@@ -332,7 +346,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { status, identity, trail: told, ..Settings::new(store, keys, request) })
+    Ok(Settings { status, neighbours, identity, trail: told, ..Settings::new(store, keys, request) })
 }
 
 /// A store, and the public keys for it.

@@ -44,6 +44,8 @@ pub struct ChainCheckpoint {
     pub seen: Option<Timestamp>,
     /// Digests that were listed and would count as new again, by a short hash of their names.
     pub recent: BTreeSet<u64>,
+    /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
+    pub log_folders: BTreeSet<String>,
     /// What is to be looked at again.
     pub open: Vec<OpenPoint>,
     /// How many of each kind were told of so far, by status.

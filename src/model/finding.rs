@@ -50,6 +50,8 @@ words!(
         Unverified = "unverified",
         /// It lies in the log folder, within a period that valid digests cover, and none of them lists it.
         Unlisted = "unlisted",
+        /// It lies in the log folder, in the range, in a time that no valid digest covers, and no valid digest lists it.
+        Uncovered = "uncovered",
     }
 );
 
@@ -126,6 +128,10 @@ words!(
         UnknownHashAlgorithm = "unknown_hash_algorithm",
         /// No valid digest lists it.
         NotListed = "not_listed",
+        /// No valid digest covers its time.
+        NotCovered = "not_covered",
+        /// It is gone, and a lifecycle rule of the bucket explains that.
+        Expired = "expired",
         /// Only a digest that isn't valid lists it.
         ListedByInvalidDigest = "listed_by_invalid_digest",
         /// The digest's content is not a digest.

@@ -94,9 +94,19 @@ identifier!(
 );
 
 impl Region {
-    /// What stands for the region of something of which nobody knows it.
+    /// The placeholder for a region that is not known.
     pub fn unknown() -> Self {
         Self("unknown-region-0".into())
+    }
+
+    /// The placeholder for an object that lies in no region's folder: records write it as null. It sorts before every region.
+    pub fn none() -> Self {
+        Self("".into())
+    }
+
+    /// The region as text; `None` for [`Self::none`].
+    pub fn known(&self) -> Option<&str> {
+        Some(self.as_str()).filter(|text| !text.is_empty())
     }
 }
 

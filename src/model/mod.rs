@@ -29,7 +29,8 @@ pub use finding::{
 pub use hash::{HashParseError, Sha256Hash, decode_hex};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
 pub use names::{
-    AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LogFileKey, LogFileName, LogRoot, parse_compact_time,
+    AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LOG_FOLDER, LogFileKey, LogFileName, LogRoot, log_folder_of,
+    parse_compact_time, parse_day,
 };
 pub use object::ObjectRef;
 pub use packed_names::{NameCoder, PackedNames, read_number, write_number};

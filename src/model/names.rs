@@ -18,7 +18,9 @@ pub const AWS_LOGS: &str = "AWSLogs";
 /// The same, as it stands in a key.
 pub const AWS_LOGS_FOLDER: &str = "AWSLogs/";
 /// The folder that holds an account's log files.
-const LOG_FOLDER: &str = "CloudTrail";
+pub const LOG_FOLDER: &str = "CloudTrail";
+/// The folder into which CloudTrail Lake exports query results: no log files.
+const LAKE_FOLDER: &str = "CloudTrail-Lake";
 /// The folder that holds an account's digest files.
 pub const DIGEST_FOLDER: &str = "CloudTrail-Digest";
 
@@ -111,6 +113,17 @@ impl LogRoot {
         if self.prefix.is_empty() { format!("{AWS_LOGS}/") } else { format!("{}/{AWS_LOGS}/", self.prefix) }
     }
 
+    /// Whether a key lies below this folder.
+    pub fn holds(&self, key: &str) -> bool {
+        match self.prefix.as_str() {
+            "" => key.starts_with(AWS_LOGS_FOLDER),
+            prefix => {
+                let inside = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
+                inside.is_some_and(|inside| inside.starts_with(AWS_LOGS_FOLDER))
+            }
+        }
+    }
+
     /// `[prefix/]AWSLogs/[O-ID/]`, which holds a folder an account.
     pub fn accounts(&self, organization: Option<&OrganizationId>) -> String {
         match organization {
@@ -124,15 +137,24 @@ impl LogRoot {
         format!("{}{account}/{DIGEST_FOLDER}/", self.accounts(organization))
     }
 
-    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail/`, which holds a folder a region.
-    pub fn log_regions(&self, organization: Option<&OrganizationId>, account: &AccountId) -> String {
-        format!("{}{account}/{LOG_FOLDER}/", self.accounts(organization))
+    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/FOLDER/`, which holds a folder a region. FOLDER is [`LOG_FOLDER`], or another log
+    /// folder beside it.
+    pub fn log_regions(&self, organization: Option<&OrganizationId>, account: &AccountId, folder: &str) -> String {
+        format!("{}{account}/{folder}/", self.accounts(organization))
     }
+}
 
-    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail/REGION/`, which holds the log files of a region.
-    pub fn log_files(&self, organization: Option<&OrganizationId>, account: &AccountId, region: &Region) -> String {
-        format!("{}{region}/", self.log_regions(organization, account))
-    }
+/// The name of the log folder that a log file's key lies in (`CloudTrail`, `CloudTrail-Insight` …); `None` for a key that
+/// lies in none.
+pub fn log_folder_of(key: &str) -> Option<&str> {
+    let mut parts = key.rsplit('/');
+    // FILE, DD, MM, YYYY and REGION lie below it.
+    let folder = parts.nth(5)?;
+    is_log_folder(folder).then_some(folder)
+}
+
+fn is_log_folder(name: &str) -> bool {
+    name.starts_with(LOG_FOLDER) && name != DIGEST_FOLDER && name != LAKE_FOLDER
 }
 
 /// What the place of a log file says of its time.
@@ -144,7 +166,8 @@ impl LogRoot {
 pub struct LogFileName {
     /// The earliest time that it can speak of.
     pub from: Timestamp,
-    /// The latest: the same, unless the name is none that CloudTrail gives, and only its folder's day is known.
+    /// The latest: the same, unless the name is none that CloudTrail gives, or tells another day than its folder. Then only the
+    /// folder's day is known.
     pub to: Timestamp,
 }
 
@@ -176,7 +199,7 @@ impl LogFileKey {
         let mut folders = parts.next()?.rsplit('/');
         // Insights and network activity events lie in folders of their own, beside CloudTrail/.
         let folder = folders.next()?;
-        if !folder.starts_with(LOG_FOLDER) || folder == DIGEST_FOLDER {
+        if !is_log_folder(folder) {
             return None;
         }
         let (account, organization, root) = above(folders)?;
@@ -191,15 +214,31 @@ impl LogFileName {
         // What lies in folders of its own below the day is read by whoever reads the day.
         let day = inside.match_indices('/').nth(2).and_then(|(end, _)| inside.get(..end))?;
         let file = inside.rsplit('/').next()?;
-        let day = Date::strptime("%Y/%m/%d", day).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+        let day = parse_day(day)?;
+        let next_day = day.saturating_add(SignedDuration::from_hours(24)).unwrap_or(day);
         let named = file.strip_suffix(SUFFIX).and_then(|stem| stem.rsplit('_').nth(1)).and_then(|minute| {
             parse_compact_time(&format!("{}00Z", minute.strip_suffix('Z').filter(|rest| rest.len() == 13)?))
         });
-        Some(match named {
+        Some(match named.filter(|time| day <= *time && *time < next_day) {
             Some(time) => Self { from: time, to: time },
-            None => Self { from: day, to: day.saturating_add(SignedDuration::from_hours(24)).unwrap_or(day) },
+            None => Self { from: day, to: next_day },
         })
     }
+
+    /// Whether the name tells no time of its folder's day: CloudTrail gives none of that kind.
+    pub fn is_odd(&self) -> bool {
+        self.to > self.from
+    }
+}
+
+/// The begin of the day that a folder's path `YYYY/MM/DD` names; `None` if it is no such path.
+pub fn parse_day(path: &str) -> Option<Timestamp> {
+    let is_day = path.len() == "2026/03/01".len()
+        && path.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'/' } else { b.is_ascii_digit() });
+    if !is_day {
+        return None;
+    }
+    Some(Date::strptime("%Y/%m/%d", path).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// Reads `YYYYMMDDTHHMMSSZ`; `None` if it is anything else.
@@ -251,6 +290,28 @@ mod tests {
         let other = LogFileName::parse("2026/03/01/planted.json.gz");
         assert_eq!(other, Some(LogFileName { from: time("2026-03-01T00:00:00Z"), to: time("2026-03-02T00:00:00Z") }));
         assert_eq!(LogFileName::parse("planted.json.gz"), None);
+    }
+
+    #[test]
+    fn a_name_of_another_day_than_its_folder_tells_the_folders_day_alone() {
+        for name in ["20990101T0000Z", "20100101T0000Z", "20260302T0000Z", "20260228T2355Z"] {
+            let inside = format!("2026/03/01/111122223333_CloudTrail_eu-west-1_{name}_AbCdEfGhIjKlMnOp.json.gz");
+            let found = LogFileName::parse(&inside).unwrap();
+            assert!(found.is_odd(), "{name}");
+            assert_eq!(found.from.to_string(), "2026-03-01T00:00:00Z");
+        }
+        assert_eq!(LogFileName::parse("2026/3/1/111122223333_CloudTrail_eu-west-1_20260301T1005Z_A.json.gz"), None);
+    }
+
+    #[test]
+    fn log_folders_are_told_from_what_lies_beside_them() {
+        let key = |folder: &str| format!("a/AWSLogs/111122223333/{folder}/eu-west-1/2026/03/01/x.json.gz");
+        for folder in ["CloudTrail", "CloudTrail-Insight", "CloudTrail-NetworkActivity"] {
+            assert_eq!(log_folder_of(&key(folder)), Some(folder));
+        }
+        for folder in ["CloudTrail-Digest", "CloudTrail-Lake", "Config"] {
+            assert_eq!(log_folder_of(&key(folder)), None);
+        }
     }
 
     #[test]

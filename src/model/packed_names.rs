@@ -96,6 +96,22 @@ impl PackedNames {
     }
 }
 
+impl IntoIterator for PackedNames {
+    type Item = Arc<str>;
+    type IntoIter = Box<dyn Iterator<Item = Arc<str>> + Send>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let Self { packed, count, .. } = self;
+        let (mut coder, mut at) = (NameCoder::default(), 0);
+        Box::new((0..count).map_while(move |_| {
+            let mut rest = packed.get(at..)?;
+            let name = coder.read(&mut rest);
+            at = packed.len() - rest.len();
+            name
+        }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +138,7 @@ mod tests {
         names.iter().for_each(|name| packed.push(name));
         assert_eq!(packed.iter().collect::<Vec<_>>(), names.map(Arc::from));
         assert_eq!((packed.len(), PackedNames::default().iter().count()), (12, 0));
+        assert_eq!(packed.into_iter().collect::<Vec<_>>(), names.map(Arc::from));
     }
 
     #[test]

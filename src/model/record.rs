@@ -52,6 +52,8 @@ pub struct RunRecord {
     pub depth: Depth,
     /// Which log files are read, where not all are.
     pub sample: Option<Sample>,
+    /// How long after its hour a digest may still come before its absence counts, in seconds.
+    pub grace_seconds: i64,
     /// How many single log files were asked about; none for all of a range.
     pub files: usize,
 }
@@ -145,6 +147,8 @@ pub struct GapRecord {
     pub to: Timestamp,
     /// How many hourly digests it has room for that are not there.
     pub missing_digests: u64,
+    /// How many log files lie in it that no valid digest lists.
+    pub uncovered_log_files: u64,
     /// The same in words.
     pub detail: String,
     /// The begin of the earlier run that told of it first.
@@ -181,6 +185,10 @@ pub struct ChainRecord {
     pub covered_seconds: u64,
     /// How many seconds it has.
     pub requested_seconds: u64,
+    /// Log files that are too fresh for a digest to list them.
+    pub fresh_log_files: u64,
+    /// Log files within 15 minutes of the edge of what is covered that no digest lists: one beyond the edge may.
+    pub edge_log_files: u64,
     /// The begin of the earlier run that told of the same fault first.
     pub since: Option<Timestamp>,
 }

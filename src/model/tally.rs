@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DigestStatus, GapCause, LogFileStatus, Record, Verdict, WarningCode};
+use super::{DigestStatus, Fault, GapCause, LogFileStatus, Record, Verdict, WarningCode};
 
 /// What a caller accepts: it stays in the reports and out of the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +38,10 @@ pub struct Tally {
     pub altered: u64,
     /// Log files that a sample left unread.
     pub unsampled: u64,
+    /// Chains and trails whose unlisted log files could not be judged.
+    pub unjudged: u64,
+    /// Unverified log files that a lifecycle rule removed.
+    pub expired: u64,
 }
 
 impl Tally {
@@ -45,11 +49,16 @@ impl Tally {
     pub fn count(&mut self, record: &Record) {
         match record {
             Record::Digest(digest) => *self.digests.entry(digest.status).or_default() += 1,
-            Record::LogFile(log_file) => *self.log_files.entry(log_file.status).or_default() += 1,
+            Record::LogFile(log_file) => {
+                *self.log_files.entry(log_file.status).or_default() += 1;
+                let is_expired = log_file.fault == Some(Fault::Expired) && log_file.status == LogFileStatus::Unverified;
+                self.expired += u64::from(is_expired);
+            }
             Record::Gap(gap) => *self.gaps.entry(gap.cause).or_default() += 1,
             Record::Warning(warning) => {
                 self.warnings += 1;
                 self.altered += u64::from(warning.code == WarningCode::BagAltered);
+                self.unjudged += u64::from(warning.code == WarningCode::UnlistedNotJudged);
             }
             Record::Chain(chain) => self.chain_faults += u64::from(chain.fault.is_some()),
             Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => {}
@@ -87,9 +96,10 @@ impl Tally {
             + self.gaps_of(GapCause::DigestsMissing)
             + self.chain_faults
             + self.altered;
-        let open = self.log_files(LogFileStatus::Unverified)
+        let expired = if allowed.gap(GapCause::Expired) { self.expired } else { 0 };
+        let open = self.log_files(LogFileStatus::Unverified).saturating_sub(expired)
             + self.digests(DigestStatus::Unverified)
-            + if allowed.unlisted { 0 } else { self.log_files(LogFileStatus::Unlisted) }
+            + if allowed.unlisted { 0 } else { self.log_files(LogFileStatus::Unlisted) + self.unjudged }
             + if allowed.sample { 0 } else { self.unsampled }
             + self
                 .gaps

@@ -95,6 +95,7 @@ fn counts(tally: &Tally) -> Vec<Metric> {
         ("DeletedLogFiles", files(LogFileStatus::Deleted)),
         ("UnverifiedLogFiles", files(LogFileStatus::Unverified)),
         ("UnlistedLogFiles", files(LogFileStatus::Unlisted)),
+        ("UncoveredLogFiles", files(LogFileStatus::Uncovered)),
         ("Gaps", tally.gaps()),
         ("ChainFaults", tally.chain_faults),
     ]

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::model::{
     Allowances, CaseInfo, ChainId, ChainRecord, CircumstancesRecord, DigestRecord, DigestStatus, Fault, GapRecord,
-    LastRun, LogFileRecord, LogFileStatus, ObjectRef, Record, Requests, RunRecord, Sample, SampleResult, Sha256Hash,
-    SinceCheckpoint, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningRecord,
+    LastRun, LogFileRecord, LogFileStatus, ObjectRef, Record, Region, Requests, RunRecord, Sample, SampleResult,
+    Sha256Hash, SinceCheckpoint, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningRecord,
 };
 
 /// Why saved records can't be read.
@@ -20,7 +20,7 @@ pub enum ReadError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A line is no record.
-    #[error("line {line} is no record of ctverify/1: {reason}")]
+    #[error("line {line} is no record of ctverify/2: {reason}")]
     Line {
         /// Which, counted from one.
         line: usize,
@@ -101,6 +101,7 @@ enum Wire {
         source: String,
         depth: String,
         sample: Option<WireSample>,
+        grace_seconds: i64,
     },
     Digest {
         status: String,
@@ -140,6 +141,7 @@ enum Wire {
         from: Timestamp,
         to: Timestamp,
         missing_digests: u64,
+        uncovered_log_files: u64,
         detail: String,
         since: Option<Timestamp>,
     },
@@ -158,6 +160,8 @@ enum Wire {
         to: Timestamp,
         covered_seconds: u64,
         requested_seconds: u64,
+        fresh_log_files: u64,
+        edge_log_files: u64,
         since: Option<Timestamp>,
     },
     Circumstances {
@@ -181,7 +185,7 @@ enum Wire {
 struct Chain {
     organization: Option<String>,
     account: String,
-    region: String,
+    region: Option<String>,
     trail: String,
     home_region: String,
 }
@@ -251,7 +255,7 @@ impl Chain {
         Ok(Arc::new(ChainId {
             organization: self.organization.map(|id| id.parse()).transpose().map_err(wrong)?,
             account: self.account.parse().map_err(wrong)?,
-            region: self.region.parse().map_err(wrong)?,
+            region: self.region.map_or(Ok(Region::none()), |region| region.parse()).map_err(wrong)?,
             trail: self.trail.parse().map_err(wrong)?,
             home_region: self.home_region.parse().map_err(wrong)?,
         }))
@@ -268,7 +272,7 @@ impl From<WireVersions> for Versions {
 impl Wire {
     fn read(self) -> Result<Record, String> {
         Ok(match self {
-            Self::Run { schema, version, started, trail_arn, start, end, source, depth, sample } => {
+            Self::Run { schema, version, started, trail_arn, start, end, source, depth, sample, grace_seconds } => {
                 if schema != super::wire::SCHEMA {
                     return Err(format!("its schema is {schema}"));
                 }
@@ -283,6 +287,7 @@ impl Wire {
                     source,
                     depth: depth.parse()?,
                     sample: sample.map(|WireSample { files, seed }| Sample { files, seed }),
+                    grace_seconds,
                     files: 0,
                 })
             }
@@ -340,33 +345,47 @@ impl Wire {
                 versions: versions.map(Into::into),
                 since,
             }),
-            Self::Gap { cause, chain, from, to, missing_digests, detail, since } => Record::Gap(GapRecord {
-                cause: cause.parse()?,
-                chain: chain.read()?,
-                from,
-                to,
-                missing_digests,
-                detail,
-                since,
-            }),
+            Self::Gap { cause, chain, from, to, missing_digests, uncovered_log_files, detail, since } => {
+                Record::Gap(GapRecord {
+                    cause: cause.parse()?,
+                    chain: chain.read()?,
+                    from,
+                    to,
+                    missing_digests,
+                    uncovered_log_files,
+                    detail,
+                    since,
+                })
+            }
             Self::Warning { code, bucket, key, detail } => Record::Warning(WarningRecord {
                 code: code.parse()?,
                 bucket: bucket.map(Into::into),
                 key: key.map(Into::into),
                 detail,
             }),
-            Self::Chain { chain, fault, detail, from, to, covered_seconds, requested_seconds, since } => {
-                Record::Chain(ChainRecord {
-                    chain: chain.read()?,
-                    fault: fault.map(|fault| fault.parse()).transpose()?,
-                    detail,
-                    from,
-                    to,
-                    covered_seconds,
-                    requested_seconds,
-                    since,
-                })
-            }
+            Self::Chain {
+                chain,
+                fault,
+                detail,
+                from,
+                to,
+                covered_seconds,
+                requested_seconds,
+                fresh_log_files,
+                edge_log_files,
+                since,
+            } => Record::Chain(ChainRecord {
+                chain: chain.read()?,
+                fault: fault.map(|fault| fault.parse()).transpose()?,
+                detail,
+                from,
+                to,
+                covered_seconds,
+                requested_seconds,
+                fresh_log_files,
+                edge_log_files,
+                since,
+            }),
             Self::Circumstances {
                 build,
                 command,

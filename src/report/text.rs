@@ -250,7 +250,10 @@ impl<W: Write> Report for Text<W> {
                 self.listing.clear();
             }
         }
-        self.current.count(record);
+        // What lies in no region's folder belongs to no chain.
+        if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
+            self.current.count(record);
+        }
         self.findings.take(record, self.options.verbose);
         match record {
             Record::Run(run) => self.run = Some(run.clone()),
@@ -357,6 +360,9 @@ fn open_points(tally: &Tally, allowed: &Allowances) -> String {
     let unlisted = tally.log_files(LogFileStatus::Unlisted);
     if unlisted > 0 && !allowed.unlisted {
         parts.push(format!("no digest lists {}", counted(unlisted, "log file")));
+    }
+    if tally.unjudged > 0 && !allowed.unlisted {
+        parts.push("log files that no digest lists could not be looked for everywhere".to_owned());
     }
     if tally.unsampled > 0 && !allowed.sample {
         parts.push(format!("{} not read, because a sample was asked for", counted(tally.unsampled, "log file")));

@@ -24,6 +24,7 @@ enum Section {
     Wrong,
     Open,
     Unlisted,
+    Uncovered,
     Gaps,
     Warnings,
 }
@@ -34,6 +35,7 @@ impl Section {
             Self::Wrong => "What is wrong",
             Self::Open => "What could not be verified",
             Self::Unlisted => "What no digest lists",
+            Self::Uncovered => "Log files in a time that no valid digest covers",
             Self::Gaps => "What is not covered",
             Self::Warnings => "Warnings",
         }
@@ -68,6 +70,7 @@ impl Findings {
                 LogFileStatus::Modified => (Section::Wrong, "modified log files"),
                 LogFileStatus::Deleted => (Section::Wrong, "deleted log files"),
                 LogFileStatus::Unlisted => (Section::Unlisted, "unlisted log files"),
+                LogFileStatus::Uncovered => (Section::Uncovered, "uncovered log files"),
             },
             Record::Gap(_) => (Section::Gaps, "gaps"),
             Record::Warning(_) => (Section::Warnings, "warnings"),
@@ -229,7 +232,7 @@ fn digest_style(digest: &DigestRecord) -> Style {
 fn log_file_style(log_file: &LogFileRecord) -> Style {
     match log_file.status {
         LogFileStatus::Intact => GOOD,
-        LogFileStatus::Unverified | LogFileStatus::Unlisted => OPEN,
+        LogFileStatus::Unverified | LogFileStatus::Unlisted | LogFileStatus::Uncovered => OPEN,
         LogFileStatus::Modified | LogFileStatus::Deleted => BAD,
     }
 }

@@ -1,4 +1,4 @@
-//! The records as they are promised to the outside, schema `ctverify/1`, apart from the types that the code works with.
+//! The records as they are promised to the outside, schema `ctverify/2`, apart from the types that the code works with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::model::{
     LogFileStatus, Record, RunRecord, SummaryRecord, WarningRecord,
 };
 
-pub(super) const SCHEMA: &str = "ctverify/1";
+pub(super) const SCHEMA: &str = "ctverify/2";
 
 /// A record in its outer form. Fields stand in the order in which they are written.
 #[derive(Serialize)]
@@ -27,6 +27,7 @@ pub(super) enum Wire<'a> {
         source: &'a str,
         depth: &'static str,
         sample: Option<Sample>,
+        grace_seconds: i64,
     },
     Digest {
         status: &'static str,
@@ -68,6 +69,7 @@ pub(super) enum Wire<'a> {
         from: String,
         to: String,
         missing_digests: u64,
+        uncovered_log_files: u64,
         detail: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<String>,
@@ -87,6 +89,8 @@ pub(super) enum Wire<'a> {
         to: String,
         covered_seconds: u64,
         requested_seconds: u64,
+        fresh_log_files: u64,
+        edge_log_files: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         since: Option<String>,
     },
@@ -123,7 +127,7 @@ pub(super) enum Wire<'a> {
 pub(super) struct Chain<'a> {
     organization: Option<&'a str>,
     account: &'a str,
-    region: &'a str,
+    region: Option<&'a str>,
     trail: &'a str,
     home_region: &'a str,
 }
@@ -195,7 +199,7 @@ impl<'a> From<&'a Arc<ChainId>> for Chain<'a> {
         Self {
             organization: chain.organization.as_ref().map(|id| id.as_str()),
             account: chain.account.as_str(),
-            region: chain.region.as_str(),
+            region: chain.region.known(),
             trail: chain.trail.as_str(),
             home_region: chain.home_region.as_str(),
         }
@@ -239,6 +243,7 @@ impl<'a> From<&'a RunRecord> for Wire<'a> {
             source: &run.source,
             depth: run.depth.as_str(),
             sample: run.sample.map(|model::Sample { files, seed }| Sample { files, seed }),
+            grace_seconds: run.grace_seconds,
         }
     }
 }
@@ -290,6 +295,7 @@ impl<'a> From<&'a GapRecord> for Wire<'a> {
             from: time(gap.from),
             to: time(gap.to),
             missing_digests: gap.missing_digests,
+            uncovered_log_files: gap.uncovered_log_files,
             detail: &gap.detail,
             since: gap.since.map(time),
         }
@@ -317,6 +323,8 @@ impl<'a> From<&'a ChainRecord> for Wire<'a> {
             to: time(chain.to),
             covered_seconds: chain.covered_seconds,
             requested_seconds: chain.requested_seconds,
+            fresh_log_files: chain.fresh_log_files,
+            edge_log_files: chain.edge_log_files,
             since: chain.since.map(time),
         }
     }

@@ -5,6 +5,7 @@
 //! Names come from digests, so an attacker may have chosen them: every file is opened beneath the folder's own
 //! handle, which neither `..` nor a symbolic link can leave.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use super::{
     Body, Counter, Head, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store,
     StoreError,
 };
-use crate::model::{AWS_LOGS, DIGEST_FOLDER, ObjectRef, Requests};
+use crate::model::{AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
 /// How much of a file is read at a time.
@@ -272,6 +273,9 @@ impl Store for Folder {
             if request.folders {
                 let names = folders(&self.dir, &copy.path.join(inside))?;
                 page.folders.extend(names.iter().map(|name| format!("{}{name}/", request.prefix)));
+                let names = files(&self.dir, &copy.path.join(inside))?.into_iter();
+                let keys = names.map(|name| format!("{}{name}", request.prefix));
+                page.objects.extend(keys.map(|key| ListedObject { key, last_modified: None, size: None }));
             } else {
                 let inside = inside.rsplit_once('/').map_or("", |(inside, _)| inside);
                 let top = if inside.is_empty() { folder } else { format!("{folder}{inside}/") };
@@ -330,6 +334,23 @@ impl Store for Folder {
             (Err(error @ StoreError::Ambiguous(_)), _) | (_, Err(error @ StoreError::Ambiguous(_))) => Err(error),
             _ => Ok(false),
         }
+    }
+
+    fn listed_name<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
+        let is_own = |copy: &Copy| *copy.location.bucket == *object.bucket && copy.location.root.holds(&object.key);
+        if self.copies.iter().any(is_own) {
+            return Cow::Borrowed(object);
+        }
+        let Some(at) = object.key.rfind(AWS_LOGS_FOLDER) else { return Cow::Borrowed(object) };
+        let inside = &object.key[at + AWS_LOGS_FOLDER.len()..];
+        Cow::Owned(match self.copies.as_slice() {
+            // The copy of another bucket or prefix: there it is looked for.
+            [only] => {
+                let Location { bucket, root } = &only.location;
+                ObjectRef::new(bucket.as_str(), format!("{}{inside}", root.folder()))
+            }
+            _ => ObjectRef::new("", inside),
+        })
     }
 
     fn absence(&self) -> &'static str {

@@ -12,6 +12,7 @@ mod s3;
 mod s3_answers;
 mod s3_error;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +48,7 @@ pub struct ListRequest {
     pub prefix: String,
     /// Keys up to and with this one are left out.
     pub start_after: Option<String>,
-    /// Whether to answer with the folders directly below the prefix instead of all the keys below it.
+    /// Whether to answer with the folders and objects directly below the prefix instead of all the keys below it.
     pub folders: bool,
 }
 
@@ -141,6 +142,12 @@ pub trait Store: Send + Sync {
 
     /// Whether an object that lies under the name `place` lies where one with the name `claimed` belongs.
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError>;
+
+    /// The name under which this store lists an object: a copy may be laid out under another bucket's name or prefix than the
+    /// digests record.
+    fn listed_name<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
+        Cow::Borrowed(object)
+    }
 
     /// What is said of an object that does not exist here.
     fn absence(&self) -> &'static str;

@@ -83,20 +83,6 @@ impl Trail {
         self.finish(described)
     }
 
-    /// The names of trails that deliver to the same bucket and prefix without digests, as far as the caller may see them.
-    pub async fn neighbours_without_digests(&self, settings: &TrailSettings) -> Vec<String> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        // Who may not see them learns nothing, and needs no other answer than one who sees none.
-        let Ok(answer) = self.client.describe_trails().send().await else { return Vec::new() };
-        let shares_place = |trail: &SdkTrail| {
-            trail.s3_bucket_name.as_deref() == Some(&settings.bucket)
-                && trail.s3_key_prefix.as_deref().unwrap_or_default().trim_matches('/') == settings.prefix
-        };
-        let trails = answer.trail_list.unwrap_or_default().into_iter();
-        let silent = trails.filter(|trail| shares_place(trail) && trail.log_file_validation_enabled == Some(false));
-        silent.filter_map(|trail| trail.name).filter(|name| *name != self.arn.name.as_str()).collect()
-    }
-
     /// How many requests were made so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)

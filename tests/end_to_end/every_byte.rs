@@ -55,7 +55,7 @@ impl Bench {
         let range = TimeRange { start: "2026-02-28T23:30:47Z".parse().ok(), end: None };
         let request = AuditRequest { locations: folder.locations(), ..AuditRequest::new(range, now) };
         let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
-        let audit = Audit { store, keys, status: None, request, progress };
+        let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
         let mut accused = Vec::new();
         let mut observer = |record: &Record| {
             match record {

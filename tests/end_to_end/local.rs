@@ -158,7 +158,7 @@ fn a_symbolic_link_out_of_the_folder_is_not_followed() {
 
     // Within the folder a link is as good as the file.
     fs::remove_file(&log_file).unwrap();
-    let beside = log_file.with_extension("kept");
+    let beside = log_file.with_file_name(".kept");
     fs::rename(&outside, &beside).unwrap();
     std::os::unix::fs::symlink(beside.file_name().unwrap(), &log_file).unwrap();
     assert_eq!(records(&mut mirror.command()).code, 0);

@@ -1,6 +1,6 @@
 //! Random trails with random tampering, judged against a plain model that keeps what was done to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ctverify_testkit::{ForgedTrail, Layout, TrailSpec, gunzip, gzip};
 use proptest::prelude::*;
@@ -128,6 +128,13 @@ impl Case {
         }
     }
 
+    /// The log files that deleted digests listed.
+    fn files_of_deleted(&self, trail: &ForgedTrail) -> BTreeSet<String> {
+        let digests = trail.chains.iter().zip(&self.digests).flat_map(|(chain, deeds)| chain.digests.iter().zip(deeds));
+        let deleted = digests.filter(|(_, deed)| **deed == DigestDeed::Deleted);
+        deleted.flat_map(|(digest, _)| digest.document.log_files.iter().map(|file| file.s3_object.clone())).collect()
+    }
+
     /// What has to be said of the tampered trail.
     fn judge(&self, trail: &ForgedTrail) -> Judgement {
         let mut expected = Judgement::default();
@@ -198,7 +205,11 @@ proptest! {
         let start = trail.chains.iter().map(|chain| chain.digests[0].document.digest_start_time.clone()).min().unwrap();
         let run = records(mirror.command().args(["--start", &start, "--allow", "gap,unlisted"]));
         let expected = case.judge(&trail);
-        let (digests, files) = said(&run);
+        let (digests, mut files) = said(&run);
+        // The log files of a deleted digest are named where its gap lies in the range.
+        let uncovered: Vec<String> = files.extract_if(.., |_, word| word == "uncovered").map(|(key, _)| key).collect();
+        let of_deleted = case.files_of_deleted(&trail);
+        prop_assert!(uncovered.iter().all(|key| of_deleted.contains(key)), "{:?}", uncovered);
         let owned = |map: &BTreeMap<String, &str>| map.iter().map(|(key, word)| (key.clone(), (*word).to_owned())).collect::<BTreeMap<_, _>>();
         prop_assert_eq!(digests, owned(&expected.digests));
         prop_assert_eq!(files, owned(&expected.files));

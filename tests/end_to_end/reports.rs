@@ -49,14 +49,40 @@ fn every_record_has_exactly_the_promised_fields() {
     let promised: Vec<(&str, Vec<&str>, bool)> = vec![
         (
             "run",
-            vec!["record", "schema", "version", "started", "trail_arn", "start", "end", "source", "depth", "sample"],
+            vec![
+                "record",
+                "schema",
+                "version",
+                "started",
+                "trail_arn",
+                "start",
+                "end",
+                "source",
+                "depth",
+                "sample",
+                "grace_seconds",
+            ],
             false,
         ),
         ("digest", digest.to_vec(), true),
         ("log_file", log_file.to_vec(), true),
-        ("gap", vec!["record", "cause", "from", "to", "missing_digests", "detail"], true),
+        ("gap", vec!["record", "cause", "from", "to", "missing_digests", "uncovered_log_files", "detail"], true),
         ("warning", vec!["record", "code", "bucket", "key", "detail"], false),
-        ("chain", vec!["record", "fault", "detail", "from", "to", "covered_seconds", "requested_seconds"], true),
+        (
+            "chain",
+            vec![
+                "record",
+                "fault",
+                "detail",
+                "from",
+                "to",
+                "covered_seconds",
+                "requested_seconds",
+                "fresh_log_files",
+                "edge_log_files",
+            ],
+            true,
+        ),
         (
             "circumstances",
             vec![
@@ -129,7 +155,7 @@ fn json_is_one_document_with_the_same_records() {
             let of_kind: Vec<Value> = lines.of(kind).into_iter().cloned().collect();
             assert_eq!(document[group], json!(of_kind), "{name} {group}");
         }
-        assert_eq!(document["run"]["schema"], "ctverify/1");
+        assert_eq!(document["run"]["schema"], "ctverify/2");
         assert_eq!(document["summary"]["verdict"], lines.verdict());
     }
 }

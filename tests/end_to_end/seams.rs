@@ -262,7 +262,7 @@ fn a_file_of_another_trail_closes_when_that_trails_digest_can_be_read() {
     trail.merge(TrailSpec { name: "second-trail".to_owned(), seed: 9, ..spec() }.forge());
     let other = trail.chains[1].digests[10].key.clone();
     let job = Job::new(trail);
-    assert_eq!(run_denied(&job, without(&[&other]), 20).count("log_file", "unlisted"), 1);
+    assert_eq!(run_denied(&job, without(&[&other]), 20).count("log_file", "unverified"), 1);
     let run = job.run_to(21);
     assert_eq!(run.verdict(), "verified", "{}", run.stdout);
 }

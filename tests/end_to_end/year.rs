@@ -159,6 +159,7 @@ impl Year {
             store: store.clone(),
             keys: Arc::new(ListPublicKeys::new(self.config.clone())),
             status: Some(Arc::new(GetTrailStatus::new(arn, self.config.clone()))),
+            neighbours: None,
             request,
             progress: Arc::new(Progress::default()),
         };
@@ -179,6 +180,8 @@ fn finding(record: &Record) -> Option<String> {
         Record::Digest(digest) if digest.status != DigestStatus::Valid && digest.since.is_none() => {
             Some(format!("{} {}", digest.status, digest.object.key))
         }
+        // A file that no digest covers counts through its gap.
+        Record::LogFile(file) if file.status == LogFileStatus::Uncovered => None,
         Record::LogFile(file) if file.status != LogFileStatus::Intact && file.since.is_none() => {
             Some(format!("{} {}", file.status, file.object.key))
         }

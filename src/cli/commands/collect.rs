@@ -57,7 +57,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let watch = |record: &Record| {
         match record {
             // It is copied with what else no digest lists.
-            Record::LogFile(file) if file.status == LogFileStatus::Unlisted => {}
+            Record::LogFile(file) if matches!(file.status, LogFileStatus::Unlisted | LogFileStatus::Uncovered) => {}
             Record::LogFile(file) if !bag.holds(&file.object) => {
                 missing.push(Missing::new(&file.object, file.status.as_str(), file.detail.as_deref()));
             }

@@ -36,7 +36,8 @@ fn estimate(args: &VerifyArgs) -> Result<u8, Failure> {
     let runtime = runtime()?;
     let estimate = runtime.block_on(async {
         let Settings { store, keys, request, .. } = settings::resolve(args, now()).await?;
-        let audit = Audit { store, keys, status: None, request, progress: Arc::default() };
+        let progress = Arc::default();
+        let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
         tokio::select! {
             estimate = audit.estimate() => Ok(estimate?),
             () = interruption() => Err(Failure::Interrupted),
@@ -115,9 +116,9 @@ pub(super) async fn audit_with(
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
     let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls && !logs::are_on();
     let line = shows.then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, request, kept, bell, .. } = settings;
+    let Settings { store, keys, status, neighbours, request, kept, bell, .. } = settings;
     let clock = store.clone();
-    let audit = Audit { store, keys, status, request, progress };
+    let audit = Audit { store, keys, status, neighbours, request, progress };
     let mut observer = |record: &Record| {
         if let Record::Summary(_) = record {
             circumstances.clock_ahead_ms = clock.clock_ahead_ms();

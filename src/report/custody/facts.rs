@@ -91,7 +91,10 @@ impl Gathering {
         self.records += 1;
         self.lines.record(record)?;
         let (tally, calendar) = &mut self.current;
-        tally.count(record);
+        // What lies in no region's folder belongs to no chain.
+        if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
+            tally.count(record);
+        }
         let spelled_out = match record {
             Record::Run(run) => {
                 self.run = Some(run.clone());
@@ -104,8 +107,12 @@ impl Gathering {
             Record::LogFile(file) => {
                 let hour = hour_of_log_file(file);
                 match (file.status, LogFileKey::parse(&file.object.key)) {
-                    (LogFileStatus::Unlisted, Some(name)) => calendar.at(name.time.from, hour),
-                    (LogFileStatus::Unlisted, None) => {}
+                    // Nothing of it belongs to the hour of the digest before it in the records.
+                    _ if file.chain.region.known().is_none() => {}
+                    (LogFileStatus::Unlisted | LogFileStatus::Uncovered, Some(name)) => {
+                        calendar.at(name.time.from, hour)
+                    }
+                    (LogFileStatus::Unlisted | LogFileStatus::Uncovered, None) => {}
                     _ => calendar.log_file(hour),
                 }
                 (file.status != LogFileStatus::Intact).then_some(&mut self.findings)
@@ -220,7 +227,7 @@ fn hour_of_digest(digest: &DigestRecord) -> Hour {
 fn hour_of_log_file(file: &LogFileRecord) -> Hour {
     match file.status {
         LogFileStatus::Intact => Hour::Covered,
-        LogFileStatus::Unverified | LogFileStatus::Unlisted => Hour::Open,
+        LogFileStatus::Unverified | LogFileStatus::Unlisted | LogFileStatus::Uncovered => Hour::Open,
         LogFileStatus::Modified | LogFileStatus::Deleted => Hour::Violated,
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn does_not_prove(summary: &SummaryRecord) -> Vec<String> {
         "That logging was on all the time: where it was off, nothing was delivered. Such times show as gaps.",
         "Who changed or removed a file, and when: that is for other evidence to tell, such as access logs of the bucket.",
         "That the public keys are those of Amazon Web Services, beyond the way in which they were obtained, which is told below.",
-        "Anything of files that are called unverified or unlisted, of times outside the range, or of gaps.",
+        "Anything of files that are called unverified, unlisted or uncovered, of times outside the range, or of gaps.",
     ];
     if summary.depth != Depth::Content || summary.not_read > 0 {
         open.push("Anything of the content of log files that were not read.");
@@ -160,5 +160,6 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ),
     ("unverified", "Nobody can say, and the report says why."),
     ("unlisted", "A file in the log folder that no digest file lists."),
+    ("uncovered", "A file in the log folder that no digest file lists, in a time that no valid digest file covers."),
     ("gap", "A part of the range that no valid digest file covers."),
 ];

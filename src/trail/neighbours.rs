@@ -1,0 +1,68 @@
+//! Trails that deliver to the same bucket and prefix without digests: `DescribeTrails`, which speaks of one region at a time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_cloudtrail::Client;
+use aws_sdk_cloudtrail::config::Region as SdkRegion;
+use aws_sdk_cloudtrail::error::DisplayErrorContext;
+use aws_sdk_cloudtrail::types::Trail as SdkTrail;
+
+use super::location::TrailSettings;
+use crate::aws::RetryTooManyRequests;
+use crate::model::{Region, TrailArn};
+
+/// A source that knows the trails of an account.
+#[async_trait]
+pub trait NeighbourSource: Send + Sync {
+    /// The names of trails that deliver log files of `region` to the same place without digests.
+    ///
+    /// # Errors
+    ///
+    /// Says why they can't be told, such as a caller who may not ask.
+    async fn without_digests(&self, region: &Region) -> Result<Vec<String>, String>;
+
+    /// How many requests were made so far.
+    fn requests(&self) -> u64;
+}
+
+/// CloudTrail, as the AWS configuration at hand reaches it.
+pub struct DescribeTrails {
+    arn: TrailArn,
+    settings: TrailSettings,
+    config: SdkConfig,
+    requests: AtomicU64,
+}
+
+impl DescribeTrails {
+    /// Asks for the neighbours of `arn`, which delivers as `settings` say.
+    pub fn new(arn: TrailArn, settings: TrailSettings, config: SdkConfig) -> Self {
+        Self { arn, settings, config, requests: AtomicU64::new(0) }
+    }
+}
+
+#[async_trait]
+impl NeighbourSource for DescribeTrails {
+    async fn without_digests(&self, region: &Region) -> Result<Vec<String>, String> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+            .retry_classifier(RetryTooManyRequests)
+            .region(SdkRegion::new(region.to_string()))
+            .build();
+        let answer = Client::from_conf(config).describe_trails().send().await;
+        let answer = answer.map_err(|error| DisplayErrorContext(&error).to_string())?;
+        let shares_place = |trail: &SdkTrail| {
+            trail.s3_bucket_name.as_deref() == Some(&self.settings.bucket)
+                && trail.s3_key_prefix.as_deref().unwrap_or_default().trim_matches('/') == self.settings.prefix
+        };
+        let trails = answer.trail_list.unwrap_or_default().into_iter();
+        let silent = trails.filter(|trail| shares_place(trail) && trail.log_file_validation_enabled == Some(false));
+        let other = |trail: &SdkTrail| trail.trail_arn.as_deref() != Some(&self.arn.to_string());
+        Ok(silent.filter(other).filter_map(|trail| trail.name).collect())
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
