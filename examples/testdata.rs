@@ -51,7 +51,7 @@ fn records(dir: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
         ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
     };
     let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
-    let audit = Audit { store, keys, status: None, request, progress };
+    let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
     let mut lines = Vec::new();
     let mut report = Jsonl::new(&mut lines);
     let mut observer = |record: &Record| match record {

@@ -70,7 +70,7 @@
 //!     ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
 //! };
 //! let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
-//! let audit = Audit { store, keys, status: None, request, progress };
+//! let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
 //!
 //! let mut changed = Vec::new();
 //! let mut observer = |record: &Record| {

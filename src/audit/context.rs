@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::{HashSet, RandomState};
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::neighbours::Neighbours;
 use super::observer::Progress;
@@ -37,6 +37,8 @@ pub(super) struct Context {
     pub ends: Option<(Timestamp, Timestamp)>,
     /// How many more objects may be read at once, whatever they are read for.
     pub pace: Arc<Pace>,
+    /// The turn of the next large digest.
+    pub large_digests: Arc<Semaphore>,
     /// What fingerprints are made with; its key is drawn anew for each run.
     pub hasher: RandomState,
     /// What is lacking for a look at versions of objects.

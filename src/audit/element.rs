@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp};
 
 use super::error::AuditError;
-use super::shelf::{Shelf, Shelved};
+use super::shelf::{Kept, Shelf, Shelved};
 use crate::model::{DigestKind, ObjectRef, Versions};
 use crate::verify::{Predecessor, RejectedDigest, ValidDigest};
 
@@ -30,6 +30,10 @@ pub(super) struct Remarks {
     pub note: Option<String>,
     /// What a versioned bucket still holds of it.
     pub versions: Option<Versions>,
+    /// The log files that it claims, where it is not valid.
+    pub claims: Option<Kept>,
+    /// When it was generated, as a backfill digest says.
+    pub generated: Option<Timestamp>,
 }
 
 /// What is known of it.
@@ -49,6 +53,8 @@ pub(super) enum Absence {
     NotYetDelivered,
     /// A lifecycle rule removed it.
     Expired,
+    /// It lies before the first digest that is there, where no begin was asked about, and nobody can say what became of it.
+    BeforeFirst,
 }
 
 impl Element {
@@ -79,6 +85,26 @@ impl Element {
         match &self.state {
             State::Absent(_, absence) => Some(*absence),
             _ => None,
+        }
+    }
+
+    /// How many log files it claims, if it is not valid.
+    pub fn claims(&self) -> usize {
+        match &self.state {
+            State::Rejected(digest) => digest.claims,
+            State::Valid(_) | State::Absent(..) => 0,
+        }
+    }
+
+    /// The first `most` log files that it claims, if it is not valid.
+    pub fn claimed(&self, shelf: &Shelf, most: usize) -> Result<Vec<ObjectRef>, AuditError> {
+        let kept = self.remarks.as_ref().and_then(|remarks| remarks.claims);
+        match (&self.state, kept) {
+            (State::Rejected(digest), Some(kept)) => match &digest.outline {
+                Some(outline) => Ok(shelf.open(&kept, outline)?.claimed_log_files().take(most).collect()),
+                None => Ok(Vec::new()),
+            },
+            _ => Ok(Vec::new()),
         }
     }
 

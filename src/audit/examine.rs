@@ -25,9 +25,13 @@ pub(super) struct ExaminedChain {
     /// By end time, standard before backfill, then key. Those past the end of the range are among them.
     pub elements: Vec<Element>,
     /// What they say.
-    pub shelf: Shelf,
+    pub shelf: Arc<Shelf>,
     /// Why a part of it could not be listed.
     pub listing_failure: Option<String>,
+    /// Whether that was in the places where it is known to lie, and not where a digest's pointer led.
+    pub own_listing_failed: bool,
+    /// Whether it has no digest, and is known to have had some.
+    pub lost_all: bool,
     /// Whether there are digests older than the range.
     pub has_earlier: bool,
     /// Whether a digest from before the range accounts for CloudTrail's last delivery.
@@ -69,8 +73,10 @@ pub(super) async fn examine_chain(
     let judged = judged?;
     let has_earlier =
         ended_before || context.resume.is_some() || has_earlier(&context, &id, &folders, &judged.elements).await;
-    let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, &context).is_some();
-    let delivery_accounted = looks_cut && tail::accounted_before_range(&id, &judged.folders, &context).await;
+    let lost_all = tail::lost_all(&id, &judged.elements, &judged.folders, &context).await;
+    let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, lost_all, &context).is_some();
+    let delivery_accounted =
+        looks_cut && tail::accounted_before_range(&id, &judged.folders, &judged.elements, &context).await?;
     let log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => log_folder::examine(&in_log_folder, &id, &judged, listed).await?,
@@ -79,7 +85,7 @@ pub(super) async fn examine_chain(
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
     let lost_log_files = left_open || expiry::may_lack_log_files(&log_folder);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, lost_log_files).await;
-    expiry.mark(&mut elements);
+    expiry.mark(&mut elements, &context);
     versions::of_digests(&context, &id, &mut elements, &shelf).await?;
     let contradictions = match &context.resume {
         Some(resume) => resume.contradictions(&elements, &shelf)?,
@@ -89,6 +95,8 @@ pub(super) async fn examine_chain(
         id,
         elements,
         shelf,
+        own_listing_failed: failure.is_some(),
+        lost_all,
         listing_failure: failure.or(later),
         has_earlier,
         delivery_accounted,

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::element::{Absence, Element, State};
+use super::judged::is_before_first;
+use super::listed::ListedDigest;
 use super::listing::{self, RegionFolder};
 use super::log_folder::LogFolder;
 use super::log_listing::{self, made};
@@ -83,12 +85,25 @@ impl Expiry {
     }
 
     /// Marks the missing digests that a rule explains.
-    pub fn mark(&self, elements: &mut [Element]) {
-        for element in elements {
-            if let State::Absent(object, absence @ Absence::Missing) = &mut element.state
-                && matches!(self.of_digest(object, element.named_end), Explanation::Rule(_))
-            {
-                *absence = Absence::Expired;
+    pub fn mark(&self, elements: &mut [Element], context: &Context) {
+        for index in 0..elements.len() {
+            let element = &elements[index];
+            let State::Absent(object, Absence::Missing) = &element.state else { continue };
+            let is_unknown = self.rules.get(&*object.bucket).is_some_and(Result::is_err);
+            let listed = ListedDigest {
+                place: (**object).clone(),
+                kind: element.kind,
+                end: element.named_end,
+                last_modified: None,
+                size: None,
+            };
+            let marked = match self.of_digest(object, element.named_end) {
+                Explanation::Rule(_) => Absence::Expired,
+                _ if is_unknown && is_before_first(context, elements, &listed) => Absence::BeforeFirst,
+                _ => continue,
+            };
+            if let State::Absent(_, absence) = &mut elements[index].state {
+                *absence = marked;
             }
         }
     }

@@ -171,13 +171,15 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
         let JudgedDigests { mut elements, shelf, .. } =
             judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Seat::apart()).await?;
         let expiry = Expiry::examine(&context, &id, std::slice::from_ref(&folder), &elements, may_be_gone).await;
-        expiry.mark(&mut elements);
+        expiry.mark(&mut elements, &context);
         versions::of_digests(&context, &id, &mut elements, &shelf).await?;
         chains.push(ExaminedChain {
             id,
             elements,
             shelf,
             listing_failure: None,
+            own_listing_failed: false,
+            lost_all: false,
             has_earlier: true,
             delivery_accounted: true,
             log_folder: LogFolder::default(),
@@ -239,7 +241,7 @@ fn listings(
     let mut tasks = Tasks::new(chain, context, |_| Ok(true))?;
     let mut found = HashMap::new();
     for (index, digest) in digests.iter().enumerate() {
-        for task in tasks.of(digest, context) {
+        for task in tasks.of(digest, &chain.shelf, context)? {
             found.insert(context.identity(&task.object).into_owned(), (index, task));
         }
     }

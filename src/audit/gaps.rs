@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::element::{Absence, Element, State};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
-use super::request::{awaited_from, fresh_from};
+use super::request::{DELIVERY_TIME, awaited_from, fresh_from};
 use super::shelf::Shelved;
 use super::tail;
 use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord};
@@ -56,9 +56,10 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
-    // What could not be listed is no evidence, and a delivery that an older digest accounts for is none either.
-    let evidence = chain.listing_failure.is_none() && !chain.delivery_accounted;
-    let cut = tail::cut(&chain.id, &chain.elements, context).filter(|_| evidence);
+    // What could not be listed is no evidence, and a delivery that an older digest accounts for is none either. A pointer that leads to a
+    // place which can't be listed says nothing of the newest digests.
+    let evidence = !chain.own_listing_failed && !chain.delivery_accounted;
+    let cut = tail::cut(&chain.id, &chain.elements, chain.lost_all, context).filter(|_| evidence);
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
     let detail: Vec<String> = contradicted.chain(cut.clone()).collect();
     let fault = match (chain.contradictions.is_empty(), cut) {
@@ -320,12 +321,27 @@ impl Ledger<'_> {
             to: piece.to,
             missing_digests,
             uncovered_log_files: 0,
-            detail: self.detail(piece.cause, missing_digests),
+            detail: self.detail(piece.cause, piece.from, missing_digests),
             since: None,
         }
     }
 
-    fn detail(&self, cause: GapCause, missing: u64) -> String {
+    /// A hole that a longer grace than two hours alone excuses says so.
+    fn not_yet_delivered(&self, from: Timestamp) -> String {
+        let request = &self.context.request;
+        let usual = request.now.saturating_sub(DELIVERY_TIME).unwrap_or(request.now);
+        if from >= usual || request.grace <= DELIVERY_TIME {
+            return "digests of the newest two hours may not have been delivered yet".to_owned();
+        }
+        let hours = ((usual.as_second() - from.as_second()) / 3600).max(1);
+        format!(
+            "digests of the newest two hours may not have been delivered yet; at least {} older than that, which the grace of {} alone excuses",
+            if hours == 1 { "1 hourly digest is".to_owned() } else { format!("{hours} hourly digests are") },
+            span_of(request.grace)
+        )
+    }
+
+    fn detail(&self, cause: GapCause, from: Timestamp, missing: u64) -> String {
         let digests = if missing == 1 { "1 hourly digest".to_owned() } else { format!("{missing} hourly digests") };
         match cause {
             GapCause::LoggingStopped => format!(
@@ -344,11 +360,14 @@ impl Ledger<'_> {
                     self.chain.listing_failure.as_deref().unwrap_or("no answer")
                 )
             }
-            GapCause::NotYetDelivered => "digests of the newest two hours may not have been delivered yet".to_owned(),
+            GapCause::NotYetDelivered => self.not_yet_delivered(from),
             GapCause::NoDigests => {
                 "no digest of this chain is there: log file validation may never have been on, its digests may have \
                                     been removed, or this is not where the trail delivers"
                     .to_owned()
+            }
+            GapCause::BeforeFirstDigest if self.context.range.start.is_none() => {
+                "earlier digests existed; give --start to ask from a time on".to_owned()
             }
             GapCause::BeforeFirstDigest => "the chain's first digest comes after the begin of the range".to_owned(),
             GapCause::Expired => {
@@ -359,12 +378,19 @@ impl Ledger<'_> {
     }
 }
 
+/// A length of time in hours, or in minutes where it is none of whole hours.
+fn span_of(length: SignedDuration) -> String {
+    let minutes = length.as_mins();
+    if minutes % 60 == 0 { format!("{} h", minutes / 60) } else { format!("{minutes} min") }
+}
+
 /// Why the time of this digest is not covered; `None` for a valid one.
 fn cause_of(element: &Element) -> Option<GapCause> {
     match &element.state {
         State::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),
         State::Absent(_, Absence::NotYetDelivered) => Some(GapCause::NotYetDelivered),
         State::Absent(_, Absence::Expired) => Some(GapCause::Expired),
+        State::Absent(_, Absence::BeforeFirst) => Some(GapCause::BeforeFirstDigest),
         State::Valid(_) => None,
         State::Rejected(digest) => Some(match digest.rejection.status {
             DigestStatus::Invalid => GapCause::DigestsInvalid,

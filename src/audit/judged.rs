@@ -9,6 +9,7 @@ use super::error::AuditError;
 use super::listed::ListedDigest;
 use super::request::awaited_from;
 use super::shelf::{Kept, Shelf, Shelved};
+use super::walk::AbsentDigest;
 use crate::model::{DigestKind, Fault, ObjectRef};
 use crate::verify::{ClosedDigest, KeyRing, Rejection, Settled, SettledDigest, WaitingDigest, settle};
 
@@ -28,12 +29,20 @@ pub(super) struct Handle {
 pub(super) fn judge(
     context: &Context,
     read: Vec<(Handle, WaitingDigest)>,
-    absent: Vec<ListedDigest>,
+    absent: Vec<AbsentDigest>,
     shelf: &Shelf,
     keys: &KeyRing,
 ) -> Result<Vec<Element>, AuditError> {
     let settled = settle(read, |handle, outline| shelf.open(&handle.kept, outline), keys)?;
     let mut elements: Vec<Element> = settled.into_iter().map(element).collect();
+    for index in 0..elements.len() {
+        if is_denied_before_first(context, &elements, index)
+            && let State::Rejected(digest) = &elements[index].state
+        {
+            let object = Box::new(digest.object.clone());
+            elements[index].state = State::Absent(object, Absence::BeforeFirst);
+        }
+    }
     let absent = absent_elements(context, &elements, absent);
     elements.extend(absent);
     sort(&mut elements, shelf)?;
@@ -41,10 +50,15 @@ pub(super) fn judge(
 }
 
 fn element(settled: Settled<Handle>) -> Element {
-    let Handle { kind, end, last_modified, remarks, place: _, kept } = settled.handle;
+    let Handle { kind, end, last_modified, mut remarks, place: _, kept } = settled.handle;
     let state = match settled.digest {
         SettledDigest::Valid(proven) => State::Valid(Shelved { proven, kept }),
-        SettledDigest::Rejected(digest) => State::Rejected(digest),
+        SettledDigest::Rejected(digest) => {
+            if digest.claims > 0 {
+                remarks.get_or_insert_default().claims = Some(kept);
+            }
+            State::Rejected(digest)
+        }
     };
     Element { kind, named_end: end, state, last_modified, remarks }
 }
@@ -52,7 +66,7 @@ fn element(settled: Settled<Handle>) -> Element {
 /// What becomes of digests that are not there. Only one that another digest names is missing, and one that a valid digest names may
 /// still come, if it is young enough. One that a listing showed, that nobody names and that was gone when it was read, is
 /// nobody's evidence.
-fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDigest>) -> Vec<Element> {
+fn absent_elements(context: &Context, elements: &[Element], absent: Vec<AbsentDigest>) -> Vec<Element> {
     if absent.is_empty() {
         return Vec::new();
     }
@@ -87,8 +101,13 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
     };
     let gone = || Rejection::unverified(Fault::ReadFailed, "was listed, and gone when it was read");
     let mut found: Vec<Element> = Vec::new();
-    for digest in absent {
-        let absence = absence(&digest);
+    for AbsentDigest { listed: digest, without_bucket } in absent {
+        let is_open = is_before_first(context, elements, &digest)
+            && (!context.store.is_live() || (without_bucket && !is_own_bucket(context, &digest.place)));
+        let absence = match absence(&digest) {
+            Some(Absence::Missing) if is_open => Some(Absence::BeforeFirst),
+            other => other,
+        };
         let ListedDigest { place, kind, end, last_modified, .. } = digest;
         let state = match absence {
             Some(absence) => State::Absent(Box::new(place), absence),
@@ -100,6 +119,37 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<ListedDi
         found.push(Element { kind, named_end: end, state, last_modified, remarks: None });
     }
     found
+}
+
+/// Whether a digest stands before the first one that is there, where no begin was asked about.
+pub(super) fn is_before_first(context: &Context, elements: &[Element], digest: &ListedDigest) -> bool {
+    let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
+    context.range.start.is_none()
+        && digest.kind == DigestKind::Standard
+        && !standard.any(|element| element.valid().is_some() && element.start() < digest.end)
+}
+
+/// Whether the digest before the first one that is there lies in a bucket which the trail has left, and which is denied.
+fn is_denied_before_first(context: &Context, elements: &[Element], index: usize) -> bool {
+    let element = &elements[index];
+    let State::Rejected(digest) = &element.state else { return false };
+    let listed = ListedDigest {
+        place: digest.object.clone(),
+        kind: element.kind,
+        end: element.named_end,
+        last_modified: None,
+        size: None,
+    };
+    context.range.start.is_none()
+        && context.store.is_live()
+        && digest.rejection.fault == Fault::AccessDenied
+        && !is_own_bucket(context, &digest.object)
+        && is_before_first(context, elements, &listed)
+}
+
+/// Whether an object lies in the bucket that the trail is known to deliver to.
+pub(super) fn is_own_bucket(context: &Context, object: &ObjectRef) -> bool {
+    context.request.locations.iter().any(|location| *location.bucket == *object.bucket)
 }
 
 /// Sorts by end time, standard before backfill, then key.

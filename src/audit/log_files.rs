@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use ahash::{HashMap, HashMapExt, HashSet};
 
 use super::content::{Judgement, compare, read_content};
 use super::context::Context;
-use super::element::{Element, State, Whole};
+use super::element::{Element, Whole};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::{Expiry, Explanation};
 use super::fingerprints::Fingerprints;
 use super::log_folder::LogFolder;
-use super::shelf::Shelved;
+use super::shelf::{Shelf, Shelved};
 use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
 use crate::store::StoreError;
-use crate::verify::{ExpectedHash, LogFileEntry};
+use crate::verify::{ExpectedHash, LogFileEntry, limits};
 
 /// A log file to be judged.
 #[derive(Debug)]
@@ -48,8 +48,31 @@ pub(super) struct Tasks {
     listed: Fingerprints,
     /// Those that are listed more than once, with every hash that is expected of them; nothing once a task was made.
     repeated: HashMap<ObjectRef, Vec<ExpectedHash>>,
-    /// The claims that a task was made of.
-    claimed: HashSet<ObjectRef>,
+    /// The claims that a task was made of, by [`Context::fingerprint`].
+    claimed: HashSet<u64>,
+    budget: ClaimBudget,
+}
+
+/// How many more log files of digests that are not valid are named.
+pub(super) struct ClaimBudget(usize);
+
+impl Default for ClaimBudget {
+    fn default() -> Self {
+        Self(limits::MAX_NAMED_CLAIMS_OF_CHAIN)
+    }
+}
+
+impl ClaimBudget {
+    /// The claims of the next digest that are named. Digests have to come in the order in which they are told of.
+    pub fn take(&mut self, element: &Element, shelf: &Shelf) -> Result<Vec<ObjectRef>, AuditError> {
+        let most = self.0.min(limits::MAX_NAMED_CLAIMS);
+        if element.claims() == 0 || most == 0 {
+            return Ok(Vec::new());
+        }
+        let claims = element.claimed(shelf, most)?;
+        self.0 -= claims.len();
+        Ok(claims)
+    }
 }
 
 impl Tasks {
@@ -60,9 +83,7 @@ impl Tasks {
         reads: impl Fn(&Element) -> Result<bool, AuditError>,
     ) -> Result<Self, AuditError> {
         // Only what is claimed or was left open is compared with them.
-        let claims =
-            |element: &Element| matches!(&element.state, State::Rejected(digest) if !digest.log_files.is_empty());
-        let is_asked = context.resume.is_some() || chain.elements.iter().any(claims);
+        let is_asked = context.resume.is_some() || chain.elements.iter().any(|element| element.claims() > 0);
         if chain.log_folder.lists_each_once && !is_asked {
             return Ok(Self::default());
         }
@@ -81,7 +102,7 @@ impl Tasks {
                 }
             })?;
         }
-        Ok(Self { listed, repeated, claimed: HashSet::new() })
+        Ok(Self { listed, repeated, ..Self::default() })
     }
 
     /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
@@ -102,7 +123,7 @@ impl Tasks {
     }
 
     /// The tasks of the next digest. Digests have to come in the order in which they are told of.
-    pub fn of(&mut self, digest: &Whole<'_>, context: &Context) -> Vec<Task> {
+    pub fn of(&mut self, digest: &Whole<'_>, shelf: &Shelf, context: &Context) -> Result<Vec<Task>, AuditError> {
         let task = |object: &ObjectRef, listing| Task {
             object: object.clone(),
             digest: digest.object.key.clone(),
@@ -119,17 +140,13 @@ impl Tasks {
                 };
                 Some(task(&entry.object, Listing::Expected(hashes)))
             });
-            return expected.collect();
+            return Ok(expected.collect());
         }
-        match &digest.element.state {
-            State::Rejected(digest) => {
-                let unlisted = |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object));
-                let claims = digest.log_files.iter().filter(|claimed| unlisted(&claimed.object));
-                let new = claims.filter(|claimed| self.claimed.insert(claimed.object.clone()));
-                new.map(|claimed| task(&claimed.object, Listing::Claimed)).collect()
-            }
-            State::Valid(_) | State::Absent(..) => Vec::new(),
-        }
+        let claims = self.budget.take(digest.element, shelf)?;
+        let unlisted = |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object));
+        let mut is_new = |object: &ObjectRef| self.claimed.insert(context.fingerprint(object));
+        let new = claims.iter().filter(|object| unlisted(object) && is_new(object));
+        Ok(new.map(|object| task(object, Listing::Claimed)).collect())
     }
 }
 

@@ -79,7 +79,7 @@ use region_keys::RegionKeys;
 use room::Room;
 use unread::Unread;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::keys::KeySource;
@@ -193,6 +193,7 @@ impl Audit {
             resume: None,
             ends,
             pace: Arc::new(Pace::new(request.concurrency)),
+            large_digests: Arc::new(Semaphore::new(1)),
             hasher: RandomState::new(),
             versions_denied: Arc::default(),
             told_strays: Arc::default(),

@@ -11,7 +11,7 @@ use super::error::AuditError;
 use super::examine::ExaminedChain;
 use super::expiry::Explanation;
 use super::gaps::{self, Account};
-use super::log_files::{self, Task, Tasks};
+use super::log_files::{self, ClaimBudget, Task, Tasks};
 use super::outlook::Outlook;
 use super::request::{DELIVERY_TIME, fresh_from};
 use super::room::Seat;
@@ -20,7 +20,7 @@ use crate::model::{
     ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileRecord, LogFileStatus, ObjectRef, Record, WarningCode,
     WarningRecord,
 };
-use crate::verify::ValidDigest;
+use crate::verify::{ValidDigest, limits};
 
 /// One step of a report: a record, or a log file that becomes one when it was read.
 pub(super) enum Step {
@@ -58,7 +58,7 @@ impl Plan {
     pub fn new(mut chain: ExaminedChain, context: Arc<Context>, seat: Seat) -> Result<Self, AuditError> {
         let tasks = Tasks::new(&chain, &context, |element| context.reads(element, &chain.shelf))?;
         let mut account = gaps::account_for(&chain, &context)?;
-        let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut account);
+        let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut account)?;
         let end = end(&chain, account);
         let keeps = context.request.checkpoint.is_some();
         let outlook = keeps.then(|| Outlook::new(&chain, &context, earliest_fresh)).transpose()?;
@@ -151,7 +151,7 @@ impl Plan {
             return Ok(());
         }
         let reads = context.reads(element, &chain.shelf)?;
-        let mut tasks = if reads { tasks.of(&whole, context) } else { Vec::new() };
+        let mut tasks = if reads { tasks.of(&whole, &chain.shelf, context)? } else { Vec::new() };
         log_files::note_listing(&mut tasks, &chain.log_folder, &chain.expiry, context);
         self.not_read += log_files::drop_unread(&mut tasks, &chain.log_folder, context);
         context.progress.found_log_files(tasks.len());
@@ -184,7 +184,7 @@ struct Classified {
 }
 
 /// Sorts the files that no valid digest lists, and counts those that have no record of their own.
-fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> Classified {
+fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> Result<Classified, AuditError> {
     let log_folder = &chain.log_folder;
     let Account { coverage, gaps, record } = account;
     let mut known_coverage = coverage.clone();
@@ -209,7 +209,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
     // Where another trail delivers here without digests, nobody knows whose a file is.
     let judges_unlisted = log_folder.neighbours.is_empty();
     // A file that a digest claims which is not valid is told of with that digest.
-    let claimed = claimed(chain, context);
+    let claimed = claimed(chain, context)?;
     let strays = log_folder.strays.filtered(|stray| !claimed.contains(&context.fingerprint(&stray.object)));
     let mut unlisted = strays.filtered(|stray| match judge.class(stray) {
         StrayClass::Unlisted => judges_unlisted || stray.name.is_none(),
@@ -248,17 +248,19 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
         let files = if files == 1 { "1 log file lies".to_owned() } else { format!("{files} log files lie") };
         gap.detail += &format!("; {files} here that no valid digest lists");
     }
-    Classified { unlisted, unverified, uncovered: in_gaps, earliest_fresh }
+    Ok(Classified { unlisted, unverified, uncovered: in_gaps, earliest_fresh })
 }
 
-/// The log files that digests claim which are told of and not valid, by [`Context::fingerprint`].
-fn claimed(chain: &ExaminedChain, context: &Context) -> HashSet<u64> {
-    let told = chain.elements.iter().filter(|element| context.tells(element, &chain.shelf).unwrap_or_default());
-    let rejected = told.filter_map(|element| match &element.state {
-        State::Rejected(digest) => Some(&digest.log_files),
-        State::Valid(_) | State::Absent(..) => None,
-    });
-    rejected.flatten().map(|claim| context.fingerprint(&claim.object)).collect()
+/// The log files that are named with a digest which is not valid, by [`Context::fingerprint`].
+fn claimed(chain: &ExaminedChain, context: &Context) -> Result<HashSet<u64>, AuditError> {
+    let (mut claimed, mut budget) = (HashSet::new(), ClaimBudget::default());
+    for element in chain.elements.iter().filter(|element| element.claims() > 0) {
+        if context.reads(element, &chain.shelf)? {
+            let claims = budget.take(element, &chain.shelf)?;
+            claimed.extend(claims.iter().map(|object| context.fingerprint(object)));
+        }
+    }
+    Ok(claimed)
 }
 
 /// The record of a file that no valid digest lists.
@@ -333,7 +335,7 @@ fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) ->
     }
     match &element.state {
         State::Valid(_) => {}
-        State::Absent(_, Absence::NotYetDelivered | Absence::Expired) => return None,
+        State::Absent(_, Absence::NotYetDelivered | Absence::Expired | Absence::BeforeFirst) => return None,
         State::Absent(object, Absence::Missing) => {
             record.status = DigestStatus::Missing;
             record.fault = Some(Fault::NotFound);
@@ -351,7 +353,17 @@ fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) ->
             record.status = digest.rejection.status;
             record.sha256 = digest.sha256;
             record.fault = Some(digest.rejection.fault);
-            record.detail = Some(digest.rejection.detail.clone());
+            let unnamed = digest.claims.saturating_sub(limits::MAX_NAMED_CLAIMS);
+            let rest = if unnamed == 0 {
+                String::new()
+            } else {
+                format!(
+                    "; it lists {} log files, of which no more than {} are named",
+                    digest.claims,
+                    digest.claims - unnamed
+                )
+            };
+            record.detail = Some(format!("{}{rest}", digest.rejection.detail));
         }
     }
     Some(record)

@@ -3,48 +3,108 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::context::Context;
 use super::error::AuditError;
 use super::fetch;
 use super::listed::ListedDigest;
+use super::shelf::{Kept, Shelf};
+use super::walk::AbsentDigest;
 use crate::model::{ChainId, DigestKind, DigestName, Fault, ObjectRef};
 use crate::store::{Object, StoreError};
-use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, examine, limits};
+use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, WaitingDigest, examine, inflates_beyond, limits};
 
 /// What came of reading a digest.
 pub(super) enum Reading {
-    /// The digest, and what a reader should know about its metadata.
-    Read(ListedDigest, Examined, Option<String>),
-    Absent(ListedDigest),
+    Read(Box<ReadDigest>),
+    Absent(AbsentDigest),
 }
 
-/// Reads a digest and examines it by itself.
-pub(super) async fn read_digest(context: &Context, id: &ChainId, digest: ListedDigest) -> Result<Reading, AuditError> {
+/// A digest that was read, examined by itself and put on its chain's shelf.
+pub(super) struct ReadDigest {
+    pub listed: ListedDigest,
+    pub waiting: WaitingDigest,
+    pub kept: Kept,
+    /// What a reader should know about its metadata.
+    pub note: Option<String>,
+    /// The name that it bears, where that is another one than it was read under.
+    pub bears: Option<ObjectRef>,
+    /// When it was generated, as a backfill digest says.
+    pub generated: Option<Timestamp>,
+    /// Whether its own signature proves it and it begins past the end of the range.
+    pub begins_past_end: bool,
+}
+
+/// Reads a digest, examines it by itself and puts what it says on the shelf: digests wait for their turn, and large ones must not
+/// wait in memory.
+pub(super) async fn read_digest(
+    context: &Context,
+    id: &ChainId,
+    digest: ListedDigest,
+    shelf: &Shelf,
+) -> Result<Reading, AuditError> {
     let outcome = read_bytes(context, &digest.place, None).await;
     context.progress.read_digest();
-    let rejected = |digest: ListedDigest, rejection| {
-        let closed = Examined::closed(digest.place.clone(), None, rejection);
-        Ok(Reading::Read(digest, closed, None))
-    };
     let (bytes, object) = match outcome {
         Ok(read) => read,
-        Err(error) if error.is_absence() => return Ok(Reading::Absent(digest)),
+        Err(error) if error.is_absence() => {
+            let without_bucket = matches!(error, StoreError::NoSuchBucket(_));
+            return Ok(Reading::Absent(AbsentDigest { listed: digest, without_bucket }));
+        }
         Err(StoreError::Ambiguous(reason)) => return Err(AuditError::Ambiguous(reason)),
         Err(error) => {
-            return rejected(digest, Rejection::unverified(error.fault(), unreadable(&error)));
+            let rejection = Rejection::unverified(error.fault(), unreadable(&error));
+            return shelve(context, digest, closed(rejection), (None, None), shelf);
         }
     };
+    let note = object.metadata_note.clone();
     if bytes.len() > CEILING {
-        let detail = format!("is larger than {CEILING} bytes");
-        return rejected(digest, Rejection::unverified(Fault::TooLarge, detail));
+        let rejection = Rejection::unverified(Fault::TooLarge, format!("is larger than {CEILING} bytes"));
+        return shelve(context, digest, closed(rejection), (None, None), shelf);
     }
-    let found = FoundDigest { place: &digest.place, kind: digest.kind, bytes: &bytes, metadata: &object.metadata };
+    let is_large =
+        bytes.len() > limits::SMALL_DIGEST_OBJECT_BYTES && inflates_beyond(&bytes, limits::LARGE_DIGEST_BYTES);
+    // Until it is on the shelf, no other large one is decompressed.
+    let turn = if is_large { Some(context.large_digests.acquire().await) } else { None };
+    let written = object.head.as_ref().and_then(|head| head.last_modified);
+    let found = FoundDigest {
+        place: &digest.place,
+        kind: digest.kind,
+        bytes: &bytes,
+        metadata: &object.metadata,
+        last_modified: written.or(digest.last_modified),
+    };
     let examined = examine_with_keys(context, id, &found).await?;
+    drop(bytes);
     if matches!(examined, Examined::Open(_, Ok(()))) {
         context.progress.proved_digest();
     }
-    Ok(Reading::Read(digest, examined, object.metadata_note))
+    let generated = object.metadata.generated().filter(|_| digest.kind == DigestKind::Backfill);
+    let shelved = shelve(context, digest, |_| examined, (note, generated), shelf);
+    drop(turn);
+    shelved
+}
+
+fn closed(rejection: Rejection) -> impl FnOnce(&ObjectRef) -> Examined {
+    |place| Examined::closed(place.clone(), None, rejection)
+}
+
+fn shelve(
+    context: &Context,
+    listed: ListedDigest,
+    examined: impl FnOnce(&ObjectRef) -> Examined,
+    (note, generated): (Option<String>, Option<Timestamp>),
+    shelf: &Shelf,
+) -> Result<Reading, AuditError> {
+    let examined = examined(&listed.place);
+    let (mut bears, mut begins_past_end) = (None, false);
+    if let Examined::Open(open, own) = &examined {
+        bears = Some(open.object()).filter(|object| **object != listed.place).cloned();
+        begins_past_end = own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end);
+    }
+    let (waiting, kept) = shelf.keep(examined, |object| context.fingerprint(object))?;
+    Ok(Reading::Read(Box::new(ReadDigest { listed, waiting, kept, note, bears, generated, begins_past_end })))
 }
 
 /// Reads an earlier version of a digest and examines it by itself.
@@ -56,7 +116,8 @@ pub(super) async fn examine_version(
 ) -> Result<Examined, StoreError> {
     let (bytes, object) = read_bytes(context, place, Some(version)).await?;
     let kind = DigestName::parse(&place.key).map_or(DigestKind::Standard, |name| name.kind);
-    let found = FoundDigest { place, kind, bytes: &bytes, metadata: &object.metadata };
+    let last_modified = object.head.as_ref().and_then(|head| head.last_modified);
+    let found = FoundDigest { place, kind, bytes: &bytes, metadata: &object.metadata, last_modified };
     examine_with_keys(context, id, &found).await.map_err(|error| StoreError::Failed(error.to_string()))
 }
 

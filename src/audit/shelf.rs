@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 use std::num::NonZero;
+use std::sync::Mutex;
 
 use super::error::AuditError;
+use super::lock;
 use super::spool::{Spool, Ticket};
 use crate::model::ObjectRef;
 use crate::verify::{Examined, HashKey, NameHash, OpenDigest, Outline, ProvenDigest, ValidDigest, WaitingDigest};
@@ -11,7 +13,7 @@ use crate::verify::{Examined, HashKey, NameHash, OpenDigest, Outline, ProvenDige
 /// Keeps what the digests of a chain say.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    spool: Spool,
+    spool: Mutex<Spool>,
     key: HashKey,
 }
 
@@ -45,7 +47,7 @@ impl Shelved {
 impl Shelf {
     /// Keeps a digest that was examined. `fingerprint` is how its predecessor is known.
     pub fn keep(
-        &mut self,
+        &self,
         examined: Examined,
         fingerprint: impl Fn(&ObjectRef) -> u64,
     ) -> Result<(WaitingDigest, Kept), AuditError> {
@@ -54,19 +56,25 @@ impl Shelf {
             Examined::Closed(_) => None,
         };
         let follows = predecessor.and_then(|recorded| NonZero::new(fingerprint(&recorded.object)));
-        let packed = self.spool.put(|out| WaitingDigest::pack(examined, &self.key, out));
+        let packed = lock(&self.spool).put(|out| WaitingDigest::pack(examined, &self.key, out));
         let (waiting, ticket) = packed.map_err(put_aside)?;
         Ok((waiting, Kept { ticket, follows }))
     }
 
     /// A digest that was kept.
     pub fn open(&self, kept: &Kept, outline: &Outline) -> Result<OpenDigest, AuditError> {
-        self.spool.get(kept.ticket, |packed| outline.unpack(packed, &self.key)).map_err(put_aside)?.map_err(put_aside)
+        lock(&self.spool)
+            .get(kept.ticket, |packed| outline.unpack(packed, &self.key))
+            .map_err(put_aside)?
+            .map_err(put_aside)
     }
 
     /// A valid digest that was kept.
     pub fn valid(&self, Shelved { proven, kept }: &Shelved) -> Result<ValidDigest, AuditError> {
-        self.spool.get(kept.ticket, |packed| proven.unpack(packed, &self.key)).map_err(put_aside)?.map_err(put_aside)
+        lock(&self.spool)
+            .get(kept.ticket, |packed| proven.unpack(packed, &self.key))
+            .map_err(put_aside)?
+            .map_err(put_aside)
     }
 
     /// The hash of a name, as outlines have it.

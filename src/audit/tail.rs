@@ -6,16 +6,24 @@
 //! speaks of a time long before it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::{Context, Statuses};
 use super::element::{Element, State};
-use super::listed::ListedDigests;
+use super::error::AuditError;
+use super::listed::{ListedDigest, ListedDigests};
 use super::listing::{self, RegionFolder};
+use super::log_listing::{Listing, LogRegion};
 use super::request::{AuditRequest, DELIVERY_TIME};
-use crate::model::{ChainId, DigestStatus, Fault, GapCause, GapRecord, Region, TimeRange, WarningCode, WarningRecord};
+use super::room::Seat;
+use super::walk::judge_digests;
+use crate::model::{
+    ChainId, DigestKind, DigestStatus, Fault, GapCause, GapRecord, LOG_FOLDER, Region, TimeRange, WarningCode,
+    WarningRecord,
+};
 use crate::trail::{StatusSource, TrailStatus};
 
 /// How far apart the time of a delivery and the time of the object may lie.
@@ -61,45 +69,117 @@ impl Context {
     }
 }
 
-/// Says how the tail of the chain was cut; `None` where nothing shows that it was.
-pub(super) fn cut(chain: &ChainId, elements: &[Element], context: &Context) -> Option<String> {
-    let status = context.status_of(chain)?.as_ref().ok()?;
-    let delivery = status.latest_digest_delivery?;
-    let asked = context.range.start.is_none_or(|start| start < delivery) && !context.range.is_past(delivery);
-    if !asked {
-        return None;
+/// How long before a delivery the digest's own hour may have ended, or a backfill digest been generated. An older one that is copied over
+/// itself at the right moment accounts for nothing.
+const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Context {
+    /// When CloudTrail last delivered a digest of this chain, where that speaks of the range and what was listed of it shows the chain's
+    /// newest digest.
+    fn last_delivery(&self, chain: &ChainId, elements: &[Element]) -> Option<Timestamp> {
+        let status = self.status_of(chain)?.as_ref().ok()?;
+        let delivery = status.latest_digest_delivery?;
+        if self.range.start.is_some_and(|start| delivery <= start) {
+            return None;
+        }
+        // The listing goes on past the range to the next digest: where one is there, newer ones may be.
+        let has_later =
+            || elements.iter().any(|element| element.absence().is_none() && self.range.is_past(element.end()));
+        (!self.range.is_past(delivery) || !has_later()).then_some(delivery)
     }
+}
+
+/// Says how the tail of the chain was cut; `None` where nothing shows that it was. `lost_all`: whether a chain of which no digest is
+/// there is known to have had some.
+pub(super) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context: &Context) -> Option<String> {
+    let delivery = context.last_delivery(chain, elements)?;
     let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
     let counted = || elements.iter().filter(|element| counts(element) && element.end() <= context.request.now);
-    let written: Vec<Timestamp> = counted().filter_map(|element| element.last_modified).collect();
     let Some(newest) = counted().map(Element::end).max() else {
-        return Some(format!("{said}, and no digest of it is there"));
+        return lost_all.then(|| format!("{said}, and no digest of it is there"));
     };
-    if written.iter().any(|at| at.duration_since(delivery).abs() <= SAME_DELIVERY) {
+    if counted().any(|element| accounts_for(element, delivery)) {
         return None;
     }
-    let all_older = written.iter().all(|at| *at < delivery);
+    let written: Vec<Timestamp> = counted().filter_map(|element| element.last_modified).collect();
+    let all_older = written.iter().all(|at| at.saturating_add(SAME_DELIVERY).unwrap_or(*at) < delivery);
     let long_before = newest.saturating_add(DELIVERY_TIME).unwrap_or(newest) < delivery;
     let cut = (all_older && !written.is_empty()) || long_before;
     cut.then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
 }
 
+/// Whether this digest may be the one of the delivery.
+fn accounts_for(element: &Element, delivery: Timestamp) -> bool {
+    let Some(written) = element.last_modified else { return false };
+    let speaks_of = match element.kind {
+        DigestKind::Standard => Some(element.end()),
+        DigestKind::Backfill => element.remarks.as_ref().and_then(|remarks| remarks.generated),
+    };
+    let earliest = delivery.saturating_sub(DELIVERED_WITHIN).unwrap_or(delivery);
+    written.duration_since(delivery).abs() <= SAME_DELIVERY && speaks_of.is_some_and(|time| time >= earliest)
+}
+
+/// Whether a chain without any digest had some: log files from long before the last delivery lie there, or an earlier run has seen a
+/// digest, and no lifecycle rule explains that they are gone. To be asked only where no digest is there.
+pub(super) async fn lost_all(
+    chain: &ChainId,
+    elements: &[Element],
+    folders: &[RegionFolder],
+    context: &Context,
+) -> bool {
+    let Some(delivery) = context.last_delivery(chain, elements) else { return false };
+    if elements.iter().any(counts) {
+        return false;
+    }
+    let long_before = delivery.saturating_sub(DELIVERY_TIME).unwrap_or(delivery);
+    let mut has_old_files = context.resume.is_some();
+    for folder in folders {
+        let rules = context.lifecycle_rules(&folder.location.bucket).await.unwrap_or_default();
+        let prefix = folder.prefix();
+        if rules.iter().any(|rule| rule.applies_to(&prefix) && rule.has_removed(delivery, context.request.now)) {
+            return false;
+        }
+        let mut listing =
+            Listing::new(&LogRegion::of(folder, LOG_FOLDER), Timestamp::UNIX_EPOCH, context.request.now, context);
+        while !has_old_files && let Ok(Some(files)) = listing.next_page(context.store.as_ref()).await {
+            has_old_files = files.iter().any(|file| file.name.to < long_before);
+        }
+    }
+    has_old_files
+}
+
 /// Whether a digest from before the range accounts for the last delivery: a late one, or a backfill digest. To be asked only where
-/// the tail looks cut: it lists the whole chain.
-pub(super) async fn accounted_before_range(chain: &ChainId, folders: &[RegionFolder], context: &Context) -> bool {
-    let status = context.status_of(chain).and_then(|status| status.as_ref().ok());
-    let Some(delivery) = status.and_then(|status| status.latest_digest_delivery) else { return false };
+/// the tail looks cut: it lists the whole chain, and reads the digests that were written at the time of the delivery.
+pub(super) async fn accounted_before_range(
+    chain: &Arc<ChainId>,
+    folders: &[RegionFolder],
+    elements: &[Element],
+    context: &Arc<Context>,
+) -> Result<bool, AuditError> {
+    let Some(delivery) = context.last_delivery(chain, elements) else { return Ok(false) };
     let whole = TimeRange { start: None, end: context.range.end };
     for folder in folders {
         let listing = listing::digests(context.store.as_ref(), folder, &whole, &context.request).await;
-        let own = listing.digests.get(chain).into_iter().flat_map(ListedDigests::iter);
-        let mut written = own.filter_map(|digest| digest.last_modified);
         // A listing that broke off could have shown it.
-        if listing.failure.is_some() || written.any(|at| at.duration_since(delivery).abs() <= SAME_DELIVERY) {
-            return true;
+        if listing.failure.is_some() {
+            return Ok(true);
+        }
+        let own = listing.digests.get(chain.as_ref()).into_iter().flat_map(ListedDigests::iter);
+        let is_near = |digest: &ListedDigest| {
+            digest.last_modified.is_some_and(|at| at.duration_since(delivery).abs() <= SAME_DELIVERY)
+        };
+        let near: Vec<ListedDigest> = own.filter(is_near).collect();
+        if near.is_empty() {
+            continue;
+        }
+        let around = Arc::new(context.with_range(whole));
+        let place = std::slice::from_ref(folder);
+        let judged = judge_digests(&around, chain, place, near.iter().collect(), &mut Seat::apart()).await?;
+        if judged.elements.iter().any(|element| counts(element) && accounts_for(element, delivery)) {
+            return Ok(true);
         }
     }
-    false
+    Ok(false)
 }
 
 /// Whether a digest may account for a delivery: a valid one, or one that nobody could judge. What someone put there without a

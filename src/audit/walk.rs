@@ -15,19 +15,19 @@ use super::judged::{self, Handle};
 use super::listed::{ListedDigest, ListedDigests};
 use super::listing::{self, RegionFolder};
 use super::pool;
-use super::read::{Reading, read_digest};
+use super::read::{ReadDigest, Reading, read_digest};
 use super::room::Seat;
 use super::shelf::Shelf;
 use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRange};
 use crate::store::Location;
-use crate::verify::{Examined, KeyRing, Rejection, WaitingDigest, try_recorded_signatures};
+use crate::verify::{KeyRing, Rejection, WaitingDigest, try_recorded_signatures};
 
 /// The digests of a chain, judged.
 pub(super) struct JudgedDigests {
     /// By end time, standard before backfill, then key.
     pub elements: Vec<Element>,
     /// What they say.
-    pub shelf: Shelf,
+    pub shelf: Arc<Shelf>,
     /// Why a part of the chain could not be listed.
     pub failure: Option<String>,
     /// The folders that hold it: those that were known, and those that pointers led to.
@@ -49,21 +49,25 @@ pub(super) async fn judge_digests(
         known,
         folders,
         read: Vec::new(),
-        shelf: Shelf::default(),
+        shelf: Arc::default(),
         begin_past_end: HashSet::new(),
         absent: Vec::new(),
         failure: None,
+        trials: Trials::default(),
     };
     let (reaching, past, count) = by_range(digests, context.range);
     context.progress.found_digests(count);
     walk.read.reserve_exact(count);
     walk.read_each(reaching, seat).await?;
     walk.read_past_end(past).await?;
+    let mut unproven_steps = 0;
     let keys = loop {
-        let (keys, proven_by_successor) = walk.keys_for_all().await?;
-        let named = walk.unlisted_predecessors(&proven_by_successor)?;
+        let keys = walk.keys_for_all().await?;
+        let named = walk.unlisted_predecessors(unproven_steps < MAX_UNPROVEN_STEPS)?;
         let listed = walk.list_new_locations(&named.elsewhere).await?;
-        if walk.read_all(named.missed).await? == 0 && !listed {
+        unproven_steps += usize::from(!named.by_unproven.is_empty());
+        let missed = [named.by_proven, named.by_unproven].concat();
+        if walk.read_all(missed).await? == 0 && !listed {
             break keys;
         }
     };
@@ -121,12 +125,35 @@ struct Walk<'a> {
     folders: Vec<RegionFolder>,
     read: Vec<(Handle, WaitingDigest)>,
     /// What those say.
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
     /// Those of them that are proven and begin past the end of the range, by [`Context::fingerprint`].
     begin_past_end: HashSet<u64>,
-    absent: Vec<ListedDigest>,
+    absent: Vec<AbsentDigest>,
     failure: Option<String>,
+    /// The keys that were asked for last, and what the recorded signatures came to under them.
+    trials: Trials,
 }
+
+/// What came of trying signatures that successors recorded: each pair is tried once, however often more digests are found.
+#[derive(Default)]
+struct Trials {
+    /// A digest and one that names it.
+    tried: HashSet<(usize, usize)>,
+    /// The digests that such a signature proves.
+    proven: HashSet<usize>,
+    wants_newer_keys: bool,
+    has_newer_keys: bool,
+}
+
+/// A digest that was named or listed, and is not there.
+pub(super) struct AbsentDigest {
+    pub listed: ListedDigest,
+    /// Whether its bucket is not there, either.
+    pub without_bucket: bool,
+}
+
+/// How many times what unproven digests name is followed: whoever plants some that name each other would keep the run busy for good.
+const MAX_UNPROVEN_STEPS: usize = 64;
 
 impl Walk<'_> {
     /// Reads digests that were not read yet, and says how many those were.
@@ -146,30 +173,29 @@ impl Walk<'_> {
         let before = read.len() + absent.len();
         let (send, mut receive) = mpsc::channel(SEATED_AHEAD);
         let seated = stream::poll_fn(move |context| receive.poll_recv(context).map(|digest| digest.map(Ok)));
-        let (shared, id) = (context.clone(), id.clone());
+        let (shared, id, onto) = (context.clone(), id.clone(), shelf.clone());
         let readings = pool::in_order(context, seated, move |digest| {
-            let (context, id) = (shared.clone(), id.clone());
-            async move { read_digest(&context, &id, digest).await }
+            let (context, id, shelf) = (shared.clone(), id.clone(), onto.clone());
+            async move { read_digest(&context, &id, digest, &shelf).await }
         });
         let mut borne = Vec::new();
         let taken = async {
             let mut readings = Box::pin(readings);
             while let Some(reading) = readings.try_next().await? {
                 match reading {
-                    Reading::Read(digest, examined, note) => {
-                        let ListedDigest { place, kind, end, last_modified, .. } = digest;
-                        let mut elsewhere = None;
-                        if let Examined::Open(open, own) = &examined {
-                            if *open.object() != place {
-                                borne.push(context.fingerprint(open.object()));
-                                elsewhere = Some(Box::new(place.clone()));
-                            }
-                            if own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end) {
-                                begin_past_end.insert(context.fingerprint(&place));
-                            }
+                    Reading::Read(found) => {
+                        let ReadDigest { listed, waiting, kept, note, bears, generated, begins_past_end: is_past } =
+                            *found;
+                        let ListedDigest { place, kind, end, last_modified, .. } = listed;
+                        if is_past {
+                            begin_past_end.insert(context.fingerprint(&place));
                         }
-                        let (waiting, kept) = shelf.keep(examined, |object| context.fingerprint(object))?;
-                        let remarks = note.map(|note| Box::new(Remarks { note: Some(note), versions: None }));
+                        let elsewhere = bears.map(|bears| {
+                            borne.push(context.fingerprint(&bears));
+                            Box::new(place)
+                        });
+                        let has_remarks = note.is_some() || generated.is_some();
+                        let remarks = has_remarks.then(|| Box::new(Remarks { note, generated, ..Remarks::default() }));
                         read.push((Handle { kind, end, last_modified, remarks, place: elsewhere, kept }, waiting));
                     }
                     Reading::Absent(digest) => absent.push(digest),
@@ -185,43 +211,42 @@ impl Walk<'_> {
         Ok(count)
     }
 
-    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded wants newer ones. And the places
-    /// of the digests that such a signature proves.
-    async fn keys_for_all(&self) -> Result<(Arc<KeyRing>, HashSet<usize>), AuditError> {
+    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded wants newer ones.
+    async fn keys_for_all(&mut self) -> Result<Arc<KeyRing>, AuditError> {
         let region = &self.id.region;
-        let keys = self.context.keys.for_range(region).await;
-        let own = self.read.iter().filter_map(|(_, digest)| match digest {
-            WaitingDigest::Open(_, own) => own.as_ref().err(),
-            WaitingDigest::Closed(_) => None,
-        });
-        let lacks_key = |rejection: &Rejection| matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen);
-        let mut wants_newer = own.into_iter().any(|unproven| lacks_key(unproven.rejection()));
-        let mut proven = HashSet::new();
-        if !wants_newer {
-            self.try_recorded_signatures(&keys, |index, tried| match tried {
-                Ok(()) => drop(proven.insert(index)),
-                Err(rejection) => wants_newer |= lacks_key(&rejection),
-            })?;
-        }
-        if !wants_newer {
-            return Ok((keys, proven));
+        if !self.trials.has_newer_keys {
+            let keys = self.context.keys.for_range(region).await;
+            let lacks_key = |digest: &WaitingDigest| match digest {
+                WaitingDigest::Open(_, Err(own)) => wants_newer_keys(own.rejection()),
+                WaitingDigest::Open(_, Ok(())) | WaitingDigest::Closed(_) => false,
+            };
+            self.trials.wants_newer_keys |= self.read.iter().any(|(_, digest)| lacks_key(digest));
+            if !self.trials.wants_newer_keys {
+                self.try_recorded_signatures(&keys)?;
+            }
+            if !self.trials.wants_newer_keys {
+                return Ok(keys);
+            }
+            self.trials = Trials { has_newer_keys: true, ..Trials::default() };
         }
         let keys = self.context.keys.up_to_now(region).await;
-        proven.clear();
-        self.try_recorded_signatures(&keys, |index, tried| {
-            if tried.is_ok() {
-                proven.insert(index);
-            }
-        })?;
-        Ok((keys, proven))
+        self.try_recorded_signatures(&keys)?;
+        Ok(keys)
     }
 
-    fn try_recorded_signatures(
-        &self,
-        keys: &KeyRing,
-        tell: impl FnMut(usize, Result<(), Rejection>),
-    ) -> Result<(), AuditError> {
-        try_recorded_signatures(&self.read, |handle, outline| self.shelf.open(&handle.kept, outline), keys, tell)
+    fn try_recorded_signatures(&mut self, keys: &KeyRing) -> Result<(), AuditError> {
+        let Self { read, shelf, trials, .. } = self;
+        let Trials { tried, proven, wants_newer_keys: wants_newer, .. } = trials;
+        try_recorded_signatures(
+            read,
+            |handle, outline| shelf.open(&handle.kept, outline),
+            keys,
+            tried,
+            |index, came| match came {
+                Ok(()) => drop(proven.insert(index)),
+                Err(rejection) => *wants_newer |= wants_newer_keys(&rejection),
+            },
+        )
     }
 
     /// Reads on past the end of the range, by time, until a proven digest shows what came before it.
@@ -238,16 +263,17 @@ impl Walk<'_> {
     }
 
     /// The digests that were named as predecessors, and not found by listing. What an invalid digest names is nobody's word, nor is what
-    /// an unproven one names that lies past the range. A pointer out of the chain is none.
-    fn unlisted_predecessors(&self, proven_by_successor: &HashSet<usize>) -> Result<Named, AuditError> {
+    /// an unproven one names that lies past the range or in a place that no proven one has named. A pointer out of the chain is none.
+    fn unlisted_predecessors(&self, follows_unproven: bool) -> Result<Named, AuditError> {
         let range = &self.context.range;
-        // Without a requested start, what lies before the first digest is not asked about.
-        let begin = range.start.or_else(|| self.first_start());
+        let first = self.first_start();
+        let begin = range.start.or(first);
         let mut named = Named::default();
         for (index, (handle, digest)) in self.read.iter().enumerate() {
             let WaitingDigest::Open(outline, own) = digest else { continue };
-            let proven = own.is_ok() || proven_by_successor.contains(&index);
-            let unproven = own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
+            let proven = own.is_ok() || self.trials.proven.contains(&index);
+            let unproven = follows_unproven
+                && own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
                 && !range.is_past(handle.end);
             let Some(predecessor) = handle.kept.follows().filter(|_| proven || unproven) else { continue };
             if self.known.contains(&predecessor) {
@@ -260,6 +286,9 @@ impl Walk<'_> {
                 continue;
             };
             let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
+            if !is_bucket_name(&location.bucket) || !(proven || self.knows(&location)) {
+                continue;
+            }
             let named_place = predecessor.object.clone();
             let digest =
                 ListedDigest { place: named_place, kind: name.kind, end: name.end, last_modified: None, size: None };
@@ -270,12 +299,24 @@ impl Walk<'_> {
                 .resume
                 .as_ref()
                 .is_some_and(|resume| resume.is_in_open_gap(name.end) || resume.follows(place, name.end));
-            if is_lost || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
-                named.missed.push(digest);
+            // Without a begin, the whole chain is asked about: only a starting digest begins one.
+            let is_before_first = range.start.is_none()
+                && proven
+                && (handle.kind, name.kind) == (DigestKind::Standard, DigestKind::Standard)
+                && first == Some(open.start());
+            if is_lost || is_before_first || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
+                if proven { named.by_proven.push(digest) } else { named.by_unproven.push(digest) }
             }
-            named.elsewhere.push(location);
+            if proven {
+                named.elsewhere.push(location);
+            }
         }
         Ok(named)
+    }
+
+    /// Whether a place is one that is listed for this chain.
+    fn knows(&self, location: &Location) -> bool {
+        self.folders.iter().any(|folder| folder.location == *location)
     }
 
     /// Where the chain begins, as far as it was read.
@@ -291,7 +332,7 @@ impl Walk<'_> {
     async fn list_new_locations(&mut self, locations: &[Location]) -> Result<bool, AuditError> {
         let mut found = Vec::new();
         for location in locations {
-            if !self.context.store.is_live() || self.folders.iter().any(|folder| folder.location == *location) {
+            if !self.context.store.is_live() || self.knows(location) {
                 continue;
             }
             let ChainId { organization, account, region, .. } = (**self.id).clone();
@@ -313,7 +354,20 @@ impl Walk<'_> {
 #[derive(Default)]
 struct Named {
     /// Digests of the range that no listing showed.
-    missed: Vec<ListedDigest>,
-    /// Where pointers lead.
+    by_proven: Vec<ListedDigest>,
+    /// The same, which only digests name that nothing proves.
+    by_unproven: Vec<ListedDigest>,
+    /// Where the pointers of proven digests lead.
     elsewhere: Vec<Location>,
+}
+
+fn wants_newer_keys(rejection: &Rejection) -> bool {
+    matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
+}
+
+/// Whether a text may be a bucket's name (Amazon S3 user guide, "General purpose bucket naming rules", with what buckets in us-east-1
+/// were allowed before March 2018). A digest may name anything, and requests are signed.
+fn is_bucket_name(text: &str) -> bool {
+    (3..=255).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }

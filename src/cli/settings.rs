@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use super::aws::{is_path_style, load_config};
@@ -22,6 +22,9 @@ use crate::trail::{
     DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
 };
 use crate::verify::limits;
+
+/// The longest time for which a digest may be late: what is older is not on its way.
+const MAX_GRACE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Objects read at once from S3: what counts is the time to the first byte.
 pub const S3_CONCURRENCY: usize = 192;
@@ -74,6 +77,12 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         return Err(Failure::Usage(format!(
             "--sample is about log files that are read, and --depth {} reads none: leave one of them out",
             args.depth
+        )));
+    }
+    if let Some(grace) = args.scheduled.grace.filter(|grace| *grace > MAX_GRACE) {
+        let hours = grace.as_secs() / 3600;
+        return Err(Failure::Usage(format!(
+            "--grace {hours}h is longer than a day: a digest that is so late is missing; give at most 24h"
         )));
     }
     let request = AuditRequest {

@@ -17,6 +17,9 @@ use crate::model::{
     SampleResult, SinceCheckpoint, SummaryRecord, Tally, Verdict,
 };
 
+/// The time for which a digest may be late where nobody says another, in seconds.
+const DEFAULT_GRACE_SECONDS: i64 = 2 * 60 * 60;
+
 /// How the report is written.
 #[derive(Debug, Clone, Default)]
 pub struct TextOptions {
@@ -86,6 +89,14 @@ impl<W: Write> Text<W> {
             }
         };
         writeln!(out, "  depth   {}: {depth}", run.depth)?;
+        if run.grace_seconds != DEFAULT_GRACE_SECONDS {
+            let grace = jiff::SignedDuration::from_secs(run.grace_seconds);
+            writeln!(
+                out,
+                "  grace   a digest may come {} min after its hour before its absence counts",
+                grace.as_mins()
+            )?;
+        }
         if let Some(Sample { files, seed }) = run.sample {
             writeln!(
                 out,

@@ -1,12 +1,10 @@
 //! Examining one digest by itself: its form, its place, its own signature.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::content::sha256;
-use super::document::{Document, LogFileFields, Predecessor, SHA_256};
-use super::entries::{ExpectedHash, LogFileEntries, LogFileEntry};
+use super::document::{Document, Predecessor};
+use super::entries::LogFileEntries;
 use super::inflate::gunzip;
 use super::key::{KeyLookup, KeyRing};
 use super::limits::MAX_DIGEST_BYTES;
@@ -45,13 +43,6 @@ impl Rejection {
     }
 }
 
-/// A log file that a digest lists which is not valid: a claim, without a hash to judge by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedLogFile {
-    /// The log file.
-    pub object: ObjectRef,
-}
-
 /// A digest as a store handed it out.
 #[derive(Debug)]
 pub struct FoundDigest<'a> {
@@ -63,6 +54,8 @@ pub struct FoundDigest<'a> {
     pub bytes: &'a [u8],
     /// Its user metadata.
     pub metadata: &'a DigestMetadata,
+    /// When S3 last wrote it, where that is known.
+    pub last_modified: Option<Timestamp>,
 }
 
 /// A digest that was read: it claims things, and nothing of that is proven.
@@ -145,12 +138,16 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
     let object = document.object();
     // Nearly always the same name: one allocation serves both.
     let object = if object == *found.place { found.place.clone() } else { object };
-    if !in_place(&object) {
-        return closed(Rejection::invalid(Fault::Moved, format!("was delivered as {object} and lies elsewhere")));
-    }
-    let time = match (found.kind, found.metadata.generated()) {
+    let is_moved = !in_place(&object);
+    let generated = found.metadata.generated();
+    let time = match (found.kind, generated) {
         (DigestKind::Standard, _) => (end, end),
-        (DigestKind::Backfill, Some(generated)) => (generated, generated),
+        (DigestKind::Backfill, Some(generated)) => {
+            if let Some(rejection) = backfill_rejection(generated, end, found.last_modified) {
+                return closed(rejection);
+            }
+            (generated, generated)
+        }
         (DigestKind::Backfill, None) if found.metadata.signature.is_some() => {
             return closed(Rejection::invalid(
                 Fault::Malformed,
@@ -176,7 +173,7 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
     };
     let open = OpenDigest {
         predecessor: document.predecessor(&object),
-        log_files: LogFileEntries::pack(&object.bucket, document.log_files.iter().map(|fields| entry(fields, &object))),
+        log_files: document.log_files,
         sha256: digest_hash,
         metadata_kept: found.metadata.kept,
         signature: found.metadata.signature.as_deref().map(RecordedSignature::read),
@@ -188,7 +185,38 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
         Some(signature) => signing.check(signature, keys),
         None => Err(Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
     };
+    if is_moved {
+        return moved(found.place, open, &own, signing);
+    }
     Examined::Open(Box::new(open), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
+}
+
+/// A digest that lies elsewhere than its name says. It claims its log files like any other that is not valid, under the name of the
+/// place where it lies; what it names as its predecessor is nobody's word.
+fn moved(place: &ObjectRef, open: OpenDigest, own: &Result<(), Rejection>, signing: Signing) -> Examined {
+    let name = &open.object;
+    let detail = match own {
+        Ok(()) => format!(
+            "was delivered as {name} and lies elsewhere; it is genuine, but not in its place: copy it to {name} and verify again"
+        ),
+        Err(_) => format!("was delivered as {name} and lies elsewhere"),
+    };
+    let rejection = Rejection::invalid(Fault::Moved, detail);
+    let open = OpenDigest { object: place.clone(), predecessor: None, ..open };
+    Examined::Open(Box::new(open), Err(Box::new(Unproven { rejection, signing })))
+}
+
+/// A backfill digest is generated after its hour, and before it is written. One that says something else would choose the key that
+/// it is checked with.
+fn backfill_rejection(generated: Timestamp, end: Timestamp, written: Option<Timestamp>) -> Option<Rejection> {
+    let detail = if generated < end {
+        format!("says that it was generated at {generated}, before the end of its own hour at {end}")
+    } else {
+        // S3 tells the time of a write in whole seconds.
+        let written = written.filter(|written| generated.as_second() > written.as_second())?;
+        format!("says that it was generated at {generated}, after S3 wrote it at {written}")
+    };
+    Some(Rejection::invalid(Fault::Malformed, detail))
 }
 
 impl OpenDigest {
@@ -205,6 +233,11 @@ impl OpenDigest {
     /// SHA-256 of its uncompressed bytes.
     pub fn sha256(&self) -> Sha256Hash {
         self.sha256
+    }
+
+    /// The log files that it lists, without their hashes: a claim, by which no content can be judged.
+    pub fn claimed_log_files(&self) -> impl Iterator<Item = ObjectRef> + '_ {
+        self.log_files.iter().map(|entry| entry.object)
     }
 
     /// The begin of the period it claims to speak of.
@@ -275,21 +308,6 @@ impl Signing {
             SignatureCheck::WitnessesDisagree => Err(Rejection::disputed()),
         }
     }
-}
-
-fn entry(fields: &LogFileFields<'_>, digest: &ObjectRef) -> LogFileEntry {
-    let expected = if fields.hash_algorithm == SHA_256 {
-        fields.hash_value.parse().map_or_else(
-            |error| ExpectedHash::Unknown(format!("the digest records a hash that can't be read: {error}")),
-            ExpectedHash::Sha256,
-        )
-    } else {
-        ExpectedHash::Unknown(format!("the digest names the hash algorithm '{}'", fields.hash_algorithm))
-    };
-    // Nearly always the digest's own bucket: one allocation serves all.
-    let bucket =
-        if *digest.bucket == *fields.s3_bucket { digest.bucket.clone() } else { Arc::from(&*fields.s3_bucket) };
-    LogFileEntry { object: ObjectRef::new(bucket, &*fields.s3_object), expected }
 }
 
 fn gzip_rejection(fault: Fault) -> Rejection {

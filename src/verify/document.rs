@@ -1,16 +1,19 @@
 //! The JSON of a digest file (CloudTrail user guide, "CloudTrail digest file structure").
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
+use super::entries::{EntriesBuilder, ExpectedHash, LogFileEntries};
 use super::signature::RecordedSignature;
 use crate::model::{ObjectRef, Sha256Hash};
 
 /// The only hash algorithm that CloudTrail documents.
-pub(super) const SHA_256: &str = "SHA-256";
+const SHA_256: &str = "SHA-256";
 
 /// A digest's fields as they stand in its JSON. Fields that AWS may add are passed over.
 #[derive(Debug, Deserialize)]
@@ -38,22 +41,58 @@ pub(super) struct Document<'a> {
     previous_digest_hash_algorithm: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub previous_digest_signature: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub log_files: Vec<LogFileFields<'a>>,
+    #[serde(deserialize_with = "packed")]
+    pub log_files: LogFileEntries,
+}
+
+/// Packs the log files while they are read: half a million of them fit into a digest of the largest size.
+fn packed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFileEntries, D::Error> {
+    struct Entries;
+
+    impl<'de> Visitor<'de> for Entries {
+        type Value = LogFileEntries;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of log files")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LogFileEntries, A::Error> {
+            let mut builder = EntriesBuilder::default();
+            while let Some(fields) = list.next_element::<LogFileFields<'de>>()? {
+                builder.push(&fields.s3_bucket, &fields.s3_object, &fields.expected());
+            }
+            Ok(builder.finish())
+        }
+    }
+
+    deserializer.deserialize_seq(Entries)
 }
 
 /// One entry of `logFiles`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LogFileFields<'a> {
+struct LogFileFields<'a> {
     #[serde(borrow)]
-    pub s3_bucket: Cow<'a, str>,
+    s3_bucket: Cow<'a, str>,
     #[serde(borrow)]
-    pub s3_object: Cow<'a, str>,
+    s3_object: Cow<'a, str>,
     #[serde(borrow)]
-    pub hash_value: Cow<'a, str>,
+    hash_value: Cow<'a, str>,
     #[serde(borrow)]
-    pub hash_algorithm: Cow<'a, str>,
+    hash_algorithm: Cow<'a, str>,
+}
+
+impl LogFileFields<'_> {
+    fn expected(&self) -> ExpectedHash {
+        if self.hash_algorithm == SHA_256 {
+            self.hash_value.parse().map_or_else(
+                |error| ExpectedHash::Unknown(format!("the digest records a hash that can't be read: {error}")),
+                ExpectedHash::Sha256,
+            )
+        } else {
+            ExpectedHash::Unknown(format!("the digest names the hash algorithm '{}'", self.hash_algorithm))
+        }
+    }
 }
 
 /// What a digest recorded of the digest before it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{NameCoder, ObjectRef, Sha256Hash};
+use crate::model::{NameCoder, ObjectRef, Sha256Hash, read_number, write_number};
 
 /// The hash by which a log file can be judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,41 +22,73 @@ pub struct LogFileEntry {
     pub expected: ExpectedHash,
 }
 
-/// What an entry takes as a rule, the first one's whole name aside.
-const ENTRY_BYTES: usize = 64;
+/// The length to which a text is kept that says why a hash can't be compared with, in bytes: a digest may hold half a million.
+const MAX_REASON_BYTES: usize = 160;
+
+/// Marks an entry in another bucket than the first one's.
+const OTHER_BUCKET: u8 = 1;
+/// Marks an entry whose hash can't be compared with.
+const UNKNOWN_HASH: u8 = 2;
 
 /// Log files in the order in which their digest lists them: some 60 bytes each.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LogFileEntries {
-    /// The digest's own.
+    /// The bucket of the first one.
     pub(super) bucket: Option<Arc<str>>,
-    /// Name and hash of each.
+    /// Marks, name and hash of each.
     pub(super) packed: Box<[u8]>,
-    /// Those with a hash that nothing can be compared with, or a name in another bucket, by their places in the whole list.
-    pub(super) odd: Box<[(usize, LogFileEntry)]>,
     pub(super) count: usize,
 }
 
-impl LogFileEntries {
-    /// Packs the log files of a digest that lies in `bucket`.
-    pub(super) fn pack(bucket: &Arc<str>, entries: impl Iterator<Item = LogFileEntry>) -> Self {
-        let room = ENTRY_BYTES * entries.size_hint().0;
-        let (mut packed, mut coder, mut odd, mut count) =
-            (Vec::with_capacity(room), NameCoder::default(), Vec::new(), 0);
-        for (place, entry) in entries.enumerate() {
-            count += 1;
-            match entry.expected {
-                ExpectedHash::Sha256(Sha256Hash(hash)) if entry.object.bucket == *bucket => {
-                    coder.write(&mut packed, &entry.object.key);
-                    packed.extend_from_slice(&hash);
-                }
-                _ => odd.push((place, entry)),
+/// Packs the log files of a digest, one at a time.
+#[derive(Debug, Default)]
+pub(super) struct EntriesBuilder {
+    bucket: Option<Arc<str>>,
+    packed: Vec<u8>,
+    coder: NameCoder,
+    count: usize,
+}
+
+impl EntriesBuilder {
+    /// Adds a log file.
+    pub fn push(&mut self, bucket: &str, key: &str, expected: &ExpectedHash) {
+        let own = self.bucket.get_or_insert_with(|| bucket.into());
+        let other = if **own == *bucket { 0 } else { OTHER_BUCKET };
+        let unknown = if matches!(expected, ExpectedHash::Unknown(_)) { UNKNOWN_HASH } else { 0 };
+        self.packed.push(other | unknown);
+        self.coder.write(&mut self.packed, key);
+        if other != 0 {
+            write_text(&mut self.packed, bucket);
+        }
+        match expected {
+            ExpectedHash::Sha256(Sha256Hash(hash)) => self.packed.extend_from_slice(hash),
+            ExpectedHash::Unknown(reason) => {
+                let end = reason.floor_char_boundary(MAX_REASON_BYTES);
+                write_text(&mut self.packed, &reason[..end]);
             }
         }
-        let bucket = (!packed.is_empty()).then(|| bucket.clone());
-        Self { bucket, packed: packed.as_slice().into(), odd: odd.into(), count }
+        self.count += 1;
     }
 
+    /// Ends the list.
+    pub fn finish(self) -> LogFileEntries {
+        LogFileEntries { bucket: self.bucket, packed: self.packed.into(), count: self.count }
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    write_number(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn read_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let length = usize::try_from(read_number(rest)?).ok()?;
+    let (text, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    std::str::from_utf8(text).ok()
+}
+
+impl LogFileEntries {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.count
@@ -70,16 +102,29 @@ impl LogFileEntries {
     /// Each log file, made anew.
     pub fn iter(&self) -> impl Iterator<Item = LogFileEntry> + '_ {
         let (mut coder, mut rest) = (NameCoder::default(), &*self.packed);
-        let mut odd = self.odd.iter().peekable();
-        (0..self.count).map_while(move |place| {
-            if let Some((_, entry)) = odd.next_if(|(at, _)| *at == place) {
-                return Some(entry.clone());
-            }
-            let object = ObjectRef::new(self.bucket.clone()?, coder.read(&mut rest)?);
-            let hash;
-            (hash, rest) = rest.split_first_chunk()?;
-            Some(LogFileEntry { object, expected: ExpectedHash::Sha256(Sha256Hash(*hash)) })
+        (0..self.count).map_while(move |_| {
+            let (marks, after) = rest.split_first()?;
+            rest = after;
+            let key = coder.read(&mut rest)?;
+            let bucket =
+                if marks & OTHER_BUCKET == 0 { self.bucket.clone()? } else { Arc::from(read_text(&mut rest)?) };
+            let expected = if marks & UNKNOWN_HASH == 0 {
+                let (hash, after) = rest.split_first_chunk()?;
+                rest = after;
+                ExpectedHash::Sha256(Sha256Hash(*hash))
+            } else {
+                ExpectedHash::Unknown(read_text(&mut rest)?.to_owned())
+            };
+            Some(LogFileEntry { object: ObjectRef { bucket, key }, expected })
         })
+    }
+}
+
+impl<'a> FromIterator<&'a LogFileEntry> for LogFileEntries {
+    fn from_iter<T: IntoIterator<Item = &'a LogFileEntry>>(entries: T) -> Self {
+        let mut builder = EntriesBuilder::default();
+        entries.into_iter().for_each(|entry| builder.push(&entry.object.bucket, &entry.object.key, &entry.expected));
+        builder.finish()
     }
 }
 
@@ -99,8 +144,8 @@ mod tests {
             entry("bucket", "a/2026/x3.json.gz", hash(3)),
             entry("bucket", "a/2026/x3.json.gz", hash(4)),
         ];
-        let packed = LogFileEntries::pack(&"bucket".into(), entries.iter().cloned());
+        let packed: LogFileEntries = entries.iter().collect();
         assert_eq!((packed.iter().collect::<Vec<_>>(), packed.len()), (entries, 6));
-        assert!(LogFileEntries::pack(&"bucket".into(), std::iter::empty()).is_empty());
+        assert!(LogFileEntries::default().is_empty());
     }
 }

@@ -56,7 +56,7 @@ impl DigestMetadata {
     }
 
     /// When a backfill digest was generated; `None` where that is missing or no time.
-    pub(super) fn generated(&self) -> Option<Timestamp> {
+    pub fn generated(&self) -> Option<Timestamp> {
         let text = self.backfill_generation_timestamp.as_deref()?.trim();
         text.parse().ok().or_else(|| parse_compact_time(text))
     }

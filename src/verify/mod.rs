@@ -5,7 +5,7 @@
 //! Success is a type. A digest's bytes are read into an [`OpenDigest`], which claims things, and waits for the others of its chain as
 //! a [`WaitingDigest`]; [`settle()`] makes a [`ProvenDigest`] of it when its signature verifies and no valid successor contradicts it.
 //! Only that gives a [`ValidDigest`], and only a [`ValidDigest`] hands out [`LogFileEntry`]s that a log file can be judged by. What an
-//! invalid or unverified digest lists comes out as [`ClaimedLogFile`]s, which carry no hash.
+//! invalid or unverified digest lists comes out as names alone.
 
 mod content;
 mod digest;
@@ -21,10 +21,10 @@ mod signature;
 mod waiting;
 
 pub use content::{Content, ContentHasher, sha256};
-pub use digest::{ClaimedLogFile, ClosedDigest, Examined, FoundDigest, OpenDigest, Rejection, Unproven, examine};
+pub use digest::{ClosedDigest, Examined, FoundDigest, OpenDigest, Rejection, Unproven, examine};
 pub use document::{Predecessor, peek_log_files, peek_object};
 pub use entries::{ExpectedHash, LogFileEntries, LogFileEntry};
-pub use inflate::{Gunzip, gunzip};
+pub use inflate::{Gunzip, gunzip, inflates_beyond};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;
 pub use settle::{ProvenDigest, RejectedDigest, Settled, SettledDigest, ValidDigest, settle, try_recorded_signatures};

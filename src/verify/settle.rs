@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use ahash::{HashMap, HashMapExt};
+use ahash::{HashMap, HashMapExt, HashSet};
 
-use super::digest::{ClaimedLogFile, ClosedDigest, OpenDigest, Rejection, Unproven};
+use super::digest::{ClosedDigest, OpenDigest, Rejection, Unproven};
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::key::KeyRing;
@@ -103,13 +103,15 @@ pub struct RejectedDigest {
     pub object: ObjectRef,
     /// The digest that it claims to follow.
     pub predecessor: Option<Predecessor>,
-    /// The log files that it claims.
-    pub log_files: Vec<ClaimedLogFile>,
+    /// How many log files it claims.
+    pub claims: usize,
+    /// What is at hand of it, where it was read: with it, its claims can be unpacked.
+    pub outline: Option<Outline>,
 }
 
 impl From<ClosedDigest> for RejectedDigest {
     fn from(ClosedDigest { place, sha256, rejection }: ClosedDigest) -> Self {
-        Self { rejection, sha256, object: place, predecessor: None, log_files: Vec::new() }
+        Self { rejection, sha256, object: place, predecessor: None, claims: 0, outline: None }
     }
 }
 
@@ -183,7 +185,10 @@ pub fn settle<T, E>(
             (WaitingDigest::Open(outline, _), Some(Judgement::Valid { from_successor })) => {
                 SettledDigest::Valid(ProvenDigest { outline, from_successor })
             }
-            (WaitingDigest::Open(..), Some(Judgement::Rejected(digest))) => SettledDigest::Rejected(digest),
+            (WaitingDigest::Open(outline, _), Some(Judgement::Rejected(mut digest))) => {
+                digest.outline = Some(outline);
+                SettledDigest::Rejected(digest)
+            }
             // Every one that is open was judged.
             (WaitingDigest::Open(..), None) => return None,
             (WaitingDigest::Closed(closed), _) => SettledDigest::Rejected(Box::new(RejectedDigest::from(*closed))),
@@ -235,11 +240,13 @@ fn record<T, E>(
 }
 
 /// Tries the signatures that successors recorded of digests whose own one is missing or fails: they are what such a digest will be
-/// judged by. `tell` learns of each what came of it, and the place of the digest that it is about.
+/// judged by. `tell` learns of each what came of it, and the place of the digest that it is about. `tried` holds the pairs of places,
+/// of a digest and of one that names it, which are passed over; those that are tried are added to it.
 pub fn try_recorded_signatures<T, E>(
     waiting: &[(T, WaitingDigest)],
     mut open: impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,
     keys: &KeyRing,
+    tried: &mut HashSet<(usize, usize)>,
     mut tell: impl FnMut(usize, Result<(), Rejection>),
 ) -> Result<(), E> {
     let mut wanting: HashMap<NameHash, (usize, &Unproven)> = HashMap::new();
@@ -253,9 +260,12 @@ pub fn try_recorded_signatures<T, E>(
     if wanting.is_empty() {
         return Ok(());
     }
-    for (_, handle, outline) in outlines(waiting) {
+    for (by, handle, outline) in outlines(waiting) {
         let named = outline.predecessor().and_then(|named| wanting.get(&named).copied());
         let Some((index, unproven)) = named else { continue };
+        if !tried.insert((index, by)) {
+            continue;
+        }
         // The signature is over the name, too: it proves that the name is the one which is meant.
         if let Some(signature) = open(handle, outline)?.predecessor.and_then(|recorded| recorded.signature) {
             tell(index, unproven.check(&signature, keys));
@@ -265,6 +275,11 @@ pub fn try_recorded_signatures<T, E>(
 }
 
 fn judge(open: OpenDigest, own: Result<(), Box<Unproven>>, about: &[Record], keys: &KeyRing) -> Judgement {
+    // One that is not in its place is not the one that was named there.
+    let about = match &own {
+        Err(unproven) if unproven.rejection().fault == Fault::Moved => &[],
+        _ => about,
+    };
     // The signature that proves it, if that is its successor's record.
     let proven = match own {
         Ok(()) => Ok(None),
@@ -282,7 +297,8 @@ fn judge(open: OpenDigest, own: Result<(), Box<Unproven>>, about: &[Record], key
             sha256: Some(open.sha256),
             object: open.object,
             predecessor: open.predecessor,
-            log_files: open.log_files.iter().map(|entry| ClaimedLogFile { object: entry.object }).collect(),
+            claims: open.log_files.len(),
+            outline: None,
         })),
     }
 }

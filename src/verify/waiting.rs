@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::digest::{ClosedDigest, Examined, OpenDigest, Unproven};
 use super::document::Predecessor;
-use super::entries::{ExpectedHash, LogFileEntries, LogFileEntry};
+use super::entries::LogFileEntries;
 use super::signature::RecordedSignature;
 use crate::model::{ObjectRef, Sha256Hash};
 
@@ -135,7 +135,8 @@ struct PackedDigest<'a> {
     #[serde(serialize_with = "as_bytes")]
     log_files: &'a [u8],
     log_file_count: usize,
-    odd_log_files: Vec<(usize, PackedEntry<'a>)>,
+    /// The bucket of the first of them, if not the digest's own.
+    log_file_bucket: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,13 +153,6 @@ struct PackedPredecessor<'a> {
 enum PackedSignature<'a> {
     Bytes(#[serde(serialize_with = "as_bytes")] &'a [u8]),
     Unreadable([u8; 32]),
-}
-
-#[derive(Serialize, Deserialize)]
-struct PackedEntry<'a> {
-    bucket: &'a str,
-    key: &'a str,
-    expected: Result<[u8; 32], &'a str>,
 }
 
 /// Bytes by themselves are written one after the other.
@@ -183,7 +177,7 @@ impl<'a> From<&'a OpenDigest> for PackedDigest<'a> {
             signature: open.signature.as_ref().map(PackedSignature::from),
             log_files: &open.log_files.packed,
             log_file_count: open.log_files.count,
-            odd_log_files: open.log_files.odd.iter().map(|(place, entry)| (*place, entry.into())).collect(),
+            log_file_bucket: open.log_files.bucket.as_deref().filter(|bucket| **bucket != **own),
         }
     }
 }
@@ -196,11 +190,10 @@ impl PackedDigest<'_> {
             sha256: recorded.sha256.map(Sha256Hash),
             signature: recorded.signature.map(RecordedSignature::from),
         });
-        let odd = self.odd_log_files.into_iter().map(|(place, entry)| (place, entry.into()));
+        let own = || (!self.log_files.is_empty()).then(|| Arc::clone(&object.bucket));
         let log_files = LogFileEntries {
-            bucket: (!self.log_files.is_empty()).then(|| Arc::clone(&object.bucket)),
+            bucket: self.log_file_bucket.map(Arc::from).or_else(own),
             packed: self.log_files.into(),
-            odd: odd.collect(),
             count: self.log_file_count,
         };
         Some(OpenDigest {
@@ -234,28 +227,9 @@ impl From<PackedSignature<'_>> for RecordedSignature {
     }
 }
 
-impl<'a> From<&'a LogFileEntry> for PackedEntry<'a> {
-    fn from(entry: &'a LogFileEntry) -> Self {
-        let expected = match &entry.expected {
-            ExpectedHash::Sha256(hash) => Ok(hash.0),
-            ExpectedHash::Unknown(why) => Err(why.as_str()),
-        };
-        Self { bucket: &entry.object.bucket, key: &entry.object.key, expected }
-    }
-}
-
-impl From<PackedEntry<'_>> for LogFileEntry {
-    fn from(entry: PackedEntry<'_>) -> Self {
-        let expected = match entry.expected {
-            Ok(hash) => ExpectedHash::Sha256(Sha256Hash(hash)),
-            Err(why) => ExpectedHash::Unknown(why.to_owned()),
-        };
-        Self { object: ObjectRef::new(entry.bucket, entry.key), expected }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::entries::{ExpectedHash, LogFileEntry};
     use super::*;
 
     fn digest(predecessor: Option<Predecessor>, signature: Option<RecordedSignature>) -> OpenDigest {
@@ -270,7 +244,7 @@ mod tests {
             start: Timestamp::MIN,
             end: Timestamp::MAX,
             sha256: Sha256Hash([1; 32]),
-            log_files: LogFileEntries::pack(&object.bucket, entries.into_iter()),
+            log_files: entries.iter().collect(),
             object,
             predecessor,
             metadata_kept: true,

@@ -39,6 +39,16 @@ fn verify(trail: &ForgedTrail, options: ServerOptions, more: &[&str]) -> Run {
     records(ctverify_at(&server).args(arguments(trail)).args(more))
 }
 
+/// CloudTrail tells of no region but those that are found, and of no delivery to eu-west-1 within the range.
+fn nothing_told() -> ServerOptions {
+    let long_ago = "2025-01-01T00:00:00Z".parse().unwrap();
+    ServerOptions {
+        enabled_regions: Some(Vec::new()),
+        latest_deliveries: [("eu-west-1".to_owned(), long_ago)].into(),
+        ..ServerOptions::default()
+    }
+}
+
 /// Account, region and cause of every gap.
 fn gaps(run: &Run) -> Vec<(&str, &str, &str)> {
     run.of("gap")
@@ -71,8 +81,8 @@ fn a_region_filter_expects_nothing_elsewhere() {
 fn removing_every_digest_of_an_enabled_region_is_a_cut_where_cloudtrail_tells_of_a_delivery() {
     let start = Timestamp::now() - SignedDuration::from_hours(10);
     let regions = vec!["us-east-1".into(), "eu-west-1".into()];
-    let mut trail = TrailSpec { start, hours: 8, regions, ..TrailSpec::default() }.forge();
-    remove_all(&mut trail, "/eu-west-1/");
+    let mut trail = TrailSpec { start, hours: 8, regions, busy_percent: 100, ..TrailSpec::default() }.forge();
+    remove_all(&mut trail, "/CloudTrail-Digest/eu-west-1/");
     let server = Server::start(&trail, ServerOptions::default());
     let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "9h"]));
     let cut = run.of("chain").into_iter().find(|chain| chain["region"] == "eu-west-1").unwrap().clone();
@@ -144,8 +154,7 @@ fn what_the_user_expects_is_looked_for_in_copies_too() {
 fn a_region_with_log_files_and_no_digests_is_a_gap() {
     let mut trail = two_regions();
     remove_all(&mut trail, "/CloudTrail-Digest/eu-west-1/");
-    let nothing_told = ServerOptions { enabled_regions: Some(Vec::new()), ..ServerOptions::default() };
-    let over_s3 = verify(&trail, nothing_told, &[]);
+    let over_s3 = verify(&trail, nothing_told(), &[]);
     let mirror = Mirror::new(&trail, Layout::Keys, true);
     for run in [over_s3, records(&mut mirror.command())] {
         assert_eq!((run.code, gaps(&run)), (3, vec![("111122223333", "eu-west-1", "no_digests")]), "{}", run.stdout);
@@ -165,8 +174,7 @@ fn log_files_outside_the_range_expect_nothing() {
         let earlier = earlier.replace("_20260228T", "_20250228T").replace("_20260301T", "_20250301T");
         trail.objects.insert((bucket, earlier), stored);
     }
-    let nothing_told = ServerOptions { enabled_regions: Some(Vec::new()), ..ServerOptions::default() };
-    let run = verify(&trail, nothing_told, &[]);
+    let run = verify(&trail, nothing_told(), &[]);
     assert_eq!((run.code, gaps(&run)), (0, vec![]), "{}", run.stdout);
 }
 
@@ -181,8 +189,7 @@ fn log_files_of_a_trail_without_digests_expect_nothing() {
         organization: None,
         validated: false,
     };
-    let options =
-        ServerOptions { enabled_regions: Some(Vec::new()), other_trails: vec![silent], ..ServerOptions::default() };
+    let options = ServerOptions { other_trails: vec![silent], ..nothing_told() };
     let run = verify(&trail, options, &[]);
     // What no digest lists can not be judged beside such a trail.
     assert_eq!((run.code, gaps(&run)), (3, vec![]), "{}", run.stdout);

@@ -12,6 +12,7 @@
 mod attacks;
 mod backfill;
 mod bags;
+mod beginning;
 mod bounds;
 mod command_line;
 mod completeness;
@@ -30,6 +31,7 @@ mod model;
 mod names;
 mod notices;
 mod official_client;
+mod planted;
 mod ranges;
 mod readme;
 mod remote;

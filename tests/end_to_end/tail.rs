@@ -30,10 +30,10 @@ fn chain_of(trail: &ForgedTrail, region: &str) -> Chain {
     trail.chains.iter().find(|chain| chain.region == region).unwrap().clone()
 }
 
-/// Removes the newest digests of a region.
+/// Removes the newest digests of a region, as far as they are there.
 fn cut(trail: &mut ForgedTrail, region: &str, count: usize) {
     for digest in chain_of(trail, region).digests.iter().rev().take(count) {
-        trail.remove(&digest.key);
+        trail.objects.remove(&(trail.spec.bucket.clone(), digest.key.clone()));
     }
 }
 
@@ -97,11 +97,42 @@ fn a_late_delivery_of_an_old_digest_is_no_alarm() {
 }
 
 #[test]
-fn a_range_that_ended_before_the_delivery_is_not_about_it() {
+fn a_range_that_ended_before_the_delivery_is_about_it_where_no_later_digest_is_there() {
     let mut trail = living_trail();
     cut(&mut trail, "eu-west-1", 2);
-    let run = verify(&trail, ServerOptions::default(), &["--end", "4h"]);
+    // Digests past the range are there, and which one is the newest nobody asked.
+    let run = verify(&trail, ServerOptions::default(), &["--end", "6h"]);
     assert_eq!((run.code, faults(&run)[0].1), (0, &Value::Null), "{}", run.stdout);
+    cut(&mut trail, "eu-west-1", 6);
+    let run = verify(&trail, ServerOptions::default(), &["--end", "6h"]);
+    assert_eq!((run.code, faults(&run)[0].1), (1, &json!(CUT)), "{}", run.stdout);
+    cut(&mut trail, "eu-west-1", 9);
+    let run = verify(&trail, ServerOptions::default(), &["--end", "6h"]);
+    assert_eq!((run.code, faults(&run)[0].1), (1, &json!(CUT)), "{}", run.stdout);
+}
+
+#[test]
+fn an_old_digest_copied_over_itself_at_the_moment_of_the_last_delivery_does_not_hide_the_cut() {
+    let start = Timestamp::now() - SignedDuration::from_hours(40);
+    let mut trail = TrailSpec { start, hours: 38, ..TrailSpec::default() }.forge();
+    let delivery = trail.chains[0].digests.last().unwrap().delivered();
+    cut(&mut trail, "us-east-1", 4);
+    let old = trail.chains[0].digests[3].key.clone();
+    trail.object_mut(&old).last_modified = delivery;
+    let server = Server::start(&trail, ServerOptions::default());
+    for start in ["39h", "20h"] {
+        let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", start]));
+        assert_eq!((run.code, faults(&run)), (1, vec![("us-east-1", &json!(CUT))]), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_region_with_a_delivery_and_neither_digests_nor_log_files_is_a_gap() {
+    let mut trail = living_trail();
+    trail.objects.retain(|(_, key), _| !key.contains("/eu-west-1/"));
+    let run = verify(&trail, ServerOptions::default(), &[]);
+    assert_eq!((run.code, faults(&run)[0]), (3, ("eu-west-1", &Value::Null)), "{}", run.stdout);
+    assert!(run.gaps().contains(&"no_digests"));
 }
 
 #[test]
@@ -150,11 +181,19 @@ fn a_listing_that_is_denied_is_no_evidence_of_a_cut() {
 #[test]
 fn a_backfill_digest_for_hours_before_the_range_accounts_for_the_delivery() {
     let start = Timestamp::now() - SignedDuration::from_hours(72);
-    let mut trail = TrailSpec { start, hours: 70, backfill: vec![5], ..TrailSpec::default() }.forge();
+    // Generated an hour or two ago.
+    let backfill_delay = SignedDuration::from_hours(65);
+    let mut trail = TrailSpec { start, hours: 70, backfill: vec![5], backfill_delay, ..TrailSpec::default() }.forge();
     let late = Timestamp::now() - SignedDuration::from_mins(5);
     let backfill = trail.chains[0].backfill[0].key.clone();
     trail.object_mut(&backfill).last_modified = late;
     let latest_deliveries = HashMap::from([("us-east-1".to_owned(), late)]);
     let run = verify(&trail, ServerOptions { latest_deliveries, ..ServerOptions::default() }, &[]);
     assert_eq!(faults(&run), [("us-east-1", &Value::Null)], "{}", run.stdout);
+    // One that was generated long ago, and that somebody wrote over itself, accounts for nothing.
+    let mut old = TrailSpec { backfill_delay: SignedDuration::from_hours(6), ..trail.spec.clone() }.forge();
+    old.object_mut(&backfill).last_modified = late;
+    let latest_deliveries = HashMap::from([("us-east-1".to_owned(), late)]);
+    let run = verify(&old, ServerOptions { latest_deliveries, ..ServerOptions::default() }, &[]);
+    assert_eq!((run.code, faults(&run)), (1, vec![("us-east-1", &json!(CUT))]), "{}", run.stdout);
 }

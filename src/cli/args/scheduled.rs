@@ -17,7 +17,7 @@ pub struct StateArgs {
     #[arg(long, env = "CTVERIFY_STATE", hide_env = true, value_name = "FILE", conflicts_with_all = ["sample", "estimate"], help_heading = "Scheduled audit")]
     pub state: Option<Name>,
 
-    /// How long after its hour a digest may still come before its absence counts [default: 2h]
+    /// How long after its hour a digest may still come before its absence counts, at most 24h [default: 2h]
     #[arg(long, env = "CTVERIFY_GRACE", hide_env = true, value_name = "AGE", value_parser = time_argument::age, help_heading = "Scheduled audit")]
     pub grace: Option<SignedDuration>,
 

@@ -72,6 +72,29 @@ impl ForgedTrail {
         stored.metadata.insert("signature".to_owned(), signature);
     }
 
+    /// Changes the digests of the first chain as CloudTrail itself would have made them: each is signed anew, and names the one before it as
+    /// that is now.
+    pub fn reissue(&mut self, mut edit: impl FnMut(usize, &mut DigestDocument)) {
+        let region = self.chains[0].region.clone();
+        let mut previous: Option<Digest> = None;
+        for index in 0..self.chains[0].digests.len() {
+            let mut digest = self.chains[0].digests[index].clone();
+            let document = &mut digest.document;
+            edit(index, document);
+            if let Some(before) = previous.filter(|_| document.previous_digest_s3_object.is_some()) {
+                document.previous_digest_hash_value = Some(before.document.sha256());
+                document.previous_digest_signature = Some(before.signature.clone());
+            }
+            let end = document.digest_end_time.parse().expect("the forge writes times");
+            digest.signature = document.sign(&self.spec.keys.signing_key(&region, end));
+            let stored = self.object_mut(&digest.key);
+            stored.body = gzip(&digest.document.to_json()).into();
+            stored.metadata.insert("signature".to_owned(), digest.signature.clone());
+            self.chains[0].digests[index] = digest.clone();
+            previous = Some(digest);
+        }
+    }
+
     /// Lets the digests of the first chain before this place, and what they list, lie in another bucket, as if the trail had moved since; signs
     /// all that follows anew.
     pub fn house_before(&mut self, place: usize, bucket: &str) {
