@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::fetch;
 use crate::model::{Fault, LogFileStatus, ObjectRef, Sha256Hash};
-use crate::store::StoreError;
+use crate::store::{Object, StoreError};
 use crate::verify::{Content, ContentHasher, ExpectedHash};
 
 /// What is said of a log file, apart from its name.
@@ -28,7 +28,10 @@ pub(super) async fn read_content(
     version: Option<&str>,
 ) -> Result<Content, StoreError> {
     let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
-    let begin = || ContentHasher::new(context.request.max_log_file_bytes);
+    let begin = |opened: &Object| {
+        let hasher = ContentHasher::new(context.request.max_log_file_bytes);
+        if opened.is_uncompressed { hasher.of_uncompressed() } else { hasher }
+    };
     let (hasher, _) = fetch::read(context, object, version, begin, feed).await?;
     Ok(hasher.finish())
 }
@@ -81,12 +84,18 @@ pub(super) fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement
             judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
         }
         Some(_) => {
-            let detail = "its content is not what the digest recorded".to_owned();
+            let also = uncompressed(content).map(|detail| format!("; {detail}")).unwrap_or_default();
+            let detail = format!("its content is not what the digest recorded{also}");
             judged(LogFileStatus::Modified, Some(Fault::HashMismatch), Some(detail))
         }
         None => match unknown {
             Some(reason) => judged(LogFileStatus::Unverified, Some(Fault::UnknownHashAlgorithm), Some(reason)),
-            None => judged(LogFileStatus::Intact, None, None),
+            None => judged(LogFileStatus::Intact, None, uncompressed(content)),
         },
     }
+}
+
+/// What is said of a file that stands in for the compressed one.
+fn uncompressed(content: &Content) -> Option<String> {
+    content.is_uncompressed.then(|| "read from the uncompressed file that the copy has in its place".to_owned())
 }

@@ -15,8 +15,8 @@ use super::resume::{self, Resume};
 use super::sight::Sight;
 use super::tail;
 use crate::model::{
-    AccountId, ChainId, Checkpoint, Depth, LOG_FOLDER, OrganizationId, Region, TimeRange, TrailName, WarningCode,
-    WarningRecord,
+    AccountId, ChainId, Checkpoint, Depth, Fault, LOG_FOLDER, OrganizationId, Region, TimeRange, TrailName,
+    WarningCode, WarningRecord,
 };
 use crate::store::{Store, StoreError};
 use crate::trail::StatusSource;
@@ -239,6 +239,16 @@ fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -> BTreeSet<
         .collect()
 }
 
+/// The folders directly below `AWSLogs/` that the request itself names.
+fn named_folders(request: &AuditRequest) -> Vec<String> {
+    if let Some(organization) = &request.organization {
+        return vec![organization.to_string()];
+    }
+    let own = request.trail.as_ref().filter(|_| request.is_organization != Some(true)).map(|arn| &arn.account);
+    let accounts: BTreeSet<&AccountId> = own.into_iter().chain(&request.accounts).collect();
+    accounts.into_iter().map(ToString::to_string).collect()
+}
+
 async fn region_folders(
     store: &dyn Store,
     request: &AuditRequest,
@@ -249,7 +259,25 @@ async fn region_folders(
         let place = |prefix: &str| format!("s3://{}/{prefix}", location.bucket);
         let top = location.root.folder();
         let failed = |prefix: &str, error| AuditError::Listing { place: place(prefix), error };
-        let names = listing::folders(store, &location.bucket, &top).await.map_err(|error| failed(&top, error))?;
+        let names = match listing::folders(store, &location.bucket, &top).await {
+            Ok(names) => names,
+            // Where only the account's own folder may be listed, the ARN or a filter names it.
+            Err(error) if error.fault() == Fault::AccessDenied => {
+                let named = named_folders(request);
+                let digests = |name: &String| format!("{top}{name}/");
+                let mut found = Vec::new();
+                for name in named {
+                    if listing::folders(store, &location.bucket, &digests(&name)).await.is_ok() {
+                        found.push(name);
+                    }
+                }
+                if found.is_empty() {
+                    return Err(failed(&top, error));
+                }
+                found
+            }
+            Err(error) => return Err(failed(&top, error)),
+        };
         let mut accounts: Vec<(Option<OrganizationId>, AccountId)> = Vec::new();
         for name in &names {
             if let Ok(organization) = name.parse::<OrganizationId>() {

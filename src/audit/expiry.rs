@@ -42,6 +42,8 @@ pub(super) enum Explanation {
     Hint(String),
     /// This rule removed it.
     Rule(String),
+    /// The copy holds nothing of its day.
+    NotCopied,
 }
 
 impl Expiry {

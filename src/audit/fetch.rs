@@ -12,19 +12,20 @@ use crate::store::{Object, Store, StoreError};
 /// Failed requests are sent again by the store itself; bodies that break off are read again here, after such a pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one and says whether to go on.
+/// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one
+/// and says whether to go on.
 pub(super) async fn read<T>(
     context: &Context,
     object: &ObjectRef,
     version: Option<&str>,
-    begin: impl Fn() -> T,
+    begin: impl Fn(&Object) -> T,
     feed: impl Fn(&mut T, Bytes) -> bool,
 ) -> Result<(T, Object), StoreError> {
     let store = context.store.as_ref();
     let mut attempt = 1;
     loop {
         let permit = context.pace.permit().await.map_err(|error| StoreError::Failed(error.to_string()))?;
-        let read = read_once(store, object, version, begin(), &feed).await;
+        let read = read_once(store, object, version, &begin, &feed).await;
         context.pace.done(permit, store.refusals());
         match read {
             Err(error) if error.is_transient() && attempt < MAX_READS => {
@@ -43,10 +44,11 @@ async fn read_once<T>(
     store: &dyn Store,
     object: &ObjectRef,
     version: Option<&str>,
-    mut sink: T,
+    begin: impl Fn(&Object) -> T,
     feed: impl Fn(&mut T, Bytes) -> bool,
 ) -> Result<(T, Object), StoreError> {
     let mut opened = store.get(object, version).await?;
+    let mut sink = begin(&opened);
     while let Some(piece) = opened.body.next().await? {
         if !feed(&mut sink, piece) {
             break;

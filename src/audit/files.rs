@@ -313,6 +313,10 @@ async fn nobodys(
         (_, Some(error)) => {
             (LogFileStatus::Unverified, error.fault(), format!("the digests of its time could not be listed: {error}"))
         }
+        _ if time.from > context.request.now.saturating_add(EDGE).unwrap_or(context.request.now) => {
+            let detail = "its name tells a time that has not come, and no digest lists it";
+            (LogFileStatus::Unverified, Fault::NotListed, detail.to_owned())
+        }
         _ if context.store.is_live() && time.to > fresh => {
             let detail = "no digest lists it yet: those of the newest two hours may not have been delivered";
             (LogFileStatus::Unverified, Fault::NotListed, detail.to_owned())

@@ -91,14 +91,48 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     let standard = chain.elements.iter().any(|element| element.kind == DigestKind::Standard);
     let counts = |element: &&Element| !standard || element.kind == DigestKind::Standard;
     let inside = || chain.elements.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
-    let from = range.start.or_else(|| inside().map(Element::start).min());
-    let to = range.end.or_else(|| inside().map(Element::end).max());
+    let (first, last) = proven_bounds(inside()).unzip();
+    let from = range.start.or(first);
+    let to = range.end.or(last);
     // What should be there and is not has no time of its own: the others' is as good as any.
-    let others = context.ends.filter(|_| chain.elements.is_empty());
+    let files = chain.log_folder.strays.bounds().filter(|_| chain.elements.is_empty());
+    let files = files.map(|(first, last)| (first, last.saturating_add(NAMED_FOR).unwrap_or(last)));
+    let others = files.or(context.ends).filter(|_| chain.elements.is_empty());
     let from = from.or(others.map(|(first, _)| first.min(to.unwrap_or(first)))).or(to);
     let to = to.or(others.map(|(_, last)| last));
     let from = from.or(to).unwrap_or(context.request.now);
     (from, to.unwrap_or(from).max(from))
+}
+
+/// The time that a log file's name speaks of: names are five-minute multiples.
+const NAMED_FOR: SignedDuration = SignedDuration::from_mins(5);
+
+/// How far from what is proven a digest may lie that is not, to count where nobody says when the range begins or ends. Names can tell any
+/// time: one planted digest named 1970 would make a gap of half a million.
+const NEAR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Where the digests begin and end: those that are valid or known to be gone, and the others as far as they follow on.
+fn proven_bounds<'a>(elements: impl Iterator<Item = &'a Element> + Clone) -> Option<(Timestamp, Timestamp)> {
+    let is_known = |element: &&Element| !matches!(element.state, State::Rejected(_));
+    let known = || elements.clone().filter(is_known);
+    let all = || elements.clone();
+    let Some(mut from) = known().map(Element::start).min() else {
+        return all().map(Element::start).min().zip(all().map(Element::end).max());
+    };
+    let mut to = known().map(Element::end).max().unwrap_or(from);
+    // Elements come by their end.
+    let rejected: Vec<&Element> = all().filter(|element| !is_known(element)).collect();
+    for element in &rejected {
+        if element.end() > to && element.start().duration_since(to) <= NEAR {
+            to = element.end();
+        }
+    }
+    for element in rejected.iter().rev() {
+        if element.start() < from && from.duration_since(element.end()) <= NEAR {
+            from = element.start();
+        }
+    }
+    Some((from, to))
 }
 
 fn valid<'a>(elements: &'a [&Element]) -> impl Iterator<Item = &'a Shelved> {

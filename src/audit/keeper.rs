@@ -190,7 +190,7 @@ impl Keeper {
                 let Some(next) = self.chains.get_mut(&*file.chain) else { return };
                 let object = file.object.clone();
                 // A file that a lifecycle rule has removed comes back no more: it is told of once.
-                let is_final = claimed || file.fault == Some(Fault::NotFound);
+                let is_final = claimed || matches!(file.fault, Some(Fault::NotFound | Fault::Expired));
                 let what = match (file.status, &file.digest, file.expected_sha256) {
                     (LogFileStatus::Unlisted, ..) | (LogFileStatus::Unverified, None, _) => {
                         Some(Open::Unlisted { object })

@@ -192,7 +192,8 @@ pub(super) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expi
         let seen = folder.shows(&task.object, context);
         task.is_candidate = seen;
         if !seen {
-            task.expiry = expiry.of_log_file(&task.object);
+            let copied = !folder.was_not_copied(&task.object);
+            task.expiry = if copied { expiry.of_log_file(&task.object) } else { Explanation::NotCopied };
         }
     }
 }
@@ -243,10 +244,14 @@ fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgeme
         StoreError::NotFound => match expiry {
             Explanation::None => deleted(absence.to_owned()),
             Explanation::Hint(hint) => deleted(format!("{absence}; {hint}")),
+            Explanation::NotCopied => {
+                let detail = format!("{absence}; --depth chain verifies the digests alone");
+                Judgement::unread(LogFileStatus::Unverified, Fault::NotFound, detail)
+            }
             // Nobody can say whether someone was faster than the rule.
             Explanation::Rule(rule) => Judgement::unread(
                 LogFileStatus::Unverified,
-                Fault::NotFound,
+                Fault::Expired,
                 format!("{absence}, and {rule}: it is among the oldest, which that explains"),
             ),
         },

@@ -21,6 +21,7 @@ use super::strays::{Stray, StrayFiles};
 use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{
     ChainId, Coverage, DigestKind, DigestStatus, LOG_FOLDER, LogFileName, ObjectRef, TimeRange, log_folder_of,
+    parse_day,
 };
 use crate::store::StoreError;
 
@@ -37,6 +38,8 @@ pub(super) struct LogFolder {
     pub late_strays: StrayFiles,
     /// Files that no digest listed in earlier runs either, and that are still there.
     pub known_strays: StrayFiles,
+    /// The first and the last day of which a copy has log files of the chain, where it is known; a copy is often partial.
+    pub copied_days: Option<Option<(Timestamp, Timestamp)>>,
     /// The times of digests of other trails that can't be read and may list some of them.
     pub unreadable: Coverage,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
@@ -84,11 +87,17 @@ impl EarlyListings {
 struct Comparison<'a> {
     context: &'a Context,
     listed: Met<'a>,
+    /// The first and the last day that a file was seen of.
+    days: Option<(Timestamp, Timestamp)>,
 }
 
 impl Comparison<'_> {
     /// Compares a file. Says whether no valid digest lists it.
     fn is_stray(&mut self, object: &ObjectRef) -> bool {
+        if let Some(day) = day_of(object).filter(|_| !self.context.store.is_live()) {
+            let (first, last) = self.days.unwrap_or((day, day));
+            self.days = Some((first.min(day), last.max(day)));
+        }
         let is_listed = self.listed.meet(self.context.fingerprint(object));
         // In a copy, a file that somebody decompressed stands for the one that is listed.
         let uncompressed = !is_listed && !self.context.store.is_live() && object.key.ends_with(UNCOMPRESSED);
@@ -140,6 +149,13 @@ impl Comparison<'_> {
 const GZIP: &str = ".gz";
 const UNCOMPRESSED: &str = ".json";
 
+/// The begin of the day whose folder a log file lies in.
+pub(super) fn day_of(object: &ObjectRef) -> Option<Timestamp> {
+    let mut folders = object.key.rsplitn(5, '/').skip(1);
+    let (day, month, year) = (folders.next()?, folders.next()?, folders.next()?);
+    parse_day(&format!("{year}/{month}/{day}"))
+}
+
 /// Compares what lies in the log folders of a chain with what its valid digests list.
 pub(super) async fn examine(
     context: &Arc<Context>,
@@ -158,7 +174,7 @@ pub(super) async fn examine(
     found.lists_each_once = twice.is_empty();
     found.other_folders = other_folders;
     found.other_folders.extend(context.resume.iter().flat_map(|resume| resume.log_folders().cloned()));
-    let mut compared = Comparison { context, listed: Met::none(&by_digests) };
+    let mut compared = Comparison { context, listed: Met::none(&by_digests), days: None };
     let mut strays = StrayFiles::default();
     let EarlyListings { files, outside } = early;
     let (listed_early, looked_outside) = (files.len(), outside.len());
@@ -185,6 +201,7 @@ pub(super) async fn examine(
         }
     }
     found.absent = compared.listed.others();
+    found.copied_days = (!context.store.is_live()).then_some(compared.days);
     drop(compared);
     let is_listed = |object: &ObjectRef| by_digests.contains(context.fingerprint(object));
     let mut odd = StrayFiles::default();
@@ -416,6 +433,16 @@ impl ListedElsewhere<'_> {
 }
 
 impl LogFolder {
+    /// Whether a copy has no log file of this one's day, nor of any beyond: then it was not copied, as far as anyone can say.
+    pub fn was_not_copied(&self, object: &ObjectRef) -> bool {
+        let Some(days) = self.copied_days else { return false };
+        match (days, day_of(object)) {
+            (None, _) => true,
+            (Some((first, last)), Some(day)) => day < first || last < day,
+            (Some(_), None) => false,
+        }
+    }
+
     /// Whether a log file that a valid digest lists was seen there, if anyone looked.
     pub fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
         self.absent.is_empty() || !self.absent.contains(context.fingerprint(object))

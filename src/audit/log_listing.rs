@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::context::Context;
 use super::listing::{self, RegionFolder};
 use super::request::fresh_from;
-use crate::model::{LOG_FOLDER, LogFileName, ObjectRef, PackedNames};
+use crate::model::{LOG_FOLDER, LogFileName, ObjectRef, PackedNames, is_copy_artefact};
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
 /// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
@@ -73,12 +73,6 @@ impl ListedFiles {
         }
         self.keys.push(key);
     }
-}
-
-/// Whether a file beside log files is an artefact of a copy and no object of the bucket: metadata of an object, or a hidden file.
-pub(super) fn is_copy_artefact(key: &str) -> bool {
-    let name = key.rsplit('/').next().unwrap_or_default();
-    name.starts_with('.') || name.ends_with(".metadata.json")
 }
 
 /// Lists the log files of each part, in their order.

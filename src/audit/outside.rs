@@ -11,9 +11,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::listing::{Children, children};
-use super::log_listing::{LogRegion, is_copy_artefact, is_folder_marker};
+use super::log_listing::{LogRegion, is_folder_marker};
 use super::strays::StrayFiles;
-use crate::model::parse_day;
+use crate::model::{is_copy_artefact, parse_day};
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
 /// How many folders are listed at once.

@@ -387,6 +387,12 @@ fn warnings(whole: &Whole<'_>) -> Vec<WarningRecord> {
         warnings.push(about(WarningCode::ObjectTouched, detail.to_owned()));
     }
     if let State::Rejected(digest) = &element.state
+        && digest.lost_signature
+    {
+        let detail = "its metadata holds no signature. CloudTrail does not do that: someone touched this object";
+        warnings.push(about(WarningCode::ObjectTouched, detail.to_owned()));
+    }
+    if let State::Rejected(digest) = &element.state
         && digest.rejection.disputed
     {
         warnings.push(about(WarningCode::WitnessesDisagree, digest.rejection.detail.clone()));

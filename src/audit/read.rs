@@ -129,10 +129,16 @@ pub(super) async fn read_bytes(
     place: &ObjectRef,
     version: Option<&str>,
 ) -> Result<(Bytes, Object), StoreError> {
-    let (pieces, object) = fetch::read(context, place, version, Vec::new, |pieces: &mut Vec<Bytes>, piece| {
-        pieces.push(piece);
-        pieces.iter().map(Bytes::len).sum::<usize>() <= CEILING
-    })
+    let (pieces, object) = fetch::read(
+        context,
+        place,
+        version,
+        |_| Vec::new(),
+        |pieces: &mut Vec<Bytes>, piece| {
+            pieces.push(piece);
+            pieces.iter().map(Bytes::len).sum::<usize>() <= CEILING
+        },
+    )
     .await?;
     // Nearly every digest comes in one piece.
     let bytes = match <[Bytes; 1]>::try_from(pieces) {

@@ -40,7 +40,8 @@ pub(super) async fn ask(
     if !request.wants_account(&arn.account) {
         return Statuses::new();
     }
-    stream::iter(regions.iter().copied().cloned())
+    let asked = regions.iter().filter(|region| region.partition() == arn.partition);
+    stream::iter(asked.copied().cloned())
         .map(|region| async move {
             let status = source.status(&region).await;
             (region, status)

@@ -15,6 +15,11 @@ use super::{BagError, MANIFEST, manifest};
 const LOG: &str = "custody.jsonl";
 const HEAD: &str = "custody-head.txt";
 
+/// The size of a log, in bytes: more than a hundred thousand lines, and a bag that is verified every hour for ten years has fewer.
+const MAX_LOG_BYTES: u64 = 64 << 20;
+/// The length of a line, in bytes: its texts are what people type.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+
 /// What was done with a bag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,7 +75,8 @@ impl CustodyLog {
     pub fn open(root: &Path) -> Result<Self, BagError> {
         // Whoever adds a line writes the log and then its head: both are read before or after that. What can't be locked is not
         // written to either.
-        let lock = File::open(root.join(LOG)).ok();
+        let path = root.join(LOG);
+        let lock = path.symlink_metadata().is_ok_and(|file| file.is_file()).then(|| File::open(&path).ok()).flatten();
         let _ = lock.as_ref().map(File::lock_shared);
         Self::read(root)
     }
@@ -80,12 +86,10 @@ impl CustodyLog {
         let mut log =
             Self { root: root.to_owned(), lines: Vec::new(), faults: Vec::new(), is_of_other_manifest: false };
         let path = root.join(LOG);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(BagError::io(&path)(error)),
-        };
-        log.lines = text.lines().map(str::to_owned).collect();
+        if path.symlink_metadata().is_ok() {
+            let file = manifest::open_file(&path, MAX_LOG_BYTES)?;
+            log.lines = manifest::lines(file, path, MAX_LINE_BYTES).collect::<Result<_, _>>()?;
+        }
         let mut before: Option<String> = None;
         let mut manifest = None;
         for (index, line) in log.lines.iter().enumerate() {
@@ -114,14 +118,12 @@ impl CustodyLog {
     /// The head names the last line. It is written after the line, so a run that was killed may have left it one behind.
     fn compare_head(&mut self) -> Result<(), BagError> {
         let path = self.root.join(HEAD);
-        let head = match std::fs::read_to_string(&path) {
-            Ok(head) => head,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.faults.push(format!("{HEAD} is gone"));
-                return Ok(());
-            }
-            Err(error) => return Err(BagError::io(&path)(error)),
-        };
+        if path.symlink_metadata().is_err() {
+            self.faults.push(format!("{HEAD} is gone"));
+            return Ok(());
+        }
+        let file = manifest::open_file(&path, MAX_LINE_BYTES)?;
+        let head = manifest::lines(file, path, MAX_LINE_BYTES).next().transpose()?.unwrap_or_default();
         let at = |count: usize| match count.checked_sub(1) {
             None => Some(NO_LINES.to_owned()),
             Some(last) => self.lines.get(last).map(|line| head_line(count, line)),

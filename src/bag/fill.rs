@@ -97,6 +97,9 @@ pub struct BagInfo {
     pub range: String,
 }
 
+/// The length of a part of a path, in bytes: file systems take 255, and metadata files and those kept aside have longer names.
+const MAX_PART_BYTES: usize = 220;
+
 /// A bag that is being filled.
 pub struct Filling {
     root: PathBuf,
@@ -197,7 +200,9 @@ impl Filling {
     /// Where an object belongs, if its name can be a file's.
     pub(super) fn place(&self, object: &ObjectRef) -> Option<(String, PathBuf)> {
         let inside = format!("{}/{}", object.bucket, object.key);
-        let safe = inside.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0'));
+        let is_part =
+            |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0') && part.len() <= MAX_PART_BYTES;
+        let safe = inside.split('/').all(is_part);
         let name = format!("{OBJECTS}/{inside}");
         let path = self.root.join(&name);
         safe.then_some((name, path))

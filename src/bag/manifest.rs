@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -18,12 +18,51 @@ fn decode(path: &str) -> String {
     path.replace("%0A", "\n").replace("%0a", "\n").replace("%0D", "\r").replace("%0d", "\r").replace("%25", "%")
 }
 
+/// The size of a manifest, in bytes: room for some twelve million files, more than a bag has ever had.
+const MAX_MANIFEST_BYTES: u64 = 4 << 30;
+/// The length of a line, in bytes: a key has at most 1,024, each of which may be written as three.
+const MAX_LINE_BYTES: u64 = 16 * 1024;
+
+/// Opens a regular file for reading. A bag may come from anybody, and opening a pipe waits for whoever writes to it.
+pub(super) fn open_file(path: &Path, most: u64) -> Result<File, BagError> {
+    let metadata = path.symlink_metadata().map_err(BagError::io(path))?;
+    if !metadata.is_file() {
+        return Err(BagError::form(path, "it is no regular file"));
+    }
+    if metadata.len() > most {
+        return Err(BagError::form(path, format!("it is larger than {most} bytes, which no bag needs")));
+    }
+    File::open(path).map_err(BagError::io(path))
+}
+
+/// The lines of a file, none of them longer than `most` bytes.
+pub(super) fn lines(file: File, path: PathBuf, most: u64) -> impl Iterator<Item = Result<String, BagError>> {
+    let mut reader = BufReader::new(file);
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        match reader.by_ref().take(most + 1).read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(_) if line.len() as u64 > most => {
+                Some(Err(BagError::form(&path, format!("a line of it is longer than {most} bytes"))))
+            }
+            Ok(_) => {
+                while matches!(line.last(), Some(b'\n' | b'\r')) {
+                    line.pop();
+                }
+                Some(String::from_utf8(line).map_err(|_| BagError::form(&path, "a line of it is not UTF-8")))
+            }
+            Err(error) => Some(Err(BagError::io(&path)(error))),
+        }
+    })
+}
+
 /// Reads a manifest, one entry at a time: a path in the bag, and the hex SHA-256 of the file there.
 pub(super) fn entries(path: &Path) -> Result<impl Iterator<Item = Result<(String, String), BagError>>, BagError> {
-    let file = File::open(path).map_err(BagError::io(path))?;
+    let file = open_file(path, MAX_MANIFEST_BYTES)?;
+    let lines = lines(file, path.to_owned(), MAX_LINE_BYTES);
     let path = path.to_owned();
-    Ok(BufReader::new(file).lines().map(move |line| {
-        let line = line.map_err(BagError::io(&path))?;
+    Ok(lines.map(move |line| {
+        let line = line?;
         let parts = line.split_once(char::is_whitespace);
         let (hash, name) = parts.ok_or_else(|| BagError::form(&path, format!("'{line}' is no entry")))?;
         let name = decode(name.trim_start().trim_start_matches("./"));
@@ -49,12 +88,11 @@ pub(super) fn write_whole(
     let failed = BagError::io(path);
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(&failed)?;
-    let mut file = NamedTempFile::with_prefix_in(PARTIAL, folder).map_err(&failed)?;
+    let mut file = partial_in(folder).map_err(&failed)?;
     let mut out = BufWriter::new(file.as_file_mut());
     fill(&mut out).and_then(|()| out.flush()).map_err(&failed)?;
     drop(out);
     file.as_file().sync_all().map_err(&failed)?;
-    readable(file.path()).map_err(&failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
@@ -67,15 +105,16 @@ pub(super) fn is_partial(name: &str) -> bool {
     name.starts_with(PARTIAL) || (name.starts_with(".ctverify-") && name.ends_with(".partial"))
 }
 
-/// Temporary files are for their owner alone; what a bag holds is read by whoever it is handed to.
-pub(super) fn readable(path: &Path) -> std::io::Result<()> {
+/// A temporary file in a folder, to be renamed when it is whole. As with any file that a program makes, the umask decides who may read it.
+pub(super) fn partial_in(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PARTIAL);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))?;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let _ = path;
-    Ok(())
+    builder.tempfile_in(folder)
 }
 
 /// The SHA-256 of a file, in hex, and its size.

@@ -31,7 +31,7 @@ pub use error::BagError;
 pub use fill::{BagInfo, Filling};
 pub use keys::TeeKeys;
 pub use read::{Altered, Bag};
-pub use tee::TeeStore;
+pub use tee::{NO_FILE_NAME, TeeStore};
 pub use zip::zip;
 
 /// Where the copies of objects lie in a bag.

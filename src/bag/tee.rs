@@ -14,10 +14,13 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::Filling;
-use super::manifest::{PARTIAL, readable, write_whole};
-use crate::model::{DIGEST_FOLDER, LogFileKey, ObjectRef, PackedNames, Requests, TimeRange};
+use super::manifest::{partial_in, write_whole};
+use crate::model::{DIGEST_FOLDER, LogFileKey, ObjectRef, PackedNames, Requests, TimeRange, is_copy_artefact};
 use crate::store::{Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::verify::DigestMetadata;
+
+/// Why an object is not in the bag that was read.
+pub const NO_FILE_NAME: &str = "its name can't be that of a file beside the others in the bag";
 
 /// How much of a file that is held already is read at a time.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -50,14 +53,19 @@ impl TeeStore {
         for (bucket, keys) in listed {
             for key in keys.iter() {
                 let object = ObjectRef::new(bucket.as_str(), key);
-                let Some(name) = LogFileKey::parse(&object.key) else { continue };
-                let inside = range.start.is_none_or(|start| start <= name.time.to)
-                    && range.end.is_none_or(|end| name.time.from < end);
-                if inside
-                    && !self.bag.holds(&object)
-                    && let Err(error) = self.copy(&object).await
-                {
-                    failed.push((object, error.to_string()));
+                let is_artefact = object.key.ends_with('/') || (!self.is_live() && is_copy_artefact(&object.key));
+                // What lies outside the folders of days has no time, and no digest lists it.
+                let inside = LogFileKey::parse(&object.key).is_none_or(|name| {
+                    range.start.is_none_or(|start| start <= name.time.to)
+                        && range.end.is_none_or(|end| name.time.from < end)
+                });
+                if !inside || is_artefact || self.bag.holds(&object) {
+                    continue;
+                }
+                match self.copy(&object).await {
+                    Ok(()) if self.bag.holds(&object) => {}
+                    Ok(()) => failed.push((object, NO_FILE_NAME.to_owned())),
+                    Err(error) => failed.push((object, error.to_string())),
                 }
             }
         }
@@ -84,7 +92,13 @@ impl TeeStore {
             _ => DigestMetadata::default(),
         };
         let file = std::fs::File::open(path).ok()?;
-        Some(Object { metadata, metadata_note: None, head: None, body: Box::new(HeldBody(file)) })
+        Some(Object {
+            metadata,
+            metadata_note: None,
+            head: None,
+            is_uncompressed: false,
+            body: Box::new(HeldBody(file)),
+        })
     }
 }
 
@@ -96,6 +110,12 @@ fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".metadata.json");
     beside.into()
+}
+
+/// Whether a folder can't be made because something else has its name, or a name that no file can have.
+fn is_conflict(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{AlreadyExists, InvalidFilename, NotADirectory};
+    matches!(error.kind(), AlreadyExists | InvalidFilename | NotADirectory)
 }
 
 /// What becomes of an object that can't be written.
@@ -146,6 +166,10 @@ impl TeeBody {
     /// Puts what has come into its place.
     fn keep(&mut self) -> Result<(), StoreError> {
         let Some(file) = self.file.take() else { return Ok(()) };
+        if self.path.is_dir() {
+            // Since it was opened, another object made a folder of its name.
+            return Ok(());
+        }
         let bag = &*self.bag;
         let sha256 = hex::encode(std::mem::take(&mut self.hash).finalize());
         if let Some(head) = self.head.as_ref().filter(|_| is_digest(&self.object)) {
@@ -157,7 +181,6 @@ impl TeeBody {
             }
         }
         if bag.make_room(&self.path, &sha256).map_err(failed(bag))? {
-            readable(file.path()).map_err(failed(bag))?;
             file.persist_noclobber(&self.path).map_err(|error| failed(bag)(error.error))?;
         }
         bag.note(&self.object, sha256, self.size, self.head.as_ref()).map_err(failed(bag))
@@ -220,11 +243,19 @@ impl Store for TeeStore {
             return Ok(held);
         }
         let opened = self.inner.get(object, None).await?;
-        let Some((_, path)) = self.bag.place(object) else { return Ok(opened) };
+        // What is not as it was stored is no copy of it.
+        let place = self.bag.place(object).filter(|_| !opened.is_uncompressed);
+        let Some((_, path)) = place else { return Ok(opened) };
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(failed(&self.bag))?;
-        let file = NamedTempFile::with_prefix_in(PARTIAL, folder).map_err(failed(&self.bag))?;
-        let Object { metadata, metadata_note, head, body } = opened;
+        match std::fs::create_dir_all(folder) {
+            Ok(()) if !path.is_dir() => {}
+            // One key is a file where another one needs a folder: S3 can hold both, a folder can't. It is read all the same.
+            Ok(()) => return Ok(opened),
+            Err(error) if is_conflict(&error) => return Ok(opened),
+            Err(error) => return Err(failed(&self.bag)(error)),
+        }
+        let file = partial_in(folder).map_err(failed(&self.bag))?;
+        let Object { metadata, metadata_note, head, is_uncompressed, body } = opened;
         let body = TeeBody {
             inner: body,
             bag: self.bag.clone(),
@@ -235,7 +266,7 @@ impl Store for TeeStore {
             hash: Sha256::new(),
             size: 0,
         };
-        Ok(Object { metadata, metadata_note, head, body: Box::new(body) })
+        Ok(Object { metadata, metadata_note, head, is_uncompressed, body: Box::new(body) })
     }
 
     async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {

@@ -4,19 +4,18 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
-use tempfile::NamedTempFile;
 use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::{CompressionMethod, DateTime};
 
 use super::BagError;
-use super::manifest::{PARTIAL, Partial, readable, walk};
+use super::manifest::{Partial, partial_in, walk};
 
 /// Packs the bag at `root` into the ZIP file `target`, in a folder of the bag's name. What is in it is compressed already, so it is
 /// stored as it is; the same bag gives the same bytes.
 pub fn zip(root: &Path, target: &Path) -> Result<(), BagError> {
     let failed = BagError::io(target);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = NamedTempFile::with_prefix_in(PARTIAL, folder).map_err(&failed)?;
+    let file = partial_in(folder).map_err(&failed)?;
     let top = root.file_name().map_or_else(|| "bag".into(), |name| name.to_string_lossy());
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
@@ -36,7 +35,6 @@ pub fn zip(root: &Path, target: &Path) -> Result<(), BagError> {
     };
     pack()?;
     file.as_file().sync_all().map_err(&failed)?;
-    readable(file.path()).map_err(&failed)?;
     file.persist(target).map_err(|error| failed(error.error))?;
     Ok(())
 }

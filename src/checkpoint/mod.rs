@@ -13,7 +13,7 @@ use std::str::FromStr;
 pub use error::CheckpointError;
 pub use wire::{parse, to_json};
 
-use crate::disk::write_whole;
+use crate::disk::{target, write_whole};
 use crate::model::{Checkpoint, Depth, ObjectRef, TrailArn};
 use crate::store::S3;
 use object::Written;
@@ -154,7 +154,7 @@ impl Place {
                     return Ok(Written::Changed);
                 }
                 // Through a link, what it leads to is written.
-                let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
+                let path = &target(path).map_err(|error| self.failed(error))?;
                 write_whole(path, &json).map_err(|error| self.failed(error))?;
                 Ok(Written::Whole)
             }
@@ -199,6 +199,7 @@ impl std::fmt::Display for Place {
 
 /// The bytes of a file; `None` where there is none.
 fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let path = &target(path)?;
     match path.metadata() {
         Ok(file) if file.len() > MAX_BYTES => {
             Err(std::io::Error::other(format!("it is larger than {MAX_BYTES} bytes, which no checkpoint is")))

@@ -8,11 +8,11 @@ use anstream::{AutoStream, ColorChoice as StreamChoice};
 use clap::ColorChoice;
 use tempfile::NamedTempFile;
 
-use super::args::{ReportArgs, ReportKind};
+use super::args::{Format, ReportArgs, ReportKind};
 use super::evidence::Signing;
 use super::exit::Failure;
 use crate::audit::Observer;
-use crate::disk::{create, write_whole};
+use crate::disk::{create, target, write_whole};
 use crate::model::{Allowances, Record};
 use crate::report::{
     Annotations, Asff, Csv, CustodyHtml, CustodyJson, Emf, InToto, Json, Jsonl, Junit, Ocsf, Origin, Prometheus,
@@ -44,11 +44,17 @@ impl Reports {
         let text = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
         let signing = Signing::open(args)?;
         let options = Options { text: text.clone(), origin: origin.clone(), signer: None, before: String::new() };
-        let standard = make(args.format.into(), io::stdout(), colour_of_standard_output(args.color), options);
+        let standard: Box<dyn Report> = match args.format {
+            Format::Text => make(ReportKind::Text, io::stdout(), colour_of_standard_output(args.color), options),
+            Format::Jsonl => Box::new(Jsonl::new(BufWriter::new(StandardJson::new()))),
+            Format::Json => Box::new(Json::new(BufWriter::new(StandardJson::new()))),
+        };
         let mut files = Vec::new();
         for (kind, path) in args.report.iter().chain(unsigned) {
-            // Through a link, what it leads to is written.
-            let path = &path.canonicalize().unwrap_or_else(|_| path.clone());
+            let refused = |error: io::Error| {
+                Failure::CannotRun(format!("the report {} can't be written: {error}", path.display()))
+            };
+            let path = &target(path).map_err(refused)?;
             let (file, writer) = create(path).map_err(|error| {
                 Failure::CannotRun(format!("the report {} can't be written: {error}", path.display()))
             })?;
@@ -101,6 +107,47 @@ impl Observer for Reports {
             report.record(record).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
         }
         Ok(())
+    }
+}
+
+/// Whether the output of this process is read by a runner of jobs that takes `##[…]` in it for a command.
+fn in_job() -> bool {
+    ["GITHUB_ACTIONS", "TF_BUILD"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+/// Standard output for JSON: where a runner of jobs reads it, the second of two number signs, which only strings have, is written as
+/// `\u0023`. Whoever parses it gets every name as it is.
+struct StandardJson {
+    out: io::Stdout,
+    breaks_commands: bool,
+    after_sign: bool,
+}
+
+impl StandardJson {
+    fn new() -> Self {
+        Self { out: io::stdout(), breaks_commands: in_job(), after_sign: false }
+    }
+}
+
+impl Write for StandardJson {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.breaks_commands {
+            return self.out.write(bytes);
+        }
+        let mut broken = Vec::with_capacity(bytes.len());
+        for byte in bytes {
+            match byte {
+                b'#' if self.after_sign => broken.extend_from_slice(b"\\u0023"),
+                other => broken.push(*other),
+            }
+            self.after_sign = *byte == b'#';
+        }
+        self.out.write_all(&broken)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::audit::{AuditRequest, Expected, Recheck, SampleRequest};
 use crate::bag::{Altered, Bag};
 use crate::checkpoint::{Kept, Name, Place};
 use crate::keys::{KeyFile, KeySource, ListPublicKeys, ListedKey};
-use crate::model::{Allowances, Depth, LogRoot, TimeRange, WarningCode, WarningRecord};
+use crate::model::{Allowances, Depth, LogRoot, Region, TimeRange, TrailArn, WarningCode, WarningRecord};
 use crate::store::{Folder, Location, Replica, S3, Store};
 use crate::trail::{
     DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
@@ -234,10 +234,16 @@ async fn local(args: &SourceArgs, dir: &Path, asks_aws: bool, mut request: Audit
     let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().and_then(Bag::keys)), ..args.clone() };
     let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir), asks_aws || args.check_keys)?;
     request.warnings_before.extend(check_keys(args).await?);
+    request.warnings_before.extend(folder.notes().iter().map(|note| WarningRecord {
+        code: WarningCode::SecondCopy,
+        bucket: None,
+        key: None,
+        detail: note.clone(),
+    }));
     request.locations = folder.locations();
     if request.locations.is_empty() {
         return Err(Failure::Usage(format!(
-            "{} holds no copy of a trail's digests: --from takes the folder that 'aws s3 sync s3://BUCKET DIR' filled, \
+            "{} holds no copy of a trail's digests or log files: --from takes the folder that 'aws s3 sync s3://BUCKET DIR' filled, \
              with …/AWSLogs/ACCOUNT/CloudTrail-Digest/ in it",
             dir.display()
         )));
@@ -273,7 +279,8 @@ pub async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure
             path.display()
         )));
     }
-    let authority = ListPublicKeys::new(load_config(args, regions[0].as_str()).await);
+    let partition = regions[0].partition().to_owned();
+    let authority = ListPublicKeys::new(load_config(args, regions[0].as_str()).await, partition);
     let mut found = Vec::new();
     for region in regions {
         // Who asks for a check that can't be made must not take its silence for an answer.
@@ -353,19 +360,35 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
         prefix => format!("s3://{}/{prefix}", location.bucket),
     };
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
-    let (store, keys) = open_s3(&args.source, config, source, &location.bucket)?;
+    let partition = partition_of(args.trail_arn.as_ref(), &config);
+    let (store, keys) = open_s3(&args.source, config, source, &location.bucket, partition)?;
     request.locations.push(Location { bucket, ..location });
     Ok(Settings { status, neighbours, identity, trail: told, ..Settings::new(store, keys, request) })
+}
+
+/// The partition whose regions are asked for keys: the trail's, or that of the region at hand.
+fn partition_of(trail: Option<&TrailArn>, config: &SdkConfig) -> String {
+    let region = || config.region().and_then(|region| region.as_ref().parse::<Region>().ok());
+    match trail {
+        Some(arn) => arn.partition.clone(),
+        None => region().map_or("aws", |region| region.partition()).to_owned(),
+    }
 }
 
 /// A store, and the public keys for it.
 pub type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
 
 /// S3, and the public keys for it. `bucket` is the one that stands for `--recorded-bucket`, if that is given.
-pub fn open_s3(args: &SourceArgs, config: SdkConfig, source: String, bucket: &str) -> Result<Opened, Failure> {
+pub fn open_s3(
+    args: &SourceArgs,
+    config: SdkConfig,
+    source: String,
+    bucket: &str,
+    partition: String,
+) -> Result<Opened, Failure> {
     let keys: Arc<dyn KeySource> = match &args.keys {
         Some(file) => Arc::new(KeyFile::open(file)?),
-        None => Arc::new(ListPublicKeys::new(config.clone())),
+        None => Arc::new(ListPublicKeys::new(config.clone(), partition)),
     };
     let path_style = is_path_style(&config);
     let s3 = S3::new(config, path_style, source);

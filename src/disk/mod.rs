@@ -2,10 +2,33 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
+
+/// Where a file is to be written: through a symbolic link, at what it leads to.
+///
+/// # Errors
+///
+/// A link in the place of the file that another user owns is refused: in a folder that many can write to, it would lead to a file of the
+/// caller's that the other chose.
+pub fn target(path: &Path) -> io::Result<PathBuf> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => {
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::MetadataExt;
+                let (owner, own) = (metadata.uid(), rustix::process::geteuid().as_raw());
+                if owner != own && owner != 0 {
+                    return Err(io::Error::other("it is a symbolic link of another user, which is not followed"));
+                }
+            }
+            path.canonicalize().or_else(|_| Ok(path.to_owned()))
+        }
+        _ => Ok(path.to_owned()),
+    }
+}
 
 /// Writes a file that appears only once it is whole.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {

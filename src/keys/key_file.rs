@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{KeyFileError, KeySet, KeySource, KeySourceError};
-use crate::model::Region;
+use crate::model::{Region, json_text};
 use crate::verify::limits::MAX_KEY_FILE_BYTES;
 use crate::verify::sha256;
 
@@ -79,7 +79,8 @@ impl KeyFile {
 
     /// Reads the content of a file; an error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let bytes = json_text(bytes)?;
+        let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         if json.get("PublicKeyList").is_some() {
             return read(json, false).map(|set| Self::of(Keys::Flat(set)));
         }
@@ -116,12 +117,23 @@ impl KeyFile {
 fn read(listing: serde_json::Value, authoritative: bool) -> Result<KeySet, String> {
     let listing: Listing = serde_json::from_value(listing).map_err(|error| error.to_string())?;
     let mut set = KeySet { authoritative, ..KeySet::default() };
+    let count = listing.public_key_list.len();
+    let mut useless = Vec::new();
     for entry in listing.public_key_list {
-        let wrong = |reason: String| format!("the key {} is of no use: {reason}", entry.fingerprint);
-        let from = entry.validity_start_time.read().map_err(wrong)?;
-        let to = entry.validity_end_time.read().map_err(wrong)?;
-        set.add(&entry.fingerprint, &entry.value, from, to).map_err(wrong)?;
+        let times = (entry.validity_start_time.read(), entry.validity_end_time.read());
+        let added = match times {
+            (Ok(from), Ok(to)) => set.add(&entry.fingerprint, &entry.value, from, to),
+            (Err(reason), _) | (_, Err(reason)) => Err(reason),
+        };
+        if let Err(reason) = added {
+            useless.push(format!("the public key {} in the file is of no use: {reason}", entry.fingerprint));
+        }
     }
+    // One key that can't be used takes nothing from the others.
+    if count > 0 && useless.len() == count {
+        return Err(format!("none of its keys can be used: {}", useless.join("; ")));
+    }
+    set.notes.extend(useless);
     Ok(set)
 }
 
@@ -158,7 +170,7 @@ mod tests {
             ("{\"eu-west-1\": []}", "under 'eu-west-1'"),
             (
                 "{\"PublicKeyList\":[{\"Value\":\"AAAA\",\"Fingerprint\":\"f\",\"ValidityStartTime\":1,\"ValidityEndTime\":2}]}",
-                "the key f",
+                "the public key f",
             ),
         ] {
             let error = KeyFile::parse(text.as_bytes()).unwrap_err();

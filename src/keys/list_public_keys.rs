@@ -17,13 +17,14 @@ use crate::model::Region;
 /// CloudTrail, as the AWS configuration at hand reaches it.
 pub struct ListPublicKeys {
     config: SdkConfig,
+    partition: String,
     requests: AtomicU64,
 }
 
 impl ListPublicKeys {
-    /// Reaches CloudTrail with this configuration; its region doesn't matter.
-    pub fn new(config: SdkConfig) -> Self {
-        Self { config, requests: AtomicU64::new(0) }
+    /// Reaches CloudTrail with this configuration, in the regions of this partition; the configuration's own region doesn't matter.
+    pub fn new(config: SdkConfig, partition: String) -> Self {
+        Self { config, partition, requests: AtomicU64::new(0) }
     }
 }
 
@@ -31,6 +32,13 @@ impl ListPublicKeys {
 impl KeySource for ListPublicKeys {
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
         let failed = |reason: String| KeySourceError { region: region.to_string(), reason };
+        // The name of a folder decides which region is asked: none of another partition, whose endpoints are others'.
+        if region.partition() != self.partition {
+            let (partition, own) = (region.partition(), &self.partition);
+            return Err(failed(format!(
+                "it is a region of the partition {partition}, and only those of {own} are asked"
+            )));
+        }
         let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
             .retry_classifier(RetryTooManyRequests)
             .region(SdkRegion::new(region.to_string()))

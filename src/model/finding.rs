@@ -218,6 +218,8 @@ words!(
         ReachUnknown = "reach_unknown",
         /// A file of an evidence bag is not as its manifests or its custody log have it. This one decides: the bag was changed.
         BagAltered = "bag_altered",
+        /// A second copy of a bucket lies in the folder that is read, where no layout puts it: it is left alone.
+        SecondCopy = "second_copy",
         /// The custody log of a bag could not be written to.
         CustodyNotLogged = "custody_not_logged",
     }

@@ -104,6 +104,21 @@ impl Region {
         Self("".into())
     }
 
+    /// The partition that the region's code belongs to (AWS General Reference, "Partitions").
+    pub fn partition(&self) -> &'static str {
+        const PREFIXES: [(&str, &str); 7] = [
+            ("cn-", "aws-cn"),
+            ("us-gov-", "aws-us-gov"),
+            ("us-iso-", "aws-iso"),
+            ("us-isob-", "aws-iso-b"),
+            ("eu-isoe-", "aws-iso-e"),
+            ("us-isof-", "aws-iso-f"),
+            ("eusc-", "aws-eusc"),
+        ];
+        let found = PREFIXES.iter().find(|(prefix, _)| self.0.starts_with(prefix));
+        found.map_or("aws", |(_, partition)| partition)
+    }
+
     /// The region as text; `None` for [`Self::none`].
     pub fn known(&self) -> Option<&str> {
         Some(self.as_str()).filter(|text| !text.is_empty())

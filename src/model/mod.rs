@@ -17,6 +17,7 @@ mod range;
 mod record;
 mod sample;
 mod tally;
+mod text;
 mod trail_arn;
 
 pub use chain::ChainId;
@@ -29,8 +30,8 @@ pub use finding::{
 pub use hash::{HashParseError, Sha256Hash, decode_hex};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
 pub use names::{
-    AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LOG_FOLDER, LogFileKey, LogFileName, LogRoot, log_folder_of,
-    parse_compact_time, parse_day,
+    AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LOG_FOLDER, LogFileKey, LogFileName, LogRoot,
+    is_copy_artefact, log_folder_of, parse_compact_time, parse_day,
 };
 pub use object::ObjectRef;
 pub use packed_names::{NameCoder, PackedNames, read_number, write_number};
@@ -41,4 +42,5 @@ pub use record::{
 };
 pub use sample::SampleResult;
 pub use tally::{Allowances, Tally};
+pub use text::json_text;
 pub use trail_arn::{ArnError, TrailArn};

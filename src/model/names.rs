@@ -241,6 +241,12 @@ pub fn parse_day(path: &str) -> Option<Timestamp> {
     Some(Date::strptime("%Y/%m/%d", path).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
+/// Whether a file beside log files is an artefact of a copy and no object of the bucket: metadata of an object, or a hidden file.
+pub fn is_copy_artefact(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    name.starts_with('.') || name.ends_with(".metadata.json")
+}
+
 /// Reads `YYYYMMDDTHHMMSSZ`; `None` if it is anything else.
 pub fn parse_compact_time(text: &str) -> Option<Timestamp> {
     let is_compact = text.len() == 16

@@ -6,14 +6,20 @@ use std::fmt::Write;
 
 /// The text with control characters, invisible characters and those that change the direction of writing told as `\u{…}`, and a
 /// backslash as `\\`, so that two different names never look the same for that reason.
+///
+/// The second of two number signs is told so, too: the runners of GitHub Actions and Azure Pipelines take `##[…]` and `##vso[…]` for
+/// commands wherever they stand in a line of a job's output.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_plain) {
+    if text.chars().all(is_plain) && !text.contains("##") {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
+    let mut last = None;
     for character in text.chars() {
+        let before = last.replace(character);
         match character {
             '\\' => escaped.push_str("\\\\"),
+            '#' if before == Some('#') => escaped.push_str("\\u{23}"),
             plain if is_plain(plain) => escaped.push(plain),
             other => {
                 // Writing to a String can't fail.
@@ -49,5 +55,12 @@ mod tests {
         assert_eq!(printable("a\x1b[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(printable("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
         assert_eq!(printable("a\\u{1b}"), "a\\\\u{1b}");
+    }
+
+    #[test]
+    fn what_a_runner_of_jobs_would_act_on_is_told() {
+        assert_eq!(printable("a##[add-mask]b"), "a#\\u{23}[add-mask]b");
+        assert_eq!(printable("###vso[task]"), "#\\u{23}\\u{23}vso[task]");
+        assert_eq!(printable("a#b#"), "a#b#");
     }
 }

@@ -1,15 +1,21 @@
-//! Signatures of envelopes: Ed25519, and ECDSA on P-256 with SHA-256 in DER, as DSSE's implementations take them.
+//! Signatures of DSSE envelopes: Ed25519, and ECDSA on P-256 with SHA-256 in DER, as DSSE's implementations take them.
 
 use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    UnparsedPublicKey,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use ssh_key::HashAlg;
 use ssh_key::private::{EcdsaKeypair, KeypairData};
+use ssh_key::public::{EcdsaPublicKey, KeyData};
 
-use super::{SignError, SshSigner, read};
+use super::{KnownSigners, SignError, SshSigner, read};
 
 /// A key that signs envelopes.
 pub struct EnvelopeKey {
@@ -89,4 +95,74 @@ impl EnvelopeKey {
         };
         Ok((signature, self.id.clone()))
     }
+}
+
+/// An envelope as DSSE v1 has it.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "payloadType")]
+    payload_type: String,
+    payload: String,
+    signatures: Vec<EnvelopeSignature>,
+}
+
+#[derive(Deserialize)]
+struct EnvelopeSignature {
+    keyid: Option<String>,
+    sig: String,
+}
+
+/// What came of checking the signatures of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckedEnvelope {
+    /// It bears none.
+    Unsigned,
+    /// One is by a key that is known, under this name.
+    Good {
+        /// The name that the file of known keys gives it.
+        name: String,
+        /// The key's fingerprint.
+        fingerprint: String,
+    },
+    /// It is signed, and none of the signatures was made over this content with a known key.
+    Bad {
+        /// The keys that it names as its signers.
+        key_ids: Vec<String>,
+    },
+    /// It is signed, and nobody said by which keys it may be.
+    Unknown {
+        /// The keys that it names as its signers.
+        key_ids: Vec<String>,
+    },
+}
+
+/// Checks the signatures of a DSSE envelope with the keys that are known; `None` for a content that is no envelope.
+pub fn check_envelope(content: &[u8], known: Option<&KnownSigners>) -> Option<CheckedEnvelope> {
+    let envelope: Envelope = serde_json::from_slice(content).ok()?;
+    let payload = STANDARD.decode(&envelope.payload).ok()?;
+    if envelope.signatures.is_empty() {
+        return Some(CheckedEnvelope::Unsigned);
+    }
+    let mut encoded =
+        format!("DSSEv1 {} {} {} ", envelope.payload_type.len(), envelope.payload_type, payload.len()).into_bytes();
+    encoded.extend_from_slice(&payload);
+    let key_ids = envelope.signatures.iter().filter_map(|signature| signature.keyid.clone()).collect();
+    let Some(known) = known else { return Some(CheckedEnvelope::Unknown { key_ids }) };
+    for signature in &envelope.signatures {
+        let Ok(bytes) = STANDARD.decode(&signature.sig) else { continue };
+        for (name, key) in known.keys() {
+            let verified = match key.key_data() {
+                KeyData::Ed25519(key) => UnparsedPublicKey::new(&ED25519, &key.0[..]).verify(&encoded, &bytes),
+                KeyData::Ecdsa(EcdsaPublicKey::NistP256(point)) => {
+                    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point.as_bytes()).verify(&encoded, &bytes)
+                }
+                _ => continue,
+            };
+            if verified.is_ok() {
+                let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+                return Some(CheckedEnvelope::Good { name: name.to_owned(), fingerprint });
+            }
+        }
+    }
+    Some(CheckedEnvelope::Bad { key_ids })
 }

@@ -8,7 +8,7 @@ mod ssh;
 
 use std::path::{Path, PathBuf};
 
-pub use envelope::EnvelopeKey;
+pub use envelope::{CheckedEnvelope, EnvelopeKey, check_envelope};
 pub use ssh::{Checked, KnownSigners, SshSigner, check};
 
 /// The namespace of every signature that is made here.

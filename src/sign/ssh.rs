@@ -109,6 +109,11 @@ impl KnownSigners {
         Ok(Self { keys })
     }
 
+    /// Each key, and the name that the file gives it.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&str, &PublicKey)> {
+        self.keys.iter().map(|(name, key)| (name.as_str(), key))
+    }
+
     fn name_of(&self, key: &PublicKey) -> Option<&str> {
         let found = self.keys.iter().find(|(_, known)| known.key_data() == key.key_data());
         found.map(|(name, _)| name.as_str())
@@ -138,7 +143,7 @@ fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let value = value.trim_matches('"');
         let applies = match name.to_ascii_lowercase().as_str() {
-            "namespaces" => value.split(',').any(|pattern| pattern == NAMESPACE || pattern == "*"),
+            "namespaces" => matches_list(value, NAMESPACE),
             "valid-after" => option_time(value).is_some_and(|at| at <= now),
             "valid-before" => option_time(value).is_some_and(|at| now <= at),
             // Certificates are not read, and what else an option may say is not known.
@@ -149,6 +154,34 @@ fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
         }
     }
     Some((principals.to_owned(), PublicKey::from_openssh(key.trim()).ok()?))
+}
+
+/// Whether a text matches a list of patterns (ssh_config(5), PATTERNS): one of them at least, and none that is negated.
+fn matches_list(patterns: &str, text: &str) -> bool {
+    let mut matched = false;
+    for pattern in patterns.split(',') {
+        match pattern.strip_prefix('!') {
+            Some(negated) if matches_pattern(negated.as_bytes(), text.as_bytes()) => return false,
+            Some(_) => {}
+            None => matched |= matches_pattern(pattern.as_bytes(), text.as_bytes()),
+        }
+    }
+    matched
+}
+
+/// Whether a text matches a pattern: `*` stands for any characters, `?` for one.
+fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            // A star that follows another one adds nothing.
+            let rest = rest.iter().position(|byte| *byte != b'*').map_or(&[][..], |at| &rest[at..]);
+            (0..=text.len()).any(|at| matches_pattern(rest, &text[at..]))
+        }
+        (Some((b'?', rest)), Some((_, text))) => matches_pattern(rest, text),
+        (Some((one, rest)), Some((other, text))) => one == other && matches_pattern(rest, text),
+        _ => false,
+    }
 }
 
 /// `YYYYMMDD[HHMM[SS]][Z]`, taken as UTC.
@@ -215,6 +248,7 @@ mod tests {
             "",
             "namespaces=\"git,ctverify\" ",
             "Namespaces=\"*\" ",
+            "namespaces=\"ct*,!git\" ",
             "valid-after=\"20260101\",valid-before=\"20270101Z\" ",
             "valid-after=\"202601010000\" ",
         ] {
@@ -222,6 +256,8 @@ mod tests {
         }
         for options in [
             "namespaces=\"git\" ",
+            "namespaces=\"*,!ctverify\" ",
+            "namespaces=\"!git\" ",
             "NAMESPACES=\"git\" ",
             "cert-authority ",
             "valid-before=\"20260101\" ",

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, OpenOptions};
 
 use super::error::check_length;
-use super::folder_layout::{Copy, files, find_copies, folders, is_safe_name};
+use super::folder_layout::{Copies, Copy, files, find_copies, folders, is_safe_name};
 use super::{
     Body, Counter, Head, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store,
     StoreError,
@@ -35,6 +36,7 @@ pub struct Folder {
     name: String,
     dir: Dir,
     copies: Vec<Copy>,
+    notes: Vec<String>,
     /// The bucket that this is a copy of, where that is known from elsewhere.
     recorded_bucket: Option<String>,
     counter: Counter,
@@ -47,8 +49,13 @@ impl Folder {
         let name = path.display().to_string();
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .map_err(|error| StoreError::Failed(format!("the folder {name} can't be opened: {error}")))?;
-        let copies = find_copies(&dir, &name, recorded_bucket.as_deref())?;
-        Ok(Self { name, dir, copies, recorded_bucket, counter: Counter::default() })
+        let Copies { copies, notes } = find_copies(&dir, &name, recorded_bucket.as_deref())?;
+        Ok(Self { name, dir, copies, notes, recorded_bucket, counter: Counter::default() })
+    }
+
+    /// What a reader should know of the copies that were found.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// What the folder holds copies of.
@@ -62,8 +69,8 @@ impl Folder {
         self.check_name(object)?;
         let inside =
             key.rsplit_once(&format!("{AWS_LOGS}/")).filter(|(above, _)| above.is_empty() || above.ends_with('/'));
-        let below =
-            inside.map_or_else(Vec::new, |(_, inside)| self.copies.iter().map(|copy| copy.path.join(inside)).collect());
+        let below = inside
+            .map_or_else(Vec::new, |(_, inside)| self.copies.iter().filter_map(|copy| copy.file(inside)).collect());
         Ok([vec![Path::new(&**bucket).join(&**key)], vec![PathBuf::from(&**key)], below])
     }
 
@@ -124,7 +131,7 @@ impl Folder {
 
     fn own_copy(&self, object: &ObjectRef) -> Vec<PathBuf> {
         let own = self.copies.iter().filter(|copy| *copy.location.bucket == *object.bucket);
-        own.filter_map(|copy| Some(copy.path.join(object.key.strip_prefix(&copy.location.root.folder())?))).collect()
+        own.filter_map(|copy| copy.file(object.key.strip_prefix(&copy.location.root.folder())?)).collect()
     }
 
     fn ambiguous(&self, object: &ObjectRef, one: &Path, other: Option<&Path>) -> StoreError {
@@ -170,7 +177,7 @@ impl Folder {
         let copy = copy.ok_or_else(|| format!("{shown} lies in no copy of an AWSLogs/ folder"))?;
         let below = inside.strip_prefix(&copy.path).unwrap_or(inside);
         let below: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-        let key = format!("{}{}", copy.location.root.folder(), below.join("/"));
+        let key = copy.key(&below.join("/"));
         Ok(ObjectRef::new(copy.location.bucket.as_str(), key))
     }
 
@@ -270,17 +277,26 @@ impl Store for Folder {
         for copy in self.copies.iter().filter(|copy| copy.location.bucket == request.bucket) {
             let folder = copy.location.root.folder();
             let Some(inside) = request.prefix.strip_prefix(&folder) else { continue };
+            if let Some(organization) = copy.organization.as_ref().filter(|_| inside.is_empty()) {
+                // The copy is one of this folder's content.
+                if request.folders {
+                    page.folders.push(format!("{folder}{organization}/"));
+                }
+                continue;
+            }
             if request.folders {
-                let names = folders(&self.dir, &copy.path.join(inside))?;
+                let Some(path) = copy.file(inside) else { continue };
+                let names = folders(&self.dir, &path)?;
                 page.folders.extend(names.iter().map(|name| format!("{}{name}/", request.prefix)));
-                let names = files(&self.dir, &copy.path.join(inside))?.into_iter();
+                let names = files(&self.dir, &path)?.into_iter();
                 let keys = names.map(|name| format!("{}{name}", request.prefix));
                 page.objects.extend(keys.map(|key| ListedObject { key, last_modified: None, size: None }));
             } else {
                 let inside = inside.rsplit_once('/').map_or("", |(inside, _)| inside);
                 let top = if inside.is_empty() { folder } else { format!("{folder}{inside}/") };
                 let mut objects = Vec::new();
-                let is_full = self.collect(&copy.path.join(inside), &top, &wanted, &mut objects)?;
+                let Some(path) = copy.file(inside) else { continue };
+                let is_full = self.collect(&path, &top, &wanted, &mut objects)?;
                 let last = objects.last().filter(|_| is_full).map(|object| object.key.clone());
                 // Of several copies, none may be told of beyond where another one's page ends.
                 end = [end, last].into_iter().flatten().min();
@@ -301,7 +317,16 @@ impl Store for Folder {
             return Err(StoreError::NotFound);
         }
         self.counter.get();
-        let (path, file) = self.open_object(object)?;
+        let (path, file, is_uncompressed) = match self.open_object(object) {
+            Ok((path, file)) => (path, file, false),
+            // A log file that somebody decompressed: its hash is that of the uncompressed bytes.
+            Err(StoreError::NotFound) if is_compressed_log_file(object) => {
+                let plain = ObjectRef::new(Arc::clone(&object.bucket), object.key.trim_end_matches(GZIP));
+                let (path, file) = self.open_object(&plain)?;
+                (path, file, true)
+            }
+            Err(error) => return Err(error),
+        };
         let metadata = file.metadata().map_err(|error| self.explain(&path, &error))?;
         if !metadata.is_file() {
             return Err(StoreError::Failed(format!("{} is not a file", Path::new(&self.name).join(&path).display())));
@@ -311,7 +336,7 @@ impl Store for Folder {
         let (metadata, metadata_note) = if is_digest { self.metadata(&path) } else { Default::default() };
         let head = is_digest.then(|| Head { metadata: metadata.pairs(), ..Head::default() }).filter(|_| metadata.kept);
         let body = Box::new(FileBody { file, left: length, at_end: false });
-        Ok(Object { metadata, metadata_note, head, body })
+        Ok(Object { metadata, metadata_note, head, is_uncompressed, body })
     }
 
     async fn versions(&self, _object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
@@ -390,6 +415,13 @@ impl Body for FileBody {
         piece.truncate(length);
         Ok(Some(Bytes::from(piece)).filter(|piece| !piece.is_empty()))
     }
+}
+
+/// The suffix of what is compressed.
+const GZIP: &str = ".gz";
+
+fn is_compressed_log_file(object: &ObjectRef) -> bool {
+    object.key.ends_with(".json.gz") && !object.key.contains(DIGEST_FOLDER)
 }
 
 fn is_absent(error: &std::io::Error) -> bool {

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::Dir;
 
 use super::{Location, StoreError};
-use crate::model::{AWS_LOGS, AccountId, DIGEST_FOLDER, DigestName, LogRoot, ObjectRef, OrganizationId};
+use crate::model::{
+    AWS_LOGS, AccountId, DIGEST_FOLDER, DigestName, LOG_FOLDER, LogRoot, ObjectRef, OrganizationId, Region,
+};
 use crate::verify::{gunzip, limits, peek_object};
 
 /// How deep below the folder copies of `AWSLogs/` are looked for: a key prefix has at most 200 characters (CloudTrail
@@ -23,47 +25,115 @@ pub(super) struct Copy {
     pub path: PathBuf,
     /// Where it came from, as far as its digests tell.
     pub location: Location,
+    /// The organization whose folder this is a copy of, where it is one of `AWSLogs/O-ID/` and not of `AWSLogs/`.
+    pub organization: Option<OrganizationId>,
+}
+
+impl Copy {
+    /// Where what lies at `inside` below `AWSLogs/` is, relative to the folder that is read; `None` for what this copy can't hold.
+    pub fn file(&self, inside: &str) -> Option<PathBuf> {
+        let below = match &self.organization {
+            Some(organization) => inside.strip_prefix(organization.as_str())?.strip_prefix('/')?,
+            None => inside,
+        };
+        Some(self.path.join(below))
+    }
+
+    /// The key of the object that lies at `below` this copy.
+    pub fn key(&self, below: &str) -> String {
+        let organization = self.organization.as_ref().map(|id| format!("{id}/")).unwrap_or_default();
+        format!("{}{organization}{below}", self.location.root.folder())
+    }
+
+    /// Whether it lies where `DIR/B/K` or `DIR/K` puts it.
+    fn is_in_its_place(&self) -> bool {
+        let folder = self.location.root.folder();
+        let by_key = Path::new(folder.trim_end_matches('/'));
+        self.path == Path::new(&self.location.bucket).join(by_key) || self.path == by_key
+    }
+}
+
+/// The copies of `AWSLogs/` in a folder, and what a reader should know of others.
+pub(super) struct Copies {
+    pub copies: Vec<Copy>,
+    pub notes: Vec<String>,
 }
 
 /// Finds the copies of `AWSLogs/` below `dir`: the folders of that name, or else `dir` itself.
-pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) -> Result<Vec<Copy>, StoreError> {
+pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) -> Result<Copies, StoreError> {
     let mut paths = Vec::new();
     walk(dir, Path::new(""), 0, &mut paths)?;
-    if is_copy_of_aws_logs(dir)? {
+    if is_copy_of_aws_logs(dir, Path::new(""))? {
         paths.push(PathBuf::new());
     }
     paths.sort();
-    let mut copies: Vec<Copy> = Vec::new();
+    let mut found: Vec<Copy> = Vec::new();
+    let (mut notes, mut without_digests) = (Vec::new(), Vec::new());
     for path in paths {
-        let object = match whose(dir, &path)? {
-            Owner::Told(object) => object,
-            Owner::Unreadable => by_layout(&path),
+        let (object, organization) = match whose(dir, &path)? {
+            Owner::Told { object, organization } => (object, organization),
+            Owner::Unreadable => (by_layout(&path), None),
+            Owner::NoDigests if is_copy_of_aws_logs(dir, &path)? => {
+                without_digests.push(path);
+                continue;
+            }
             Owner::NoDigests => continue,
         };
         let prefix = object.key.rsplit_once(&format!("{AWS_LOGS}/")).map_or("", |(prefix, _)| prefix);
         let root = LogRoot { prefix: prefix.trim_end_matches('/').to_owned() };
         let bucket = recorded_bucket.unwrap_or(&object.bucket).to_owned();
-        let location = Location { bucket, root };
-        if let Some(other) = copies.iter().find(|copy| copy.location == location) {
-            return Err(StoreError::Ambiguous(format!(
-                "{name} holds two copies of s3://{}/{}: '{}' and '{}'; name one of them with --from",
-                location.bucket,
-                location.root.folder(),
-                other.path.display(),
-                path.display()
-            )));
-        }
-        copies.push(Copy { path, location });
+        let copy = Copy { path, location: Location { bucket, root }, organization };
+        let same = |other: &Copy| other.location == copy.location && other.organization == copy.organization;
+        let Some(at) = found.iter().position(same) else {
+            found.push(copy);
+            continue;
+        };
+        // One that lies where its names put it comes first; what somebody copied elsewhere is left alone.
+        let other = &found[at];
+        let left_alone = match (other.is_in_its_place(), copy.is_in_its_place()) {
+            (true, false) => copy.path.clone(),
+            (false, true) => std::mem::replace(&mut found[at], copy.clone()).path,
+            _ => {
+                return Err(StoreError::Ambiguous(format!(
+                    "{name} holds two copies of s3://{}/{}: '{}' and '{}'; name one of them with --from",
+                    copy.location.bucket,
+                    copy.location.root.folder(),
+                    other.path.display(),
+                    copy.path.display()
+                )));
+            }
+        };
+        notes.push(format!(
+            "'{}' holds digests of s3://{}/{}, whose copy lies elsewhere in {name}: it was left alone",
+            left_alone.display(),
+            copy.location.bucket,
+            copy.location.root.folder()
+        ));
     }
-    Ok(copies)
+    // Log files without digests: whose they are, the layout alone tells, and what digests tell counts more.
+    for path in without_digests {
+        let object = by_layout(&path);
+        let prefix = object.key.rsplit_once(&format!("{AWS_LOGS}/")).map_or("", |(prefix, _)| prefix);
+        let root = LogRoot { prefix: prefix.trim_end_matches('/').to_owned() };
+        let bucket = recorded_bucket.unwrap_or(&object.bucket).to_owned();
+        let copy = Copy { path, location: Location { bucket, root }, organization: None };
+        if found.iter().any(|other| other.location == copy.location) {
+            let shown = copy.path.display();
+            notes.push(format!("'{shown}' holds log files and no digests, and lies beside another copy of its bucket: it was left alone"));
+        } else {
+            found.push(copy);
+        }
+    }
+    Ok(Copies { copies: found, notes })
 }
 
 fn walk(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), StoreError> {
     for name in folders(dir, path)? {
         let below = path.join(&name);
-        if name == AWS_LOGS {
+        if name == AWS_LOGS && is_copy_of_aws_logs(dir, &below)? {
             found.push(below);
         } else if depth < MAX_DEPTH && !is_account_folder(dir, &name, &below)? {
+            // A prefix may be named like the folder, or like an account.
             walk(dir, &below, depth + 1, found)?;
         }
     }
@@ -72,18 +142,30 @@ fn walk(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Resul
 
 /// Whether this is an account's folder in a copy of `AWSLogs/`. A bucket or a prefix may be named like an account, too.
 fn is_account_folder(dir: &Dir, name: &str, path: &Path) -> Result<bool, StoreError> {
-    let of_cloudtrail = |folder: &String| folder == DIGEST_FOLDER || folder == "CloudTrail";
-    Ok(name.parse::<AccountId>().is_ok() && folders(dir, path)?.iter().any(of_cloudtrail))
+    if name.parse::<AccountId>().is_err() {
+        return Ok(false);
+    }
+    let below = folders(dir, path)?;
+    if below.iter().any(|folder| folder == DIGEST_FOLDER) {
+        return Ok(true);
+    }
+    // A folder of log files has folders of regions.
+    Ok(below.iter().any(|folder| folder == LOG_FOLDER)
+        && folders(dir, &path.join(LOG_FOLDER))?.iter().any(|region| region.parse::<Region>().is_ok()))
 }
 
-fn is_copy_of_aws_logs(dir: &Dir) -> Result<bool, StoreError> {
-    for name in folders(dir, Path::new(""))? {
-        let below =
-            if name.parse::<OrganizationId>().is_ok() { folders(dir, Path::new(&name))? } else { vec![name.clone()] };
-        let parent = if name.parse::<OrganizationId>().is_ok() { PathBuf::from(&name) } else { PathBuf::new() };
-        for account in below.iter().filter(|account| account.parse::<AccountId>().is_ok()) {
-            if folders(dir, &parent.join(account))?.iter().any(|folder| folder == DIGEST_FOLDER) {
-                return Ok(true);
+/// Whether a folder has the content of `AWSLogs/`, or of `AWSLogs/O-ID/`: folders of accounts.
+fn is_copy_of_aws_logs(dir: &Dir, path: &Path) -> Result<bool, StoreError> {
+    for name in folders(dir, path)? {
+        let below = path.join(&name);
+        if is_account_folder(dir, &name, &below)? {
+            return Ok(true);
+        }
+        if name.parse::<OrganizationId>().is_ok() {
+            for account in folders(dir, &below)? {
+                if is_account_folder(dir, &account, &below.join(&account))? {
+                    return Ok(true);
+                }
             }
         }
     }
@@ -112,8 +194,16 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
                 continue;
             }
             peeks += 1;
-            if let Some(object) = peek(dir, &path).filter(|object| object.key.ends_with(&key)) {
-                return Ok(Owner::Told(object));
+            if let Some(object) = peek(dir, &path) {
+                if object.key.ends_with(&key) {
+                    return Ok(Owner::Told { object, organization: None });
+                }
+                // In a copy of an organization's folder, its name is missing.
+                let organization = DigestName::parse(&object.key).and_then(|name| name.chain.organization);
+                let whole = organization.as_ref().map(|id| format!("{AWS_LOGS}/{id}/{inside}"));
+                if whole.is_some_and(|whole| object.key.ends_with(&whole)) {
+                    return Ok(Owner::Told { object, organization });
+                }
             }
             if peeks >= MAX_PEEKS {
                 return Ok(Owner::Unreadable);
@@ -125,8 +215,8 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
 
 /// What the digests of a copy say of where it came from.
 enum Owner {
-    /// One of them bears this name.
-    Told(ObjectRef),
+    /// One of them bears this name; and the organization whose folder the copy is one of, if it is not one of `AWSLogs/`.
+    Told { object: ObjectRef, organization: Option<OrganizationId> },
     /// There are digests, and none can be read.
     Unreadable,
     /// There are none.

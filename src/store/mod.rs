@@ -82,6 +82,8 @@ pub struct Object {
     pub metadata_note: Option<String>,
     /// All that the store says of it, where somebody may want to keep that.
     pub head: Option<Head>,
+    /// Whether the bytes are those that the object decompresses to: a copy may hold a log file that somebody decompressed.
+    pub is_uncompressed: bool,
     /// Its bytes.
     pub body: Box<dyn Body>,
 }

@@ -24,7 +24,7 @@ use aws_sdk_s3::types::EncodingType;
 use jiff::Timestamp;
 
 use super::error::check_length;
-use super::s3_answers::{S3Body, decode, is_whole, lifecycle_rule, listed, timestamp, versions_of};
+use super::s3_answers::{EndOfList, S3Body, decode, is_whole, lifecycle_rule, listed, timestamp, versions_of};
 use super::s3_error::{Failure, lacks_credentials, sort};
 use super::{Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::aws::RetryTooManyRequests;
@@ -160,6 +160,8 @@ impl Store for S3 {
         let mut tries = 0;
         loop {
             self.counter.list();
+            let end = EndOfList::default();
+            let ended = Arc::clone(&end.0);
             let answer = self
                 .client(bucket)
                 .list_objects_v2()
@@ -170,13 +172,20 @@ impl Store for S3 {
                 .set_delimiter(folders.then(|| "/".to_owned()))
                 // XML can't hold every key that S3 can: one with a control character would break the whole page.
                 .encoding_type(EncodingType::Url)
+                .customize()
+                .interceptor(end)
                 .send()
                 .await;
             match answer {
-                Ok(page) if !is_whole(&page) => {
+                Ok(page) if !is_whole(&page, ended.load(Ordering::Relaxed)) => {
                     if tries >= MAX_BROKEN_LISTINGS {
+                        let lacks = match (page.is_truncated(), page.key_count()) {
+                            (None, _) => "the answer has no IsTruncated",
+                            (_, None) => "the answer has no KeyCount, and its document does not end",
+                            _ => "the answer has fewer keys than its KeyCount says",
+                        };
                         return Err(StoreError::Failed(format!(
-                            "the listing of {bucket}/{prefix} broke off, again and again"
+                            "the listing of {bucket}/{prefix} broke off {tries} times in a row: {lacks}"
                         )));
                     }
                     pause(tries).await;
@@ -230,6 +239,7 @@ impl Store for S3 {
                         metadata: DigestMetadata::from_pairs(pairs),
                         metadata_note: None,
                         head: Some(head),
+                        is_uncompressed: false,
                         body: Box::new(S3Body::new(answer.body, length)),
                     });
                 }

@@ -1,8 +1,13 @@
 //! What S3's answers say, in the store's own words: pages, versions, lifecycle rules, bodies.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{ExpirationStatus, LifecycleRuleFilter};
@@ -16,10 +21,40 @@ use crate::aws::limits::{BODY_GRACE, LEAST_RATE, STALL};
 use crate::model::ObjectRef;
 
 /// Whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer, and a key that is left
-/// out looks like one that was removed.
-pub(super) fn is_whole(page: &ListObjectsV2Output) -> bool {
+/// out looks like one that was removed. `ended`: whether the answer's document came to its end, which has to do for servers that announce
+/// no count.
+pub(super) fn is_whole(page: &ListObjectsV2Output, ended: bool) -> bool {
     let found = page.contents().len() + page.common_prefixes().len();
-    page.is_truncated().is_some() && page.key_count().is_some_and(|count| usize::try_from(count) == Ok(found))
+    page.is_truncated().is_some()
+        && match page.key_count() {
+            Some(count) => usize::try_from(count) == Ok(found),
+            None => ended,
+        }
+}
+
+/// Notes whether the document of a listing came to its end.
+#[derive(Debug, Default)]
+pub(super) struct EndOfList(pub Arc<AtomicBool>);
+
+impl Intercept for EndOfList {
+    fn name(&self) -> &'static str {
+        "EndOfList"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let ended = context
+            .response()
+            .body()
+            .bytes()
+            .is_some_and(|body| body.trim_ascii_end().ends_with(b"</ListBucketResult>"));
+        self.0.store(ended, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// An object as a listing shows it; `None` for one whose key can't be read.

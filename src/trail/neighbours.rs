@@ -45,6 +45,9 @@ impl DescribeTrails {
 #[async_trait]
 impl NeighbourSource for DescribeTrails {
     async fn without_digests(&self, region: &Region) -> Result<Vec<String>, String> {
+        if region.partition() != self.arn.partition {
+            return Ok(Vec::new());
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
             .retry_classifier(RetryTooManyRequests)

@@ -18,6 +18,8 @@ pub struct ContentHasher {
     /// no room to decompress in.
     first: Option<Bytes>,
     stream: Option<Stream>,
+    /// The hash of bytes that are hashed as they come.
+    plain: Option<Sha256>,
     size: u64,
 }
 
@@ -45,17 +47,29 @@ pub struct Content {
     pub sha256: Option<Sha256Hash>,
     /// What is wrong with the gzip stream.
     pub fault: Option<Fault>,
+    /// Whether the bytes were uncompressed as they were stored.
+    pub is_uncompressed: bool,
 }
 
 impl ContentHasher {
     /// Begins an object that may decompress to `ceiling` bytes.
     pub fn new(ceiling: u64) -> Self {
-        Self { ceiling, first: None, stream: None, size: 0 }
+        Self { ceiling, first: None, stream: None, plain: None, size: 0 }
+    }
+
+    /// The same for an object whose bytes are the uncompressed ones.
+    #[must_use]
+    pub fn of_uncompressed(self) -> Self {
+        Self { plain: Some(Sha256::new()), ..self }
     }
 
     /// Takes the next piece of the object as stored, and says whether there is any use in the rest.
     pub fn feed(&mut self, piece: Bytes) -> bool {
         self.size += piece.len() as u64;
+        if let Some(plain) = &mut self.plain {
+            plain.update(&piece);
+            return self.size <= self.ceiling;
+        }
         match &mut self.stream {
             Some(stream) => stream.feed(&piece),
             None => match self.first.take() {
@@ -72,6 +86,11 @@ impl ContentHasher {
 
     /// Ends the object.
     pub fn finish(self) -> Content {
+        if let Some(plain) = self.plain {
+            let fault = (self.size > self.ceiling).then_some(Fault::TooLarge);
+            let sha256 = fault.is_none().then(|| Sha256Hash(plain.finalize().into()));
+            return Content { size: self.size, sha256, fault, is_uncompressed: true };
+        }
         let mut stream = self.stream.unwrap_or_else(|| Stream::new(self.ceiling));
         if let Some(first) = self.first {
             stream.feed(&first);
@@ -79,6 +98,11 @@ impl ContentHasher {
         let fault = stream.gunzip.finish().err();
         // What follows the last member does not change what its members contain.
         let whole = matches!(fault, None | Some(Fault::TrailingData));
-        Content { size: self.size, sha256: whole.then(|| Sha256Hash(stream.sha256.finalize().into())), fault }
+        Content {
+            size: self.size,
+            sha256: whole.then(|| Sha256Hash(stream.sha256.finalize().into())),
+            fault,
+            is_uncompressed: false,
+        }
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use super::entries::{EntriesBuilder, ExpectedHash, LogFileEntries};
+use super::entries::{EntriesBuilder, LogFileEntries, RecordedHash};
 use super::signature::RecordedSignature;
 use crate::model::{ObjectRef, Sha256Hash};
 
@@ -59,7 +59,7 @@ fn packed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFileEntries, 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LogFileEntries, A::Error> {
             let mut builder = EntriesBuilder::default();
             while let Some(fields) = list.next_element::<LogFileFields<'de>>()? {
-                builder.push(&fields.s3_bucket, &fields.s3_object, &fields.expected());
+                builder.push(&fields.s3_bucket, &fields.s3_object, fields.recorded());
             }
             Ok(builder.finish())
         }
@@ -83,15 +83,11 @@ struct LogFileFields<'a> {
 }
 
 impl LogFileFields<'_> {
-    fn expected(&self) -> ExpectedHash {
-        if self.hash_algorithm == SHA_256 {
-            self.hash_value.parse().map_or_else(
-                |error| ExpectedHash::Unknown(format!("the digest records a hash that can't be read: {error}")),
-                ExpectedHash::Sha256,
-            )
-        } else {
-            ExpectedHash::Unknown(format!("the digest names the hash algorithm '{}'", self.hash_algorithm))
+    fn recorded(&self) -> RecordedHash<'_> {
+        if self.hash_algorithm != SHA_256 {
+            return RecordedHash::OtherAlgorithm(&self.hash_algorithm);
         }
+        self.hash_value.parse().map_or(RecordedHash::Unreadable(&self.hash_value), RecordedHash::Sha256)
     }
 }
 

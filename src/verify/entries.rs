@@ -22,13 +22,41 @@ pub struct LogFileEntry {
     pub expected: ExpectedHash,
 }
 
-/// The length to which a text is kept that says why a hash can't be compared with, in bytes: a digest may hold half a million.
-const MAX_REASON_BYTES: usize = 160;
+/// The length to which a text is kept that stands in the place of a hash, in bytes.
+const MAX_TEXT_BYTES: usize = 160;
 
 /// Marks an entry in another bucket than the first one's.
 const OTHER_BUCKET: u8 = 1;
-/// Marks an entry whose hash can't be compared with.
-const UNKNOWN_HASH: u8 = 2;
+/// Marks an entry with another hash algorithm, whose name takes the place of the hash.
+const OTHER_ALGORITHM: u8 = 2;
+/// Marks an entry with a hash that can't be read, which takes the place of one that can.
+const UNREADABLE_HASH: u8 = 4;
+
+/// The hash of an entry as a digest records it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RecordedHash<'a> {
+    Sha256(Sha256Hash),
+    /// The name of an algorithm that this version doesn't know.
+    OtherAlgorithm(&'a str),
+    /// A text that is no SHA-256.
+    Unreadable(&'a str),
+}
+
+impl RecordedHash<'_> {
+    /// What can be compared with it.
+    fn expected(self) -> ExpectedHash {
+        match self {
+            Self::Sha256(hash) => ExpectedHash::Sha256(hash),
+            Self::OtherAlgorithm(name) => {
+                ExpectedHash::Unknown(format!("the digest names the hash algorithm '{name}'"))
+            }
+            Self::Unreadable(text) => {
+                let why = text.parse::<Sha256Hash>().err().map(|error| error.to_string()).unwrap_or_default();
+                ExpectedHash::Unknown(format!("the digest records a hash that can't be read: {why}"))
+            }
+        }
+    }
+}
 
 /// Log files in the order in which their digest lists them: some 60 bytes each.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -51,20 +79,24 @@ pub(super) struct EntriesBuilder {
 
 impl EntriesBuilder {
     /// Adds a log file.
-    pub fn push(&mut self, bucket: &str, key: &str, expected: &ExpectedHash) {
+    pub fn push(&mut self, bucket: &str, key: &str, recorded: RecordedHash<'_>) {
         let own = self.bucket.get_or_insert_with(|| bucket.into());
         let other = if **own == *bucket { 0 } else { OTHER_BUCKET };
-        let unknown = if matches!(expected, ExpectedHash::Unknown(_)) { UNKNOWN_HASH } else { 0 };
-        self.packed.push(other | unknown);
+        let kind = match recorded {
+            RecordedHash::Sha256(_) => 0,
+            RecordedHash::OtherAlgorithm(_) => OTHER_ALGORITHM,
+            RecordedHash::Unreadable(_) => UNREADABLE_HASH,
+        };
+        self.packed.push(other | kind);
         self.coder.write(&mut self.packed, key);
         if other != 0 {
             write_text(&mut self.packed, bucket);
         }
-        match expected {
-            ExpectedHash::Sha256(Sha256Hash(hash)) => self.packed.extend_from_slice(hash),
-            ExpectedHash::Unknown(reason) => {
-                let end = reason.floor_char_boundary(MAX_REASON_BYTES);
-                write_text(&mut self.packed, &reason[..end]);
+        match recorded {
+            RecordedHash::Sha256(Sha256Hash(hash)) => self.packed.extend_from_slice(&hash),
+            RecordedHash::OtherAlgorithm(text) | RecordedHash::Unreadable(text) => {
+                let end = text.floor_char_boundary(MAX_TEXT_BYTES);
+                write_text(&mut self.packed, &text[..end]);
             }
         }
         self.count += 1;
@@ -108,23 +140,17 @@ impl LogFileEntries {
             let key = coder.read(&mut rest)?;
             let bucket =
                 if marks & OTHER_BUCKET == 0 { self.bucket.clone()? } else { Arc::from(read_text(&mut rest)?) };
-            let expected = if marks & UNKNOWN_HASH == 0 {
+            let recorded = if marks & OTHER_ALGORITHM != 0 {
+                RecordedHash::OtherAlgorithm(read_text(&mut rest)?)
+            } else if marks & UNREADABLE_HASH != 0 {
+                RecordedHash::Unreadable(read_text(&mut rest)?)
+            } else {
                 let (hash, after) = rest.split_first_chunk()?;
                 rest = after;
-                ExpectedHash::Sha256(Sha256Hash(*hash))
-            } else {
-                ExpectedHash::Unknown(read_text(&mut rest)?.to_owned())
+                RecordedHash::Sha256(Sha256Hash(*hash))
             };
-            Some(LogFileEntry { object: ObjectRef { bucket, key }, expected })
+            Some(LogFileEntry { object: ObjectRef { bucket, key }, expected: recorded.expected() })
         })
-    }
-}
-
-impl<'a> FromIterator<&'a LogFileEntry> for LogFileEntries {
-    fn from_iter<T: IntoIterator<Item = &'a LogFileEntry>>(entries: T) -> Self {
-        let mut builder = EntriesBuilder::default();
-        entries.into_iter().for_each(|entry| builder.push(&entry.object.bucket, &entry.object.key, &entry.expected));
-        builder.finish()
     }
 }
 
@@ -134,18 +160,29 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_out_in_its_order() {
-        let entry = |bucket: &str, key: &str, expected| LogFileEntry { object: ObjectRef::new(bucket, key), expected };
-        let hash = |byte| ExpectedHash::Sha256(Sha256Hash([byte; 32]));
-        let entries = vec![
-            entry("other", "x", hash(0)),
-            entry("bucket", "a/2026/x1.json.gz", hash(1)),
-            entry("bucket", "a/2026/x2.json.gz", ExpectedHash::Unknown("why".to_owned())),
-            entry("other", "a/2026/x2.json.gz", hash(2)),
-            entry("bucket", "a/2026/x3.json.gz", hash(3)),
-            entry("bucket", "a/2026/x3.json.gz", hash(4)),
+        let hash = |byte| RecordedHash::Sha256(Sha256Hash([byte; 32]));
+        let long = "é".repeat(100);
+        let entries = [
+            ("other", "x", hash(0)),
+            ("bucket", "a/2026/x1.json.gz", hash(1)),
+            ("bucket", "a/2026/x2.json.gz", RecordedHash::OtherAlgorithm("SHA-512")),
+            ("other", "a/2026/x2.json.gz", hash(2)),
+            ("bucket", "a/2026/x3.json.gz", RecordedHash::Unreadable(&long)),
+            ("bucket", "a/2026/x3.json.gz", hash(4)),
         ];
-        let packed: LogFileEntries = entries.iter().collect();
-        assert_eq!((packed.iter().collect::<Vec<_>>(), packed.len()), (entries, 6));
+        let mut builder = EntriesBuilder::default();
+        entries.iter().for_each(|(bucket, key, hash)| builder.push(bucket, key, *hash));
+        let packed = builder.finish();
+        let found: Vec<LogFileEntry> = packed.iter().collect();
+        for ((bucket, key, recorded), found) in entries.iter().zip(&found) {
+            assert_eq!(found.object, ObjectRef::new(*bucket, *key));
+            if let RecordedHash::Sha256(hash) = recorded {
+                assert_eq!(found.expected, ExpectedHash::Sha256(*hash));
+            }
+        }
+        assert!(matches!(&found[2].expected, ExpectedHash::Unknown(why) if why.contains("'SHA-512'")));
+        assert!(matches!(&found[4].expected, ExpectedHash::Unknown(why) if why.contains("can't be read")));
+        assert_eq!((found.len(), packed.len()), (6, 6));
         assert!(LogFileEntries::default().is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::model::parse_compact_time;
+use crate::model::{json_text, parse_compact_time};
 
 /// What a store knows of a digest's user metadata. Names are those that follow `x-amz-meta-`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,8 +50,9 @@ impl DigestMetadata {
 
     /// Reads what `aws s3api head-object` prints of an object; an error says why it is something else.
     pub fn from_head_object(json: &[u8]) -> Result<Self, String> {
-        let head: HeadObject<'_> = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let pairs = head.metadata.ok_or("it has no object 'Metadata'")?;
+        let json = json_text(json)?;
+        let head: HeadObject<'_> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+        let pairs = head.metadata.unwrap_or_default();
         Ok(Self::from_pairs(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))))
     }
 

@@ -103,6 +103,8 @@ pub struct RejectedDigest {
     pub object: ObjectRef,
     /// The digest that it claims to follow.
     pub predecessor: Option<Predecessor>,
+    /// Whether the store keeps metadata for it, and that holds no signature.
+    pub lost_signature: bool,
     /// How many log files it claims.
     pub claims: usize,
     /// What is at hand of it, where it was read: with it, its claims can be unpacked.
@@ -111,7 +113,7 @@ pub struct RejectedDigest {
 
 impl From<ClosedDigest> for RejectedDigest {
     fn from(ClosedDigest { place, sha256, rejection }: ClosedDigest) -> Self {
-        Self { rejection, sha256, object: place, predecessor: None, claims: 0, outline: None }
+        Self { rejection, sha256, object: place, predecessor: None, lost_signature: false, claims: 0, outline: None }
     }
 }
 
@@ -297,6 +299,7 @@ fn judge(open: OpenDigest, own: Result<(), Box<Unproven>>, about: &[Record], key
             sha256: Some(open.sha256),
             object: open.object,
             predecessor: open.predecessor,
+            lost_signature: open.metadata_kept && open.signature.is_none(),
             claims: open.log_files.len(),
             outline: None,
         })),

@@ -229,22 +229,20 @@ impl From<PackedSignature<'_>> for RecordedSignature {
 
 #[cfg(test)]
 mod tests {
-    use super::super::entries::{ExpectedHash, LogFileEntry};
+    use super::super::entries::{EntriesBuilder, RecordedHash};
     use super::*;
 
     fn digest(predecessor: Option<Predecessor>, signature: Option<RecordedSignature>) -> OpenDigest {
-        let entry = |bucket: &str, expected| LogFileEntry { object: ObjectRef::new(bucket, "a/log"), expected };
-        let entries = [
-            entry("bucket", ExpectedHash::Sha256(Sha256Hash([3; 32]))),
-            entry("other", ExpectedHash::Sha256(Sha256Hash([4; 32]))),
-            entry("bucket", ExpectedHash::Unknown("why".to_owned())),
-        ];
+        let mut entries = EntriesBuilder::default();
+        entries.push("bucket", "a/log", RecordedHash::Sha256(Sha256Hash([3; 32])));
+        entries.push("other", "a/log", RecordedHash::Sha256(Sha256Hash([4; 32])));
+        entries.push("bucket", "a/log", RecordedHash::OtherAlgorithm("why"));
         let object = ObjectRef::new("bucket", "a/digest");
         OpenDigest {
             start: Timestamp::MIN,
             end: Timestamp::MAX,
             sha256: Sha256Hash([1; 32]),
-            log_files: entries.iter().collect(),
+            log_files: entries.finish(),
             object,
             predecessor,
             metadata_kept: true,

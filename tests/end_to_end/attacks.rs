@@ -233,6 +233,8 @@ fn a_terminal_is_not_spoken_to_by_error_messages() {
     trail.spec.bucket = "b\u{1b}[2J".to_owned();
     let trail = TrailSpec { bucket: "b\u{1b}[2J".to_owned(), ..trail.spec }.forge();
     let mirror = Mirror::new(&trail, Layout::Keys, true);
+    std::fs::create_dir(mirror.dir().join("newer")).unwrap();
+    std::fs::rename(mirror.dir().join("AWSLogs"), mirror.dir().join("newer/AWSLogs")).unwrap();
     trail.write(&mirror.dir().join("older"), Layout::Keys, true).unwrap();
     let run = run(&mut mirror.command());
     assert_eq!(run.code, 2);

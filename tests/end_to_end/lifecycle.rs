@@ -71,7 +71,7 @@ fn log_files_that_expired_a_day_before_their_digest_are_not_called_deleted() {
     let expired: Vec<_> = run.of("log_file").into_iter().filter(|file| file["status"] == "unverified").collect();
     assert!(expired.len() > 20, "{}", expired.len());
     for file in expired {
-        assert_eq!(file["fault"], "not_found");
+        assert_eq!(file["fault"], "expired");
         assert!(file["detail"].as_str().unwrap().contains("lifecycle rule 'tidy up'"), "{file}");
     }
 }

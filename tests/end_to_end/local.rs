@@ -195,6 +195,9 @@ fn a_name_that_leads_out_of_the_folder_is_refused() {
 fn two_copies_of_one_bucket_are_an_error_that_names_them() {
     let trail = defects::small_trail();
     let mirror = Mirror::new(&trail, Layout::Keys, true);
+    // Neither lies where its names put it.
+    fs::create_dir(mirror.dir().join("newer")).unwrap();
+    fs::rename(mirror.dir().join("AWSLogs"), mirror.dir().join("newer/AWSLogs")).unwrap();
     trail.write(&mirror.dir().join("older"), Layout::Keys, true).unwrap();
     let run = run(&mut mirror.command());
     assert_eq!(run.code, 2, "{}", run.stdout);

@@ -157,7 +157,7 @@ impl Year {
         };
         let audit = Audit {
             store: store.clone(),
-            keys: Arc::new(ListPublicKeys::new(self.config.clone())),
+            keys: Arc::new(ListPublicKeys::new(self.config.clone(), "aws".to_owned())),
             status: Some(Arc::new(GetTrailStatus::new(arn, self.config.clone()))),
             neighbours: None,
             request,

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::verify::{audit_with, interruption, runtime, shut_down};
-use crate::bag::{Action, BagInfo, Filling, TeeKeys, TeeStore, zip};
+use crate::bag::{Action, BagInfo, Filling, NO_FILE_NAME, TeeKeys, TeeStore, zip};
 use crate::cli::args::{CollectArgs, Format, ReportKind};
 use crate::cli::custody::{add, entry, now};
 use crate::cli::evidence::{self, Signing};
@@ -59,7 +59,8 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
             // It is copied with what else no digest lists.
             Record::LogFile(file) if matches!(file.status, LogFileStatus::Unlisted | LogFileStatus::Uncovered) => {}
             Record::LogFile(file) if !bag.holds(&file.object) => {
-                missing.push(Missing::new(&file.object, file.status.as_str(), file.detail.as_deref()));
+                let why = file.detail.as_deref().or(Some(NO_FILE_NAME));
+                missing.push(Missing::new(&file.object, file.status.as_str(), why));
             }
             Record::Digest(digest) if !bag.holds(&digest.object) && digest.status != DigestStatus::Valid => {
                 missing.push(Missing::new(&digest.object, digest.status.as_str(), digest.detail.as_deref()));

@@ -73,11 +73,13 @@ async fn resolve(
             let under = |file: &ObjectRef| ObjectRef::new(recorded.unwrap_or(&file.bucket), file.key.clone());
             request.files = files.iter().map(under).collect();
             request.concurrency = args.concurrency.map_or(S3_CONCURRENCY, usize::from);
-            let home = LogFileKey::parse(&files[0].key).map_or("us-east-1".to_owned(), |key| key.region.to_string());
-            let config = aws::load_config(args, &home).await;
+            let region = LogFileKey::parse(&files[0].key).map(|key| key.region);
+            let home = region.as_ref().map_or("us-east-1", |region| region.as_str());
+            let partition = region.as_ref().map_or("aws", |region| region.partition()).to_owned();
+            let config = aws::load_config(args, home).await;
             let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
             request.requests_before += u64::from(reports.is_evidence());
-            let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket)?;
+            let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket, partition)?;
             Ok(Settings { identity, ..Settings::new(store, keys, request) })
         }
     }

@@ -8,7 +8,7 @@ use crate::cli::args::VerifyReportArgs;
 use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
 use crate::report::{Made, Origin, ReadError, printable, read_records};
-use crate::sign::{Checked, KnownSigners, check, signature_path};
+use crate::sign::{Checked, CheckedEnvelope, KnownSigners, check, check_envelope, signature_path};
 
 /// What was found, worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,11 @@ pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
     let known = args.signer.as_deref().map(KnownSigners::open).transpose()?;
     let signature = args.signature.clone().unwrap_or_else(|| signature_path(report));
     let mut lines: Vec<(Outcome, String)> = Vec::new();
-    if signature.exists() || args.signature.is_some() || args.signer.is_some() {
+    let envelope = check_envelope(&content, known.as_ref());
+    let has_file = signature.exists() || args.signature.is_some();
+    if let Some(envelope) = envelope.as_ref().filter(|_| !has_file) {
+        lines.push(envelope_line(envelope));
+    } else if has_file || args.signer.is_some() {
         lines.push(match check(report, Some(&signature), known.as_ref())? {
             Checked::Good { name, fingerprint } => {
                 (Outcome::Good, format!("signed by {name} with key {fingerprint}, and unchanged since"))
@@ -56,6 +60,9 @@ pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
         let place = signature.display();
         lines.push((Outcome::Open, format!("not signed: there is no {place}")));
     }
+    if let Some(envelope) = envelope.filter(|envelope| has_file && *envelope != CheckedEnvelope::Unsigned) {
+        lines.push(envelope_line(&envelope));
+    }
     let signed = lines.iter().any(|(_, line)| !line.starts_with("not signed"));
     lines.extend(compare(report, &content, args.records.as_deref(), signed)?);
     let worst = lines.iter().map(|(outcome, _)| *outcome).max().unwrap_or(Outcome::Open);
@@ -71,6 +78,27 @@ pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
     Ok(worst.exit_code())
 }
 
+/// Says what came of the signatures that an envelope holds itself.
+fn envelope_line(envelope: &CheckedEnvelope) -> (Outcome, String) {
+    let by =
+        |key_ids: &[String]| if key_ids.is_empty() { String::new() } else { format!(" with {}", key_ids.join(", ")) };
+    match envelope {
+        CheckedEnvelope::Unsigned => (Outcome::Open, "not signed: the envelope holds no signature".to_owned()),
+        CheckedEnvelope::Good { name, fingerprint } => {
+            (Outcome::Good, format!("the envelope is signed by {name} with key {fingerprint}, and unchanged since"))
+        }
+        CheckedEnvelope::Bad { key_ids } => {
+            let what =
+                format!("the envelope says that it is signed{}, and no known signer's key verifies that", by(key_ids));
+            (Outcome::Bad, what)
+        }
+        CheckedEnvelope::Unknown { key_ids } => {
+            let what = format!("the envelope says that it is signed{}; --signer checks that", by(key_ids));
+            (Outcome::Open, what)
+        }
+    }
+}
+
 /// Compares a report with the one that its records make.
 fn compare(
     report: &Path,
@@ -80,7 +108,14 @@ fn compare(
 ) -> Result<Option<(Outcome, String)>, Failure> {
     let Some(made) = Made::recognise(content) else {
         return Ok(match read_records(content, |_| Ok(())) {
-            Ok(summary) => Some((Outcome::Good, format!("records of a whole run; verdict {}", summary.verdict))),
+            Ok(summary) => match records {
+                Some(path) if sha256_of(path)? != sha256_of(report)? => {
+                    let what = format!("these are other records than those in {}", path.display());
+                    Some((Outcome::Bad, what))
+                }
+                Some(path) => Some((Outcome::Good, format!("the same records as those in {}", path.display()))),
+                None => Some((Outcome::Good, format!("records of a whole run; verdict {}", summary.verdict))),
+            },
             Err(error @ (ReadError::Contradiction { .. } | ReadError::Verdict { .. })) => {
                 Some((Outcome::Bad, error.to_string()))
             }

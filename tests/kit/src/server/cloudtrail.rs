@@ -16,6 +16,7 @@ pub fn answer(state: &State, target: &str, credential: Option<(String, String)>,
     let Some((_, region)) = credential.filter(|(key, _)| key == ACCESS_KEY) else {
         return error("UnrecognizedClientException", "The security token included in the request is invalid.");
     };
+    state.count(&format!("{action}:{region}"));
     if state.options.disabled_regions.contains(&region) {
         return error("UnrecognizedClientException", "The security token included in the request is invalid.");
     }

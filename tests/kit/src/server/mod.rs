@@ -71,6 +71,11 @@ impl Server {
         self.state.calls(operation)
     }
 
+    /// The buckets that requests named.
+    pub fn buckets_asked(&self) -> std::collections::HashSet<String> {
+        self.state.buckets_asked()
+    }
+
     /// Puts a new version of an object.
     pub fn put(&self, bucket: &str, key: &str, stored: crate::forge::Stored) {
         self.state.put(bucket, key, stored);

@@ -22,6 +22,10 @@ pub struct ServerOptions {
     pub archived_keys: HashSet<String>,
     /// Prefixes that listing refuses; the empty one refuses every listing.
     pub denied_prefixes: Vec<String>,
+    /// Prefixes that listing refuses, and not what lies below them.
+    pub denied_exact_prefixes: Vec<String>,
+    /// Whether listings leave out `KeyCount`, as some servers' do.
+    pub without_key_count: bool,
     /// CloudTrail actions that are refused, as `GetTrail` or `ListPublicKeys:eu-west-1`.
     pub denied_actions: HashSet<String>,
     /// How many keys a page of ListPublicKeys has.
@@ -176,6 +180,8 @@ pub struct State {
     pub accounts: Vec<String>,
     pub options: ServerOptions,
     calls: Mutex<HashMap<String, u64>>,
+    /// The buckets that requests named.
+    buckets_asked: Mutex<HashSet<String>>,
     received: Mutex<Vec<Received>>,
     dice: Mutex<fastrand::Rng>,
 }
@@ -218,6 +224,7 @@ impl State {
             dice: Mutex::new(fastrand::Rng::with_seed(options.faults.map_or(1, |(seed, _)| seed))),
             options,
             calls: Mutex::default(),
+            buckets_asked: Mutex::default(),
             received: Mutex::default(),
         }
     }
@@ -276,6 +283,14 @@ impl State {
         let name = format!("Stall {key}");
         self.count(&name);
         self.calls(&name) == 1
+    }
+
+    pub fn asks_for(&self, bucket: &str) {
+        self.buckets_asked.lock().expect("no test panics holding it").insert(bucket.to_owned());
+    }
+
+    pub fn buckets_asked(&self) -> HashSet<String> {
+        self.buckets_asked.lock().expect("no test panics holding it").clone()
     }
 
     pub fn count(&self, operation: &str) {

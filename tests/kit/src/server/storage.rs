@@ -47,6 +47,7 @@ struct Listing {
 
 impl Storage {
     fn stored(&self, bucket: &str, key: &str, version: Option<&str>) -> S3Result<Stored> {
+        self.state.asks_for(bucket);
         let options = &self.state.options;
         if let Some(version) = version {
             self.refuse("GetObjectVersion")?;
@@ -104,8 +105,11 @@ impl Storage {
     }
 
     fn list(&self, bucket: &str, prefix: &str, after: &str, folders: bool, limit: Option<i32>) -> S3Result<Listing> {
+        self.state.asks_for(bucket);
         let options = &self.state.options;
-        if options.denied_prefixes.iter().any(|denied| prefix.starts_with(denied.as_str())) {
+        let denied = options.denied_prefixes.iter().any(|denied| prefix.starts_with(denied.as_str()))
+            || options.denied_exact_prefixes.iter().any(|denied| *denied == prefix);
+        if denied {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE);
@@ -243,11 +247,12 @@ impl S3 for Storage {
         let url = input.encoding_type.is_some();
         let encode = |key: String| if url { url_encode(&key) } else { key };
         let listing = self.list(&input.bucket, &prefix, &after, input.delimiter.is_some(), input.max_keys)?;
+        let counts = !self.state.options.without_key_count;
         Ok(S3Response::new(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: input.prefix,
             is_truncated: Some(listing.truncated),
-            key_count: i32::try_from(listing.keys.len() + listing.folders.len()).ok(),
+            key_count: i32::try_from(listing.keys.len() + listing.folders.len()).ok().filter(|_| counts),
             next_continuation_token: listing.last.filter(|_| listing.truncated),
             contents: Some(listing.keys.into_iter().map(|(key, stored)| object((encode(key), stored))).collect()),
             common_prefixes: Some(listing.folders.into_iter().map(encode).map(folder).collect()),
