@@ -21,15 +21,16 @@ impl Judgement {
     }
 }
 
-/// Reads a log file to its end and hashes it.
+/// Reads a log file to its end, as long as it has no more than `ceiling` uncompressed bytes, and hashes it.
 pub(super) async fn read_content(
     context: &Context,
     object: &ObjectRef,
     version: Option<&str>,
+    ceiling: u64,
 ) -> Result<Content, StoreError> {
     let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
     let begin = |opened: &Object| {
-        let hasher = ContentHasher::new(context.request.max_log_file_bytes);
+        let hasher = ContentHasher::new(ceiling);
         if opened.is_uncompressed { hasher.of_uncompressed() } else { hasher }
     };
     let (hasher, _) = fetch::read(context, object, version, begin, feed).await?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::{HashSet, RandomState};
@@ -47,6 +48,8 @@ pub(super) struct Context {
     pub told_strays: Arc<Mutex<HashSet<u64>>>,
     /// The trails without digests that deliver to the same place, by region.
     pub neighbours: Arc<Neighbours>,
+    /// Whether not all versions of some object were read, because they are too many or too large.
+    pub versions_cut: Arc<AtomicBool>,
     /// The lifecycle rules of each bucket that was asked for them.
     pub lifecycles: Arc<Mutex<BTreeMap<String, Lifecycle>>>,
 }

@@ -163,7 +163,11 @@ impl Discovery {
                 chain.failure = self.unlisted.get(&id.account).cloned();
             }
             let before = checkpoint.chains.get(id);
-            match before.and_then(|before| Resume::sift(before, &chain.digests, request.recheck, live)) {
+            // What could not be listed whole shows nothing of what is gone.
+            let places: &[_] = if chain.failure.is_none() { &request.locations } else { &[] };
+            let sifted =
+                before.and_then(|before| Resume::sift(id, before, &chain.digests, places, request.recheck, live));
+            match sifted {
                 Some((resume, digests)) => {
                     chain.resume = Some(Arc::new(resume));
                     chain.digests = digests;

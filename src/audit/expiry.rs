@@ -7,11 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::element::{Absence, Element, State};
+use super::error::AuditError;
 use super::judged::is_before_first;
 use super::listed::ListedDigest;
 use super::listing::{self, RegionFolder};
 use super::log_folder::LogFolder;
 use super::log_listing::{self, made};
+use super::shelf::Shelf;
 use crate::model::{ChainId, LogFileKey, ObjectRef};
 use crate::store::LifecycleRule;
 
@@ -31,6 +33,46 @@ pub(super) struct Expiry {
     oldest_digest: Option<Timestamp>,
     /// When the oldest log file that is there was made.
     oldest_log_file: Option<Timestamp>,
+    /// The objects of the chain that each rule should have removed long ago.
+    counts: BTreeMap<Counted, Removed>,
+}
+
+/// The objects of one kind that one rule is about. Digests and log files are not counted together: how many log files the digests listed
+/// that are gone, nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Counted {
+    bucket: String,
+    /// The place of the rule among those of its bucket.
+    rule: usize,
+    digests: bool,
+}
+
+/// Of the objects that a rule should have removed long ago: valid digests, and log files that valid digests list.
+#[derive(Debug, Clone, Copy, Default)]
+struct Removed {
+    there: u64,
+    gone: u64,
+}
+
+impl Removed {
+    /// Whether the rule explains a loss.
+    fn standing(self) -> Standing {
+        match self {
+            Self { there: 0, .. } => Standing::Explains,
+            Self { there, gone } if there > gone => Standing::ExplainsNothing,
+            Self { .. } => Standing::Open,
+        }
+    }
+}
+
+/// What a rule says of a loss that it may be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Explains,
+    /// Some of what it should have removed is there: it may have been written after the loss, or be slow.
+    Open,
+    /// Most of what it should have removed is there: it removes nothing.
+    ExplainsNothing,
 }
 
 /// What is said of one loss.
@@ -40,6 +82,8 @@ pub(super) enum Explanation {
     None,
     /// This is worth knowing, and explains nothing.
     Hint(String),
+    /// Nobody can say whether a rule removed it.
+    Open(String),
     /// This rule removed it.
     Rule(String),
     /// The copy holds nothing of its day.
@@ -53,11 +97,13 @@ impl Expiry {
         id: &ChainId,
         folders: &[RegionFolder],
         elements: &[Element],
+        shelf: &Shelf,
+        log_folder: Option<&LogFolder>,
         lost_log_files: bool,
-    ) -> Self {
+    ) -> Result<Self, AuditError> {
         let lost_digests = elements.iter().any(|element| element.absence() == Some(Absence::Missing));
         if !context.store.is_live() || !(lost_digests || lost_log_files) {
-            return Self::default();
+            return Ok(Self::default());
         }
         let mut expiry = Self { now: Some(context.request.now), ..Self::default() };
         for folder in folders {
@@ -67,8 +113,9 @@ impl Expiry {
             }
         }
         if expiry.rules.values().all(|rules| rules.as_ref().is_ok_and(Vec::is_empty)) {
-            return expiry;
+            return Ok(expiry);
         }
+        expiry.count(elements, shelf, log_folder, context)?;
         let present = elements.iter().filter(|element| element.absence().is_none());
         expiry.oldest_digest = present.map(|element| made(element.end(), element.last_modified)).min();
         for folder in folders {
@@ -83,7 +130,56 @@ impl Expiry {
                 expiry.oldest_log_file = [expiry.oldest_log_file, first].into_iter().flatten().min();
             }
         }
-        expiry
+        Ok(expiry)
+    }
+
+    /// Counts what each rule should have removed long ago, as far as this run has seen it. Planted objects are never counted.
+    fn count(
+        &mut self,
+        elements: &[Element],
+        shelf: &Shelf,
+        log_folder: Option<&LogFolder>,
+        context: &Context,
+    ) -> Result<(), AuditError> {
+        let Some(now) = self.now else { return Ok(()) };
+        let then = now.saturating_sub(REMOVAL).unwrap_or(now);
+        let mut counts = BTreeMap::new();
+        let mut add = |object: &ObjectRef, made: Timestamp, is_there: bool, many: u64| {
+            let Some(Ok(rules)) = self.rules.get(&*object.bucket) else { return };
+            for (place, rule) in rules.iter().enumerate() {
+                if !rule.narrowed && rule.applies_to(&object.key) && rule.has_removed(made, then) {
+                    let digests = LogFileKey::parse(&object.key).is_none();
+                    let counted = Counted { bucket: object.bucket.to_string(), rule: place, digests };
+                    let removed: &mut Removed = counts.entry(counted).or_default();
+                    if is_there { removed.there += many } else { removed.gone += many }
+                }
+            }
+        };
+        let mut covered_to = context.range.start;
+        for element in elements {
+            match &element.state {
+                State::Valid(digest) => {
+                    let digest = shelf.valid(digest)?;
+                    add(digest.object(), made(element.end(), element.last_modified), true, 1);
+                    let Some(log_folder) = log_folder.filter(|folder| folder.failure.is_none()) else { continue };
+                    for entry in digest.log_files().iter() {
+                        let Some(key) = LogFileKey::parse(&entry.object.key) else { continue };
+                        let is_there = log_folder.shows(&entry.object, context);
+                        let at = if is_there { made(key.time.to, None) } else { key.time.from };
+                        add(&entry.object, at, is_there, 1);
+                    }
+                }
+                // One name stands for all digests of the hole before it.
+                State::Absent(object, Absence::Missing) => {
+                    let hours = covered_to.map_or(1, |from| (element.end().as_second() - from.as_second()) / 3600);
+                    add(object, element.end(), false, hours.max(1).unsigned_abs());
+                }
+                State::Absent(..) | State::Rejected(_) => continue,
+            }
+            covered_to = covered_to.max(Some(element.end()));
+        }
+        self.counts = counts;
+        Ok(())
     }
 
     /// Marks the missing digests that a rule explains.
@@ -102,6 +198,7 @@ impl Expiry {
             let marked = match self.of_digest(object, element.named_end) {
                 Explanation::Rule(_) => Absence::Expired,
                 _ if is_unknown && is_before_first(context, elements, &listed) => Absence::BeforeFirst,
+                Explanation::Open(_) => Absence::Unexplained,
                 _ => continue,
             };
             if let State::Absent(_, absence) = &mut elements[index].state {
@@ -136,9 +233,20 @@ impl Expiry {
         let now = self.now?;
         let older = self.oldest_digest.filter(|oldest| *oldest <= from);
         let rules = self.rules.get(&*object.bucket)?.as_ref().ok()?;
-        let about =
-            rules.iter().filter(|rule| rule.applies_to(&object.key) && !rule.narrowed && !spared(rule, older, now));
-        about.map(|rule| (rule.horizon(now), rule.to_string())).max()
+        let about = rules.iter().enumerate().filter(|(place, rule)| {
+            rule.applies_to(&object.key)
+                && !rule.narrowed
+                && !spared(rule, older, now)
+                && self.standing(object, *place) == Standing::Explains
+        });
+        about.map(|(_, rule)| (rule.horizon(now), rule.to_string())).max()
+    }
+
+    /// What the rule at this place says of an object like this one.
+    fn standing(&self, object: &ObjectRef, rule: usize) -> Standing {
+        let digests = LogFileKey::parse(&object.key).is_none();
+        let counted = Counted { bucket: object.bucket.to_string(), rule, digests };
+        self.counts.get(&counted).copied().unwrap_or_default().standing()
     }
 
     fn explain(&self, object: &ObjectRef, made: Timestamp, older: Option<Timestamp>, others: &str) -> Explanation {
@@ -147,22 +255,36 @@ impl Expiry {
             Some(Ok(rules)) => rules,
             Some(Err(_)) if older.is_some() => return Explanation::None,
             Some(Err(reason)) => {
-                return Explanation::Hint(format!(
+                return Explanation::Open(format!(
                     "whether a lifecycle rule of the bucket explains it can't be told: {reason}"
                 ));
             }
             None => return Explanation::None,
         };
-        let about = || rules.iter().filter(|rule| rule.applies_to(&object.key) && rule.has_removed(made, now));
-        if let Some(rule) = about().find(|rule| !rule.narrowed && !spared(rule, older, now)) {
+        let is_about = |rule: &LifecycleRule| rule.applies_to(&object.key) && rule.has_removed(made, now);
+        let about = || rules.iter().enumerate().filter(|(_, rule)| is_about(rule));
+        let mut oldest = about().filter(|(_, rule)| !rule.narrowed && !spared(rule, older, now));
+        let best = oldest.clone().find(|(place, _)| self.standing(object, *place) == Standing::Explains);
+        if let Some((_, rule)) = best {
             return Explanation::Rule(format!("the bucket's {rule}"));
         }
-        if let Some(rule) = about().find(|rule| !rule.narrowed) {
+        if let Some((place, rule)) = oldest.next() {
+            let what = "of what it should have removed two days ago or more";
+            return match self.standing(object, place) {
+                Standing::ExplainsNothing => Explanation::Hint(format!(
+                    "the bucket's {rule}, but most {what} is still there, so that is not what removed it"
+                )),
+                _ => {
+                    Explanation::Open(format!("the bucket's {rule}, but some {what} is still there, so nobody can say"))
+                }
+            };
+        }
+        if let Some((_, rule)) = about().find(|(_, rule)| !rule.narrowed) {
             return Explanation::Hint(format!(
                 "the bucket's {rule}, but older {others} are still there, so that is not what removed it"
             ));
         }
-        about().next().map_or(Explanation::None, |rule| {
+        about().next().map_or(Explanation::None, |(_, rule)| {
             Explanation::Hint(format!("the bucket's {rule}, and nobody can say whether this was one of them"))
         })
     }
@@ -177,4 +299,19 @@ fn spared(rule: &LifecycleRule, older: Option<Timestamp>, now: Timestamp) -> boo
 /// Whether any log file may be gone that valid digests list.
 pub(super) fn may_lack_log_files(log_folder: &LogFolder) -> bool {
     log_folder.failure.is_some() || !log_folder.absent.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_explains_only_where_nothing_that_it_should_have_removed_is_there() {
+        let standing = |there, gone| Removed { there, gone }.standing();
+        assert_eq!(standing(0, 0), Standing::Explains);
+        assert_eq!(standing(0, 9), Standing::Explains);
+        assert_eq!(standing(1, 9), Standing::Open);
+        assert_eq!(standing(5, 5), Standing::Open);
+        assert_eq!(standing(6, 5), Standing::ExplainsNothing);
+    }
 }

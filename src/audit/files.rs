@@ -170,7 +170,8 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
         let id = Arc::new(id);
         let JudgedDigests { mut elements, shelf, .. } =
             judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Seat::apart()).await?;
-        let expiry = Expiry::examine(&context, &id, std::slice::from_ref(&folder), &elements, may_be_gone).await;
+        let place = std::slice::from_ref(&folder);
+        let expiry = Expiry::examine(&context, &id, place, &elements, &shelf, None, may_be_gone).await?;
         expiry.mark(&mut elements, &context);
         versions::of_digests(&context, &id, &mut elements, &shelf).await?;
         chains.push(ExaminedChain {

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::element::{Absence, Element, State};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
+use super::expiry::Explanation;
 use super::request::{DELIVERY_TIME, awaited_from, fresh_from};
 use super::shelf::Shelved;
 use super::tail;
@@ -16,6 +17,9 @@ use crate::verify::ValidDigest;
 
 /// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
 const ROOM_SECONDS: i64 = 30 * 60;
+
+/// How many contradictions to earlier runs a chain's detail spells out. Each digest has a record of its own.
+const TOLD_CONTRADICTIONS: usize = 3;
 
 /// What the range comes to for a chain.
 pub(super) struct Account {
@@ -61,7 +65,9 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     let evidence = !chain.own_listing_failed && !chain.delivery_accounted;
     let cut = tail::cut(&chain.id, &chain.elements, chain.lost_all, context).filter(|_| evidence);
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
-    let detail: Vec<String> = contradicted.chain(cut.clone()).collect();
+    let more = chain.contradictions.len().saturating_sub(TOLD_CONTRADICTIONS);
+    let more = (more > 0).then(|| format!("{more} more digests that earlier runs verified are gone or others now"));
+    let detail: Vec<String> = contradicted.take(TOLD_CONTRADICTIONS).chain(more).chain(cut.clone()).collect();
     let fault = match (chain.contradictions.is_empty(), cut) {
         (false, _) => Some(ChainFault::CheckpointContradicted),
         (true, Some(_)) => Some(ChainFault::TailCut),
@@ -81,8 +87,23 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     };
     for gap in &mut gaps {
         tail::tell_of_gap(gap, context);
+        if let Some(why) = unexplained(gap, chain) {
+            gap.detail += &format!("; {why}");
+        }
     }
     Ok(Account { coverage, gaps, record })
+}
+
+/// Why nobody can say whether a lifecycle rule removed the digests of a gap.
+fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
+    let inside = |element: &&Element| element.end() > gap.from && element.start() < gap.to;
+    chain.elements.iter().filter(inside).find_map(|element| match &element.state {
+        State::Absent(object, Absence::Unexplained) => match chain.expiry.of_digest(object, element.end()) {
+            Explanation::Open(why) => Some(why),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// The range as it applies to this chain: an open side reaches to its first or last digest.
@@ -424,6 +445,7 @@ fn cause_of(element: &Element) -> Option<GapCause> {
         State::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),
         State::Absent(_, Absence::NotYetDelivered) => Some(GapCause::NotYetDelivered),
         State::Absent(_, Absence::Expired) => Some(GapCause::Expired),
+        State::Absent(_, Absence::Unexplained) => Some(GapCause::DigestsUnverified),
         State::Absent(_, Absence::BeforeFirst) => Some(GapCause::BeforeFirstDigest),
         State::Valid(_) => None,
         State::Rejected(digest) => Some(match digest.rejection.status {

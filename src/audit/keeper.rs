@@ -107,6 +107,7 @@ impl Keeper {
             through,
             seen: old.seen.max(outlook.sight.seen),
             recent: outlook.sight.recent.clone(),
+            verified: outlook.verified.clone(),
             log_folders: outlook.log_folders.clone(),
             open: Vec::new(),
             told: old.told,

@@ -208,7 +208,7 @@ pub(super) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         let detail = format!("only a digest that is not valid lists it: {}", task.digest);
         Judgement::unread(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
     } else {
-        match read_content(context, &task.object, None).await {
+        match read_content(context, &task.object, None, context.request.max_log_file_bytes).await {
             Ok(content) => compare(&content, &expected),
             Err(error) => unreadable(&error, context.store.absence(), task.expiry),
         }
@@ -244,6 +244,9 @@ fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgeme
         StoreError::NotFound => match expiry {
             Explanation::None => deleted(absence.to_owned()),
             Explanation::Hint(hint) => deleted(format!("{absence}; {hint}")),
+            Explanation::Open(open) => {
+                Judgement::unread(LogFileStatus::Unverified, Fault::NotFound, format!("{absence}; {open}"))
+            }
             Explanation::NotCopied => {
                 let detail = format!("{absence}; --depth chain verifies the digests alone");
                 Judgement::unread(LogFileStatus::Unverified, Fault::NotFound, detail)

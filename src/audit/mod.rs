@@ -169,6 +169,7 @@ impl Audit {
             depth: request.depth,
             sample,
             interrupted,
+            keys_of_bag: request.keys_of_bag,
             requests,
             since_checkpoint: keeper.as_ref().map(|keeper| lock(keeper).since_checkpoint()),
             finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
@@ -196,6 +197,7 @@ impl Audit {
             large_digests: Arc::new(Semaphore::new(1)),
             hasher: RandomState::new(),
             versions_denied: Arc::default(),
+            versions_cut: Arc::default(),
             told_strays: Arc::default(),
             neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
@@ -239,7 +241,7 @@ impl Audit {
             let context = Arc::new(self.context(range, Statuses::new(), None));
             let steps = files::steps(&context, &request.files).await?;
             report(&context, stream::iter(steps.into_iter().map(Ok)), unread, tell).await?;
-            let about_keys = context.keys.warnings().into_iter().chain(context.versions_warning());
+            let about_keys = context.keys.warnings().into_iter().chain(context.versions_warnings());
             return about_keys.map(Record::Warning).try_for_each(tell).map_err(AuditError::from);
         }
         let mut discovery = discover(store, status.as_deref(), request, &range).await?;
@@ -293,7 +295,7 @@ impl Audit {
         let reach = Some(request.expected.unknown.join("; ")).filter(|unknown| !unknown.is_empty());
         let reach =
             reach.map(|detail| WarningRecord { code: WarningCode::ReachUnknown, bucket: None, key: None, detail });
-        let about_keys = context.keys.warnings().into_iter().chain(context.versions_warning());
+        let about_keys = context.keys.warnings().into_iter().chain(context.versions_warnings());
         for warning in warnings.into_iter().chain(unknown).chain(reach).chain(about_keys) {
             tell(Record::Warning(warning))?;
         }

@@ -12,8 +12,8 @@ use super::examine::ExaminedChain;
 use super::range;
 use super::request::{EDGE, fresh_from};
 use super::resume::Contradiction;
-use super::sight::Sight;
-use crate::model::{ChainId, Depth, DigestKind, ObjectRef, VerifiedDigest};
+use super::sight::{LOOK_BACK, Sight, earlier};
+use crate::model::{ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedRun};
 
 /// What the next run needs to know of a chain that was examined.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Outlook {
     pub through: Option<VerifiedDigest>,
     pub unlisted_from: Option<Timestamp>,
     pub sight: Sight,
+    /// The digests of the last 31 days that are verified now.
+    pub verified: Vec<VerifiedRun>,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub log_folders: BTreeSet<String>,
     /// Whether a part of it could not be listed.
@@ -89,6 +91,7 @@ impl Outlook {
             through,
             unlisted_from,
             sight: chain.sight.clone(),
+            verified: verified_runs(chain, context)?,
             log_folders: chain.log_folder.other_folders.clone(),
             is_unlisted: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
@@ -97,4 +100,38 @@ impl Outlook {
             named,
         })
     }
+}
+
+/// The digests that this run verified, and those of earlier runs that are still there, as far as they are looked for in later ones.
+fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<VerifiedRun>, AuditError> {
+    let now = context.request.now;
+    let newest = chain.elements.iter().filter(|element| element.valid().is_some()).map(Element::end).max();
+    let old = context.resume.iter().flat_map(|resume| resume.verified_digests());
+    let oldest = earlier(newest.unwrap_or(now), LOOK_BACK);
+    let (mut found, mut gone) = (BTreeSet::new(), BTreeSet::new());
+    let mut place = |object: &ObjectRef, is_there: bool| {
+        let Some(name) = DigestName::parse(&object.key) else { return };
+        // A digest in another day's folder would not be found again by its name.
+        if name.end <= oldest || name.end > now || name.key() != *object.key {
+            return;
+        }
+        let digest = (Arc::clone(&object.bucket), name.root.prefix, name.kind, name.end);
+        if is_there {
+            found.insert(digest)
+        } else {
+            gone.insert(digest)
+        };
+    };
+    for element in &chain.elements {
+        match &element.state {
+            State::Valid(digest) => place(chain.shelf.valid(digest)?.object(), true),
+            // What is known to be gone, or another one now, stays among what is open.
+            State::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => place(&digest.object, false),
+            State::Absent(object, _) => place(object, false),
+            State::Rejected(_) => {}
+        }
+    }
+    let kept = old.filter(|digest| digest.3 > oldest && !gone.contains(digest));
+    found.extend(kept);
+    Ok(VerifiedRun::encode(found))
 }

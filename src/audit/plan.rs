@@ -335,7 +335,9 @@ fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) ->
     }
     match &element.state {
         State::Valid(_) => {}
-        State::Absent(_, Absence::NotYetDelivered | Absence::Expired | Absence::BeforeFirst) => return None,
+        State::Absent(_, Absence::NotYetDelivered | Absence::Expired | Absence::BeforeFirst | Absence::Unexplained) => {
+            return None;
+        }
         State::Absent(object, Absence::Missing) => {
             record.status = DigestStatus::Missing;
             record.fault = Some(Fault::NotFound);

@@ -66,6 +66,8 @@ pub struct AuditRequest {
     pub checkpoint: Option<Arc<Checkpoint>>,
     /// The part of what earlier runs proved that is read once more.
     pub recheck: Option<Recheck>,
+    /// Whether the public keys are those of the bag that is examined, compared with no others.
+    pub keys_of_bag: bool,
     /// The present.
     pub now: Timestamp,
     /// How many requests were made of AWS before the audit began.
@@ -148,6 +150,7 @@ impl AuditRequest {
             grace: DELIVERY_TIME,
             checkpoint: None,
             recheck: None,
+            keys_of_bag: false,
             now,
             requests_before: 0,
             warnings_before: Vec::new(),

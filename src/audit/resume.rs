@@ -34,6 +34,8 @@ pub(super) struct Resume {
     again: HashSet<String>,
     /// Digests that are known to have been verified, by [`identity`].
     verified: HashSet<String>,
+    /// Those of them that no listing shows any longer, and the ends that their names tell.
+    gone: Vec<(ObjectRef, Timestamp)>,
     /// Those of them that came late, or were open; the others are only read once more.
     late: HashSet<String>,
     /// Digests that a valid one named, by [`identity`].
@@ -47,7 +49,8 @@ pub(super) struct Resume {
 #[derive(Debug, Clone)]
 pub(super) struct Contradiction {
     pub object: ObjectRef,
-    pub sha256: Sha256Hash,
+    /// The hash that it had, where that is kept.
+    pub sha256: Option<Sha256Hash>,
     pub end: Timestamp,
     pub detail: String,
 }
@@ -101,6 +104,33 @@ pub(super) fn read_back(chain: &ChainCheckpoint) -> Timestamp {
     from.min(end)
 }
 
+/// The digests that earlier runs verified in places that were listed whole, and that the listing does not show.
+fn unlisted(
+    id: &ChainId,
+    before: &ChainCheckpoint,
+    listed: &ListedDigests,
+    places: &[Location],
+) -> Vec<(ObjectRef, DigestKind, Timestamp)> {
+    if before.verified.is_empty() {
+        return Vec::new();
+    }
+    let lately = lately(before);
+    let shown: HashSet<ObjectRef> = listed.iter().map(|digest| digest.place).collect();
+    let mut found = Vec::new();
+    for run in &before.verified {
+        let is_place = |place: &&Location| place.bucket == *run.bucket && place.root.prefix == run.prefix;
+        let Some(place) = places.iter().find(is_place) else { continue };
+        for end in run.ends().filter(|end| *end > lately) {
+            let key = DigestName { root: place.root.clone(), chain: id.clone(), kind: run.kind, end }.key();
+            let object = ObjectRef::new(Arc::clone(&run.bucket), key);
+            if !shown.contains(&object) {
+                found.push((object, run.kind, end));
+            }
+        }
+    }
+    found
+}
+
 impl Recheck {
     fn chooses(&self, object: &ObjectRef) -> bool {
         let share = rank(self.seed, object) as f64 / (u64::MAX as f64);
@@ -111,9 +141,12 @@ impl Recheck {
 impl Resume {
     /// Keeps of what was listed of a chain what the run needs, and adds what it needs beside that. `None` where nothing of the chain was
     /// verified yet.
+    /// `places`: the places that were listed whole for it.
     pub fn sift(
+        id: &ChainId,
         before: &ChainCheckpoint,
         listed: &ListedDigests,
+        places: &[Location],
         recheck: Option<Recheck>,
         live: bool,
     ) -> Option<(Self, ListedDigests)> {
@@ -142,9 +175,17 @@ impl Resume {
                 }
                 Open::Contradicted { object, end, .. } => {
                     resume.verified.insert(named(object));
-                    wanted.push((object.clone(), DigestKind::Standard, *end));
+                    let kind = DigestName::parse(&object.key).map_or(DigestKind::Standard, |name| name.kind);
+                    wanted.push((object.clone(), kind, *end));
                 }
                 Open::LogFile { .. } | Open::Unlisted { .. } | Open::Gap { .. } | Open::TailCut => {}
+            }
+        }
+        // Those that earlier runs verified and that no listing shows are asked for: they may be gone.
+        for (object, kind, end) in unlisted(id, before, listed, places) {
+            if resume.verified.insert(named(&object)) {
+                resume.gone.push((object.clone(), end));
+                wanted.push((object, kind, end));
             }
         }
         let read_back = read_back(before);
@@ -263,6 +304,14 @@ impl Resume {
         self.open_gaps().any(|(_, from, to)| from < end && end <= to)
     }
 
+    /// The digests that earlier runs verified and that are looked for: bucket, prefix, series and the end that the name tells.
+    pub fn verified_digests(&self) -> impl Iterator<Item = (Arc<str>, String, DigestKind, Timestamp)> + '_ {
+        self.before
+            .verified
+            .iter()
+            .flat_map(|run| run.ends().map(|end| (Arc::clone(&run.bucket), run.prefix.clone(), run.kind, end)))
+    }
+
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub fn log_folders(&self) -> impl Iterator<Item = &String> {
         self.before.log_folders.iter()
@@ -286,12 +335,13 @@ impl Resume {
 
     /// The verified digests that history leads to no longer: another stands in its place, or it is gone and no rule explains that.
     pub fn contradictions(&self, elements: &[Element], shelf: &Shelf) -> Result<Vec<Contradiction>, AuditError> {
-        let through = self.before.through.iter().map(|digest| (&digest.object, digest.sha256, digest.end, false));
+        let through = self.before.through.iter().map(|digest| (&digest.object, Some(digest.sha256), digest.end, false));
+        let gone = self.gone.iter().map(|(object, end)| (object, None, *end, false));
         let known = self.before.open.iter().filter_map(|point| match &point.what {
             Open::Contradicted { object, sha256, end } => Some((object, *sha256, *end, true)),
             _ => None,
         });
-        let points: Vec<_> = known.chain(through).collect();
+        let points: Vec<_> = known.chain(through).chain(gone).collect();
         let mut sights: Vec<Sighted> = Vec::new();
         sights.resize_with(points.len(), Sighted::default);
         let names: Vec<_> = points.iter().map(|(object, ..)| identity(object, self.live)).collect();
@@ -302,7 +352,7 @@ impl Resume {
             let predecessor = predecessor.map(|recorded| (identity(&recorded.object, self.live), recorded.sha256));
             for (((_, sha256, ..), name), sighted) in points.iter().zip(&names).zip(&mut sights) {
                 if let Some((_, Some(other))) = predecessor.as_ref().filter(|(named, _)| named == name)
-                    && other != sha256
+                    && sha256.is_some_and(|sha256| *other != sha256)
                     && sighted.recorded.is_none()
                 {
                     let by = &digest.object.key;
@@ -310,9 +360,9 @@ impl Resume {
                 }
                 if own_name == *name && !sighted.is_there {
                     sighted.is_there = true;
-                    sighted.replaced = replaced(&digest, sha256);
+                    sighted.replaced = replaced(&digest, sha256.as_ref());
                     sighted.is_back = match &digest.valid {
-                        Some(digest) => digest.sha256() == *sha256,
+                        Some(digest) => sha256.is_none_or(|sha256| digest.sha256() == sha256),
                         None => element.absence() == Some(Absence::Expired),
                     };
                 }
@@ -326,7 +376,8 @@ impl Resume {
             // What was found replaced is so until it is seen to be back: a failure to read mends nothing.
             let still = (is_known && !sighted.is_back).then(|| "it was not seen to be back since".to_owned());
             if let Some(detail) = sighted.replaced.or(sighted.recorded).or(still) {
-                let detail = format!("an earlier run verified {object} with SHA-256 {sha256}, and {detail}");
+                let with = sha256.map(|sha256| format!(" with SHA-256 {sha256}")).unwrap_or_default();
+                let detail = format!("an earlier run verified {object}{with}, and {detail}");
                 found.push(Contradiction { object: object.clone(), sha256, end, detail });
             }
         }
@@ -347,14 +398,15 @@ struct Sighted {
 }
 
 /// What stands in the place of a digest that had this hash, if it is not the same.
-fn replaced(whole: &Whole<'_>, sha256: &Sha256Hash) -> Option<String> {
+fn replaced(whole: &Whole<'_>, sha256: Option<&Sha256Hash>) -> Option<String> {
+    let differs = |found: Sha256Hash| sha256.is_some_and(|sha256| found != *sha256);
     if let Some(digest) = &whole.valid {
-        let is_another = digest.sha256() != *sha256;
+        let is_another = differs(digest.sha256());
         return is_another.then(|| format!("another one stands there, with SHA-256 {}", digest.sha256()));
     }
     match &whole.element.state {
         State::Rejected(digest) => match digest.sha256 {
-            Some(found) if found != *sha256 => Some(format!("another one stands there, with SHA-256 {found}")),
+            Some(found) if differs(found) => Some(format!("another one stands there, with SHA-256 {found}")),
             None if digest.rejection.status == DigestStatus::Invalid => {
                 Some(format!("what stands there is no digest: it {}", digest.rejection.detail))
             }

@@ -99,7 +99,8 @@ pub(super) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context
     let Some(newest) = counted().map(Element::end).max() else {
         return lost_all.then(|| format!("{said}, and no digest of it is there"));
     };
-    if counted().any(|element| accounts_for(element, delivery)) {
+    // One that nobody could judge may be the one that was delivered: it leaves the verdict open by itself.
+    if elements.iter().any(|element| may_be_genuine(element) && accounts_for(element, delivery)) {
         return None;
     }
     let written: Vec<Timestamp> = counted().filter_map(|element| element.last_modified).collect();
@@ -107,6 +108,15 @@ pub(super) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context
     let long_before = newest.saturating_add(DELIVERY_TIME).unwrap_or(newest) < delivery;
     let cut = (all_older && !written.is_empty()) || long_before;
     cut.then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
+}
+
+/// Whether a digest is valid, or nobody could judge it.
+fn may_be_genuine(element: &Element) -> bool {
+    match &element.state {
+        State::Valid(_) => true,
+        State::Rejected(digest) => digest.rejection.status == DigestStatus::Unverified,
+        State::Absent(..) => false,
+    }
 }
 
 /// Whether this digest may be the one of the delivery.
@@ -176,7 +186,7 @@ pub(super) async fn accounted_before_range(
         let around = Arc::new(context.with_range(whole));
         let place = std::slice::from_ref(folder);
         let judged = judge_digests(&around, chain, place, near.iter().collect(), &mut Seat::apart()).await?;
-        if judged.elements.iter().any(|element| counts(element) && accounts_for(element, delivery)) {
+        if judged.elements.iter().any(|element| may_be_genuine(element) && accounts_for(element, delivery)) {
             return Ok(true);
         }
     }

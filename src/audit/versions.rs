@@ -1,5 +1,6 @@
 //! What a versioned bucket still holds of objects that are gone or not as they were.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use futures::stream::{self, StreamExt};
@@ -12,18 +13,26 @@ use super::read;
 use super::shelf::Shelf;
 use crate::model::{ChainId, DigestStatus, Fault, ObjectRef, Versions, WarningCode, WarningRecord};
 use crate::store::{ObjectVersion, StoreError};
-use crate::verify::{Examined, ExpectedHash, Predecessor};
+use crate::verify::{Examined, ExpectedHash, Predecessor, limits};
 
 /// Looks for an earlier version of a log file that is as the digests expect it.
 pub(super) async fn of_log_file(context: &Context, object: &ObjectRef, expected: &[ExpectedHash]) -> Option<Versions> {
     let earlier = Earlier::of(context, object).await?;
     let mut versions = earlier.found();
+    let mut left = limits::MAX_VERSION_BYTES.min(context.request.max_log_file_bytes);
     for version in earlier.versions {
-        let read = content::read_content(context, object, Some(&version.id)).await;
+        let read = content::read_content(context, object, Some(&version.id), left).await;
+        if let Ok(read) = &read {
+            left = if read.fault == Some(Fault::TooLarge) { 0 } else { left.saturating_sub(read.hashed) };
+        }
         match read {
             Ok(read) if content::is_intact(&read, expected) => {
                 versions.intact_version_id = Some(version.id);
                 versions.intact_last_modified = version.last_modified;
+                break;
+            }
+            Ok(_) if left == 0 => {
+                context.versions_cut.store(true, Ordering::Relaxed);
                 break;
             }
             Ok(_) => {}
@@ -172,8 +181,21 @@ impl Context {
         denied.contains(&format!("{LIST_VERSIONS} on {}", object.bucket))
     }
 
-    /// Says once that versions may not be seen.
-    pub(super) fn versions_warning(&self) -> Option<WarningRecord> {
+    /// Says once that not all versions were looked at.
+    pub(super) fn versions_warnings(&self) -> impl Iterator<Item = WarningRecord> {
+        let cut = self.versions_cut.load(Ordering::Relaxed).then(|| WarningRecord {
+            code: WarningCode::VersionsUnavailable,
+            bucket: None,
+            key: None,
+            detail: format!(
+                "not all earlier versions of every damaged log file were read: of each, no more than {} uncompressed bytes are",
+                limits::MAX_VERSION_BYTES
+            ),
+        });
+        self.versions_denied_warning().into_iter().chain(cut)
+    }
+
+    fn versions_denied_warning(&self) -> Option<WarningRecord> {
         let denied = self.versions_denied.lock().unwrap_or_else(PoisonError::into_inner);
         let missing: Vec<&str> = denied.iter().map(String::as_str).collect();
         let detail = format!(

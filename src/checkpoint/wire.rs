@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ChainCheckpoint, ChainId, Checkpoint, IdError, LastRun, ObjectRef, Open, OpenPoint, Region, Sha256Hash,
-    VerifiedDigest,
+    VerifiedDigest, VerifiedRun,
 };
 
-/// The version of the format that is written, and the only one that is read.
-const VERSION: u32 = 1;
+/// The version of the format that is written. Version 1, which knew neither verified runs nor log folders, is read, too.
+const VERSION: u32 = 2;
+
+/// How many digests one run holds at most: those of 31 days, one a minute.
+const MAX_RUN: u32 = 31 * 24 * 60;
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -43,10 +46,22 @@ struct WireChain {
     seen: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     recent: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    verified: Vec<WireVerified>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     log_folders: BTreeSet<String>,
     told: BTreeMap<String, u64>,
     open: Vec<WirePoint>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireVerified {
+    bucket: String,
+    prefix: String,
+    kind: String,
+    first: Timestamp,
+    step: i64,
+    count: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,7 +87,7 @@ enum WireOpen {
     LogFile { bucket: String, key: String, digest: String, sha256: String },
     Unlisted { bucket: String, key: String },
     Gap { cause: String, from: Timestamp, to: Timestamp },
-    CheckpointContradicted { bucket: String, key: String, sha256: String, end: Timestamp },
+    CheckpointContradicted { bucket: String, key: String, sha256: Option<String>, end: Timestamp },
     TailCut,
 }
 
@@ -90,9 +105,9 @@ pub fn parse(json: &[u8]) -> Result<Checkpoint, String> {
         ctverify_checkpoint: u32,
     }
     let version: Version = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    if version.ctverify_checkpoint != VERSION {
+    if !(1..=VERSION).contains(&version.ctverify_checkpoint) {
         let other = version.ctverify_checkpoint;
-        return Err(format!("its version is {other}, and this program writes and reads version {VERSION}"));
+        return Err(format!("its version is {other}, and this program reads versions 1 to {VERSION}"));
     }
     let wire: Wire = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     wire.read()
@@ -130,10 +145,28 @@ impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
             unlisted_from: chain.unlisted_from,
             seen: chain.seen,
             recent: chain.recent.iter().map(|mark| format!("{mark:016x}")).collect(),
+            verified: chain.verified.iter().map(WireVerified::from).collect(),
             log_folders: chain.log_folders.clone(),
             told: chain.told.clone(),
             open: chain.open.iter().map(WirePoint::from).collect(),
         }
+    }
+}
+
+impl From<&VerifiedRun> for WireVerified {
+    fn from(run: &VerifiedRun) -> Self {
+        let VerifiedRun { bucket, prefix, kind, first, step, count } = run.clone();
+        Self { bucket: bucket.to_string(), prefix, kind: kind.to_string(), first, step, count }
+    }
+}
+
+impl WireVerified {
+    fn read(self) -> Result<VerifiedRun, String> {
+        let Self { bucket, prefix, kind, first, step, count } = self;
+        if count > MAX_RUN || step < 0 {
+            return Err(format!("it says that {count} digests follow each other in one series"));
+        }
+        Ok(VerifiedRun { bucket: bucket.into(), prefix, kind: kind.parse()?, first, step, count })
     }
 }
 
@@ -157,7 +190,8 @@ impl From<&OpenPoint> for WirePoint {
             Open::Gap { cause, from, to } => WireOpen::Gap { cause: cause.to_string(), from: *from, to: *to },
             Open::Contradicted { object, sha256, end } => {
                 let (bucket, key) = names(object);
-                WireOpen::CheckpointContradicted { bucket, key, sha256: sha256.to_string(), end: *end }
+                let sha256 = sha256.map(|hash| hash.to_string());
+                WireOpen::CheckpointContradicted { bucket, key, sha256, end: *end }
             }
             Open::TailCut => WireOpen::TailCut,
         };
@@ -203,6 +237,7 @@ impl WireChain {
         let mark =
             |mark: &String| u64::from_str_radix(mark, 16).map_err(|_| format!("'{mark}' is no mark of a digest"));
         let recent: Result<BTreeSet<u64>, String> = self.recent.iter().map(mark).collect();
+        let verified: Result<Vec<VerifiedRun>, String> = self.verified.into_iter().map(WireVerified::read).collect();
         let open: Result<Vec<OpenPoint>, String> = self.open.into_iter().map(WirePoint::read).collect();
         let chain = ChainCheckpoint {
             begin: self.begin,
@@ -210,6 +245,7 @@ impl WireChain {
             unlisted_from: self.unlisted_from,
             seen: self.seen,
             recent: recent?,
+            verified: verified?,
             log_folders: self.log_folders,
             open: open?,
             told: self.told,
@@ -246,7 +282,8 @@ impl WirePoint {
             WireOpen::Unlisted { bucket, key } => Open::Unlisted { object: ObjectRef::new(bucket, key) },
             WireOpen::Gap { cause, from, to } => Open::Gap { cause: cause.parse()?, from, to },
             WireOpen::CheckpointContradicted { bucket, key, sha256, end } => {
-                Open::Contradicted { object: ObjectRef::new(bucket, key), sha256: hash(&sha256)?, end }
+                let sha256 = sha256.as_deref().map(hash).transpose()?;
+                Open::Contradicted { object: ObjectRef::new(bucket, key), sha256, end }
             }
             WireOpen::TailCut => Open::TailCut,
         };

@@ -231,6 +231,7 @@ async fn local(args: &SourceArgs, dir: &Path, asks_aws: bool, mut request: Audit
         request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
     }
     let place = bag.as_ref().map(Bag::objects);
+    request.keys_of_bag = bag.is_some() && args.keys.is_none() && !args.check_keys;
     let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().and_then(Bag::keys)), ..args.clone() };
     let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir), asks_aws || args.check_keys)?;
     request.warnings_before.extend(check_keys(args).await?);

@@ -74,7 +74,11 @@ impl KeyFile {
             return Err(KeyFileError::Form { path: path.to_owned(), reason });
         }
         let keys = Self::parse(&bytes).map_err(|reason| KeyFileError::Form { path: path.to_owned(), reason })?;
-        Ok(Self { origin: format!("the file {}, SHA-256 {}", path.display(), sha256(&bytes)), ..keys })
+        let whose = match keys.keys {
+            Keys::Flat(_) => ", which does not say of which region each key is",
+            Keys::ByRegion(_) => "",
+        };
+        Ok(Self { origin: format!("the file {}, SHA-256 {}{whose}", path.display(), sha256(&bytes)), ..keys })
     }
 
     /// Reads the content of a file; an error says what is wrong with it.

@@ -44,12 +44,61 @@ pub struct ChainCheckpoint {
     pub seen: Option<Timestamp>,
     /// Digests that were listed and would count as new again, by a short hash of their names.
     pub recent: BTreeSet<u64>,
+    /// The digests of the last 31 days that were verified, by place, series and time.
+    pub verified: Vec<VerifiedRun>,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub log_folders: BTreeSet<String>,
     /// What is to be looked at again.
     pub open: Vec<OpenPoint>,
     /// How many of each kind were told of so far, by status.
     pub told: BTreeMap<String, u64>,
+}
+
+/// Verified digests of one series in one place whose ends follow each other at the same distance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VerifiedRun {
+    /// The bucket.
+    pub bucket: Arc<str>,
+    /// The key prefix before `AWSLogs/`.
+    pub prefix: String,
+    /// The series.
+    pub kind: DigestKind,
+    /// The end that the name of the first one tells.
+    pub first: Timestamp,
+    /// The distance, in seconds.
+    pub step: i64,
+    /// How many there are; at least one.
+    pub count: u32,
+}
+
+impl VerifiedRun {
+    /// The ends that the names tell, by time.
+    pub fn ends(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        let end = |index: u32| {
+            let seconds = self.first.as_second().checked_add(self.step.checked_mul(i64::from(index))?)?;
+            Timestamp::from_second(seconds).ok()
+        };
+        (0..self.count).filter_map(end)
+    }
+
+    /// Writes the digests of one chain as runs. Each is given by its place, its series and the end that its name tells.
+    pub fn encode(digests: impl IntoIterator<Item = (Arc<str>, String, DigestKind, Timestamp)>) -> Vec<Self> {
+        let digests: BTreeSet<_> = digests.into_iter().collect();
+        let mut runs: Vec<Self> = Vec::new();
+        for (bucket, prefix, kind, end) in digests {
+            let last = runs.last_mut().filter(|run| (&run.bucket, &run.prefix, run.kind) == (&bucket, &prefix, kind));
+            if let Some(run) = last {
+                let after = end.as_second() - run.first.as_second();
+                if run.count == 1 || after == run.step * i64::from(run.count) {
+                    run.step = if run.count == 1 { after } else { run.step };
+                    run.count += 1;
+                    continue;
+                }
+            }
+            runs.push(Self { bucket, prefix, kind, first: end, step: 0, count: 1 });
+        }
+        runs
+    }
 }
 
 /// A digest that was proven.
@@ -117,8 +166,8 @@ pub enum Open {
     Contradicted {
         /// Its name.
         object: ObjectRef,
-        /// The hash that it had.
-        sha256: Sha256Hash,
+        /// The hash that it had, where that is kept.
+        sha256: Option<Sha256Hash>,
         /// The end of its period.
         end: Timestamp,
     },
@@ -201,6 +250,22 @@ mod tests {
         };
         let chains = chains.iter().map(|(account, chain)| (id(account), chain.clone())).collect();
         Checkpoint { chains, ..Checkpoint::new(None, "s3://b".to_owned(), Depth::Content) }
+    }
+
+    #[test]
+    fn runs_of_verified_digests_are_short_and_tell_every_end() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let digest = |bucket: &str, kind, second| (Arc::from(bucket), String::new(), kind, at(second));
+        let hours = (0..744).filter(|hour| ![5, 6, 300].contains(hour)).map(|hour| hour * 3600 + 17);
+        let mut digests: Vec<_> = hours.map(|second| digest("b", DigestKind::Standard, second)).collect();
+        digests.push(digest("a", DigestKind::Standard, 99));
+        digests.push(digest("b", DigestKind::Backfill, 3617));
+        let runs = VerifiedRun::encode(digests.clone());
+        assert!(runs.len() <= 6, "{runs:?}");
+        let told: BTreeSet<_> =
+            runs.iter().flat_map(|run| run.ends().map(|end| (run.bucket.clone(), run.kind, end))).collect();
+        let given: BTreeSet<_> = digests.into_iter().map(|(bucket, _, kind, end)| (bucket, kind, end)).collect();
+        assert_eq!(told, given);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod text;
 mod trail_arn;
 
 pub use chain::ChainId;
-pub use checkpoint::{ChainCheckpoint, Checkpoint, LastRun, Open, OpenPoint, VerifiedDigest};
+pub use checkpoint::{ChainCheckpoint, Checkpoint, LastRun, Open, OpenPoint, VerifiedDigest, VerifiedRun};
 pub use coverage::Coverage;
 pub use estimate::{Estimate, Prices};
 pub use finding::{

@@ -45,6 +45,17 @@ impl DigestName {
     /// What every name ends with.
     pub const SUFFIX: &str = SUFFIX;
 
+    /// The key that bears this name, in the folder of its end's day.
+    pub fn key(&self) -> String {
+        let ChainId { organization, account, region, trail, home_region } = &self.chain;
+        let regions = self.root.digest_regions(organization.as_ref(), account);
+        let (day, time) = (self.end.strftime("%Y/%m/%d"), self.end.strftime(COMPACT));
+        let backfill = if self.kind == DigestKind::Backfill { BACKFILL } else { "" };
+        format!(
+            "{regions}{region}/{day}/{account}_{DIGEST_FOLDER}_{region}_{trail}_{home_region}_{time}{backfill}{SUFFIX}"
+        )
+    }
+
     /// Reads a digest's key; `None` if it is not the name of a digest. A trail name may hold `_`, `-` and `.`, so the file
     /// name is read from both ends, and what the folders say has to agree with it.
     pub fn parse(key: &str) -> Option<Self> {
@@ -285,6 +296,7 @@ mod tests {
         assert_eq!(name.chain.trail.as_str(), "my_trail_us-east-1_x.y");
         assert_eq!(name.chain.organization.as_ref().unwrap().as_str(), "o-exampleorgid");
         assert_eq!((name.kind, name.root.prefix.as_str()), (DigestKind::Backfill, "a/AWSLogs/b"));
+        assert_eq!(name.key(), key);
     }
 
     #[test]

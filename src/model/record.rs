@@ -273,6 +273,8 @@ pub struct SummaryRecord {
     pub sample: Option<SampleResult>,
     /// Whether the run was interrupted before its end.
     pub interrupted: bool,
+    /// Whether the public keys are those that the examined bag itself holds, compared with no others.
+    pub keys_of_bag: bool,
     /// What it cost.
     pub requests: Requests,
     /// How it stands to the runs before it, where a checkpoint is kept.

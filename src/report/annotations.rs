@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Report;
 use super::finding::{Finding, Severity};
+use super::text::KEYS_OF_BAG;
 use crate::model::{Allowances, LogFileStatus, Record, Verdict};
 
 /// How many annotations of one kind GitHub shows of a step.
@@ -36,7 +37,8 @@ impl<W: Write> Report for Annotations<W> {
             let level = if summary.verdict == Verdict::Violated { "error" } else { "warning" };
             let found = self.errors + self.warnings;
             let findings = if found == 1 { "1 finding".to_owned() } else { format!("{found} findings") };
-            let message = format!("the CloudTrail logs are {}: {findings}", summary.verdict);
+            let rests = if summary.keys_of_bag { format!("; {KEYS_OF_BAG}") } else { String::new() };
+            let message = format!("the CloudTrail logs are {}: {findings}{rests}", summary.verdict);
             return self.write(level, "ctverify", &message);
         }
         let is_allowed = match record {

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::escape::printable;
 use super::finding::{Finding, Severity, cut};
+use super::text::KEYS_OF_BAG;
 use super::wire::{time, value};
 use crate::model::{Record, RunRecord, SummaryRecord};
 
@@ -90,7 +91,9 @@ impl Brief {
     /// For people.
     pub fn text(&self) -> String {
         let Some(summary) = &self.summary else { return String::new() };
-        let mut text = format!("{}  {}\n", summary.verdict.as_str().to_uppercase(), printable(&self.trail()));
+        let rests = if summary.keys_of_bag { format!(" ({KEYS_OF_BAG})") } else { String::new() };
+        let verdict = summary.verdict.as_str().to_uppercase();
+        let mut text = format!("{verdict}  {}{rests}\n", printable(&self.trail()));
         let last = summary.since_checkpoint.as_ref().and_then(|since| since.last_run);
         if let Some(last) = last {
             // Writing to a String can't fail.

@@ -213,6 +213,8 @@ struct WireSummary {
     sample: Option<WireResult>,
     gaps: u64,
     warnings: u64,
+    #[serde(default)]
+    keys_of_bag: bool,
     requests: WireRequests,
     checkpoint: Option<WireSince>,
     finished: Timestamp,
@@ -437,6 +439,7 @@ impl WireSummary {
             tally,
             sample,
             interrupted: self.exit_code == 130,
+            keys_of_bag: self.keys_of_bag,
             requests: Requests { get: self.requests.get, list: self.requests.list, other: self.requests.other },
             since_checkpoint: self.checkpoint.as_ref().map(WireSince::read).transpose()?,
             finished: self.finished,

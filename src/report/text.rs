@@ -20,6 +20,10 @@ use crate::model::{
 /// The time for which a digest may be late where nobody says another, in seconds.
 const DEFAULT_GRACE_SECONDS: i64 = 2 * 60 * 60;
 
+/// What the verdict on a bag rests on whose own keys were used.
+pub(super) const KEYS_OF_BAG: &str =
+    "this rests on the public keys that the bag itself holds, which were compared with no others";
+
 /// How the report is written.
 #[derive(Debug, Clone, Default)]
 pub struct TextOptions {
@@ -177,7 +181,8 @@ impl<W: Write> Text<W> {
             Verdict::Violated => violations(tally),
             Verdict::Inconclusive => open_points(tally, &self.options.allowed),
         };
-        writeln!(self.out, "{style}{word}{style:#}  {text}")?;
+        let rests = if summary.keys_of_bag { format!("; {KEYS_OF_BAG}") } else { String::new() };
+        writeln!(self.out, "{style}{word}{style:#}  {text}{rests}")?;
         if let Some(sample) = summary.sample {
             writeln!(self.out, "{}", bound(&sample))?;
         }

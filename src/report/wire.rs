@@ -116,6 +116,8 @@ pub(super) enum Wire<'a> {
         sample: Option<SampleResult>,
         gaps: u64,
         warnings: u64,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        keys_of_bag: bool,
         requests: Requests,
         #[serde(skip_serializing_if = "Option::is_none")]
         checkpoint: Option<SinceCheckpoint<'a>>,
@@ -374,6 +376,7 @@ impl<'a> From<&'a SummaryRecord> for Wire<'a> {
             }),
             gaps: tally.gaps(),
             warnings: tally.warnings,
+            keys_of_bag: summary.keys_of_bag,
             requests: Requests {
                 get: summary.requests.get,
                 list: summary.requests.list,

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use ssh_key::HashAlg;
 use ssh_key::private::{EcdsaKeypair, KeypairData};
 use ssh_key::public::{EcdsaPublicKey, KeyData};
+use zeroize::Zeroizing;
 
 use super::{KnownSigners, SignError, SshSigner, read};
 
@@ -31,15 +32,15 @@ enum Pair {
 impl EnvelopeKey {
     /// Whether a file holds a key in PKCS#8 PEM.
     pub fn is_pem(path: &Path) -> Result<bool, SignError> {
-        Ok(read(path)?.contains("-----BEGIN PRIVATE KEY-----"))
+        Ok(Zeroizing::new(read(path)?).contains("-----BEGIN PRIVATE KEY-----"))
     }
 
     /// Opens an Ed25519 or P-256 key in PKCS#8 PEM. Its ID is the hex SHA-256 of the public key.
     pub fn open_pem(path: &Path) -> Result<Self, SignError> {
         let wrong = |reason: &str| SignError::Key { path: path.to_owned(), reason: reason.to_owned() };
-        let text = read(path)?;
-        let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
-        let der = zeroize::Zeroizing::new(STANDARD.decode(body.trim()).map_err(|_| wrong("its PEM is broken"))?);
+        let text = Zeroizing::new(read(path)?);
+        let body: Zeroizing<String> = Zeroizing::new(text.lines().filter(|line| !line.starts_with("-----")).collect());
+        let der = Zeroizing::new(STANDARD.decode(body.trim()).map_err(|_| wrong("its PEM is broken"))?);
         let pair = match Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der) {
             Ok(pair) => Pair::Ed25519(pair),
             Err(_) => Pair::P256(

@@ -26,15 +26,20 @@ pub struct ContentHasher {
 struct Stream {
     gunzip: Gunzip,
     sha256: Sha256,
+    inflated: u64,
 }
 
 impl Stream {
     fn new(ceiling: u64) -> Self {
-        Self { gunzip: Gunzip::new(ceiling), sha256: Sha256::new() }
+        Self { gunzip: Gunzip::new(ceiling), sha256: Sha256::new(), inflated: 0 }
     }
 
     fn feed(&mut self, piece: &[u8]) {
-        self.gunzip.feed(piece, |out| self.sha256.update(out));
+        let Self { gunzip, sha256, inflated } = self;
+        gunzip.feed(piece, |out| {
+            sha256.update(out);
+            *inflated += out.len() as u64;
+        });
     }
 }
 
@@ -45,6 +50,8 @@ pub struct Content {
     pub size: u64,
     /// SHA-256 of all that could be decompressed of it; `None` where that is not the content of a whole file.
     pub sha256: Option<Sha256Hash>,
+    /// How many bytes were hashed.
+    pub hashed: u64,
     /// What is wrong with the gzip stream.
     pub fault: Option<Fault>,
     /// Whether the bytes were uncompressed as they were stored.
@@ -89,7 +96,7 @@ impl ContentHasher {
         if let Some(plain) = self.plain {
             let fault = (self.size > self.ceiling).then_some(Fault::TooLarge);
             let sha256 = fault.is_none().then(|| Sha256Hash(plain.finalize().into()));
-            return Content { size: self.size, sha256, fault, is_uncompressed: true };
+            return Content { size: self.size, sha256, hashed: self.size, fault, is_uncompressed: true };
         }
         let mut stream = self.stream.unwrap_or_else(|| Stream::new(self.ceiling));
         if let Some(first) = self.first {
@@ -98,11 +105,8 @@ impl ContentHasher {
         let fault = stream.gunzip.finish().err();
         // What follows the last member does not change what its members contain.
         let whole = matches!(fault, None | Some(Fault::TrailingData));
-        Content {
-            size: self.size,
-            sha256: whole.then(|| Sha256Hash(stream.sha256.finalize().into())),
-            fault,
-            is_uncompressed: false,
-        }
+        let hashed = stream.inflated;
+        let sha256 = whole.then(|| Sha256Hash(stream.sha256.finalize().into()));
+        Content { size: self.size, sha256, hashed, fault, is_uncompressed: false }
     }
 }

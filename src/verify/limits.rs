@@ -25,6 +25,10 @@ pub const SMALL_DIGEST_OBJECT_BYTES: usize = 4 * 1024;
 /// memory, so this only bounds the time that a decompression bomb takes: about a minute.
 pub const MAX_LOG_FILE_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
+/// How many uncompressed bytes of the earlier versions of one damaged log file are hashed in search of the intact one: a bucket may hold
+/// a thousand versions of each, and whoever damages a file may have put a bomb into every one.
+pub const MAX_VERSION_BYTES: u64 = 1024 * 1024 * 1024;
+
 /// The smallest RSA modulus taken for a CloudTrail key, in bits. AWS signs with 2048.
 pub const MIN_KEY_BITS: usize = 2048;
 

@@ -10,12 +10,16 @@ struct Demand {
     name: &'static str,
     exit: i32,
     digests: &'static [(&'static str, &'static str)],
+    /// Those that are neither intact nor uncovered.
     log_files: &'static [(&'static str, &'static str)],
+    /// How many log files lie in a gap that no valid digest lists.
+    uncovered: usize,
     gaps: &'static [(&'static str, u64)],
     warnings: &'static [&'static str],
 }
 
-const NOTHING: Demand = Demand { name: "", exit: 0, digests: &[], log_files: &[], gaps: &[], warnings: &[] };
+const NOTHING: Demand =
+    Demand { name: "", exit: 0, digests: &[], log_files: &[], uncovered: 0, gaps: &[], warnings: &[] };
 const CLAIMED: (&str, &str) = ("unverified", "listed_by_invalid_digest");
 
 /// Written by hand from the promise, not from what the program says.
@@ -43,6 +47,7 @@ const DEMANDS: &[Demand] = &[
         digests: &[("invalid", "predecessor_hash_mismatch")],
         log_files: &[CLAIMED],
         gaps: &[("digests_invalid", 0)],
+        uncovered: 1,
         ..NOTHING
     },
     Demand {
@@ -58,6 +63,7 @@ const DEMANDS: &[Demand] = &[
         exit: 1,
         digests: &[("invalid", "malformed")],
         gaps: &[("digests_invalid", 0)],
+        uncovered: 2,
         ..NOTHING
     },
     Demand {
@@ -65,6 +71,7 @@ const DEMANDS: &[Demand] = &[
         exit: 1,
         digests: &[("invalid", "not_gzip")],
         gaps: &[("digests_invalid", 0)],
+        uncovered: 2,
         ..NOTHING
     },
     Demand {
@@ -72,6 +79,7 @@ const DEMANDS: &[Demand] = &[
         exit: 1,
         digests: &[("invalid", "trailing_data")],
         gaps: &[("digests_invalid", 0)],
+        uncovered: 2,
         ..NOTHING
     },
     Demand {
@@ -79,6 +87,7 @@ const DEMANDS: &[Demand] = &[
         exit: 1,
         digests: &[("missing", "not_found")],
         gaps: &[("digests_missing", 1)],
+        uncovered: 2,
         ..NOTHING
     },
     Demand {
@@ -86,6 +95,7 @@ const DEMANDS: &[Demand] = &[
         exit: 1,
         digests: &[("missing", "not_found")],
         gaps: &[("digests_missing", 2)],
+        uncovered: 4,
         ..NOTHING
     },
     Demand {
@@ -93,6 +103,7 @@ const DEMANDS: &[Demand] = &[
         exit: 1,
         digests: &[("invalid", "moved")],
         gaps: &[("digests_invalid", 0)],
+        uncovered: 2,
         ..NOTHING
     },
     Demand {
@@ -101,6 +112,7 @@ const DEMANDS: &[Demand] = &[
         digests: &[("invalid", "predecessor_hash_mismatch")],
         log_files: &[CLAIMED],
         gaps: &[("digests_invalid", 0)],
+        uncovered: 1,
         ..NOTHING
     },
     Demand {
@@ -125,6 +137,7 @@ const DEMANDS: &[Demand] = &[
         digests: &[("invalid", "predecessor_hash_mismatch")],
         log_files: &[CLAIMED],
         gaps: &[("digests_invalid", 0)],
+        uncovered: 1,
         ..NOTHING
     },
     Demand { name: "digest-signature-removed", warnings: &["object_touched"], ..NOTHING },
@@ -172,7 +185,9 @@ fn check(demand: &Demand, run: &Run) {
     };
     assert_eq!(run.code, demand.exit, "{name}: {}{}", run.stdout, run.stderr);
     assert_eq!(faults(run, "digest", "valid"), owned(demand.digests), "{name}");
-    assert_eq!(faults(run, "log_file", "intact"), owned(demand.log_files), "{name}");
+    let mut files = faults(run, "log_file", "intact");
+    files.retain(|(status, _)| status != "uncovered");
+    assert_eq!(files, owned(demand.log_files), "{name}");
     let gaps: Vec<(String, u64)> = run
         .of("gap")
         .iter()
@@ -200,6 +215,7 @@ fn from_the_folder_every_defect_is_what_the_promise_says() {
     for demand in DEMANDS {
         let run = from_folder(demand.name);
         check(demand, &run);
+        assert_eq!(run.count("log_file", "uncovered"), demand.uncovered, "{}", demand.name);
         // A copy without metadata files says nothing of the objects in S3.
         assert_eq!(warnings(&run), demand.warnings, "{}", demand.name);
         let expected = std::fs::read_to_string(testdata(demand.name).join("expected.jsonl")).unwrap();
@@ -209,14 +225,33 @@ fn from_the_folder_every_defect_is_what_the_promise_says() {
     }
 }
 
+/// In a copy, log files with names within two hours of the newest digest are too fresh to be missed in one; in S3, what was just written is.
+const FRESH_IN_A_COPY: [&str; 3] =
+    ["newest-digest-edited", "newest-digest-foreign-key", "newest-digest-borrowed-fingerprint"];
+
+/// What a run says of the digests and their log files, apart from those that no digest covers.
+fn of_digests(run: &Run) -> Vec<Value> {
+    let kinds = |record: &Value| matches!(record["record"].as_str(), Some("digest" | "log_file" | "warning"));
+    run.findings().into_iter().filter(|record| kinds(record) && record["status"] != "uncovered").collect()
+}
+
 #[test]
 fn over_s3_every_defect_is_what_the_promise_says() {
     for demand in DEMANDS {
         let run = from_s3(demand.name);
         check(demand, &run);
+        if FRESH_IN_A_COPY.contains(&demand.name) {
+            let folder = from_folder(demand.name);
+            assert_eq!((run.count("log_file", "uncovered"), demand.uncovered), (1, 0), "{}", demand.name);
+            assert_eq!(of_digests(&run), of_digests(&folder), "{}", demand.name);
+            continue;
+        }
+        assert_eq!(run.count("log_file", "uncovered"), demand.uncovered, "{}", demand.name);
+        // S3 keeps metadata: digests that lost theirs were touched.
         if demand.name == "no-metadata" {
-            // S3 keeps metadata: six proven digests that lost theirs were touched.
-            assert_eq!(warnings(&run), vec!["object_touched"; 6]);
+            assert_eq!(warnings(&run), vec!["object_touched"; 7]);
+        } else if demand.name == "newest-signature-removed" {
+            assert_eq!(warnings(&run), ["object_touched"]);
         } else {
             assert_eq!(warnings(&run), demand.warnings, "{}", demand.name);
             assert_eq!(run.findings(), from_folder(demand.name).findings(), "{}", demand.name);

@@ -34,6 +34,7 @@ mod names;
 mod notices;
 mod official_client;
 mod planted;
+mod plants;
 mod ranges;
 mod readme;
 mod remote;

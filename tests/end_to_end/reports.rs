@@ -244,7 +244,7 @@ fn a_hundred_findings_do_not_scroll_past() {
     let mirror = Mirror::new(&trail, Layout::Keys, true);
     let text = run(&mut mirror.command()).stdout;
     assert!(text.lines().count() < 120, "{}", text.lines().count());
-    assert!(text.contains(&format!("{} more deleted log files", log_files.len() - 20)), "{text}");
+    assert!(text.contains(&format!("{} more unverified log files", log_files.len() - 20)), "{text}");
     let whole = run(mirror.command().arg("--verbose")).stdout;
     assert!(log_files.iter().all(|key| whole.contains(key.as_str())));
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, TrailSpec};
+use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -67,7 +68,7 @@ fn the_next_run_goes_on_where_the_last_one_ended() {
     let summary = &first.of("summary")[0]["checkpoint"];
     assert_eq!((&summary["last_run"], &summary["new"]), (&Value::Null, &Value::from(0)));
     let kept = job.kept();
-    assert_eq!(kept["ctverify_checkpoint"], 1);
+    assert_eq!(kept["ctverify_checkpoint"], 2);
     let through = &kept["chains"][0]["through"];
     let digest = &job.trail.chains[0].digests[20];
     assert_eq!(through["key"], *digest.key);
@@ -386,9 +387,9 @@ fn a_checkpoint_serves_one_trail_one_depth_and_one_version() {
     refused(other.arg("--state").arg(job.state()), "not for arn:aws:cloudtrail:us-east-1:111122223333:trail/other");
     assert_eq!(std::fs::read(job.state()).unwrap(), before);
     let newer =
-        String::from_utf8(before.clone()).unwrap().replace("\"ctverify_checkpoint\":1", "\"ctverify_checkpoint\":2");
+        String::from_utf8(before.clone()).unwrap().replace("\"ctverify_checkpoint\":2", "\"ctverify_checkpoint\":3");
     std::fs::write(job.state(), newer).unwrap();
-    refused(&mut job.command(), "its version is 2");
+    refused(&mut job.command(), "its version is 3");
     std::fs::write(job.state(), &before[..before.len() / 2]).unwrap();
     refused(&mut job.command(), "is no checkpoint that this version can read");
     std::fs::write(job.state(), "").unwrap();
@@ -489,7 +490,7 @@ fn a_run_that_is_killed_at_any_moment_loses_no_finding() {
         }
         // Whatever stands there is whole.
         if job.state().exists() {
-            assert_eq!(job.kept()["ctverify_checkpoint"], 1);
+            assert_eq!(job.kept()["ctverify_checkpoint"], 2);
         }
         take(&report);
     }
@@ -558,4 +559,67 @@ fn a_checkpoint_is_not_put_where_it_would_be_examined_or_can_not_be() {
     assert_eq!(run(mirror.command().arg("--state").arg(missing)).code, 4);
     let bag = run(mirror.command().arg("--state").arg(job.state()).args(["--sample", "5%"]));
     assert_eq!(bag.code, 2);
+}
+
+/// Issue: "Digests that were verified and are deleted later": after a run, 15 digests and their logs deleted, the next said that nothing is
+/// changed or missing.
+#[test]
+fn verified_digests_that_are_deleted_later_are_missed() {
+    let trail = TrailSpec { backfill: vec![6], hours: 40, ..trail().spec }.forge();
+    let job = Job::new(trail);
+    job.run_to(30);
+    let now: Timestamp = Timestamp::now();
+    let chain = job.trail.chains[0].clone();
+    let gone: Vec<_> = chain.digests[5..20].iter().chain(&chain.backfill).cloned().collect();
+    for digest in &gone {
+        job.server.delete("example-trail-logs", &digest.key, now);
+        for file in &digest.document.log_files {
+            job.server.delete("example-trail-logs", &file.s3_object, now);
+        }
+    }
+    let second = job.run_to(31);
+    assert_eq!((second.code, second.count("digest", "missing")), (1, gone.len()), "{}", second.stdout);
+    assert_eq!(second.of("chain")[0]["fault"], "checkpoint_contradicted");
+    let third = job.run_to(32);
+    let new = |run: &Run| run.of("summary")[0]["checkpoint"]["new"].as_u64().unwrap();
+    assert_eq!((third.code, third.count("digest", "missing"), new(&third)), (1, gone.len(), 0), "{}", third.stdout);
+    // They are put back.
+    for digest in &gone {
+        let stored = job.trail.objects[&("example-trail-logs".to_owned(), digest.key.clone())].clone();
+        job.server.put("example-trail-logs", &digest.key, stored);
+        for file in &digest.document.log_files {
+            let stored = job.trail.objects[&("example-trail-logs".to_owned(), file.s3_object.clone())].clone();
+            job.server.put("example-trail-logs", &file.s3_object, stored);
+        }
+    }
+    let fourth = job.run_to(33);
+    assert_eq!((fourth.code, fourth.of("chain")[0]["fault"].is_null()), (0, true), "{}", fourth.stdout);
+    assert!(std::fs::metadata(job.state()).unwrap().len() < 8 << 10);
+}
+
+#[test]
+fn a_place_that_could_not_be_listed_shows_nothing_of_what_is_gone() {
+    let job = Job::new(trail());
+    job.run_to(20);
+    let denied = vec!["AWSLogs/111122223333/CloudTrail-Digest/us-east-1/".to_owned()];
+    let server = Server::start(&job.trail, ServerOptions { denied_prefixes: denied, ..ServerOptions::default() });
+    let mut command = job.command();
+    let run = records(command.env("AWS_ENDPOINT_URL", server.url()).args(["--end", &job.end(21)]));
+    assert_eq!((run.code, run.count("digest", "missing")), (3, 0), "{}", run.stdout);
+}
+
+/// Issue: "checkpoints of version 1 are read".
+#[test]
+fn a_checkpoint_of_version_1_is_gone_on_with() {
+    let job = Job::new(trail());
+    job.run_to(20);
+    let mut kept = job.kept();
+    kept["ctverify_checkpoint"] = Value::from(1);
+    for field in ["verified", "log_folders"] {
+        kept["chains"][0].as_object_mut().unwrap().remove(field);
+    }
+    std::fs::write(job.state(), kept.to_string()).unwrap();
+    let run = job.run_to(22);
+    assert_eq!((run.verdict(), run.of("digest").len()), ("verified", 3), "{}{}", run.stdout, run.stderr);
+    assert_eq!(job.kept()["ctverify_checkpoint"], 2);
 }

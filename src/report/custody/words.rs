@@ -1,11 +1,20 @@
 //! What a report says in sentences: the verdict, what it proves, and what it does not.
 
+use super::super::text::KEYS_OF_BAG;
 use super::super::text_style::counted;
 use super::super::wire::time;
 use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, RunRecord, SummaryRecord, Verdict};
 
 /// The verdict in one sentence that a court understands.
 pub(super) fn sentence(summary: &SummaryRecord) -> String {
+    let verdict = verdict(summary);
+    match verdict.strip_suffix('.') {
+        Some(verdict) if summary.keys_of_bag => format!("{verdict}; {KEYS_OF_BAG}."),
+        _ => verdict,
+    }
+}
+
+fn verdict(summary: &SummaryRecord) -> String {
     let tally = &summary.tally;
     let log_files = counted(tally.log_files(LogFileStatus::Intact), "log file");
     let digests = counted(tally.digests(DigestStatus::Valid), "digest file");
@@ -71,8 +80,9 @@ pub(super) fn scope(run: &RunRecord, chains: usize) -> String {
 /// What follows from the verdict.
 pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
     let mut proven = vec![
-        "Each digest file called valid was signed by Amazon Web Services with a private key of the region that it names: its RSA signature \
-         verifies under a public key that CloudTrail published for that region and time."
+        "Each digest file called valid bears an RSA signature, its own or the one that its successor recorded, that verifies under a public \
+         key which the source of keys told below gives for that time; where that source says of which region each key is, under one of the \
+         region that the digest file names."
             .to_owned(),
         "Each of them names the digest file before it by its SHA-256 and its signature, so that none between two valid ones can have been \
          changed, exchanged or left out."
