@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::discover::ListedChain;
 use super::element::Element;
@@ -30,6 +32,8 @@ pub(super) struct ExaminedChain {
     pub listing_failure: Option<String>,
     /// Whether that was in the places where it is known to lie, and not where a digest's pointer led.
     pub own_listing_failed: bool,
+    /// Where it goes on as another chain did before: nothing is missing before that.
+    pub goes_on_from: Option<Timestamp>,
     /// Whether it has no digest, and is known to have had some.
     pub lost_all: bool,
     /// Whether there are digests older than the range.
@@ -81,7 +85,7 @@ pub(super) async fn examine_chain(
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => log_folder::examine(&in_log_folder, &id, &judged, listed).await?,
     };
-    let JudgedDigests { mut elements, shelf, failure: later, folders } = judged;
+    let JudgedDigests { mut elements, shelf, failure: later, folders, goes_on_from } = judged;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
     let lost_log_files = left_open || expiry::may_lack_log_files(&log_folder);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, &shelf, Some(&log_folder), lost_log_files).await?;
@@ -96,6 +100,7 @@ pub(super) async fn examine_chain(
         elements,
         shelf,
         own_listing_failed: failure.is_some(),
+        goes_on_from,
         lost_all,
         listing_failure: failure.or(later),
         has_earlier,

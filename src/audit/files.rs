@@ -180,6 +180,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
             shelf,
             listing_failure: None,
             own_listing_failed: false,
+            goes_on_from: None,
             lost_all: false,
             has_earlier: true,
             delivery_accounted: true,

@@ -256,6 +256,10 @@ impl Ledger<'_> {
         match next {
             // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
             Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
+            // Before that, another chain has its digests.
+            Some(next) if self.chain.goes_on_from == Some(next.outline().period().0) => {
+                vec![piece(GapCause::BeforeFirstDigest, from, to)]
+            }
             Some(next) if next.outline().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
             Some(_) => {
                 let first = !valid(self.standard).any(|digest| digest.outline().period().1 <= from);

@@ -38,6 +38,8 @@ pub(super) struct Keeper {
     known_gaps: Vec<KnownGap>,
     now: Timestamp,
     allowed: Allowances,
+    /// Whether this run asks the regions of which nobody could say whether they are enabled.
+    probed: bool,
     chains: BTreeMap<ChainId, Next>,
     /// Unlisted files in no region's folder, which belong to no chain.
     beside: BTreeMap<ChainId, ChainCheckpoint>,
@@ -59,7 +61,7 @@ struct Next {
 }
 
 impl Keeper {
-    pub fn new(before: Arc<Checkpoint>, now: Timestamp, allowed: Allowances) -> Self {
+    pub fn new(before: Arc<Checkpoint>, now: Timestamp, allowed: Allowances, probed: bool) -> Self {
         let (mut known, mut known_gaps) = (HashMap::new(), Vec::new());
         for (id, chain) in &before.chains {
             for OpenPoint { what, since } in &chain.open {
@@ -84,6 +86,7 @@ impl Keeper {
             known_gaps,
             now,
             allowed,
+            probed,
             chains: BTreeMap::new(),
             beside: BTreeMap::new(),
             new: 0,
@@ -294,6 +297,9 @@ impl Keeper {
             if !next.outlook.is_unlisted || checkpoint.chains.contains_key(&id) {
                 checkpoint.chains.insert(id, next.checkpoint);
             }
+        }
+        if self.probed {
+            checkpoint.regions_asked = Some(self.now);
         }
         checkpoint.last_run = Some(LastRun { started: self.now, verdict });
         checkpoint

@@ -129,7 +129,8 @@ impl Audit {
     pub async fn run(self, observer: &mut dyn Observer, stop: impl Future<Output = ()>) -> Result<Outcome, AuditError> {
         let Self { store, keys, status, request, .. } = &self;
         let keeper = request.checkpoint.clone();
-        let keeper = keeper.map(|before| Mutex::new(Keeper::new(before, request.now, request.allowed.clone())));
+        let keeper = keeper
+            .map(|before| Mutex::new(Keeper::new(before, request.now, request.allowed.clone(), tail::probes(request))));
         let range = request.bounded_range(store.is_live());
         let mut tally = Tally::default();
         let mut stop = std::pin::pin!(stop);

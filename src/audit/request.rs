@@ -85,6 +85,8 @@ pub struct Expected {
     pub regions: BTreeSet<Region>,
     /// Regions in which the trail's own account has to have one.
     pub own_regions: BTreeSet<Region>,
+    /// Regions in which the trail's own account may have one: CloudTrail is asked of each whether it has ever delivered there.
+    pub maybe_own_regions: BTreeSet<Region>,
     /// Why more can't be told, each reason once.
     pub unknown: Vec<String>,
 }

@@ -24,6 +24,8 @@ struct Wire {
     source: String,
     depth: String,
     last_run: Option<WireRun>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    regions_asked: Option<Timestamp>,
     chains: Vec<WireChain>,
 }
 
@@ -121,6 +123,7 @@ impl From<&Checkpoint> for Wire {
             source: checkpoint.source.clone(),
             depth: checkpoint.depth.to_string(),
             last_run: checkpoint.last_run.map(|run| WireRun { started: run.started, verdict: run.verdict.to_string() }),
+            regions_asked: checkpoint.regions_asked,
             chains: checkpoint.chains.iter().map(WireChain::from).collect(),
         }
     }
@@ -213,6 +216,7 @@ impl Wire {
             source: self.source,
             depth: self.depth.parse()?,
             last_run: self.last_run.map(WireRun::read).transpose()?,
+            regions_asked: self.regions_asked,
             chains,
         })
     }

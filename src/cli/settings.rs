@@ -20,6 +20,7 @@ use crate::model::{Allowances, Depth, LogRoot, Region, TimeRange, TrailArn, Warn
 use crate::store::{Folder, Location, Replica, S3, Store};
 use crate::trail::{
     DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
+    regions_of,
 };
 use crate::verify::limits;
 
@@ -328,7 +329,12 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
             let settings = trail.settings().await?;
             let reach = ReachSource::new(arn.clone(), config.clone());
             let until = request.range.end.unwrap_or(request.now);
-            let Reach { own_regions, default_regions, accounts, unknown } = reach.reach(&settings, until).await;
+            let Reach { own_regions, default_regions, accounts, regions_unknown, unknown } =
+                reach.reach(&settings, until).await;
+            if regions_unknown {
+                let wanted = |region: &Region| request.regions.is_empty() || request.regions.contains(region);
+                request.expected.maybe_own_regions = regions_of(&arn.partition).filter(wanted).collect();
+            }
             neighbours = Some(Arc::new(DescribeTrails::new(arn.clone(), settings.clone(), config.clone())));
             told = Some(serde_json::json!({
                 "TrailARN": arn.to_string(),

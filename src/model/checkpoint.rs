@@ -18,6 +18,8 @@ pub struct Checkpoint {
     pub depth: Depth,
     /// The last run that came to its end; `None` before the first.
     pub last_run: Option<LastRun>,
+    /// When regions were last asked of which nobody could say whether they are enabled.
+    pub regions_asked: Option<Timestamp>,
     /// Each chain that was found.
     pub chains: BTreeMap<ChainId, ChainCheckpoint>,
 }
@@ -178,7 +180,7 @@ pub enum Open {
 impl Checkpoint {
     /// Nothing is known yet.
     pub fn new(trail: Option<TrailArn>, source: String, depth: Depth) -> Self {
-        Self { trail, source, depth, last_run: None, chains: BTreeMap::new() }
+        Self { trail, source, depth, last_run: None, regions_asked: None, chains: BTreeMap::new() }
     }
 
     /// What two jobs that began with the same checkpoint come to together: of each chain the one that is further, and what either

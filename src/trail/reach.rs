@@ -25,6 +25,8 @@ pub struct Reach {
     pub default_regions: BTreeSet<Region>,
     /// The accounts of the organization, for an organization trail, that were in it at the end of the range.
     pub accounts: BTreeSet<AccountId>,
+    /// Whether the trail logs in every region, and which are enabled can't be told.
+    pub regions_unknown: bool,
     /// Why something of this can't be told, each reason once.
     pub unknown: Vec<String>,
 }
@@ -51,9 +53,12 @@ impl ReachSource {
             },);
         match regions {
             Some(Ok((own, default))) => (reach.own_regions, reach.default_regions) = (own, default),
-            Some(Err(reason)) => reach.unknown.push(format!(
-                "which regions are enabled, so whether one is missing altogether, can't be told: {reason}"
-            )),
+            Some(Err(reason)) => {
+                reach.regions_unknown = true;
+                reach.unknown.push(format!(
+                    "which regions are enabled, so whether one is missing altogether, can't be told: {reason}"
+                ));
+            }
             None => {}
         }
         match accounts {

@@ -1,12 +1,15 @@
 //! What CloudTrail says of a trail's delivery: `GetTrailStatus`, which speaks of one region at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
-use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudtrail::config::retry::RetryConfig;
+use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudtrail::operation::get_trail_status::{GetTrailStatusError, GetTrailStatusOutput};
 use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
@@ -32,9 +35,19 @@ pub trait StatusSource: Send + Sync {
     /// What is said of `region`; an error says why nothing is known, and what to do.
     async fn status(&self, region: &Region) -> Result<TrailStatus, String>;
 
+    /// The same for a region that may not be enabled: one attempt, of a few seconds. `None` where it is not enabled.
+    ///
+    /// # Errors
+    ///
+    /// Says why nothing is known.
+    async fn probe(&self, region: &Region) -> Result<Option<TrailStatus>, String>;
+
     /// How many requests were made so far.
     fn requests(&self) -> u64;
 }
+
+/// How long one attempt in a region may take that may not be enabled.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// CloudTrail, as the AWS configuration at hand reaches it.
 pub struct GetTrailStatus {
@@ -50,28 +63,59 @@ impl GetTrailStatus {
     }
 }
 
+impl GetTrailStatus {
+    async fn ask(
+        &self,
+        region: &Region,
+        retries: Option<RetryConfig>,
+    ) -> Result<GetTrailStatusOutput, SdkError<GetTrailStatusError>> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+            .retry_classifier(RetryTooManyRequests)
+            .region(SdkRegion::new(region.to_string()));
+        if let Some(retries) = retries {
+            config = config.retry_config(retries);
+        }
+        Client::from_conf(config.build()).get_trail_status().name(self.arn.to_string()).send().await
+    }
+}
+
+fn status_of(answer: GetTrailStatusOutput) -> TrailStatus {
+    let time = |at: Option<DateTime>| at.and_then(|at| Timestamp::from_second(at.secs()).ok());
+    TrailStatus {
+        latest_digest_delivery: time(answer.latest_digest_delivery_time),
+        digest_delivery_error: answer.latest_digest_delivery_error.filter(|error| !error.is_empty()),
+        logging_stopped: time(answer.stop_logging_time),
+        logging_started: time(answer.start_logging_time),
+    }
+}
+
+fn explain(error: &SdkError<GetTrailStatusError>, region: &Region) -> String {
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        Some("AccessDenied" | "AccessDeniedException") => {
+            format!("the caller needs cloudtrail:GetTrailStatus in {region}")
+        }
+        _ => DisplayErrorContext(error).to_string(),
+    }
+}
+
 #[async_trait]
 impl StatusSource for GetTrailStatus {
     async fn status(&self, region: &Region) -> Result<TrailStatus, String> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
-            .retry_classifier(RetryTooManyRequests)
-            .region(SdkRegion::new(region.to_string()))
-            .build();
-        let answer = Client::from_conf(config).get_trail_status().name(self.arn.to_string()).send().await;
-        let answer = answer.map_err(|error| match error.as_service_error().and_then(ProvideErrorMetadata::code) {
-            Some("AccessDenied" | "AccessDeniedException") => {
-                format!("the caller needs cloudtrail:GetTrailStatus in {region}")
-            }
-            _ => DisplayErrorContext(&error).to_string(),
-        })?;
-        let time = |at: Option<DateTime>| at.and_then(|at| Timestamp::from_second(at.secs()).ok());
-        Ok(TrailStatus {
-            latest_digest_delivery: time(answer.latest_digest_delivery_time),
-            digest_delivery_error: answer.latest_digest_delivery_error.filter(|error| !error.is_empty()),
-            logging_stopped: time(answer.stop_logging_time),
-            logging_started: time(answer.start_logging_time),
-        })
+        self.ask(region, None).await.map(status_of).map_err(|error| explain(&error, region))
+    }
+
+    async fn probe(&self, region: &Region) -> Result<Option<TrailStatus>, String> {
+        let attempt = tokio::time::timeout(PROBE, self.ask(region, Some(RetryConfig::disabled()))).await;
+        let answer = attempt.map_err(|_| format!("no answer within {} seconds", PROBE.as_secs()))?;
+        match answer {
+            Ok(answer) => Ok(Some(status_of(answer))),
+            // Where a region is not enabled, it does not take the account's credentials.
+            Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+                Some("UnrecognizedClientException" | "InvalidClientTokenId") => Ok(None),
+                _ => Err(explain(&error, region)),
+            },
+        }
     }
 
     fn requests(&self) -> u64 {

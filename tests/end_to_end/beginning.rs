@@ -114,3 +114,40 @@ fn a_grace_is_at_most_a_day_and_stands_in_the_records() {
     let hole = excused.of("gap").into_iter().find(|gap| gap["missing_digests"] == 2).unwrap().clone();
     assert!(hole["detail"].as_str().unwrap().contains("the grace of 10 h alone excuses"), "{hole}");
 }
+
+/// Issue: "an account's trail that became the organization's (`digests_missing`)".
+#[test]
+fn an_accounts_trail_that_became_its_organizations_lacks_nothing() {
+    let account = TrailSpec { hours: 6, ..TrailSpec::default() };
+    let start = account.start + SignedDuration::from_hours(7);
+    let mut trail = TrailSpec { organization: Some("o-exampleorgid".to_owned()), start, ..account.clone() }.forge();
+    let before = account.forge();
+    let last = before.chains[0].digests.last().unwrap().clone();
+    trail.reissue(|index, document| {
+        if index == 0 {
+            document.previous_digest_s3_bucket = Some(last.document.digest_s3_bucket.clone());
+            document.previous_digest_s3_object = Some(last.key.clone());
+            document.previous_digest_hash_value = Some(last.document.sha256());
+            document.previous_digest_hash_algorithm = Some("SHA-256".to_owned());
+            document.previous_digest_signature = Some(last.signature.clone());
+        }
+    });
+    let spec = trail.spec.clone();
+    trail.merge(before);
+    trail.spec = spec;
+    let verify = |trail: &ForgedTrail, start: &str| {
+        let server = Server::start(trail, ServerOptions::default());
+        let end = trail.chains[0].digests.last().unwrap().document.digest_end_time.clone();
+        let place = ["--bucket", "example-trail-logs", "--organization-id", "o-exampleorgid"];
+        records(ctverify_at(&server).args(place).args(["--start", start, "--end", &end]))
+    };
+    for start in ["2026-03-01T00:00:00Z", "2026-03-01T06:00:00Z"] {
+        let run = verify(&trail, start);
+        assert_eq!((run.code, run.gaps()), (3, vec!["before_first_digest"]), "{}", run.stdout);
+    }
+    // If the one that it names is gone, something is missing.
+    let mut gone = trail.clone();
+    gone.remove(&last.key);
+    let run = verify(&gone, "2026-03-01T00:00:00Z");
+    assert_eq!((run.code, run.gaps()), (1, vec!["digests_missing"]), "{}", run.stdout);
+}

@@ -258,3 +258,39 @@ fn a_trail_that_became_the_organizations_is_not_accused_of_its_old_folder() {
         assert_ne!(run.code, 1, "{range} {}", run.stdout);
     }
 }
+
+/// Issue: "A region wiped altogether where ListRegions is denied": exit 0 with a warning.
+#[test]
+fn a_region_that_was_wiped_is_missed_where_regions_may_not_be_listed() {
+    let start = Timestamp::now() - SignedDuration::from_hours(10);
+    let regions = vec!["us-east-1".into(), "eu-west-1".into()];
+    let mut trail = TrailSpec { start, hours: 8, regions, busy_percent: 100, ..TrailSpec::default() }.forge();
+    remove_all(&mut trail, "/eu-west-1/");
+    let denied = || ServerOptions { denied_actions: ["ListRegions".to_owned()].into(), ..ServerOptions::default() };
+    let server = Server::start(&trail, denied());
+    let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "9h"]));
+    assert_eq!(
+        (run.code, gaps(&run).contains(&("111122223333", "eu-west-1", "no_digests"))),
+        (3, true),
+        "{}",
+        run.stdout
+    );
+    // A region that is not enabled is no warning.
+    let disabled_regions = ["af-south-1".to_owned(), "ap-east-1".to_owned()].into();
+    let server = Server::start(&trail, ServerOptions { disabled_regions, ..denied() });
+    let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "9h"]));
+    let codes: Vec<_> = run.of("warning").iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(codes, ["reach_unknown"], "{}", run.stdout);
+    // A scheduled run asks once a day.
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&trail, denied());
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let mut command = ctverify_at(&server);
+        command.args(["--trail-arn", &trail.spec.arn(), "--start", "9h", "--state"]).arg(folder.path().join("state"));
+        let run = records(&mut command);
+        assert_eq!(run.code, 3, "{}", run.stdout);
+        asked.push(server.calls("GetTrailStatus:sa-east-1"));
+    }
+    assert_eq!(asked, [1, 1]);
+}
