@@ -14,6 +14,7 @@ mod backfill;
 mod bags;
 mod beginning;
 mod bounds;
+mod checked_reports;
 mod command_line;
 mod completeness;
 mod config;
