@@ -1,5 +1,5 @@
-//! A bag that somebody hands over: its manifest, custody log and head may hold anything. What is wrong is told or an error, and the
-//! bag of the seed, unchanged, is the only one that passes.
+//! A bag that somebody hands over: its manifest, custody log and head may hold anything. What is wrong is
+//! told or an error, and the bag of the seed, unchanged, is the only one that passes.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A chain of several planted digests, each with whatever pointers: without a key none is valid, all come out, and each pair of a
-//! digest and one that names it is tried once.
+//! A chain of several planted digests, each with whatever pointers: without a key none is valid, all come
+//! out, and each pair of a digest and one that names it is tried once.
 
 #![no_main]
 

@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::store::Location;
 
-/// What lies directly in an account's log folder, besides the folders of regions.
+/// The objects and folders directly in an account's log folder, besides the folders of regions.
 #[derive(Debug)]
 pub(super) struct BesideRegions {
     location: Location,
@@ -44,7 +44,7 @@ impl BesideRegions {
     }
 }
 
-/// What was found in no region's folder.
+/// The log files found in no region's folder.
 #[derive(Default)]
 pub(super) struct FoundBeside {
     pub files: Vec<LogFileRecord>,
@@ -97,7 +97,8 @@ pub(super) async fn find(
     Ok(found)
 }
 
-/// The files that no valid digest of the account lists. Digests are read for it only where such a file is there, which is rare.
+/// The files that no valid digest of the account lists. Digests are read for it only where such a file is
+/// there, which is rare.
 async fn unlisted(
     context: &Arc<Context>,
     folders: &Folders,

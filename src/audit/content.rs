@@ -96,7 +96,7 @@ pub(super) fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement
     }
 }
 
-/// What is said of a file that stands in for the compressed one.
+/// The note about a file that stands in for the compressed one.
 fn uncompressed(content: &Content) -> Option<String> {
     content.is_uncompressed.then(|| "read from the uncompressed file that the copy has in its place".to_owned())
 }

@@ -48,7 +48,7 @@ pub(super) struct Context {
     pub told_strays: Arc<Mutex<HashSet<u64>>>,
     /// The trails without digests that deliver to the same place, by region.
     pub neighbours: Arc<Neighbours>,
-    /// Whether not all versions of some object were read, because they are too many or too large.
+    /// True if not all versions of some object were read, because they are too many or too large.
     pub versions_cut: Arc<AtomicBool>,
     /// The lifecycle rules of each bucket that was asked for them.
     pub lifecycles: Arc<Mutex<BTreeMap<String, Lifecycle>>>,
@@ -63,7 +63,7 @@ impl Context {
         Self { range, ..self.clone() }
     }
 
-    /// Whether a file that no valid digest lists was not told of before: from then on, it was.
+    /// Returns whether a file that no valid digest lists was not told of before: from then on, it was.
     pub fn tells_stray(&self, object: &ObjectRef) -> bool {
         let mut told = self.told_strays.lock().unwrap_or_else(PoisonError::into_inner);
         told.insert(self.fingerprint(object))
@@ -87,7 +87,8 @@ impl Context {
         self.hasher.hash_one(self.identity(object)).max(1)
     }
 
-    /// What an object is known by where digests and listings are compared: the name under which the store lists it.
+    /// The name by which an object is known where digests and listings are compared: the name under which the
+    /// store lists it.
     pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
         self.store.listed_name(object)
     }

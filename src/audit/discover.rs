@@ -59,7 +59,7 @@ pub(super) async fn discover(
     let mut discovery = Discovery::default();
     // What earlier runs found has to be there.
     for id in request.checkpoint.iter().flat_map(|checkpoint| checkpoint.chains.keys()) {
-        // What lies in no region's folder is no chain.
+        // Objects in no region's folder are no chain.
         if request.wants(id) && id.region.known().is_some() {
             discovery.chains.insert(id.clone(), ListedChain::default());
         }
@@ -163,7 +163,7 @@ impl Discovery {
                 chain.failure = self.unlisted.get(&id.account).cloned();
             }
             let before = checkpoint.chains.get(id);
-            // What could not be listed whole shows nothing of what is gone.
+            // A listing that is not whole shows nothing of what is gone.
             let places: &[_] = if chain.failure.is_none() { &request.locations } else { &[] };
             let sifted =
                 before.and_then(|before| Resume::sift(id, before, &chain.digests, places, request.recheck, live));
@@ -226,7 +226,7 @@ pub(super) struct Folders {
     pub digests: Vec<RegionFolder>,
     /// Those that hold log files; the folder of the digests beside it need not be there.
     pub log_files: Vec<RegionFolder>,
-    /// What lies in log folders and belongs to no region.
+    /// The objects that lie in log folders and belong to no region.
     pub beside: Vec<BesideRegions>,
 }
 
@@ -265,7 +265,7 @@ async fn region_folders(
         let failed = |prefix: &str, error| AuditError::Listing { place: place(prefix), error };
         let names = match listing::folders(store, &location.bucket, &top).await {
             Ok(names) => names,
-            // Where only the account's own folder may be listed, the ARN or a filter names it.
+            // If only the account's own folder may be listed, the ARN or a filter names it.
             Err(error) if error.fault() == Fault::AccessDenied => {
                 let named = named_folders(request);
                 let digests = |name: &String| format!("{top}{name}/");

@@ -55,7 +55,8 @@ pub(super) enum Absence {
     Expired,
     /// Nobody can say whether a lifecycle rule removed it.
     Unexplained,
-    /// It lies before the first digest that is there, where no begin was asked about, and nobody can say what became of it.
+    /// It lies before the first digest that is there, where no begin was asked about, and nobody can say what
+    /// became of it.
     BeforeFirst,
 }
 

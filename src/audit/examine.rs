@@ -30,11 +30,11 @@ pub(super) struct ExaminedChain {
     pub shelf: Arc<Shelf>,
     /// Why a part of it could not be listed.
     pub listing_failure: Option<String>,
-    /// Whether that was in the places where it is known to lie, and not where a digest's pointer led.
+    /// True if that was in the places where it is known to lie, and not where a digest's pointer led.
     pub own_listing_failed: bool,
-    /// Where it goes on as another chain did before: nothing is missing before that.
+    /// The end of the chain that it goes on from: nothing is missing before that.
     pub goes_on_from: Option<Timestamp>,
-    /// Whether it has no digest, and is known to have had some.
+    /// True if it has no digest, and is known to have had some.
     pub lost_all: bool,
     /// Whether there are digests older than the range.
     pub has_earlier: bool,
@@ -63,7 +63,7 @@ pub(super) async fn examine_chain(
     let has_digests = !digests.is_empty();
     let (judged, listed, _) = futures::join!(
         judge_digests(&context, &id, &folders, digests, seat),
-        // Where the range is known, what lies in the log folder need not wait for the digests.
+        // If the range is known, the listing of the log folder need not wait for the digests.
         async {
             if deep {
                 EarlyListings::list(&in_log_folder, &folders, has_digests).await

@@ -37,8 +37,8 @@ pub(super) struct Expiry {
     counts: BTreeMap<Counted, Removed>,
 }
 
-/// The objects of one kind that one rule is about. Digests and log files are not counted together: how many log files the digests listed
-/// that are gone, nobody knows.
+/// The objects of one kind that one rule is about. Digests and log files are not counted together: how many
+/// log files the digests listed that are gone, nobody knows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Counted {
     bucket: String,
@@ -55,7 +55,7 @@ struct Removed {
 }
 
 impl Removed {
-    /// Whether the rule explains a loss.
+    /// Returns whether the rule explains a loss.
     fn standing(self) -> Standing {
         match self {
             Self { there: 0, .. } => Standing::Explains,
@@ -65,7 +65,7 @@ impl Removed {
     }
 }
 
-/// What a rule says of a loss that it may be about.
+/// The word of a rule on a loss that it may be about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Explains,
@@ -133,7 +133,8 @@ impl Expiry {
         Ok(expiry)
     }
 
-    /// Counts what each rule should have removed long ago, as far as this run has seen it. Planted objects are never counted.
+    /// Counts what each rule should have removed long ago, as far as this run has seen it. Planted objects
+    /// are never counted.
     fn count(
         &mut self,
         elements: &[Element],
@@ -242,7 +243,7 @@ impl Expiry {
         about.map(|(_, rule)| (rule.horizon(now), rule.to_string())).max()
     }
 
-    /// What the rule at this place says of an object like this one.
+    /// The word of the rule at this place on an object like this one.
     fn standing(&self, object: &ObjectRef, rule: usize) -> Standing {
         let digests = LogFileKey::parse(&object.key).is_none();
         let counted = Counted { bucket: object.bucket.to_string(), rule, digests };

@@ -12,8 +12,8 @@ use crate::store::{Object, Store, StoreError};
 /// Failed requests are sent again by the store itself; bodies that break off are read again here, after such a pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each attempt; `feed` hands it one
-/// and says whether to go on.
+/// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each
+/// attempt; `feed` hands it one and says whether to go on.
 pub(super) async fn read<T>(
     context: &Context,
     object: &ObjectRef,

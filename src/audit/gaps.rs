@@ -60,8 +60,8 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
-    // What could not be listed is no evidence, and a delivery that an older digest accounts for is none either. A pointer that leads to a
-    // place which can't be listed says nothing of the newest digests.
+    // A place that could not be listed is no evidence, and a delivery that an older digest accounts for is
+    // none either. A pointer that leads to a place which can't be listed says nothing of the newest digests.
     let evidence = !chain.own_listing_failed && !chain.delivery_accounted;
     let cut = tail::cut(&chain.id, &chain.elements, chain.lost_all, context).filter(|_| evidence);
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
@@ -128,11 +128,12 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
 /// The time that a log file's name speaks of: names are five-minute multiples.
 const NAMED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
-/// How far from what is proven a digest may lie that is not, to count where nobody says when the range begins or ends. Names can tell any
-/// time: one planted digest named 1970 would make a gap of half a million.
+/// How far from what is proven a digest may lie that is not, to count where nobody says when the range begins
+/// or ends. Names can tell any time: one planted digest named 1970 would make a gap of half a million.
 const NEAR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Where the digests begin and end: those that are valid or known to be gone, and the others as far as they follow on.
+/// The ends of the chain: of the digests that are valid or known to be gone, and of the
+/// others as far as they follow on.
 fn proven_bounds<'a>(elements: impl Iterator<Item = &'a Element> + Clone) -> Option<(Timestamp, Timestamp)> {
     let is_known = |element: &&Element| !matches!(element.state, State::Rejected(_));
     let known = || elements.clone().filter(is_known);

@@ -121,7 +121,7 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<AbsentDi
     found
 }
 
-/// Whether a digest stands before the first one that is there, where no begin was asked about.
+/// Returns whether a digest stands before the first one that is there, where no begin was asked about.
 pub(super) fn is_before_first(context: &Context, elements: &[Element], digest: &ListedDigest) -> bool {
     let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
     context.range.start.is_none()
@@ -129,7 +129,8 @@ pub(super) fn is_before_first(context: &Context, elements: &[Element], digest: &
         && !standard.any(|element| element.valid().is_some() && element.start() < digest.end)
 }
 
-/// Whether the digest before the first one that is there lies in a bucket which the trail has left, and which is denied.
+/// Returns whether the digest before the first one that is there lies in a bucket which the trail has left,
+/// and which is denied.
 fn is_denied_before_first(context: &Context, elements: &[Element], index: usize) -> bool {
     let element = &elements[index];
     let State::Rejected(digest) = &element.state else { return false };
@@ -147,7 +148,7 @@ fn is_denied_before_first(context: &Context, elements: &[Element], index: usize)
         && is_before_first(context, elements, &listed)
 }
 
-/// Whether an object lies in the bucket that the trail is known to deliver to.
+/// Returns whether an object lies in the bucket that the trail is known to deliver to.
 pub(super) fn is_own_bucket(context: &Context, object: &ObjectRef) -> bool {
     context.request.locations.iter().any(|location| *location.bucket == *object.bucket)
 }

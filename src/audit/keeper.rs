@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     known_gaps: Vec<KnownGap>,
     now: Timestamp,
     allowed: Allowances,
-    /// Whether this run asks the regions of which nobody could say whether they are enabled.
+    /// True if this run asks the regions of which nobody could say whether they are enabled.
     probed: bool,
     chains: BTreeMap<ChainId, Next>,
     /// Unlisted files in no region's folder, which belong to no chain.

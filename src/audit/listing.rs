@@ -40,7 +40,7 @@ impl RegionFolder {
         (&chain.organization, &chain.account, &chain.region) == (&self.organization, &self.account, &self.region)
     }
 
-    /// What the keys of its log files begin with, in the log folder of this name.
+    /// The prefix of its log files' keys in the log folder of this name.
     pub fn log_prefix(&self, folder: &str) -> String {
         let regions = self.location.root.log_regions(self.organization.as_ref(), &self.account, folder);
         format!("{regions}{}/", self.region)
@@ -107,7 +107,7 @@ pub(super) async fn folders(store: &dyn Store, bucket: &str, prefix: &str) -> Re
     Ok(children(store, bucket, prefix).await?.folders)
 }
 
-/// What lies directly below a prefix.
+/// The objects and folders directly below a prefix.
 #[derive(Debug, Default)]
 pub(super) struct Children {
     /// The names of the folders, without their slashes.

@@ -1,4 +1,4 @@
-//! What lies in the log folders of a chain: whether listed log files exist, and which files no digest lists.
+//! The log folders of a chain: whether listed log files exist, and which files no digest lists.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::model::{
 };
 use crate::store::StoreError;
 
-/// What was found in the log folders of a chain.
+/// The result of searching the log folders of a chain.
 #[derive(Debug, Default)]
 pub(super) struct LogFolder {
     /// The log files that valid digests list and that were not seen there.
@@ -38,7 +38,8 @@ pub(super) struct LogFolder {
     pub late_strays: StrayFiles,
     /// Files that no digest listed in earlier runs either, and that are still there.
     pub known_strays: StrayFiles,
-    /// The first and the last day of which a copy has log files of the chain, where it is known; a copy is often partial.
+    /// The first and the last day of which a copy has log files of the chain, where it is known; a copy is
+    /// often partial.
     pub copied_days: Option<Option<(Timestamp, Timestamp)>>,
     /// The times of digests of other trails that can't be read and may list some of them.
     pub unreadable: Coverage,
@@ -50,7 +51,8 @@ pub(super) struct LogFolder {
     pub failure: Option<String>,
 }
 
-/// Listings of a chain's log folders that were made while its digests were read: one of each kind for each of its first folders.
+/// Listings of a chain's log folders that were made while its digests were read: one of each kind for each of
+/// its first folders.
 #[derive(Default)]
 pub(super) struct EarlyListings {
     files: Vec<Result<ListedFiles, StoreError>>,
@@ -62,7 +64,8 @@ impl EarlyListings {
     pub async fn list(context: &Context, folders: &[RegionFolder], has_digests: bool) -> Self {
         let (from, to) = (context.range.start, context.range.end);
         let regions: Vec<LogRegion> = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER)).collect();
-        // Nobody waits for what is at hand, and where there are no digests, it is listed all the same: a bag takes what is there.
+        // Nobody waits for what is at hand, and where there are no digests, it is listed all the same: a bag
+        // takes what is there.
         let early = if context.store.is_live() || !has_digests { from.zip(to) } else { None };
         let files = async {
             match early {
@@ -328,7 +331,7 @@ pub(super) async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolde
     Ok(names.iter().any(|name| coverage == Coverage::default() || is_covered(name)))
 }
 
-/// What valid digests list.
+/// The log files that valid digests list.
 struct ListedEntries {
     /// The log files, by [`Context::fingerprint`].
     fingerprints: Fingerprints,
@@ -372,8 +375,9 @@ const LISTED_BEFORE: SignedDuration = SignedDuration::from_hours(1);
 /// How long after it. AWS gives no bound; nearly every log file is delivered within minutes, and the rest within a day.
 const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
 
-/// The search for files that other digests list: log files don't carry their trail's name, and what another trail's digests list,
-/// which delivers to the same place, is listed. So is what a digest past the range lists that came late.
+/// The search for files that other digests list: log files don't carry their trail's name, and what another
+/// trail's digests list, which delivers to the same place, is listed. So is what a digest past the range
+/// lists that came late.
 struct ListedElsewhere<'a> {
     context: &'a Arc<Context>,
     chain: &'a ChainId,
@@ -433,7 +437,8 @@ impl ListedElsewhere<'_> {
 }
 
 impl LogFolder {
-    /// Whether a copy has no log file of this one's day, nor of any beyond: then it was not copied, as far as anyone can say.
+    /// Returns whether a copy has no log file of this one's day, nor of any beyond: then it was not copied,
+    /// as far as anyone can say.
     pub fn was_not_copied(&self, object: &ObjectRef) -> bool {
         let Some(days) = self.copied_days else { return false };
         match (days, day_of(object)) {
@@ -443,7 +448,7 @@ impl LogFolder {
         }
     }
 
-    /// Whether a log file that a valid digest lists was seen there, if anyone looked.
+    /// Returns whether a log file that a valid digest lists was seen there, if anyone looked.
     pub fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
         self.absent.is_empty() || !self.absent.contains(context.fingerprint(object))
     }

@@ -25,7 +25,7 @@ pub(super) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timesta
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LogRegion {
     pub bucket: String,
-    /// What every key begins with: `…/CloudTrail/REGION/`.
+    /// The prefix of every key: `…/CloudTrail/REGION/`.
     pub prefix: String,
 }
 
@@ -201,7 +201,8 @@ impl Listing {
     }
 }
 
-/// Whether an object is a marker that some tools put for a folder: an empty one whose key ends with a slash.
+/// Returns whether an object is a marker that some tools put for a folder: an empty one whose key ends with a
+/// slash.
 pub(super) fn is_folder_marker(key: &str, size: Option<u64>) -> bool {
     key.ends_with('/') && size.is_none_or(|size| size == 0)
 }

@@ -22,8 +22,8 @@ impl Neighbours {
         Self { source, regions: Mutex::default() }
     }
 
-    /// The names of the trails that deliver log files of a region to the same place without digests. A caller who may not ask learns
-    /// of none.
+    /// The names of the trails that deliver log files of a region to the same place without digests. A caller
+    /// who may not ask learns of none.
     pub async fn of(&self, region: &Region) -> Vec<String> {
         let Some(source) = &self.source else { return Vec::new() };
         let cell = {

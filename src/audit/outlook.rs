@@ -102,7 +102,8 @@ impl Outlook {
     }
 }
 
-/// The digests that this run verified, and those of earlier runs that are still there, as far as they are looked for in later ones.
+/// The digests that this run verified, and those of earlier runs that are still there, as far as they are
+/// looked for in later ones.
 fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<VerifiedRun>, AuditError> {
     let now = context.request.now;
     let newest = chain.elements.iter().filter(|element| element.valid().is_some()).map(Element::end).max();
@@ -125,7 +126,7 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
     for element in &chain.elements {
         match &element.state {
             State::Valid(digest) => place(chain.shelf.valid(digest)?.object(), true),
-            // What is known to be gone, or another one now, stays among what is open.
+            // A digest that is known to be gone, or another one now, stays among what is open.
             State::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => place(&digest.object, false),
             State::Absent(object, _) => place(object, false),
             State::Rejected(_) => {}

@@ -1,7 +1,8 @@
-//! Objects in a log folder that lie outside `REGION/YYYY/MM/DD/`: CloudTrail puts none there, and whoever reads by folder takes them.
+//! Objects in a log folder that lie outside `REGION/YYYY/MM/DD/`: CloudTrail puts none there, and whoever
+//! reads by folder takes them.
 //!
-//! They are found with delimiter listings of the log folder, its regions, and the years and months of the range. A folder whose
-//! name is none of CloudTrail's is listed whole.
+//! They are found with delimiter listings of the log folder, its regions, and the years and months of the
+//! range. A folder whose name is none of CloudTrail's is listed whole.
 
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub(super) async fn outside_days(
         let found = children(store, bucket, &format!("{prefix}{path}")).await?;
         Ok::<_, StoreError>((path, found))
     };
-    // Where the range is known, no level has to wait for the one above it.
+    // If the range is known, no level has to wait for the one above it.
     let known = from.zip(to).map(|(from, to)| months(from, to)).filter(|months| months.len() <= MAX_MONTHS);
     match known {
         Some(months) => {
@@ -82,13 +83,14 @@ fn months(from: Timestamp, to: Timestamp) -> Vec<String> {
     months
 }
 
-/// Whether `YYYY/` or `YYYY/MM/` overlaps the range.
+/// Returns whether `YYYY/` or `YYYY/MM/` overlaps the range.
 fn reaches(path: &str, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
     let bound = |time: Option<Timestamp>| Some(time?.strftime("%Y/%m/").to_string().get(..path.len())?.to_owned());
     bound(from).is_none_or(|from| *path >= *from) && bound(to).is_none_or(|to| *path <= *to)
 }
 
-/// Whether a folder below a region's has a name that CloudTrail gives: `YYYY/`, `YYYY/MM/` or `YYYY/MM/DD/`.
+/// Returns whether a folder below a region's has a name that CloudTrail gives: `YYYY/`, `YYYY/MM/` or
+/// `YYYY/MM/DD/`.
 fn is_of_cloudtrail(path: &str) -> bool {
     let day = match path.len() {
         YEAR => format!("{path}01/01"),

@@ -44,7 +44,7 @@ pub(super) struct Plan {
     unverified: HashSet<u64>,
     /// Told after those.
     uncovered: SortedStrays,
-    /// What is told last.
+    /// The records that are told last.
     end: Vec<Step>,
     /// How many log files there are whose content the depth does not ask for, as far as they were passed.
     not_read: u64,
@@ -206,7 +206,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
     };
     let (mut uncovered, mut unverified, mut earliest_fresh) = (vec![0_u64; gaps.len()], HashSet::new(), None);
     let (mut fresh, mut edge) = (0, 0);
-    // Where another trail delivers here without digests, nobody knows whose a file is.
+    // If another trail delivers here without digests, nobody knows whose a file is.
     let judges_unlisted = log_folder.neighbours.is_empty();
     // A file that a digest claims which is not valid is told of with that digest.
     let claimed = claimed(chain, context)?;
@@ -286,7 +286,7 @@ pub(super) fn stray_record(
     }
 }
 
-/// What follows the files that no valid digest lists.
+/// The warnings that follow from the files that no valid digest lists.
 fn end(chain: &ExaminedChain, account: Account) -> Vec<Step> {
     let mut steps = Vec::new();
     let Account { gaps, record, .. } = account;

@@ -26,18 +26,18 @@ pub(super) struct ReadDigest {
     pub listed: ListedDigest,
     pub waiting: WaitingDigest,
     pub kept: Kept,
-    /// What a reader should know about its metadata.
+    /// The warning about its metadata.
     pub note: Option<String>,
     /// The name that it bears, where that is another one than it was read under.
     pub bears: Option<ObjectRef>,
     /// When it was generated, as a backfill digest says.
     pub generated: Option<Timestamp>,
-    /// Whether its own signature proves it and it begins past the end of the range.
+    /// True if its own signature proves it and it begins past the end of the range.
     pub begins_past_end: bool,
 }
 
-/// Reads a digest, examines it by itself and puts what it says on the shelf: digests wait for their turn, and large ones must not
-/// wait in memory.
+/// Reads a digest, examines it by itself and puts what it says on the shelf: digests wait for their turn, and
+/// large ones must not wait in memory.
 pub(super) async fn read_digest(
     context: &Context,
     id: &ChainId,

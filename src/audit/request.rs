@@ -66,7 +66,7 @@ pub struct AuditRequest {
     pub checkpoint: Option<Arc<Checkpoint>>,
     /// The part of what earlier runs proved that is read once more.
     pub recheck: Option<Recheck>,
-    /// Whether the public keys are those of the bag that is examined, compared with no others.
+    /// True if the public keys are those of the bag that is examined, compared with no others.
     pub keys_of_bag: bool,
     /// The present.
     pub now: Timestamp,
@@ -85,7 +85,8 @@ pub struct Expected {
     pub regions: BTreeSet<Region>,
     /// Regions in which the trail's own account has to have one.
     pub own_regions: BTreeSet<Region>,
-    /// Regions in which the trail's own account may have one: CloudTrail is asked of each whether it has ever delivered there.
+    /// Regions in which the trail's own account may have one: CloudTrail is asked of each whether it has ever
+    /// delivered there.
     pub maybe_own_regions: BTreeSet<Region>,
     /// Why more can't be told, each reason once.
     pub unknown: Vec<String>,

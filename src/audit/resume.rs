@@ -304,7 +304,8 @@ impl Resume {
         self.open_gaps().any(|(_, from, to)| from < end && end <= to)
     }
 
-    /// The digests that earlier runs verified and that are looked for: bucket, prefix, series and the end that the name tells.
+    /// The digests that earlier runs verified and that are looked for: bucket, prefix, series and the end
+    /// that the name tells.
     pub fn verified_digests(&self) -> impl Iterator<Item = (Arc<str>, String, DigestKind, Timestamp)> + '_ {
         self.before
             .verified

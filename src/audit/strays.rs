@@ -11,15 +11,15 @@ use super::log_listing::ListedFiles;
 use super::request::EDGE;
 use crate::model::{Coverage, GapRecord, LogFileName, ObjectRef, PackedNames};
 
-/// A log file that is written lately is left alone only if its name tells a time so near: whoever writes an old file over itself
-/// every hour would keep it out of the report for good.
+/// A log file that is written lately is left alone only if its name tells a time so near: whoever writes an
+/// old file over itself every hour would keep it out of the report for good.
 const FRESH_NAME: SignedDuration = SignedDuration::from_hours(26);
 
 /// A file in a log folder that no valid digest of the chain lists.
 #[derive(Debug, Clone)]
 pub(super) struct Stray {
     pub object: ObjectRef,
-    /// What its name and folder tell of its time; `None` for a file outside `REGION/YYYY/MM/DD/`.
+    /// The time that its name and folder tell; `None` for a file outside `REGION/YYYY/MM/DD/`.
     pub name: Option<LogFileName>,
     /// When it was written, where that was lately.
     pub written: Option<Timestamp>,
@@ -66,7 +66,8 @@ impl Group {
 }
 
 impl StrayFiles {
-    /// Begins the files of another listing. `prefix` is what precedes the day in each key; `None` outside the folders of days.
+    /// Begins the files of another listing. `prefix` is what precedes the day in each key; `None` outside the
+    /// folders of days.
     pub fn begin(&mut self, bucket: Arc<str>, prefix: Option<&str>) {
         self.groups.push(Group::new(bucket, prefix.map(str::len)));
     }
@@ -94,7 +95,7 @@ impl StrayFiles {
         self.groups.extend(other.groups);
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.groups.iter().all(|group| group.keys.is_empty())
     }
@@ -168,7 +169,7 @@ fn by_key(one: &ObjectRef, other: &ObjectRef) -> Ordering {
     (&one.key, &one.bucket).cmp(&(&other.key, &other.bucket))
 }
 
-/// What becomes of a file that no valid digest lists.
+/// The status of a file that no valid digest lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StrayClass {
     /// Valid digests cover its time, or CloudTrail puts no file where it lies.
@@ -185,20 +186,21 @@ pub(super) enum StrayClass {
     OutOfRange,
 }
 
-/// What is known of a chain when its strays are classified.
+/// The facts known of a chain when its strays are classified.
 pub(super) struct StrayJudge<'a> {
     /// The range in which log files are looked for; an open side is the chain's own.
     pub from: Timestamp,
     pub to: Timestamp,
     pub coverage: &'a Coverage,
-    /// The same with what earlier runs covered: digests are read for the day of an odd name only where it lies in the range.
+    /// The same with what earlier runs covered: digests are read for the day of an odd name only where it
+    /// lies in the range.
     pub known_coverage: &'a Coverage,
     /// The times of digests of other trails that can't be read.
     pub unreadable: &'a Coverage,
     pub gaps: &'a [GapRecord],
-    /// What was written since counts as fresh, and the present; `None` in a copy.
+    /// The time since which files count as fresh, and the present; `None` in a copy.
     pub live: Option<(Timestamp, Timestamp)>,
-    /// What a copy's names tell of times after this is fresh.
+    /// The time after which files of a copy are fresh, by their names.
     pub copy_fresh_from: Timestamp,
 }
 

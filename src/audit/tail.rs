@@ -53,15 +53,16 @@ pub(super) async fn ask(
 /// How long after a checkpoint's last probe the regions that may be there are asked again.
 const PROBED_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whether the regions in which the trail may have digests are asked in this run: where a checkpoint is kept, once a day.
+/// Returns whether the regions in which the trail may have digests are asked in this run: where a checkpoint
+/// is kept, once a day.
 pub(super) fn probes(request: &AuditRequest) -> bool {
     let last = request.checkpoint.as_ref().and_then(|checkpoint| checkpoint.regions_asked);
     !request.expected.maybe_own_regions.is_empty()
         && last.is_none_or(|last| request.now.duration_since(last) >= PROBED_EVERY)
 }
 
-/// Asks in the regions in which the trail may have digests, where nobody could say which are enabled. Those that are not enabled, or give
-/// no answer, are left out; if none gives any, that is said.
+/// Asks in the regions in which the trail may have digests, where nobody could say which are enabled. Those
+/// that are not enabled, or give no answer, are left out; if none gives any, that is said.
 async fn probe(source: &dyn StatusSource, request: &AuditRequest, known: &Statuses) -> Statuses {
     if !probes(request) {
         return Statuses::new();
@@ -110,13 +111,13 @@ impl Context {
     }
 }
 
-/// How long before a delivery the digest's own hour may have ended, or a backfill digest been generated. An older one that is copied over
-/// itself at the right moment accounts for nothing.
+/// How long before a delivery the digest's own hour may have ended, or a backfill digest been generated. An
+/// older one that is copied over itself at the right moment accounts for nothing.
 const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Context {
-    /// When CloudTrail last delivered a digest of this chain, where that speaks of the range and what was listed of it shows the chain's
-    /// newest digest.
+    /// When CloudTrail last delivered a digest of this chain, where that speaks of the range and what was
+    /// listed of it shows the chain's newest digest.
     fn last_delivery(&self, chain: &ChainId, elements: &[Element]) -> Option<Timestamp> {
         let status = self.status_of(chain)?.as_ref().ok()?;
         let delivery = status.latest_digest_delivery?;
@@ -130,8 +131,8 @@ impl Context {
     }
 }
 
-/// Says how the tail of the chain was cut; `None` where nothing shows that it was. `lost_all`: whether a chain of which no digest is
-/// there is known to have had some.
+/// Says how the tail of the chain was cut; `None` where nothing shows that it was. `lost_all`: whether a
+/// chain of which no digest is there is known to have had some.
 pub(super) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context: &Context) -> Option<String> {
     let delivery = context.last_delivery(chain, elements)?;
     let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
@@ -150,7 +151,7 @@ pub(super) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context
     cut.then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
 }
 
-/// Whether a digest is valid, or nobody could judge it.
+/// Returns whether a digest is valid, or nobody could judge it.
 fn may_be_genuine(element: &Element) -> bool {
     match &element.state {
         State::Valid(_) => true,
@@ -159,7 +160,7 @@ fn may_be_genuine(element: &Element) -> bool {
     }
 }
 
-/// Whether this digest may be the one of the delivery.
+/// Returns whether this digest may be the one of the delivery.
 fn accounts_for(element: &Element, delivery: Timestamp) -> bool {
     let Some(written) = element.last_modified else { return false };
     let speaks_of = match element.kind {
@@ -170,8 +171,9 @@ fn accounts_for(element: &Element, delivery: Timestamp) -> bool {
     written.duration_since(delivery).abs() <= SAME_DELIVERY && speaks_of.is_some_and(|time| time >= earliest)
 }
 
-/// Whether a chain without any digest had some: log files from long before the last delivery lie there, or an earlier run has seen a
-/// digest, and no lifecycle rule explains that they are gone. To be asked only where no digest is there.
+/// Returns whether a chain without any digest had some: log files from long before the last delivery lie
+/// there, or an earlier run has seen a digest, and no lifecycle rule explains that they are gone. To be asked
+/// only where no digest is there.
 pub(super) async fn lost_all(
     chain: &ChainId,
     elements: &[Element],

@@ -32,7 +32,8 @@ pub(super) struct JudgedDigests {
     pub failure: Option<String>,
     /// The folders that hold it: those that were known, and those that pointers led to.
     pub folders: Vec<RegionFolder>,
-    /// Where another chain of the same account and region goes on as this one: the begin of the digest that names a valid one of it.
+    /// The time at which another chain of the same account and region goes on as this one: the begin of the
+    /// digest that names a valid one of it.
     pub goes_on_from: Option<Timestamp>,
 }
 
@@ -80,8 +81,8 @@ pub(super) async fn judge_digests(
     Ok(JudgedDigests { elements, shelf, failure, folders, goes_on_from })
 }
 
-/// Where the chain's first valid digest names one of another chain, as when an account's trail became its organization's: the begin of
-/// that digest, if the one that it names is there and valid.
+/// The time at which the chain goes on from another one, as when an account's trail became its
+/// organization's: the begin of that digest, if the one that it names is there and valid.
 async fn goes_on_from(
     context: &Arc<Context>,
     id: &Arc<ChainId>,
@@ -169,7 +170,8 @@ struct Walk<'a> {
     trials: Trials,
 }
 
-/// What came of trying signatures that successors recorded: each pair is tried once, however often more digests are found.
+/// The results of trying signatures that successors recorded: each pair is tried once, however often more
+/// digests are found.
 #[derive(Default)]
 struct Trials {
     /// A digest and one that names it.
@@ -183,11 +185,12 @@ struct Trials {
 /// A digest that was named or listed, and is not there.
 pub(super) struct AbsentDigest {
     pub listed: ListedDigest,
-    /// Whether its bucket is not there, either.
+    /// True if its bucket is not there, either.
     pub without_bucket: bool,
 }
 
-/// How many times what unproven digests name is followed: whoever plants some that name each other would keep the run busy for good.
+/// How many times what unproven digests name is followed: whoever plants some that name each other would keep
+/// the run busy for good.
 const MAX_UNPROVEN_STEPS: usize = 64;
 
 impl Walk<'_> {
@@ -246,7 +249,8 @@ impl Walk<'_> {
         Ok(count)
     }
 
-    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded wants newer ones.
+    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded
+    /// wants newer ones.
     async fn keys_for_all(&mut self) -> Result<Arc<KeyRing>, AuditError> {
         let region = &self.id.region;
         if !self.trials.has_newer_keys {
@@ -297,8 +301,9 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The digests that were named as predecessors, and not found by listing. What an invalid digest names is nobody's word, nor is what
-    /// an unproven one names that lies past the range or in a place that no proven one has named. A pointer out of the chain is none.
+    /// The digests that were named as predecessors, and not found by listing. What an invalid digest names is
+    /// nobody's word, nor is what an unproven one names that lies past the range or in a place that no proven
+    /// one has named. A pointer out of the chain is none.
     fn unlisted_predecessors(&self, follows_unproven: bool) -> Result<Named, AuditError> {
         let range = &self.context.range;
         let first = self.first_start();
@@ -349,7 +354,7 @@ impl Walk<'_> {
         Ok(named)
     }
 
-    /// Whether a place is one that is listed for this chain.
+    /// Returns whether a place is one that is listed for this chain.
     fn knows(&self, location: &Location) -> bool {
         self.folders.iter().any(|folder| folder.location == *location)
     }
@@ -392,7 +397,7 @@ struct Named {
     by_proven: Vec<ListedDigest>,
     /// The same, which only digests name that nothing proves.
     by_unproven: Vec<ListedDigest>,
-    /// Where the pointers of proven digests lead.
+    /// The places that pointers of proven digests name.
     elsewhere: Vec<Location>,
 }
 
@@ -400,8 +405,9 @@ fn wants_newer_keys(rejection: &Rejection) -> bool {
     matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
 }
 
-/// Whether a text may be a bucket's name (Amazon S3 user guide, "General purpose bucket naming rules", with what buckets in us-east-1
-/// were allowed before March 2018). A digest may name anything, and requests are signed.
+/// Returns whether a text may be a bucket's name (Amazon S3 user guide, "General purpose bucket naming
+/// rules", with what buckets in us-east-1 were allowed before March 2018). A digest may name anything, and
+/// requests are signed.
 fn is_bucket_name(text: &str) -> bool {
     (3..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))

@@ -15,7 +15,8 @@ use super::{BagError, MANIFEST, manifest};
 const LOG: &str = "custody.jsonl";
 const HEAD: &str = "custody-head.txt";
 
-/// The size of a log, in bytes: more than a hundred thousand lines, and a bag that is verified every hour for ten years has fewer.
+/// The size of a log, in bytes: more than a hundred thousand lines, and a bag that is verified every hour for
+/// ten years has fewer.
 const MAX_LOG_BYTES: u64 = 64 << 20;
 /// The length of a line, in bytes: its texts are what people type.
 const MAX_LINE_BYTES: u64 = 64 * 1024;

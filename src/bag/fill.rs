@@ -97,7 +97,8 @@ pub struct BagInfo {
     pub range: String,
 }
 
-/// The length of a part of a path, in bytes: file systems take 255, and metadata files and those kept aside have longer names.
+/// The length of a part of a path, in bytes: file systems take 255, and metadata files and those kept aside
+/// have longer names.
 const MAX_PART_BYTES: usize = 220;
 
 /// A bag that is being filled.

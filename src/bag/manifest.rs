@@ -105,7 +105,8 @@ pub(super) fn is_partial(name: &str) -> bool {
     name.starts_with(PARTIAL) || (name.starts_with(".ctverify-") && name.ends_with(".partial"))
 }
 
-/// A temporary file in a folder, to be renamed when it is whole. As with any file that a program makes, the umask decides who may read it.
+/// A temporary file in a folder, to be renamed when it is whole. As with any file that a program makes, the
+/// umask decides who may read it.
 pub(super) fn partial_in(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);

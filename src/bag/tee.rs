@@ -54,7 +54,7 @@ impl TeeStore {
             for key in keys.iter() {
                 let object = ObjectRef::new(bucket.as_str(), key);
                 let is_artefact = object.key.ends_with('/') || (!self.is_live() && is_copy_artefact(&object.key));
-                // What lies outside the folders of days has no time, and no digest lists it.
+                // An object outside the folders of days has no time, and no digest lists it.
                 let inside = LogFileKey::parse(&object.key).is_none_or(|name| {
                     range.start.is_none_or(|start| start <= name.time.to)
                         && range.end.is_none_or(|end| name.time.from < end)
@@ -112,7 +112,8 @@ fn beside(path: &Path) -> PathBuf {
     beside.into()
 }
 
-/// Whether a folder can't be made because something else has its name, or a name that no file can have.
+/// Returns whether a folder can't be made because something else has its name, or a name that no file can
+/// have.
 fn is_conflict(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{AlreadyExists, InvalidFilename, NotADirectory};
     matches!(error.kind(), AlreadyExists | InvalidFilename | NotADirectory)
@@ -243,13 +244,14 @@ impl Store for TeeStore {
             return Ok(held);
         }
         let opened = self.inner.get(object, None).await?;
-        // What is not as it was stored is no copy of it.
+        // A file that is not as it was stored is no copy of it.
         let place = self.bag.place(object).filter(|_| !opened.is_uncompressed);
         let Some((_, path)) = place else { return Ok(opened) };
         let folder = path.parent().unwrap_or(Path::new("."));
         match std::fs::create_dir_all(folder) {
             Ok(()) if !path.is_dir() => {}
-            // One key is a file where another one needs a folder: S3 can hold both, a folder can't. It is read all the same.
+            // One key is a file where another one needs a folder: S3 can hold both, a folder can't. It is
+            // read all the same.
             Ok(()) => return Ok(opened),
             Err(error) if is_conflict(&error) => return Ok(opened),
             Err(error) => return Err(failed(&self.bag)(error)),

@@ -11,7 +11,8 @@ use crate::model::{
     VerifiedDigest, VerifiedRun,
 };
 
-/// The version of the format that is written. Version 1, which knew neither verified runs nor log folders, is read, too.
+/// The version of the format that is written. Version 1, which knew neither verified runs nor log folders, is
+/// read, too.
 const VERSION: u32 = 2;
 
 /// How many digests one run holds at most: those of 31 days, one a minute.

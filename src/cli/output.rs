@@ -110,13 +110,14 @@ impl Observer for Reports {
     }
 }
 
-/// Whether the output of this process is read by a runner of jobs that takes `##[…]` in it for a command.
+/// Returns whether the output of this process is read by a runner of jobs that takes `##[…]` in it for a
+/// command.
 fn in_job() -> bool {
     ["GITHUB_ACTIONS", "TF_BUILD"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// Standard output for JSON: where a runner of jobs reads it, the second of two number signs, which only strings have, is written as
-/// `\u0023`. Whoever parses it gets every name as it is.
+/// Standard output for JSON: where a runner of jobs reads it, the second of two number signs, which only
+/// strings have, is written as `\u0023`. Whoever parses it gets every name as it is.
 struct StandardJson {
     out: io::Stdout,
     breaks_commands: bool,

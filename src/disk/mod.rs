@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-/// Where a file is to be written: through a symbolic link, at what it leads to.
+/// The place to which a file is written: through a symbolic link, at what it leads to.
 ///
 /// # Errors
 ///
-/// A link in the place of the file that another user owns is refused: in a folder that many can write to, it would lead to a file of the
-/// caller's that the other chose.
+/// A link in the place of the file that another user owns is refused: in a folder that many can write to, it
+/// would lead to a file of the caller's that the other chose.
 pub fn target(path: &Path) -> io::Result<PathBuf> {
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_symlink() => {

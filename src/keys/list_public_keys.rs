@@ -22,7 +22,8 @@ pub struct ListPublicKeys {
 }
 
 impl ListPublicKeys {
-    /// Reaches CloudTrail with this configuration, in the regions of this partition; the configuration's own region doesn't matter.
+    /// Reaches CloudTrail with this configuration, in the regions of this partition; the configuration's own
+    /// region doesn't matter.
     pub fn new(config: SdkConfig, partition: String) -> Self {
         Self { config, partition, requests: AtomicU64::new(0) }
     }

@@ -50,7 +50,8 @@ words!(
         Unverified = "unverified",
         /// It lies in the log folder, within a period that valid digests cover, and none of them lists it.
         Unlisted = "unlisted",
-        /// It lies in the log folder, in the range, in a time that no valid digest covers, and no valid digest lists it.
+        /// It lies in the log folder, in the range, in a time that no valid digest covers, and no valid
+        /// digest lists it.
         Uncovered = "uncovered",
     }
 );

@@ -99,7 +99,8 @@ impl Region {
         Self("unknown-region-0".into())
     }
 
-    /// The placeholder for an object that lies in no region's folder: records write it as null. It sorts before every region.
+    /// The placeholder for an object that lies in no region's folder: records write it as null. It sorts
+    /// before every region.
     pub fn none() -> Self {
         Self("".into())
     }

@@ -124,7 +124,7 @@ impl LogRoot {
         if self.prefix.is_empty() { format!("{AWS_LOGS}/") } else { format!("{}/{AWS_LOGS}/", self.prefix) }
     }
 
-    /// Whether a key lies below this folder.
+    /// Returns whether a key lies below this folder.
     pub fn holds(&self, key: &str) -> bool {
         match self.prefix.as_str() {
             "" => key.starts_with(AWS_LOGS_FOLDER),
@@ -148,15 +148,15 @@ impl LogRoot {
         format!("{}{account}/{DIGEST_FOLDER}/", self.accounts(organization))
     }
 
-    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/FOLDER/`, which holds a folder a region. FOLDER is [`LOG_FOLDER`], or another log
-    /// folder beside it.
+    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/FOLDER/`, which holds a folder a region. FOLDER is [`LOG_FOLDER`], or
+    /// another log folder beside it.
     pub fn log_regions(&self, organization: Option<&OrganizationId>, account: &AccountId, folder: &str) -> String {
         format!("{}{account}/{folder}/", self.accounts(organization))
     }
 }
 
-/// The name of the log folder that a log file's key lies in (`CloudTrail`, `CloudTrail-Insight` …); `None` for a key that
-/// lies in none.
+/// The name of the log folder that a log file's key lies in (`CloudTrail`, `CloudTrail-Insight` …); `None`
+/// for a key that lies in none.
 pub fn log_folder_of(key: &str) -> Option<&str> {
     let mut parts = key.rsplit('/');
     // FILE, DD, MM, YYYY and REGION lie below it.
@@ -177,8 +177,8 @@ fn is_log_folder(name: &str) -> bool {
 pub struct LogFileName {
     /// The earliest time that it can speak of.
     pub from: Timestamp,
-    /// The latest: the same, unless the name is none that CloudTrail gives, or tells another day than its folder. Then only the
-    /// folder's day is known.
+    /// The latest: the same, unless the name is none that CloudTrail gives, or tells another day than its
+    /// folder. Then only the folder's day is known.
     pub to: Timestamp,
 }
 
@@ -236,7 +236,7 @@ impl LogFileName {
         })
     }
 
-    /// Whether the name tells no time of its folder's day: CloudTrail gives none of that kind.
+    /// Returns whether the name tells no time of its folder's day: CloudTrail gives none of that kind.
     pub fn is_odd(&self) -> bool {
         self.to > self.from
     }
@@ -252,7 +252,8 @@ pub fn parse_day(path: &str) -> Option<Timestamp> {
     Some(Date::strptime("%Y/%m/%d", path).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-/// Whether a file beside log files is an artefact of a copy and no object of the bucket: metadata of an object, or a hidden file.
+/// Returns whether a file beside log files is an artefact of a copy and no object of the bucket: metadata of
+/// an object, or a hidden file.
 pub fn is_copy_artefact(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or_default();
     name.starts_with('.') || name.ends_with(".metadata.json")

@@ -273,7 +273,7 @@ pub struct SummaryRecord {
     pub sample: Option<SampleResult>,
     /// Whether the run was interrupted before its end.
     pub interrupted: bool,
-    /// Whether the public keys are those that the examined bag itself holds, compared with no others.
+    /// True if the public keys are those that the examined bag itself holds, compared with no others.
     pub keys_of_bag: bool,
     /// What it cost.
     pub requests: Requests,

@@ -7,8 +7,8 @@ use std::fmt::Write;
 /// The text with control characters, invisible characters and those that change the direction of writing told as `\u{…}`, and a
 /// backslash as `\\`, so that two different names never look the same for that reason.
 ///
-/// The second of two number signs is told so, too: the runners of GitHub Actions and Azure Pipelines take `##[…]` and `##vso[…]` for
-/// commands wherever they stand in a line of a job's output.
+/// The second of two number signs is told so, too: the runners of GitHub Actions and Azure Pipelines take
+/// `##[…]` and `##vso[…]` for commands wherever they stand in a line of a job's output.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_plain) && !text.contains("##") {
         return Cow::Borrowed(text);

@@ -20,7 +20,7 @@ use crate::model::{
 /// The time for which a digest may be late where nobody says another, in seconds.
 const DEFAULT_GRACE_SECONDS: i64 = 2 * 60 * 60;
 
-/// What the verdict on a bag rests on whose own keys were used.
+/// The sentence about a verdict that rests on the bag's own keys.
 pub(super) const KEYS_OF_BAG: &str =
     "this rests on the public keys that the bag itself holds, which were compared with no others";
 
@@ -266,7 +266,7 @@ impl<W: Write> Report for Text<W> {
                 self.listing.clear();
             }
         }
-        // What lies in no region's folder belongs to no chain.
+        // An object in no region's folder belongs to no chain.
         if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
             self.current.count(record);
         }

@@ -113,7 +113,7 @@ struct EnvelopeSignature {
     sig: String,
 }
 
-/// What came of checking the signatures of an envelope.
+/// The result of checking the signatures of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckedEnvelope {
     /// It bears none.

@@ -156,7 +156,8 @@ fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
     Some((principals.to_owned(), PublicKey::from_openssh(key.trim()).ok()?))
 }
 
-/// Whether a text matches a list of patterns (ssh_config(5), PATTERNS): one of them at least, and none that is negated.
+/// Returns whether a text matches a list of patterns (ssh_config(5), PATTERNS): one of them at least, and
+/// none that is negated.
 fn matches_list(patterns: &str, text: &str) -> bool {
     let mut matched = false;
     for pattern in patterns.split(',') {
@@ -169,7 +170,7 @@ fn matches_list(patterns: &str, text: &str) -> bool {
     matched
 }
 
-/// Whether a text matches a pattern: `*` stands for any characters, `?` for one.
+/// Returns whether a text matches a pattern: `*` stands for any characters, `?` for one.
 fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,

@@ -53,7 +53,7 @@ impl Folder {
         Ok(Self { name, dir, copies, notes, recorded_bucket, counter: Counter::default() })
     }
 
-    /// What a reader should know of the copies that were found.
+    /// Notes on the copies that were found.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -30,7 +30,8 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Where what lies at `inside` below `AWSLogs/` is, relative to the folder that is read; `None` for what this copy can't hold.
+    /// The place of the object at `inside` below `AWSLogs/`, relative to the folder that is read; `None`
+    /// for what this copy can't hold.
     pub fn file(&self, inside: &str) -> Option<PathBuf> {
         let below = match &self.organization {
             Some(organization) => inside.strip_prefix(organization.as_str())?.strip_prefix('/')?,
@@ -45,7 +46,7 @@ impl Copy {
         format!("{}{organization}{below}", self.location.root.folder())
     }
 
-    /// Whether it lies where `DIR/B/K` or `DIR/K` puts it.
+    /// Returns whether it lies where `DIR/B/K` or `DIR/K` puts it.
     fn is_in_its_place(&self) -> bool {
         let folder = self.location.root.folder();
         let by_key = Path::new(folder.trim_end_matches('/'));
@@ -154,7 +155,7 @@ fn is_account_folder(dir: &Dir, name: &str, path: &Path) -> Result<bool, StoreEr
         && folders(dir, &path.join(LOG_FOLDER))?.iter().any(|region| region.parse::<Region>().is_ok()))
 }
 
-/// Whether a folder has the content of `AWSLogs/`, or of `AWSLogs/O-ID/`: folders of accounts.
+/// Returns whether a folder has the content of `AWSLogs/`, or of `AWSLogs/O-ID/`: folders of accounts.
 fn is_copy_of_aws_logs(dir: &Dir, path: &Path) -> Result<bool, StoreError> {
     for name in folders(dir, path)? {
         let below = path.join(&name);
@@ -215,7 +216,8 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
 
 /// What the digests of a copy say of where it came from.
 enum Owner {
-    /// One of them bears this name; and the organization whose folder the copy is one of, if it is not one of `AWSLogs/`.
+    /// One of them bears this name; and the organization whose folder the copy is one of, if it is not one of
+    /// `AWSLogs/`.
     Told { object: ObjectRef, organization: Option<OrganizationId> },
     /// There are digests, and none can be read.
     Unreadable,

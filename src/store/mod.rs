@@ -48,7 +48,8 @@ pub struct ListRequest {
     pub prefix: String,
     /// Keys up to and with this one are left out.
     pub start_after: Option<String>,
-    /// Whether to answer with the folders and objects directly below the prefix instead of all the keys below it.
+    /// If true, the answer has the folders and objects directly below the prefix instead of all the keys
+    /// below it.
     pub folders: bool,
 }
 
@@ -82,7 +83,8 @@ pub struct Object {
     pub metadata_note: Option<String>,
     /// All that the store says of it, where somebody may want to keep that.
     pub head: Option<Head>,
-    /// Whether the bytes are those that the object decompresses to: a copy may hold a log file that somebody decompressed.
+    /// True if the bytes are those that the object decompresses to: a copy may hold a log file that somebody
+    /// decompressed.
     pub is_uncompressed: bool,
     /// Its bytes.
     pub body: Box<dyn Body>,
@@ -145,8 +147,8 @@ pub trait Store: Send + Sync {
     /// Whether an object that lies under the name `place` lies where one with the name `claimed` belongs.
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError>;
 
-    /// The name under which this store lists an object: a copy may be laid out under another bucket's name or prefix than the
-    /// digests record.
+    /// The name under which this store lists an object: a copy may be laid out under another bucket's name or
+    /// prefix than the digests record.
     fn listed_name<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
         Cow::Borrowed(object)
     }

@@ -20,9 +20,9 @@ use super::{Body, Expiry, LifecycleRule, ListedObject, ObjectVersion, StoreError
 use crate::aws::limits::{BODY_GRACE, LEAST_RATE, STALL};
 use crate::model::ObjectRef;
 
-/// Whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer, and a key that is left
-/// out looks like one that was removed. `ended`: whether the answer's document came to its end, which has to do for servers that announce
-/// no count.
+/// Returns whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer,
+/// and a key that is left out looks like one that was removed. `ended`: whether the answer's document came to
+/// its end, which has to do for servers that announce no count.
 pub(super) fn is_whole(page: &ListObjectsV2Output, ended: bool) -> bool {
     let found = page.contents().len() + page.common_prefixes().len();
     page.is_truncated().is_some()

@@ -1,4 +1,5 @@
-//! Trails that deliver to the same bucket and prefix without digests: `DescribeTrails`, which speaks of one region at a time.
+//! Trails that deliver to the same bucket and prefix without digests: `DescribeTrails`, which speaks of one
+//! region at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -25,7 +25,7 @@ pub struct Reach {
     pub default_regions: BTreeSet<Region>,
     /// The accounts of the organization, for an organization trail, that were in it at the end of the range.
     pub accounts: BTreeSet<AccountId>,
-    /// Whether the trail logs in every region, and which are enabled can't be told.
+    /// True if the trail logs in every region, and which are enabled can't be told.
     pub regions_unknown: bool,
     /// Why something of this can't be told, each reason once.
     pub unknown: Vec<String>,

@@ -1,4 +1,5 @@
-//! The regions of each partition that are known to this version: where a caller may not list them, each is asked by itself.
+//! The regions of each partition that are known to this version: where a caller may not list them, each is
+//! asked by itself.
 
 use crate::model::Region;
 

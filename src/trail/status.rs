@@ -110,7 +110,7 @@ impl StatusSource for GetTrailStatus {
         let answer = attempt.map_err(|_| format!("no answer within {} seconds", PROBE.as_secs()))?;
         match answer {
             Ok(answer) => Ok(Some(status_of(answer))),
-            // Where a region is not enabled, it does not take the account's credentials.
+            // A region that is not enabled does not take the account's credentials.
             Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
                 Some("UnrecognizedClientException" | "InvalidClientTokenId") => Ok(None),
                 _ => Err(explain(&error, region)),

@@ -54,7 +54,7 @@ pub struct Content {
     pub hashed: u64,
     /// What is wrong with the gzip stream.
     pub fault: Option<Fault>,
-    /// Whether the bytes were uncompressed as they were stored.
+    /// True if the bytes were uncompressed as they were stored.
     pub is_uncompressed: bool,
 }
 

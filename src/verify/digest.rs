@@ -191,8 +191,8 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
     Examined::Open(Box::new(open), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
 }
 
-/// A digest that lies elsewhere than its name says. It claims its log files like any other that is not valid, under the name of the
-/// place where it lies; what it names as its predecessor is nobody's word.
+/// A digest that lies elsewhere than its name says. It claims its log files like any other that is not valid,
+/// under the name of the place where it lies; what it names as its predecessor is nobody's word.
 fn moved(place: &ObjectRef, open: OpenDigest, own: &Result<(), Rejection>, signing: Signing) -> Examined {
     let name = &open.object;
     let detail = match own {
@@ -206,8 +206,8 @@ fn moved(place: &ObjectRef, open: OpenDigest, own: &Result<(), Rejection>, signi
     Examined::Open(Box::new(open), Err(Box::new(Unproven { rejection, signing })))
 }
 
-/// A backfill digest is generated after its hour, and before it is written. One that says something else would choose the key that
-/// it is checked with.
+/// A backfill digest is generated after its hour, and before it is written. One that says something else
+/// would choose the key that it is checked with.
 fn backfill_rejection(generated: Timestamp, end: Timestamp, written: Option<Timestamp>) -> Option<Rejection> {
     let detail = if generated < end {
         format!("says that it was generated at {generated}, before the end of its own hour at {end}")

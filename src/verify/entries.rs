@@ -43,7 +43,7 @@ pub(super) enum RecordedHash<'a> {
 }
 
 impl RecordedHash<'_> {
-    /// What can be compared with it.
+    /// The form that is compared.
     fn expected(self) -> ExpectedHash {
         match self {
             Self::Sha256(hash) => ExpectedHash::Sha256(hash),

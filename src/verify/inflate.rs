@@ -287,7 +287,8 @@ pub fn gunzip(compressed: &[u8], ceiling: u64) -> Result<Vec<u8>, Fault> {
     stream.finish().map(|_| content)
 }
 
-/// Whether an object decompresses to more than `bytes`, as far as it decompresses. Keeps nothing of it.
+/// Returns whether an object decompresses to more than `bytes`, as far as it decompresses. Keeps nothing of
+/// it.
 pub fn inflates_beyond(compressed: &[u8], bytes: u64) -> bool {
     let mut stream = Gunzip::new(bytes);
     stream.feed(compressed, |_| {});

@@ -7,26 +7,28 @@ pub const MAX_DIGEST_BYTES: u64 = 32 * 1024 * 1024;
 /// The compressed size of one digest object, in bytes: JSON with a hash in every entry shrinks at most to about a third.
 pub const MAX_DIGEST_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 
-/// How many log files of a digest that is not valid are named; the rest is counted. Whoever plants a digest may list half a million
-/// in 97 KB, and a report that names them all hides what it has to say.
+/// How many log files of a digest that is not valid are named; the rest is counted. Whoever plants a digest
+/// may list half a million in 97 KB, and a report that names them all hides what it has to say.
 pub const MAX_NAMED_CLAIMS: usize = 10_000;
 
 /// How many such log files of one chain are named. A thousand planted digests would fill any disk otherwise.
 pub const MAX_NAMED_CLAIMS_OF_CHAIN: usize = 100_000;
 
-/// The uncompressed size, in bytes, beyond which digests are examined one at a time. The busiest hours known have some 30 KB.
+/// The uncompressed size, in bytes, beyond which digests are examined one at a time. The busiest hours known
+/// have some 30 KB.
 pub const LARGE_DIGEST_BYTES: u64 = 1024 * 1024;
 
-/// The size of a digest object, in bytes, up to which nobody asks whether it is large: deflate expands to 1,032 times its size at most
-/// (zlib's "Maximum Expansion Factor"), which makes 4 MB of this.
+/// The size of a digest object, in bytes, up to which nobody asks whether it is large: deflate expands to
+/// 1,032 times its size at most (zlib's "Maximum Expansion Factor"), which makes 4 MB of this.
 pub const SMALL_DIGEST_OBJECT_BYTES: usize = 4 * 1024;
 
 /// The uncompressed size to which a log file is read, in bytes, unless the caller raises it. CloudTrail's have a few MB. Hashing needs no
 /// memory, so this only bounds the time that a decompression bomb takes: about a minute.
 pub const MAX_LOG_FILE_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
-/// How many uncompressed bytes of the earlier versions of one damaged log file are hashed in search of the intact one: a bucket may hold
-/// a thousand versions of each, and whoever damages a file may have put a bomb into every one.
+/// How many uncompressed bytes of the earlier versions of one damaged log file are hashed in search of the
+/// intact one: a bucket may hold a thousand versions of each, and whoever damages a file may have put a bomb
+/// into every one.
 pub const MAX_VERSION_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// The smallest RSA modulus taken for a CloudTrail key, in bits. AWS signs with 2048.

@@ -103,11 +103,11 @@ pub struct RejectedDigest {
     pub object: ObjectRef,
     /// The digest that it claims to follow.
     pub predecessor: Option<Predecessor>,
-    /// Whether the store keeps metadata for it, and that holds no signature.
+    /// True if the store keeps metadata for it, and that holds no signature.
     pub lost_signature: bool,
     /// How many log files it claims.
     pub claims: usize,
-    /// What is at hand of it, where it was read: with it, its claims can be unpacked.
+    /// Its packed claims, if it was read: with them, its claims can be unpacked.
     pub outline: Option<Outline>,
 }
 
@@ -241,9 +241,10 @@ fn record<T, E>(
     Ok(recorded.map(|recorded| Record { recorded, by, valid }))
 }
 
-/// Tries the signatures that successors recorded of digests whose own one is missing or fails: they are what such a digest will be
-/// judged by. `tell` learns of each what came of it, and the place of the digest that it is about. `tried` holds the pairs of places,
-/// of a digest and of one that names it, which are passed over; those that are tried are added to it.
+/// Tries the signatures that successors recorded of digests whose own one is missing or fails: they are what
+/// such a digest will be judged by. `tell` learns of each what came of it, and the place of the digest that
+/// it is about. `tried` holds the pairs of places, of a digest and of one that names it, which are passed
+/// over; those that are tried are added to it.
 pub fn try_recorded_signatures<T, E>(
     waiting: &[(T, WaitingDigest)],
     mut open: impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,

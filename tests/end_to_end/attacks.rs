@@ -332,7 +332,8 @@ fn an_expired_backfill_predecessor_is_not_asked_about_without_a_start() {
         trail.remove(&digest.key);
     }
     let run = verify_folder(&trail);
-    // The contract's "The beginning": the first standard digest's predecessor is asked for, and in a copy nobody can say what became of it.
+    // The contract's "The beginning": the first standard digest's predecessor is asked for, and in a copy
+    // nobody can say what became of it.
     assert_eq!(
         (run.code, run.count("digest", "missing"), run.gaps()),
         (3, 0, vec!["before_first_digest"]),

@@ -71,7 +71,7 @@ fn what_a_lifecycle_rule_explains_of_the_beginning_has_expired() {
     let run = over_s3(&expired, ServerOptions { lifecycle: vec![rule], ..ServerOptions::default() }, &[]);
     assert_eq!((run.code, run.count("digest", "missing")), (3, 0), "{}", run.stdout);
     assert!(run.gaps().contains(&"expired"), "{}", run.stdout);
-    // Where the rules may not be read, nobody can say.
+    // If the rules may not be read, nobody can say.
     let denied_operations = ["GetBucketLifecycleConfiguration".to_owned()].into();
     let run = over_s3(&trail, ServerOptions { denied_operations, ..ServerOptions::default() }, &[]);
     assert_eq!((run.code, run.gaps()), (3, vec!["before_first_digest"]), "{}", run.stdout);

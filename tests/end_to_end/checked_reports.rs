@@ -1,4 +1,4 @@
-//! What `verify-report` says of records and envelopes, and reports of bags that rest on the bag's own keys.
+//! `verify-report` on records and envelopes, and reports of bags that rest on the bag's own keys.
 
 use std::path::Path;
 

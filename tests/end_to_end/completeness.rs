@@ -191,7 +191,7 @@ fn log_files_of_a_trail_without_digests_expect_nothing() {
     };
     let options = ServerOptions { other_trails: vec![silent], ..nothing_told() };
     let run = verify(&trail, options, &[]);
-    // What no digest lists can not be judged beside such a trail.
+    // Files that no digest lists can't be judged beside such a trail.
     assert_eq!((run.code, gaps(&run)), (3, vec![]), "{}", run.stdout);
 }
 

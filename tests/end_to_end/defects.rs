@@ -225,11 +225,12 @@ fn from_the_folder_every_defect_is_what_the_promise_says() {
     }
 }
 
-/// In a copy, log files with names within two hours of the newest digest are too fresh to be missed in one; in S3, what was just written is.
+/// In a copy, log files with names within two hours of the newest digest are too fresh to be missed in one;
+/// in S3, what was just written is.
 const FRESH_IN_A_COPY: [&str; 3] =
     ["newest-digest-edited", "newest-digest-foreign-key", "newest-digest-borrowed-fingerprint"];
 
-/// What a run says of the digests and their log files, apart from those that no digest covers.
+/// The records of the digests and their log files, apart from those that no digest covers.
 fn of_digests(run: &Run) -> Vec<Value> {
     let kinds = |record: &Value| matches!(record["record"].as_str(), Some("digest" | "log_file" | "warning"));
     run.findings().into_iter().filter(|record| kinds(record) && record["status"] != "uncovered").collect()

@@ -1,4 +1,4 @@
-//! What a few hostile objects can cost: memory, time, requests to others' buckets, a runner of jobs, a bag.
+//! The cost of a few hostile objects: memory, time, requests to others' buckets, a runner of jobs, a bag.
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -561,8 +561,8 @@ fn a_checkpoint_is_not_put_where_it_would_be_examined_or_can_not_be() {
     assert_eq!(bag.code, 2);
 }
 
-/// Issue: "Digests that were verified and are deleted later": after a run, 15 digests and their logs deleted, the next said that nothing is
-/// changed or missing.
+/// Issue: "Digests that were verified and are deleted later": after a run, 15 digests and their logs deleted,
+/// the next said that nothing is changed or missing.
 #[test]
 fn verified_digests_that_are_deleted_later_are_missed() {
     let trail = TrailSpec { backfill: vec![6], hours: 40, ..trail().spec }.forge();

@@ -91,7 +91,7 @@ impl Gathering {
         self.records += 1;
         self.lines.record(record)?;
         let (tally, calendar) = &mut self.current;
-        // What lies in no region's folder belongs to no chain.
+        // An object in no region's folder belongs to no chain.
         if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
             tally.count(record);
         }

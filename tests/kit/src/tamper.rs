@@ -72,8 +72,8 @@ impl ForgedTrail {
         stored.metadata.insert("signature".to_owned(), signature);
     }
 
-    /// Changes the digests of the first chain as CloudTrail itself would have made them: each is signed anew, and names the one before it as
-    /// that is now.
+    /// Changes the digests of the first chain as CloudTrail itself would have made them: each is signed anew,
+    /// and names the one before it as that is now.
     pub fn reissue(&mut self, mut edit: impl FnMut(usize, &mut DigestDocument)) {
         let region = self.chains[0].region.clone();
         let mut previous: Option<Digest> = None;

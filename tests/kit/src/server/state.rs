@@ -24,7 +24,7 @@ pub struct ServerOptions {
     pub denied_prefixes: Vec<String>,
     /// Prefixes that listing refuses, and not what lies below them.
     pub denied_exact_prefixes: Vec<String>,
-    /// Whether listings leave out `KeyCount`, as some servers' do.
+    /// True if listings leave out `KeyCount`, as some servers' do.
     pub without_key_count: bool,
     /// CloudTrail actions that are refused, as `GetTrail` or `ListPublicKeys:eu-west-1`.
     pub denied_actions: HashSet<String>,
