@@ -138,6 +138,13 @@ impl Discovery {
             other.account == chain.account && other.region == chain.region && same_kind
         };
         if !self.chains.keys().any(is_it) {
+            self.expect_exactly(chain);
+        }
+    }
+
+    /// Adds a chain that should be there, if there is none by its very name.
+    pub fn expect_exactly(&mut self, chain: ChainId) {
+        if !self.chains.contains_key(&chain) {
             let failure = self.unlisted.get(&chain.account).cloned();
             // Its log files may be there all the same.
             let log_files = self.folders.log_files.iter().filter(|folder| folder.holds(&chain)).cloned();

@@ -56,8 +56,10 @@ pub(super) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &Tim
 pub(super) async fn add_unexplained(discovery: &mut Discovery, context: &Arc<Context>) -> Result<(), AuditError> {
     let request = &context.request;
     let has_chain = |folder: &RegionFolder| discovery.chains.keys().any(|chain| folder.holds(chain));
-    let candidates: Vec<RegionFolder> =
-        discovery.folders.log_files.iter().filter(|folder| !has_chain(folder)).cloned().collect();
+    // An account's trail delivers nothing to an organization's folder, nor the other way round.
+    let is_own = |folder: &RegionFolder| request.is_organization.is_none_or(|is| is == folder.organization.is_some());
+    let candidates = discovery.folders.log_files.iter().filter(|folder| is_own(folder) && !has_chain(folder));
+    let candidates: Vec<RegionFolder> = candidates.cloned().collect();
     let looked = stream::iter(candidates)
         .map(|folder| async move {
             // Files of a trail without digests explain themselves.
@@ -70,7 +72,8 @@ pub(super) async fn add_unexplained(discovery: &mut Discovery, context: &Arc<Con
     let trail = guess_trail(discovery.chains.keys(), request);
     for RegionFolder { organization, account, region, .. } in found.into_iter().flatten() {
         let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
-        discovery.expect(ChainId { organization, account, region, trail, home_region }, request);
+        // Its log files are explained by no digest, those of the same region below another folder included.
+        discovery.expect_exactly(ChainId { organization, account, region, trail, home_region });
     }
     Ok(())
 }

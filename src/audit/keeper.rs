@@ -331,7 +331,8 @@ impl Next {
 
     fn count(&mut self, word: Option<&'static str>, since: Option<Timestamp>) {
         if let (Some(word), None) = (word, since) {
-            *self.checkpoint.told.entry(word.to_owned()).or_default() += 1;
+            let told = self.checkpoint.told.entry(word.to_owned()).or_default();
+            *told = told.saturating_add(1);
         }
     }
 

@@ -192,7 +192,8 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
         known_coverage.add(from, to);
     }
     let newest = chain.elements.iter().filter(|element| element.valid().is_some()).map(Element::end).max();
-    let copy_fresh_from = newest.and_then(|newest| newest.checked_sub(DELIVERY_TIME).ok()).unwrap_or(Timestamp::MAX);
+    let copy_fresh = newest
+        .and_then(|newest| Some((newest.checked_sub(DELIVERY_TIME).ok()?, newest.checked_add(DELIVERY_TIME).ok()?)));
     let live = context.store.is_live().then(|| (fresh_from(&context.request), context.request.now));
     let judge = StrayJudge {
         from: context.for_log_folder().range.start.unwrap_or(record.from),
@@ -202,7 +203,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
         unreadable: &log_folder.unreadable,
         gaps,
         live,
-        copy_fresh_from,
+        copy_fresh,
     };
     let (mut uncovered, mut unverified, mut earliest_fresh) = (vec![0_u64; gaps.len()], HashSet::new(), None);
     let (mut fresh, mut edge) = (0, 0);

@@ -171,6 +171,7 @@ impl AuditRequest {
     pub(super) fn wants(&self, chain: &ChainId) -> bool {
         self.wants_account(&chain.account)
             && self.wants_region(&chain.region)
+            && self.organization.as_ref().is_none_or(|wanted| chain.organization.as_ref() == Some(wanted))
             && self.trail.as_ref().is_none_or(|arn| chain.belongs_to(arn))
     }
 

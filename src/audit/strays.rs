@@ -200,8 +200,8 @@ pub(super) struct StrayJudge<'a> {
     pub gaps: &'a [GapRecord],
     /// The time since which files count as fresh, and the present; `None` in a copy.
     pub live: Option<(Timestamp, Timestamp)>,
-    /// The time after which files of a copy are fresh, by their names.
-    pub copy_fresh_from: Timestamp,
+    /// The times between which files of a copy are fresh, by their names; `None` where there are none.
+    pub copy_fresh: Option<(Timestamp, Timestamp)>,
 }
 
 impl StrayJudge<'_> {
@@ -246,7 +246,7 @@ impl StrayJudge<'_> {
     fn is_fresh(&self, stray: &Stray, time: Timestamp) -> bool {
         match self.live {
             Some((_, now)) => stray.written.is_some() && time > sub(now, FRESH_NAME),
-            None => time > self.copy_fresh_from,
+            None => self.copy_fresh.is_some_and(|(after, until)| time > after && time <= until),
         }
     }
 }
@@ -320,7 +320,7 @@ mod tests {
             unreadable: &unreadable,
             gaps: &gaps,
             live: Some((at("03T10:00"), at("03T12:00"))),
-            copy_fresh_from: Timestamp::MAX,
+            copy_fresh: None,
         };
         use StrayClass::{Edge, Fresh, OutOfRange, Uncovered, Unlisted, Unverified};
         let recent = Some(at("03T11:00"));
@@ -351,8 +351,10 @@ mod tests {
         }
         let outside = files(&["a/2026/x.json.gz"], None).iter().next().unwrap();
         assert_eq!(judge.class(&outside), Unlisted);
-        let copy = StrayJudge { live: None, copy_fresh_from: at("02T22:00"), ..judge };
+        let copy = StrayJudge { live: None, copy_fresh: Some((at("02T22:00"), at("03T02:00"))), ..judge };
         let late = files(&["a/2026/03/02/x_x_20260302T2230Z_x.json.gz"], Some("a/")).iter().next().unwrap();
         assert_eq!(copy.class(&late), Fresh);
+        let beyond = files(&["a/2026/03/03/x_x_20260303T0230Z_x.json.gz"], Some("a/")).iter().next().unwrap();
+        assert_ne!(copy.class(&beyond), Fresh);
     }
 }

@@ -124,7 +124,11 @@ impl CustodyLog {
             return Ok(());
         }
         let file = manifest::open_file(&path, MAX_LINE_BYTES)?;
-        let head = manifest::lines(file, path, MAX_LINE_BYTES).next().transpose()?.unwrap_or_default();
+        let mut lines = manifest::lines(file, path, MAX_LINE_BYTES);
+        let head = lines.next().transpose()?.unwrap_or_default();
+        if lines.next().is_some() {
+            self.faults.push(format!("{HEAD} has more than one line"));
+        }
         let at = |count: usize| match count.checked_sub(1) {
             None => Some(NO_LINES.to_owned()),
             Some(last) => self.lines.get(last).map(|line| head_line(count, line)),

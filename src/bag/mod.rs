@@ -34,6 +34,8 @@ pub use read::{Altered, Bag};
 pub use tee::{NO_FILE_NAME, TeeStore};
 pub use zip::zip;
 
+/// The folder of the bag's content.
+const DATA: &str = "data";
 /// Where the copies of objects lie in a bag.
 const OBJECTS: &str = "data/objects";
 /// What is known of each.

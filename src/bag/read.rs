@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ahash::{HashSet, RandomState};
 
 use super::manifest::{self, Partial};
-use super::{BagError, CustodyLog, DECLARATION, KEYS, MANIFEST, OBJECTS, TAG_MANIFEST};
+use super::{BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, SOURCE, TAG_MANIFEST};
 
 /// A whole bag.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Altered {
 impl Bag {
     /// Whether a folder says that it is a bag, or was to become one.
     pub fn is_one(root: &Path) -> bool {
-        root.join(DECLARATION).is_file() || (root.join(super::SOURCE).is_file() && root.join(OBJECTS).is_dir())
+        root.join(DECLARATION).is_file() || (root.join(SOURCE).is_file() && root.join(OBJECTS).is_dir())
     }
 
     /// Opens a whole bag.
@@ -55,12 +55,21 @@ impl Bag {
         let mut say = |path: &str, what: &str| found.push(Altered { path: path.to_owned(), what: what.to_owned() });
         let tags = self.root.join(TAG_MANIFEST);
         if tags.is_file() {
-            self.compare(&tags, TAG_MANIFEST, &mut say)?;
+            let listed = self.compare(&tags, TAG_MANIFEST, &mut say)?;
+            for name in [DECLARATION, INFO, MANIFEST, SOURCE].into_iter().filter(|name| !listed.contains(name)) {
+                say(name, &format!("is not in {TAG_MANIFEST}: a line was taken out"));
+            }
         } else {
             say(TAG_MANIFEST, "is gone");
         }
+        for name in self.further_manifests()? {
+            say(&name, "is none of the manifests that this bag was made with: it was added");
+        }
+        if self.root.join(DATA).is_symlink() {
+            say(DATA, "is a link");
+        }
         let listed = self.compare(&self.root.join(MANIFEST), MANIFEST, &mut say)?;
-        manifest::walk(&self.root, "data", Partial::Counts, &mut |name| {
+        manifest::walk(&self.root, DATA, Partial::Counts, &mut |name| {
             if !listed.contains(&name) {
                 say(&name, &format!("is not in {MANIFEST}: it was added"));
             }
@@ -73,6 +82,21 @@ impl Bag {
         for fault in custody.faults() {
             say("custody.jsonl", &fault);
         }
+        Ok(found)
+    }
+
+    /// The manifests and lists of files to fetch (RFC 8493, 2.2) that a bag of this kind never has.
+    fn further_manifests(&self) -> Result<Vec<String>, BagError> {
+        let entries = std::fs::read_dir(&self.root).map_err(BagError::io(&self.root))?;
+        let mut found = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(BagError::io(&self.root))?.file_name().to_string_lossy().into_owned();
+            let is_manifest = name.starts_with("manifest-") || name.starts_with("tagmanifest-");
+            if name == "fetch.txt" || (is_manifest && name != MANIFEST && name != TAG_MANIFEST) {
+                found.push(name);
+            }
+        }
+        found.sort();
         Ok(found)
     }
 

@@ -131,6 +131,9 @@ pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) 
 fn walk(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), StoreError> {
     for name in folders(dir, path)? {
         let below = path.join(&name);
+        if name.contains(char::REPLACEMENT_CHARACTER) {
+            continue;
+        }
         if name == AWS_LOGS && is_copy_of_aws_logs(dir, &below)? {
             found.push(below);
         } else if depth < MAX_DEPTH && !is_account_folder(dir, &name, &below)? {
@@ -274,17 +277,21 @@ fn entries(dir: &Dir, path: &Path, wanted: fn(cap_std::fs::FileType) -> bool) ->
     let listing = if path.as_os_str().is_empty() { dir.entries() } else { dir.read_dir(path) };
     let listing = match listing {
         Ok(listing) => listing,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            if path.to_string_lossy().contains(char::REPLACEMENT_CHARACTER) {
+                let what = format!("the folder '{}' has a name that is not UTF-8: rename it", path.display());
+                return Err(StoreError::Failed(what));
+            }
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(failed(error)),
     };
     let mut names = Vec::new();
     for entry in listing {
         let entry = entry.map_err(failed)?;
-        // A name that is not UTF-8 is no S3 key.
-        if let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string())
-            && wanted(kind)
-        {
-            names.push(name);
+        // A name that is not UTF-8 is no key of S3, and yet somebody may have put a file there.
+        if entry.file_type().is_ok_and(wanted) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
     names.sort();

@@ -196,10 +196,8 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
 fn moved(place: &ObjectRef, open: OpenDigest, own: &Result<(), Rejection>, signing: Signing) -> Examined {
     let name = &open.object;
     let detail = match own {
-        Ok(()) => format!(
-            "was delivered as {name} and lies elsewhere; it is genuine, but not in its place: copy it to {name} and verify again"
-        ),
-        Err(_) => format!("was delivered as {name} and lies elsewhere"),
+        Ok(()) => format!("is genuine, but not in its place: copy it to {name}, if nothing is there, and verify again"),
+        Err(_) => format!("names {name} as its place"),
     };
     let rejection = Rejection::invalid(Fault::Moved, detail);
     let open = OpenDigest { object: place.clone(), predecessor: None, ..open };

@@ -176,6 +176,36 @@ fn what_is_changed_consistently_rests_on_the_keys_and_those_are_checked_with_aws
 }
 
 #[test]
+fn a_bag_with_papers_that_contradict_it_is_altered() {
+    let bench = Bench::new(TrailSpec { hours: 3, ..TrailSpec::default() }.forge());
+    assert_eq!(bench.collect(&[]).code, 0);
+    let bag = bench.bag();
+    let is_altered = |what: &str| {
+        let found = records(ctverify().arg("--from").arg(&bag));
+        let warned = found.of("warning").iter().any(|warning| warning["code"] == "bag_altered");
+        assert!(found.code == 1 && warned, "{what} {} {}", found.stdout, found.stderr);
+    };
+    let head = std::fs::read_to_string(bag.join("custody-head.txt")).unwrap();
+    std::fs::write(bag.join("custody-head.txt"), format!("{head}1 {}\n", "0".repeat(64))).unwrap();
+    is_altered("a second head");
+    std::fs::write(bag.join("custody-head.txt"), head).unwrap();
+    let tags = std::fs::read_to_string(bag.join("tagmanifest-sha256.txt")).unwrap();
+    std::fs::write(bag.join("tagmanifest-sha256.txt"), "").unwrap();
+    is_altered("an empty tag manifest");
+    std::fs::write(bag.join("tagmanifest-sha256.txt"), tags).unwrap();
+    for name in ["manifest-sha512.txt", "fetch.txt"] {
+        std::fs::write(bag.join(name), "").unwrap();
+        is_altered(name);
+        std::fs::remove_file(bag.join(name)).unwrap();
+    }
+    assert_eq!(records(ctverify().arg("--from").arg(&bag)).code, 0);
+    let aside = bench.folder.path().join("aside");
+    std::fs::rename(bag.join("data"), &aside).unwrap();
+    std::os::unix::fs::symlink(&aside, bag.join("data")).unwrap();
+    is_altered("a link");
+}
+
+#[test]
 fn a_collection_that_was_stopped_goes_on_and_fetches_what_is_missing_alone() {
     let bench = Bench::new(TrailSpec { hours: 10, busy_percent: 100, ..TrailSpec::default() }.forge());
     assert_eq!(bench.collect(&[]).code, 0);

@@ -238,3 +238,47 @@ fn a_file_of_next_year_is_not_said_to_be_on_its_way() {
     let detail = run.of("log_file")[0]["detail"].as_str().unwrap();
     assert!(run.code == 3 && detail.contains("a time that has not come"), "{detail}");
 }
+
+#[test]
+fn a_file_whose_name_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let trail = TrailSpec { hours: 6, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let day = mirror.dir().join("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01");
+    std::fs::write(day.join(std::ffi::OsStr::from_bytes(b"planted\xff.json.gz")), b"x").unwrap();
+    let found = records(&mut mirror.command());
+    assert_eq!((found.code, found.count("log_file", "unlisted")), (3, 1), "{}", found.stdout);
+    std::fs::remove_file(day.join(std::ffi::OsStr::from_bytes(b"planted\xff.json.gz"))).unwrap();
+    let folder = day.parent().unwrap().join(std::ffi::OsStr::from_bytes(b"\xff"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("planted.json.gz"), b"x").unwrap();
+    let found = records(&mut mirror.command());
+    assert_ne!(found.code, 0, "{}", found.stdout);
+    assert!(format!("{}{}", found.stdout, found.stderr).contains("not UTF-8"), "{}{}", found.stdout, found.stderr);
+}
+
+#[test]
+fn log_files_past_the_newest_digest_of_a_copy_are_named_in_its_gap() {
+    let mut trail = TrailSpec { hours: 12, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let digests = trail.chains[0].digests.clone();
+    digests[4..].iter().for_each(|digest| drop(trail.remove(&digest.key)));
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let found = records(mirror.command().args(["--end", &digests.last().unwrap().document.digest_end_time]));
+    assert!(found.code == 3 && found.count("log_file", "uncovered") > 0, "{}", found.stdout);
+    let late = &digests.last().unwrap().document.log_files[0].s3_object;
+    assert!(found.of("log_file").iter().any(|record| record["key"] == **late), "{}", found.stdout);
+}
+
+#[test]
+fn log_files_of_an_organizations_folder_without_digests_are_a_gap() {
+    let mut trail = TrailSpec { hours: 6, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let file = trail.chains[0].digests[2].document.log_files[0].s3_object.clone();
+    let stored = trail.object_mut(&file).clone();
+    let planted = file.replace("AWSLogs/", "AWSLogs/o-abcdefghij/");
+    trail.objects.insert((trail.spec.bucket.clone(), planted), stored);
+    let server = Server::start(&trail, ServerOptions::default());
+    let from_s3 = records(ctverify_at(&server).args(["--bucket", &trail.spec.bucket]));
+    for found in [verify_folder(&trail), from_s3] {
+        assert!(found.code == 3 && found.gaps().contains(&"no_digests"), "{}", found.stdout);
+    }
+}

@@ -608,6 +608,30 @@ fn a_place_that_could_not_be_listed_shows_nothing_of_what_is_gone() {
     assert_eq!((run.code, run.count("digest", "missing")), (3, 0), "{}", run.stdout);
 }
 
+#[test]
+fn a_verified_digest_that_is_written_anew_is_read_again() {
+    let job = Job::new(trail());
+    assert_eq!(job.run_to(20).code, 0);
+    let (bucket, key) = (&job.trail.spec.bucket, &job.trail.chains[0].digests[9].key);
+    let stored = job.server.object(bucket, key).unwrap();
+    let written = ctverify_testkit::Stored { last_modified: Timestamp::now(), ..stored };
+    job.server.put(bucket, key, ctverify_testkit::Stored { body: ctverify_testkit::gzip(b"{}").into(), ..written });
+    let found = job.run_to(21);
+    assert_eq!((found.code, found.count("digest", "invalid")), (1, 1), "{}", found.stdout);
+}
+
+/// A filter that leaves out every chain of the checkpoint leaves nothing that could be verified.
+#[test]
+fn another_organization_is_no_reason_to_call_a_trail_verified() {
+    let job = Job::new(trail());
+    assert_eq!(job.run_to(20).code, 0);
+    job.server.delete(&job.trail.spec.bucket, &job.trail.chains[0].digests[22].key, Timestamp::now());
+    let organization = ["--organization-id", "o-abcdefghij"];
+    let other = records(job.command().args(["--end", &job.end(24)]).args(organization));
+    assert_eq!((other.code, other.verdict()), (3, "inconclusive"), "{}{}", other.stdout, other.stderr);
+    assert_eq!(job.run_to(24).count("digest", "missing"), 1);
+}
+
 /// Issue: "checkpoints of version 1 are read".
 #[test]
 fn a_checkpoint_of_version_1_is_gone_on_with() {
