@@ -9,6 +9,7 @@ use ahash::{HashSet, RandomState};
 use jiff::Timestamp;
 use tokio::sync::{OnceCell, Semaphore};
 
+use super::elsewhere::Answers;
 use super::neighbours::Neighbours;
 use super::observer::Progress;
 use super::pace::Pace;
@@ -46,6 +47,8 @@ pub(super) struct Context {
     pub versions_denied: Arc<Mutex<BTreeSet<String>>>,
     /// The files that no valid digest lists and that were told of, by [`Self::fingerprint`].
     pub told_strays: Arc<Mutex<HashSet<u64>>>,
+    /// The answers of trails that deliver to the same place, of what they list.
+    pub answers: Arc<Answers>,
     /// The trails without digests that deliver to the same place, by region.
     pub neighbours: Arc<Neighbours>,
     /// True if not all versions of some object were read, because they are too many or too large.

@@ -23,6 +23,11 @@ impl Fingerprints {
         self.sorted.is_empty()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
     /// Whether this one is among them.
     pub fn contains(&self, fingerprint: u64) -> bool {
         self.place(fingerprint).is_some()

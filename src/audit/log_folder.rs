@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::context::Context;
-use super::element::{Element, State};
+use super::element::Element;
+use super::elsewhere::ListedElsewhere;
 use super::error::AuditError;
 use super::fingerprints::{Fingerprints, Met};
-use super::listed::{ListedDigest, ListedDigests};
 use super::listing::{self, RegionFolder};
 use super::log_listing::{self, ListedFiles, Listing, LogRegion, list};
 use super::outside::outside_days;
@@ -19,10 +19,7 @@ use super::room::Seat;
 use super::shelf::Shelved;
 use super::strays::{Stray, StrayFiles};
 use super::walk::{JudgedDigests, judge_digests};
-use crate::model::{
-    ChainId, Coverage, DigestKind, DigestStatus, LOG_FOLDER, LogFileName, ObjectRef, TimeRange, log_folder_of,
-    parse_day,
-};
+use crate::model::{ChainId, Coverage, DigestKind, LOG_FOLDER, LogFileName, ObjectRef, log_folder_of, parse_day};
 use crate::store::StoreError;
 
 /// The result of searching the log folders of a chain.
@@ -226,7 +223,7 @@ pub(super) async fn examine(
     // A digest that lists it may still come: nobody needs to be asked.
     let fresh = |stray: &Stray| stray.written.is_some() && stray.name.is_some_and(|name| !name.is_odd());
     if strays.iter().any(|stray| !fresh(&stray)) {
-        let mut others = ListedElsewhere { context, chain, folders, strays, unreadable: Coverage::default() };
+        let mut others = ListedElsewhere::new(context, chain, folders, strays);
         others.remove().await?;
         (strays, found.unreadable) = (others.strays, others.unreadable);
     }
@@ -236,7 +233,7 @@ pub(super) async fn examine(
     found.strays = strays;
     for (strays, found_strays) in [(late, &mut found.late_strays), (known, &mut found.known_strays)] {
         if !strays.is_empty() {
-            let mut others = ListedElsewhere { context, chain, folders, strays, unreadable: Coverage::default() };
+            let mut others = ListedElsewhere::new(context, chain, folders, strays);
             others.remove().await?;
             *found_strays = others.strays;
             found.unreadable.extend(&others.unreadable);
@@ -360,80 +357,19 @@ fn listed_entries(context: &Context, judged: &JudgedDigests) -> Result<ListedEnt
     Ok(ListedEntries { fingerprints, twice, other_folders })
 }
 
+/// The files that valid digests among these list.
+pub(super) fn listed_by(context: &Context, judged: &JudgedDigests) -> Result<Fingerprints, AuditError> {
+    Ok(listed_entries(context, judged)?.fingerprints)
+}
+
 /// The files that no valid digest among these lists.
 pub(super) fn without_listed(
     context: &Context,
     strays: StrayFiles,
     judged: &JudgedDigests,
 ) -> Result<StrayFiles, AuditError> {
-    let listed = listed_entries(context, judged)?.fingerprints;
+    let listed = listed_by(context, judged)?;
     Ok(strays.filtered(|stray| !listed.contains(context.fingerprint(&stray.object))))
-}
-
-/// How long before the time in a log file's name the hour of the digest may end that lists it.
-const LISTED_BEFORE: SignedDuration = SignedDuration::from_hours(1);
-/// How long after it. AWS gives no bound; nearly every log file is delivered within minutes, and the rest within a day.
-const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
-
-/// The search for files that other digests list: log files don't carry their trail's name, and what another
-/// trail's digests list, which delivers to the same place, is listed. So is what a digest past the range
-/// lists that came late.
-struct ListedElsewhere<'a> {
-    context: &'a Arc<Context>,
-    chain: &'a ChainId,
-    folders: &'a [RegionFolder],
-    strays: StrayFiles,
-    /// The times of digests of other trails that can't be read.
-    unreadable: Coverage,
-}
-
-impl ListedElsewhere<'_> {
-    async fn remove(&mut self) -> Result<(), AuditError> {
-        let context = self.context;
-        let Some((first, last)) = self.strays.bounds() else { return Ok(()) };
-        let start = first.saturating_sub(LISTED_BEFORE).unwrap_or(first);
-        let end = last.saturating_add(LISTED_AFTER).unwrap_or(last).min(context.request.now).max(start);
-        let range = TimeRange { start: Some(start), end: Some(end) };
-        let any_trail = AuditRequest { trail: None, ..context.request.clone() };
-        let around = Arc::new(context.with_range(range));
-        for folder in self.folders {
-            let listing = listing::digests(context.store.as_ref(), folder, &range, &any_trail).await;
-            if listing.failure.is_some() {
-                self.unreadable.add(start, end);
-            }
-            for (id, digests) in listing.digests {
-                let is_own = id == *self.chain;
-                let digests = if is_own { self.later_own(&digests) } else { digests };
-                if digests.is_empty() {
-                    continue;
-                }
-                let place = std::slice::from_ref(folder);
-                let judged = judge_digests(&around, &Arc::new(id), place, digests, &mut Seat::apart()).await?;
-                self.strays = without_listed(context, std::mem::take(&mut self.strays), &judged)?;
-                if !is_own {
-                    self.note_unreadable(&judged);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The chain's own digests that were not read, because they lie past the range.
-    fn later_own(&self, digests: &ListedDigests) -> ListedDigests {
-        let later: Vec<ListedDigest> = digests.iter().filter(|digest| self.context.range.is_past(digest.end)).collect();
-        later.iter().collect()
-    }
-
-    fn note_unreadable(&mut self, judged: &JudgedDigests) {
-        for element in &judged.elements {
-            let State::Rejected(digest) = &element.state else { continue };
-            if digest.rejection.status == DigestStatus::Unverified {
-                // A log file is delivered after the time in its name, and stands in the digest of its delivery.
-                let start = element.start().saturating_sub(LISTED_BEFORE).unwrap_or_else(|_| element.start());
-                self.unreadable.add(start, element.end());
-            }
-        }
-    }
 }
 
 impl LogFolder {

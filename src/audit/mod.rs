@@ -14,6 +14,7 @@ mod content;
 mod context;
 mod discover;
 mod element;
+mod elsewhere;
 mod error;
 mod estimate;
 mod examine;
@@ -200,6 +201,7 @@ impl Audit {
             versions_denied: Arc::default(),
             versions_cut: Arc::default(),
             told_strays: Arc::default(),
+            answers: Arc::default(),
             neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
         }
