@@ -32,7 +32,7 @@ pub(super) struct ExaminedChain {
     pub listing_failure: Option<String>,
     /// True if that was in the places where it is known to lie, and not where a digest's pointer led.
     pub own_listing_failed: bool,
-    /// The end of the chain that it goes on from: nothing is missing before that.
+    /// The time at which it goes on from another chain: nothing is missing before that.
     pub goes_on_from: Option<Timestamp>,
     /// True if it has no digest, and is known to have had some.
     pub lost_all: bool,
