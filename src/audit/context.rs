@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::{HashSet, RandomState};
@@ -16,7 +16,7 @@ use super::pace::Pace;
 use super::region_keys::RegionKeys;
 use super::request::AuditRequest;
 use super::resume::Resume;
-use crate::model::{ObjectRef, Region, TimeRange};
+use crate::model::{ChainId, ObjectRef, Region, TimeRange};
 use crate::store::{LifecycleRule, Store};
 use crate::trail::TrailStatus;
 
@@ -35,12 +35,16 @@ pub(super) struct Context {
     pub statuses: Statuses,
     /// What earlier runs left of the chain that is examined.
     pub resume: Option<Arc<Resume>>,
+    /// The chains that this run examines.
+    pub examined: Arc<BTreeSet<ChainId>>,
     /// The ends of the first and of the last digest of any chain that was listed.
     pub ends: Option<(Timestamp, Timestamp)>,
     /// How many more objects may be read at once, whatever they are read for.
     pub pace: Arc<Pace>,
     /// The turn of the next large digest.
     pub large_digests: Arc<Semaphore>,
+    /// How many bytes were hashed of digests that are too large to be read.
+    pub oversized_bytes: Arc<AtomicU64>,
     /// What fingerprints are made with; its key is drawn anew for each run.
     pub hasher: RandomState,
     /// What is lacking for a look at versions of objects.

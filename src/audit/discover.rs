@@ -26,6 +26,9 @@ use crate::trail::StatusSource;
 pub(super) struct ListedChain {
     /// The folders that hold it.
     pub folders: Vec<RegionFolder>,
+    /// The folders in which a chain may lie that goes on from it: of the same account and region, in an
+    /// organization or out of it.
+    pub other_folders: Vec<RegionFolder>,
     /// The digests that the range needs.
     pub digests: ListedDigests,
     /// Why a part of it could not be listed.
@@ -123,6 +126,8 @@ pub(super) async fn discover(
         }
     }
     discovery.folders = folders;
+    discovery.add_other_folders();
+    discovery.warn_of_organizations(request);
     if let Some(checkpoint) = &request.checkpoint {
         discovery.go_on_from(checkpoint, request, range, store.is_live());
     }
@@ -151,6 +156,39 @@ impl Discovery {
             let folders = log_files.collect();
             self.chains.insert(chain, ListedChain { folders, failure, ..ListedChain::default() });
         }
+    }
+
+    /// Notes for each chain the folders of the same account and region that belong to another organization, or to none.
+    fn add_other_folders(&mut self) {
+        let mut by_place: BTreeMap<(&AccountId, &Region), Vec<&RegionFolder>> = BTreeMap::new();
+        for folder in &self.folders.digests {
+            by_place.entry((&folder.account, &folder.region)).or_default().push(folder);
+        }
+        by_place.retain(|_, folders| folders.len() > 1);
+        for (id, chain) in &mut self.chains {
+            let near = by_place.get(&(&id.account, &id.region)).into_iter().flatten();
+            chain.other_folders = near.filter(|folder| !folder.holds(id)).map(|folder| (*folder).clone()).collect();
+        }
+    }
+
+    /// Warns where trails of several organizations have the name that is asked about.
+    fn warn_of_organizations(&mut self, request: &AuditRequest) {
+        let Some(arn) = &request.trail else { return };
+        let organizations: BTreeSet<&OrganizationId> =
+            self.chains.keys().filter_map(|id| id.organization.as_ref()).collect();
+        if organizations.len() < 2 {
+            return;
+        }
+        let names: Vec<String> = organizations.into_iter().map(ToString::to_string).collect();
+        let detail = format!(
+            "digests of trails named {} in {} lie in the folders of several organizations: {}. Which of them is asked \
+             about can't be told, so all are examined",
+            arn.name,
+            arn.home_region,
+            names.join(", ")
+        );
+        let code = WarningCode::SeveralOrganizations;
+        self.warnings.push(WarningRecord { code, bucket: None, key: None, detail });
     }
 
     /// Leaves of what was listed what a run needs that goes on from a checkpoint.
@@ -290,9 +328,11 @@ async fn region_folders(
             Err(error) => return Err(failed(&top, error)),
         };
         let mut accounts: Vec<(Option<OrganizationId>, AccountId)> = Vec::new();
+        let own = request.own_organization.as_ref().filter(|own| names.iter().any(|name| *name == own.as_str()));
+        let wanted = request.organization.as_ref().or(own);
         for name in &names {
             if let Ok(organization) = name.parse::<OrganizationId>() {
-                if request.organization.as_ref().is_none_or(|wanted| *wanted == organization) {
+                if wanted.is_none_or(|wanted| *wanted == organization) {
                     let prefix = location.root.accounts(Some(&organization));
                     let below = listing::folders(store, &location.bucket, &prefix).await;
                     let below = below.map_err(|error| failed(&prefix, error))?;

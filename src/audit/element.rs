@@ -34,6 +34,8 @@ pub(super) struct Remarks {
     pub claims: Option<Kept>,
     /// When it was generated, as a backfill digest says.
     pub generated: Option<Timestamp>,
+    /// True if it begins the chain anew, right after the digest before it.
+    pub restarts: bool,
 }
 
 /// What is known of it.

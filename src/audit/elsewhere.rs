@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::element::State;
+use super::element::{Element, State};
 use super::error::AuditError;
 use super::fingerprints::Fingerprints;
+use super::handover::Handover;
 use super::listed::{ListedDigest, ListedDigests};
 use super::listing::{self, RegionFolder};
 use super::log_folder::listed_by;
@@ -16,7 +17,7 @@ use super::request::AuditRequest;
 use super::room::Seat;
 use super::strays::StrayFiles;
 use super::walk::{JudgedDigests, judge_digests};
-use crate::model::{ChainId, Coverage, DigestStatus, TimeRange};
+use crate::model::{ChainId, Coverage, DigestKind, DigestStatus, TimeRange};
 
 /// A day.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -36,10 +37,12 @@ struct Kept {
     files: usize,
 }
 
-/// The files that a trail's valid digests of some range list, and the times of those that can't be read.
+/// The files that a trail's valid digests of some range list, the times of those that can't be read, and the
+/// time that the valid ones cover.
 struct Answer {
     listed: Fingerprints,
     unreadable: Coverage,
+    covered: Coverage,
 }
 
 impl Answers {
@@ -69,15 +72,25 @@ pub(super) struct ListedElsewhere<'a> {
     context: &'a Arc<Context>,
     chain: &'a ChainId,
     folders: &'a [RegionFolder],
+    successor: Option<&'a Handover>,
     pub strays: StrayFiles,
     /// The times of digests of other trails that can't be read.
     pub unreadable: Coverage,
+    /// The time that valid digests of the chain cover which goes on from this one.
+    pub by_successor: Coverage,
 }
 
 impl<'a> ListedElsewhere<'a> {
     /// A search for these files, which no digest of this chain lists.
     pub fn new(context: &'a Arc<Context>, chain: &'a ChainId, folders: &'a [RegionFolder], strays: StrayFiles) -> Self {
-        Self { context, chain, folders, strays, unreadable: Coverage::default() }
+        let (unreadable, by_successor) = (Coverage::default(), Coverage::default());
+        Self { context, chain, folders, successor: None, strays, unreadable, by_successor }
+    }
+
+    /// The same, with the digests of the chain that goes on from this one.
+    #[must_use]
+    pub fn with_successor(self, successor: Option<&'a Handover>) -> Self {
+        Self { successor, ..self }
     }
 
     /// Removes the files that another digest lists.
@@ -92,13 +105,14 @@ impl<'a> ListedElsewhere<'a> {
         let range = TimeRange { start: Some(start), end: Some(end) };
         let any_trail = AuditRequest { trail: None, ..context.request.clone() };
         let around = Arc::new(context.with_range(range));
-        for folder in self.folders {
+        for folder in self.folders.iter().chain(self.successor.map(|successor| &successor.folder)) {
             let listing = listing::digests(context.store.as_ref(), folder, &range, &any_trail).await;
             if listing.failure.is_some() {
                 self.unreadable.add(start, end);
             }
             for (id, digests) in listing.digests {
                 let is_own = id == *self.chain;
+                let is_successor = self.successor.is_some_and(|successor| successor.other == id);
                 let digests = if is_own { self.later_own(&digests) } else { digests };
                 if digests.is_empty() {
                     continue;
@@ -113,7 +127,8 @@ impl<'a> ListedElsewhere<'a> {
                         let id = Arc::new(id);
                         let judged = judge_digests(&around, &id, place, digests, &mut Seat::apart()).await?;
                         let unreadable = if is_own { Coverage::default() } else { unreadable(&judged) };
-                        let answer = Arc::new(Answer { listed: listed_by(context, &judged)?, unreadable });
+                        let covered = covered(&judged);
+                        let answer = Arc::new(Answer { listed: listed_by(context, &judged)?, unreadable, covered });
                         if !is_own {
                             context.answers.keep(question, &answer);
                         }
@@ -123,6 +138,9 @@ impl<'a> ListedElsewhere<'a> {
                 let strays = std::mem::take(&mut self.strays);
                 self.strays = strays.filtered(|stray| !answer.listed.contains(context.fingerprint(&stray.object)));
                 self.unreadable.extend(&answer.unreadable);
+                if is_successor {
+                    self.by_successor.extend(&answer.covered);
+                }
             }
         }
         Ok(())
@@ -133,6 +151,16 @@ impl<'a> ListedElsewhere<'a> {
         let later: Vec<ListedDigest> = digests.iter().filter(|digest| self.context.range.is_past(digest.end)).collect();
         later.iter().collect()
     }
+}
+
+/// The time that valid hourly digests cover.
+fn covered(judged: &JudgedDigests) -> Coverage {
+    let mut covered = Coverage::default();
+    let standard = judged.elements.iter().filter(|element| element.kind == DigestKind::Standard);
+    for (start, end) in standard.filter_map(Element::valid).map(|digest| digest.outline().period()) {
+        covered.add(start, end);
+    }
+    covered
 }
 
 /// The times of the digests that could not be judged: any of them may list a file.

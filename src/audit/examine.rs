@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::context::Context;
 use super::discover::ListedChain;
 use super::element::Element;
 use super::error::AuditError;
 use super::expiry::{self, Expiry};
+use super::handover::{self, Handover};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, EarlyListings, LogFolder};
+use super::oversized;
 use super::resume::Contradiction;
 use super::room::Seat;
 use super::shelf::{Shelf, Shelved};
@@ -32,8 +32,10 @@ pub(super) struct ExaminedChain {
     pub listing_failure: Option<String>,
     /// True if that was in the places where it is known to lie, and not where a digest's pointer led.
     pub own_listing_failed: bool,
-    /// The time at which it goes on from another chain: nothing is missing before that.
-    pub goes_on_from: Option<Timestamp>,
+    /// The chain that this one goes on from: nothing is missing in between.
+    pub goes_on_from: Option<Handover>,
+    /// The chain that goes on from this one: nothing is missing after that.
+    pub goes_on_as: Option<Handover>,
     /// True if it has no digest, and is known to have had some.
     pub lost_all: bool,
     /// Whether there are digests older than the range.
@@ -57,7 +59,7 @@ pub(super) async fn examine_chain(
     listed: ListedChain,
     seat: &mut Seat,
 ) -> Result<ExaminedChain, AuditError> {
-    let ListedChain { folders, digests, failure, ended_before, sight, resume: _ } = listed;
+    let ListedChain { folders, other_folders, digests, failure, ended_before, sight, resume: _ } = listed;
     let in_log_folder = Arc::new(context.for_log_folder());
     let deep = context.request.depth != Depth::Chain;
     let has_digests = !digests.is_empty();
@@ -74,22 +76,31 @@ pub(super) async fn examine_chain(
         // Nor need the keys that the first digest will ask for.
         context.keys.for_range(&id.region),
     );
-    let judged = judged?;
+    let mut judged = judged?;
+    oversized::judge(&context, &mut judged.elements, &judged.shelf).await?;
+    let goes_on_from = handover::predecessor(&context, &id, &judged.elements, &judged.shelf).await?;
     let has_earlier =
         ended_before || context.resume.is_some() || has_earlier(&context, &id, &folders, &judged.elements).await;
+    // In a copy without an end, nobody asks for more than is there.
+    let may_go_on = context.range.end.is_some() && (has_earlier || !judged.elements.is_empty());
+    let others = if may_go_on { &*other_folders } else { &[] };
+    let goes_on_as = handover::successor(&context, &id, &judged.elements, &judged.shelf, others).await?;
     let lost_all = tail::lost_all(&id, &judged.elements, &judged.folders, &context).await;
     let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, lost_all, &context).is_some();
     let delivery_accounted =
         looks_cut && tail::accounted_before_range(&id, &judged.folders, &judged.elements, &context).await?;
     let log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
-        Depth::Presence | Depth::Content => log_folder::examine(&in_log_folder, &id, &judged, listed).await?,
+        Depth::Presence | Depth::Content => {
+            log_folder::examine(&in_log_folder, &id, &judged, goes_on_as.as_ref(), listed).await?
+        }
     };
-    let JudgedDigests { mut elements, shelf, failure: later, folders, goes_on_from } = judged;
+    let JudgedDigests { mut elements, shelf, failure: later, folders } = judged;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
     let lost_log_files = left_open || expiry::may_lack_log_files(&log_folder);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, &shelf, Some(&log_folder), lost_log_files).await?;
     expiry.mark(&mut elements, &context);
+    handover::mark_restarts(&mut elements);
     versions::of_digests(&context, &id, &mut elements, &shelf).await?;
     let contradictions = match &context.resume {
         Some(resume) => resume.contradictions(&elements, &shelf)?,
@@ -101,6 +112,7 @@ pub(super) async fn examine_chain(
         shelf,
         own_listing_failed: failure.is_some(),
         goes_on_from,
+        goes_on_as,
         lost_all,
         listing_failure: failure.or(later),
         has_earlier,

@@ -14,6 +14,7 @@ use super::expiry::Expiry;
 use super::listing::{self, RegionFolder};
 use super::log_files::{Listing, Task, Tasks};
 use super::log_folder::LogFolder;
+use super::oversized;
 use super::plan::{self, Step};
 use super::request::{EDGE, fresh_from};
 use super::room::Seat;
@@ -170,6 +171,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
         let id = Arc::new(id);
         let JudgedDigests { mut elements, shelf, .. } =
             judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Seat::apart()).await?;
+        oversized::judge(&context, &mut elements, &shelf).await?;
         let place = std::slice::from_ref(&folder);
         let expiry = Expiry::examine(&context, &id, place, &elements, &shelf, None, may_be_gone).await?;
         expiry.mark(&mut elements, &context);
@@ -181,6 +183,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
             listing_failure: None,
             own_listing_failed: false,
             goes_on_from: None,
+            goes_on_as: None,
             lost_all: false,
             has_earlier: true,
             delivery_accounted: true,

@@ -43,6 +43,9 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
             coverage.add(before.outline().period().1, start);
         }
     }
+    if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|(_, last)| last)) {
+        coverage.add(last, handover.at);
+    }
     let ledger = Ledger { chain, context, standard: &standard };
     let mut gaps = Vec::new();
     for (start, end) in coverage.holes(from, to) {
@@ -50,7 +53,7 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     }
     let mut gaps = ledger.expire_all(gaps)?;
     gaps.splice(0..0, ledger.still_open(&coverage)?);
-    if chain.elements.is_empty() && gaps.is_empty() {
+    if chain.elements.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
         // Even where the range is empty, because nobody said when it begins: what should be there is not.
         gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
     }
@@ -62,7 +65,7 @@ pub(super) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
     // A place that could not be listed is no evidence, and a delivery that an older digest accounts for is
     // none either. A pointer that leads to a place which can't be listed says nothing of the newest digests.
-    let evidence = !chain.own_listing_failed && !chain.delivery_accounted;
+    let evidence = !chain.own_listing_failed && !chain.delivery_accounted && chain.goes_on_as.is_none();
     let cut = tail::cut(&chain.id, &chain.elements, chain.lost_all, context).filter(|_| evidence);
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
     let more = chain.contradictions.len().saturating_sub(TOLD_CONTRADICTIONS);
@@ -115,6 +118,15 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     let (first, last) = proven_bounds(inside()).unzip();
     let from = range.start.or(first);
     let to = range.end.or(last);
+    // Before and after that, the other chain answers for the time.
+    let from = match &chain.goes_on_from {
+        Some(handover) if context.examined.contains(&handover.other) => from.max(Some(handover.at)),
+        _ => from,
+    };
+    let to = match &chain.goes_on_as {
+        Some(handover) => Some(to.unwrap_or(handover.at).min(handover.at)),
+        None => to,
+    };
     // What should be there and is not has no time of its own: the others' is as good as any.
     let files = chain.log_folder.strays.bounds().filter(|_| chain.elements.is_empty());
     let files = files.map(|(first, last)| (first, last.saturating_add(NAMED_FOR).unwrap_or(last)));
@@ -258,7 +270,7 @@ impl Ledger<'_> {
             // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
             Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
             // Before that, another chain has its digests.
-            Some(next) if self.chain.goes_on_from == Some(next.outline().period().0) => {
+            Some(next) if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.outline().period().0) => {
                 vec![piece(GapCause::BeforeFirstDigest, from, to)]
             }
             Some(next) if next.outline().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],

@@ -295,6 +295,34 @@ impl RegionListing {
     }
 }
 
+/// The keys of a region's folder, page by page.
+pub(super) struct Pages {
+    request: ListRequest,
+    continuation: Option<String>,
+    at_end: bool,
+}
+
+impl Pages {
+    /// The keys from the day of `from` on; without one, all.
+    pub fn new(folder: &RegionFolder, from: Option<Timestamp>) -> Self {
+        let prefix = folder.prefix();
+        let start_after = from.map(|from| format!("{prefix}{}", day_of(from)));
+        let request = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after, folders: false };
+        Self { request, continuation: None, at_end: false }
+    }
+
+    /// The next page; `None` after the last.
+    pub async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<String>>, StoreError> {
+        if self.at_end {
+            return Ok(None);
+        }
+        let page = store.list(&self.request, self.continuation.as_deref()).await?;
+        self.continuation = page.next;
+        self.at_end = self.continuation.is_none();
+        Ok(Some(page.objects.into_iter().map(|object| object.key).collect()))
+    }
+}
+
 /// The chains that have digests in a region's folder from before `before`: those of the newest such day that has any.
 pub(super) async fn earlier_chains(
     store: &dyn Store,

@@ -11,6 +11,7 @@ use super::element::Element;
 use super::elsewhere::ListedElsewhere;
 use super::error::AuditError;
 use super::fingerprints::{Fingerprints, Met};
+use super::handover::Handover;
 use super::listing::{self, RegionFolder};
 use super::log_listing::{self, ListedFiles, Listing, LogRegion, list};
 use super::outside::outside_days;
@@ -40,6 +41,8 @@ pub(super) struct LogFolder {
     pub copied_days: Option<Option<(Timestamp, Timestamp)>>,
     /// The times of digests of other trails that can't be read and may list some of them.
     pub unreadable: Coverage,
+    /// The time that valid digests of the chain cover which goes on from this one, on the days of some of them.
+    pub covered_by_successor: Coverage,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub other_folders: BTreeSet<String>,
     /// Trails that deliver log files here without digests, where any file is to be judged by that.
@@ -161,6 +164,7 @@ pub(super) async fn examine(
     context: &Arc<Context>,
     chain: &ChainId,
     judged: &JudgedDigests,
+    goes_on_as: Option<&Handover>,
     early: EarlyListings,
 ) -> Result<LogFolder, AuditError> {
     let mut found = LogFolder::default();
@@ -223,9 +227,10 @@ pub(super) async fn examine(
     // A digest that lists it may still come: nobody needs to be asked.
     let fresh = |stray: &Stray| stray.written.is_some() && stray.name.is_some_and(|name| !name.is_odd());
     if strays.iter().any(|stray| !fresh(&stray)) {
-        let mut others = ListedElsewhere::new(context, chain, folders, strays);
+        let mut others = ListedElsewhere::new(context, chain, folders, strays).with_successor(goes_on_as);
         others.remove().await?;
-        (strays, found.unreadable) = (others.strays, others.unreadable);
+        (strays, found.unreadable, found.covered_by_successor) =
+            (others.strays, others.unreadable, others.by_successor);
     }
     if strays.iter().any(|stray| !fresh(&stray)) {
         found.neighbours = context.neighbours.of(&chain.region).await;

@@ -24,6 +24,7 @@ mod fetch;
 mod files;
 mod fingerprints;
 mod gaps;
+mod handover;
 mod identity;
 mod judged;
 mod keeper;
@@ -36,6 +37,7 @@ mod neighbours;
 mod observer;
 mod outlook;
 mod outside;
+mod oversized;
 mod pace;
 mod plan;
 mod pool;
@@ -194,9 +196,11 @@ impl Audit {
             progress: progress.clone(),
             statuses,
             resume: None,
+            examined: Arc::default(),
             ends,
             pace: Arc::new(Pace::new(request.concurrency)),
             large_digests: Arc::new(Semaphore::new(1)),
+            oversized_bytes: Arc::default(),
             hasher: RandomState::new(),
             versions_denied: Arc::default(),
             versions_cut: Arc::default(),
@@ -251,7 +255,9 @@ impl Audit {
         expected::add(&mut discovery, request, &range);
         let ends = || discovery.chains.values().flat_map(|chain| chain.digests.ends());
         let ends = ends().min().zip(ends().max());
-        let context = Arc::new(self.context(range, std::mem::take(&mut discovery.statuses), ends));
+        let mut context = self.context(range, std::mem::take(&mut discovery.statuses), ends);
+        context.examined = Arc::new(discovery.chains.keys().cloned().collect());
+        let context = Arc::new(context);
         expected::add_unexplained(&mut discovery, &context).await?;
         let Discovery { chains, warnings, mut folders, .. } = discovery;
         let beside = beside::find(&context, &mut folders, chains.keys()).await?;

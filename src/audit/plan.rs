@@ -187,6 +187,8 @@ struct Classified {
 fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> Result<Classified, AuditError> {
     let log_folder = &chain.log_folder;
     let Account { coverage, gaps, record } = account;
+    // In the folder of a chain that goes on elsewhere, nothing is delivered any more.
+    coverage.extend(&log_folder.covered_by_successor);
     let mut known_coverage = coverage.clone();
     if let Some((from, to)) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
         known_coverage.add(from, to);
@@ -381,6 +383,11 @@ fn warnings(whole: &Whole<'_>) -> Vec<WarningRecord> {
         detail,
     };
     let mut warnings = Vec::new();
+    if element.remarks.as_ref().is_some_and(|remarks| remarks.restarts) {
+        let detail = "it is a starting digest, and begins less than 30 minutes after the digest before it ends: the \
+                      chain was begun anew, and no link joins the two";
+        warnings.push(about(WarningCode::ChainRestarted, detail.to_owned()));
+    }
     if let Some(note) = element.remarks.as_ref().and_then(|remarks| remarks.note.clone()) {
         warnings.push(about(WarningCode::MetadataUnreadable, note));
     }

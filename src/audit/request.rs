@@ -40,6 +40,9 @@ pub struct AuditRequest {
     pub is_organization: Option<bool>,
     /// The organization whose folder alone is looked into.
     pub organization: Option<OrganizationId>,
+    /// The trail's own organization, where that is known: another one's trail of the same name may deliver to
+    /// the same place.
+    pub own_organization: Option<OrganizationId>,
     /// The part of history that is asked about.
     pub range: TimeRange,
     /// The accounts to look at; empty for all.
@@ -140,6 +143,7 @@ impl AuditRequest {
             locations: Vec::new(),
             is_organization: None,
             organization: None,
+            own_organization: None,
             range,
             accounts: BTreeSet::new(),
             regions: BTreeSet::new(),

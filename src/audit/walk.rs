@@ -32,9 +32,6 @@ pub(super) struct JudgedDigests {
     pub failure: Option<String>,
     /// The folders that hold it: those that were known, and those that pointers led to.
     pub folders: Vec<RegionFolder>,
-    /// The time at which another chain of the same account and region goes on as this one: the begin of the
-    /// digest that names a valid one of it.
-    pub goes_on_from: Option<Timestamp>,
 }
 
 /// Reads and judges digests, and those that they name.
@@ -77,40 +74,7 @@ pub(super) async fn judge_digests(
     let Walk { read, shelf, known, absent, failure, folders, .. } = walk;
     drop(known);
     let elements = judged::judge(context, read, absent, &shelf, &keys)?;
-    let goes_on_from = goes_on_from(context, id, &elements, &shelf).await?;
-    Ok(JudgedDigests { elements, shelf, failure, folders, goes_on_from })
-}
-
-/// The time at which the chain goes on from another one, as when an account's trail became its
-/// organization's: the begin of that digest, if the one that it names is there and valid.
-async fn goes_on_from(
-    context: &Arc<Context>,
-    id: &Arc<ChainId>,
-    elements: &[Element],
-    shelf: &Shelf,
-) -> Result<Option<Timestamp>, AuditError> {
-    let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
-    let Some(first) = standard.find_map(Element::valid) else { return Ok(None) };
-    let digest = shelf.valid(first)?;
-    let Some(named) = digest.predecessor() else { return Ok(None) };
-    let Some(name) = DigestName::parse(&named.object.key).filter(|name| name.chain != **id) else { return Ok(None) };
-    let (other, begin) = (Arc::new(name.chain), first.outline().period().0);
-    // Keys and events are of one account and region, whoever owns the trail.
-    if (&other.account, &other.region) != (&id.account, &id.region) || !is_bucket_name(&named.object.bucket) {
-        return Ok(None);
-    }
-    let listed =
-        ListedDigest { place: named.object.clone(), kind: name.kind, end: name.end, last_modified: None, size: None };
-    let (apart, keys) = (Arc::new(Shelf::default()), context.keys.for_range(&id.region).await);
-    let Reading::Read(read) = read_digest(context, &other, listed, &apart).await? else { return Ok(None) };
-    let ReadDigest { listed, waiting, kept, .. } = *read;
-    let handle = Handle { kind: listed.kind, end: listed.end, last_modified: None, remarks: None, place: None, kept };
-    let judged = judged::judge(context, vec![(handle, waiting)], Vec::new(), &apart, &keys)?;
-    let Some(before) = judged.first().and_then(Element::valid) else { return Ok(None) };
-    let before = apart.valid(before)?;
-    // Proven by its own signature, and the very one that this chain recorded.
-    let is_recorded = named.sha256.is_none_or(|sha256| sha256 == before.sha256());
-    Ok(is_recorded.then_some(begin))
+    Ok(JudgedDigests { elements, shelf, failure, folders })
 }
 
 /// Digests that reach into the range, with the first one past its end, which is always wanted; those past its end, by time; and how
@@ -408,7 +372,7 @@ fn wants_newer_keys(rejection: &Rejection) -> bool {
 /// Returns whether a text may be a bucket's name (Amazon S3 user guide, "General purpose bucket naming
 /// rules", with what buckets in us-east-1 were allowed before March 2018). A digest may name anything, and
 /// requests are signed.
-fn is_bucket_name(text: &str) -> bool {
+pub(super) fn is_bucket_name(text: &str) -> bool {
     (3..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }

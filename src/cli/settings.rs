@@ -329,8 +329,9 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
             let settings = trail.settings().await?;
             let reach = ReachSource::new(arn.clone(), config.clone());
             let until = request.range.end.unwrap_or(request.now);
-            let Reach { own_regions, default_regions, accounts, regions_unknown, unknown } =
+            let Reach { own_regions, default_regions, accounts, organization, regions_unknown, unknown } =
                 reach.reach(&settings, until).await;
+            request.own_organization = organization;
             if regions_unknown {
                 let wanted = |region: &Region| request.regions.is_empty() || request.regions.contains(region);
                 request.expected.maybe_own_regions = regions_of(&arn.partition).filter(wanted).collect();

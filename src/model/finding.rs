@@ -221,6 +221,10 @@ words!(
         BagAltered = "bag_altered",
         /// A second copy of a bucket lies in the folder that is read, where no layout puts it: it is left alone.
         SecondCopy = "second_copy",
+        /// A starting digest follows the digest before it without a hole.
+        ChainRestarted = "chain_restarted",
+        /// Chains of several organizations' trails of one name lie at one place.
+        SeveralOrganizations = "several_organizations",
         /// The custody log of a bag could not be written to.
         CustodyNotLogged = "custody_not_logged",
     }

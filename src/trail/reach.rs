@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::location::TrailSettings;
 use crate::aws::RetryTooManyRequests;
-use crate::model::{AccountId, Region, TrailArn};
+use crate::model::{AccountId, OrganizationId, Region, TrailArn};
 
 /// Which accounts and regions a trail has to reach, as far as AWS tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +25,8 @@ pub struct Reach {
     pub default_regions: BTreeSet<Region>,
     /// The accounts of the organization, for an organization trail, that were in it at the end of the range.
     pub accounts: BTreeSet<AccountId>,
+    /// The trail's organization, where the caller may list its accounts and the trail's own is among them.
+    pub organization: Option<OrganizationId>,
     /// True if the trail logs in every region, and which are enabled can't be told.
     pub regions_unknown: bool,
     /// Why something of this can't be told, each reason once.
@@ -62,7 +64,7 @@ impl ReachSource {
             None => {}
         }
         match accounts {
-            Some(Ok(accounts)) => reach.accounts = accounts,
+            Some(Ok((accounts, organization))) => (reach.accounts, reach.organization) = (accounts, organization),
             Some(Err(reason)) => reach.unknown.push(format!(
                 "which accounts the organization has, so whether one is missing altogether, can't be told: {reason}"
             )),
@@ -115,10 +117,11 @@ impl ReachSource {
         }
     }
 
-    async fn accounts(&self, until: Timestamp) -> Result<BTreeSet<AccountId>, String> {
+    /// The accounts of the caller's organization, and its id if the trail's own account is one of them.
+    async fn accounts(&self, until: Timestamp) -> Result<(BTreeSet<AccountId>, Option<OrganizationId>), String> {
         let client = aws_sdk_organizations::config::Builder::from(&self.config);
         let client = aws_sdk_organizations::Client::from_conf(client.retry_classifier(RetryTooManyRequests).build());
-        let mut accounts = BTreeSet::new();
+        let (mut accounts, mut organization) = (BTreeSet::new(), None);
         let mut token = None;
         loop {
             self.count();
@@ -131,13 +134,16 @@ impl ReachSource {
             for account in page.accounts.unwrap_or_default() {
                 let joined = account.joined_timestamp.and_then(|at| Timestamp::from_second(at.secs()).ok());
                 let active = account.state.is_none_or(|state| state == AccountState::Active);
+                if account.id.as_deref() == Some(self.arn.account.as_str()) {
+                    organization = account.arn.as_deref().and_then(organization_of);
+                }
                 if active && joined.is_none_or(|joined| joined < until) {
                     accounts.extend(account.id.and_then(|id| id.parse::<AccountId>().ok()));
                 }
             }
             token = page.next_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                return Ok(accounts);
+                return Ok((accounts, organization));
             }
         }
     }
@@ -145,6 +151,12 @@ impl ReachSource {
     fn count(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// The organization that the ARN of a member account names: `arn:aws:organizations::MANAGEMENT:account/o-…/ACCOUNT`
+/// (Organizations API reference, "Account").
+fn organization_of(arn: &str) -> Option<OrganizationId> {
+    arn.rsplit_once(":account/")?.1.split('/').next()?.parse().ok()
 }
 
 fn explain<E, R>(error: &SdkError<E, R>, action: &str) -> String

@@ -26,6 +26,20 @@ pub struct Rejection {
 }
 
 impl Rejection {
+    /// The digest is no whole gzip stream, or decompresses to more than a digest may.
+    pub fn broken_gzip(fault: Fault) -> Self {
+        let detail = match fault {
+            Fault::TooLarge => {
+                return Self::unverified(fault, format!("is larger than {MAX_DIGEST_BYTES} bytes when decompressed"));
+            }
+            Fault::NotGzip => "is not gzip",
+            Fault::Truncated => "ends early: its gzip stream is cut short",
+            Fault::TrailingData => "has bytes after the end of its gzip stream",
+            _ => "can't be decompressed: its gzip stream is corrupt",
+        };
+        Self::invalid(fault, detail)
+    }
+
     /// The digest is not what CloudTrail signed.
     pub fn invalid(fault: Fault, detail: impl Into<String>) -> Self {
         Self { status: DigestStatus::Invalid, fault, detail: detail.into(), disputed: false }
@@ -123,7 +137,7 @@ impl Examined {
 pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> Examined {
     let json = match gunzip(found.bytes, MAX_DIGEST_BYTES) {
         Ok(json) => json,
-        Err(fault) => return Examined::closed(found.place.clone(), None, gzip_rejection(fault)),
+        Err(fault) => return Examined::closed(found.place.clone(), None, Rejection::broken_gzip(fault)),
     };
     let digest_hash = sha256(&json);
     let closed = |rejection| Examined::closed(found.place.clone(), Some(digest_hash), rejection);
@@ -306,17 +320,4 @@ impl Signing {
             SignatureCheck::WitnessesDisagree => Err(Rejection::disputed()),
         }
     }
-}
-
-fn gzip_rejection(fault: Fault) -> Rejection {
-    let detail = match fault {
-        Fault::TooLarge => {
-            return Rejection::unverified(fault, format!("is larger than {MAX_DIGEST_BYTES} bytes when decompressed"));
-        }
-        Fault::NotGzip => "is not gzip",
-        Fault::Truncated => "ends early: its gzip stream is cut short",
-        Fault::TrailingData => "has bytes after the end of its gzip stream",
-        _ => "can't be decompressed: its gzip stream is corrupt",
-    };
-    Rejection::invalid(fault, detail)
 }

@@ -7,6 +7,13 @@ pub const MAX_DIGEST_BYTES: u64 = 32 * 1024 * 1024;
 /// The compressed size of one digest object, in bytes: JSON with a hash in every entry shrinks at most to about a third.
 pub const MAX_DIGEST_OBJECT_BYTES: u64 = 32 * 1024 * 1024;
 
+/// The uncompressed size, in bytes, to which a digest that is too large to be read is hashed, where a valid one
+/// names it.
+pub const MAX_OVERSIZED_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// How many bytes of such digests a run hashes: some two minutes' worth.
+pub const MAX_OVERSIZED_BYTES_OF_RUN: u64 = 32 * 1024 * 1024 * 1024;
+
 /// How many log files of a digest that is not valid are named; the rest is counted. Whoever plants a digest
 /// may list half a million in 97 KB, and a report that names them all hides what it has to say.
 pub const MAX_NAMED_CLAIMS: usize = 10_000;

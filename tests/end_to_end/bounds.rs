@@ -68,17 +68,47 @@ fn beyond_the_ceiling_a_file_is_unverified_and_a_flag_raises_it() {
     assert_eq!((high.code, high.count("log_file", "modified")), (1, 1));
 }
 
+/// Issue 25: a digest that is too large to be read and that a valid one names is hashed, to 1 GiB.
 #[test]
-fn a_digest_that_is_a_bomb_is_unverified() {
+fn a_bomb_over_a_digest_is_invalid_where_a_valid_one_names_it() {
+    let judged = |place: usize, bytes: u64| {
+        let mut trail = defects::small_trail();
+        let key = trail.chains[0].digests[place].key.clone();
+        trail.replace(&key, bomb(bytes));
+        let mirror = Mirror::new(&trail, Layout::Keys, true);
+        let (out, peak) = watched(mirror.command().args(["--format", "jsonl"]));
+        let lines = || out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let record = lines().find(|record| record["record"] == "digest" && record["key"] == key).unwrap();
+        assert!(peak > 0 && peak < 64 * 1024 + 32 * 1024, "{peak} KiB");
+        let text = |field: &str| record[field].as_str().unwrap().to_owned();
+        (text("status"), text("fault"), lines().next_back().unwrap()["exit_code"].as_i64().unwrap())
+    };
+    let newest = defects::small_trail().chains[0].digests.len() - 1;
+    let told = |status: &str, fault: &str, code| (status.to_owned(), fault.to_owned(), code);
+    assert_eq!(judged(3, 64 << 20), told("invalid", "predecessor_hash_mismatch", 1));
+    assert_eq!(judged(3, 2 << 30), told("unverified", "too_large", 3));
+    assert_eq!(judged(newest, 64 << 20), told("unverified", "too_large", 3));
+}
+
+#[test]
+fn a_genuine_digest_that_is_too_large_to_be_read_is_unverified() {
     let mut trail = defects::small_trail();
-    let key = trail.chains[0].digests[3].key.clone();
-    trail.replace(&key, bomb(1 << 30));
-    let mirror = Mirror::new(&trail, Layout::Keys, true);
-    let (out, peak) = watched(mirror.command().args(["--format", "jsonl"]));
-    let line = out.lines().find(|line| line.contains("\"fault\":\"too_large\"")).unwrap();
-    let record: serde_json::Value = serde_json::from_str(line).unwrap();
-    assert_eq!((&record["key"], &record["status"]), (&json!(key), &json!("unverified")));
-    assert!(peak > 0 && peak < 64 * 1024 + 32 * 1024, "{peak} KiB");
+    let place = trail.chains[0].digests.iter().position(|digest| !digest.document.log_files.is_empty()).unwrap();
+    trail.reissue(|index, document| {
+        if index == place {
+            document.log_files = document.log_files.iter().cycle().take(150_000).cloned().collect();
+        }
+    });
+    let key = trail.chains[0].digests[place].key.clone();
+    for run in [crate::support::verify_folder(&trail), crate::support::verify_s3(&trail)] {
+        let record = run.of("digest").into_iter().find(|record| record["key"] == key).unwrap();
+        assert_eq!((run.code, &record["status"], &record["fault"]), (3, &json!("unverified"), &json!("too_large")));
+        assert_eq!(record["sha256"], trail.chains[0].digests[place].document.sha256());
+        assert!(
+            record["detail"].as_str().unwrap().contains("its hash is the one that its valid successor"),
+            "{record}"
+        );
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod estimate;
 mod every_byte;
 mod evidence;
 mod faults;
+mod handover;
 mod hostile;
 mod lifecycle;
 mod local;

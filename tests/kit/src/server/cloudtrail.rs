@@ -94,9 +94,13 @@ fn list_accounts(state: &State) -> Response<Body> {
     };
     accounts.sort();
     accounts.dedup();
+    let organization = state.trails.iter().find_map(|trail| trail.organization.as_deref()).unwrap_or("o-exampleorgid");
     let accounts: Vec<Value> = accounts
         .iter()
-        .map(|(id, joined)| json!({ "Id": id, "State": "ACTIVE", "JoinedTimestamp": joined.as_second() }))
+        .map(|(id, joined)| {
+            let arn = format!("arn:aws:organizations::{}:account/{organization}/{id}", state.owner);
+            json!({ "Id": id, "Arn": arn, "State": "ACTIVE", "JoinedTimestamp": joined.as_second() })
+        })
         .collect();
     ok(&json!({ "Accounts": accounts }))
 }
