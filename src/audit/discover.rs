@@ -92,7 +92,7 @@ pub(super) async fn discover(
         .buffered(request.concurrency);
     let mut listings = std::pin::pin!(listings);
     while let Some((folder, listing, earlier)) = listings.try_next().await? {
-        let mut failure = listing.failure.filter(|error| !(error.is_absence() && elsewhere.contains(&folder)));
+        let mut failure = listing.failure;
         let earlier = earlier.map(|found| listing.earlier.into_iter().chain(found).collect::<BTreeSet<_>>());
         for chain in listing.digests.keys() {
             discovery.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
@@ -121,8 +121,11 @@ pub(super) async fn discover(
             }
             Err(error) => failure = failure.or(Some(error)),
         }
-        if let Some(error) = failure {
-            discovery.failed(&folder, request, error);
+        match failure {
+            // What the trail has left may be gone, or denied by now.
+            Some(error) if elsewhere.contains(&folder) => discovery.warn_of_former_place(&folder, &error),
+            Some(error) => discovery.failed(&folder, request, error),
+            None => {}
         }
     }
     discovery.folders = folders;
@@ -257,6 +260,16 @@ impl Discovery {
         for chain in known {
             self.chains.entry(chain).or_default().failure = Some(reason.clone());
         }
+    }
+
+    /// Warns that a place could not be listed to which the trail delivered when an earlier run verified it.
+    fn warn_of_former_place(&mut self, folder: &RegionFolder, error: &StoreError) {
+        let RegionFolder { account, region, location, .. } = folder;
+        let detail = format!(
+            "the digests of {account} in {region} that earlier runs verified in another place could not be listed, so \
+             whether they are still there can't be told: {error}"
+        );
+        self.warn(WarningCode::ListingFailed, &location.bucket, detail);
     }
 
     fn warn(&mut self, code: WarningCode, bucket: &str, detail: String) {

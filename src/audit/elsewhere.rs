@@ -154,7 +154,7 @@ impl<'a> ListedElsewhere<'a> {
 }
 
 /// The time that valid hourly digests cover.
-fn covered(judged: &JudgedDigests) -> Coverage {
+pub(super) fn covered(judged: &JudgedDigests) -> Coverage {
     let mut covered = Coverage::default();
     let standard = judged.elements.iter().filter(|element| element.kind == DigestKind::Standard);
     for (start, end) in standard.filter_map(Element::valid).map(|digest| digest.outline().period()) {
@@ -164,7 +164,7 @@ fn covered(judged: &JudgedDigests) -> Coverage {
 }
 
 /// The times of the digests that could not be judged: any of them may list a file.
-fn unreadable(judged: &JudgedDigests) -> Coverage {
+pub(super) fn unreadable(judged: &JudgedDigests) -> Coverage {
     let mut times = Coverage::default();
     for element in &judged.elements {
         let State::Rejected(digest) = &element.state else { continue };

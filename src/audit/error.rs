@@ -25,6 +25,9 @@ pub enum AuditError {
          again: {0}; run it again, and if that comes back, with TMPDIR on another disk"
     )]
     PutAside(String),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers, which a new checkpoint needs")]
+    NoRandomNumbers,
     /// A task of the audit's own did not come to its end.
     #[error("a part of the audit stopped unexpectedly: {0}")]
     Task(String),

@@ -97,7 +97,7 @@ pub(super) async fn examine_chain(
     };
     let JudgedDigests { mut elements, shelf, failure: later, folders } = judged;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
-    let lost_log_files = left_open || expiry::may_lack_log_files(&log_folder);
+    let lost_log_files = left_open || !log_folder.past.again.is_empty() || expiry::may_lack_log_files(&log_folder);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, &shelf, Some(&log_folder), lost_log_files).await?;
     expiry.mark(&mut elements, &context);
     handover::mark_restarts(&mut elements);

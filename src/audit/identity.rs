@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{AWS_LOGS_FOLDER, ObjectRef};
+use crate::model::{AWS_LOGS_FOLDER, ObjectRef, VerifiedFiles};
 
 /// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or prefix: there,
 /// what follows `AWSLogs/` counts.
@@ -12,12 +12,26 @@ pub(super) fn identity(object: &ObjectRef, live: bool) -> Cow<'_, str> {
     if live {
         return format!("{}/{}", object.bucket, object.key).into();
     }
-    let inside = object.key.rfind(AWS_LOGS_FOLDER).map(|at| &object.key[at + AWS_LOGS_FOLDER.len()..]);
-    inside.unwrap_or(&object.key).into()
+    inside(&object.key).into()
 }
 
-/// Where an object stands in the order in which a seed draws objects.
-pub(super) fn rank(seed: u64, object: &ObjectRef) -> u64 {
-    let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(object.to_string()).finalize();
+/// The same of a part of a key.
+pub(super) fn identity_of_key(bucket: &str, key: &str, live: bool) -> String {
+    if live { format!("{bucket}/{key}") } else { inside(key).to_owned() }
+}
+
+fn inside(key: &str) -> &str {
+    key.rfind(AWS_LOGS_FOLDER).map_or(key, |at| &key[at + AWS_LOGS_FOLDER.len()..])
+}
+
+/// The hash of a log file's name under the key of a checkpoint.
+pub(super) fn name_hash(files: &VerifiedFiles, name: &str) -> u64 {
+    let hash = Sha256::new().chain_update(files.key).chain_update(name).finalize();
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// Where a name stands in the order in which a seed draws names.
+pub(super) fn rank(seed: u64, name: &str) -> u64 {
+    let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(name).finalize();
     hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::day_check::folder_of_listed;
+use super::identity::{identity, name_hash};
 use super::outlook::Outlook;
 use super::resume::{self, Contradiction};
 use crate::model::{
     AccountId, Allowances, ChainCheckpoint, ChainFault, ChainId, Checkpoint, DigestStatus, Fault, GapCause, GapRecord,
-    LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, Record, Region, SinceCheckpoint, TrailName, Verdict,
+    LastRun, LogFileRecord, LogFileStatus, ObjectRef, Open, OpenPoint, Record, Region, SinceCheckpoint, TrailName,
+    Verdict,
 };
 
 /// By what a finding is recognized from run to run. What was merely open and is violated now is another one.
@@ -112,6 +115,7 @@ impl Keeper {
             recent: outlook.sight.recent.clone(),
             verified: outlook.verified.clone(),
             log_folders: outlook.log_folders.clone(),
+            verified_files: outlook.verified_files.clone(),
             open: Vec::new(),
             told: old.told,
         };
@@ -209,6 +213,9 @@ impl Keeper {
                     other => Some(other.as_str()),
                 };
                 next.count(word, file.since);
+                if !claimed && file.digest.is_some() {
+                    next.note_presence(file);
+                }
                 if let Some(what) = what {
                     next.open(what, since);
                 }
@@ -322,6 +329,20 @@ impl Next {
             // What is said of it may change.
             Some(point) => *point = OpenPoint { since: point.since.or(since), what },
             None => open.push(OpenPoint { what, since }),
+        }
+    }
+
+    /// Notes for later runs whether a log file that a valid digest lists is there.
+    fn note_presence(&mut self, file: &LogFileRecord) {
+        let Some(files) = &mut self.checkpoint.verified_files else { return };
+        let name = identity(&file.object, self.outlook.is_live);
+        let Some((folder, _)) = folder_of_listed(&name) else { return };
+        let hash = name_hash(files, &name);
+        let Some(day) = files.days.get_mut(folder) else { return };
+        match (file.status, file.fault) {
+            (LogFileStatus::Deleted, _) | (_, Some(Fault::NotFound | Fault::Expired)) => day.lose(hash),
+            (LogFileStatus::Intact | LogFileStatus::Modified, _) => day.find_again(hash),
+            _ => {}
         }
     }
 

@@ -12,6 +12,7 @@ use super::examine::ExaminedChain;
 use super::expiry::{Expiry, Explanation};
 use super::fingerprints::Fingerprints;
 use super::log_folder::LogFolder;
+use super::past_days::AgainFile;
 use super::shelf::{Shelf, Shelved};
 use super::versions;
 use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
@@ -106,19 +107,23 @@ impl Tasks {
     }
 
     /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
-    pub fn left_open(&self, context: &Context) -> Vec<Task> {
+    /// `again`: those that are looked at once more.
+    pub fn left_open(&self, context: &Context, again: &[AgainFile]) -> Vec<Task> {
         let open = context.resume.iter().flat_map(|resume| resume.open_log_files());
-        let unlisted = open.filter(|(object, ..)| !self.listed.contains(context.hasher.hash_one(*object)));
+        let open = open.map(|(object, digest, sha256)| (object, digest, ExpectedHash::Sha256(sha256)));
+        let again = again.iter().map(|file| (&file.object, &file.digest, file.expected.clone()));
+        let unlisted = open.chain(again).filter(|(object, ..)| !self.listed.contains(context.hasher.hash_one(*object)));
         let mut tasks: Vec<Task> = unlisted
-            .map(|(object, digest, sha256)| Task {
+            .map(|(object, digest, expected)| Task {
                 object: object.clone(),
                 digest: digest.clone(),
-                listing: Listing::Expected(vec![ExpectedHash::Sha256(sha256)]),
+                listing: Listing::Expected(vec![expected]),
                 is_candidate: false,
                 expiry: Explanation::None,
             })
             .collect();
         tasks.sort_by(|one, other| one.object.key.cmp(&other.object.key));
+        tasks.dedup_by(|one, other| one.object == other.object);
         tasks
     }
 

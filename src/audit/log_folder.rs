@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::day_check::DayCheck;
 use super::element::Element;
 use super::elsewhere::ListedElsewhere;
 use super::error::AuditError;
@@ -15,6 +16,7 @@ use super::handover::Handover;
 use super::listing::{self, RegionFolder};
 use super::log_listing::{self, ListedFiles, Listing, LogRegion, list};
 use super::outside::outside_days;
+use super::past_days::{self, PastDays};
 use super::request::{AuditRequest, EDGE, fresh_from};
 use super::room::Seat;
 use super::shelf::Shelved;
@@ -47,6 +49,8 @@ pub(super) struct LogFolder {
     pub other_folders: BTreeSet<String>,
     /// Trails that deliver log files here without digests, where any file is to be judged by that.
     pub neighbours: Vec<String>,
+    /// What was found on days before the range.
+    pub past: PastDays,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
 }
@@ -89,14 +93,16 @@ impl EarlyListings {
 #[derive(Clone)]
 struct Comparison<'a> {
     context: &'a Context,
+    /// The check of the days that earlier runs verified.
+    verified: Option<DayCheck<'a>>,
     listed: Met<'a>,
     /// The first and the last day that a file was seen of.
     days: Option<(Timestamp, Timestamp)>,
 }
 
 impl Comparison<'_> {
-    /// Compares a file. Says whether no valid digest lists it.
-    fn is_stray(&mut self, object: &ObjectRef) -> bool {
+    /// Compares a file of a region. Says whether no valid digest lists it.
+    fn is_stray(&mut self, prefix: &str, object: &ObjectRef, written: Option<Timestamp>) -> bool {
         if let Some(day) = day_of(object).filter(|_| !self.context.store.is_live()) {
             let (first, last) = self.days.unwrap_or((day, day));
             self.days = Some((first.min(day), last.max(day)));
@@ -108,12 +114,16 @@ impl Comparison<'_> {
             && self.listed.meet(
                 self.context.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}{GZIP}", object.key))),
             );
+        if let Some(verified) = &mut self.verified {
+            verified.see(prefix, object, is_listed || stands_in, written);
+        }
         !is_listed && !stands_in
     }
 
     /// Compares all files of a listing, and adds those to `strays` that no valid digest lists.
     fn add_listed(&mut self, files: &ListedFiles, strays: &mut StrayFiles) {
-        let found: Vec<bool> = files.files().map(|(object, _)| self.is_stray(&object)).collect();
+        let found: Vec<bool> =
+            files.files().map(|(object, written)| self.is_stray(&files.prefix, &object, written)).collect();
         if found.contains(&true) {
             strays.begin(files.bucket(), Some(&files.prefix));
             for ((object, written), _) in files.files().zip(found).filter(|(_, is_stray)| *is_stray) {
@@ -137,8 +147,9 @@ impl Comparison<'_> {
         while let Some(page) = listing.next_page(self.context.store.as_ref()).await? {
             for file in page {
                 let object = ObjectRef::new(Arc::clone(&bucket), file.key.as_str());
-                if compared.is_stray(&object) {
-                    found.push(&file.key, listing.recent(&file));
+                let written = listing.recent(&file);
+                if compared.is_stray(&region.prefix, &object, written) {
+                    found.push(&file.key, written);
                 }
             }
         }
@@ -178,7 +189,8 @@ pub(super) async fn examine(
     found.lists_each_once = twice.is_empty();
     found.other_folders = other_folders;
     found.other_folders.extend(context.resume.iter().flat_map(|resume| resume.log_folders().cloned()));
-    let mut compared = Comparison { context, listed: Met::none(&by_digests), days: None };
+    let verified = DayCheck::new(context, judged)?;
+    let mut compared = Comparison { context, verified, listed: Met::none(&by_digests), days: None };
     let mut strays = StrayFiles::default();
     let EarlyListings { files, outside } = early;
     let (listed_early, looked_outside) = (files.len(), outside.len());
@@ -206,6 +218,11 @@ pub(super) async fn examine(
     }
     found.absent = compared.listed.others();
     found.copied_days = (!context.store.is_live()).then_some(compared.days);
+    // Half a listing shows nothing of what changed.
+    let regions: Vec<LogRegion> = main.clone().chain(beside.iter().cloned()).collect();
+    let check = compared.verified.take().filter(|_| found.failure.is_none());
+    let mut days = check.map(|check| check.changed(&regions)).unwrap_or_default();
+    days.extend(past_days::drawn(context));
     drop(compared);
     let is_listed = |object: &ObjectRef| by_digests.contains(context.fingerprint(object));
     let mut odd = StrayFiles::default();
@@ -225,7 +242,9 @@ pub(super) async fn examine(
     let known = still_unlisted(context, &by_digests).await;
     drop(by_digests);
     // A digest that lists it may still come: nobody needs to be asked.
-    let fresh = |stray: &Stray| stray.written.is_some() && stray.name.is_some_and(|name| !name.is_odd());
+    let fresh_from = fresh_from(&context.request);
+    let is_recent = |stray: &Stray| stray.written.is_some_and(|written| written >= fresh_from);
+    let fresh = |stray: &Stray| is_recent(stray) && stray.name.is_some_and(|name| !name.is_odd());
     if strays.iter().any(|stray| !fresh(&stray)) {
         let mut others = ListedElsewhere::new(context, chain, folders, strays).with_successor(goes_on_as);
         others.remove().await?;
@@ -236,7 +255,15 @@ pub(super) async fn examine(
         found.neighbours = context.neighbours.of(&chain.region).await;
     }
     found.strays = strays;
-    for (strays, found_strays) in [(late, &mut found.late_strays), (known, &mut found.known_strays)] {
+    let mut past = past_days::examine(context, chain, judged, &regions, &days).await?;
+    found.failure = found.failure.take().or(past.failure.take());
+    found.unreadable.extend(&past.unreadable);
+    // Those of the range were judged above.
+    let is_past = |stray: &Stray| stray.name.is_some_and(|name| !(from <= name.to && name.from < to));
+    let in_past = past.strays.filtered(is_past);
+    found.past = past;
+    let others = [(late, &mut found.late_strays), (known, &mut found.known_strays), (in_past, &mut found.past.strays)];
+    for (strays, found_strays) in others {
         if !strays.is_empty() {
             let mut others = ListedElsewhere::new(context, chain, folders, strays);
             others.remove().await?;

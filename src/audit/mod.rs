@@ -12,6 +12,7 @@
 mod beside;
 mod content;
 mod context;
+mod day_check;
 mod discover;
 mod element;
 mod elsewhere;
@@ -39,6 +40,7 @@ mod outlook;
 mod outside;
 mod oversized;
 mod pace;
+mod past_days;
 mod plan;
 mod pool;
 mod range;

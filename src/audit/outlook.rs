@@ -3,17 +3,22 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::day_check::{day_of_folder, folder_of_listed, is_new, kept_days};
 use super::element::{Absence, Element, State};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
+use super::identity::{identity, name_hash};
 use super::range;
 use super::request::{EDGE, fresh_from};
-use super::resume::Contradiction;
+use super::resume::{Contradiction, Resume};
 use super::sight::{LOOK_BACK, Sight, earlier};
-use crate::model::{ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedRun};
+use crate::model::{
+    ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedFiles, VerifiedRun,
+};
 
 /// What the next run needs to know of a chain that was examined.
 #[derive(Debug)]
@@ -26,6 +31,10 @@ pub(super) struct Outlook {
     pub verified: Vec<VerifiedRun>,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub log_folders: BTreeSet<String>,
+    /// The log files of the last days that the next run has to find.
+    pub verified_files: Option<VerifiedFiles>,
+    /// True if the bytes come from S3.
+    pub is_live: bool,
     /// Whether a part of it could not be listed.
     pub is_unlisted: bool,
     pub contradictions: Vec<Contradiction>,
@@ -49,6 +58,7 @@ impl Outlook {
         let through = range::last_verified(&chain.elements, &chain.shelf, context)?;
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
+        let verified_files = if deep { verified_files(chain, context, end)? } else { None };
         let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
         let unlisted_from = match (&chain.log_folder.failure, deep) {
             // What could not be looked at is looked at by the next run.
@@ -92,6 +102,8 @@ impl Outlook {
             unlisted_from,
             sight: chain.sight.clone(),
             verified: verified_runs(chain, context)?,
+            verified_files,
+            is_live: context.store.is_live(),
             log_folders: chain.log_folder.other_folders.clone(),
             is_unlisted: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
@@ -135,4 +147,49 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
     let kept = old.filter(|digest| digest.3 > oldest && !gone.contains(digest));
     found.extend(kept);
     Ok(VerifiedRun::encode(found))
+}
+
+/// The log files of the last two days, as far as the digests list them that this run and earlier ones verified.
+/// Those that turn out to be gone are taken out when they are told of.
+fn verified_files(
+    chain: &ExaminedChain,
+    context: &Context,
+    through: Option<Timestamp>,
+) -> Result<Option<VerifiedFiles>, AuditError> {
+    let resume = context.resume.as_deref();
+    let before = resume.and_then(Resume::verified_files);
+    let Some(through) = through.max(resume.and_then(Resume::start)) else { return Ok(None) };
+    let days = kept_days(through);
+    let key = match before {
+        Some(before) => before.key,
+        None => random_key()?,
+    };
+    let is_kept = |folder: &str| day_of_folder(folder).is_some_and(|day| days.contains(&day));
+    let before = before.into_iter().flat_map(|before| &before.days);
+    // What was looked at again is known anew.
+    let known = before.chain(&chain.log_folder.past.verified).filter(|(folder, _)| is_kept(folder));
+    let known = known.map(|(folder, day)| (folder.clone(), day.clone()));
+    let mut files = VerifiedFiles { key, days: known.collect() };
+    let live = context.store.is_live();
+    for element in chain.elements.iter().filter(|element| element.end() >= days[0]) {
+        let Some(digest) = element.valid().filter(|digest| digest.outline().log_files() > 0) else { continue };
+        let is_in_range = context.range.includes(element.start(), element.end());
+        let came_late = || resume.map_or(Ok(false), |resume| is_new(element, &chain.shelf, resume));
+        if !is_in_range && (element.end() > through || !came_late()?) {
+            continue;
+        }
+        for entry in chain.shelf.valid(digest)?.log_files().iter() {
+            let name = identity(&entry.object, live);
+            let Some((folder, _)) = folder_of_listed(&name).filter(|(_, day)| days.contains(day)) else { continue };
+            let hash = name_hash(&files, &name);
+            files.days.entry(folder.to_owned()).or_default().add(hash);
+        }
+    }
+    Ok(Some(files))
+}
+
+fn random_key() -> Result<[u8; 16], AuditError> {
+    let mut key = [0; 16];
+    SystemRandom::new().fill(&mut key).map_err(|_| AuditError::NoRandomNumbers)?;
+    Ok(key)
 }

@@ -85,7 +85,7 @@ impl Plan {
     fn begin(&mut self) {
         let mut tasks = match self.context.request.depth {
             Depth::Chain => Vec::new(),
-            Depth::Presence | Depth::Content => self.tasks.left_open(&self.context),
+            Depth::Presence | Depth::Content => self.tasks.left_open(&self.context, &self.chain.log_folder.past.again),
         };
         for task in &mut tasks {
             task.expiry = self.chain.expiry.of_log_file(&task.object);
@@ -235,7 +235,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
         }
         StrayClass::OutOfRange => false,
     });
-    let in_gaps = strays.filtered(|stray| matches!(judge.class(stray), StrayClass::Uncovered(_)));
+    let mut in_gaps = strays.filtered(|stray| matches!(judge.class(stray), StrayClass::Uncovered(_)));
     // The hours of digests that came late lie before the range.
     let late = StrayJudge { from: Timestamp::MIN, ..judge };
     unlisted.append(log_folder.late_strays.filtered(|stray| late.class(stray) == StrayClass::Unlisted));
@@ -245,6 +245,22 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
         }
         true
     }));
+    let mut past_coverage = known_coverage.clone();
+    past_coverage.extend(&log_folder.past.coverage);
+    let past = StrayJudge { coverage: &past_coverage, known_coverage: &past_coverage, ..late };
+    unlisted.append(log_folder.past.strays.filtered(|stray| match past.class(stray) {
+        StrayClass::Unlisted => judges_unlisted,
+        StrayClass::Unverified => {
+            unverified.insert(context.fingerprint(&stray.object));
+            judges_unlisted
+        }
+        StrayClass::Uncovered(gap) => {
+            uncovered[gap] += 1;
+            false
+        }
+        _ => false,
+    }));
+    in_gaps.append(log_folder.past.strays.filtered(|stray| matches!(past.class(stray), StrayClass::Uncovered(_))));
     (record.fresh_log_files, record.edge_log_files) = (fresh, edge);
     for (gap, files) in gaps.iter_mut().zip(uncovered).filter(|(_, files)| *files > 0) {
         gap.uncovered_log_files = files;

@@ -113,7 +113,8 @@ pub struct SampleRequest {
     pub seed: u64,
 }
 
-/// Which part of what earlier runs proved is read once more: so many of a hundred digests, each with its log files.
+/// Which part of what earlier runs proved is read once more: so many of a hundred days of each chain, with their
+/// digests and log files.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recheck {
     /// How many of a hundred.

@@ -4,11 +4,12 @@
 //! and what came late: S3's own time of the last write tells that of any digest whose hour is past. The digests of the last hours before are
 //! read once more, since only they tell which log files of those hours are listed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::day_check::{DAY, begin_of_day};
 use super::element::{Absence, Element, State, Whole};
 use super::error::AuditError;
 use super::identity::{identity, rank};
@@ -19,6 +20,7 @@ use super::shelf::Shelf;
 use super::sight::{self, LOOK_BACK, earlier};
 use crate::model::{
     ChainCheckpoint, ChainId, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash, TimeRange,
+    VerifiedFiles,
 };
 use crate::store::Location;
 use crate::verify::ValidDigest;
@@ -42,6 +44,8 @@ pub(super) struct Resume {
     awaited: HashSet<String>,
     /// Digests that are known not to be valid, by [`identity`].
     known_bad: HashSet<String>,
+    /// The days that are drawn to be read once more.
+    drawn_days: BTreeSet<Timestamp>,
     live: bool,
 }
 
@@ -132,9 +136,15 @@ fn unlisted(
 }
 
 impl Recheck {
-    fn chooses(&self, object: &ObjectRef) -> bool {
-        let share = rank(self.seed, object) as f64 / (u64::MAX as f64);
-        share * 100.0 < self.percent
+    /// The days that it draws of a chain's.
+    fn days_of(&self, id: &ChainId, chain: &ChainCheckpoint) -> BTreeSet<Timestamp> {
+        let (Some(begin), Some(end)) = (chain.begin, chain.end()) else { return BTreeSet::new() };
+        let days = std::iter::successors(Some(begin_of_day(begin)), |day| day.checked_add(DAY).ok());
+        let is_drawn = |day: &Timestamp| {
+            let share = rank(self.seed, &format!("{id} {day}")) as f64 / (u64::MAX as f64);
+            share * 100.0 < self.percent
+        };
+        days.take_while(|day| *day <= end).filter(is_drawn).collect()
     }
 }
 
@@ -152,7 +162,8 @@ impl Resume {
     ) -> Option<(Self, ListedDigests)> {
         let through = before.through.as_ref()?;
         let named = |object: &ObjectRef| identity(object, live).into_owned();
-        let mut resume = Self { before: before.clone(), live, ..Self::default() };
+        let drawn_days = recheck.map(|recheck| recheck.days_of(id, before)).unwrap_or_default();
+        let mut resume = Self { before: before.clone(), drawn_days, live, ..Self::default() };
         let mut wanted = Vec::new();
         resume.verified.insert(named(&through.object));
         wanted.push((through.object.clone(), DigestKind::Standard, through.end));
@@ -197,7 +208,7 @@ impl Resume {
             let name = named(&digest.place);
             let is_past = digest.end <= through.end && !resume.verified.contains(&name);
             let came_late = is_past && sight::is_new(digest, before, live);
-            let comes_again = came_late || (is_past && recheck.is_some_and(|recheck| recheck.chooses(&digest.place)));
+            let comes_again = came_late || (is_past && resume.drawn_days.contains(&begin_of_day(digest.end)));
             keeps.push(comes_again || digest.end > read_back || open.contains(&name));
             if came_late {
                 resume.late.insert(name.clone());
@@ -311,6 +322,21 @@ impl Resume {
             .verified
             .iter()
             .flat_map(|run| run.ends().map(|end| (Arc::clone(&run.bucket), run.prefix.clone(), run.kind, end)))
+    }
+
+    /// The log files of the last days that earlier runs verified, where they kept any.
+    pub fn verified_files(&self) -> Option<&VerifiedFiles> {
+        self.before.verified_files.as_ref()
+    }
+
+    /// When S3 had last written a digest that earlier runs listed.
+    pub fn seen(&self) -> Option<Timestamp> {
+        self.before.seen
+    }
+
+    /// The days of which all digests and log files are read once more.
+    pub fn drawn_days(&self) -> &BTreeSet<Timestamp> {
+        &self.drawn_days
     }
 
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.

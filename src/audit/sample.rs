@@ -22,7 +22,7 @@ impl SampleRequest {
     pub(super) fn choose(&self, steps: &mut Vec<Step>) -> Chosen {
         let candidates = steps.iter().filter_map(candidate);
         let mut ranked: Vec<(u64, &ObjectRef)> =
-            candidates.map(|task| (rank(self.seed, &task.object), &task.object)).collect();
+            candidates.map(|task| (rank(self.seed, &task.object.to_string()), &task.object)).collect();
         let total = ranked.len() as u64;
         let files = self.size.of(total);
         ranked.sort_unstable();

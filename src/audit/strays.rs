@@ -245,7 +245,9 @@ impl StrayJudge<'_> {
 
     fn is_fresh(&self, stray: &Stray, time: Timestamp) -> bool {
         match self.live {
-            Some((_, now)) => stray.written.is_some() && time > sub(now, FRESH_NAME),
+            Some((fresh_from, now)) => {
+                stray.written.is_some_and(|written| written >= fresh_from) && time > sub(now, FRESH_NAME)
+            }
             None => self.copy_fresh.is_some_and(|(after, until)| time > after && time <= until),
         }
     }

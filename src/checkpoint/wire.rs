@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     ChainCheckpoint, ChainId, Checkpoint, IdError, LastRun, ObjectRef, Open, OpenPoint, Region, Sha256Hash,
-    VerifiedDigest, VerifiedRun,
+    VerifiedDay, VerifiedDigest, VerifiedFiles, VerifiedRun,
 };
 
 /// The version of the format that is written. Version 1, which knew neither verified runs nor log folders, is
@@ -53,6 +53,8 @@ struct WireChain {
     verified: Vec<WireVerified>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     log_folders: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verified_files: Option<WireFiles>,
     told: BTreeMap<String, u64>,
     open: Vec<WirePoint>,
 }
@@ -65,6 +67,20 @@ struct WireVerified {
     first: Timestamp,
     step: i64,
     count: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFiles {
+    key: String,
+    days: BTreeMap<String, WireDay>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireDay {
+    count: u64,
+    sum: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,9 +164,10 @@ impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
             }),
             unlisted_from: chain.unlisted_from,
             seen: chain.seen,
-            recent: chain.recent.iter().map(|mark| format!("{mark:016x}")).collect(),
+            recent: chain.recent.iter().map(mark_text).collect(),
             verified: chain.verified.iter().map(WireVerified::from).collect(),
             log_folders: chain.log_folders.clone(),
+            verified_files: chain.verified_files.as_ref().map(WireFiles::from),
             told: chain.told.clone(),
             open: chain.open.iter().map(WirePoint::from).collect(),
         }
@@ -172,6 +189,39 @@ impl WireVerified {
         }
         Ok(VerifiedRun { bucket: bucket.into(), prefix, kind: kind.parse()?, first, step, count })
     }
+}
+
+impl From<&VerifiedFiles> for WireFiles {
+    fn from(files: &VerifiedFiles) -> Self {
+        let day = |day: &VerifiedDay| WireDay {
+            count: day.count,
+            sum: mark_text(&day.sum),
+            lost: day.lost.iter().map(mark_text).collect(),
+        };
+        let days = files.days.iter().map(|(folder, files)| (folder.clone(), day(files))).collect();
+        Self { key: hex::encode(files.key), days }
+    }
+}
+
+impl WireFiles {
+    fn read(self) -> Result<VerifiedFiles, String> {
+        let mut key = [0; 16];
+        hex::decode_to_slice(&self.key, &mut key).map_err(|_| "the key of a chain's log files is no key".to_owned())?;
+        let day = |(folder, WireDay { count, sum, lost }): (String, WireDay)| {
+            let lost = lost.iter().map(|text| mark(text)).collect::<Result<_, _>>()?;
+            Ok((folder, VerifiedDay { count, sum: mark(&sum)?, lost }))
+        };
+        Ok(VerifiedFiles { key, days: self.days.into_iter().map(day).collect::<Result<_, String>>()? })
+    }
+}
+
+/// A short hash, as text.
+fn mark_text(mark: &u64) -> String {
+    format!("{mark:016x}")
+}
+
+fn mark(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|_| format!("'{text}' is no short hash of a name"))
 }
 
 impl From<&OpenPoint> for WirePoint {
@@ -239,9 +289,7 @@ impl WireChain {
             trail: self.trail.parse().map_err(wrong)?,
             home_region: self.home_region.parse().map_err(wrong)?,
         };
-        let mark =
-            |mark: &String| u64::from_str_radix(mark, 16).map_err(|_| format!("'{mark}' is no mark of a digest"));
-        let recent: Result<BTreeSet<u64>, String> = self.recent.iter().map(mark).collect();
+        let recent: Result<BTreeSet<u64>, String> = self.recent.iter().map(|text| mark(text)).collect();
         let verified: Result<Vec<VerifiedRun>, String> = self.verified.into_iter().map(WireVerified::read).collect();
         let open: Result<Vec<OpenPoint>, String> = self.open.into_iter().map(WirePoint::read).collect();
         let chain = ChainCheckpoint {
@@ -252,6 +300,7 @@ impl WireChain {
             recent: recent?,
             verified: verified?,
             log_folders: self.log_folders,
+            verified_files: self.verified_files.map(WireFiles::read).transpose()?,
             open: open?,
             told: self.told,
         };

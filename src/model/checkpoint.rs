@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ChainId, Depth, DigestKind, DigestStatus, GapCause, ObjectRef, Sha256Hash, TrailArn, Verdict};
+use super::{
+    ChainId, Depth, DigestKind, DigestStatus, GapCause, ObjectRef, Sha256Hash, TrailArn, Verdict, VerifiedFiles,
+};
 
 /// What earlier runs over a trail proved, and what they left open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,9 @@ pub struct ChainCheckpoint {
     pub verified: Vec<VerifiedRun>,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub log_folders: BTreeSet<String>,
+    /// The log files of the last two days that verified digests list; `None` at depth `chain`, and in a
+    /// checkpoint of an earlier version.
+    pub verified_files: Option<VerifiedFiles>,
     /// What is to be looked at again.
     pub open: Vec<OpenPoint>,
     /// How many of each kind were told of so far, by status.

@@ -19,6 +19,7 @@ mod sample;
 mod tally;
 mod text;
 mod trail_arn;
+mod verified_files;
 
 pub use chain::ChainId;
 pub use checkpoint::{ChainCheckpoint, Checkpoint, LastRun, Open, OpenPoint, VerifiedDigest, VerifiedRun};
@@ -44,3 +45,4 @@ pub use sample::SampleResult;
 pub use tally::{Allowances, Tally};
 pub use text::json_text;
 pub use trail_arn::{ArnError, TrailArn};
+pub use verified_files::{VerifiedDay, VerifiedFiles};

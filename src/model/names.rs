@@ -25,6 +25,8 @@ const LAKE_FOLDER: &str = "CloudTrail-Lake";
 pub const DIGEST_FOLDER: &str = "CloudTrail-Digest";
 
 const SUFFIX: &str = ".json.gz";
+/// The suffix of a log file that somebody decompressed in a copy.
+const UNCOMPRESSED: &str = ".json";
 const BACKFILL: &str = "_backfill";
 const COMPACT: &str = "%Y%m%dT%H%M%SZ";
 
@@ -227,7 +229,9 @@ impl LogFileName {
         let file = inside.rsplit('/').next()?;
         let day = parse_day(day)?;
         let next_day = day.saturating_add(SignedDuration::from_hours(24)).unwrap_or(day);
-        let named = file.strip_suffix(SUFFIX).and_then(|stem| stem.rsplit('_').nth(1)).and_then(|minute| {
+        // One that somebody decompressed tells the time of the one that it was.
+        let stem = file.strip_suffix(SUFFIX).or_else(|| file.strip_suffix(UNCOMPRESSED));
+        let named = stem.and_then(|stem| stem.rsplit('_').nth(1)).and_then(|minute| {
             parse_compact_time(&format!("{}00Z", minute.strip_suffix('Z').filter(|rest| rest.len() == 13)?))
         });
         Some(match named.filter(|time| day <= *time && *time < next_day) {

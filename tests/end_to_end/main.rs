@@ -51,5 +51,6 @@ mod tamper_table;
 mod testdata;
 mod unlisted;
 mod vectors;
+mod verified_days;
 mod versions;
 mod year;

@@ -290,15 +290,13 @@ fn log_files_that_nobody_lists_are_found_at_the_seam_of_two_runs() {
         job.server.put(&job.trail.spec.bucket, &key, stored);
         let run = job.run_to(22);
         let found = of_kind(&run, "log_file", "unlisted");
-        // The first one lies before what the first run left to the next.
-        assert_eq!(found.len(), usize::from(minutes > -16), "{minutes}: {}", run.stdout);
-        if let Some(found) = found.first() {
-            assert_eq!(found["key"], *key);
-            let again = job.run_to(30);
-            assert_eq!(of_kind(&again, "log_file", "unlisted")[0]["since"], run.of("run")[0]["started"]);
-            job.server.delete(&job.trail.spec.bucket, &key, jiff::Timestamp::now());
-            assert_eq!(job.run_to(31).verdict(), "verified");
-        }
+        // The first one lies before what the first run left to the next, on a day that it verified.
+        assert_eq!(found.len(), 1, "{minutes}: {}", run.stdout);
+        assert_eq!(found[0]["key"], *key);
+        let again = job.run_to(30);
+        assert_eq!(of_kind(&again, "log_file", "unlisted")[0]["since"], run.of("run")[0]["started"]);
+        job.server.delete(&job.trail.spec.bucket, &key, jiff::Timestamp::now());
+        assert_eq!(job.run_to(31).verdict(), "verified");
     }
 }
 
@@ -330,17 +328,12 @@ fn a_log_file_that_was_changed_later_is_found_by_a_recheck() {
     let body = ctverify_testkit::gzip(b"{\"Records\":[]}").into();
     job.server.put(&job.trail.spec.bucket, &file, ctverify_testkit::Stored { body, ..stored });
     assert_eq!(job.run_to(21).verdict(), "verified");
-    let some = records(job.command().args(["--end", &job.end(21), "--recheck", "30%"]));
-    let reread = some.of("digest").len() - 1;
-    assert!((1..20).contains(&reread), "{reread} of 20 at 30 %");
     let all = records(job.command().args(["--end", &job.end(21), "--recheck", "100%"]));
     assert_eq!((all.code, all.verdict()), (1, "violated"));
     assert_eq!(of_kind(&all, "log_file", "modified")[0]["key"], *file);
     // It was told, and nothing mends it: later runs say so.
     let text = run(job.command().args(["--end", &job.end(22)]));
-    let told = some.count("log_file", "modified") + 1;
-    let said = format!("Earlier runs told of what nothing mends: {told} modified");
-    assert!(text.stdout.contains(&said), "{}", text.stdout);
+    assert!(text.stdout.contains("Earlier runs told of what nothing mends: 1 modified"), "{}", text.stdout);
 }
 
 #[test]

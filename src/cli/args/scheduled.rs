@@ -21,7 +21,8 @@ pub struct StateArgs {
     #[arg(long, env = "CTVERIFY_GRACE", hide_env = true, value_name = "AGE", value_parser = time_argument::age, help_heading = "Scheduled audit")]
     pub grace: Option<SignedDuration>,
 
-    /// Read a random part of what earlier runs proved once more: so many of a hundred digests, with their log files
+    /// Read so many of a hundred days that earlier runs verified once more, drawn for each chain: all their digests and log files, and what
+    /// no digest lists
     #[arg(long, env = "CTVERIFY_RECHECK", hide_env = true, value_name = "P%", value_parser = parse_share, requires = "state", help_heading = "Scheduled audit")]
     pub recheck: Option<f64>,
 }

@@ -1,0 +1,166 @@
+//! The check of a listing against the log files that earlier runs verified: a day whose names are not just
+//! those is looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ahash::HashSet;
+use jiff::{SignedDuration, Timestamp};
+
+use super::context::Context;
+use super::element::Element;
+use super::error::AuditError;
+use super::fingerprints::Fingerprints;
+use super::identity::{identity, identity_of_key, name_hash};
+use super::log_listing::LogRegion;
+use super::request::EDGE;
+use super::resume::Resume;
+use super::shelf::Shelf;
+use super::sight::earlier;
+use super::walk::JudgedDigests;
+use crate::model::{DigestKind, LogFileName, ObjectRef, VerifiedDay, VerifiedFiles, parse_day};
+
+/// A day.
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// The form of the part of a log file's key that tells its day.
+const DAY_FOLDER: &str = "2026/03/01";
+/// The suffix of a log file, and what it has without compression.
+const GZIP: &str = ".gz";
+const UNCOMPRESSED: &str = ".json";
+
+/// The days whose log files a checkpoint keeps: the one of the last verified digest, and the one before it.
+/// Every listing shows both whole.
+pub(super) fn kept_days(through: Timestamp) -> [Timestamp; 2] {
+    let last = begin_of_day(through);
+    [earlier(last, DAY), last]
+}
+
+/// The begin of a time's day.
+pub(super) fn begin_of_day(time: Timestamp) -> Timestamp {
+    let second = time.as_second();
+    Timestamp::from_second(second - second.rem_euclid(DAY.as_secs())).unwrap_or(time)
+}
+
+/// The folder of a log file, up to its day, and the begin of that day; `None` for one in no day's folder.
+/// `name` is [`identity`]'s, and `file` what follows the region in it.
+fn folder_of<'a>(name: &'a str, file: &str) -> Option<(&'a str, Timestamp)> {
+    let day = parse_day(file.get(..DAY_FOLDER.len())?)?;
+    Some((name.get(..name.len() - file.len() + DAY_FOLDER.len())?, day))
+}
+
+/// The folder and the day of a log file that a digest lists.
+pub(super) fn folder_of_listed(name: &str) -> Option<(&str, Timestamp)> {
+    let at = name.rmatch_indices('/').nth(3)?.0 + 1;
+    folder_of(name, &name[at..])
+}
+
+/// The day of such a folder.
+pub(super) fn day_of_folder(folder: &str) -> Option<Timestamp> {
+    parse_day(folder.get(folder.len().checked_sub(DAY_FOLDER.len())?..)?)
+}
+
+/// The name by which a file is counted: in a copy, one that somebody decompressed stands for the one that is listed.
+fn counted(name: String, live: bool) -> String {
+    if !live && name.ends_with(UNCOMPRESSED) { name + GZIP } else { name }
+}
+
+/// What a listing shows of the days that earlier runs verified.
+#[derive(Clone)]
+pub(super) struct DayCheck<'a> {
+    context: &'a Context,
+    before: &'a VerifiedFiles,
+    days: [Timestamp; 2],
+    /// The log files that digests list which earlier runs did not verify.
+    new: Arc<Fingerprints>,
+    /// The files that earlier runs have told of as unlisted.
+    known_unlisted: Arc<HashSet<u64>>,
+    /// The time from which a file that no digest lists may still be listed.
+    edge: Timestamp,
+    /// When S3 had last written a digest of the chain: what is written later was written after the run that
+    /// verified it.
+    seen: Option<Timestamp>,
+    shown: BTreeMap<String, (u64, u64)>,
+    rewritten: BTreeSet<Timestamp>,
+}
+
+impl<'a> DayCheck<'a> {
+    /// A check of the days before the last verified digest; `None` where earlier runs kept nothing of them.
+    pub fn new(context: &'a Context, judged: &JudgedDigests) -> Result<Option<Self>, AuditError> {
+        let Some(resume) = context.resume.as_deref() else { return Ok(None) };
+        let (Some(before), Some(through)) = (resume.verified_files(), resume.start()) else { return Ok(None) };
+        let mut new = Vec::new();
+        for element in judged.elements.iter().filter(|element| element.valid().is_some()) {
+            if is_new(element, &judged.shelf, resume)?
+                && let Some(digest) = element.valid()
+            {
+                let digest = judged.shelf.valid(digest)?;
+                new.extend(digest.log_files().iter().map(|entry| context.fingerprint(&entry.object)));
+            }
+        }
+        let standard = judged.elements.iter().filter(|element| element.kind == DigestKind::Standard);
+        let newest = standard.filter(|element| element.valid().is_some()).map(Element::end).max();
+        Ok(Some(Self {
+            context,
+            before,
+            days: kept_days(through),
+            new: Arc::new(Fingerprints::of(new).0),
+            known_unlisted: Arc::new(resume.open_unlisted().map(|object| context.fingerprint(object)).collect()),
+            edge: earlier(newest.unwrap_or(through), EDGE),
+            seen: resume.seen(),
+            shown: BTreeMap::new(),
+            rewritten: BTreeSet::new(),
+        }))
+    }
+
+    /// Takes note of a file that the listing of a region shows. `is_listed`: whether a digest lists it that was
+    /// read in this run. `written`: when it was written, where that was lately.
+    pub fn see(&mut self, prefix: &str, object: &ObjectRef, is_listed: bool, written: Option<Timestamp>) {
+        let Some(file) = object.key.get(prefix.len()..) else { return };
+        let Some(day) = file.get(..DAY_FOLDER.len()).and_then(parse_day).filter(|day| self.days.contains(day)) else {
+            return;
+        };
+        let fingerprint = self.context.fingerprint(object);
+        if self.new.contains(fingerprint) || self.known_unlisted.contains(&fingerprint) {
+            return;
+        }
+        // Nobody can say yet which digest will list it.
+        let is_young = || LogFileName::parse(file).is_some_and(|name| !name.is_odd() && name.from > self.edge);
+        if !is_listed && is_young() {
+            return;
+        }
+        if written.zip(self.seen).is_some_and(|(written, seen)| written > seen) {
+            self.rewritten.insert(day);
+        }
+        let live = self.context.store.is_live();
+        let name = identity(object, live);
+        let Some((folder, _)) = folder_of(&name, file) else { return };
+        let shown = self.shown.entry(folder.to_owned()).or_default();
+        let hash = name_hash(self.before, &counted(name.clone().into_owned(), live));
+        *shown = (shown.0 + 1, shown.1.wrapping_add(hash));
+    }
+
+    /// The days that hold other files than earlier runs verified, or some that were written since, of the
+    /// regions that were listed.
+    pub fn changed(&self, listed: &[LogRegion]) -> BTreeSet<Timestamp> {
+        let live = self.context.store.is_live();
+        let prefixes: Vec<String> =
+            listed.iter().map(|LogRegion { bucket, prefix }| identity_of_key(bucket, prefix, live)).collect();
+        let is_listed = |folder: &String| prefixes.iter().any(|prefix| folder.starts_with(prefix.as_str()));
+        let nothing = VerifiedDay::default();
+        let folders: BTreeSet<&String> = self.shown.keys().chain(self.before.days.keys()).collect();
+        let differs = folders.into_iter().filter(|folder| is_listed(folder)).filter(|folder| {
+            let (count, sum) = self.shown.get(*folder).copied().unwrap_or_default();
+            !self.before.days.get(*folder).unwrap_or(&nothing).is(count, sum)
+        });
+        let differing = differs.filter_map(|folder| day_of_folder(folder)).filter(|day| self.days.contains(day));
+        differing.chain(self.rewritten.iter().copied()).collect()
+    }
+}
+
+/// Returns whether a digest is one that earlier runs have not verified.
+pub(super) fn is_new(element: &Element, shelf: &Shelf, resume: &Resume) -> Result<bool, AuditError> {
+    if resume.start().is_none_or(|through| element.end() > through) {
+        return Ok(true);
+    }
+    Ok(resume.expects_late() && resume.came_late(&element.whole(shelf)?))
+}

@@ -1,0 +1,78 @@
+//! The log files of the last verified days, kept in a checkpoint in short.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How many log files of a day are remembered of which an earlier run said that they are gone.
+const MAX_LOST: usize = 10_000;
+
+/// The log files that verified digests list, by day folder: how many, and the sum of their names' hashes.
+///
+/// Hashes have a key of their own, which stands in no report: whoever could compute them would plant files
+/// whose hashes sum to those of the files that he removes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedFiles {
+    /// The key.
+    pub key: [u8; 16],
+    /// The days, by the part of the keys that precedes the file's name, without its last slash.
+    pub days: BTreeMap<String, VerifiedDay>,
+}
+
+/// The log files of one day folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifiedDay {
+    /// How many verified digests list, without those that are known to be gone.
+    pub count: u64,
+    /// The sum of the hashes of their names, modulo 2^64.
+    pub sum: u64,
+    /// The hashes of those that verified digests list and that are known to be gone.
+    pub lost: BTreeSet<u64>,
+}
+
+impl VerifiedDay {
+    /// Adds a file.
+    pub fn add(&mut self, hash: u64) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(hash);
+    }
+
+    /// Notes that a file is gone.
+    pub fn lose(&mut self, hash: u64) {
+        if self.lost.len() < MAX_LOST && self.lost.insert(hash) {
+            self.count = self.count.wrapping_sub(1);
+            self.sum = self.sum.wrapping_sub(hash);
+        }
+    }
+
+    /// Notes that a file is back.
+    pub fn find_again(&mut self, hash: u64) {
+        if self.lost.remove(&hash) {
+            self.add(hash);
+        }
+    }
+
+    /// Returns whether a listing shows just these files: so many, with hashes of this sum.
+    pub fn is(&self, count: u64, sum: u64) -> bool {
+        (self.count, self.sum) == (count, sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_what_was_added_and_not_lost_in_any_order() {
+        let [one, two, three] = [u64::MAX, 1 << 63, 5];
+        let (mut day, mut other) = (VerifiedDay::default(), VerifiedDay::default());
+        [one, two, three].into_iter().for_each(|hash| day.add(hash));
+        [three, one].into_iter().for_each(|hash| other.add(hash));
+        assert!(!day.is(other.count, other.sum));
+        day.lose(two);
+        day.lose(two);
+        assert!(day.is(other.count, other.sum));
+        day.find_again(two);
+        day.find_again(two);
+        other.add(two);
+        assert!(day.is(3, other.sum) && day.lost.is_empty());
+    }
+}

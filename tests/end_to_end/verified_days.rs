@@ -1,0 +1,241 @@
+//! Log files of verified hours that change later, as scheduled runs see them.
+
+use std::collections::BTreeMap;
+
+use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, gzip};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::scheduled::{Job, of_kind};
+use crate::support::{Mirror, ctverify_at, records};
+
+fn spec() -> TrailSpec {
+    TrailSpec { hours: 60, ..TrailSpec::default() }
+}
+
+/// A log file that the digest at this place, or the first one after it, lists.
+fn listed(trail: &ForgedTrail, digest: usize) -> String {
+    let files = trail.chains[0].digests[digest..].iter().flat_map(|digest| &digest.document.log_files);
+    files.map(|file| file.s3_object.clone()).next().unwrap()
+}
+
+fn planted(at: &str) -> String {
+    let time: Timestamp = at.parse().unwrap();
+    let (day, name) = (time.strftime("%Y/%m/%d"), time.strftime("%Y%m%dT%H%MZ"));
+    format!(
+        "AWSLogs/111122223333/CloudTrail/us-east-1/{day}/111122223333_CloudTrail_us-east-1_{name}_PlantedPlanted01.json.gz"
+    )
+}
+
+fn junk(at: &str) -> Stored {
+    Stored { body: gzip(b"{\"Records\":[]}").into(), metadata: Default::default(), last_modified: at.parse().unwrap() }
+}
+
+fn put(job: &Job, key: &str, stored: Stored) {
+    job.server.put(&job.trail.spec.bucket, key, stored);
+}
+
+fn delete(job: &Job, key: &str) {
+    job.server.delete(&job.trail.spec.bucket, key, Timestamp::now());
+}
+
+/// Issue 22: log files of verified hours that are changed, planted or deleted later.
+#[test]
+fn a_log_file_of_a_verified_hour_that_vanishes_is_deleted_and_told_once() {
+    let job = Job::new(spec().forge());
+    assert_eq!(job.run_to(40).code, 0);
+    // A day before the last verified digest, and on its day.
+    let gone = [listed(&job.trail, 15), listed(&job.trail, 30)];
+    let stored = gone.clone().map(|key| job.server.object(&job.trail.spec.bucket, &key).unwrap());
+    gone.iter().for_each(|key| delete(&job, key));
+    let run = job.run_to(42);
+    let deleted: Vec<&str> =
+        of_kind(&run, "log_file", "deleted").iter().map(|file| file["key"].as_str().unwrap()).collect();
+    assert_eq!((run.code, deleted), (1, gone.iter().map(String::as_str).collect()), "{}", run.stdout);
+    // Another change on that day brings no second record of them.
+    let other = listed(&job.trail, 32);
+    delete(&job, &other);
+    let run = job.run_to(43);
+    assert_eq!((run.code, of_kind(&run, "log_file", "deleted").len()), (1, 1), "{}", run.stdout);
+    assert_eq!(of_kind(&run, "log_file", "deleted")[0]["key"], *other);
+    assert_eq!(job.run_to(44).code, 0);
+    // One that is put back is judged again.
+    let [_, stored] = stored;
+    put(&job, &gone[1], stored);
+    let run = job.run_to(45);
+    let back = of_kind(&run, "log_file", "intact").iter().filter(|file| file["key"] == *gone[1]).count();
+    assert_eq!((run.code, back), (0, 1), "{}", run.stdout);
+}
+
+#[test]
+fn a_log_file_that_is_planted_in_a_verified_hour_is_unlisted() {
+    let folder = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01";
+    let keys = [planted("2026-03-01T09:00:00Z"), planted("2026-03-02T09:00:00Z"), format!("{folder}/x.json.gz")];
+    for key in keys {
+        let job = Job::new(spec().forge());
+        assert_eq!(job.run_to(40).code, 0);
+        put(&job, &key, junk("2026-03-01T09:01:00Z"));
+        let run = job.run_to(42);
+        let unlisted = of_kind(&run, "log_file", "unlisted");
+        assert_eq!((run.code, unlisted.len()), (3, 1), "{key}: {}", run.stdout);
+        assert_eq!(unlisted[0]["key"], *key);
+        // It stays, as known.
+        let again = job.run_to(43);
+        assert_eq!(of_kind(&again, "log_file", "unlisted")[0]["since"], run.of("run")[0]["started"]);
+        delete(&job, &key);
+        assert_eq!(job.run_to(44).code, 0);
+    }
+}
+
+/// As many files as before, and others.
+#[test]
+fn a_log_file_that_is_exchanged_for_a_planted_one_is_missed() {
+    let job = Job::new(spec().forge());
+    assert_eq!(job.run_to(40).code, 0);
+    delete(&job, &listed(&job.trail, 30));
+    put(&job, &planted("2026-03-02T05:00:00Z"), junk("2026-03-02T05:01:00Z"));
+    let run = job.run_to(42);
+    assert_eq!((run.code, run.count("log_file", "deleted"), run.count("log_file", "unlisted")), (1, 1, 1));
+}
+
+#[test]
+fn a_log_file_that_is_written_after_the_run_that_verified_it_is_read_again() {
+    let job = Job::new(spec().forge());
+    assert_eq!(job.run_to(40).code, 0);
+    let key = listed(&job.trail, 20);
+    // Later than all digests that the listing showed then.
+    put(&job, &key, junk("2026-03-05T20:00:00Z"));
+    let run = job.run_to(42);
+    assert_eq!((run.code, of_kind(&run, "log_file", "modified").len()), (1, 1), "{}", run.stdout);
+    assert_eq!(of_kind(&run, "log_file", "modified")[0]["key"], *key);
+    // Once a later digest was written, it is no news.
+    let newest = job.trail.chains[0].digests.last().unwrap().key.clone();
+    let stored = job.server.object(&job.trail.spec.bucket, &newest).unwrap();
+    put(&job, &newest, Stored { last_modified: "2026-03-06T00:00:00Z".parse().unwrap(), ..stored });
+    job.run_to(43);
+    assert_eq!(job.run_to(44).count("log_file", "modified"), 0);
+}
+
+/// Runs of every hour over a trail that nobody touches raise no alarm and read no day again.
+#[test]
+fn an_untouched_trail_stays_verified_from_hour_to_hour() {
+    let job = Job::new(TrailSpec { backfill: vec![5, 30], ..spec() }.forge());
+    job.run_to(5);
+    for digest in 6..60 {
+        let run = job.run_to(digest);
+        let gets = run.of("summary")[0]["requests"]["get"].as_u64().unwrap();
+        assert_eq!(run.code, 0, "{digest}: {}", run.stdout);
+        assert!(gets <= 14, "{digest}: {gets}");
+    }
+}
+
+/// Log files of two trails in one folder: which trail lists one, its name does not tell.
+#[test]
+fn the_files_of_another_trail_in_the_same_folder_are_no_alarm() {
+    let mut trail = TrailSpec { busy_percent: 100, ..spec() }.forge();
+    let other = TrailSpec { name: "other".to_owned(), seed: 9, ..spec() }.forge();
+    let spec = trail.spec.clone();
+    trail.merge(other);
+    trail.spec = spec;
+    let job = Job::new(trail);
+    job.run_to(40);
+    for digest in [41, 42, 45] {
+        let run = job.run_to(digest);
+        assert_eq!(run.code, 0, "{digest}: {}", run.stdout);
+    }
+    delete(&job, &listed(&job.trail, 30));
+    assert_eq!(job.run_to(46).count("log_file", "deleted"), 1);
+}
+
+#[test]
+fn in_a_copy_vanished_and_planted_files_of_verified_hours_are_found() {
+    let made = spec().forge();
+    let mirror = Mirror::new(&made, Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let run_to = |digest: usize| {
+        let end = &made.chains[0].digests[digest].document.digest_end_time;
+        records(mirror.command().args(["--end", end]).arg("--state").arg(folder.path().join("state")))
+    };
+    assert_eq!(run_to(40).code, 0);
+    assert_eq!(run_to(41).code, 0);
+    // A file that somebody decompressed is still there.
+    let plain = mirror.dir().join(listed(&made, 25));
+    let content = ctverify_testkit::gunzip(&std::fs::read(&plain).unwrap()).unwrap();
+    std::fs::write(plain.with_extension(""), content).unwrap();
+    std::fs::remove_file(&plain).unwrap();
+    let run = run_to(42);
+    assert_eq!(run.code, 0, "{}", run.stdout);
+    std::fs::remove_file(mirror.dir().join(listed(&made, 30))).unwrap();
+    std::fs::write(mirror.dir().join(planted("2026-03-02T05:00:00Z")), gzip(b"{}")).unwrap();
+    let run = run_to(43);
+    assert_eq!(
+        (run.code, run.count("log_file", "deleted"), run.count("log_file", "unlisted")),
+        (1, 1, 1),
+        "{}",
+        run.stdout
+    );
+}
+
+/// `--recheck` draws days: all their digests and log files are read, and unlisted ones looked for.
+#[test]
+fn a_recheck_reads_whole_days_and_looks_for_planted_files() {
+    let job = Job::new(TrailSpec { hours: 480, ..TrailSpec::default() }.forge());
+    assert_eq!(job.run_to(470).code, 0);
+    let key = planted("2026-03-05T09:00:00Z");
+    put(&job, &key, junk("2026-03-05T09:01:00Z"));
+    let recheck = |percent: &str| records(job.command().args(["--end", &job.end(471), "--recheck", percent]));
+    assert_eq!(job.run_to(471).code, 0);
+    let some = recheck("40%");
+    let mut days: BTreeMap<String, usize> = BTreeMap::new();
+    for digest in some.of("digest") {
+        let end = digest["end"].as_str().unwrap();
+        *days.entry(end[..10].to_owned()).or_default() += 1;
+    }
+    // The last verified digest is always among them.
+    let whole = days.iter().filter(|(_, digests)| **digests == 24).count();
+    assert!(days.len() <= whole + 2 && whole < 19, "{days:?}");
+    let all = recheck("100%");
+    let unlisted = of_kind(&all, "log_file", "unlisted");
+    assert_eq!((all.code, unlisted.len()), (3, 1), "{:?}", unlisted);
+    assert_eq!(unlisted[0]["key"], *key);
+}
+
+/// The digests that earlier runs verified lie in a bucket that the trail has left.
+#[test]
+fn a_former_place_that_is_denied_or_gone_is_a_warning() {
+    let old = TrailSpec { bucket: "old-trail-logs".to_owned(), ..spec() }.forge();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let end = &old.chains[0].digests[20].document.digest_end_time;
+    let server = Server::start(&old, ServerOptions::default());
+    let run = |server: &Server, bucket: &str, end: &str| {
+        let place = ["--trail-arn", &old.spec.arn(), "--bucket", bucket, "--end", end];
+        records(ctverify_at(server).args(place).arg("--state").arg(&state))
+    };
+    assert_eq!(run(&server, "old-trail-logs", end).code, 0);
+    let kept = std::fs::read(&state).unwrap();
+    // The trail goes on in another bucket.
+    let start = old.spec.start + SignedDuration::from_hours(21);
+    let mut new = TrailSpec { start, hours: 10, ..TrailSpec::default() }.forge();
+    let last = old.chains[0].digests[20].clone();
+    new.reissue(|index, document| {
+        if index == 0 {
+            document.previous_digest_s3_bucket = Some(last.document.digest_s3_bucket.clone());
+            document.previous_digest_s3_object = Some(last.key.clone());
+            document.previous_digest_hash_value = Some(last.document.sha256());
+            document.previous_digest_hash_algorithm = Some("SHA-256".to_owned());
+            document.previous_digest_signature = Some(last.signature.clone());
+        }
+    });
+    let end = new.chains[0].digests.last().unwrap().document.digest_end_time.clone();
+    let mut both = new.clone();
+    both.merge(old.clone());
+    both.spec = new.spec.clone();
+    let open = Server::start(&both, ServerOptions::default());
+    let there = run(&open, "example-trail-logs", &end);
+    assert_eq!((there.code, there.of("warning").len()), (0, 0), "{}{}", there.stdout, there.stderr);
+    std::fs::write(&state, kept).unwrap();
+    let gone = Server::start(&new, ServerOptions::default());
+    let gone = run(&gone, "example-trail-logs", &end);
+    let told = gone.of("warning").iter().filter(|warning| warning["bucket"] == "old-trail-logs").count();
+    assert_eq!(told, 1, "{}{}", gone.stdout, gone.stderr);
+}
