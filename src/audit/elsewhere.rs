@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::context::Context;
 use super::element::{Element, State};
@@ -21,42 +22,62 @@ use crate::model::{ChainId, Coverage, DigestKind, DigestStatus, TimeRange};
 
 /// A day.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// How many answers are kept: one for each trail, place and range that was asked about.
-const KEPT_ANSWERS: usize = 100_000;
-/// How many listed files are kept with them, at 8 bytes each.
+/// How many folders are remembered, each with a range of days.
+const KEPT_FOLDERS: usize = 100_000;
+/// How many listed files are remembered of one, at 8 bytes each.
 const KEPT_FILES: usize = 500_000;
 
-/// The answers of trails that were asked what they list. Whoever plants digests of very many trails would
-/// have each of them judged for each other one.
+/// The answers of folders that were asked what their digests list. Whoever plants digests of very many trails
+/// would have the folder listed, and each of them judged, for each other one.
 #[derive(Default)]
-pub(super) struct Answers(Mutex<Kept>);
+pub(super) struct Answers(Mutex<HashMap<u64, Slot>>);
 
+/// The answer of a folder, once somebody has asked for it.
+type Slot = Arc<AsyncMutex<Option<Answer>>>;
+
+/// What the digests of a folder say that lie in some range of days.
 #[derive(Default)]
-struct Kept {
-    answers: HashMap<u64, Arc<Answer>>,
-    files: usize,
-}
-
-/// The files that a trail's valid digests of some range list, the times of those that can't be read, and the
-/// time that the valid ones cover.
 struct Answer {
+    /// The files that valid digests list.
     listed: Fingerprints,
-    unreadable: Coverage,
-    covered: Coverage,
+    /// The times of the digests that can't be read, by chain.
+    unreadable: Vec<(ChainId, Coverage)>,
+    /// The time that valid digests cover, by chain.
+    covered: Vec<(ChainId, Coverage)>,
+    /// The chain that asked first, and its digests: it has read them itself.
+    first: Option<(ChainId, ListedDigests)>,
+    /// True once every chain of the folder but that one was asked.
+    is_known: bool,
 }
 
 impl Answers {
-    fn get(&self, question: u64) -> Option<Arc<Answer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).answers.get(&question).cloned()
-    }
-
-    fn keep(&self, question: u64, answer: &Arc<Answer>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = kept.files.saturating_add(answer.listed.len());
-        if kept.answers.len() < KEPT_ANSWERS && files <= KEPT_FILES {
-            kept.files = files;
-            kept.answers.insert(question, Arc::clone(answer));
+    fn slot(&self, question: u64) -> Slot {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match slots.get(&question) {
+            Some(slot) => Arc::clone(slot),
+            None => {
+                let slot = Slot::default();
+                if slots.len() < KEPT_FOLDERS {
+                    slots.insert(question, Arc::clone(&slot));
+                }
+                slot
+            }
         }
+    }
+}
+
+impl Answer {
+    /// Adds what the digests of a chain say.
+    fn add(&mut self, context: &Context, chain: ChainId, judged: &JudgedDigests) -> Result<(), AuditError> {
+        self.listed.extend(listed_by(context, judged)?);
+        let mut note = |times: Coverage, into: fn(&mut Self) -> &mut Vec<(ChainId, Coverage)>| {
+            if times != Coverage::default() {
+                into(self).push((chain.clone(), times));
+            }
+        };
+        note(unreadable(judged), |answer| &mut answer.unreadable);
+        note(covered(judged), |answer| &mut answer.covered);
+        Ok(())
     }
 }
 
@@ -106,44 +127,70 @@ impl<'a> ListedElsewhere<'a> {
         let any_trail = AuditRequest { trail: None, ..context.request.clone() };
         let around = Arc::new(context.with_range(range));
         for folder in self.folders.iter().chain(self.successor.map(|successor| &successor.folder)) {
-            let listing = listing::digests(context.store.as_ref(), folder, &range, &any_trail).await;
-            if listing.failure.is_some() {
+            let RegionFolder { location, organization, account, region } = folder;
+            let place = (&location.bucket, &location.root.prefix, organization, account, region);
+            let slot = context.answers.slot(context.hasher.hash_one((place, start, end)));
+            let mut slot = slot.lock().await;
+            let mut answer = slot.take().unwrap_or_default();
+            let is_whole = match answer.first.take() {
+                None if answer.is_known => true,
+                None => self.ask_all(&around, folder, &any_trail, &mut answer).await?,
+                // What it has read itself, it does not list.
+                Some(first) if first.0 == *self.chain => {
+                    answer.first = Some(first);
+                    true
+                }
+                Some((first, digests)) => {
+                    let judged = ask(&around, &first, folder, digests).await?;
+                    answer.add(context, first, &judged)?;
+                    true
+                }
+            };
+            if !is_whole {
                 self.unreadable.add(start, end);
             }
-            for (id, digests) in listing.digests {
-                let is_own = id == *self.chain;
-                let is_successor = self.successor.is_some_and(|successor| successor.other == id);
-                let digests = if is_own { self.later_own(&digests) } else { digests };
-                if digests.is_empty() {
-                    continue;
+            let strays = std::mem::take(&mut self.strays);
+            self.strays = strays.filtered(|stray| !answer.listed.contains(context.fingerprint(&stray.object)));
+            let others = answer.unreadable.iter().filter(|(chain, _)| chain != self.chain);
+            others.for_each(|(_, times)| self.unreadable.extend(times));
+            if let Some(successor) = self.successor {
+                let of_successor = answer.covered.iter().filter(|(chain, _)| *chain == successor.other);
+                of_successor.for_each(|(_, times)| self.by_successor.extend(times));
+            }
+            if let Some((_, own)) = answer.first.as_ref().filter(|(chain, _)| chain == self.chain) {
+                let later = self.later_own(own);
+                if !later.is_empty() {
+                    let listed = listed_by(context, &ask(&around, self.chain, folder, later).await?)?;
+                    let strays = std::mem::take(&mut self.strays);
+                    self.strays = strays.filtered(|stray| !listed.contains(context.fingerprint(&stray.object)));
                 }
-                let place = std::slice::from_ref(folder);
-                let question =
-                    context.hasher.hash_one((&folder.location.bucket, &folder.location.root.prefix, &id, start, end));
-                let known = if is_own { None } else { context.answers.get(question) };
-                let answer = match known {
-                    Some(answer) => answer,
-                    None => {
-                        let id = Arc::new(id);
-                        let judged = judge_digests(&around, &id, place, digests, &mut Seat::apart()).await?;
-                        let unreadable = if is_own { Coverage::default() } else { unreadable(&judged) };
-                        let covered = covered(&judged);
-                        let answer = Arc::new(Answer { listed: listed_by(context, &judged)?, unreadable, covered });
-                        if !is_own {
-                            context.answers.keep(question, &answer);
-                        }
-                        answer
-                    }
-                };
-                let strays = std::mem::take(&mut self.strays);
-                self.strays = strays.filtered(|stray| !answer.listed.contains(context.fingerprint(&stray.object)));
-                self.unreadable.extend(&answer.unreadable);
-                if is_successor {
-                    self.by_successor.extend(&answer.covered);
-                }
+            }
+            if is_whole && answer.listed.len() <= KEPT_FILES {
+                answer.is_known = true;
+                *slot = Some(answer);
             }
         }
         Ok(())
+    }
+
+    /// Asks every chain of a folder but this one. Returns whether the folder could be listed whole.
+    async fn ask_all(
+        &self,
+        around: &Arc<Context>,
+        folder: &RegionFolder,
+        any_trail: &AuditRequest,
+        answer: &mut Answer,
+    ) -> Result<bool, AuditError> {
+        let listing = listing::digests(around.store.as_ref(), folder, &around.range, any_trail).await;
+        for (id, digests) in listing.digests {
+            if id == *self.chain {
+                answer.first = Some((id, digests));
+            } else if !digests.is_empty() {
+                let judged = ask(around, &id, folder, digests).await?;
+                answer.add(self.context, id, &judged)?;
+            }
+        }
+        Ok(listing.failure.is_none())
     }
 
     /// The chain's own digests that were not read, because they lie past the range.
@@ -151,6 +198,17 @@ impl<'a> ListedElsewhere<'a> {
         let later: Vec<ListedDigest> = digests.iter().filter(|digest| self.context.range.is_past(digest.end)).collect();
         later.iter().collect()
     }
+}
+
+/// Judges the digests of a chain.
+async fn ask(
+    around: &Arc<Context>,
+    chain: &ChainId,
+    folder: &RegionFolder,
+    digests: ListedDigests,
+) -> Result<JudgedDigests, AuditError> {
+    let id = Arc::new(chain.clone());
+    judge_digests(around, &id, std::slice::from_ref(folder), digests, &mut Seat::apart()).await
 }
 
 /// The time that valid hourly digests cover.

@@ -18,6 +18,17 @@ impl Fingerprints {
         (Self { sorted: fingerprints }, Self { sorted: twice })
     }
 
+    /// Adds those of another set.
+    pub fn extend(&mut self, other: Self) {
+        if self.sorted.is_empty() {
+            *self = other;
+        } else if !other.sorted.is_empty() {
+            self.sorted.extend(other.sorted);
+            self.sorted.sort_unstable();
+            self.sorted.dedup();
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty()

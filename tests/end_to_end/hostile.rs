@@ -96,6 +96,31 @@ fn planted_digests_that_name_each_other_take_time_in_proportion() {
     assert!(server.calls("GetObject") < 400, "{} of {count} were followed", server.calls("GetObject"));
 }
 
+/// Issue: each chain of a folder listed and judged all others, in search of the trail that lists a stray file.
+#[test]
+fn planted_digests_of_many_trails_cost_listings_in_proportion() {
+    let pages = |count: usize| {
+        let mut trail = defects::small_trail();
+        let like = trail.chains[0].digests[3].clone();
+        let body = trail.object_mut(&like.key).body.clone();
+        for index in 0..count {
+            put(&mut trail, like.key.replace("management-events", &format!("planted-{index:04}")), body.clone());
+        }
+        let file = "111122223333_CloudTrail_us-east-1_20260301T0300Z_PlantedPlanted01.json.gz";
+        let stray = format!("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/{file}");
+        put(&mut trail, stray, gzip(b"{}").into());
+        let options = ServerOptions { objects_a_page: Some(20), ..ServerOptions::default() };
+        let server = Server::start(&trail, options);
+        let start = like.document.digest_start_time.as_str();
+        let place = ["--bucket", "example-trail-logs", "--start", start, "--end", "2026-03-01T06:00:00Z"];
+        let run = records(ctverify_at(&server).args(place));
+        assert_eq!((run.code, run.count("digest", "invalid")), (1, count), "{}", run.stderr);
+        server.calls("ListObjectsV2")
+    };
+    let (few, many) = (pages(60), pages(240));
+    assert!(many < 5 * few, "{few} pages for 60 trails, {many} for 240");
+}
+
 /// Issue: "Pointers of unproven digests" made ctverify list any bucket that they name.
 #[test]
 fn what_an_unproven_digest_names_in_another_bucket_is_not_asked_for() {
