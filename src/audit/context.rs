@@ -35,6 +35,9 @@ pub(super) struct Context {
     pub statuses: Statuses,
     /// What earlier runs left of the chain that is examined.
     pub resume: Option<Arc<Resume>>,
+    /// When S3 had last written a digest of the chain that is examined, now or when an earlier run listed it,
+    /// where a checkpoint is kept: log files that digests list were written before.
+    pub written_after: Option<Timestamp>,
     /// The chains that this run examines.
     pub examined: Arc<BTreeSet<ChainId>>,
     /// The ends of the first and of the last digest of any chain that was listed.

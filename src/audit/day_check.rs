@@ -11,7 +11,7 @@ use super::context::Context;
 use super::element::Element;
 use super::error::AuditError;
 use super::fingerprints::Fingerprints;
-use super::identity::{identity, identity_of_key, name_hash};
+use super::identity::{identity, identity_of_key, name_hash, written_hash};
 use super::log_listing::LogRegion;
 use super::request::EDGE;
 use super::resume::Resume;
@@ -62,6 +62,12 @@ pub(super) fn day_of_folder(folder: &str) -> Option<Timestamp> {
 /// The name by which a file is counted: in a copy, one that somebody decompressed stands for the one that is listed.
 fn counted(name: String, live: bool) -> String {
     if !live && name.ends_with(UNCOMPRESSED) { name + GZIP } else { name }
+}
+
+/// Returns whether a log file was written after the run that judged it. `seen`: when S3 had last written a digest
+/// of the chain then.
+pub(super) fn was_rewritten(before: &VerifiedFiles, seen: Option<Timestamp>, name: &str, written: Timestamp) -> bool {
+    seen.is_some_and(|seen| written > seen) && !before.judged.contains(&written_hash(before, name, written))
 }
 
 /// What a listing shows of the days that earlier runs verified.
@@ -128,11 +134,11 @@ impl<'a> DayCheck<'a> {
         if !is_listed && is_young() {
             return;
         }
-        if written.zip(self.seen).is_some_and(|(written, seen)| written > seen) {
-            self.rewritten.insert(day);
-        }
         let live = self.context.store.is_live();
         let name = identity(object, live);
+        if written.is_some_and(|written| was_rewritten(self.before, self.seen, &name, written)) {
+            self.rewritten.insert(day);
+        }
         let Some((folder, _)) = folder_of(&name, file) else { return };
         let shown = self.shown.entry(folder.to_owned()).or_default();
         let hash = name_hash(self.before, &counted(name.clone().into_owned(), live));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::model::{AWS_LOGS_FOLDER, ObjectRef, VerifiedFiles};
@@ -22,6 +23,11 @@ pub(super) fn identity_of_key(bucket: &str, key: &str, live: bool) -> String {
 
 fn inside(key: &str) -> &str {
     key.rfind(AWS_LOGS_FOLDER).map_or(key, |at| &key[at + AWS_LOGS_FOLDER.len()..])
+}
+
+/// The hash of a log file that was written then.
+pub(super) fn written_hash(files: &VerifiedFiles, name: &str, written: Timestamp) -> u64 {
+    name_hash(files, &format!("{name}\n{}", written.as_second()))
 }
 
 /// The hash of a log file's name under the key of a checkpoint.

@@ -13,6 +13,7 @@ use super::elsewhere::ListedElsewhere;
 use super::error::AuditError;
 use super::fingerprints::{Fingerprints, Met};
 use super::handover::Handover;
+use super::identity::identity;
 use super::listing::{self, RegionFolder};
 use super::log_listing::{self, ListedFiles, Listing, LogRegion, list};
 use super::outside::outside_days;
@@ -49,6 +50,8 @@ pub(super) struct LogFolder {
     pub other_folders: BTreeSet<String>,
     /// Trails that deliver log files here without digests, where any file is to be judged by that.
     pub neighbours: Vec<String>,
+    /// The log files that digests list and that were written after the newest of them, by [`identity`], and when.
+    pub recent: Vec<(Timestamp, String)>,
     /// What was found on days before the range.
     pub past: PastDays,
     /// Why a part of it could not be listed.
@@ -96,6 +99,8 @@ struct Comparison<'a> {
     /// The check of the days that earlier runs verified.
     verified: Option<DayCheck<'a>>,
     listed: Met<'a>,
+    /// Files that digests list and that were written after the newest of them.
+    recent: Vec<(Timestamp, ObjectRef)>,
     /// The first and the last day that a file was seen of.
     days: Option<(Timestamp, Timestamp)>,
 }
@@ -114,6 +119,13 @@ impl Comparison<'_> {
             && self.listed.meet(
                 self.context.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}{GZIP}", object.key))),
             );
+        let is_late = |written: &Timestamp| self.context.written_after.is_some_and(|after| *written > after);
+        if let Some(written) = written.filter(is_late)
+            && (is_listed || stands_in)
+            && self.recent.len() < MAX_RECENT
+        {
+            self.recent.push((written, object.clone()));
+        }
         if let Some(verified) = &mut self.verified {
             verified.see(prefix, object, is_listed || stands_in, written);
         }
@@ -159,6 +171,10 @@ impl Comparison<'_> {
     }
 }
 
+/// How many log files are remembered that were written after the newest digest. There is none as long as nobody
+/// writes over what CloudTrail has delivered.
+const MAX_RECENT: usize = 10_000;
+
 /// The suffix of a log file, and what it has without compression.
 const GZIP: &str = ".gz";
 const UNCOMPRESSED: &str = ".json";
@@ -190,7 +206,7 @@ pub(super) async fn examine(
     found.other_folders = other_folders;
     found.other_folders.extend(context.resume.iter().flat_map(|resume| resume.log_folders().cloned()));
     let verified = DayCheck::new(context, judged)?;
-    let mut compared = Comparison { context, verified, listed: Met::none(&by_digests), days: None };
+    let mut compared = Comparison { context, verified, listed: Met::none(&by_digests), recent: Vec::new(), days: None };
     let mut strays = StrayFiles::default();
     let EarlyListings { files, outside } = early;
     let (listed_early, looked_outside) = (files.len(), outside.len());
@@ -223,6 +239,9 @@ pub(super) async fn examine(
     let check = compared.verified.take().filter(|_| found.failure.is_none());
     let mut days = check.map(|check| check.changed(&regions)).unwrap_or_default();
     days.extend(past_days::drawn(context));
+    let live = context.store.is_live();
+    let named = |(written, object): (Timestamp, ObjectRef)| (written, identity(&object, live).into_owned());
+    found.recent = std::mem::take(&mut compared.recent).into_iter().map(named).collect();
     drop(compared);
     let is_listed = |object: &ObjectRef| by_digests.contains(context.fingerprint(object));
     let mut odd = StrayFiles::default();

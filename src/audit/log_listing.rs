@@ -148,8 +148,8 @@ impl Listing {
         };
         let fresh = fresh_from(&context.request);
         // What was written after the run that verified it is looked at again.
-        let seen = context.resume.as_ref().and_then(|resume| resume.seen());
-        let (recent_from, is_copy) = (seen.map_or(fresh, |seen| seen.min(fresh)), !context.store.is_live());
+        let recent_from = context.written_after.map_or(fresh, |after| after.min(fresh));
+        let is_copy = !context.store.is_live();
         Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0, recent_from, is_copy }
     }
 

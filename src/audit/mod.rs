@@ -198,6 +198,7 @@ impl Audit {
             progress: progress.clone(),
             statuses,
             resume: None,
+            written_after: None,
             examined: Arc::default(),
             ends,
             pace: Arc::new(Pace::new(request.concurrency)),
@@ -329,9 +330,10 @@ fn ahead(
         let room = Room::new(DIGESTS_AHEAD);
         for (id, listed) in chains {
             let mut seat = room.turn().await;
-            let context = match listed.resume.clone() {
-                Some(resume) => Arc::new(context.resumed(resume)),
-                None => context.clone(),
+            let context = match (listed.resume.clone(), listed.sight.seen) {
+                (Some(resume), seen) => Arc::new(context.resumed(resume, seen)),
+                (None, Some(seen)) => Arc::new(Context { written_after: Some(seen), ..(*context).clone() }),
+                (None, None) => context.clone(),
             };
             let task = tokio::spawn(async move {
                 let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;

@@ -11,7 +11,8 @@ use super::day_check::{day_of_folder, folder_of_listed, is_new, kept_days};
 use super::element::{Absence, Element, State};
 use super::error::AuditError;
 use super::examine::ExaminedChain;
-use super::identity::{identity, name_hash};
+use super::identity::{identity, name_hash, written_hash};
+use super::log_folder::LogFolder;
 use super::range;
 use super::request::{EDGE, fresh_from};
 use super::resume::{Contradiction, Resume};
@@ -165,11 +166,19 @@ fn verified_files(
         None => random_key()?,
     };
     let is_kept = |folder: &str| day_of_folder(folder).is_some_and(|day| days.contains(&day));
+    // As long as no later digest was written, they would count as written later again.
+    let seen = chain.sight.seen;
+    let is_same = resume.is_some_and(|resume| seen <= resume.seen());
+    let judged = before.filter(|_| is_same).map(|before| before.judged.clone()).unwrap_or_default();
     let before = before.into_iter().flat_map(|before| &before.days);
     // What was looked at again is known anew.
     let known = before.chain(&chain.log_folder.past.verified).filter(|(folder, _)| is_kept(folder));
     let known = known.map(|(folder, day)| (folder.clone(), day.clone()));
-    let mut files = VerifiedFiles { key, days: known.collect() };
+    let mut files = VerifiedFiles { key, judged, days: known.collect() };
+    let LogFolder { recent, past, .. } = &chain.log_folder;
+    let recent = recent.iter().chain(&past.recent).filter(|(written, _)| seen.is_some_and(|seen| *written > seen));
+    let recent: Vec<u64> = recent.map(|(written, name)| written_hash(&files, name, *written)).collect();
+    files.judged.extend(recent);
     let live = context.store.is_live();
     for element in chain.elements.iter().filter(|element| element.end() >= days[0]) {
         let Some(digest) = element.valid().filter(|digest| digest.outline().log_files() > 0) else { continue };

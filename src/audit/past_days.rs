@@ -8,7 +8,7 @@ use ahash::HashSet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
-use super::day_check::{DAY, folder_of_listed, is_new};
+use super::day_check::{DAY, folder_of_listed, is_new, was_rewritten};
 use super::elsewhere::{covered, unreadable};
 use super::error::AuditError;
 use super::fingerprints::Fingerprints;
@@ -48,6 +48,8 @@ pub(super) struct PastDays {
     pub coverage: Coverage,
     /// The times of those that can't be read.
     pub unreadable: Coverage,
+    /// Those that were written again, by [`identity`], and when.
+    pub recent: Vec<(Timestamp, String)>,
     /// The days as they are to be kept, by folder.
     pub verified: BTreeMap<String, VerifiedDay>,
     /// Why a part could not be listed.
@@ -185,8 +187,13 @@ impl Day<'_> {
             for (object, written) in shown.files().filter(|(object, _)| is_of_day(object)) {
                 let fingerprint = self.context.fingerprint_of_copy(&object, listed);
                 files.push(fingerprint);
-                if written.zip(seen).is_some_and(|(written, seen)| written > seen) {
+                let name = identity(&object, self.context.store.is_live());
+                let Some((written, before)) = written.zip(self.resume.verified_files()) else { continue };
+                if was_rewritten(before, seen, &name, written) {
                     rewritten.push(fingerprint);
+                    if listed.contains(fingerprint) {
+                        found.recent.push((written, name.into_owned()));
+                    }
                 }
             }
             let is_listed = |object: &ObjectRef| listed.contains(self.context.fingerprint_of_copy(object, listed));

@@ -245,7 +245,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
         }
         true
     }));
-    let mut past_coverage = known_coverage.clone();
+    let mut past_coverage = coverage.clone();
     past_coverage.extend(&log_folder.past.coverage);
     let past = StrayJudge { coverage: &past_coverage, known_coverage: &past_coverage, ..late };
     unlisted.append(log_folder.past.strays.filtered(|stray| match past.class(stray) {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::element::{Element, Whole};
 use super::error::AuditError;
@@ -11,9 +13,11 @@ use crate::model::{DigestKind, TimeRange, VerifiedDigest};
 
 impl Context {
     /// The same for a chain that earlier runs verified up to some digest.
-    pub fn resumed(&self, resume: Arc<Resume>) -> Self {
+    /// `seen`: when S3 has last written a digest of it.
+    pub fn resumed(&self, resume: Arc<Resume>, seen: Option<Timestamp>) -> Self {
         let range = TimeRange { start: resume.start(), end: self.range.end };
-        Self { range, resume: Some(resume), ..self.clone() }
+        let written_after = resume.seen().into_iter().chain(seen).min();
+        Self { range, resume: Some(resume), written_after, ..self.clone() }
     }
 
     /// The same for the look into the log folder, which reaches further back.

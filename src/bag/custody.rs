@@ -1,5 +1,5 @@
 //! The custody log: who did what with a bag. Each line has the SHA-256 of the one before it, so that none can be changed or taken out
-//! without those after it showing that; the last is named in a file of its own.
+//! without those after it showing that; the last is named in a file of its own, the head, which a key may sign.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -14,12 +14,19 @@ use super::{BagError, MANIFEST, manifest};
 
 const LOG: &str = "custody.jsonl";
 const HEAD: &str = "custody-head.txt";
+/// The signature of the head, as it was when somebody with a key added a line.
+const SIGNATURE: &str = "custody-head.txt.sig";
 
 /// The size of a log, in bytes: more than a hundred thousand lines, and a bag that is verified every hour for
 /// ten years has fewer.
 const MAX_LOG_BYTES: u64 = 64 << 20;
 /// The length of a line, in bytes: its texts are what people type.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// How many heads a signature is compared with: that of the newest line, and of those before it.
+const MAX_HEADS: usize = 10_000;
+
+/// Signs the head of a log. An error says why it can't.
+pub type SignHead<'a> = &'a dyn Fn(&[u8]) -> Result<String, String>;
 
 /// What was done with a bag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +76,7 @@ pub struct CustodyLog {
     faults: Vec<String>,
     /// Whether the bag's manifest is not the one that the last collection left.
     is_of_other_manifest: bool,
+    signature: Option<String>,
 }
 
 impl CustodyLog {
@@ -84,8 +92,14 @@ impl CustodyLog {
 
     /// The same, for whoever holds the lock.
     fn read(root: &Path) -> Result<Self, BagError> {
-        let mut log =
-            Self { root: root.to_owned(), lines: Vec::new(), faults: Vec::new(), is_of_other_manifest: false };
+        let root_of = root.to_owned();
+        let mut log = Self {
+            root: root_of,
+            lines: Vec::new(),
+            faults: Vec::new(),
+            is_of_other_manifest: false,
+            signature: signature(root)?,
+        };
         let path = root.join(LOG);
         if path.symlink_metadata().is_ok() {
             let file = manifest::open_file(&path, MAX_LOG_BYTES)?;
@@ -148,6 +162,18 @@ impl CustodyLog {
         self.faults.iter().cloned().chain(self.is_of_other_manifest.then_some(other)).collect()
     }
 
+    /// The signature of its head, where there is one, as text.
+    pub fn signature(&self) -> Option<&str> {
+        self.signature.as_deref()
+    }
+
+    /// What a signature may have been made of: the head after each of the newest lines, and how many lines there
+    /// were, newest first.
+    pub fn heads(&self) -> impl Iterator<Item = (usize, String)> + '_ {
+        let lines = self.lines.iter().enumerate().rev().take(MAX_HEADS);
+        lines.map(|(index, line)| (index + 1, format!("{}\n", head_line(index + 1, line))))
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.lines.len()
@@ -170,8 +196,8 @@ impl CustodyLog {
     }
 
     /// Adds a line to the log of the bag at `root`; number, manifest and the hash of the line before are filled in. A log in which
-    /// something was changed gets no further line, which would only cover that.
-    pub fn add(root: &Path, entry: CustodyEntry) -> Result<(), BagError> {
+    /// something was changed gets no further line, which would only cover that. With `sign`, the new head is signed.
+    pub fn add(root: &Path, entry: CustodyEntry, sign: Option<SignHead<'_>>) -> Result<(), BagError> {
         let path = root.join(LOG);
         let failed = BagError::io(&path);
         let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(&failed)?;
@@ -197,8 +223,23 @@ impl CustodyLog {
             return Err(failed(error));
         }
         let head = head_line(log.lines.len() + 1, &line);
-        write_whole(&root.join(HEAD), |out| writeln!(out, "{head}"))
+        write_whole(&root.join(HEAD), |out| writeln!(out, "{head}"))?;
+        let Some(sign) = sign else { return Ok(()) };
+        let path = root.join(SIGNATURE);
+        let signature = sign(format!("{head}\n").as_bytes()).map_err(|reason| BagError::form(&path, reason))?;
+        write_whole(&path, |out| out.write_all(signature.as_bytes()))
     }
+}
+
+/// The signature of a bag's custody log, where there is one.
+fn signature(root: &Path) -> Result<Option<String>, BagError> {
+    let path = root.join(SIGNATURE);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let file = manifest::open_file(&path, MAX_LINE_BYTES)?;
+    let lines: Vec<String> = manifest::lines(file, path, MAX_LINE_BYTES).collect::<Result<_, _>>()?;
+    Ok(Some(lines.join("\n") + "\n"))
 }
 
 /// The head of a log without lines.
@@ -248,7 +289,7 @@ mod tests {
         let open = || CustodyLog::open(folder.path()).unwrap();
         CustodyLog::begin(folder.path()).unwrap();
         for action in [Action::Collect, Action::Verify, Action::Handover, Action::Verify] {
-            CustodyLog::add(folder.path(), entry(action)).unwrap();
+            CustodyLog::add(folder.path(), entry(action), None).unwrap();
         }
         let whole = std::fs::read_to_string(&path).unwrap();
         assert_eq!((open().len(), open().faults().len()), (4, 0));
@@ -258,7 +299,7 @@ mod tests {
                 lines.iter().enumerate().filter(|(at, _)| *at != out).map(|(_, line)| *line).collect();
             std::fs::write(&path, kept.join("\n") + "\n").unwrap();
             assert!(!open().faults().is_empty(), "line {out} taken out");
-            assert!(CustodyLog::add(folder.path(), entry(Action::Verify)).is_err(), "a new line would cover it");
+            assert!(CustodyLog::add(folder.path(), entry(Action::Verify), None).is_err(), "a new line would cover it");
             std::fs::write(&path, whole.replacen(lines[out], &lines[out].replace("J. Doe", "R. Roe"), 1)).unwrap();
             assert!(!open().faults().is_empty(), "line {out} changed");
         }

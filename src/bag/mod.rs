@@ -6,6 +6,7 @@
 //!   collect.json               what is collected: a bag is of one source
 //!   custody.jsonl              who did what with the bag, each line with the hash of the one before
 //!   custody-head.txt           how many lines that has, and the hash of the last
+//!   custody-head.txt.sig       the signature of that, if a key was given
 //!   data/
 //!     objects/BUCKET/KEY       digests and log files as they were stored, each digest with KEY.metadata.json
 //!     objects.jsonl            each object: its place, size and SHA-256 as stored, and what S3 said of it
@@ -26,7 +27,7 @@ mod read;
 mod tee;
 mod zip;
 
-pub use custody::{Action, CustodyEntry, CustodyLog};
+pub use custody::{Action, CustodyEntry, CustodyLog, SignHead};
 pub use error::BagError;
 pub use fill::{BagInfo, Filling};
 pub use keys::TeeKeys;

@@ -72,6 +72,8 @@ struct WireVerified {
 #[derive(Serialize, Deserialize)]
 struct WireFiles {
     key: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    judged: Vec<String>,
     days: BTreeMap<String, WireDay>,
 }
 
@@ -199,7 +201,8 @@ impl From<&VerifiedFiles> for WireFiles {
             lost: day.lost.iter().map(mark_text).collect(),
         };
         let days = files.days.iter().map(|(folder, files)| (folder.clone(), day(files))).collect();
-        Self { key: hex::encode(files.key), days }
+        let judged = files.judged.iter().map(mark_text).collect();
+        Self { key: hex::encode(files.key), judged, days }
     }
 }
 
@@ -211,7 +214,8 @@ impl WireFiles {
             let lost = lost.iter().map(|text| mark(text)).collect::<Result<_, _>>()?;
             Ok((folder, VerifiedDay { count, sum: mark(&sum)?, lost }))
         };
-        Ok(VerifiedFiles { key, days: self.days.into_iter().map(day).collect::<Result<_, String>>()? })
+        let judged = self.judged.iter().map(|text| mark(text)).collect::<Result<_, _>>()?;
+        Ok(VerifiedFiles { key, judged, days: self.days.into_iter().map(day).collect::<Result<_, String>>()? })
     }
 }
 

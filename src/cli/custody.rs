@@ -1,11 +1,13 @@
-//! The line that a run adds to the custody log of a bag.
+//! The line that a run adds to the custody log of a bag, and the signature under that log.
 
 use std::path::Path;
 
 use jiff::{Timestamp, Unit};
 
+use super::evidence::Signing;
 use super::exit::Failure;
 use crate::bag::{Action, BagError, CustodyEntry, CustodyLog};
+use crate::sign::{Checked, DetachedSignature, KnownSigners};
 
 impl From<BagError> for Failure {
     fn from(error: BagError) -> Self {
@@ -16,9 +18,54 @@ impl From<BagError> for Failure {
     }
 }
 
-/// Adds a line to the custody log of a bag.
-pub fn add(bag: &Path, entry: CustodyEntry) -> Result<(), BagError> {
-    CustodyLog::add(bag, entry)
+/// Adds a line to the custody log of a bag, and signs its head if there is a key for that.
+pub fn add(bag: &Path, entry: CustodyEntry, signing: &Signing) -> Result<(), BagError> {
+    let sign = |head: &[u8]| match signing.signer() {
+        Some(signer) => signer.sign(head).map_err(|error| error.to_string()),
+        None => Err("there is no key".to_owned()),
+    };
+    CustodyLog::add(bag, entry, signing.signer().is_some().then_some(&sign))
+}
+
+/// What the signature of a bag's custody log tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogSignature {
+    /// It covers the whole log; or there is none, and nobody asked for one.
+    Fits,
+    /// It covers the log up to some line; the text names the others.
+    Partial(String),
+    /// It does not fit the log, is not by a known signer, or is not there; the text says which.
+    Wrong(String),
+}
+
+/// Checks the signature of a custody log. With `known`, there has to be one of these keys.
+pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSignature {
+    let Some(text) = log.signature() else {
+        return match known {
+            Some(_) => LogSignature::Wrong("is not signed, and --signer asks for a signature".to_owned()),
+            None => LogSignature::Fits,
+        };
+    };
+    let signature = match DetachedSignature::parse(text) {
+        Ok(signature) => signature,
+        Err(reason) => return LogSignature::Wrong(format!("has a signature that is none: {reason}")),
+    };
+    for (lines, head) in log.heads() {
+        match signature.check(head.as_bytes(), known) {
+            Checked::Bad => {}
+            Checked::Unknown { fingerprint } if known.is_some() => {
+                let what = format!("is signed with key {fingerprint}, which is not one of the known signers");
+                return LogSignature::Wrong(what);
+            }
+            Checked::Good { .. } | Checked::Unknown { .. } if lines == log.len() => return LogSignature::Fits,
+            Checked::Good { .. } | Checked::Unknown { .. } => {
+                let (first, last) = (lines + 1, log.len());
+                let rest = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+                return LogSignature::Partial(format!("is signed up to line {lines}; {rest} may be anybody's"));
+            }
+        }
+    }
+    LogSignature::Wrong("does not fit its signature: lines were changed or taken out".to_owned())
 }
 
 /// A line for what is done now, on this machine.

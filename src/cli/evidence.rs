@@ -103,16 +103,44 @@ impl Signing {
             }
             return Ok(Self::Pem(path.clone()));
         }
-        if args.report.is_empty() {
-            return Err(Failure::Usage(
-                "--sign-key signs reports in files: name one with --report KIND=PATH".to_owned(),
-            ));
-        }
         let signer = SshSigner::open(path, || passphrase(path))?;
         if args.report.iter().any(|(kind, _)| *kind == ReportKind::Intoto) {
             EnvelopeKey::of_ssh(&signer)?;
         }
         Ok(Self::Ssh(Box::new(signer)))
+    }
+
+    /// Opens the key of a command that signs the custody log of a bag and no report.
+    pub fn of_custody(key: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = key else { return Ok(Self::Nobody) };
+        if EnvelopeKey::is_pem(path)? {
+            return Err(Failure::Usage(format!(
+                "{} is a PEM key, which signs in-toto statements alone: a custody log is signed with an SSH key",
+                path.display()
+            )));
+        }
+        Ok(Self::Ssh(Box::new(SshSigner::open(path, || passphrase(path))?)))
+    }
+
+    /// Refuses a key that has nothing to sign. `bag`: whether the custody log of a bag is added to.
+    pub fn check_use(&self, args: &ReportArgs, bag: bool) -> Result<(), Failure> {
+        let signs = match self {
+            Self::Nobody => true,
+            Self::Ssh(_) => bag || !args.report.is_empty(),
+            Self::Pem(_) => !args.report.is_empty(),
+        };
+        if signs {
+            return Ok(());
+        }
+        Err(Failure::Usage("--sign-key signs reports in files: name one with --report KIND=PATH".to_owned()))
+    }
+
+    /// The SSH key that signs, if there is one.
+    pub fn signer(&self) -> Option<&SshSigner> {
+        match self {
+            Self::Ssh(signer) => Some(signer),
+            Self::Nobody | Self::Pem(_) => None,
+        }
     }
 
     /// What signs an envelope.

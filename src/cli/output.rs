@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anstream::stream::{AsLockedWrite, RawStream};
 use anstream::{AutoStream, ColorChoice as StreamChoice};
@@ -27,7 +28,7 @@ pub struct Reports {
     annotations: Option<Annotations<io::Stderr>>,
     /// Each with the temporary file that is to take its place.
     files: Vec<(PathBuf, Box<dyn Report>, Option<NamedTempFile>)>,
-    signing: Signing,
+    signing: Arc<Signing>,
     /// From which place on they are not signed.
     unsigned: usize,
 }
@@ -40,9 +41,9 @@ impl Reports {
         allowed: &Allowances,
         origin: &Origin,
         unsigned: &[(ReportKind, PathBuf)],
+        signing: Arc<Signing>,
     ) -> Result<Self, Failure> {
         let text = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
-        let signing = Signing::open(args)?;
         let options = Options { text: text.clone(), origin: origin.clone(), signer: None, before: String::new() };
         let standard: Box<dyn Report> = match args.format {
             Format::Text => make(ReportKind::Text, io::stdout(), colour_of_standard_output(args.color), options),

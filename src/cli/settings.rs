@@ -11,12 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use super::aws::{is_path_style, load_config};
 use super::bell::Bell;
+use super::custody::{self, LogSignature};
 use super::exit::Failure;
 use crate::audit::{AuditRequest, Expected, Recheck, SampleRequest};
-use crate::bag::{Altered, Bag};
+use crate::bag::{Altered, Bag, CustodyLog};
 use crate::checkpoint::{Kept, Name, Place};
 use crate::keys::{KeyFile, KeySource, ListPublicKeys, ListedKey};
 use crate::model::{Allowances, Depth, LogRoot, Region, TimeRange, TrailArn, WarningCode, WarningRecord};
+use crate::sign::KnownSigners;
 use crate::store::{Folder, Location, Replica, S3, Store};
 use crate::trail::{
     DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
@@ -109,7 +111,7 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         // A topic is reached with AWS's credentials, wherever the bytes come from.
         Some(dir) => {
             let asks_aws = args.notices.notify.iter().any(|target| target.starts_with("sns:"));
-            local(&args.source, dir, asks_aws, request).await?
+            local(args, dir, asks_aws, request).await?
         }
         None => remote(args, request).await?,
     };
@@ -226,10 +228,27 @@ pub fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Result<(Fol
     Ok((folder, Arc::new(keys)))
 }
 
-async fn local(args: &SourceArgs, dir: &Path, asks_aws: bool, mut request: AuditRequest) -> Result<Settings, Failure> {
+async fn local(args: &VerifyArgs, dir: &Path, asks_aws: bool, mut request: AuditRequest) -> Result<Settings, Failure> {
+    let VerifyArgs { source: args, signer, .. } = args;
     let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
     if let Some(bag) = &bag {
         request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
+        let log = CustodyLog::open(dir)?;
+        let known = signer.as_deref().map(KnownSigners::open).transpose()?;
+        request.warnings_before.extend(match custody::check_signature(&log, known.as_ref()) {
+            LogSignature::Fits => None,
+            LogSignature::Wrong(what) => {
+                Some(altered_warning(dir, &Altered { path: "custody.jsonl".to_owned(), what }))
+            }
+            // Whoever does not ask about it need not know who added the last lines.
+            LogSignature::Partial(_) if known.is_none() => None,
+            LogSignature::Partial(what) => {
+                let detail = format!("custody.jsonl of the bag {} {what}", dir.display());
+                Some(WarningRecord { code: WarningCode::CustodyNotSigned, bucket: None, key: None, detail })
+            }
+        });
+    } else if signer.is_some() {
+        return Err(signer_without_bag(&dir.display().to_string()));
     }
     let place = bag.as_ref().map(Bag::objects);
     request.keys_of_bag = bag.is_some() && args.keys.is_none() && !args.check_keys;
@@ -310,7 +329,14 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+fn signer_without_bag(place: &str) -> Failure {
+    Failure::Usage(format!("--signer is about the custody log of a bag, and {place} is none: leave it out"))
+}
+
 async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
+    if args.signer.is_some() {
+        return Err(signer_without_bag("a trail in S3"));
+    }
     request.warnings_before.extend(check_keys(&args.source).await?);
     let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
     let config = load_config(&args.source, home).await;

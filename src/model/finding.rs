@@ -225,6 +225,8 @@ words!(
         ChainRestarted = "chain_restarted",
         /// Chains of several organizations' trails of one name lie at one place.
         SeveralOrganizations = "several_organizations",
+        /// The newest lines of a bag's custody log are not signed, though those before them are.
+        CustodyNotSigned = "custody_not_signed",
         /// The custody log of a bag could not be written to.
         CustodyNotLogged = "custody_not_logged",
     }

@@ -13,6 +13,9 @@ const MAX_LOST: usize = 10_000;
 pub struct VerifiedFiles {
     /// The key.
     pub key: [u8; 16],
+    /// The hashes, with the time of writing, of log files that were judged and had been written after the newest
+    /// digest: by that time alone, they would count as written later.
+    pub judged: BTreeSet<u64>,
     /// The days, by the part of the keys that precedes the file's name, without its last slash.
     pub days: BTreeMap<String, VerifiedDay>,
 }

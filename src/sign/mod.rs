@@ -6,10 +6,11 @@
 mod envelope;
 mod ssh;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use envelope::{CheckedEnvelope, EnvelopeKey, check_envelope};
-pub use ssh::{Checked, KnownSigners, SshSigner, check};
+pub use ssh::{Checked, DetachedSignature, KnownSigners, SshSigner, check};
 
 /// The namespace of every signature that is made here.
 pub const NAMESPACE: &str = "ctverify";
@@ -64,7 +65,18 @@ pub fn signature_path(report: &Path) -> PathBuf {
     path.into()
 }
 
-/// Reads a small file as text.
+/// The size of a key, a signature or a file of allowed signers, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Reads a small file as text. It may be a pipe: keys come from many places.
 fn read(path: &Path) -> Result<String, SignError> {
-    std::fs::read_to_string(path).map_err(|error| SignError::Unreadable { path: path.to_owned(), error })
+    let mut text = String::new();
+    let unreadable = |error| SignError::Unreadable { path: path.to_owned(), error };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_BYTES {
+        let error = std::io::Error::other(format!("it is larger than {MAX_BYTES} bytes"));
+        return Err(SignError::Unreadable { path: path.to_owned(), error });
+    }
+    Ok(text)
 }

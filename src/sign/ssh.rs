@@ -219,20 +219,36 @@ pub enum Checked {
 /// Checks the signature beside a report, or in `signature`.
 pub fn check(report: &Path, signature: Option<&Path>, known: Option<&KnownSigners>) -> Result<Checked, SignError> {
     let path = signature.map_or_else(|| signature_path(report), Path::to_path_buf);
-    let parsed = SshSig::from_pem(read(&path)?);
-    let parsed = parsed.map_err(|error| SignError::Signature { path, reason: error.to_string() })?;
+    let signature = DetachedSignature::parse(&read(&path)?);
+    let signature = signature.map_err(|reason| SignError::Signature { path, reason })?;
     let mut content = Vec::new();
     let unreadable = |error| SignError::Unreadable { path: report.to_owned(), error };
     std::fs::File::open(report).and_then(|mut file| file.read_to_end(&mut content)).map_err(unreadable)?;
-    let key = PublicKey::from(parsed.public_key().clone());
-    if key.verify(NAMESPACE, &content, &parsed).is_err() {
-        return Ok(Checked::Bad);
+    Ok(signature.check(&content, known))
+}
+
+/// An SSH signature beside what it signs.
+#[derive(Debug)]
+pub struct DetachedSignature(SshSig);
+
+impl DetachedSignature {
+    /// Reads a signature in its armoured form; an error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        SshSig::from_pem(text).map(Self).map_err(|error| error.to_string())
     }
-    let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-    Ok(match known.and_then(|known| known.name_of(&key)) {
-        Some(name) => Checked::Good { name: name.to_owned(), fingerprint },
-        None => Checked::Unknown { fingerprint },
-    })
+
+    /// Checks it against a content.
+    pub fn check(&self, content: &[u8], known: Option<&KnownSigners>) -> Checked {
+        let key = PublicKey::from(self.0.public_key().clone());
+        if key.verify(NAMESPACE, content, &self.0).is_err() {
+            return Checked::Bad;
+        }
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        match known.and_then(|known| known.name_of(&key)) {
+            Some(name) => Checked::Good { name: name.to_owned(), fingerprint },
+            None => Checked::Unknown { fingerprint },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -604,3 +604,79 @@ fn collections_that_begin_in_the_same_second_keep_the_records_of_each() {
     }
     assert!(is_valid_bag(&bench.bag()));
 }
+
+/// Issue 17: cutting the custody log's last lines and rewriting the head passed.
+#[test]
+fn a_custody_log_that_is_signed_can_not_be_written_anew() {
+    let bench = Bench::new(TrailSpec { hours: 2, ..TrailSpec::default() }.forge());
+    let keygen = |name: &str| {
+        let key = bench.folder.path().join(name);
+        let made =
+            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&key).output();
+        assert!(made.unwrap().status.success());
+        (key.to_str().unwrap().to_owned(), format!("{}.pub", key.display()))
+    };
+    let ((key, public), (other_key, other)) = (keygen("examiner"), keygen("other"));
+    assert_eq!(bench.collect(&["--sign-key", &key]).code, 0);
+    let handover = |more: &[&str]| {
+        let mut command = ctverify();
+        command.arg("handover").arg(bench.bag()).args(["--to", "R. Roe", "--reason", "court"]).args(more);
+        assert_eq!(run(&mut command).code, 0);
+    };
+    handover(&["--sign-key", &key]);
+    let range = range_of(&bench.trail);
+    // A disk that nobody writes to: verification itself adds a line.
+    let copy = |change: &dyn Fn(&Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        let bag = folder.path().join("bag");
+        assert!(Command::new("cp").arg("-r").arg(bench.bag()).arg(&bag).status().unwrap().success());
+        change(&bag);
+        (folder, bag)
+    };
+    let verify = |change: &dyn Fn(&Path), more: &[&str]| {
+        let (_folder, bag) = copy(change);
+        let run = records(ctverify().arg("--from").arg(&bag).args(&range).args(more));
+        let told = run.of("warning").iter().map(|warning| warning["code"].as_str().unwrap().to_owned()).collect();
+        (run.code, told)
+    };
+    type Told = (i32, Vec<String>);
+    let fine: Told = (0, vec![]);
+    let altered: Told = (1, vec!["bag_altered".to_owned()]);
+    let nothing = |_: &Path| {};
+    assert_eq!(verify(&nothing, &["--signer", &public]), fine);
+    assert_eq!(verify(&nothing, &[]), fine);
+    assert_eq!(verify(&nothing, &["--signer", &other]), altered);
+    // ssh-keygen takes it, too.
+    let head = std::fs::File::open(bench.bag().join("custody-head.txt")).unwrap();
+    let mut check = Command::new("ssh-keygen");
+    check.args(["-Y", "check-novalidate", "-n", "ctverify", "-s"]).arg(bench.bag().join("custody-head.txt.sig"));
+    assert!(check.stdin(head).output().unwrap().status.success());
+    // The last line is cut off, and the head written anew.
+    let cut = |bag: &Path| {
+        let log = std::fs::read_to_string(bag.join("custody.jsonl")).unwrap();
+        let first = log.lines().next().unwrap();
+        let hash = Command::new("sh").args(["-c", "printf %s \"$0\" | sha256sum", first]).output().unwrap();
+        let hash = String::from_utf8(hash.stdout).unwrap()[..64].to_owned();
+        std::fs::write(bag.join("custody.jsonl"), format!("{first}\n")).unwrap();
+        std::fs::write(bag.join("custody-head.txt"), format!("1 {hash}\n")).unwrap();
+    };
+    assert_eq!(verify(&cut, &["--signer", &public]), altered);
+    assert_eq!(verify(&cut, &[]), altered);
+    let unsigned = |bag: &Path| std::fs::remove_file(bag.join("custody-head.txt.sig")).unwrap();
+    assert_eq!(verify(&unsigned, &["--signer", &public]), altered);
+    let broken = |bag: &Path| std::fs::write(bag.join("custody-head.txt.sig"), "no signature\n").unwrap();
+    assert_eq!(verify(&broken, &[]), altered);
+    // A line that somebody adds without the key, and one with another key.
+    handover(&[]);
+    assert_eq!(verify(&nothing, &["--signer", &public]), (0, vec!["custody_not_signed".to_owned()]));
+    assert_eq!(verify(&nothing, &[]), fine);
+    handover(&["--sign-key", &other_key]);
+    assert_eq!(verify(&nothing, &["--signer", &public]), altered);
+    assert_eq!(verify(&nothing, &["--signer", &other]), fine);
+    // Where there is no bag, nothing is signed.
+    let mirror = Mirror::new(&bench.trail, Layout::Keys, true);
+    let refused = run(mirror.command().args(["--signer", &public]));
+    assert!(refused.code == 2 && refused.stderr.contains("custody log of a bag"), "{}", refused.stderr);
+    let refused = run(mirror.command().args(["--sign-key", &key]));
+    assert!(refused.code == 2 && refused.stderr.contains("--report KIND=PATH"), "{}", refused.stderr);
+}

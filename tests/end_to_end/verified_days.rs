@@ -107,12 +107,26 @@ fn a_log_file_that_is_written_after_the_run_that_verified_it_is_read_again() {
     let run = job.run_to(42);
     assert_eq!((run.code, of_kind(&run, "log_file", "modified").len()), (1, 1), "{}", run.stdout);
     assert_eq!(of_kind(&run, "log_file", "modified")[0]["key"], *key);
-    // Once a later digest was written, it is no news.
-    let newest = job.trail.chains[0].digests.last().unwrap().key.clone();
-    let stored = job.server.object(&job.trail.spec.bucket, &newest).unwrap();
-    put(&job, &newest, Stored { last_modified: "2026-03-06T00:00:00Z".parse().unwrap(), ..stored });
-    job.run_to(43);
-    assert_eq!(job.run_to(44).count("log_file", "modified"), 0);
+    for digest in [43, 44] {
+        assert_eq!(job.run_to(digest).count("log_file", "modified"), 0);
+    }
+    // Whoever writes it once more is found again.
+    put(&job, &key, junk("2026-03-06T20:00:00Z"));
+    assert_eq!(job.run_to(45).count("log_file", "modified"), 1);
+}
+
+/// A log file that was written over before the first run that judged it.
+#[test]
+fn a_log_file_that_was_judged_as_it_is_now_is_not_judged_again() {
+    for digest in [20, 41] {
+        let job = Job::new(spec().forge());
+        if digest > 40 {
+            assert_eq!(job.run_to(40).code, 0);
+        }
+        put(&job, &listed(&job.trail, digest), junk("2026-03-05T20:00:00Z"));
+        assert_eq!(job.run_to(44).count("log_file", "modified"), 1);
+        assert_eq!(job.run_to(45).count("log_file", "modified"), 0);
+    }
 }
 
 /// Runs of every hour over a trail that nobody touches raise no alarm and read no day again.

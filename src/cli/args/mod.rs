@@ -120,6 +120,10 @@ pub struct HandoverArgs {
     /// By whom
     #[arg(long, env = "CTVERIFY_EXAMINER", hide_env = true, value_name = "NAME")]
     pub examiner: Option<String>,
+
+    /// Sign the custody log with this SSH key. A passphrase is asked for, or taken from CTVERIFY_SIGN_PASSPHRASE
+    #[arg(long, env = "CTVERIFY_SIGN_KEY", hide_env = true, value_name = "KEY")]
+    pub sign_key: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -59,7 +59,7 @@ pub struct EvidenceArgs {
     #[arg(long, env = "CTVERIFY_CASE_FILE", hide_env = true, value_name = "FILE", help_heading = "Evidence")]
     pub case_file: Option<PathBuf>,
 
-    /// Sign each report with this SSH key, as REPORT.sig; an in-toto statement also with an Ed25519 or P-256 key in PEM. A passphrase is
+    /// Sign each report with this SSH key, as REPORT.sig, and the custody log of a bag; an in-toto statement also with an Ed25519 or P-256 key in PEM. A passphrase is
     /// asked for, or taken from CTVERIFY_SIGN_PASSPHRASE
     #[arg(long, env = "CTVERIFY_SIGN_KEY", hide_env = true, value_name = "KEY", help_heading = "Evidence")]
     pub sign_key: Option<PathBuf>,

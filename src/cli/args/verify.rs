@@ -54,6 +54,10 @@ pub struct VerifyArgs {
     )]
     pub regions: Vec<Region>,
 
+    /// The custody log of the bag has to be signed with this public key, or with one of a file of allowed signers as ssh-keygen takes it
+    #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE", help_heading = "Where to look")]
+    pub signer: Option<PathBuf>,
+
     /// How deep to look: chain (digests only), presence (also whether each log file exists, by listing), content
     #[arg(long, env = "CTVERIFY_DEPTH", hide_env = true, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
     pub depth: Depth,

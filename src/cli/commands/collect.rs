@@ -42,7 +42,8 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     }
     // What is wrong with the command line is found out before the bag is touched.
     let case = evidence::case(&args.verify.reports.evidence)?;
-    Signing::open(&args.verify.reports)?;
+    let signing = Arc::new(Signing::open(&args.verify.reports)?);
+    signing.check_use(&args.verify.reports, true)?;
     let settings = settings::resolve(&args.verify, begun).await?;
     let Settings { store, keys, trail, ref request, .. } = settings;
     let bag = Filling::begin(&args.output, &store.source(), request.trail.as_ref().map(ToString::to_string))?;
@@ -72,7 +73,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         }
     };
     let settings = Settings { store: store.clone(), keys: keys.clone(), trail: None, ..settings };
-    let outcome = audit_with(&args.verify.reports, &own, settings, watch, stop.notified()).await;
+    let outcome = audit_with(&args.verify.reports, (&own, &signing), settings, watch, stop.notified()).await;
     let stays = |trouble: &str| {
         let place = args.output.display();
         Failure::CannotRun(format!(
@@ -114,7 +115,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         result: Some(summary.verdict.as_str().to_owned()),
         ..entry(Action::Collect, case.examiner)
     };
-    add(&args.output, line)?;
+    add(&args.output, line, &signing)?;
     if let Some(target) = &args.zip {
         zip(&args.output, target)?;
     }

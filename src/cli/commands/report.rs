@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::audit::Observer as _;
 use crate::cli::args::RemakeArgs;
-use crate::cli::evidence;
+use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::Reports;
@@ -19,7 +20,9 @@ use crate::report::{Origin, ReadError, read_records};
 pub fn report(args: &RemakeArgs) -> Result<u8, Failure> {
     let origin =
         Origin { records_sha256: Some(sha256_of(&args.records)?), case: evidence::case(&args.reports.evidence)? };
-    let mut reports = Reports::open(&args.reports, &Allowances::default(), &origin, &[])?;
+    let signing = Signing::open(&args.reports)?;
+    signing.check_use(&args.reports, false)?;
+    let mut reports = Reports::open(&args.reports, &Allowances::default(), &origin, &[], Arc::new(signing))?;
     let lines = BufReader::new(open(&args.records)?);
     let summary = read_records(lines, |record| {
         logs::record(record);

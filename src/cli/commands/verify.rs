@@ -11,7 +11,7 @@ use crate::audit::{Audit, Observer as _, Outcome, Progress};
 use crate::bag::{Action, CustodyEntry};
 use crate::cli::args::{Format, Price, ReportArgs, ReportKind, VerifyArgs};
 use crate::cli::custody::{self, now};
-use crate::cli::evidence;
+use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
@@ -71,6 +71,7 @@ pub(super) fn shut_down(runtime: Runtime) {
 
 /// Runs the audit that `settings` resolves to, and gives its exit code.
 pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Settings, Failure>>) -> Result<u8, Failure> {
+    let signing = Arc::new(Signing::open(args)?);
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let settings = tokio::select! {
@@ -78,9 +79,10 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
             () = interruption() => return Err(Failure::Interrupted),
         };
         let bag = settings.bag.clone();
-        let summary = audit_with(args, &[], settings, |_| {}, std::future::pending()).await?;
+        signing.check_use(args, bag.is_some())?;
+        let summary = audit_with(args, (&[], &signing), settings, |_| {}, std::future::pending()).await?;
         if let Some(bag) = bag {
-            note_verification(&bag, args, &summary);
+            note_verification(&bag, args, &summary, &signing);
         }
         Ok(summary.exit_code)
     });
@@ -90,10 +92,10 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
 
 /// Notes in a bag's custody log that it was verified. Where it can't be written to, such as on a disk that is kept from
 /// being changed, that is said, and changes nothing of the result.
-fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord) {
+fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord, signing: &Signing) {
     let examiner = evidence::case(&args.evidence).ok().and_then(|case| case.examiner);
     let entry = CustodyEntry { result: Some(summary.verdict.to_string()), ..custody::entry(Action::Verify, examiner) };
-    if let Err(error) = custody::add(bag, entry) {
+    if let Err(error) = custody::add(bag, entry, signing) {
         // Where standard error is closed, nobody wants to know.
         let _ = writeln!(anstream::stderr(), "the custody log could not be added to: {error}");
     }
@@ -103,12 +105,12 @@ fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord) {
 /// does.
 pub(super) async fn audit_with(
     args: &ReportArgs,
-    unsigned: &[(ReportKind, PathBuf)],
+    (unsigned, signing): (&[(ReportKind, PathBuf)], &Arc<Signing>),
     settings: Settings,
     mut watch: impl FnMut(&Record),
     stop: impl Future<Output = ()>,
 ) -> Result<SummaryRecord, Failure> {
-    let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned)?;
+    let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned, signing.clone())?;
     let mut circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let mut brief = Brief::default();
