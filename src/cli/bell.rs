@@ -1,6 +1,7 @@
 //! Notices: whether one is due, and to whom it goes.
 
 use aws_config::SdkConfig;
+use zeroize::Zeroizing;
 
 use super::args::{NoticeArgs, NotifyOn, VerifyArgs};
 use super::aws::load_config;
@@ -36,9 +37,9 @@ impl Bell {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     Failure::Usage(format!("the secret in {} can't be read: {error}", path.display()))
                 })?;
-                Some((path.display().to_string(), text))
+                Some((path.display().to_string(), Zeroizing::new(text)))
             }
-            None => std::env::var(SECRET).ok().map(|text| (SECRET.to_owned(), text)),
+            None => std::env::var(SECRET).ok().map(|text| (SECRET.to_owned(), Zeroizing::new(text))),
         };
         let secret = secret.filter(|_| hooks).map(|(place, text)| {
             Secret::read(&text)
