@@ -235,7 +235,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
         }
         StrayClass::OutOfRange => false,
     });
-    let mut in_gaps = strays.filtered(|stray| matches!(judge.class(stray), StrayClass::Uncovered(_)));
+    let in_gaps = strays.filtered(|stray| matches!(judge.class(stray), StrayClass::Uncovered(_)));
     // The hours of digests that came late lie before the range.
     let late = StrayJudge { from: Timestamp::MIN, ..judge };
     unlisted.append(log_folder.late_strays.filtered(|stray| late.class(stray) == StrayClass::Unlisted));
@@ -254,13 +254,9 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
             unverified.insert(context.fingerprint(&stray.object));
             judges_unlisted
         }
-        StrayClass::Uncovered(gap) => {
-            uncovered[gap] += 1;
-            false
-        }
+        // Those in a gap were told of when it was found, and count through it.
         _ => false,
     }));
-    in_gaps.append(log_folder.past.strays.filtered(|stray| matches!(past.class(stray), StrayClass::Uncovered(_))));
     (record.fresh_log_files, record.edge_log_files) = (fresh, edge);
     for (gap, files) in gaps.iter_mut().zip(uncovered).filter(|(_, files)| *files > 0) {
         gap.uncovered_log_files = files;

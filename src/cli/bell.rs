@@ -6,12 +6,10 @@ use zeroize::Zeroizing;
 use super::args::{NoticeArgs, NotifyOn, VerifyArgs};
 use super::aws::load_config;
 use super::exit::Failure;
+use super::secrets::{self, WEBHOOK as SECRET};
 use crate::model::Verdict;
 use crate::notice::{Notice, Secret, Target, send};
 use crate::report::Brief;
-
-/// The variable that holds the secret, where no file does.
-const SECRET: &str = "CTVERIFY_WEBHOOK_SECRET";
 
 /// Who is told of what a run finds.
 pub struct Bell {
@@ -39,7 +37,7 @@ impl Bell {
                 })?;
                 Some((path.display().to_string(), Zeroizing::new(text)))
             }
-            None => std::env::var(SECRET).ok().map(|text| (SECRET.to_owned(), Zeroizing::new(text))),
+            None => secrets::webhook().map(|text| (SECRET.to_owned(), text)),
         };
         let secret = secret.filter(|_| hooks).map(|(place, text)| {
             Secret::read(&text)

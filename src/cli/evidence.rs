@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::args::{EvidenceArgs, ReportArgs, ReportKind};
 use super::exit::Failure;
+use super::secrets;
 use crate::keys::KeySource;
 use crate::model::{CaseInfo, CircumstancesRecord};
 use crate::report::SignEnvelope;
@@ -170,8 +171,8 @@ impl SignEnvelope for Envelope {
 
 /// The passphrase of a key: from the environment, or typed.
 fn passphrase(path: &Path) -> io::Result<Zeroizing<String>> {
-    if let Ok(given) = std::env::var("CTVERIFY_SIGN_PASSPHRASE") {
-        return Ok(Zeroizing::new(given));
+    if let Some(given) = secrets::passphrase() {
+        return Ok(given);
     }
     if !io::stdin().is_terminal() {
         let hint = "it has a passphrase, and nobody can be asked for it: set CTVERIFY_SIGN_PASSPHRASE";

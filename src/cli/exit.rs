@@ -1,7 +1,6 @@
 //! Why a run ended without a verdict, and the exit code for it.
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
@@ -30,10 +29,10 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Says what is wrong and what to do, on standard error.
-    pub fn report(&self) -> ExitCode {
+    /// Says what is wrong and what to do, on standard error, and gives the exit code.
+    pub fn report(&self) -> u8 {
         self.tell();
-        ExitCode::from(self.code())
+        self.code()
     }
 
     /// The same, of one of several trails.

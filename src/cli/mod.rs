@@ -11,6 +11,7 @@ mod exit;
 mod logs;
 mod output;
 mod progress;
+mod secrets;
 mod settings;
 mod time_argument;
 
@@ -20,8 +21,12 @@ use args::{Args, Command};
 pub use exit::Failure;
 pub use time_argument::{TimeArgument, parse as parse_time};
 
-/// Parses the command line, runs it, and says with which exit code to end.
+/// Parses the command line, runs it, and ends the process with the exit code that this comes to.
 pub fn run() -> ExitCode {
+    secrets::without(run_command)
+}
+
+fn run_command() -> u8 {
     // clap prints help and its own errors, and ends with 2 on an error, as promised.
     let args = Args::read(std::env::args_os(), true).unwrap_or_else(|error| error.exit());
     if let Some(logs) = args.logs() {
@@ -44,7 +49,7 @@ pub fn run() -> ExitCode {
         },
     };
     match outcome {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }

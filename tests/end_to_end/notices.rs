@@ -2,12 +2,12 @@
 
 use std::process::Command;
 
-use ctverify_testkit::{ForgedTrail, Layout, Received, Server, ServerOptions, TrailSpec, gzip};
+use ctverify_testkit::{ACCESS_KEY, ForgedTrail, Layout, Received, SECRET_KEY, Server, ServerOptions, TrailSpec, gzip};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
-use crate::support::{Mirror, Run, ctverify_at, run};
+use crate::support::{Mirror, Run, ctverify_at, range_of, run};
 
 const SECRET: &str = "a secret that nobody else has";
 const TOPIC: &str = "arn:aws:sns:eu-west-1:111122223333:alerts";
@@ -165,4 +165,27 @@ fn what_is_wrong_with_a_notice_is_told_before_any_work() {
     assert!(!secret.stderr.contains("secret"), "{}", secret.stderr);
     refused(mirror.command().args(["--notify", &hook, "--webhook-secret-file", "/nonexistent"]), "/nonexistent");
     refused(mirror.command().args(["--notify", &hook, "--webhook-secret-file", "/dev/null"]), "0 bytes");
+}
+
+/// Issue 19: secrets in the environment were inherited by every process that the AWS SDK starts.
+#[test]
+fn a_credential_process_does_not_inherit_secrets() {
+    let trail = broken();
+    let server = server(&trail, ServerOptions::default());
+    let folder = tempfile::tempdir().unwrap();
+    let (seen, config) = (folder.path().join("seen"), folder.path().join("config"));
+    let credentials = folder.path().join("credentials.json");
+    let key = json!({ "Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY });
+    std::fs::write(&credentials, key.to_string()).unwrap();
+    let script = folder.path().join("process.sh");
+    std::fs::write(&script, format!("env > {}\ncat {}\n", seen.display(), credentials.display())).unwrap();
+    std::fs::write(&config, format!("[default]\ncredential_process = sh {}\n", script.display())).unwrap();
+    let mut command = ctverify_at(&server);
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env("AWS_CONFIG_FILE", &config);
+    command.env("PATH", std::env::var_os("PATH").unwrap()).env("CTVERIFY_SIGN_PASSPHRASE", "correct horse");
+    command.args(["--notify", &format!("webhook:{}/hooks/me", server.url())]).env("CTVERIFY_WEBHOOK_SECRET", SECRET);
+    let run = run(command.args(range_of(&trail)));
+    assert_eq!((run.code, server.received().len()), (1, 1), "{}{}", run.stdout, run.stderr);
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("PATH=") && !seen.contains(SECRET) && !seen.contains("correct horse"), "{seen}");
 }
