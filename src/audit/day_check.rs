@@ -11,7 +11,7 @@ use super::context::Context;
 use super::element::Element;
 use super::error::AuditError;
 use super::fingerprints::Fingerprints;
-use super::identity::{identity, identity_of_key, name_hash, written_hash};
+use super::identity::{identity_of_key, name_hash, written_hash};
 use super::log_listing::LogRegion;
 use super::request::EDGE;
 use super::resume::Resume;
@@ -24,10 +24,6 @@ use crate::model::{DigestKind, LogFileName, ObjectRef, VerifiedDay, VerifiedFile
 pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The form of the part of a log file's key that tells its day.
 const DAY_FOLDER: &str = "2026/03/01";
-/// The suffix of a log file, and what it has without compression.
-const GZIP: &str = ".gz";
-const UNCOMPRESSED: &str = ".json";
-
 /// The days whose log files a checkpoint keeps: the one of the last verified digest, and the one before it.
 /// Every listing shows both whole.
 pub(super) fn kept_days(through: Timestamp) -> [Timestamp; 2] {
@@ -41,27 +37,16 @@ pub(super) fn begin_of_day(time: Timestamp) -> Timestamp {
     Timestamp::from_second(second - second.rem_euclid(DAY.as_secs())).unwrap_or(time)
 }
 
-/// The folder of a log file, up to its day, and the begin of that day; `None` for one in no day's folder.
-/// `name` is [`identity`]'s, and `file` what follows the region in it.
-fn folder_of<'a>(name: &'a str, file: &str) -> Option<(&'a str, Timestamp)> {
-    let day = parse_day(file.get(..DAY_FOLDER.len())?)?;
-    Some((name.get(..name.len() - file.len() + DAY_FOLDER.len())?, day))
-}
-
-/// The folder and the day of a log file that a digest lists.
+/// The folder of a log file that a digest lists, up to its day, and the begin of that day; `None` for one in no
+/// day's folder. `name` is [`identity`]'s.
 pub(super) fn folder_of_listed(name: &str) -> Option<(&str, Timestamp)> {
-    let at = name.rmatch_indices('/').nth(3)?.0 + 1;
-    folder_of(name, &name[at..])
+    let folder = name.rsplit_once('/')?.0;
+    Some((folder, day_of_folder(folder)?))
 }
 
 /// The day of such a folder.
 pub(super) fn day_of_folder(folder: &str) -> Option<Timestamp> {
     parse_day(folder.get(folder.len().checked_sub(DAY_FOLDER.len())?..)?)
-}
-
-/// The name by which a file is counted: in a copy, one that somebody decompressed stands for the one that is listed.
-fn counted(name: String, live: bool) -> String {
-    if !live && name.ends_with(UNCOMPRESSED) { name + GZIP } else { name }
 }
 
 /// Returns whether a log file was written after the run that judged it. `seen`: when S3 had last written a digest
@@ -134,14 +119,14 @@ impl<'a> DayCheck<'a> {
         if !is_listed && is_young() {
             return;
         }
-        let live = self.context.store.is_live();
-        let name = identity(object, live);
+        // A name below the day may hold `AWSLogs/` itself.
+        let region = identity_of_key(&object.bucket, prefix, self.context.store.is_live());
+        let name = format!("{region}{file}");
         if written.is_some_and(|written| was_rewritten(self.before, self.seen, &name, written)) {
             self.rewritten.insert(day);
         }
-        let Some((folder, _)) = folder_of(&name, file) else { return };
-        let shown = self.shown.entry(folder.to_owned()).or_default();
-        let hash = name_hash(self.before, &counted(name.clone().into_owned(), live));
+        let shown = self.shown.entry(format!("{region}{}", &file[..DAY_FOLDER.len()])).or_default();
+        let hash = name_hash(self.before, &name);
         *shown = (shown.0 + 1, shown.1.wrapping_add(hash));
     }
 

@@ -75,7 +75,7 @@ impl Answer {
                 into(self).push((chain.clone(), times));
             }
         };
-        note(unreadable(judged), |answer| &mut answer.unreadable);
+        note(unreadable(&judged.elements), |answer| &mut answer.unreadable);
         note(covered(judged), |answer| &mut answer.covered);
         Ok(())
     }
@@ -222,9 +222,9 @@ pub(super) fn covered(judged: &JudgedDigests) -> Coverage {
 }
 
 /// The times of the digests that could not be judged: any of them may list a file.
-pub(super) fn unreadable(judged: &JudgedDigests) -> Coverage {
+pub(super) fn unreadable(elements: &[Element]) -> Coverage {
     let mut times = Coverage::default();
-    for element in &judged.elements {
+    for element in elements {
         let State::Rejected(digest) = &element.state else { continue };
         if digest.rejection.status == DigestStatus::Unverified {
             // A log file is delivered after the time in its name, and stands in the digest of its delivery.

@@ -11,6 +11,7 @@ use super::handover::{self, Handover};
 use super::listing::{self, RegionFolder};
 use super::log_folder::{self, EarlyListings, LogFolder};
 use super::oversized;
+use super::past_days;
 use super::resume::Contradiction;
 use super::room::Seat;
 use super::shelf::{Shelf, Shelved};
@@ -89,13 +90,15 @@ pub(super) async fn examine_chain(
     let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, lost_all, &context).is_some();
     let delivery_accounted =
         looks_cut && tail::accounted_before_range(&id, &judged.folders, &judged.elements, &context).await?;
-    let log_folder = match context.request.depth {
+    let mut log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => {
             log_folder::examine(&in_log_folder, &id, &judged, goes_on_as.as_ref(), listed).await?
         }
     };
     let JudgedDigests { mut elements, shelf, failure: later, folders } = judged;
+    let rejected = std::mem::take(&mut log_folder.past.rejected);
+    past_days::add_rejected(&context, &mut elements, rejected, &shelf)?;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
     let lost_log_files = left_open || !log_folder.past.again.is_empty() || expiry::may_lack_log_files(&log_folder);
     let expiry = Expiry::examine(&context, &id, &folders, &elements, &shelf, Some(&log_folder), lost_log_files).await?;

@@ -154,7 +154,7 @@ pub(super) fn is_own_bucket(context: &Context, object: &ObjectRef) -> bool {
 }
 
 /// Sorts by end time, standard before backfill, then key.
-fn sort(elements: &mut [Element], shelf: &Shelf) -> Result<(), AuditError> {
+pub(super) fn sort(elements: &mut [Element], shelf: &Shelf) -> Result<(), AuditError> {
     let place = |element: &Element| (element.end(), element.kind);
     elements.sort_unstable_by_key(place);
     for same in elements.chunk_by_mut(|one, other| place(one) == place(other)).filter(|same| same.len() > 1) {

@@ -15,6 +15,10 @@ use crate::model::{
     Verdict,
 };
 
+/// How many log files of a chain are kept open because they were not copied: whoever copies a part of a trail may
+/// leave out millions.
+const MAX_NOT_COPIED: usize = 10_000;
+
 /// By what a finding is recognized from run to run. What was merely open and is violated now is another one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Mark {
@@ -59,6 +63,8 @@ struct Next {
     cut_since: Option<Timestamp>,
     outlook: Outlook,
     checkpoint: ChainCheckpoint,
+    /// How many log files are kept open because they were not copied.
+    not_copied: usize,
     /// Where each open object stands among the open points.
     places: HashMap<(ObjectRef, bool), usize>,
 }
@@ -136,7 +142,7 @@ impl Keeper {
             if outlook.is_unlisted { Vec::new() } else { old.open.into_iter().filter(stays).collect() };
         let id = (*outlook.id).clone();
         let inherited = std::mem::take(&mut checkpoint.open);
-        let mut next = Next { cut_since, began_with, outlook, checkpoint, places: HashMap::new() };
+        let mut next = Next { cut_since, began_with, outlook, checkpoint, not_copied: 0, places: HashMap::new() };
         inherited.into_iter().chain(known).for_each(|point| next.open(point.what, point.since));
         for (object, kind, end) in next.outlook.awaited.clone() {
             next.open(Open::Digest { object, kind, end, status: DigestStatus::Missing, is_named: true }, None);
@@ -197,8 +203,13 @@ impl Keeper {
                 }
                 let Some(next) = self.chains.get_mut(&*file.chain) else { return };
                 let object = file.object.clone();
-                // A file that a lifecycle rule has removed comes back no more: it is told of once.
-                let is_final = claimed || matches!(file.fault, Some(Fault::NotFound | Fault::Expired));
+                // A file that a lifecycle rule has removed comes back no more: it is told of once. One that was not
+                // copied may still be.
+                let may_be_copied = !next.outlook.is_live && next.not_copied < MAX_NOT_COPIED;
+                let is_not_copied = file.fault == Some(Fault::NotFound);
+                next.not_copied += usize::from(is_not_copied && file.status == LogFileStatus::Unverified);
+                let is_gone = is_not_copied && !may_be_copied;
+                let is_final = claimed || is_gone || file.fault == Some(Fault::Expired);
                 let what = match (file.status, &file.digest, file.expected_sha256) {
                     (LogFileStatus::Unlisted, ..) | (LogFileStatus::Unverified, None, _) => {
                         Some(Open::Unlisted { object })

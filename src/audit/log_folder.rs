@@ -234,6 +234,15 @@ pub(super) async fn examine(
     }
     found.absent = compared.listed.others();
     found.copied_days = (!context.store.is_live()).then_some(compared.days);
+    if let Some(Some((first, _))) = &mut found.copied_days
+        && context.resume.is_some()
+    {
+        // What was listed begins where earlier runs ended.
+        for folder in folders {
+            let oldest = log_listing::oldest_day(context, folder).await;
+            *first = oldest.into_iter().chain([*first]).min().unwrap_or(*first);
+        }
+    }
     // Half a listing shows nothing of what changed.
     let regions: Vec<LogRegion> = main.clone().chain(beside.iter().cloned()).collect();
     let check = compared.verified.take().filter(|_| found.failure.is_none());
@@ -301,6 +310,8 @@ async fn still_unlisted(context: &Context, listed: &Fingerprints) -> StrayFiles 
     open.sort_by(|one, other| (&one.key, &one.bucket).cmp(&(&other.key, &other.bucket)));
     let looked = stream::iter(open).map(|object| async move {
         let gone = context.store.get(&object, None).await.is_err_and(|error| error.is_absence());
+        // A copy may list what can't be opened: a link that leads nowhere, or a name that is not UTF-8.
+        let gone = gone && (context.store.is_live() || !log_listing::is_listed(context, &object).await);
         (!gone).then_some(object)
     });
     let mut looked = std::pin::pin!(looked.buffered(context.request.concurrency));

@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
+use super::day_check::begin_of_day;
 use super::listing::{self, RegionFolder};
 use super::request::fresh_from;
 use crate::model::{LOG_FOLDER, LogFileName, ObjectRef, PackedNames, is_copy_artefact};
@@ -220,6 +221,35 @@ pub(super) async fn oldest(context: &Context, folder: &RegionFolder) -> Result<O
         }
     }
     Ok(None)
+}
+
+/// The day of the oldest log file of a region; `None` where there is none, or it can't be listed.
+pub(super) async fn oldest_day(context: &Context, folder: &RegionFolder) -> Option<Timestamp> {
+    let region = LogRegion::of(folder, LOG_FOLDER);
+    let mut listing = Listing::new(&region, Timestamp::UNIX_EPOCH, context.request.now, context);
+    while let Ok(Some(files)) = listing.next_page(context.store.as_ref()).await {
+        if let Some(day) = files.iter().map(|file| begin_of_day(file.name.from)).min() {
+            return Some(day);
+        }
+    }
+    None
+}
+
+/// Returns whether a listing shows an object.
+pub(super) async fn is_listed(context: &Context, object: &ObjectRef) -> bool {
+    let prefix = object.key.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+    let request = ListRequest { bucket: object.bucket.to_string(), prefix, start_after: None, folders: false };
+    let mut continuation: Option<String> = None;
+    loop {
+        let Ok(page) = context.store.list(&request, continuation.as_deref()).await else { return true };
+        if page.objects.iter().any(|listed| *listed.key == *object.key) {
+            return true;
+        }
+        match page.next {
+            Some(next) => continuation = Some(next),
+            None => return false,
+        }
+    }
 }
 
 /// How many log files the first page of a region's range has, and how many bytes. What can't be listed has none.

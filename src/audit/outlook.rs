@@ -90,6 +90,7 @@ impl Outlook {
                 awaited.push((object.clone(), element.kind, element.end()));
             }
         }
+        named.extend(chain.log_folder.past.named.iter().cloned());
         let mut back = HashSet::new();
         if context.resume.is_some() {
             for digest in valid() {

@@ -9,15 +9,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::context::Context;
 use super::day_check::{DAY, folder_of_listed, is_new, was_rewritten};
+use super::element::{Element, State};
 use super::elsewhere::{covered, unreadable};
 use super::error::AuditError;
 use super::fingerprints::Fingerprints;
 use super::identity::{identity, name_hash};
+use super::judged;
 use super::listed::ListedDigests;
 use super::listing;
 use super::log_listing::{LogRegion, list};
 use super::resume::Resume;
 use super::room::Seat;
+use super::shelf::Shelf;
 use super::strays::StrayFiles;
 use super::walk::{JudgedDigests, judge_digests};
 use crate::model::{ChainId, Coverage, ObjectRef, TimeRange, VerifiedDay};
@@ -44,6 +47,10 @@ pub(super) struct PastDays {
     pub again: Vec<AgainFile>,
     /// Files that no digest of the chain lists.
     pub strays: StrayFiles,
+    /// Digests that were read again and are not valid.
+    pub rejected: Vec<Element>,
+    /// Those of them that a valid one names.
+    pub named: Vec<ObjectRef>,
     /// The time that the digests cover which were read again.
     pub coverage: Coverage,
     /// The times of those that can't be read.
@@ -68,14 +75,17 @@ pub(super) async fn examine(
     let Some(resume) = context.resume.clone().filter(|_| !days.is_empty()) else { return Ok(found) };
     let id = Arc::new(chain.clone());
     for day in days {
-        let Some(read) = digests_of(context, &id, judged, *day, &resume, &mut found).await? else { continue };
-        let day = Day { context, resume: &resume, day: *day };
+        let Some(mut read) = digests_of(context, &id, judged, *day, &resume, &mut found).await? else { continue };
+        let rejected = take_rejected(context, &mut read, &mut found.named);
+        // What a digest listed that is not valid now, nobody knows: the day stays as it was verified.
+        let day = Day { context, resume: &resume, day: *day, is_renewed: rejected.is_empty() };
+        found.unreadable.extend(&unreadable(&rejected));
+        found.rejected.extend(rejected);
         let mut listed = Vec::new();
         day.each_listed(judged, &read, |entry| listed.push(entry.fingerprint))?;
         let listed = Fingerprints::of(listed).0;
         let shown = day.shown(regions, &listed, &mut found).await;
         found.coverage.extend(&covered(&read));
-        found.unreadable.extend(&unreadable(&read));
         if let Some(shown) = shown {
             day.each_listed(judged, &read, |entry| day.compare(entry, &shown, &mut found))?;
         }
@@ -109,7 +119,55 @@ async fn digests_of(
         }
     }
     let around = Arc::new(context.with_range(range));
-    judge_digests(&around, id, &judged.folders, digests, &mut Seat::apart()).await.map(Some)
+    let mut read = judge_digests(&around, id, &judged.folders, digests, &mut Seat::apart()).await?;
+    // Those past it were read for what they say of the ones before.
+    read.elements.retain(|element| element.end() <= to);
+    Ok(Some(read))
+}
+
+/// Takes out the digests that are not valid, and notes those that a valid one names.
+fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<ObjectRef>) -> Vec<Element> {
+    let is_rejected = |element: &mut Element| matches!(element.state, State::Rejected(_));
+    let mut rejected: Vec<Element> = read.elements.extract_if(.., is_rejected).collect();
+    if rejected.is_empty() {
+        return rejected;
+    }
+    let follow: HashSet<u64> =
+        read.elements.iter().filter_map(Element::valid).filter_map(|digest| digest.kept.follows()).collect();
+    for element in &mut rejected {
+        // What they claim lies on another shelf.
+        element.remarks.iter_mut().for_each(|remarks| remarks.claims = None);
+        if let State::Rejected(digest) = &element.state
+            && follow.contains(&context.fingerprint(&digest.object))
+        {
+            named.push(digest.object.clone());
+        }
+    }
+    rejected
+}
+
+/// Puts digests that were read again to those of the chain, unless they are there already: one that only its
+/// successor proves is judged with that.
+pub(super) fn add_rejected(
+    context: &Context,
+    elements: &mut Vec<Element>,
+    rejected: Vec<Element>,
+    shelf: &Shelf,
+) -> Result<(), AuditError> {
+    if rejected.is_empty() {
+        return Ok(());
+    }
+    let mut known = HashSet::default();
+    for element in elements.iter() {
+        known.insert(context.fingerprint(&element.whole(shelf)?.object));
+    }
+    for element in rejected {
+        let State::Rejected(digest) = &element.state else { continue };
+        if known.insert(context.fingerprint(&digest.object)) {
+            elements.push(element);
+        }
+    }
+    judged::sort(elements, shelf)
 }
 
 /// A log file of a day, as a digest lists it.
@@ -134,6 +192,8 @@ struct Day<'a> {
     context: &'a Context,
     resume: &'a Resume,
     day: Timestamp,
+    /// True if the day is to be kept as it is found now.
+    is_renewed: bool,
 }
 
 impl Day<'_> {
@@ -187,6 +247,10 @@ impl Day<'_> {
             for (object, written) in shown.files().filter(|(object, _)| is_of_day(object)) {
                 let fingerprint = self.context.fingerprint_of_copy(&object, listed);
                 files.push(fingerprint);
+                if fingerprint != self.context.fingerprint(&object) {
+                    // It was not decompressed yet when it was verified.
+                    rewritten.push(fingerprint);
+                }
                 let name = identity(&object, self.context.store.is_live());
                 let Some((written, before)) = written.zip(self.resume.verified_files()) else { continue };
                 if was_rewritten(before, seen, &name, written) {
@@ -207,10 +271,12 @@ impl Day<'_> {
         let Some(before) = self.resume.verified_files().filter(|_| !entry.is_new) else { return };
         let hash = name_hash(before, entry.name);
         let was_lost = before.days.get(entry.folder).is_some_and(|day| day.lost.contains(&hash));
-        let day = found.verified.entry(entry.folder.to_owned()).or_default();
-        day.add(hash);
-        if was_lost {
-            day.lose(hash);
+        if self.is_renewed {
+            let day = found.verified.entry(entry.folder.to_owned()).or_default();
+            day.add(hash);
+            if was_lost {
+                day.lose(hash);
+            }
         }
         let is_there = shown.files.contains(entry.fingerprint);
         // What an earlier run has told of as gone is told of again only if it is back.

@@ -88,7 +88,9 @@ impl Plan {
             Depth::Presence | Depth::Content => self.tasks.left_open(&self.context, &self.chain.log_folder.past.again),
         };
         for task in &mut tasks {
-            task.expiry = self.chain.expiry.of_log_file(&task.object);
+            let copied = !self.chain.log_folder.was_not_copied(&task.object);
+            let expiry = || self.chain.expiry.of_log_file(&task.object);
+            task.expiry = if copied { expiry() } else { Explanation::NotCopied };
         }
         self.context.progress.found_log_files(tasks.len());
         self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(self.chain.id.clone(), Box::new(task))));

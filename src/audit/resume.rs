@@ -136,9 +136,9 @@ fn unlisted(
 }
 
 impl Recheck {
-    /// The days that it draws of a chain's.
-    fn days_of(&self, id: &ChainId, chain: &ChainCheckpoint) -> BTreeSet<Timestamp> {
-        let (Some(begin), Some(end)) = (chain.begin, chain.end()) else { return BTreeSet::new() };
+    /// The days that it draws of a chain's. `oldest`: the end of its oldest digest that was listed.
+    fn days_of(&self, id: &ChainId, chain: &ChainCheckpoint, oldest: Option<Timestamp>) -> BTreeSet<Timestamp> {
+        let (Some(begin), Some(end)) = (chain.begin.max(oldest), chain.end()) else { return BTreeSet::new() };
         let days = std::iter::successors(Some(begin_of_day(begin)), |day| day.checked_add(DAY).ok());
         let is_drawn = |day: &Timestamp| {
             let share = rank(self.seed, &format!("{id} {day}")) as f64 / (u64::MAX as f64);
@@ -162,7 +162,7 @@ impl Resume {
     ) -> Option<(Self, ListedDigests)> {
         let through = before.through.as_ref()?;
         let named = |object: &ObjectRef| identity(object, live).into_owned();
-        let drawn_days = recheck.map(|recheck| recheck.days_of(id, before)).unwrap_or_default();
+        let drawn_days = recheck.map(|recheck| recheck.days_of(id, before, listed.ends().min())).unwrap_or_default();
         let mut resume = Self { before: before.clone(), drawn_days, live, ..Self::default() };
         let mut wanted = Vec::new();
         resume.verified.insert(named(&through.object));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::manifest::write_whole;
-use super::{BagError, MANIFEST, manifest};
+use super::{BagError, MANIFEST, TAG_MANIFEST, manifest};
 
 const LOG: &str = "custody.jsonl";
 const HEAD: &str = "custody-head.txt";
@@ -22,8 +22,11 @@ const SIGNATURE: &str = "custody-head.txt.sig";
 const MAX_LOG_BYTES: u64 = 64 << 20;
 /// The length of a line, in bytes: its texts are what people type.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// How many lines a log has at most, and how many of its own faults are told.
+const MAX_LINES: usize = 200_000;
+const MAX_FAULTS: usize = 100;
 /// How many heads a signature is compared with: that of the newest line, and of those before it.
-const MAX_HEADS: usize = 10_000;
+const MAX_HEADS: usize = 20_000;
 
 /// Signs the head of a log. An error says why it can't.
 pub type SignHead<'a> = &'a dyn Fn(&[u8]) -> Result<String, String>;
@@ -63,6 +66,9 @@ pub struct CustodyEntry {
     pub result: Option<String>,
     /// The SHA-256 of the bag's manifest then, in hex.
     pub manifest_sha256: Option<String>,
+    /// The SHA-256 of its tag manifest, which covers what the bag says of itself, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag_manifest_sha256: Option<String>,
     /// The SHA-256 of the line before, in hex.
     pub previous_sha256: Option<String>,
 }
@@ -74,8 +80,10 @@ pub struct CustodyLog {
     lines: Vec<String>,
     /// What is wrong with its own lines.
     faults: Vec<String>,
-    /// Whether the bag's manifest is not the one that the last collection left.
-    is_of_other_manifest: bool,
+    /// The manifests that each collection left, and the number of its line.
+    collections: Vec<(usize, Manifests)>,
+    /// The manifests that are there.
+    manifests: Manifests,
     signature: Option<String>,
 }
 
@@ -97,16 +105,20 @@ impl CustodyLog {
             root: root_of,
             lines: Vec::new(),
             faults: Vec::new(),
-            is_of_other_manifest: false,
+            collections: Vec::new(),
+            manifests: Manifests::of(root)?,
             signature: signature(root)?,
         };
         let path = root.join(LOG);
         if path.symlink_metadata().is_ok() {
             let file = manifest::open_file(&path, MAX_LOG_BYTES)?;
-            log.lines = manifest::lines(file, path, MAX_LINE_BYTES).collect::<Result<_, _>>()?;
+            let lines = manifest::lines(file, path.clone(), MAX_LINE_BYTES);
+            log.lines = lines.take(MAX_LINES + 1).collect::<Result<_, _>>()?;
+            if log.lines.len() > MAX_LINES {
+                return Err(BagError::form(&path, format!("it has more than {MAX_LINES} lines")));
+            }
         }
         let mut before: Option<String> = None;
-        let mut manifest = None;
         for (index, line) in log.lines.iter().enumerate() {
             let number = index as u64 + 1;
             match serde_json::from_str::<CustodyEntry>(line) {
@@ -117,16 +129,19 @@ impl CustodyLog {
                         ));
                     }
                     if entry.action == Action::Collect {
-                        manifest = entry.manifest_sha256;
+                        let manifests = Manifests { manifest: entry.manifest_sha256, tags: entry.tag_manifest_sha256 };
+                        log.collections.push((index + 1, manifests));
                     }
                 }
                 Err(error) => log.faults.push(format!("line {number} of {LOG} is no entry: {error}")),
             }
             before = Some(sha256(line));
+            if log.faults.len() > MAX_FAULTS {
+                log.faults.push(format!("no more than {MAX_FAULTS} of the faults of {LOG} are told"));
+                break;
+            }
         }
         log.compare_head()?;
-        let now = manifest_sha256(root)?;
-        log.is_of_other_manifest = manifest.is_some() && manifest != now;
         Ok(log)
     }
 
@@ -158,8 +173,20 @@ impl CustodyLog {
 
     /// What is wrong with it: lines that were changed or taken out, or another manifest than the one that the last collection left.
     pub fn faults(&self) -> Vec<String> {
-        let other = format!("{MANIFEST} is not the one that {LOG} names for the last collection");
-        self.faults.iter().cloned().chain(self.is_of_other_manifest.then_some(other)).collect()
+        let other = self.other_manifest(self.lines.len());
+        let other = other.map(|name| format!("{name} is not the one that {LOG} names for the last collection"));
+        self.faults.iter().cloned().chain(other).collect()
+    }
+
+    /// The manifest that is not the one which the last collection left, of those in the first `lines` lines.
+    pub fn other_manifest(&self, lines: usize) -> Option<&'static str> {
+        let (_, left) = self.collections.iter().rfind(|(line, _)| *line <= lines)?;
+        let differs = |left: &Option<String>, now: &Option<String>| left.is_some() && left != now;
+        match left {
+            left if differs(&left.manifest, &self.manifests.manifest) => Some(MANIFEST),
+            left if differs(&left.tags, &self.manifests.tags) => Some(TAG_MANIFEST),
+            _ => None,
+        }
     }
 
     /// The signature of its head, where there is one, as text.
@@ -172,6 +199,11 @@ impl CustodyLog {
     pub fn heads(&self) -> impl Iterator<Item = (usize, String)> + '_ {
         let lines = self.lines.iter().enumerate().rev().take(MAX_HEADS);
         lines.map(|(index, line)| (index + 1, format!("{}\n", head_line(index + 1, line))))
+    }
+
+    /// Returns whether its lines follow each other and its head fits them.
+    pub fn is_whole(&self) -> bool {
+        self.faults.is_empty()
     }
 
     /// How many lines there are.
@@ -211,11 +243,16 @@ impl CustodyLog {
         }
         let entry = CustodyEntry {
             number: log.lines.len() as u64 + 1,
-            manifest_sha256: manifest_sha256(root)?,
+            manifest_sha256: log.manifests.manifest.clone(),
+            tag_manifest_sha256: log.manifests.tags.clone(),
             previous_sha256: log.lines.last().map(|line| sha256(line)),
             ..entry
         };
         let line = serde_json::to_string(&entry).map_err(|error| BagError::form(&path, error))?;
+        if line.len() as u64 >= MAX_LINE_BYTES {
+            let what = format!("a line of it would be longer than {MAX_LINE_BYTES} bytes: shorten the texts");
+            return Err(BagError::form(&path, what));
+        }
         let length = file.metadata().map_err(&failed)?.len();
         if let Err(error) = file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()) {
             // Half a line would be taken for one that was changed. Where even that can't be undone, the error says enough.
@@ -253,12 +290,25 @@ fn sha256(line: &str) -> String {
     hex::encode(Sha256::digest(line.as_bytes()))
 }
 
-fn manifest_sha256(root: &Path) -> Result<Option<String>, BagError> {
-    let path = root.join(MANIFEST);
-    match manifest::hash(&path) {
-        Ok((hash, _)) => Ok(Some(hash)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(BagError::io(&path)(error)),
+/// The SHA-256 of a bag's manifests, in hex, as far as they are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Manifests {
+    manifest: Option<String>,
+    tags: Option<String>,
+}
+
+impl Manifests {
+    fn of(root: &Path) -> Result<Self, BagError> {
+        let hash = |name: &str| {
+            let path = root.join(name);
+            match path.symlink_metadata() {
+                Ok(file) if file.is_file() => {
+                    manifest::hash(&path).map(|(hash, _)| Some(hash)).map_err(BagError::io(&path))
+                }
+                _ => Ok(None),
+            }
+        };
+        Ok(Self { manifest: hash(MANIFEST)?, tags: hash(TAG_MANIFEST)? })
     }
 }
 
@@ -278,6 +328,7 @@ mod tests {
             tool: "ctverify".to_owned(),
             result: None,
             manifest_sha256: None,
+            tag_manifest_sha256: None,
             previous_sha256: None,
         }
     }

@@ -24,6 +24,15 @@ pub fn add(bag: &Path, entry: CustodyEntry, signing: &Signing) -> Result<(), Bag
         Some(signer) => signer.sign(head).map_err(|error| error.to_string()),
         None => Err("there is no key".to_owned()),
     };
+    // A new signature would cover what the old one shows.
+    if let LogSignature::Wrong(what) = check_signature(&CustodyLog::open(bag)?, None)
+        && entry.action != Action::Collect
+    {
+        return Err(BagError::Form {
+            path: bag.join("custody.jsonl"),
+            reason: format!("it {what}; nothing is added to it"),
+        });
+    }
     CustodyLog::add(bag, entry, signing.signer().is_some().then_some(&sign))
 }
 
@@ -50,22 +59,29 @@ pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSig
         Ok(signature) => signature,
         Err(reason) => return LogSignature::Wrong(format!("has a signature that is none: {reason}")),
     };
-    for (lines, head) in log.heads() {
-        match signature.check(head.as_bytes(), known) {
-            Checked::Bad => {}
-            Checked::Unknown { fingerprint } if known.is_some() => {
-                let what = format!("is signed with key {fingerprint}, which is not one of the known signers");
-                return LogSignature::Wrong(what);
-            }
-            Checked::Good { .. } | Checked::Unknown { .. } if lines == log.len() => return LogSignature::Fits,
-            Checked::Good { .. } | Checked::Unknown { .. } => {
-                let (first, last) = (lines + 1, log.len());
-                let rest = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
-                return LogSignature::Partial(format!("is signed up to line {lines}; {rest} may be anybody's"));
-            }
-        }
+    if known.is_some_and(|known| !signature.is_by(known)) {
+        let key = signature.fingerprint();
+        return LogSignature::Wrong(format!("is signed with key {key}, which is not one of the known signers"));
     }
-    LogSignature::Wrong("does not fit its signature: lines were changed or taken out".to_owned())
+    if !log.is_whole() {
+        // That is told already, and no line of it is anybody's word.
+        return LogSignature::Fits;
+    }
+    let fits = |(_, head): &(usize, String)| signature.check(head.as_bytes(), known) != Checked::Bad;
+    let Some((lines, _)) = log.heads().find(fits) else {
+        let what = "does not fit its signature, which is of none of its newest lines: lines were changed or taken out";
+        return LogSignature::Wrong(what.to_owned());
+    };
+    // Anybody may add a line of another collection.
+    if let Some(name) = log.other_manifest(lines).filter(|_| known.is_some()) {
+        return LogSignature::Wrong(format!("names another {name} in the part that is signed, up to line {lines}"));
+    }
+    if lines == log.len() {
+        return LogSignature::Fits;
+    }
+    let (first, last) = (lines + 1, log.len());
+    let rest = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+    LogSignature::Partial(format!("is signed up to line {lines}; {rest} may be anybody's"))
 }
 
 /// A line for what is done now, on this machine.
@@ -81,6 +97,7 @@ pub fn entry(action: Action, by: Option<String>) -> CustodyEntry {
         tool: format!("ctverify {}", env!("CARGO_PKG_VERSION")),
         result: None,
         manifest_sha256: None,
+        tag_manifest_sha256: None,
         previous_sha256: None,
     }
 }

@@ -237,6 +237,16 @@ impl DetachedSignature {
         SshSig::from_pem(text).map(Self).map_err(|error| error.to_string())
     }
 
+    /// Returns whether it says that it is by one of these keys.
+    pub fn is_by(&self, known: &KnownSigners) -> bool {
+        known.name_of(&PublicKey::from(self.0.public_key().clone())).is_some()
+    }
+
+    /// The fingerprint of the key that it says it is by.
+    pub fn fingerprint(&self) -> String {
+        PublicKey::from(self.0.public_key().clone()).fingerprint(HashAlg::Sha256).to_string()
+    }
+
     /// Checks it against a content.
     pub fn check(&self, content: &[u8], known: Option<&KnownSigners>) -> Checked {
         let key = PublicKey::from(self.0.public_key().clone());

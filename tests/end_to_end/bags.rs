@@ -680,3 +680,117 @@ fn a_custody_log_that_is_signed_can_not_be_written_anew() {
     let refused = run(mirror.command().args(["--sign-key", &key]));
     assert!(refused.code == 2 && refused.stderr.contains("--report KIND=PATH"), "{}", refused.stderr);
 }
+
+/// A bag that was collected and handed over with a key, and the key.
+fn signed_bag() -> (Bench, String, String) {
+    let bench = Bench::new(TrailSpec { hours: 2, ..TrailSpec::default() }.forge());
+    let key = bench.folder.path().join("examiner");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).output();
+    assert!(made.unwrap().status.success());
+    let (key, public) = (key.to_str().unwrap().to_owned(), format!("{}.pub", key.display()));
+    assert_eq!(bench.collect(&["--sign-key", &key]).code, 0);
+    (bench, key, public)
+}
+
+fn handover(bench: &Bench, more: &[&str]) -> Run {
+    let mut command = ctverify();
+    run(command.arg("handover").arg(bench.bag()).args(["--to", "R. Roe", "--reason", "court"]).args(more))
+}
+
+/// The SHA-256 of a text, by another program.
+fn sha256_of(text: &[u8]) -> String {
+    use std::io::Write as _;
+    let mut child = Command::new("sha256sum")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()[..64].to_owned()
+}
+
+/// Found by an attack: the next line with a key signed what the old signature contradicted.
+#[test]
+fn a_signature_that_does_not_fit_is_not_written_over() {
+    let (bench, key, public) = signed_bag();
+    let (log, head) = (bench.bag().join("custody.jsonl"), bench.bag().join("custody-head.txt"));
+    let forged = std::fs::read_to_string(&log).unwrap().replace("\"by\":null", "\"by\":\"Mallory\"");
+    let line = forged.trim_end();
+    assert!(line.contains("Mallory"));
+    std::fs::write(&log, &forged).unwrap();
+    std::fs::write(&head, format!("1 {}\n", sha256_of(line.as_bytes()))).unwrap();
+    for more in [&[][..], &["--sign-key", &key]] {
+        let refused = handover(&bench, more);
+        assert!(refused.code == 2 && refused.stderr.contains("does not fit its signature"), "{}", refused.stderr);
+    }
+    assert_eq!(bench.collect(&["--sign-key", &key]).code, 2);
+    for _ in 0..2 {
+        let range = range_of(&bench.trail);
+        let mut command = ctverify();
+        command.arg("--from").arg(bench.bag()).args(&range).args(["--signer", &public, "--sign-key", &key]);
+        assert_eq!(records(&mut command).code, 1);
+    }
+}
+
+/// Found by an attack: an unsigned line of another collection vouched for another content.
+#[test]
+fn only_the_signed_part_of_a_custody_log_vouches_for_the_manifest() {
+    let (bench, _, public) = signed_bag();
+    let bag = bench.bag();
+    let records_file = files(&bag.join("data/records"))[0].clone();
+    let old = sha256_of(&std::fs::read(&records_file).unwrap());
+    std::fs::write(&records_file, b"{}\n").unwrap();
+    let manifest = bag.join("manifest-sha256.txt");
+    let text = std::fs::read_to_string(&manifest).unwrap().replace(&old, &sha256_of(b"{}\n"));
+    let before = sha256_of(&std::fs::read(&manifest).unwrap());
+    std::fs::write(&manifest, &text).unwrap();
+    let tags = bag.join("tagmanifest-sha256.txt");
+    let tag_text = std::fs::read_to_string(&tags).unwrap().replace(&before, &sha256_of(text.as_bytes()));
+    std::fs::write(&tags, &tag_text).unwrap();
+    let log = bag.join("custody.jsonl");
+    let first = std::fs::read_to_string(&log).unwrap();
+    let mut entry: Value = serde_json::from_str(first.trim_end()).unwrap();
+    entry["number"] = 2.into();
+    entry["manifest_sha256"] = sha256_of(text.as_bytes()).into();
+    entry["tag_manifest_sha256"] = sha256_of(tag_text.as_bytes()).into();
+    entry["previous_sha256"] = sha256_of(first.trim_end().as_bytes()).into();
+    let line = entry.to_string();
+    std::fs::write(&log, format!("{first}{line}\n")).unwrap();
+    std::fs::write(bag.join("custody-head.txt"), format!("2 {}\n", sha256_of(line.as_bytes()))).unwrap();
+    let range = range_of(&bench.trail);
+    let run = records(ctverify().arg("--from").arg(&bag).args(&range).args(["--signer", &public]));
+    assert_eq!((run.code, run.of("warning")[0]["code"].as_str()), (1, Some("bag_altered")), "{}", run.stdout);
+}
+
+/// Found by an attack: what a bag says of itself was sealed by nothing.
+#[test]
+fn what_a_bag_says_of_itself_is_sealed_by_the_custody_log() {
+    let (bench, ..) = signed_bag();
+    let (info, tags) = (bench.bag().join("bag-info.txt"), bench.bag().join("tagmanifest-sha256.txt"));
+    let old = std::fs::read(&info).unwrap();
+    let forged = [&old[..], b"External-Identifier: FORGED\n"].concat();
+    let text = std::fs::read_to_string(&tags).unwrap().replace(&sha256_of(&old), &sha256_of(&forged));
+    std::fs::write(&info, forged).unwrap();
+    std::fs::write(&tags, text).unwrap();
+    let run = bench.verify(&bench.bag());
+    assert!(run.code == 1 && run.stdout.contains("tagmanifest-sha256.txt is not the one"), "{}", run.stdout);
+}
+
+/// Found by an attack: a line that nobody could read again was written, and a log of very many lines took gigabytes.
+#[test]
+fn a_custody_log_stays_readable_and_bounded() {
+    let (bench, ..) = signed_bag();
+    let long = "r".repeat(70_000);
+    let mut command = ctverify();
+    let refused = run(command.arg("handover").arg(bench.bag()).args(["--to", "R. Roe", "--reason", &long]));
+    assert!(refused.code == 2 && refused.stderr.contains("shorten the texts"), "{}", refused.stderr);
+    assert_eq!(bench.verify(&bench.bag()).code, 0);
+    let log = bench.bag().join("custody.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text.clone() + &"\n".repeat(100_000)).unwrap();
+    let found = bench.verify(&bench.bag());
+    assert!(found.code == 1 && found.of("warning").len() < 200, "{}", found.of("warning").len());
+    std::fs::write(&log, text + &"\n".repeat(300_000)).unwrap();
+    let refused = bench.verify(&bench.bag());
+    assert!(refused.code == 2 && refused.stderr.contains("more than 200000 lines"), "{}", refused.stderr);
+}

@@ -1,12 +1,13 @@
 //! Log files of verified hours that change later, as scheduled runs see them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, gzip};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::scheduled::{Job, of_kind};
-use crate::support::{Mirror, ctverify_at, records};
+use crate::support::{Mirror, Run, ctverify_at, records};
 
 fn spec() -> TrailSpec {
     TrailSpec { hours: 60, ..TrailSpec::default() }
@@ -252,4 +253,146 @@ fn a_former_place_that_is_denied_or_gone_is_a_warning() {
     let gone = run(&gone, "example-trail-logs", &end);
     let told = gone.of("warning").iter().filter(|warning| warning["bucket"] == "old-trail-logs").count();
     assert_eq!(told, 1, "{}{}", gone.stdout, gone.stderr);
+}
+
+/// A trail in a copy, with a checkpoint.
+struct Copied {
+    made: ForgedTrail,
+    mirror: Mirror,
+    folder: tempfile::TempDir,
+}
+
+impl Copied {
+    fn new(hours: u32) -> Self {
+        let made = TrailSpec { hours, busy_percent: 100, ..TrailSpec::default() }.forge();
+        let mirror = Mirror::new(&made, Layout::Keys, true);
+        Self { made, mirror, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn run_to(&self, digest: usize, more: &[&str]) -> Run {
+        let end = &self.made.chains[0].digests[digest].document.digest_end_time;
+        let state = self.folder.path().join("state");
+        records(self.mirror.command().args(["--end", end]).arg("--state").arg(state).args(more))
+    }
+
+    fn path(&self, key: &str) -> PathBuf {
+        self.mirror.dir().join(key)
+    }
+
+    fn digest(&self, digest: usize) -> PathBuf {
+        self.path(&self.made.chains[0].digests[digest].key)
+    }
+}
+
+/// Found by an attack: with the digest that lists them exchanged, log files were deleted and planted unnoticed.
+#[test]
+fn a_digest_of_a_verified_day_that_is_exchanged_hides_no_deletion() {
+    for plants in [false, true] {
+        let copied = Copied::new(60);
+        assert_eq!(copied.run_to(40, &[]).code, 0);
+        let genuine = std::fs::read(copied.digest(30)).unwrap();
+        let file = copied.path(&copied.made.chains[0].digests[30].document.log_files[0].s3_object);
+        let content = std::fs::read(&file).unwrap();
+        if plants {
+            let end: Timestamp = copied.made.chains[0].digests[30].document.digest_end_time.parse().unwrap();
+            let key = planted(&(end - SignedDuration::from_mins(30)).to_string());
+            std::fs::write(copied.path(&key), gzip(b"{}")).unwrap();
+        } else {
+            std::fs::remove_file(&file).unwrap();
+        }
+        std::fs::write(copied.digest(30), gzip(b"{}")).unwrap();
+        let run = copied.run_to(42, &[]);
+        assert_eq!((run.code, run.count("digest", "invalid")), (1, 1), "{}", run.stdout);
+        // It is told once; with the genuine digest in its place, so is the file.
+        let later = copied.run_to(43, &[]);
+        assert_eq!((later.code, later.count("digest", "invalid")), (0, 0), "{}", later.stdout);
+        assert_eq!(copied.run_to(44, &[]).code, 0);
+        std::fs::write(copied.digest(30), genuine).unwrap();
+        let run = copied.run_to(45, &[]);
+        let (status, code) = if plants { ("unlisted", 3) } else { ("deleted", 1) };
+        assert_eq!((run.code, run.count("log_file", status)), (code, 1), "{}", run.stdout);
+        std::fs::write(&file, content).unwrap();
+    }
+}
+
+/// Found by an attack: names below the day that hold `AWSLogs/` were not counted.
+#[test]
+fn a_planted_file_is_counted_whatever_lies_below_its_day() {
+    let day = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/02";
+    for inside in
+        ["AWSLogs/p.json.gz", "xAWSLogs/p.json.gz", "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/02/p.json.gz"]
+    {
+        let copied = Copied::new(60);
+        assert_eq!(copied.run_to(50, &[]).code, 0);
+        let path = copied.path(&format!("{day}/{inside}"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, gzip(b"{}")).unwrap();
+        for digest in [51, 52] {
+            let run = copied.run_to(digest, &[]);
+            assert_eq!((run.code, run.count("log_file", "unlisted")), (3, 1), "{inside} {digest}: {}", run.stdout);
+        }
+    }
+}
+
+/// Found by an attack: a rechecked file of an older day counted as one that was not copied.
+#[test]
+fn a_recheck_says_that_a_file_of_an_older_day_is_deleted() {
+    let copied = Copied::new(120);
+    assert_eq!(copied.run_to(100, &[]).code, 0);
+    let file = &copied.made.chains[0].digests[30].document.log_files[0].s3_object;
+    std::fs::remove_file(copied.path(file)).unwrap();
+    let run = copied.run_to(101, &["--recheck", "100%"]);
+    assert_eq!((run.code, run.count("log_file", "deleted")), (1, 1), "{}", run.stdout);
+}
+
+/// Found by an attack: what a copy did not hold was told once and forgotten.
+#[test]
+fn a_log_file_that_was_not_copied_stays_open_until_it_is_there_or_deleted() {
+    let copied = Copied::new(120);
+    assert_eq!(copied.run_to(66, &[]).code, 0);
+    let day = |day: &str| copied.path(&format!("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/{day}"));
+    let aside = copied.folder.path().join("aside");
+    std::fs::rename(day("05"), &aside).unwrap();
+    std::fs::remove_dir_all(day("04")).unwrap();
+    let run = copied.run_to(90, &[]);
+    let open = run.count("log_file", "unverified");
+    assert!(run.code == 3 && open > 0, "{}", run.stdout);
+    std::fs::rename(&aside, day("05")).unwrap();
+    // A later day is there now: that one was deleted.
+    let run = copied.run_to(98, &[]);
+    let deleted = run.count("log_file", "deleted");
+    assert!(run.code == 1 && deleted >= open && run.count("log_file", "unverified") == 0, "{}", run.stdout);
+}
+
+/// Found by an attack: the finding came and went from run to run.
+#[cfg(unix)]
+#[test]
+fn an_unlisted_name_that_can_not_be_opened_stays_in_the_report() {
+    use std::os::unix::ffi::OsStrExt as _;
+    for link in [false, true] {
+        let copied = Copied::new(60);
+        assert_eq!(copied.run_to(50, &[]).code, 0);
+        let day = copied.path("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/02");
+        if link {
+            std::os::unix::fs::symlink("nonexistent", day.join("evil.json.gz")).unwrap();
+        } else {
+            std::fs::write(day.join(std::ffi::OsStr::from_bytes(b"\xff.json.gz")), b"x").unwrap();
+        }
+        for digest in [51, 52, 53, 54] {
+            let run = copied.run_to(digest, &[]);
+            assert_eq!((run.code, run.count("log_file", "unlisted")), (3, 1), "{link} {digest}: {}", run.stdout);
+        }
+    }
+}
+
+/// Found by an attack: another content under the decompressed name passed.
+#[test]
+fn a_file_that_somebody_decompressed_since_is_judged_by_its_content() {
+    let copied = Copied::new(60);
+    assert_eq!(copied.run_to(40, &[]).code, 0);
+    let path = copied.path(&copied.made.chains[0].digests[30].document.log_files[0].s3_object);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(path.with_extension(""), b"{\"Records\":[]}").unwrap();
+    let run = copied.run_to(42, &[]);
+    assert_eq!((run.code, run.count("log_file", "modified")), (1, 1), "{}", run.stdout);
 }

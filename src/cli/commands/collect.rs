@@ -8,9 +8,9 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::verify::{audit_with, interruption, runtime, shut_down};
-use crate::bag::{Action, BagInfo, Filling, NO_FILE_NAME, TeeKeys, TeeStore, zip};
+use crate::bag::{Action, BagInfo, CustodyLog, Filling, NO_FILE_NAME, TeeKeys, TeeStore, zip};
 use crate::cli::args::{CollectArgs, Format, ReportKind};
-use crate::cli::custody::{add, entry, now};
+use crate::cli::custody::{LogSignature, add, check_signature, entry, now};
 use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::settings::{self, Settings};
@@ -46,6 +46,10 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     signing.check_use(&args.verify.reports, true)?;
     let settings = settings::resolve(&args.verify, begun).await?;
     let Settings { store, keys, trail, ref request, .. } = settings;
+    if let LogSignature::Wrong(what) = check_signature(&CustodyLog::open(&args.output)?, None) {
+        let place = args.output.display();
+        return Err(Failure::Usage(format!("the custody log of {place} {what}; nothing is added to it")));
+    }
     let bag = Filling::begin(&args.output, &store.source(), request.trail.as_ref().map(ToString::to_string))?;
     let range = range(request.range.start, request.range.end);
     let asked = request.range;

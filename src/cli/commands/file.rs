@@ -100,7 +100,13 @@ fn local(folder: &Folder, name: &str) -> Result<ObjectRef, Failure> {
     if name.starts_with("s3://") {
         return remote(name);
     }
-    is_log_file(folder.object_at(Path::new(name)).map_err(Failure::Usage)?)
+    let object = folder.object_at(Path::new(name)).map_err(Failure::Usage)?;
+    // One that somebody decompressed is known by the name that digests list.
+    let listed =
+        object.key.strip_suffix(".json").map(|stem| ObjectRef::new(object.bucket.clone(), format!("{stem}.json.gz")));
+    is_log_file(
+        listed.filter(|listed| LogFileKey::parse(&listed.key).is_some_and(|key| !key.time.is_odd())).unwrap_or(object),
+    )
 }
 
 fn is_log_file(object: ObjectRef) -> Result<ObjectRef, Failure> {
