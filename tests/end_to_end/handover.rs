@@ -16,15 +16,7 @@ fn converted() -> ForgedTrail {
     let mut trail = TrailSpec { organization: Some(ORGANIZATION.to_owned()), start, ..account.clone() }.forge();
     let before = account.forge();
     let last = before.chains[0].digests.last().unwrap().clone();
-    trail.reissue(|index, document| {
-        if index == 0 {
-            document.previous_digest_s3_bucket = Some(last.document.digest_s3_bucket.clone());
-            document.previous_digest_s3_object = Some(last.key.clone());
-            document.previous_digest_hash_value = Some(last.document.sha256());
-            document.previous_digest_hash_algorithm = Some("SHA-256".to_owned());
-            document.previous_digest_signature = Some(last.signature.clone());
-        }
-    });
+    trail.continue_from(&last);
     let spec = trail.spec.clone();
     trail.merge(before);
     trail.spec = spec;

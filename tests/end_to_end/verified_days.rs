@@ -232,15 +232,7 @@ fn a_former_place_that_is_denied_or_gone_is_a_warning() {
     let start = old.spec.start + SignedDuration::from_hours(21);
     let mut new = TrailSpec { start, hours: 10, ..TrailSpec::default() }.forge();
     let last = old.chains[0].digests[20].clone();
-    new.reissue(|index, document| {
-        if index == 0 {
-            document.previous_digest_s3_bucket = Some(last.document.digest_s3_bucket.clone());
-            document.previous_digest_s3_object = Some(last.key.clone());
-            document.previous_digest_hash_value = Some(last.document.sha256());
-            document.previous_digest_hash_algorithm = Some("SHA-256".to_owned());
-            document.previous_digest_signature = Some(last.signature.clone());
-        }
-    });
+    new.continue_from(&last);
     let end = new.chains[0].digests.last().unwrap().document.digest_end_time.clone();
     let mut both = new.clone();
     both.merge(old.clone());

@@ -72,6 +72,19 @@ impl ForgedTrail {
         stored.metadata.insert("signature".to_owned(), signature);
     }
 
+    /// Lets the first chain go on from a digest of another trail: its first digest names that one.
+    pub fn continue_from(&mut self, last: &Digest) {
+        self.reissue(|index, document| {
+            if index == 0 {
+                document.previous_digest_s3_bucket = Some(last.document.digest_s3_bucket.clone());
+                document.previous_digest_s3_object = Some(last.key.clone());
+                document.previous_digest_hash_value = Some(last.document.sha256());
+                document.previous_digest_hash_algorithm = Some("SHA-256".to_owned());
+                document.previous_digest_signature = Some(last.signature.clone());
+            }
+        });
+    }
+
     /// Changes the digests of the first chain as CloudTrail itself would have made them: each is signed anew,
     /// and names the one before it as that is now.
     pub fn reissue(&mut self, mut edit: impl FnMut(usize, &mut DigestDocument)) {
