@@ -24,6 +24,7 @@ use crate::model::{DigestKind, LogFileName, ObjectRef, VerifiedDay, VerifiedFile
 pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The form of the part of a log file's key that tells its day.
 const DAY_FOLDER: &str = "2026/03/01";
+
 /// The days whose log files a checkpoint keeps: the one of the last verified digest, and the one before it.
 /// Every listing shows both whole.
 pub(super) fn kept_days(through: Timestamp) -> [Timestamp; 2] {
@@ -38,7 +39,7 @@ pub(super) fn begin_of_day(time: Timestamp) -> Timestamp {
 }
 
 /// The folder of a log file that a digest lists, up to its day, and the begin of that day; `None` for one in no
-/// day's folder. `name` is [`identity`]'s.
+/// day's folder. `name` is [`super::identity::identity`]'s.
 pub(super) fn folder_of_listed(name: &str) -> Option<(&str, Timestamp)> {
     let folder = name.rsplit_once('/')?.0;
     Some((folder, day_of_folder(folder)?))

@@ -99,8 +99,11 @@ use crate::trail::{NeighbourSource, StatusSource};
 const CHAINS_AHEAD: usize = 32;
 /// How many digests of theirs may wait together; a single chain may have more.
 const DIGESTS_AHEAD: usize = 1500;
-/// The shortest time for which keys are asked around what is known, on either side.
+/// The shortest time for which keys are asked after what is known.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
+/// The shortest time for which keys are asked before it: whole days are looked at in search of the digests that
+/// list a file, and a scheduled run looks at the two days before its range.
+const KEYS_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24 + 3);
 
 /// What came of an audit.
 #[derive(Debug, Clone)]
@@ -390,5 +393,5 @@ fn key_range(range: &TimeRange, now: Timestamp, ends: Option<(Timestamp, Timesta
     let to = [range.end, last].into_iter().flatten().max().unwrap_or(now).min(now);
     // CloudTrail began in November 2013.
     let from = from.min(to).max(Timestamp::constant(1_383_264_000, 0));
-    (from.saturating_sub(KEY_MARGIN).unwrap_or(from), to.saturating_add(KEY_MARGIN).unwrap_or(to))
+    (from.saturating_sub(KEYS_BEFORE).unwrap_or(from), to.saturating_add(KEY_MARGIN).unwrap_or(to))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, gzip};
+use ctverify_testkit::{ForgedTrail, KeyAuthority, Layout, Server, ServerOptions, Stored, TrailSpec, gzip};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::scheduled::{Job, of_kind};
@@ -85,6 +85,18 @@ fn a_log_file_that_is_planted_in_a_verified_hour_is_unlisted() {
         delete(&job, &key);
         assert_eq!(job.run_to(44).code, 0);
     }
+}
+
+/// The keys that signed the digests of that day are valid no longer when the next run asks for them.
+#[test]
+fn a_day_before_the_keys_were_exchanged_is_looked_at_again() {
+    let keys = KeyAuthority { rotation: SignedDuration::from_hours(50) };
+    let job = Job::new(TrailSpec { hours: 80, keys, ..spec() }.forge());
+    assert_eq!(job.run_to(70).code, 0);
+    put(&job, &planted("2026-03-02T09:00:00Z"), junk("2026-03-02T09:01:00Z"));
+    let run = job.run_to(71);
+    assert_eq!((run.code, run.count("log_file", "unlisted")), (3, 1), "{}", run.stdout);
+    assert_eq!(run.count("digest", "unverified"), 0, "{}", run.stdout);
 }
 
 /// As many files as before, and others.
