@@ -71,6 +71,11 @@ impl<'a> Met<'a> {
         place.is_some()
     }
 
+    /// Returns whether one is of the set, without meeting it.
+    pub fn knows(&self, fingerprint: u64) -> bool {
+        self.of.contains(fingerprint)
+    }
+
     /// Those that were not met.
     pub fn others(&self) -> Fingerprints {
         let others = self.of.sorted.iter().zip(&self.met).filter(|(_, met)| !**met);

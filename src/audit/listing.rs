@@ -243,7 +243,7 @@ impl RegionListing {
                 }
             };
             let mut last_day = None;
-            for ListedObject { key, last_modified, size } in page.objects {
+            for ListedObject { key, last_modified, size, .. } in page.objects {
                 let inside = key.strip_prefix(&list.prefix).unwrap_or_default();
                 if until.is_some_and(|until| inside > until) {
                     return;
@@ -369,7 +369,7 @@ pub(super) async fn first_before(
     let mut continuation: Option<String> = None;
     loop {
         let page = store.list(&list, continuation.as_deref()).await?;
-        for ListedObject { key, last_modified, size } in page.objects {
+        for ListedObject { key, last_modified, size, .. } in page.objects {
             if key > last_day {
                 return Ok(None);
             }

@@ -51,6 +51,8 @@ pub(super) struct Tasks {
     repeated: HashMap<ObjectRef, Vec<ExpectedHash>>,
     /// The claims that a task was made of, by [`Context::fingerprint`].
     claimed: HashSet<u64>,
+    /// The claims that valid digests of other trails list.
+    claimed_elsewhere: HashSet<u64>,
     budget: ClaimBudget,
 }
 
@@ -86,7 +88,7 @@ impl Tasks {
         // Only what is claimed or was left open is compared with them.
         let is_asked = context.resume.is_some() || chain.elements.iter().any(|element| element.claims() > 0);
         if chain.log_folder.lists_each_once && !is_asked {
-            return Ok(Self::default());
+            return Ok(Self { claimed_elsewhere: chain.log_folder.claimed_elsewhere.clone(), ..Self::default() });
         }
         let mut hashes = Vec::with_capacity(chain.elements.iter().filter_map(Element::valid).map(count).sum());
         each_entry(chain, &reads, |entry| hashes.push(context.hasher.hash_one(&entry.object)))?;
@@ -103,7 +105,8 @@ impl Tasks {
                 }
             })?;
         }
-        Ok(Self { listed, repeated, ..Self::default() })
+        let claimed_elsewhere = chain.log_folder.claimed_elsewhere.clone();
+        Ok(Self { listed, repeated, claimed_elsewhere, ..Self::default() })
     }
 
     /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
@@ -148,7 +151,9 @@ impl Tasks {
             return Ok(expected.collect());
         }
         let claims = self.budget.take(digest.element, shelf)?;
-        let unlisted = |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object));
+        let elsewhere = |object: &ObjectRef| self.claimed_elsewhere.contains(&context.fingerprint(object));
+        let unlisted =
+            |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object)) && !elsewhere(object);
         let mut is_new = |object: &ObjectRef| self.claimed.insert(context.fingerprint(object));
         let new = claims.iter().filter(|object| unlisted(object) && is_new(object));
         Ok(new.map(|object| task(object, Listing::Claimed)).collect())

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ahash::HashSet;
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
@@ -15,6 +16,7 @@ use super::fingerprints::{Fingerprints, Met};
 use super::handover::Handover;
 use super::identity::identity;
 use super::listing::{self, RegionFolder};
+use super::log_files::ClaimBudget;
 use super::log_listing::{self, ListedFiles, Listing, LogRegion, list};
 use super::outside::outside_days;
 use super::past_days::{self, PastDays};
@@ -35,6 +37,9 @@ pub(super) struct LogFolder {
     pub lists_each_once: bool,
     /// Files of the range that no valid digest lists.
     pub strays: StrayFiles,
+    /// The log files that digests claim which are not valid, and that valid digests of other trails list, by
+    /// [`Context::fingerprint`].
+    pub claimed_elsewhere: HashSet<u64>,
     /// Files in the hours of digests that came late, which no valid digest lists.
     pub late_strays: StrayFiles,
     /// Files that no digest listed in earlier runs either, and that are still there.
@@ -106,15 +111,17 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Compares a file of a region. Says whether no valid digest lists it.
-    fn is_stray(&mut self, prefix: &str, object: &ObjectRef, written: Option<Timestamp>) -> bool {
+    /// Compares a file of a region. Says whether no valid digest lists it. What is no regular file is not taken
+    /// for a listed log file that is there.
+    fn is_stray(&mut self, prefix: &str, object: &ObjectRef, written: Option<Timestamp>, is_file: bool) -> bool {
         if let Some(day) = day_of(object).filter(|_| !self.context.store.is_live()) {
             let (first, last) = self.days.unwrap_or((day, day));
             self.days = Some((first.min(day), last.max(day)));
         }
-        let is_listed = self.listed.meet(self.context.fingerprint(object));
+        let fingerprint = self.context.fingerprint(object);
+        let is_listed = if is_file { self.listed.meet(fingerprint) } else { self.listed.knows(fingerprint) };
         // In a copy, a file that somebody decompressed stands for the one that is listed.
-        let uncompressed = !is_listed && !self.context.store.is_live() && object.key.ends_with(UNCOMPRESSED);
+        let uncompressed = is_file && !is_listed && !self.context.store.is_live() && object.key.ends_with(UNCOMPRESSED);
         let stands_in = uncompressed
             && self.listed.meet(
                 self.context.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}{GZIP}", object.key))),
@@ -135,7 +142,7 @@ impl Comparison<'_> {
     /// Compares all files of a listing, and adds those to `strays` that no valid digest lists.
     fn add_listed(&mut self, files: &ListedFiles, strays: &mut StrayFiles) {
         let found: Vec<bool> =
-            files.files().map(|(object, written)| self.is_stray(&files.prefix, &object, written)).collect();
+            files.files().map(|(object, written)| self.is_stray(&files.prefix, &object, written, true)).collect();
         if found.contains(&true) {
             strays.begin(files.bucket(), Some(&files.prefix));
             for ((object, written), _) in files.files().zip(found).filter(|(_, is_stray)| *is_stray) {
@@ -160,7 +167,7 @@ impl Comparison<'_> {
             for file in page {
                 let object = ObjectRef::new(Arc::clone(&bucket), file.key.as_str());
                 let written = listing.recent(&file);
-                if compared.is_stray(&region.prefix, &object, written) {
+                if compared.is_stray(&region.prefix, &object, written, file.is_file) {
                     found.push(&file.key, written);
                 }
             }
@@ -283,6 +290,7 @@ pub(super) async fn examine(
         found.neighbours = context.neighbours.of(&chain.region).await;
     }
     found.strays = strays;
+    found.claimed_elsewhere = claimed_elsewhere(context, chain, judged).await?;
     let mut past = past_days::examine(context, chain, judged, &regions, &days).await?;
     found.failure = found.failure.take().or(past.failure.take());
     found.unreadable.extend(&past.unreadable);
@@ -300,6 +308,34 @@ pub(super) async fn examine(
         }
     }
     Ok(found)
+}
+
+/// The log files that digests of this chain claim which are not valid, and that valid digests of other trails
+/// list: those tell of them.
+async fn claimed_elsewhere(
+    context: &Arc<Context>,
+    chain: &ChainId,
+    judged: &JudgedDigests,
+) -> Result<HashSet<u64>, AuditError> {
+    let (mut claimed, mut budget) = (Vec::new(), ClaimBudget::default());
+    for element in judged.elements.iter().filter(|element| element.claims() > 0) {
+        claimed.extend(budget.take(element, &judged.shelf)?);
+    }
+    let mut files = StrayFiles::default();
+    for object in &claimed {
+        // What names no day is no log file that a valid digest lists.
+        let Some((at, _)) = object.key.rmatch_indices('/').nth(3) else { continue };
+        files.begin(object.bucket.clone(), Some(&object.key[..=at]));
+        files.push(&object.key, None);
+    }
+    if files.is_empty() {
+        return Ok(HashSet::default());
+    }
+    let mut others = ListedElsewhere::new(context, chain, &judged.folders, files);
+    others.remove().await?;
+    let left: HashSet<u64> = others.strays.iter().map(|stray| context.fingerprint(&stray.object)).collect();
+    let all = claimed.iter().map(|object| context.fingerprint(object));
+    Ok(all.filter(|fingerprint| !left.contains(fingerprint)).collect())
 }
 
 /// The files that no digest listed in earlier runs, and that are still there and still not listed.

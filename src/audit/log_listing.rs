@@ -43,6 +43,8 @@ pub(super) struct ListedLogFile {
     pub key: String,
     pub name: LogFileName,
     pub last_modified: Option<Timestamp>,
+    /// False if it is something else in a copy, such as a symbolic link or a pipe.
+    pub is_file: bool,
 }
 
 /// The log files that a region's part of a log folder holds, kept small.
@@ -187,7 +189,7 @@ impl Listing {
         self.continuation = page.next;
         self.at_end = self.continuation.is_none();
         let mut files = Vec::new();
-        for ListedObject { key, last_modified, size } in page.objects {
+        for ListedObject { key, last_modified, size, is_file } in page.objects {
             let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
             let is_past = |until: &String| *inside > **until;
             let past_last = inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day);
@@ -197,7 +199,7 @@ impl Listing {
             }
             let is_left_alone = is_folder_marker(&key, size) || (self.is_copy && is_copy_artefact(&key));
             if let Some(name) = LogFileName::parse(inside).filter(|_| !is_left_alone) {
-                files.push(ListedLogFile { key, name, last_modified });
+                files.push(ListedLogFile { key, name, last_modified, is_file });
                 self.bytes += size.unwrap_or_default();
             }
         }

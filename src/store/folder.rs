@@ -221,17 +221,19 @@ impl Folder {
         request: &Wanted<'_>,
         found: &mut Vec<ListedObject>,
     ) -> Result<bool, StoreError> {
-        let files = files(&self.dir, path)?.into_iter().map(|name| (format!("{key}{name}"), None));
-        let folders = folders(&self.dir, path)?.into_iter().map(|name| (format!("{key}{name}/"), Some(name)));
-        let mut below: Vec<(String, Option<String>)> = files.chain(folders).collect();
+        let files = files(&self.dir, path)?.into_iter();
+        let files = files.map(|(name, is_file)| (format!("{key}{name}"), None, is_file));
+        let folders = folders(&self.dir, path)?.into_iter();
+        let folders = folders.map(|name| (format!("{key}{name}/"), Some(name), false));
+        let mut below: Vec<(String, Option<String>, bool)> = files.chain(folders).collect();
         below.sort();
         let mut is_full = false;
-        for (key, folder) in below {
+        for (key, folder, is_file) in below {
             match folder {
                 // A page ends between folders: what was read of one need not be read again.
                 Some(_) if found.len() >= PAGE => return Ok(true),
                 None if key.starts_with(request.prefix) && request.after.is_none_or(|after| *key > *after) => {
-                    found.push(ListedObject { key, last_modified: None, size: None });
+                    found.push(ListedObject { key, last_modified: None, size: None, is_file });
                 }
                 None => {}
                 Some(name) => {
@@ -289,8 +291,12 @@ impl Store for Folder {
                 let names = folders(&self.dir, &path)?;
                 page.folders.extend(names.iter().map(|name| format!("{}{name}/", request.prefix)));
                 let names = files(&self.dir, &path)?.into_iter();
-                let keys = names.map(|name| format!("{}{name}", request.prefix));
-                page.objects.extend(keys.map(|key| ListedObject { key, last_modified: None, size: None }));
+                page.objects.extend(names.map(|(name, is_file)| ListedObject {
+                    key: format!("{}{name}", request.prefix),
+                    last_modified: None,
+                    size: None,
+                    is_file,
+                }));
             } else {
                 let inside = inside.rsplit_once('/').map_or("", |(inside, _)| inside);
                 let top = if inside.is_empty() { folder } else { format!("{folder}{inside}/") };

@@ -190,7 +190,7 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
         // The stack hands out the last one first.
         below.reverse();
         pending.extend(below.into_iter().map(|path| (path, depth + 1)));
-        for file in files(dir, &path)?.into_iter().filter(|file| file.ends_with(".json.gz")) {
+        for (file, _) in files(dir, &path)?.into_iter().filter(|(file, _)| file.ends_with(".json.gz")) {
             let path = path.join(&file);
             let inside = path.strip_prefix(copy).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             let key = format!("{AWS_LOGS}/{inside}");
@@ -264,15 +264,21 @@ fn file_name(path: &Path) -> Option<String> {
 
 /// The folders directly below `path`, by name. Symbolic links are not followed here.
 pub(super) fn folders(dir: &Dir, path: &Path) -> Result<Vec<String>, StoreError> {
-    entries(dir, path, |kind| kind.is_dir())
+    let found = entries(dir, path, |kind| kind.is_dir().then_some(()))?;
+    Ok(found.into_iter().map(|(name, ())| name).collect())
 }
 
-/// The files directly below `path`, by name. A symbolic link counts: reading it is refused if it leads outside.
-pub(super) fn files(dir: &Dir, path: &Path) -> Result<Vec<String>, StoreError> {
-    entries(dir, path, |kind| !kind.is_dir())
+/// The files directly below `path`, by name, and whether each is a regular file. A symbolic link counts: reading
+/// it is refused if it leads outside.
+pub(super) fn files(dir: &Dir, path: &Path) -> Result<Vec<(String, bool)>, StoreError> {
+    entries(dir, path, |kind| (!kind.is_dir()).then_some(kind.is_file()))
 }
 
-fn entries(dir: &Dir, path: &Path, wanted: fn(cap_std::fs::FileType) -> bool) -> Result<Vec<String>, StoreError> {
+fn entries<T: Ord>(
+    dir: &Dir,
+    path: &Path,
+    wanted: fn(cap_std::fs::FileType) -> Option<T>,
+) -> Result<Vec<(String, T)>, StoreError> {
     let failed = |error| StoreError::Failed(format!("the folder '{}' can't be read: {error}", path.display()));
     let listing = if path.as_os_str().is_empty() { dir.entries() } else { dir.read_dir(path) };
     let listing = match listing {
@@ -290,8 +296,8 @@ fn entries(dir: &Dir, path: &Path, wanted: fn(cap_std::fs::FileType) -> bool) ->
     for entry in listing {
         let entry = entry.map_err(failed)?;
         // A name that is not UTF-8 is no key of S3, and yet somebody may have put a file there.
-        if entry.file_type().is_ok_and(wanted) {
-            names.push(entry.file_name().to_string_lossy().into_owned());
+        if let Some(kind) = entry.file_type().ok().and_then(wanted) {
+            names.push((entry.file_name().to_string_lossy().into_owned(), kind));
         }
     }
     names.sort();

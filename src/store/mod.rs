@@ -62,6 +62,9 @@ pub struct ListedObject {
     pub last_modified: Option<Timestamp>,
     /// How large it is, in bytes as stored, where the listing tells.
     pub size: Option<u64>,
+    /// False if it is something else in a copy, such as a symbolic link or a pipe: only reading it tells what it
+    /// holds.
+    pub is_file: bool,
 }
 
 /// One page of a listing, in the byte order of keys.

@@ -60,7 +60,12 @@ impl Intercept for EndOfList {
 /// An object as a listing shows it; `None` for one whose key can't be read.
 pub(super) fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> {
     let size = object.size.and_then(|size| u64::try_from(size).ok());
-    Some(ListedObject { key: decode(&object.key?)?, last_modified: timestamp(object.last_modified), size })
+    Some(ListedObject {
+        key: decode(&object.key?)?,
+        last_modified: timestamp(object.last_modified),
+        size,
+        is_file: true,
+    })
 }
 
 /// What a page of versions and delete markers has of one object.

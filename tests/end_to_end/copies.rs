@@ -282,3 +282,25 @@ fn log_files_of_an_organizations_folder_without_digests_are_a_gap() {
         assert!(found.code == 3 && found.gaps().contains(&"no_digests"), "{}", found.stdout);
     }
 }
+
+/// Found by an attack: at depth `presence`, a link to nowhere or a pipe counted as a log file that exists.
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_does_not_exist_at_depth_presence() {
+    let trail = ctverify_testkit::defects::small_trail();
+    let digests = trail.chains[0].digests.iter().flat_map(|digest| &digest.document.log_files);
+    let key = digests.map(|file| file.s3_object.clone()).next().unwrap();
+    for pipe in [false, true] {
+        let mirror = Mirror::new(&trail, Layout::Keys, true);
+        let path = mirror.dir().join(&key);
+        std::fs::remove_file(&path).unwrap();
+        if pipe {
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        } else {
+            std::os::unix::fs::symlink("/nonexistent", &path).unwrap();
+        }
+        let run = records(mirror.command().args(["--depth", "presence"]));
+        assert_ne!(run.code, 0, "{}", run.stdout);
+        assert_eq!(run.of("log_file").iter().filter(|file| file["key"] == *key).count(), 1, "{}", run.stdout);
+    }
+}

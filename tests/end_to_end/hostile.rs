@@ -121,6 +121,28 @@ fn planted_digests_of_many_trails_cost_listings_in_proportion() {
     assert!(many < 5 * few, "{few} pages for 60 trails, {many} for 240");
 }
 
+/// Found by an attack: a planted digest of another trail that lists genuine files made each of them `unverified`, too.
+#[test]
+fn what_a_planted_digest_of_another_trail_lists_is_told_where_a_valid_one_lists_it() {
+    let mut trail = defects::small_trail();
+    let like = trail.chains[0].digests.iter().find(|digest| !digest.document.log_files.is_empty()).unwrap().clone();
+    for name in ["aaa", "zzz"] {
+        let key = like.key.replace("management-events", name);
+        let mut document = like.document.clone();
+        document.digest_s3_object.clone_from(&key);
+        put(&mut trail, key, gzip(&document.to_json()).into());
+    }
+    let whole = crate::support::verify_folder(&defects::small_trail()).count("log_file", "intact");
+    let server = Server::start(&trail, ServerOptions::default());
+    let range = ["--start", "2026-03-01T00:00:00Z", "--end", "2026-03-01T06:00:00Z"];
+    let live = records(ctverify_at(&server).args(["--bucket", "example-trail-logs"]).args(range));
+    for run in [crate::support::verify_folder(&trail), live] {
+        assert_eq!((run.code, run.count("digest", "unverified")), (3, 2), "{}", run.stdout);
+        assert_eq!(run.count("log_file", "unverified"), 0, "{}", run.stdout);
+        assert!(run.count("log_file", "intact") <= whole, "{}", run.stdout);
+    }
+}
+
 /// Issue: "Pointers of unproven digests" made ctverify list any bucket that they name.
 #[test]
 fn what_an_unproven_digest_names_in_another_bucket_is_not_asked_for() {
