@@ -56,7 +56,7 @@ pub(super) fn was_rewritten(before: &VerifiedFiles, seen: Option<Timestamp>, nam
     seen.is_some_and(|seen| written > seen) && !before.judged.contains(&written_hash(before, name, written))
 }
 
-/// What a listing shows of the days that earlier runs verified.
+/// The comparison of a listing with the days that earlier runs verified.
 #[derive(Clone)]
 pub(super) struct DayCheck<'a> {
     context: &'a Context,

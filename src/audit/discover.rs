@@ -122,7 +122,7 @@ pub(super) async fn discover(
             Err(error) => failure = failure.or(Some(error)),
         }
         match failure {
-            // What the trail has left may be gone, or denied by now.
+            // A place that the trail has left may be gone, or denied by now.
             Some(error) if elsewhere.contains(&folder) => discovery.warn_of_former_place(&folder, &error),
             Some(error) => discovery.failed(&folder, request, error),
             None => {}

@@ -35,7 +35,7 @@ pub(super) struct Answers(Mutex<HashMap<u64, Slot>>);
 /// The answer of a folder, once somebody has asked for it.
 type Slot = Arc<AsyncMutex<Option<Answer>>>;
 
-/// What the digests of a folder say that lie in some range of days.
+/// The statements of a folder's digests that lie in some range of days.
 #[derive(Default)]
 struct Answer {
     /// The files that valid digests list.
@@ -135,7 +135,7 @@ impl<'a> ListedElsewhere<'a> {
             let is_whole = match answer.first.take() {
                 None if answer.is_known => true,
                 None => self.ask_all(&around, folder, &any_trail, &mut answer).await?,
-                // What it has read itself, it does not list.
+                // The strays are files that its own digests don't list.
                 Some(first) if first.0 == *self.chain => {
                     answer.first = Some(first);
                     true

@@ -36,7 +36,7 @@ pub(super) fn name_hash(files: &VerifiedFiles, name: &str) -> u64 {
     hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// Where a name stands in the order in which a seed draws names.
+/// The place of a name in the order in which a seed draws names.
 pub(super) fn rank(seed: u64, name: &str) -> u64 {
     let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(name).finalize();
     hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))

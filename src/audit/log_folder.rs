@@ -57,7 +57,7 @@ pub(super) struct LogFolder {
     pub neighbours: Vec<String>,
     /// The log files that digests list and that were written after the newest of them, by [`identity`], and when.
     pub recent: Vec<(Timestamp, String)>,
-    /// What was found on days before the range.
+    /// The findings on days before the range.
     pub past: PastDays,
     /// Why a part of it could not be listed.
     pub failure: Option<String>,
@@ -244,7 +244,7 @@ pub(super) async fn examine(
     if let Some(Some((first, _))) = &mut found.copied_days
         && context.resume.is_some()
     {
-        // What was listed begins where earlier runs ended.
+        // The listing of this run begins at the end of earlier ones.
         for folder in folders {
             let oldest = log_listing::oldest_day(context, folder).await;
             *first = oldest.into_iter().chain([*first]).min().unwrap_or(*first);
@@ -321,12 +321,13 @@ async fn claimed_elsewhere(
     for element in judged.elements.iter().filter(|element| element.claims() > 0) {
         claimed.extend(budget.take(element, &judged.shelf)?);
     }
-    let mut files = StrayFiles::default();
+    let (mut files, mut asked) = (StrayFiles::default(), Vec::new());
     for object in &claimed {
-        // What names no day is no log file that a valid digest lists.
+        // CloudTrail delivers nothing outside the folders of days.
         let Some((at, _)) = object.key.rmatch_indices('/').nth(3) else { continue };
         files.begin(object.bucket.clone(), Some(&object.key[..=at]));
         files.push(&object.key, None);
+        asked.push(context.fingerprint(object));
     }
     if files.is_empty() {
         return Ok(HashSet::default());
@@ -334,8 +335,7 @@ async fn claimed_elsewhere(
     let mut others = ListedElsewhere::new(context, chain, &judged.folders, files);
     others.remove().await?;
     let left: HashSet<u64> = others.strays.iter().map(|stray| context.fingerprint(&stray.object)).collect();
-    let all = claimed.iter().map(|object| context.fingerprint(object));
-    Ok(all.filter(|fingerprint| !left.contains(fingerprint)).collect())
+    Ok(asked.into_iter().filter(|fingerprint| !left.contains(fingerprint)).collect())
 }
 
 /// The files that no digest listed in earlier runs, and that are still there and still not listed.

@@ -150,7 +150,7 @@ impl Listing {
             folders: false,
         };
         let fresh = fresh_from(&context.request);
-        // What was written after the run that verified it is looked at again.
+        // A file that was written after the run that verified it is looked at again.
         let recent_from = context.written_after.map_or(fresh, |after| after.min(fresh));
         let is_copy = !context.store.is_live();
         Self { request, last_day, continuation: None, at_end: false, until: None, bytes: 0, recent_from, is_copy }

@@ -172,7 +172,7 @@ fn verified_files(
     let is_same = resume.is_some_and(|resume| seen <= resume.seen());
     let judged = before.filter(|_| is_same).map(|before| before.judged.clone()).unwrap_or_default();
     let before = before.into_iter().flat_map(|before| &before.days);
-    // What was looked at again is known anew.
+    // Days that were looked at again are known anew.
     let known = before.chain(&chain.log_folder.past.verified).filter(|(folder, _)| is_kept(folder));
     let known = known.map(|(folder, day)| (folder.clone(), day.clone()));
     let mut files = VerifiedFiles { key, judged, days: known.collect() };

@@ -40,7 +40,7 @@ pub(super) struct AgainFile {
     pub expected: ExpectedHash,
 }
 
-/// What was found on days before the range.
+/// The findings on days before the range.
 #[derive(Debug, Default)]
 pub(super) struct PastDays {
     /// Log files that vanished, came back or were written again since.
@@ -77,7 +77,7 @@ pub(super) async fn examine(
     for day in days {
         let Some(mut read) = digests_of(context, &id, judged, *day, &resume, &mut found).await? else { continue };
         let rejected = take_rejected(context, &mut read, &mut found.named);
-        // What a digest listed that is not valid now, nobody knows: the day stays as it was verified.
+        // Nobody knows any more which files a digest listed that is not valid now: the day stays as it was verified.
         let day = Day { context, resume: &resume, day: *day, is_renewed: rejected.is_empty() };
         found.unreadable.extend(&unreadable(&rejected));
         found.rejected.extend(rejected);
@@ -181,7 +181,7 @@ struct Entry<'a> {
     is_new: bool,
 }
 
-/// What a listing shows of a day.
+/// The files of a day that a listing shows.
 struct Shown {
     files: Fingerprints,
     /// Those that were written after the run that verified them.
