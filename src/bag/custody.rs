@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::manifest::write_whole;
 use super::{BagError, MANIFEST, TAG_MANIFEST, manifest};
 
-const LOG: &str = "custody.jsonl";
+pub(super) const LOG: &str = "custody.jsonl";
 const HEAD: &str = "custody-head.txt";
 /// The signature of the head, as it was when somebody with a key added a line.
 const SIGNATURE: &str = "custody-head.txt.sig";

@@ -27,7 +27,7 @@ pub enum BagError {
         wanted: String,
     },
     /// There is no bag.
-    #[error("{} is no bag: it has no bagit.txt", .0.display())]
+    #[error("{} is no bag: it has neither bagit.txt nor another file of a bag beside data/objects", .0.display())]
     NoBag(PathBuf),
     /// Somebody fills it at the same time.
     #[error("{} is being filled by another run: wait for its end", .0.display())]

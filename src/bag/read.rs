@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use ahash::{HashSet, RandomState};
 
+use super::custody::LOG;
 use super::manifest::{self, Partial};
-use super::{BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, SOURCE, TAG_MANIFEST};
+use super::{
+    BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
+};
 
 /// How many faults of a bag are told: whoever made it may have named millions of files that are not there.
 const MAX_ALTERED: usize = 10_000;
@@ -26,9 +29,13 @@ pub struct Altered {
 }
 
 impl Bag {
-    /// Whether a folder says that it is a bag, or was to become one.
+    /// Returns whether a folder is a bag, or was to become one. A bag that lost its declaration is one as well: any other of
+    /// its files beside `data/objects` tells of it.
     pub fn is_one(root: &Path) -> bool {
-        root.join(DECLARATION).is_file() || (root.join(SOURCE).is_file() && root.join(OBJECTS).is_dir())
+        let has = |name: &str| root.join(name).is_file();
+        has(DECLARATION)
+            || (root.join(OBJECTS).is_dir()
+                && [SOURCE, INFO, MANIFEST, TAG_MANIFEST, LOG, OBJECTS_LIST].into_iter().any(has))
     }
 
     /// Opens a whole bag.
@@ -87,10 +94,10 @@ impl Bag {
         })?;
         let custody = CustodyLog::open(&self.root)?;
         if !custody.tells_of_collection() {
-            say("custody.jsonl", "tells of no collection: lines were taken out");
+            say(LOG, "tells of no collection: lines were taken out");
         }
         for fault in custody.faults() {
-            say("custody.jsonl", &fault);
+            say(LOG, &fault);
         }
         Ok(found)
     }

@@ -7,6 +7,7 @@ use super::args::{NoticeArgs, NotifyOn, VerifyArgs};
 use super::aws::load_config;
 use super::exit::Failure;
 use super::secrets::{self, WEBHOOK as SECRET};
+use crate::disk;
 use crate::model::Verdict;
 use crate::notice::{Notice, Secret, Target, send};
 use crate::report::Brief;
@@ -32,7 +33,7 @@ impl Bell {
         let hooks = targets.iter().any(|target| matches!(target, Target::Webhook(_)));
         let secret = match webhook_secret_file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
+                let text = disk::read_small_text(path).map_err(|error| {
                     Failure::Usage(format!("the secret in {} can't be read: {error}", path.display()))
                 })?;
                 Some((path.display().to_string(), Zeroizing::new(text)))

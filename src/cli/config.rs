@@ -13,6 +13,7 @@ use toml::{Table, Value};
 use super::args::{Args, Format, VerifyArgs, definition};
 use super::exit::Failure;
 use crate::checkpoint::Name;
+use crate::disk;
 
 /// The tables of trails.
 const TRAIL: &str = "trail";
@@ -34,7 +35,7 @@ pub struct Configured {
 /// Reads a configuration file; `words` is the command line.
 pub fn read(path: &Path, words: &[OsString]) -> Result<Vec<Configured>, Failure> {
     let wrong = |what: String| Failure::Usage(format!("the configuration {}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
+    let text = disk::read_small_text(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
     let mut shared: Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
     let trails = match shared.remove(TRAIL) {
         None => vec![Table::new()],

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::args::{EvidenceArgs, ReportArgs, ReportKind};
 use super::exit::Failure;
 use super::secrets;
+use crate::disk;
 use crate::keys::KeySource;
 use crate::model::{CaseInfo, CircumstancesRecord};
 use crate::report::SignEnvelope;
@@ -41,7 +42,7 @@ pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
                     path.display()
                 ))
             };
-            let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+            let text = disk::read_small(path).map_err(|error| wrong(error.to_string()))?;
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?
         }
         None => CaseFile::default(),

@@ -1,7 +1,7 @@
-//! Files that appear only once they are whole: what was there before stays until then.
+//! Files that appear only once they are whole (what was there before stays until then), and small files that are read whole.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +28,32 @@ pub fn target(path: &Path) -> io::Result<PathBuf> {
         }
         _ => Ok(path.to_owned()),
     }
+}
+
+/// The size of a settings file, a key or a signature, in bytes.
+const MAX_SMALL_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads a small file whole: settings, a key, a signature. It may be a pipe.
+///
+/// # Errors
+///
+/// A file larger than 1 MiB is refused: a device may never end.
+pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(MAX_SMALL_FILE_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_SMALL_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {MAX_SMALL_FILE_BYTES} bytes")));
+    }
+    Ok(content)
+}
+
+/// Reads a small file of text: see [`read_small`].
+///
+/// # Errors
+///
+/// A file that is too large, or not in UTF-8, is refused.
+pub fn read_small_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_small(path)?).map_err(|_| io::Error::other("it is not in UTF-8"))
 }
 
 /// Writes a file that appears only once it is whole.

@@ -6,11 +6,12 @@
 mod envelope;
 mod ssh;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use envelope::{CheckedEnvelope, EnvelopeKey, check_envelope};
 pub use ssh::{Checked, DetachedSignature, KnownSigners, SshSigner, check};
+
+use crate::disk;
 
 /// The namespace of every signature that is made here.
 pub const NAMESPACE: &str = "ctverify";
@@ -27,7 +28,7 @@ pub enum SignError {
         error: std::io::Error,
     },
     /// It is no key of a kind that can be used.
-    #[error("{} is no private key that can sign: it takes an OpenSSH private key, or an Ed25519 or P-256 key in PKCS#8 PEM ({reason})", path.display())]
+    #[error("{} is no private key that can sign: it takes an OpenSSH private key (Ed25519, ECDSA on P-256 or P-384, RSA), or an Ed25519 or P-256 key in PKCS#8 PEM ({reason})", path.display())]
     Key {
         /// The file.
         path: PathBuf,
@@ -38,7 +39,7 @@ pub enum SignError {
     #[error("the passphrase does not open {}", .0.display())]
     Passphrase(PathBuf),
     /// A file of public keys is none.
-    #[error("{} is neither a public key nor a file of allowed signers: {reason}", path.display())]
+    #[error("{} is neither a public key (OpenSSH, or Ed25519 or P-256 in PEM) nor a file of allowed signers: {reason}", path.display())]
     Signers {
         /// The file.
         path: PathBuf,
@@ -48,8 +49,8 @@ pub enum SignError {
     /// This kind of key does not sign this.
     #[error("{0}")]
     Kind(String),
-    /// What should be a signature is none.
-    #[error("{} is no SSH signature: {reason}", path.display())]
+    /// A file is no SSH signature, or one that can't be checked.
+    #[error("{} is no SSH signature that can be checked: {reason}", path.display())]
     Signature {
         /// The file.
         path: PathBuf,
@@ -65,18 +66,7 @@ pub fn signature_path(report: &Path) -> PathBuf {
     path.into()
 }
 
-/// The size of a key, a signature or a file of allowed signers, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
-
 /// Reads a small file as text. It may be a pipe: keys come from many places.
 fn read(path: &Path) -> Result<String, SignError> {
-    let mut text = String::new();
-    let unreadable = |error| SignError::Unreadable { path: path.to_owned(), error };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_BYTES {
-        let error = std::io::Error::other(format!("it is larger than {MAX_BYTES} bytes"));
-        return Err(SignError::Unreadable { path: path.to_owned(), error });
-    }
-    Ok(text)
+    disk::read_small_text(path).map_err(|error| SignError::Unreadable { path: path.to_owned(), error })
 }

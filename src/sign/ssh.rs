@@ -5,11 +5,16 @@ use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA512, RsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use rsa::BigUint;
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
+use rsa::pkcs8::ObjectIdentifier;
+use rsa::pkcs8::spki::SubjectPublicKeyInfoRef;
 use ssh_key::private::{KeypairData, RsaKeypair};
-use ssh_key::{Algorithm, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Signature, SshSig};
+use ssh_key::public::{EcdsaPublicKey, Ed25519PublicKey, KeyData};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Signature, SshSig};
 use zeroize::Zeroizing;
 
 use super::{NAMESPACE, SignError, read, signature_path};
@@ -30,6 +35,10 @@ impl SshSigner {
         let text = Zeroizing::new(read(path)?);
         let wrong = |error: ssh_key::Error| SignError::Key { path: path.to_owned(), reason: error.to_string() };
         let key = PrivateKey::from_openssh(text.as_bytes()).map_err(wrong)?;
+        if !is_supported(&key.algorithm()) {
+            let reason = format!("it is of the kind {}", key.algorithm());
+            return Err(SignError::Key { path: path.to_owned(), reason });
+        }
         if !key.is_encrypted() {
             return Ok(Self { key });
         }
@@ -65,6 +74,15 @@ impl SshSigner {
     }
 }
 
+/// Returns whether signatures by this kind of key can be made and checked.
+fn is_supported(kind: &Algorithm) -> bool {
+    match kind {
+        Algorithm::Ed25519 | Algorithm::Rsa { .. } | Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => true,
+        Algorithm::Ecdsa { curve } => matches!(curve, EcdsaCurve::NistP256 | EcdsaCurve::NistP384),
+        _ => false,
+    }
+}
+
 /// An RSA signature (PKCS#1 v1.5, SHA-512) by AWS-LC. The `rsa` crate only writes the key down in another form: its own private operations
 /// take a time that depends on the key (RUSTSEC-2023-0071).
 fn rsa_sign(pair: &RsaKeypair, content: &[u8]) -> Option<Vec<u8>> {
@@ -86,9 +104,19 @@ pub struct KnownSigners {
 }
 
 impl KnownSigners {
-    /// Reads a public key, as `id_ed25519.pub`, or a file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS).
+    /// Reads a public key, as `id_ed25519.pub`, a file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS), or an
+    /// Ed25519 or P-256 public key in PEM (RFC 8410, RFC 5480). A key in PEM has the name of its file.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read, or that holds no such key.
     pub fn open(path: &Path) -> Result<Self, SignError> {
         let text = read(path)?;
+        if let Some(body) = pem_body(&text) {
+            let reason = "its PEM holds no Ed25519 or P-256 public key".to_owned();
+            let key = public_key_of_pem(&body).ok_or(SignError::Signers { path: path.to_owned(), reason })?;
+            return Ok(Self { keys: vec![(path.display().to_string(), key)] });
+        }
         let mut keys = Vec::new();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let now = Timestamp::now();
@@ -120,10 +148,46 @@ impl KnownSigners {
     }
 }
 
+/// The options of a line of allowed signers.
+const OPTIONS: [&str; 4] = ["cert-authority", "namespaces", "valid-after", "valid-before"];
+
+/// The algorithm of Ed25519 keys (RFC 8410, 3).
+const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+/// The algorithm of keys on elliptic curves (RFC 5480, 2.1.1).
+const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+
+/// The base64 of the first public key in PEM in a text.
+fn pem_body(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("-----BEGIN PUBLIC KEY-----")?;
+    let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
+    Some(body.split_whitespace().collect())
+}
+
+/// Reads an Ed25519 or P-256 key from its `SubjectPublicKeyInfo`.
+fn public_key_of_pem(body: &str) -> Option<PublicKey> {
+    let der = STANDARD.decode(body).ok()?;
+    let info = SubjectPublicKeyInfoRef::try_from(der.as_slice()).ok()?;
+    let bytes = info.subject_public_key.as_bytes()?;
+    let data = match info.algorithm.oid {
+        ID_ED25519 => KeyData::Ed25519(Ed25519PublicKey::try_from(bytes).ok()?),
+        ID_EC_PUBLIC_KEY => match EcdsaPublicKey::from_sec1_bytes(bytes).ok()? {
+            key @ EcdsaPublicKey::NistP256(_) => KeyData::Ecdsa(key),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(PublicKey::from(data))
+}
+
 /// The signer that a line of allowed signers names (ssh-keygen(1), ALLOWED SIGNERS), if it may sign reports at this time.
 fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
     let (principals, rest) = line.split_once(char::is_whitespace)?;
     let rest = rest.trim_start();
+    // Principals stand first: a line that begins with an option has none.
+    let first = principals.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    if OPTIONS.contains(&first.as_str()) {
+        return None;
+    }
     if let Ok(key) = PublicKey::from_openssh(rest) {
         return Some((principals.to_owned(), key));
     }
@@ -232,9 +296,18 @@ pub fn check(report: &Path, signature: Option<&Path>, known: Option<&KnownSigner
 pub struct DetachedSignature(SshSig);
 
 impl DetachedSignature {
-    /// Reads a signature in its armoured form; an error says what is wrong with it.
+    /// Reads a signature in its armoured form.
+    ///
+    /// # Errors
+    ///
+    /// A text that is no such signature, or a signature by a kind of key that can't be checked here: the error says which.
     pub fn parse(text: &str) -> Result<Self, String> {
-        SshSig::from_pem(text).map(Self).map_err(|error| error.to_string())
+        let signature = SshSig::from_pem(text).map_err(|error| error.to_string())?;
+        let kind = signature.public_key().algorithm();
+        if !is_supported(&kind) {
+            return Err(format!("it is by a key of the kind {kind}, which only 'ssh-keygen -Y verify' checks"));
+        }
+        Ok(Self(signature))
     }
 
     /// Returns whether it says that it is by one of these keys.
@@ -294,6 +367,10 @@ mod tests {
             "no-such-option ",
         ] {
             assert!(!takes(options), "{options}");
+        }
+        // A line without principals names nobody.
+        for options in ["cert-authority ", "namespaces=\"ctverify\" ", "Valid-After=\"20260101\" "] {
+            assert!(allowed_signer(&format!("{options}{KEY}"), now).is_none(), "{options}");
         }
     }
 }

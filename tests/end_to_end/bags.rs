@@ -776,6 +776,20 @@ fn what_a_bag_says_of_itself_is_sealed_by_the_custody_log() {
     assert!(run.code == 1 && run.stdout.contains("tagmanifest-sha256.txt is not the one"), "{}", run.stdout);
 }
 
+/// Found by an attack: a bag without `bagit.txt` and `collect.json` was verified as a plain folder, custody log or not.
+#[test]
+fn a_bag_without_its_declaration_is_a_bag_that_was_altered() {
+    let (bench, ..) = signed_bag();
+    for gone in ["bagit.txt", "collect.json"] {
+        std::fs::remove_file(bench.bag().join(gone)).unwrap();
+    }
+    let run = bench.verify(&bench.bag());
+    assert!(run.code == 1 && run.stdout.contains("bagit.txt"), "{} {}", run.code, run.stdout);
+    std::fs::remove_file(bench.bag().join("manifest-sha256.txt")).unwrap();
+    let run = bench.verify(&bench.bag());
+    assert!(run.code == 2 && run.stdout.is_empty(), "{} {}", run.code, run.stderr);
+}
+
 /// Found by an attack: a line that nobody could read again was written, and a log of very many lines took gigabytes.
 #[test]
 fn a_custody_log_stays_readable_and_bounded() {

@@ -146,7 +146,7 @@ pub struct VerifyReportArgs {
     #[arg(long, env = "CTVERIFY_SIGNATURE", hide_env = true, value_name = "FILE")]
     pub signature: Option<PathBuf>,
 
-    /// The examiner's public key, or a file of allowed signers as ssh-keygen takes it; without it nobody can say whose signature it is
+    /// The examiner's public key (OpenSSH, or Ed25519 or P-256 in PEM), or a file of allowed signers as ssh-keygen takes it; without it nobody can say whose signature it is
     #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE")]
     pub signer: Option<PathBuf>,
 
