@@ -55,7 +55,8 @@ impl Chain {
     fn examine(&self, place: &ObjectRef, stored: &Stored) -> Examined {
         let metadata = DigestMetadata::from_pairs(stored.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let (kind, bytes) = (DigestKind::Standard, &stored.body);
-        let found = FoundDigest { place, kind, bytes, metadata: &metadata, last_modified: None };
+        let found =
+            FoundDigest { place, kind, bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
         examine(&found, |claimed| claimed == place, &self.keys)
     }
 }

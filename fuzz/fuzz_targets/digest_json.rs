@@ -17,7 +17,7 @@ fuzz_target!(|json: &[u8]| {
     let place = ObjectRef::new("bucket", "key");
     let metadata = DigestMetadata { kept: true, signature: Some("ab".repeat(256)), ..DigestMetadata::default() };
     for kind in [DigestKind::Standard, DigestKind::Backfill] {
-        let found = FoundDigest { place: &place, kind, bytes: &bytes, metadata: &metadata, last_modified: None };
+        let found = FoundDigest { place: &place, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
         let keys = KeyRing::new([], true);
         let examined = examine(&found, |_| true, &keys);
         if let Examined::Open(_, own) = &examined {

@@ -28,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         let place = ObjectRef::new("bucket", format!("key-{}", waiting.len()));
         let metadata = DigestMetadata { kept: true, ..DigestMetadata::default() };
         let kind = if waiting.len() % 2 == 0 { DigestKind::Standard } else { DigestKind::Backfill };
-        let found = FoundDigest { place: &place, kind, bytes: &bytes, metadata: &metadata, last_modified: None };
+        let found = FoundDigest { place: &place, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
         let examined = examine(&found, |_| json.len() % 3 != 0, &keys);
         let mut out = Vec::new();
         let digest = WaitingDigest::pack(examined, &key, &mut out).unwrap();

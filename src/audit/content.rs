@@ -21,6 +21,9 @@ impl Judgement {
     }
 }
 
+/// The detail of an object that a copy holds uncompressed.
+pub(super) const READ_UNCOMPRESSED: &str = "read from the uncompressed file that the copy has in its place";
+
 /// Reads a log file to its end, as long as it has no more than `ceiling` uncompressed bytes, and hashes it.
 pub(super) async fn read_content(
     context: &Context,
@@ -98,5 +101,5 @@ pub(super) fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement
 
 /// The note about a file that stands in for the compressed one.
 fn uncompressed(content: &Content) -> Option<String> {
-    content.is_uncompressed.then(|| "read from the uncompressed file that the copy has in its place".to_owned())
+    content.is_uncompressed.then(|| READ_UNCOMPRESSED.to_owned())
 }

@@ -28,6 +28,8 @@ pub(super) struct Element {
 pub(super) struct Remarks {
     /// What a reader should know about its metadata.
     pub note: Option<String>,
+    /// True if a copy holds it uncompressed.
+    pub is_uncompressed: bool,
     /// What a versioned bucket still holds of it.
     pub versions: Option<Versions>,
     /// The log files that it claims, where it is not valid.

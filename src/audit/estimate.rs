@@ -12,7 +12,7 @@ use super::log_listing;
 use super::{Audit, AuditError};
 use crate::model::{Depth, Estimate, Requests};
 use crate::store::StoreError;
-use crate::verify::{gunzip, limits, peek_log_files};
+use crate::verify::{limits, peek_log_files, uncompressed};
 
 /// How many digests are read to guess how many log files there are.
 const SAMPLED_DIGESTS: usize = 64;
@@ -82,8 +82,8 @@ fn rounds(objects: usize, at_once: usize) -> f64 {
 
 /// How many log files a digest says that it lists. Nothing is verified for a guess.
 async fn count_log_files(context: &Context, digest: &ListedDigest) -> Result<u64, StoreError> {
-    let (bytes, _) = super::read::read_bytes(context, &digest.place, None).await?;
-    let json = gunzip(&bytes, limits::MAX_DIGEST_BYTES).unwrap_or_default();
+    let (bytes, object) = super::read::read_bytes(context, &digest.place, None).await?;
+    let json = uncompressed(&bytes, object.is_uncompressed, limits::MAX_DIGEST_BYTES).unwrap_or_default();
     Ok(peek_log_files(&json).unwrap_or_default() as u64)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::content::READ_UNCOMPRESSED;
 use super::context::Context;
 use super::element::{Absence, Element, State, Whole};
 use super::error::AuditError;
@@ -351,7 +352,10 @@ fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) ->
         record.signature_from = Some(digest.signature_from());
     }
     match &element.state {
-        State::Valid(_) => {}
+        State::Valid(_) => {
+            let is_uncompressed = element.remarks.as_ref().is_some_and(|remarks| remarks.is_uncompressed);
+            record.detail = is_uncompressed.then(|| READ_UNCOMPRESSED.to_owned());
+        }
         State::Absent(_, Absence::NotYetDelivered | Absence::Expired | Absence::BeforeFirst | Absence::Unexplained) => {
             return None;
         }

@@ -28,6 +28,8 @@ pub(super) struct ReadDigest {
     pub kept: Kept,
     /// The warning about its metadata.
     pub note: Option<String>,
+    /// True if a copy holds it uncompressed.
+    pub is_uncompressed: bool,
     /// The name that it bears, where that is another one than it was read under.
     pub bears: Option<ObjectRef>,
     /// When it was generated, as a backfill digest says.
@@ -63,8 +65,9 @@ pub(super) async fn read_digest(
         let rejection = Rejection::unverified(Fault::TooLarge, format!("is larger than {CEILING} bytes"));
         return shelve(context, digest, closed(rejection), (None, None), shelf);
     }
-    let is_large =
-        bytes.len() > limits::SMALL_DIGEST_OBJECT_BYTES && inflates_beyond(&bytes, limits::LARGE_DIGEST_BYTES);
+    let is_uncompressed = object.is_uncompressed;
+    let is_large = bytes.len() > limits::SMALL_DIGEST_OBJECT_BYTES
+        && (is_uncompressed || inflates_beyond(&bytes, limits::LARGE_DIGEST_BYTES));
     // Until it is on the shelf, no other large one is decompressed.
     let turn = if is_large { Some(context.large_digests.acquire().await) } else { None };
     let written = object.head.as_ref().and_then(|head| head.last_modified);
@@ -72,6 +75,7 @@ pub(super) async fn read_digest(
         place: &digest.place,
         kind: digest.kind,
         bytes: &bytes,
+        is_uncompressed,
         metadata: &object.metadata,
         last_modified: written.or(digest.last_modified),
     };
@@ -81,8 +85,11 @@ pub(super) async fn read_digest(
         context.progress.proved_digest();
     }
     let generated = object.metadata.generated().filter(|_| digest.kind == DigestKind::Backfill);
-    let shelved = shelve(context, digest, |_| examined, (note, generated), shelf);
+    let mut shelved = shelve(context, digest, |_| examined, (note, generated), shelf);
     drop(turn);
+    if let Ok(Reading::Read(read)) = &mut shelved {
+        read.is_uncompressed = is_uncompressed;
+    }
     shelved
 }
 
@@ -104,7 +111,16 @@ fn shelve(
         begins_past_end = own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end);
     }
     let (waiting, kept) = shelf.keep(examined, |object| context.fingerprint(object))?;
-    Ok(Reading::Read(Box::new(ReadDigest { listed, waiting, kept, note, bears, generated, begins_past_end })))
+    Ok(Reading::Read(Box::new(ReadDigest {
+        listed,
+        waiting,
+        kept,
+        note,
+        is_uncompressed: false,
+        bears,
+        generated,
+        begins_past_end,
+    })))
 }
 
 /// Reads an earlier version of a digest and examines it by itself.
@@ -117,7 +133,8 @@ pub(super) async fn examine_version(
     let (bytes, object) = read_bytes(context, place, Some(version)).await?;
     let kind = DigestName::parse(&place.key).map_or(DigestKind::Standard, |name| name.kind);
     let last_modified = object.head.as_ref().and_then(|head| head.last_modified);
-    let found = FoundDigest { place, kind, bytes: &bytes, metadata: &object.metadata, last_modified };
+    let is_uncompressed = object.is_uncompressed;
+    let found = FoundDigest { place, kind, bytes: &bytes, is_uncompressed, metadata: &object.metadata, last_modified };
     examine_with_keys(context, id, &found).await.map_err(|error| StoreError::Failed(error.to_string()))
 }
 

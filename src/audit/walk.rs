@@ -186,18 +186,27 @@ impl Walk<'_> {
             while let Some(reading) = readings.try_next().await? {
                 match reading {
                     Reading::Read(found) => {
-                        let ReadDigest { listed, waiting, kept, note, bears, generated, begins_past_end: is_past } =
-                            *found;
+                        let ReadDigest {
+                            listed,
+                            waiting,
+                            kept,
+                            note,
+                            is_uncompressed,
+                            bears,
+                            generated,
+                            begins_past_end,
+                        } = *found;
                         let ListedDigest { place, kind, end, last_modified, .. } = listed;
-                        if is_past {
+                        if begins_past_end {
                             begin_past_end.insert(context.fingerprint(&place));
                         }
                         let elsewhere = bears.map(|bears| {
                             borne.push(context.fingerprint(&bears));
                             Box::new(place)
                         });
-                        let has_remarks = note.is_some() || generated.is_some();
-                        let remarks = has_remarks.then(|| Box::new(Remarks { note, generated, ..Remarks::default() }));
+                        let has_remarks = note.is_some() || generated.is_some() || is_uncompressed;
+                        let remarks = Remarks { note, generated, is_uncompressed, ..Remarks::default() };
+                        let remarks = has_remarks.then(|| Box::new(remarks));
                         read.push((Handle { kind, end, last_modified, remarks, place: elsewhere, kept }, waiting));
                     }
                     Reading::Absent(digest) => absent.push(digest),

@@ -54,6 +54,8 @@ pub(super) struct Collected {
 struct Known {
     hasher: RandomState,
     objects: HashMap<u64, Stored>,
+    /// Objects that a copy holds uncompressed, and that were collected so by this run.
+    uncompressed: HashSet<u64>,
 }
 
 /// The SHA-256 and the size of an object as it was stored.
@@ -268,10 +270,19 @@ impl Filling {
         Ok(())
     }
 
-    /// Whether an object is in the bag.
+    /// Notes that an object is in the bag as the uncompressed file that the copy has in its place.
+    pub(super) fn note_uncompressed(&self, object: &ObjectRef) {
+        let Some((name, _)) = self.place(object) else { return };
+        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = collected.hasher.hash_one(&name);
+        collected.uncompressed.insert(name);
+    }
+
+    /// Returns whether an object is in the bag, compressed or not.
     pub fn holds(&self, object: &ObjectRef) -> bool {
         let Some((name, _)) = self.place(object) else { return false };
-        self.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&name).is_some()
+        let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        collected.get(&name).is_some() || collected.uncompressed.contains(&collected.hasher.hash_one(&name))
     }
 
     /// How many objects are in the bag, and how many bytes they have.

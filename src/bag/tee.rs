@@ -155,6 +155,8 @@ struct TeeBody {
     inner: Box<dyn Body>,
     bag: Arc<Filling>,
     object: ObjectRef,
+    /// The object that this is the uncompressed content of, where it is not the object itself.
+    stands_for: Option<ObjectRef>,
     path: PathBuf,
     head: Option<Head>,
     /// Taken when the whole of it is in its place.
@@ -184,7 +186,11 @@ impl TeeBody {
         if bag.make_room(&self.path, &sha256).map_err(failed(bag))? {
             file.persist_noclobber(&self.path).map_err(|error| failed(bag)(error.error))?;
         }
-        bag.note(&self.object, sha256, self.size, self.head.as_ref()).map_err(failed(bag))
+        bag.note(&self.object, sha256, self.size, self.head.as_ref()).map_err(failed(bag))?;
+        if let Some(object) = &self.stands_for {
+            bag.note_uncompressed(object);
+        }
+        Ok(())
     }
 }
 
@@ -244,9 +250,10 @@ impl Store for TeeStore {
             return Ok(held);
         }
         let opened = self.inner.get(object, None).await?;
-        // A file that is not as it was stored is no copy of it.
-        let place = self.bag.place(object).filter(|_| !opened.is_uncompressed);
-        let Some((_, path)) = place else { return Ok(opened) };
+        // A file that somebody decompressed is no copy of the object: it keeps the name that it has.
+        let name = if opened.is_uncompressed { object.key.trim_end_matches(".gz") } else { &*object.key };
+        let kept = ObjectRef::new(object.bucket.clone(), name);
+        let Some((_, path)) = self.bag.place(&kept) else { return Ok(opened) };
         let folder = path.parent().unwrap_or(Path::new("."));
         match std::fs::create_dir_all(folder) {
             Ok(()) if !path.is_dir() => {}
@@ -261,7 +268,8 @@ impl Store for TeeStore {
         let body = TeeBody {
             inner: body,
             bag: self.bag.clone(),
-            object: object.clone(),
+            object: kept,
+            stands_for: is_uncompressed.then(|| object.clone()),
             path,
             head: head.clone(),
             file: Some(file),

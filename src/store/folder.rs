@@ -21,7 +21,7 @@ use super::{
     Body, Counter, Head, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store,
     StoreError,
 };
-use crate::model::{AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, ObjectRef, Requests};
+use crate::model::{AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
 /// How much of a file is read at a time.
@@ -213,6 +213,16 @@ impl Folder {
         }
     }
 
+    /// The metadata of a digest that somebody decompressed: the file beside it may have the name of either.
+    fn metadata_of_uncompressed(&self, path: &Path) -> (DigestMetadata, Option<String>) {
+        let mut compressed = path.as_os_str().to_owned();
+        compressed.push(GZIP);
+        match self.metadata(Path::new(&compressed)) {
+            (metadata, None) if !metadata.kept => self.metadata(path),
+            found => found,
+        }
+    }
+
     /// The objects below `path` that are asked for, in the byte order of keys, until the page is full. Says whether it is.
     fn collect(
         &self,
@@ -221,8 +231,11 @@ impl Folder {
         request: &Wanted<'_>,
         found: &mut Vec<ListedObject>,
     ) -> Result<bool, StoreError> {
-        let files = files(&self.dir, path)?.into_iter();
-        let files = files.map(|(name, is_file)| (format!("{key}{name}"), None, is_file));
+        let mut files = files(&self.dir, path)?;
+        if key.contains(DIGEST_FOLDER) {
+            name_as_compressed(&mut files, key);
+        }
+        let files = files.into_iter().map(|(name, is_file)| (format!("{key}{name}"), None, is_file));
         let folders = folders(&self.dir, path)?.into_iter();
         let folders = folders.map(|name| (format!("{key}{name}/"), Some(name), false));
         let mut below: Vec<(String, Option<String>, bool)> = files.chain(folders).collect();
@@ -325,8 +338,8 @@ impl Store for Folder {
         self.counter.get();
         let (path, file, is_uncompressed) = match self.open_object(object) {
             Ok((path, file)) => (path, file, false),
-            // A log file that somebody decompressed: its hash is that of the uncompressed bytes.
-            Err(StoreError::NotFound) if is_compressed_log_file(object) => {
+            // A file that somebody decompressed: every hash is that of the uncompressed bytes.
+            Err(StoreError::NotFound) if object.key.ends_with(COMPRESSED) => {
                 let plain = ObjectRef::new(Arc::clone(&object.bucket), object.key.trim_end_matches(GZIP));
                 let (path, file) = self.open_object(&plain)?;
                 (path, file, true)
@@ -339,7 +352,11 @@ impl Store for Folder {
         }
         let length = metadata.len();
         let is_digest = object.key.contains(DIGEST_FOLDER);
-        let (metadata, metadata_note) = if is_digest { self.metadata(&path) } else { Default::default() };
+        let (metadata, metadata_note) = match is_digest {
+            false => Default::default(),
+            true if is_uncompressed => self.metadata_of_uncompressed(&path),
+            true => self.metadata(&path),
+        };
         let head = is_digest.then(|| Head { metadata: metadata.pairs(), ..Head::default() }).filter(|_| metadata.kept);
         let body = Box::new(FileBody { file, left: length, at_end: false });
         Ok(Object { metadata, metadata_note, head, is_uncompressed, body })
@@ -425,9 +442,24 @@ impl Body for FileBody {
 
 /// The suffix of what is compressed.
 const GZIP: &str = ".gz";
+/// The suffix of digests and log files.
+const COMPRESSED: &str = ".json.gz";
 
-fn is_compressed_log_file(object: &ObjectRef) -> bool {
-    object.key.ends_with(".json.gz") && !object.key.contains(DIGEST_FOLDER)
+/// Lists a digest that somebody decompressed by the name that it has in S3, unless that file is there, too. `files` are those
+/// of one folder, sorted by name, and `key` is that folder's.
+fn name_as_compressed(files: &mut [(String, bool)], key: &str) {
+    let is_digest = |name: &str| DigestName::parse(&format!("{key}{name}{GZIP}")).is_some();
+    for at in 0..files.len() {
+        // The name with the suffix sorts after the one without, and nothing comes between but names that begin with that.
+        let (name, later) = (&files[at].0, &files[at + 1..]);
+        if !name.ends_with(GZIP) && is_digest(name) {
+            let compressed = format!("{name}{GZIP}");
+            let is_there = later.iter().map(|(other, _)| other).take_while(|other| other.starts_with(name.as_str()));
+            if !is_there.into_iter().any(|other| *other == compressed) {
+                files[at].0 = compressed;
+            }
+        }
+    }
 }
 
 fn is_absent(error: &std::io::Error) -> bool {

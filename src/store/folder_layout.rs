@@ -9,7 +9,7 @@ use super::{Location, StoreError};
 use crate::model::{
     AWS_LOGS, AccountId, DIGEST_FOLDER, DigestName, LOG_FOLDER, LogRoot, ObjectRef, OrganizationId, Region,
 };
-use crate::verify::{gunzip, limits, peek_object};
+use crate::verify::{limits, peek_object, uncompressed};
 
 /// How deep below the folder copies of `AWSLogs/` are looked for: a key prefix has at most 200 characters (CloudTrail
 /// API reference, `S3KeyPrefix`), and few have more than two or three parts.
@@ -190,9 +190,12 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
         // The stack hands out the last one first.
         below.reverse();
         pending.extend(below.into_iter().map(|path| (path, depth + 1)));
-        for (file, _) in files(dir, &path)?.into_iter().filter(|(file, _)| file.ends_with(".json.gz")) {
+        for (file, _) in files(dir, &path)?.into_iter() {
             let path = path.join(&file);
-            let inside = path.strip_prefix(copy).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let mut inside = path.strip_prefix(copy).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            if is_uncompressed(&path) {
+                inside.push_str(".gz");
+            }
             let key = format!("{AWS_LOGS}/{inside}");
             if DigestName::parse(&key).is_none() {
                 continue;
@@ -250,8 +253,14 @@ fn peek(dir: &Dir, path: &Path) -> Option<ObjectRef> {
     if !metadata.is_file() || metadata.len() > limits::MAX_DIGEST_OBJECT_BYTES {
         return None;
     }
-    let json = gunzip(&dir.read(path).ok()?, limits::MAX_DIGEST_BYTES).ok()?;
+    let bytes = dir.read(path).ok()?;
+    let json = uncompressed(&bytes, is_uncompressed(path), limits::MAX_DIGEST_BYTES).ok()?;
     peek_object(&json).filter(is_safe_name)
+}
+
+/// Returns whether a file has the name of a digest or log file that somebody decompressed.
+fn is_uncompressed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
 }
 
 fn is_account_or_organization(name: &str) -> bool {

@@ -86,7 +86,7 @@ pub struct Object {
     pub metadata_note: Option<String>,
     /// All that the store says of it, where somebody may want to keep that.
     pub head: Option<Head>,
-    /// True if the bytes are those that the object decompresses to: a copy may hold a log file that somebody
+    /// True if the bytes are those that the object decompresses to: a copy may hold files that somebody
     /// decompressed.
     pub is_uncompressed: bool,
     /// Its bytes.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::content::sha256;
 use super::document::{Document, Predecessor};
 use super::entries::LogFileEntries;
-use super::inflate::gunzip;
+use super::inflate::uncompressed;
 use super::key::{KeyLookup, KeyRing};
 use super::limits::MAX_DIGEST_BYTES;
 use super::metadata::DigestMetadata;
@@ -66,6 +66,8 @@ pub struct FoundDigest<'a> {
     pub kind: DigestKind,
     /// The object's bytes, gzipped.
     pub bytes: &'a [u8],
+    /// True if the bytes are not gzipped: a copy may hold a digest that somebody decompressed.
+    pub is_uncompressed: bool,
     /// Its user metadata.
     pub metadata: &'a DigestMetadata,
     /// When S3 last wrote it, where that is known.
@@ -135,7 +137,7 @@ impl Examined {
 
 /// Examines a digest by itself. `in_place` says whether the name that the digest bears leads to where it was found.
 pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> Examined {
-    let json = match gunzip(found.bytes, MAX_DIGEST_BYTES) {
+    let json = match uncompressed(found.bytes, found.is_uncompressed, MAX_DIGEST_BYTES) {
         Ok(json) => json,
         Err(fault) => return Examined::closed(found.place.clone(), None, Rejection::broken_gzip(fault)),
     };

@@ -6,6 +6,7 @@
 //! The members' frames are read here, and only what they hold is handed to the decompressor: one that reads frames itself
 //! can't be used again for the next object without making all of it anew.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
@@ -285,6 +286,19 @@ pub fn gunzip(compressed: &[u8], ceiling: u64) -> Result<Vec<u8>, Fault> {
     let mut stream = Gunzip::new(ceiling);
     stream.feed(compressed, |piece| content.extend_from_slice(piece));
     stream.finish().map(|_| content)
+}
+
+/// The content of a whole object held in memory, which may be uncompressed as it is.
+///
+/// # Errors
+///
+/// A broken gzip stream, or a content of more than `ceiling` bytes.
+pub fn uncompressed(bytes: &[u8], is_uncompressed: bool, ceiling: u64) -> Result<Cow<'_, [u8]>, Fault> {
+    match is_uncompressed {
+        true if bytes.len() as u64 > ceiling => Err(Fault::TooLarge),
+        true => Ok(Cow::Borrowed(bytes)),
+        false => gunzip(bytes, ceiling).map(Cow::Owned),
+    }
 }
 
 /// Returns whether an object decompresses to more than `bytes`, as far as it decompresses. Keeps nothing of

@@ -24,7 +24,7 @@ pub use content::{Content, ContentHasher, sha256};
 pub use digest::{ClosedDigest, Examined, FoundDigest, OpenDigest, Rejection, Unproven, examine};
 pub use document::{Predecessor, peek_log_files, peek_object};
 pub use entries::{ExpectedHash, LogFileEntries, LogFileEntry};
-pub use inflate::{Gunzip, gunzip, inflates_beyond};
+pub use inflate::{Gunzip, gunzip, inflates_beyond, uncompressed};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;
 pub use settle::{ProvenDigest, RejectedDigest, Settled, SettledDigest, ValidDigest, settle, try_recorded_signatures};

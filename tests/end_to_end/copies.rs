@@ -6,6 +6,7 @@ use std::path::Path;
 use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gunzip};
 use serde_json::json;
 
+use crate::bags::files;
 use crate::support::{Mirror, Run, ctverify, ctverify_at, organization_spec, records, verify_folder};
 
 fn faults(run: &Run) -> Vec<(&str, &str)> {
@@ -72,6 +73,58 @@ fn a_decompressed_log_file_stands_for_the_compressed_one() {
     assert_eq!((presence.code, presence.of("log_file").len()), (0, 0), "{}", presence.stdout);
     fs::write(mirror.dir().join(files[1]).with_extension(""), "{}").unwrap();
     assert_eq!(faults(&records(&mut mirror.command())), [("modified", "hash_mismatch")]);
+}
+
+/// Issue: "`X.json` for `X.json.gz` in a copy"; found by an attack: digests were not read so.
+#[test]
+fn a_copy_that_was_decompressed_whole_is_verified() {
+    let trail = defects::small_trail();
+    let digests = &trail.chains[0].digests;
+    for layout in [Layout::Keys, Layout::AwsLogs] {
+        let mirror = Mirror::new(&trail, layout, true);
+        let mut compressed = files(&mirror.dir());
+        compressed.retain(|path| path.extension().is_some_and(|extension| extension == "gz"));
+        for (index, path) in compressed.iter().enumerate() {
+            let plain = path.with_extension("");
+            fs::write(&plain, gunzip(&fs::read(path).unwrap()).unwrap()).unwrap();
+            fs::remove_file(path).unwrap();
+            // A tool that renames what it decompresses renames what lies beside it, or does not.
+            let beside = |path: &Path| format!("{}.metadata.json", path.display());
+            if index % 2 == 0 && Path::new(&beside(path)).exists() {
+                fs::rename(beside(path), beside(&plain)).unwrap();
+            }
+        }
+        let run = records(&mut mirror.command());
+        assert_eq!((run.code, run.count("log_file", "intact")), (0, trail.log_file_count()), "{}", run.stdout);
+        assert_eq!((run.of("warning").len(), run.count("digest", "valid")), (0, digests.len()));
+        let digest = run.of("digest")[0];
+        assert!(digest["detail"].as_str().unwrap().contains("uncompressed file"), "{digest}");
+        assert!(digest["key"].as_str().unwrap().ends_with(".json.gz"), "{digest}");
+        // A bag of it holds the files as they lie there.
+        let folder = tempfile::tempdir().unwrap();
+        let bag = folder.path().join("bag");
+        let mut collect = ctverify();
+        collect.arg("collect").arg("--from").arg(mirror.dir()).arg("--keys").arg(mirror.keys());
+        let collected = records(collect.arg("--output").arg(&bag));
+        assert_eq!((collected.code, collected.findings()), (0, run.findings()), "{}", collected.stderr);
+        assert_eq!(fs::read_to_string(&files(&bag.join("data/not-collected"))[0]).unwrap(), "");
+        let verified = records(ctverify().arg("--from").arg(&bag));
+        assert_eq!((verified.code, verified.findings()), (0, run.findings()), "{}", verified.stderr);
+        // One that lies there compressed as well is read, and what was changed is found.
+        let path = |key: &str| {
+            let name = key.rsplit_once('/').unwrap().1;
+            compressed.iter().find(|path| path.ends_with(name)).unwrap().clone()
+        };
+        let stored = &trail.objects[&(trail.spec.bucket.clone(), digests[1].key.clone())];
+        fs::write(path(&digests[1].key), &stored.body).unwrap();
+        let plain = path(&digests[3].key).with_extension("");
+        let text = fs::read_to_string(&plain).unwrap().replacen("us-east-1", "us-east-2", 1);
+        fs::write(&plain, text).unwrap();
+        let run = records(&mut mirror.command());
+        let read = run.of("digest").into_iter().find(|digest| digest["key"] == *digests[1].key).unwrap();
+        assert!(read["detail"].is_null() && read["status"] == "valid", "{read}");
+        assert_eq!((run.code, run.count("digest", "invalid")), (1, 1), "{}", run.stdout);
+    }
 }
 
 /// Issue: "A metadata file without a signature: `object_touched`".
