@@ -101,5 +101,6 @@ pub mod notice;
 pub mod report;
 pub mod sign;
 pub mod store;
+mod sync;
 pub mod trail;
 pub mod verify;

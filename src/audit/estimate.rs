@@ -4,12 +4,11 @@ use std::time::Instant;
 
 use futures::stream::{self, StreamExt};
 
-use super::context::{Context, Statuses};
-use super::discover::{Discovery, discover};
-use super::listed::ListedDigest;
-use super::listing::RegionFolder;
-use super::log_listing;
 use super::{Audit, AuditError};
+use crate::audit::digests::listed_digests::ListedDigest;
+use crate::audit::discovery::chains::{Discovery, discover};
+use crate::audit::listing::digests::RegionFolder;
+use crate::audit::shared::context::Context;
 use crate::model::{Depth, Estimate, Requests};
 use crate::store::StoreError;
 use crate::verify::{limits, peek_log_files, uncompressed};
@@ -32,7 +31,7 @@ impl Audit {
         let range = request.bounded_range(store.is_live());
         let Discovery { chains, folders, .. } = discover(store, None, request, &range).await?;
         let listed = store.requests();
-        let context = self.context(range, Statuses::new(), None);
+        let context = self.context(range, None);
         let digests: Vec<ListedDigest> = chains.values().flat_map(|chain| chain.digests.iter()).collect();
         let step = digests.len().div_ceil(SAMPLED_DIGESTS).max(1);
         let sampled: Vec<ListedDigest> = digests.iter().step_by(step).cloned().collect();
@@ -82,16 +81,17 @@ fn rounds(objects: usize, at_once: usize) -> f64 {
 
 /// How many log files a digest says that it lists. Nothing is verified for a guess.
 async fn count_log_files(context: &Context, digest: &ListedDigest) -> Result<u64, StoreError> {
-    let (bytes, object) = super::read::read_bytes(context, &digest.place, None).await?;
+    let (bytes, object) = crate::audit::chain::read::read_bytes(context, &digest.place, None).await?;
     let json = uncompressed(&bytes, object.is_uncompressed, limits::MAX_DIGEST_BYTES).unwrap_or_default();
     Ok(peek_log_files(&json).unwrap_or_default() as u64)
 }
 
 /// The mean size of log files, in bytes as stored, as far as a few pages of listings tell.
 async fn mean_size(context: &Context, folders: &[RegionFolder]) -> f64 {
+    let lister = context.log_files();
     let step = folders.len().div_ceil(SAMPLED_REGIONS).max(1);
     let pages: Vec<(u64, u64)> = stream::iter(folders.iter().step_by(step))
-        .map(|folder| log_listing::sizes(context, folder))
+        .map(|folder| lister.sizes(folder, &context.range))
         .buffered(SAMPLED_REGIONS)
         .collect()
         .await;

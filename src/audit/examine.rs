@@ -2,59 +2,26 @@
 
 use std::sync::Arc;
 
-use super::context::Context;
-use super::discover::ListedChain;
-use super::element::Element;
-use super::error::AuditError;
-use super::expiry::{self, Expiry};
-use super::handover::{self, Handover};
-use super::listing::{self, RegionFolder};
-use super::log_folder::{self, EarlyListings, LogFolder};
-use super::oversized;
-use super::past_days;
-use super::resume::Contradiction;
-use super::room::Seat;
-use super::shelf::{Shelf, Shelved};
-use super::sight::Sight;
-use super::tail;
-use super::versions;
-use super::walk::{JudgedDigests, judge_digests};
+use crate::audit::chain::follow::{JudgedDigests, judge_digests};
+use crate::audit::chain::handover::{self};
+use crate::audit::chain::oversized;
+use crate::audit::coverage::cut_tail;
+use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::coverage::expiry::{self, Expiry};
+use crate::audit::digests::digest_spool::Shelved;
+use crate::audit::digests::entry::Element;
+use crate::audit::discovery::chains::ListedChain;
+use crate::audit::error::AuditError;
+use crate::audit::io::lookahead::Seat;
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::log_files::versions;
+use crate::audit::log_folder::examine::{self, EarlyListings, LogFolder};
+use crate::audit::log_folder::past_days;
+use crate::audit::shared::context::Context;
 use crate::model::{ChainId, Depth, DigestKind};
 
-/// A chain whose digests were judged.
-#[derive(Debug)]
-pub(super) struct ExaminedChain {
-    pub id: Arc<ChainId>,
-    /// By end time, standard before backfill, then key. Those past the end of the range are among them.
-    pub elements: Vec<Element>,
-    /// What they say.
-    pub shelf: Arc<Shelf>,
-    /// Why a part of it could not be listed.
-    pub listing_failure: Option<String>,
-    /// True if that was in the places where it is known to lie, and not where a digest's pointer led.
-    pub own_listing_failed: bool,
-    /// The chain that this one goes on from: nothing is missing in between.
-    pub goes_on_from: Option<Handover>,
-    /// The chain that goes on from this one: nothing is missing after that.
-    pub goes_on_as: Option<Handover>,
-    /// True if it has no digest, and is known to have had some.
-    pub lost_all: bool,
-    /// Whether there are digests older than the range.
-    pub has_earlier: bool,
-    /// Whether a digest from before the range accounts for CloudTrail's last delivery.
-    pub delivery_accounted: bool,
-    /// What lies in its log folder; nothing at depth `chain`.
-    pub log_folder: LogFolder,
-    /// What lifecycle rules say of what it lost.
-    pub expiry: Expiry,
-    /// What the listing shows of the deliveries to it.
-    pub sight: Sight,
-    /// What earlier runs verified, and history leads to no longer.
-    pub contradictions: Vec<Contradiction>,
-}
-
 /// Reads and judges the digests of one chain.
-pub(super) async fn examine_chain(
+pub(crate) async fn examine_chain(
     context: Arc<Context>,
     id: Arc<ChainId>,
     listed: ListedChain,
@@ -86,14 +53,14 @@ pub(super) async fn examine_chain(
     let may_go_on = context.range.end.is_some() && (has_earlier || !judged.elements.is_empty());
     let others = if may_go_on { &*other_folders } else { &[] };
     let goes_on_as = handover::successor(&context, &id, &judged.elements, &judged.shelf, others).await?;
-    let lost_all = tail::lost_all(&id, &judged.elements, &judged.folders, &context).await;
-    let looks_cut = context.range.start.is_some() && tail::cut(&id, &judged.elements, lost_all, &context).is_some();
+    let lost_all = cut_tail::lost_all(&id, &judged.elements, &judged.folders, &context).await;
+    let looks_cut = context.range.start.is_some() && cut_tail::cut(&id, &judged.elements, lost_all, &context).is_some();
     let delivery_accounted =
-        looks_cut && tail::accounted_before_range(&id, &judged.folders, &judged.elements, &context).await?;
+        looks_cut && cut_tail::accounted_before_range(&id, &judged.folders, &judged.elements, &context).await?;
     let mut log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => {
-            log_folder::examine(&in_log_folder, &id, &judged, goes_on_as.as_ref(), listed).await?
+            examine::examine(&in_log_folder, &id, &judged, goes_on_as.as_ref(), listed).await?
         }
     };
     let JudgedDigests { mut elements, shelf, failure: later, folders } = judged;
@@ -138,7 +105,7 @@ async fn has_earlier(context: &Context, id: &ChainId, folders: &[RegionFolder], 
     }
     for folder in folders {
         // A failure leaves open which of two causes a gap has; both leave the verdict open.
-        let earlier = listing::earlier_chains(context.store.as_ref(), folder, start, &context.request).await;
+        let earlier = digests::earlier_chains(context.store.as_ref(), folder, start, &context.request).await;
         if earlier.is_ok_and(|chains| chains.contains(id)) {
             return true;
         }

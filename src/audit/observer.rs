@@ -59,23 +59,23 @@ impl Progress {
         self.log_files_intact.load(Ordering::Relaxed)
     }
 
-    pub(super) fn found_digests(&self, count: usize) {
+    pub(crate) fn found_digests(&self, count: usize) {
         self.digests_found.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn read_digest(&self) {
+    pub(crate) fn read_digest(&self) {
         self.digests_read.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn proved_digest(&self) {
+    pub(crate) fn proved_digest(&self) {
         self.digests_proven.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn found_log_files(&self, count: usize) {
+    pub(crate) fn found_log_files(&self, count: usize) {
         self.log_files_found.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn read_log_file(&self, is_intact: bool) {
+    pub(crate) fn read_log_file(&self, is_intact: bool) {
         self.log_files_read.fetch_add(1, Ordering::Relaxed);
         self.log_files_intact.fetch_add(u64::from(is_intact), Ordering::Relaxed);
     }

@@ -7,26 +7,26 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
     AccountId, Allowances, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn,
-    WarningRecord,
+    WarningRecord, earlier,
 };
 use crate::store::Location;
 use crate::verify::limits;
 
 /// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
-pub(super) const DELIVERY_TIME: SignedDuration = SignedDuration::from_hours(2);
+pub(crate) const DELIVERY_TIME: SignedDuration = SignedDuration::from_hours(2);
 
 /// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
 /// its name, and then stands in the digest of that time.
-pub(super) const EDGE: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const EDGE: SignedDuration = SignedDuration::from_mins(15);
 
 /// From when on a log file is too young to be missed in a digest.
-pub(super) fn fresh_from(request: &AuditRequest) -> Timestamp {
-    request.now.saturating_sub(request.grace.max(DELIVERY_TIME)).unwrap_or(Timestamp::MIN)
+pub(crate) fn fresh_from(request: &AuditRequest) -> Timestamp {
+    earlier(request.now, request.grace.max(DELIVERY_TIME))
 }
 
 /// From when on the end of a digest's hour is so young that it may still come.
-pub(super) fn awaited_from(request: &AuditRequest) -> Timestamp {
-    request.now.saturating_sub(request.grace).unwrap_or(Timestamp::MIN)
+pub(crate) fn awaited_from(request: &AuditRequest) -> Timestamp {
+    earlier(request.now, request.grace)
 }
 
 /// What an audit is asked.
@@ -124,7 +124,7 @@ pub struct Recheck {
 }
 
 impl SampleSize {
-    pub(super) fn of(self, total: u64) -> u64 {
+    pub(crate) fn of(self, total: u64) -> u64 {
         match self {
             Self::Files(files) => files.min(total),
             #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -165,15 +165,15 @@ impl AuditRequest {
         }
     }
 
-    pub(super) fn wants_account(&self, account: &AccountId) -> bool {
+    pub(crate) fn wants_account(&self, account: &AccountId) -> bool {
         self.accounts.is_empty() || self.accounts.contains(account)
     }
 
-    pub(super) fn wants_region(&self, region: &Region) -> bool {
+    pub(crate) fn wants_region(&self, region: &Region) -> bool {
         self.regions.is_empty() || self.regions.contains(region)
     }
 
-    pub(super) fn wants(&self, chain: &ChainId) -> bool {
+    pub(crate) fn wants(&self, chain: &ChainId) -> bool {
         self.wants_account(&chain.account)
             && self.wants_region(&chain.region)
             && self.organization.as_ref().is_none_or(|wanted| chain.organization.as_ref() == Some(wanted))
@@ -181,7 +181,7 @@ impl AuditRequest {
     }
 
     /// The range with its end filled in: nothing can be asked of the future, and a live trail goes on to the present.
-    pub(super) fn bounded_range(&self, live: bool) -> TimeRange {
+    pub(crate) fn bounded_range(&self, live: bool) -> TimeRange {
         let end = match self.range.end {
             Some(end) => Some(end.min(self.now)),
             None if live => Some(self.now),

@@ -4,7 +4,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, OnceLock};
 
 use ahash::{HashMap, HashSet, RandomState};
 use jiff::{Timestamp, Unit};
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::model::{CaseInfo, ObjectRef};
 use crate::store::Head;
+use crate::sync::lock;
 
 /// What a bag is of. A bag is of one source and trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,7 +215,7 @@ impl Filling {
     /// What an earlier run collected of this object, if it is there as it was then.
     pub(super) fn held(&self, object: &ObjectRef) -> Option<(PathBuf, Stored)> {
         let (name, path) = self.place(object)?;
-        let known = self.collected.lock().unwrap_or_else(PoisonError::into_inner).get(&name)?;
+        let known = lock(&self.collected).get(&name)?;
         let (hash, _) = manifest::hash(&path).ok()?;
         (hash == hex::encode(known.sha256)).then_some((path, known))
     }
@@ -264,16 +265,16 @@ impl Filling {
         self.open_up()?;
         let path = self.root.join(OBJECTS_LIST);
         let line = serde_json::to_string(&collected).map_err(|error| BagError::form(&path, error))?;
-        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journal = lock(&self.journal);
         journal.write_all(format!("{line}\n").as_bytes()).map_err(BagError::io(&path))?;
-        self.collected.lock().unwrap_or_else(PoisonError::into_inner).insert(&name, &collected);
+        lock(&self.collected).insert(&name, &collected);
         Ok(())
     }
 
     /// Notes that an object is in the bag as the uncompressed file that the copy has in its place.
     pub(super) fn note_uncompressed(&self, object: &ObjectRef) {
         let Some((name, _)) = self.place(object) else { return };
-        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collected = lock(&self.collected);
         let name = collected.hasher.hash_one(&name);
         collected.uncompressed.insert(name);
     }
@@ -281,13 +282,13 @@ impl Filling {
     /// Returns whether an object is in the bag, compressed or not.
     pub fn holds(&self, object: &ObjectRef) -> bool {
         let Some((name, _)) = self.place(object) else { return false };
-        let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let collected = lock(&self.collected);
         collected.get(&name).is_some() || collected.uncompressed.contains(&collected.hasher.hash_one(&name))
     }
 
     /// How many objects are in the bag, and how many bytes they have.
     pub fn contents(&self) -> (u64, u64) {
-        let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let collected = lock(&self.collected);
         (collected.objects.len() as u64, collected.objects.values().map(|object| object.size).sum())
     }
 
@@ -338,7 +339,7 @@ impl Filling {
     /// Closes the bag: everything in it gets its line in a manifest.
     pub fn close(&self, info: &BagInfo) -> Result<(), BagError> {
         self.open_up()?;
-        let collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let collected = lock(&self.collected);
         self.tidy_list(&collected)?;
         let (mut count, mut bytes) = (0_u64, 0_u64);
         let manifest = self.root.join(MANIFEST);

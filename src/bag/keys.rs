@@ -1,7 +1,7 @@
 //! A source of public keys that keeps what it handed out, for the bag.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::keys::{KeySet, KeySource, KeySourceError, ListedKey};
 use crate::model::Region;
+use crate::sync::lock;
 
 /// Keys that were asked for, by region; whether they are known to be the region's own.
 type Kept = BTreeMap<String, (BTreeMap<String, ListedKey>, bool)>;
@@ -29,7 +30,7 @@ impl TeeKeys {
 
     /// The keys as a key file has them: by region, or in one list where nobody knows whose they are.
     pub fn listing(&self) -> Value {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lock(&self.kept);
         let list = |keys: &mut dyn Iterator<Item = &ListedKey>| {
             json!({ "PublicKeyList": keys.map(|key| json!({
                 "Value": STANDARD.encode(&key.der),
@@ -50,7 +51,7 @@ impl TeeKeys {
 impl KeySource for TeeKeys {
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
         let set = self.inner.keys(region, from, to).await?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.kept);
         let (keys, authoritative) = kept.entry(region.to_string()).or_insert_with(|| (BTreeMap::new(), true));
         *authoritative &= set.authoritative;
         for key in &set.listed {

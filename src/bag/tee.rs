@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use ahash::{HashMap, RandomState};
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use super::Filling;
 use super::manifest::{partial_in, write_whole};
 use crate::model::{DIGEST_FOLDER, LogFileKey, ObjectRef, PackedNames, Requests, TimeRange, is_copy_artefact};
 use crate::store::{Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use crate::sync::lock;
 use crate::verify::DigestMetadata;
 
 /// Why an object is not in the bag that was read.
@@ -48,7 +49,7 @@ impl TeeStore {
     /// Copies the log files of a range that lie in the trail's folders and that nothing asked for: no digest lists them. Says which could
     /// not be copied, and why.
     pub async fn copy_the_rest(&self, range: &TimeRange) -> Vec<(ObjectRef, String)> {
-        let listed = std::mem::take(&mut *self.listed.lock().unwrap_or_else(PoisonError::into_inner));
+        let listed = std::mem::take(&mut *lock(&self.listed));
         let mut failed = Vec::new();
         for (bucket, keys) in listed {
             for key in keys.iter() {
@@ -82,7 +83,7 @@ impl TeeStore {
     /// else is asked for anew, or what became of it since would not be found out.
     fn held(&self, object: &ObjectRef) -> Option<Object> {
         let name = self.hasher.hash_one(object);
-        let (size, last_modified) = *self.shown.lock().unwrap_or_else(PoisonError::into_inner).get(&name)?;
+        let (size, last_modified) = *lock(&self.shown).get(&name)?;
         let (path, known) = self.bag.held(object)?;
         if !known.is_listed_as(size, last_modified) {
             return None;
@@ -226,12 +227,12 @@ impl Store for TeeStore {
 
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
         let page = self.inner.list(request, continuation).await?;
-        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listed = lock(&self.listed);
         for object in page.objects.iter().filter(|object| !object.key.contains(DIGEST_FOLDER)) {
             listed.entry(request.bucket.clone()).or_default().push(&object.key);
         }
         drop(listed);
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(&self.shown);
         for object in &page.objects {
             let name = self.hasher.hash_one(ObjectRef::new(request.bucket.as_str(), object.key.as_str()));
             if let (Some(size), Some(at)) = (object.size, object.last_modified) {

@@ -18,6 +18,7 @@ mod record;
 mod sample;
 mod tally;
 mod text;
+mod time;
 mod trail_arn;
 mod verified_files;
 
@@ -34,7 +35,7 @@ pub use names::{
     AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LOG_FOLDER, LogFileKey, LogFileName, LogRoot,
     is_copy_artefact, log_folder_of, parse_compact_time, parse_day,
 };
-pub use object::ObjectRef;
+pub use object::{ObjectRef, is_bucket_name};
 pub use packed_names::{NameCoder, PackedNames, read_number, write_number};
 pub use range::TimeRange;
 pub use record::{
@@ -44,5 +45,6 @@ pub use record::{
 pub use sample::SampleResult;
 pub use tally::{Allowances, Tally};
 pub use text::json_text;
+pub use time::{DAY, begin_of_day, earlier, later};
 pub use trail_arn::{ArnError, TrailArn};
 pub use verified_files::{VerifiedDay, VerifiedFiles};

@@ -11,6 +11,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use super::time::later;
 use super::{AccountId, ChainId, DigestKind, OrganizationId, Region};
 
 /// The folder under which CloudTrail puts everything.
@@ -228,7 +229,7 @@ impl LogFileName {
         let day = inside.match_indices('/').nth(2).and_then(|(end, _)| inside.get(..end))?;
         let file = inside.rsplit('/').next()?;
         let day = parse_day(day)?;
-        let next_day = day.saturating_add(SignedDuration::from_hours(24)).unwrap_or(day);
+        let next_day = later(day, SignedDuration::from_hours(24));
         // One that somebody decompressed tells the time of the one that it was.
         let stem = file.strip_suffix(SUFFIX).or_else(|| file.strip_suffix(UNCOMPRESSED));
         let named = stem.and_then(|stem| stem.rsplit('_').nth(1)).and_then(|minute| {

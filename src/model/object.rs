@@ -24,3 +24,11 @@ impl fmt::Display for ObjectRef {
         write!(f, "s3://{}/{}", self.bucket, self.key)
     }
 }
+
+/// Returns whether a text may be a bucket's name (Amazon S3 user guide, "General purpose bucket naming
+/// rules", with what buckets in us-east-1 were allowed before March 2018). A digest may name anything, and
+/// requests are signed.
+pub fn is_bucket_name(text: &str) -> bool {
+    (3..=255).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -30,6 +30,7 @@ use super::{Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Pa
 use crate::aws::RetryTooManyRequests;
 use crate::aws::limits::{MAX_BROKEN_LISTINGS, MAX_REDIRECTS, MAX_VERSIONS};
 use crate::model::{ObjectRef, Requests};
+use crate::sync::lock;
 use crate::verify::DigestMetadata;
 
 /// Waits before a listing is asked for again.
@@ -337,9 +338,4 @@ impl Intercept for WatchAnswers {
         }
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // The maps hold no invariant that a panic elsewhere could have broken.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

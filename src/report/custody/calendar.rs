@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::model::later;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -66,13 +67,13 @@ impl Calendar {
     /// A part of the range that is not covered.
     pub fn gap(&mut self, from: Timestamp, to: Timestamp, hour: Hour) {
         let half = SignedDuration::from_mins(30);
-        let mut time = from.saturating_add(half).unwrap_or(from);
+        let mut time = later(from, half);
         if time >= to {
             self.mark(Some(from), hour);
         }
         while time < to {
             self.mark(Some(time), hour);
-            time = time.saturating_add(half * 2).unwrap_or(to);
+            time = later(time, half * 2);
         }
     }
 

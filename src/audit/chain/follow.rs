@@ -1,0 +1,372 @@
+//! The walk along one chain: what a listing shows is read first, then what digests name as their predecessors and no listing
+//! showed. Only a direct read tells that a digest is missing.
+
+use std::sync::Arc;
+
+use ahash::{HashSet, HashSetExt};
+use futures::stream::{self, TryStreamExt};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::audit::chain::read::{ReadDigest, Reading, read_digest};
+use crate::audit::chain::verify::{self, Handle};
+use crate::audit::digests::digest_spool::Shelf;
+use crate::audit::digests::entry::{Element, Remarks};
+use crate::audit::digests::listed_digests::{AbsentDigest, ListedDigest, ListedDigests};
+use crate::audit::error::AuditError;
+use crate::audit::io::lookahead::Seat;
+use crate::audit::io::ordered_tasks;
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRange, is_bucket_name};
+use crate::store::Location;
+use crate::verify::{KeyRing, Rejection, WaitingDigest, try_recorded_signatures};
+
+/// The digests of a chain, judged.
+pub(crate) struct JudgedDigests {
+    /// By end time, standard before backfill, then key.
+    pub elements: Vec<Element>,
+    /// What they say.
+    pub shelf: Arc<Shelf>,
+    /// Why a part of the chain could not be listed.
+    pub failure: Option<String>,
+    /// The folders that hold it: those that were known, and those that pointers led to.
+    pub folders: Vec<RegionFolder>,
+}
+
+/// Reads and judges digests, and those that they name.
+pub(crate) async fn judge_digests(
+    context: &Arc<Context>,
+    id: &Arc<ChainId>,
+    folders: &[RegionFolder],
+    digests: ListedDigests,
+    seat: &mut Seat,
+) -> Result<JudgedDigests, AuditError> {
+    let (folders, known) = (folders.to_vec(), HashSet::with_capacity(digests.len()));
+    let mut walk = Walk {
+        context,
+        id,
+        known,
+        folders,
+        read: Vec::new(),
+        shelf: Arc::default(),
+        begin_past_end: HashSet::new(),
+        absent: Vec::new(),
+        failure: None,
+        trials: Trials::default(),
+    };
+    let (reaching, past, count) = by_range(digests, context.range);
+    context.progress.found_digests(count);
+    walk.read.reserve_exact(count);
+    walk.read_each(reaching, seat).await?;
+    walk.read_past_end(past).await?;
+    let mut unproven_steps = 0;
+    let keys = loop {
+        let keys = walk.keys_for_all().await?;
+        let named = walk.unlisted_predecessors(unproven_steps < MAX_UNPROVEN_STEPS)?;
+        let listed = walk.list_new_locations(&named.elsewhere).await?;
+        unproven_steps += usize::from(!named.by_unproven.is_empty());
+        let missed = [named.by_proven, named.by_unproven].concat();
+        if walk.read_all(missed).await? == 0 && !listed {
+            break keys;
+        }
+    };
+    let Walk { read, shelf, known, absent, failure, folders, .. } = walk;
+    drop(known);
+    let elements = verify::judge(context, read, absent, &shelf, &keys)?;
+    Ok(JudgedDigests { elements, shelf, failure, folders })
+}
+
+/// Digests that reach into the range, with the first one past its end, which is always wanted; those past its end, by time; and how
+/// many the former are.
+fn by_range(digests: ListedDigests, range: TimeRange) -> (Digests, Vec<ListedDigest>, usize) {
+    let mut past: Vec<ListedDigest> = digests.iter().filter(|digest| range.is_past(digest.end)).collect();
+    past.sort_by_key(|digest| digest.end);
+    let next = past.iter().find(|digest| digest.kind == DigestKind::Standard).cloned();
+    let count = digests.len() - past.len() + usize::from(next.is_some());
+    let reaching = digests.into_iter().filter(move |digest| !range.is_past(digest.end)).chain(next);
+    (Box::new(reaching), past, count)
+}
+
+/// Digests that are made when their turn comes.
+type Digests = Box<dyn Iterator<Item = ListedDigest> + Send>;
+
+/// How many digests with a seat wait to be read.
+const SEATED_AHEAD: usize = 64;
+
+/// Hands on the digests that were not known yet, as far as there is room.
+async fn take_seats(
+    context: &Context,
+    digests: Digests,
+    known: &mut HashSet<u64>,
+    seat: &mut Seat,
+    seated: mpsc::Sender<ListedDigest>,
+) -> Result<(), AuditError> {
+    for digest in digests {
+        if known.insert(context.fingerprint(&digest.place)) {
+            seat.take().await?;
+            if seated.send(digest).await.is_err() {
+                // Reading has failed, and says so itself.
+                break;
+            }
+        }
+    }
+    // It needs no more: the next chain may take what is left while this one reads.
+    seat.close();
+    Ok(())
+}
+
+/// The digests of one chain, as they are found.
+struct Walk<'a> {
+    context: &'a Arc<Context>,
+    id: &'a Arc<ChainId>,
+    /// What was read, by [`Context::fingerprint`].
+    known: HashSet<u64>,
+    folders: Vec<RegionFolder>,
+    read: Vec<(Handle, WaitingDigest)>,
+    /// What those say.
+    shelf: Arc<Shelf>,
+    /// Those of them that are proven and begin past the end of the range, by [`Context::fingerprint`].
+    begin_past_end: HashSet<u64>,
+    absent: Vec<AbsentDigest>,
+    failure: Option<String>,
+    /// The keys that were asked for last, and what the recorded signatures came to under them.
+    trials: Trials,
+}
+
+/// The results of trying signatures that successors recorded: each pair is tried once, however often more
+/// digests are found.
+#[derive(Default)]
+struct Trials {
+    /// A digest and one that names it.
+    tried: HashSet<(usize, usize)>,
+    /// The digests that such a signature proves.
+    proven: HashSet<usize>,
+    wants_newer_keys: bool,
+    has_newer_keys: bool,
+}
+
+/// How many times what unproven digests name is followed: whoever plants some that name each other would keep
+/// the run busy for good.
+const MAX_UNPROVEN_STEPS: usize = 64;
+
+impl Walk<'_> {
+    /// Reads digests that were not read yet, and says how many those were.
+    async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
+        let new = |digest: &ListedDigest| !self.known.contains(&self.context.fingerprint(&digest.place));
+        let mut new: Vec<ListedDigest> = digests.into_iter().filter(new).collect();
+        new.sort_by(|one, other| one.place.cmp(&other.place));
+        new.dedup_by(|one, other| one.place == other.place);
+        self.context.progress.found_digests(new.len());
+        self.read_each(Box::new(new.into_iter()), &mut Seat::apart()).await
+    }
+
+    /// The same, one at a time as far as there is room.
+    async fn read_each(&mut self, digests: Digests, seat: &mut Seat) -> Result<usize, AuditError> {
+        let Self { context, id, known, read, shelf, begin_past_end, absent, .. } = self;
+        let context: &Arc<Context> = context;
+        let before = read.len() + absent.len();
+        let (send, mut receive) = mpsc::channel(SEATED_AHEAD);
+        let seated = stream::poll_fn(move |context| receive.poll_recv(context).map(|digest| digest.map(Ok)));
+        let (shared, id, onto) = (context.clone(), id.clone(), shelf.clone());
+        let readings = ordered_tasks::in_order(context.task_limits(), seated, move |digest| {
+            let (context, id, shelf) = (shared.clone(), id.clone(), onto.clone());
+            async move { read_digest(&context, &id, digest, &shelf).await }
+        });
+        let mut borne = Vec::new();
+        let taken = async {
+            let mut readings = Box::pin(readings);
+            while let Some(reading) = readings.try_next().await? {
+                match reading {
+                    Reading::Read(found) => {
+                        let ReadDigest {
+                            listed,
+                            waiting,
+                            kept,
+                            note,
+                            is_uncompressed,
+                            bears,
+                            generated,
+                            begins_past_end,
+                        } = *found;
+                        let ListedDigest { place, kind, end, last_modified, .. } = listed;
+                        if begins_past_end {
+                            begin_past_end.insert(context.fingerprint(&place));
+                        }
+                        let elsewhere = bears.map(|bears| {
+                            borne.push(context.fingerprint(&bears));
+                            Box::new(place)
+                        });
+                        let has_remarks = note.is_some() || generated.is_some() || is_uncompressed;
+                        let remarks = Remarks { note, generated, is_uncompressed, ..Remarks::default() };
+                        let remarks = has_remarks.then(|| Box::new(remarks));
+                        read.push((Handle { kind, end, last_modified, remarks, place: elsewhere, kept }, waiting));
+                    }
+                    Reading::Absent(digest) => absent.push(digest),
+                }
+            }
+            Ok(())
+        };
+        let (seating, taken): (_, Result<(), AuditError>) =
+            futures::join!(take_seats(context, digests, known, seat, send), taken);
+        taken.and(seating)?;
+        let count = read.len() + absent.len() - before;
+        known.extend(borne);
+        Ok(count)
+    }
+
+    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded
+    /// wants newer ones.
+    async fn keys_for_all(&mut self) -> Result<Arc<KeyRing>, AuditError> {
+        let region = &self.id.region;
+        if !self.trials.has_newer_keys {
+            let keys = self.context.keys.for_range(region).await;
+            let lacks_key = |digest: &WaitingDigest| match digest {
+                WaitingDigest::Open(_, Err(own)) => wants_newer_keys(own.rejection()),
+                WaitingDigest::Open(_, Ok(())) | WaitingDigest::Closed(_) => false,
+            };
+            self.trials.wants_newer_keys |= self.read.iter().any(|(_, digest)| lacks_key(digest));
+            if !self.trials.wants_newer_keys {
+                self.try_recorded_signatures(&keys)?;
+            }
+            if !self.trials.wants_newer_keys {
+                return Ok(keys);
+            }
+            self.trials = Trials { has_newer_keys: true, ..Trials::default() };
+        }
+        let keys = self.context.keys.up_to_now(region).await;
+        self.try_recorded_signatures(&keys)?;
+        Ok(keys)
+    }
+
+    fn try_recorded_signatures(&mut self, keys: &KeyRing) -> Result<(), AuditError> {
+        let Self { read, shelf, trials, .. } = self;
+        let Trials { tried, proven, wants_newer_keys: wants_newer, .. } = trials;
+        try_recorded_signatures(
+            read,
+            |handle, outline| shelf.open(&handle.kept, outline),
+            keys,
+            tried,
+            |index, came| match came {
+                Ok(()) => drop(proven.insert(index)),
+                Err(rejection) => *wants_newer |= wants_newer_keys(&rejection),
+            },
+        )
+    }
+
+    /// Reads on past the end of the range, by time, until a proven digest shows what came before it.
+    async fn read_past_end(&mut self, past: Vec<ListedDigest>) -> Result<(), AuditError> {
+        for kind in [DigestKind::Standard, DigestKind::Backfill] {
+            for digest in past.iter().filter(|digest| digest.kind == kind) {
+                self.read_all(vec![digest.clone()]).await?;
+                if self.begin_past_end.contains(&self.context.fingerprint(&digest.place)) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The digests that were named as predecessors, and not found by listing. What an invalid digest names is
+    /// nobody's word, nor is what an unproven one names that lies past the range or in a place that no proven
+    /// one has named. A pointer out of the chain is none.
+    fn unlisted_predecessors(&self, follows_unproven: bool) -> Result<Named, AuditError> {
+        let range = &self.context.range;
+        let first = self.first_start();
+        let begin = range.start.or(first);
+        let mut named = Named::default();
+        for (index, (handle, digest)) in self.read.iter().enumerate() {
+            let WaitingDigest::Open(outline, own) = digest else { continue };
+            let proven = own.is_ok() || self.trials.proven.contains(&index);
+            let unproven = follows_unproven
+                && own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
+                && !range.is_past(handle.end);
+            let Some(predecessor) = handle.kept.follows().filter(|_| proven || unproven) else { continue };
+            if self.known.contains(&predecessor) {
+                continue;
+            }
+            let open = self.shelf.open(&handle.kept, outline)?;
+            let Some(predecessor) = open.predecessor() else { continue };
+            let place = handle.place.as_deref().unwrap_or(open.object());
+            let Some(name) = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id) else {
+                continue;
+            };
+            let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
+            if !is_bucket_name(&location.bucket) || !(proven || self.knows(&location)) {
+                continue;
+            }
+            let named_place = predecessor.object.clone();
+            let digest =
+                ListedDigest { place: named_place, kind: name.kind, end: name.end, last_modified: None, size: None };
+            // The standard series has no holes of its own: the digest before one that begins in the range touches the range.
+            let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
+            let is_lost = self
+                .context
+                .resume
+                .as_ref()
+                .is_some_and(|resume| resume.is_in_open_gap(name.end) || resume.follows(place, name.end));
+            // Without a begin, the whole chain is asked about: only a starting digest begins one.
+            let is_before_first = range.start.is_none()
+                && proven
+                && (handle.kind, name.kind) == (DigestKind::Standard, DigestKind::Standard)
+                && first == Some(open.start());
+            if is_lost || is_before_first || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
+                if proven { named.by_proven.push(digest) } else { named.by_unproven.push(digest) }
+            }
+            if proven {
+                named.elsewhere.push(location);
+            }
+        }
+        Ok(named)
+    }
+
+    /// Returns whether a place is one that is listed for this chain.
+    fn knows(&self, location: &Location) -> bool {
+        self.folders.iter().any(|folder| folder.location == *location)
+    }
+
+    /// Where the chain begins, as far as it was read.
+    fn first_start(&self) -> Option<Timestamp> {
+        let starts = self.read.iter().filter_map(|(handle, digest)| match digest {
+            WaitingDigest::Open(outline, _) if handle.kind == DigestKind::Standard => Some(outline.period().0),
+            _ => None,
+        });
+        starts.min()
+    }
+
+    /// Where a pointer leads to a bucket or prefix that was not listed, the chain goes on there. Says whether anything was found.
+    async fn list_new_locations(&mut self, locations: &[Location]) -> Result<bool, AuditError> {
+        let mut found = Vec::new();
+        for location in locations {
+            if !self.context.store.is_live() || self.knows(location) {
+                continue;
+            }
+            let ChainId { organization, account, region, .. } = (**self.id).clone();
+            let folder = RegionFolder { location: location.clone(), organization, account, region };
+            let store = self.context.store.as_ref();
+            let listing = digests::digests(store, &folder, &self.context.range, &self.context.request).await;
+            self.folders.push(folder);
+            let own = listing.digests.into_iter().filter(|(chain, _)| *chain == **self.id);
+            own.for_each(|(_, digests)| found.extend(digests.iter()));
+            if let Some(error) = listing.failure.filter(|error| !error.is_absence()) {
+                self.failure.get_or_insert(error.to_string());
+            }
+        }
+        Ok(self.read_all(found).await? > 0)
+    }
+}
+
+/// What digests name that was not read yet.
+#[derive(Default)]
+struct Named {
+    /// Digests of the range that no listing showed.
+    by_proven: Vec<ListedDigest>,
+    /// The same, which only digests name that nothing proves.
+    by_unproven: Vec<ListedDigest>,
+    /// The places that pointers of proven digests name.
+    elsewhere: Vec<Location>,
+}
+
+fn wants_newer_keys(rejection: &Rejection) -> bool {
+    matches!(rejection.fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
+}

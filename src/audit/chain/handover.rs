@@ -1,0 +1,173 @@
+//! Chains that go on from each other, as when an account's trail became its organization's: the first digest of
+//! the one names the last digest of the other.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::chain::read::{ReadDigest, Reading, read_digest};
+use crate::audit::chain::verify::{self, Handle};
+use crate::audit::digests::digest_spool::{Shelf, Shelved};
+use crate::audit::digests::entry::Element;
+use crate::audit::digests::listed_digests::ListedDigest;
+use crate::audit::error::AuditError;
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, Sha256Hash, earlier, is_bucket_name};
+use crate::verify::ValidDigest;
+
+/// How many chains of one folder are asked whether they go on from another: whoever plants digests of many
+/// trails makes no more requests than these.
+const MAX_ASKED: usize = 16;
+/// How many pages of a folder's listing are read for them.
+const MAX_PAGES: usize = 4;
+
+/// The step from one chain to the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Handover {
+    /// The begin of the first digest of the later chain.
+    pub at: Timestamp,
+    /// The other chain.
+    pub other: ChainId,
+    /// The folder of the other chain's digests.
+    pub folder: RegionFolder,
+}
+
+/// The chain that this one goes on from: the chain of the digest that its first one names, if that digest is
+/// there and valid.
+pub(crate) async fn predecessor(
+    context: &Context,
+    id: &ChainId,
+    elements: &[Element],
+    shelf: &Shelf,
+) -> Result<Option<Handover>, AuditError> {
+    let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
+    let Some(first) = standard.find_map(Element::valid) else { return Ok(None) };
+    let digest = shelf.valid(first)?;
+    let Some(named) = digest.predecessor() else { return Ok(None) };
+    let Some(name) = DigestName::parse(&named.object.key).filter(|name| name.chain != *id) else { return Ok(None) };
+    // Keys and events are of one account and region, whoever owns the trail.
+    if (&name.chain.account, &name.chain.region) != (&id.account, &id.region) || !is_bucket_name(&named.object.bucket) {
+        return Ok(None);
+    }
+    let folder = folder_of(&name, &named.object);
+    let other = name.chain.clone();
+    let Some((_, before)) = read_valid(context, named.object.clone(), name).await? else { return Ok(None) };
+    let is_recorded = named.sha256.is_none_or(|sha256| sha256 == before.sha256());
+    Ok(is_recorded.then_some(Handover { at: first.outline().period().0, other, folder }))
+}
+
+/// The chain that goes on from this one: a valid digest of it, the first after this chain's last one, names
+/// that. `others` are the folders in which it may lie.
+pub(crate) async fn successor(
+    context: &Context,
+    id: &ChainId,
+    elements: &[Element],
+    shelf: &Shelf,
+    others: &[RegionFolder],
+) -> Result<Option<Handover>, AuditError> {
+    let standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
+    let last = standard.filter_map(Element::valid).max_by_key(|digest| digest.outline().period().1);
+    if last.is_none() && !elements.is_empty() {
+        return Ok(None);
+    }
+    let end = last.map(|digest| digest.outline().period().1);
+    let last = last.map(|digest| shelf.valid(digest)).transpose()?;
+    for folder in others {
+        for digest in first_digests(context, folder, end).await {
+            let Some(name) = DigestName::parse(&digest.key) else { continue };
+            let other = name.chain.clone();
+            let Some((start, first)) = read_valid(context, digest, name).await? else { continue };
+            let Some(named) = first.predecessor() else { continue };
+            if names(context, id, named.object.clone(), named.sha256, last.as_ref()).await? {
+                return Ok(Some(Handover { at: start, other, folder: folder.clone() }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Returns whether a digest of another chain names `last`, or, where that was not read, a valid digest of the chain.
+async fn names(
+    context: &Context,
+    id: &ChainId,
+    named: ObjectRef,
+    sha256: Option<Sha256Hash>,
+    last: Option<&ValidDigest>,
+) -> Result<bool, AuditError> {
+    let is_recorded = |found: Sha256Hash| sha256.is_none_or(|sha256| sha256 == found);
+    if let Some(last) = last {
+        return Ok(*last.object() == named && is_recorded(last.sha256()));
+    }
+    let Some(name) = DigestName::parse(&named.key).filter(|name| name.chain == *id) else { return Ok(false) };
+    if !is_bucket_name(&named.bucket) {
+        return Ok(false);
+    }
+    let found = read_valid(context, named, name).await?;
+    Ok(found.is_some_and(|(_, found)| is_recorded(found.sha256())))
+}
+
+/// The first standard digest of each chain in a folder that ends after `end`, as far as the first pages of its
+/// listing show them. What can't be listed shows none: then the chain ends without an explanation.
+async fn first_digests(context: &Context, folder: &RegionFolder, end: Option<Timestamp>) -> Vec<ObjectRef> {
+    let (mut asked, mut found) = (BTreeSet::new(), Vec::new());
+    // The day before, too: nothing says which day's folder takes a digest that ends at midnight.
+    let from = end.map(|end| earlier(end, SignedDuration::from_hours(24)));
+    let mut pages = digests::Pages::new(folder, from);
+    for _ in 0..MAX_PAGES {
+        let Ok(Some(keys)) = pages.next(context.store.as_ref()).await else { break };
+        for key in keys {
+            let Some(name) = DigestName::parse(&key).filter(|name| name.kind == DigestKind::Standard) else { continue };
+            let is_later = end.is_none_or(|end| name.end > end);
+            if is_later && folder.holds(&name.chain) && asked.insert(name.chain) {
+                found.push(ObjectRef::new(folder.location.bucket.as_str(), key));
+            }
+            if found.len() == MAX_ASKED {
+                return found;
+            }
+        }
+    }
+    found
+}
+
+/// Reads a digest, and says when it begins; `None` unless it is there, and its own signature proves it.
+async fn read_valid(
+    context: &Context,
+    place: ObjectRef,
+    name: DigestName,
+) -> Result<Option<(Timestamp, ValidDigest)>, AuditError> {
+    let DigestName { chain, kind, end, .. } = name;
+    let (apart, keys) = (Arc::new(Shelf::default()), context.keys.for_range(&chain.region).await);
+    let listed = ListedDigest { place, kind, end, last_modified: None, size: None };
+    let Reading::Read(read) = read_digest(context, &chain, listed, &apart).await? else { return Ok(None) };
+    let ReadDigest { listed, waiting, kept, .. } = *read;
+    let handle = Handle { kind: listed.kind, end: listed.end, last_modified: None, remarks: None, place: None, kept };
+    let judged = verify::judge(context, vec![(handle, waiting)], Vec::new(), &apart, &keys)?;
+    let valid = judged.first().and_then(Element::valid);
+    valid.map(|digest| Ok((digest.outline().period().0, apart.valid(digest)?))).transpose()
+}
+
+fn folder_of(name: &DigestName, object: &ObjectRef) -> RegionFolder {
+    let ChainId { organization, account, region, .. } = name.chain.clone();
+    let location = crate::store::Location { bucket: object.bucket.to_string(), root: name.root.clone() };
+    RegionFolder { location, organization, account, region }
+}
+
+/// How long after the digest before it a starting digest begins that is the chain's restart.
+const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
+
+/// Marks starting digests that leave no hole: the chain was begun anew while it went on, and nothing but time
+/// joins them to the digests before.
+pub(crate) fn mark_restarts(elements: &mut [Element]) {
+    let mut before: Option<Timestamp> = None;
+    for element in elements.iter_mut().filter(|element| element.kind == DigestKind::Standard) {
+        let Some(outline) = element.valid().map(Shelved::outline) else { continue };
+        let ((start, end), is_starting) = (outline.period(), outline.predecessor().is_none());
+        let is_restart = is_starting && before.is_some_and(|before| start.duration_since(before) < RESTARTED_WITHIN);
+        if is_restart {
+            element.remarks.get_or_insert_default().restarts = true;
+        }
+        before = before.max(Some(end));
+    }
+}

@@ -1,0 +1,83 @@
+//! Digests that are too large to be read: what a valid successor recorded of one still tells whether it was
+//! changed, and hashing needs no memory.
+
+use std::sync::atomic::Ordering;
+
+use crate::audit::digests::digest_spool::Shelf;
+use crate::audit::digests::entry::{Element, State};
+use crate::audit::error::AuditError;
+use crate::audit::shared::context::Context;
+use crate::model::{Fault, ObjectRef, Sha256Hash};
+use crate::verify::{Content, RejectedDigest, Rejection, limits};
+
+/// Hashes each digest that is too large to be read and that a valid one names. If another hash was recorded, it
+/// is invalid.
+pub(crate) async fn judge(context: &Context, elements: &mut [Element], shelf: &Shelf) -> Result<(), AuditError> {
+    for index in 0..elements.len() {
+        let Some(digest) = too_large(&elements[index]) else { continue };
+        let object = digest.object.clone();
+        let Some((by, recorded)) = recorded(context, elements, shelf, &object)? else { continue };
+        // Whoever puts bombs over a year's digests costs the run no more than this.
+        if context.oversized_bytes.load(Ordering::Relaxed) >= limits::MAX_OVERSIZED_BYTES_OF_RUN {
+            continue;
+        }
+        let Ok(content) = context.reader.read_content(&object, None, limits::MAX_OVERSIZED_BYTES).await else {
+            continue;
+        };
+        context.oversized_bytes.fetch_add(content.hashed.max(content.size), Ordering::Relaxed);
+        if let State::Rejected(digest) = &mut elements[index].state {
+            digest.sha256 = content.sha256;
+            digest.rejection = compare(&content, recorded, &by);
+        }
+    }
+    Ok(())
+}
+
+fn too_large(element: &Element) -> Option<&RejectedDigest> {
+    match &element.state {
+        State::Rejected(digest) if digest.rejection.fault == Fault::TooLarge => Some(digest),
+        _ => None,
+    }
+}
+
+/// The valid digest that names this one, and the hash that it recorded.
+fn recorded(
+    context: &Context,
+    elements: &[Element],
+    shelf: &Shelf,
+    object: &ObjectRef,
+) -> Result<Option<(ObjectRef, Sha256Hash)>, AuditError> {
+    let name = context.fingerprint(object);
+    for digest in elements.iter().filter_map(Element::valid).filter(|digest| digest.kept.follows() == Some(name)) {
+        let digest = shelf.valid(digest)?;
+        if let Some(sha256) = digest.predecessor().and_then(|named| named.sha256) {
+            return Ok(Some((digest.object().clone(), sha256)));
+        }
+    }
+    Ok(None)
+}
+
+fn compare(content: &Content, recorded: Sha256Hash, by: &ObjectRef) -> Rejection {
+    let limit = limits::MAX_DIGEST_BYTES;
+    match (content.fault, content.sha256) {
+        (Some(Fault::TooLarge), _) => {
+            let detail = format!("is larger than {} bytes when decompressed", limits::MAX_OVERSIZED_BYTES);
+            Rejection::unverified(Fault::TooLarge, detail)
+        }
+        (Some(fault), _) => Rejection::broken_gzip(fault),
+        (None, Some(found)) if found != recorded => {
+            let detail = format!(
+                "has SHA-256 {found}, and its valid successor {by} recorded {recorded}; it is larger than {limit} bytes \
+                 when decompressed"
+            );
+            Rejection::invalid(Fault::PredecessorHashMismatch, detail)
+        }
+        (None, _) => {
+            let detail = format!(
+                "is larger than {limit} bytes when decompressed, so it was not read; its hash is the one that its valid \
+                 successor {by} recorded"
+            );
+            Rejection::unverified(Fault::TooLarge, detail)
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Reading one digest.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::audit::digests::digest_spool::{Kept, Shelf};
+use crate::audit::digests::listed_digests::{AbsentDigest, ListedDigest};
+use crate::audit::error::AuditError;
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, DigestKind, DigestName, Fault, ObjectRef};
+use crate::store::{Object, StoreError};
+use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, WaitingDigest, examine, inflates_beyond, limits};
+
+/// What came of reading a digest.
+pub(crate) enum Reading {
+    Read(Box<ReadDigest>),
+    Absent(AbsentDigest),
+}
+
+/// A digest that was read, examined by itself and put on its chain's shelf.
+pub(crate) struct ReadDigest {
+    pub listed: ListedDigest,
+    pub waiting: WaitingDigest,
+    pub kept: Kept,
+    /// The warning about its metadata.
+    pub note: Option<String>,
+    /// True if a copy holds it uncompressed.
+    pub is_uncompressed: bool,
+    /// The name that it bears, where that is another one than it was read under.
+    pub bears: Option<ObjectRef>,
+    /// When it was generated, as a backfill digest says.
+    pub generated: Option<Timestamp>,
+    /// True if its own signature proves it and it begins past the end of the range.
+    pub begins_past_end: bool,
+}
+
+/// Reads a digest, examines it by itself and puts what it says on the shelf: digests wait for their turn, and
+/// large ones must not wait in memory.
+pub(crate) async fn read_digest(
+    context: &Context,
+    id: &ChainId,
+    digest: ListedDigest,
+    shelf: &Shelf,
+) -> Result<Reading, AuditError> {
+    let outcome = read_bytes(context, &digest.place, None).await;
+    context.progress.read_digest();
+    let (bytes, object) = match outcome {
+        Ok(read) => read,
+        Err(error) if error.is_absence() => {
+            let without_bucket = matches!(error, StoreError::NoSuchBucket(_));
+            return Ok(Reading::Absent(AbsentDigest { listed: digest, without_bucket }));
+        }
+        Err(StoreError::Ambiguous(reason)) => return Err(AuditError::Ambiguous(reason)),
+        Err(error) => {
+            let rejection = Rejection::unverified(error.fault(), unreadable(&error));
+            return shelve(context, digest, closed(rejection), (None, None), shelf);
+        }
+    };
+    let note = object.metadata_note.clone();
+    if bytes.len() > CEILING {
+        let rejection = Rejection::unverified(Fault::TooLarge, format!("is larger than {CEILING} bytes"));
+        return shelve(context, digest, closed(rejection), (None, None), shelf);
+    }
+    let is_uncompressed = object.is_uncompressed;
+    let is_large = bytes.len() > limits::SMALL_DIGEST_OBJECT_BYTES
+        && (is_uncompressed || inflates_beyond(&bytes, limits::LARGE_DIGEST_BYTES));
+    // Until it is on the shelf, no other large one is decompressed.
+    let turn = if is_large { Some(context.large_digests.acquire().await) } else { None };
+    let written = object.head.as_ref().and_then(|head| head.last_modified);
+    let found = FoundDigest {
+        place: &digest.place,
+        kind: digest.kind,
+        bytes: &bytes,
+        is_uncompressed,
+        metadata: &object.metadata,
+        last_modified: written.or(digest.last_modified),
+    };
+    let examined = examine_with_keys(context, id, &found).await?;
+    drop(bytes);
+    if matches!(examined, Examined::Open(_, Ok(()))) {
+        context.progress.proved_digest();
+    }
+    let generated = object.metadata.generated().filter(|_| digest.kind == DigestKind::Backfill);
+    let mut shelved = shelve(context, digest, |_| examined, (note, generated), shelf);
+    drop(turn);
+    if let Ok(Reading::Read(read)) = &mut shelved {
+        read.is_uncompressed = is_uncompressed;
+    }
+    shelved
+}
+
+fn closed(rejection: Rejection) -> impl FnOnce(&ObjectRef) -> Examined {
+    |place| Examined::closed(place.clone(), None, rejection)
+}
+
+fn shelve(
+    context: &Context,
+    listed: ListedDigest,
+    examined: impl FnOnce(&ObjectRef) -> Examined,
+    (note, generated): (Option<String>, Option<Timestamp>),
+    shelf: &Shelf,
+) -> Result<Reading, AuditError> {
+    let examined = examined(&listed.place);
+    let (mut bears, mut begins_past_end) = (None, false);
+    if let Examined::Open(open, own) = &examined {
+        bears = Some(open.object()).filter(|object| **object != listed.place).cloned();
+        begins_past_end = own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end);
+    }
+    let (waiting, kept) = shelf.keep(examined, |object| context.fingerprint(object))?;
+    Ok(Reading::Read(Box::new(ReadDigest {
+        listed,
+        waiting,
+        kept,
+        note,
+        is_uncompressed: false,
+        bears,
+        generated,
+        begins_past_end,
+    })))
+}
+
+/// Reads an earlier version of a digest and examines it by itself.
+pub(crate) async fn examine_version(
+    context: &Context,
+    id: &ChainId,
+    place: &ObjectRef,
+    version: &str,
+) -> Result<Examined, StoreError> {
+    let (bytes, object) = read_bytes(context, place, Some(version)).await?;
+    let kind = DigestName::parse(&place.key).map_or(DigestKind::Standard, |name| name.kind);
+    let last_modified = object.head.as_ref().and_then(|head| head.last_modified);
+    let is_uncompressed = object.is_uncompressed;
+    let found = FoundDigest { place, kind, bytes: &bytes, is_uncompressed, metadata: &object.metadata, last_modified };
+    examine_with_keys(context, id, &found).await.map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+/// The largest object that is read as a digest.
+const CEILING: usize = limits::MAX_DIGEST_OBJECT_BYTES as usize;
+
+pub(crate) async fn read_bytes(
+    context: &Context,
+    place: &ObjectRef,
+    version: Option<&str>,
+) -> Result<(Bytes, Object), StoreError> {
+    let (pieces, object) = context
+        .reader
+        .read(
+            place,
+            version,
+            |_| Vec::new(),
+            |pieces: &mut Vec<Bytes>, piece| {
+                pieces.push(piece);
+                pieces.iter().map(Bytes::len).sum::<usize>() <= CEILING
+            },
+        )
+        .await?;
+    // Nearly every digest comes in one piece.
+    let bytes = match <[Bytes; 1]>::try_from(pieces) {
+        Ok([bytes]) => bytes,
+        Err(pieces) => Bytes::from(pieces.concat()),
+    };
+    Ok((bytes, object))
+}
+
+async fn examine_with_keys(context: &Context, id: &ChainId, found: &FoundDigest<'_>) -> Result<Examined, AuditError> {
+    let examined = examine_in_place(context, found, context.keys.for_range(&id.region).await.as_ref())?;
+    // Before a key is called unknown, it is asked for once more up to now.
+    if let Examined::Open(_, Err(unproven)) = &examined
+        && matches!(unproven.rejection().fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
+    {
+        return examine_in_place(context, found, context.keys.up_to_now(&id.region).await.as_ref());
+    }
+    Ok(examined)
+}
+
+fn examine_in_place(context: &Context, found: &FoundDigest<'_>, keys: &KeyRing) -> Result<Examined, AuditError> {
+    let trouble = RefCell::new(None);
+    let examined = examine(
+        found,
+        |claimed| match context.store.in_place(found.place, claimed) {
+            Ok(in_place) => in_place,
+            Err(error) => {
+                trouble.replace(Some(error));
+                false
+            }
+        },
+        keys,
+    );
+    match trouble.into_inner() {
+        Some(error) => Err(AuditError::Ambiguous(error.to_string())),
+        None => Ok(examined),
+    }
+}
+
+fn unreadable(error: &StoreError) -> String {
+    format!("could not be read: {error}")
+}

@@ -1,0 +1,197 @@
+//! The cut tail: whoever removes a chain's newest digests leaves no successor that names them. What CloudTrail itself says of its
+//! last delivery tells.
+//!
+//! That a delivery's time lies within minutes of that digest's `LastModified` is an inference, not documented, so it takes
+//! much to accuse: no digest may account for the delivery, and either every one is older than it, or the newest one
+//! speaks of a time long before it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::chain::follow::judge_digests;
+use crate::audit::digests::entry::{Element, State};
+use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
+use crate::audit::error::AuditError;
+use crate::audit::io::lookahead::Seat;
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::request::DELIVERY_TIME;
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, DigestKind, DigestStatus, Fault, GapCause, GapRecord, TimeRange, earlier, later};
+use crate::trail::TrailStatus;
+
+/// How far apart the time of a delivery and the time of the object may lie.
+const SAME_DELIVERY: SignedDuration = SignedDuration::from_mins(15);
+
+impl Context {
+    /// What CloudTrail says of this chain, if it can say anything of it.
+    pub fn status_of(&self, chain: &ChainId) -> Option<&Result<TrailStatus, String>> {
+        let own = self.request.trail.as_ref().is_some_and(|arn| arn.account == chain.account && chain.belongs_to(arn))
+            // It speaks of the folder that the trail delivers to now.
+            && self.request.is_organization.is_none_or(|is| is == chain.organization.is_some());
+        self.statuses.get(&chain.region).filter(|_| own)
+    }
+}
+
+/// How long before a delivery the digest's own hour may have ended, or a backfill digest been generated. An
+/// older one that is copied over itself at the right moment accounts for nothing.
+const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Context {
+    /// When CloudTrail last delivered a digest of this chain, where that speaks of the range and what was
+    /// listed of it shows the chain's newest digest.
+    fn last_delivery(&self, chain: &ChainId, elements: &[Element]) -> Option<Timestamp> {
+        let status = self.status_of(chain)?.as_ref().ok()?;
+        let delivery = status.latest_digest_delivery?;
+        if self.range.start.is_some_and(|start| delivery <= start) {
+            return None;
+        }
+        // The listing goes on past the range to the next digest: where one is there, newer ones may be.
+        let has_later =
+            || elements.iter().any(|element| element.absence().is_none() && self.range.is_past(element.end()));
+        (!self.range.is_past(delivery) || !has_later()).then_some(delivery)
+    }
+}
+
+/// Says how the tail of the chain was cut; `None` where nothing shows that it was. `lost_all`: whether a
+/// chain of which no digest is there is known to have had some.
+pub(crate) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context: &Context) -> Option<String> {
+    let delivery = context.last_delivery(chain, elements)?;
+    let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
+    let counted = || elements.iter().filter(|element| counts(element) && element.end() <= context.request.now);
+    let Some(newest) = counted().map(Element::end).max() else {
+        return lost_all.then(|| format!("{said}, and no digest of it is there"));
+    };
+    // One that nobody could judge may be the one that was delivered: it leaves the verdict open by itself.
+    if elements.iter().any(|element| may_be_genuine(element) && accounts_for(element, delivery)) {
+        return None;
+    }
+    let written: Vec<Timestamp> = counted().filter_map(|element| element.last_modified).collect();
+    let all_older = written.iter().all(|at| later(*at, SAME_DELIVERY) < delivery);
+    let long_before = later(newest, DELIVERY_TIME) < delivery;
+    let cut = (all_older && !written.is_empty()) || long_before;
+    cut.then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
+}
+
+/// Returns whether a digest is valid, or nobody could judge it.
+fn may_be_genuine(element: &Element) -> bool {
+    match &element.state {
+        State::Valid(_) => true,
+        State::Rejected(digest) => digest.rejection.status == DigestStatus::Unverified,
+        State::Absent(..) => false,
+    }
+}
+
+/// Returns whether this digest may be the one of the delivery.
+fn accounts_for(element: &Element, delivery: Timestamp) -> bool {
+    let Some(written) = element.last_modified else { return false };
+    let speaks_of = match element.kind {
+        DigestKind::Standard => Some(element.end()),
+        DigestKind::Backfill => element.remarks.as_ref().and_then(|remarks| remarks.generated),
+    };
+    let earliest = earlier(delivery, DELIVERED_WITHIN);
+    written.duration_since(delivery).abs() <= SAME_DELIVERY && speaks_of.is_some_and(|time| time >= earliest)
+}
+
+/// Returns whether a chain without any digest had some: log files from long before the last delivery lie
+/// there, or an earlier run has seen a digest, and no lifecycle rule explains that they are gone. To be asked
+/// only where no digest is there.
+pub(crate) async fn lost_all(
+    chain: &ChainId,
+    elements: &[Element],
+    folders: &[RegionFolder],
+    context: &Context,
+) -> bool {
+    let Some(delivery) = context.last_delivery(chain, elements) else { return false };
+    if elements.iter().any(counts) {
+        return false;
+    }
+    let long_before = earlier(delivery, DELIVERY_TIME);
+    let mut has_old_files = context.resume.is_some();
+    for folder in folders {
+        let rules = context.lifecycle_rules(&folder.location.bucket).await.unwrap_or_default();
+        let prefix = folder.prefix();
+        if rules.iter().any(|rule| rule.applies_to(&prefix) && rule.has_removed(delivery, context.request.now)) {
+            return false;
+        }
+        let mut listing = context.log_files().begin_whole(folder);
+        while !has_old_files && let Ok(Some(files)) = listing.next_page(context.store.as_ref()).await {
+            has_old_files = files.iter().any(|file| file.name.to < long_before);
+        }
+    }
+    has_old_files
+}
+
+/// Whether a digest from before the range accounts for the last delivery: a late one, or a backfill digest. To be asked only where
+/// the tail looks cut: it lists the whole chain, and reads the digests that were written at the time of the delivery.
+pub(crate) async fn accounted_before_range(
+    chain: &Arc<ChainId>,
+    folders: &[RegionFolder],
+    elements: &[Element],
+    context: &Arc<Context>,
+) -> Result<bool, AuditError> {
+    let Some(delivery) = context.last_delivery(chain, elements) else { return Ok(false) };
+    let whole = TimeRange { start: None, end: context.range.end };
+    for folder in folders {
+        let listing = digests::digests(context.store.as_ref(), folder, &whole, &context.request).await;
+        // A listing that broke off could have shown it.
+        if listing.failure.is_some() {
+            return Ok(true);
+        }
+        let own = listing.digests.get(chain.as_ref()).into_iter().flat_map(ListedDigests::iter);
+        let is_near = |digest: &ListedDigest| {
+            digest.last_modified.is_some_and(|at| at.duration_since(delivery).abs() <= SAME_DELIVERY)
+        };
+        let near: Vec<ListedDigest> = own.filter(is_near).collect();
+        if near.is_empty() {
+            continue;
+        }
+        let around = Arc::new(context.with_range(whole));
+        let place = std::slice::from_ref(folder);
+        let judged = judge_digests(&around, chain, place, near.iter().collect(), &mut Seat::apart()).await?;
+        if judged.elements.iter().any(|element| may_be_genuine(element) && accounts_for(element, delivery)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a digest may account for a delivery: a valid one, or one that nobody could judge. What someone put there without a
+/// signature of CloudTrail's accounts for nothing.
+fn counts(element: &Element) -> bool {
+    match &element.state {
+        State::Valid(_) => true,
+        State::Rejected(digest) => {
+            let unsigned = matches!(
+                digest.rejection.fault,
+                Fault::SignatureMissing | Fault::SignatureMismatch | Fault::UnknownSignatureAlgorithm
+            );
+            digest.rejection.status == DigestStatus::Unverified && !unsigned
+        }
+        State::Absent(..) => false,
+    }
+}
+
+/// Adds to a gap what CloudTrail says of it.
+pub(crate) fn tell_of_gap(gap: &mut GapRecord, context: &Context) {
+    if !matches!(gap.cause, GapCause::LoggingStopped | GapCause::AfterLastDigest | GapCause::NoDigests) {
+        return;
+    }
+    match context.status_of(&gap.chain) {
+        Some(Ok(status)) => {
+            if let Some(stopped) = status.logging_stopped {
+                gap.detail += &format!("; CloudTrail says that logging was last stopped at {stopped}");
+            }
+            if let Some(started) = status.logging_started {
+                gap.detail += &format!("; CloudTrail says that logging was last started at {started}");
+            }
+            if let Some(error) = &status.digest_delivery_error {
+                gap.detail += &format!("; CloudTrail could not deliver the last digest: {error}");
+            }
+        }
+        Some(Err(reason)) if gap.cause != GapCause::LoggingStopped => {
+            gap.detail += &format!("; whether digests were removed here can't be told: {reason}");
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,318 @@
+//! Losses that a lifecycle rule of the bucket explains. A bucket that lets old objects expire loses the oldest ones, and nothing
+//! else: a loss that older objects outlived was somebody's doing, whatever the rules say.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::chain::verify::is_before_first;
+use crate::audit::digests::digest_spool::Shelf;
+use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::digests::listed_digests::ListedDigest;
+use crate::audit::error::AuditError;
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::log_files::made;
+use crate::audit::log_folder::examine::LogFolder;
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, LogFileKey, ObjectRef, earlier};
+use crate::store::LifecycleRule;
+
+/// A log file is made at most this long before the time in its name.
+const NAMED_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+/// Log files of one moment are made in no particular order.
+const DISORDER: SignedDuration = SignedDuration::from_mins(15);
+/// S3 removes what has expired by and by, in no promised order: only what should have been gone for this long was spared.
+const REMOVAL: SignedDuration = SignedDuration::from_hours(48);
+
+/// What the lifecycle rules of a chain's buckets say of its losses.
+#[derive(Debug, Default)]
+pub(crate) struct Expiry {
+    now: Option<Timestamp>,
+    rules: BTreeMap<String, Result<Vec<LifecycleRule>, String>>,
+    /// When the oldest digest that is there was made.
+    oldest_digest: Option<Timestamp>,
+    /// When the oldest log file that is there was made.
+    oldest_log_file: Option<Timestamp>,
+    /// The objects of the chain that each rule should have removed long ago.
+    counts: BTreeMap<Counted, Removed>,
+}
+
+/// The objects of one kind that one rule is about. Digests and log files are not counted together: how many
+/// log files the digests listed that are gone, nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Counted {
+    bucket: String,
+    /// The place of the rule among those of its bucket.
+    rule: usize,
+    digests: bool,
+}
+
+/// Of the objects that a rule should have removed long ago: valid digests, and log files that valid digests list.
+#[derive(Debug, Clone, Copy, Default)]
+struct Removed {
+    there: u64,
+    gone: u64,
+}
+
+impl Removed {
+    /// Returns whether the rule explains a loss.
+    fn standing(self) -> Standing {
+        match self {
+            Self { there: 0, .. } => Standing::Explains,
+            Self { there, gone } if there > gone => Standing::ExplainsNothing,
+            Self { .. } => Standing::Open,
+        }
+    }
+}
+
+/// The word of a rule on a loss that it may be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Explains,
+    /// Some of what it should have removed is there: it may have been written after the loss, or be slow.
+    Open,
+    /// Most of what it should have removed is there: it removes nothing.
+    ExplainsNothing,
+}
+
+/// What is said of one loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Explanation {
+    /// No rule is about it.
+    None,
+    /// This is worth knowing, and explains nothing.
+    Hint(String),
+    /// Nobody can say whether a rule removed it.
+    Open(String),
+    /// This rule removed it.
+    Rule(String),
+    /// The copy holds nothing of its day.
+    NotCopied,
+}
+
+impl Expiry {
+    /// Asks for the rules where the chain lost anything. `lost_log_files`: whether log files may be among that.
+    pub async fn examine(
+        context: &Context,
+        id: &ChainId,
+        folders: &[RegionFolder],
+        elements: &[Element],
+        shelf: &Shelf,
+        log_folder: Option<&LogFolder>,
+        lost_log_files: bool,
+    ) -> Result<Self, AuditError> {
+        let lost_digests = elements.iter().any(|element| element.absence() == Some(Absence::Missing));
+        if !context.store.is_live() || !(lost_digests || lost_log_files) {
+            return Ok(Self::default());
+        }
+        let mut expiry = Self { now: Some(context.request.now), ..Self::default() };
+        for folder in folders {
+            let bucket = &folder.location.bucket;
+            if !expiry.rules.contains_key(bucket) {
+                expiry.rules.insert(bucket.clone(), context.lifecycle_rules(bucket).await);
+            }
+        }
+        if expiry.rules.values().all(|rules| rules.as_ref().is_ok_and(Vec::is_empty)) {
+            return Ok(expiry);
+        }
+        expiry.count(elements, shelf, log_folder, context)?;
+        let present = elements.iter().filter(|element| element.absence().is_none());
+        expiry.oldest_digest = present.map(|element| made(element.end(), element.last_modified)).min();
+        for folder in folders {
+            // What can't be looked at is no evidence.
+            if lost_digests && let Some(start) = context.range.start {
+                let first = digests::first_before(context.store.as_ref(), folder, id, start).await;
+                let first = first.ok().flatten().map(|digest| made(digest.end, digest.last_modified));
+                expiry.oldest_digest = [expiry.oldest_digest, first].into_iter().flatten().min();
+            }
+            if lost_log_files {
+                let first = context.log_files().oldest(folder).await.ok().flatten();
+                expiry.oldest_log_file = [expiry.oldest_log_file, first].into_iter().flatten().min();
+            }
+        }
+        Ok(expiry)
+    }
+
+    /// Counts what each rule should have removed long ago, as far as this run has seen it. Planted objects
+    /// are never counted.
+    fn count(
+        &mut self,
+        elements: &[Element],
+        shelf: &Shelf,
+        log_folder: Option<&LogFolder>,
+        context: &Context,
+    ) -> Result<(), AuditError> {
+        let Some(now) = self.now else { return Ok(()) };
+        let then = earlier(now, REMOVAL);
+        let mut counts = BTreeMap::new();
+        let mut add = |object: &ObjectRef, made: Timestamp, is_there: bool, many: u64| {
+            let Some(Ok(rules)) = self.rules.get(&*object.bucket) else { return };
+            for (place, rule) in rules.iter().enumerate() {
+                if !rule.narrowed && rule.applies_to(&object.key) && rule.has_removed(made, then) {
+                    let digests = LogFileKey::parse(&object.key).is_none();
+                    let counted = Counted { bucket: object.bucket.to_string(), rule: place, digests };
+                    let removed: &mut Removed = counts.entry(counted).or_default();
+                    if is_there { removed.there += many } else { removed.gone += many }
+                }
+            }
+        };
+        let mut covered_to = context.range.start;
+        for element in elements {
+            match &element.state {
+                State::Valid(digest) => {
+                    let digest = shelf.valid(digest)?;
+                    add(digest.object(), made(element.end(), element.last_modified), true, 1);
+                    let Some(log_folder) = log_folder.filter(|folder| folder.failure.is_none()) else { continue };
+                    for entry in digest.log_files().iter() {
+                        let Some(key) = LogFileKey::parse(&entry.object.key) else { continue };
+                        let is_there = log_folder.shows(&entry.object, context);
+                        let at = if is_there { made(key.time.to, None) } else { key.time.from };
+                        add(&entry.object, at, is_there, 1);
+                    }
+                }
+                // One name stands for all digests of the hole before it.
+                State::Absent(object, Absence::Missing) => {
+                    let hours = covered_to.map_or(1, |from| (element.end().as_second() - from.as_second()) / 3600);
+                    add(object, element.end(), false, hours.max(1).unsigned_abs());
+                }
+                State::Absent(..) | State::Rejected(_) => continue,
+            }
+            covered_to = covered_to.max(Some(element.end()));
+        }
+        self.counts = counts;
+        Ok(())
+    }
+
+    /// Marks the missing digests that a rule explains.
+    pub fn mark(&self, elements: &mut [Element], context: &Context) {
+        for index in 0..elements.len() {
+            let element = &elements[index];
+            let State::Absent(object, Absence::Missing) = &element.state else { continue };
+            let is_unknown = self.rules.get(&*object.bucket).is_some_and(Result::is_err);
+            let listed = ListedDigest {
+                place: (**object).clone(),
+                kind: element.kind,
+                end: element.named_end,
+                last_modified: None,
+                size: None,
+            };
+            let marked = match self.of_digest(object, element.named_end) {
+                Explanation::Rule(_) => Absence::Expired,
+                _ if is_unknown && is_before_first(context, elements, &listed) => Absence::BeforeFirst,
+                Explanation::Open(_) => Absence::Unexplained,
+                _ => continue,
+            };
+            if let State::Absent(_, absence) = &mut elements[index].state {
+                *absence = marked;
+            }
+        }
+    }
+
+    /// What is said of a digest that is gone.
+    pub fn of_digest(&self, object: &ObjectRef, end: Timestamp) -> Explanation {
+        let older = self.oldest_digest.filter(|oldest| *oldest < end);
+        self.explain(object, end, older, "digests")
+    }
+
+    /// What is said of a log file that is gone.
+    pub fn of_log_file(&self, object: &ObjectRef) -> Explanation {
+        let Some(LogFileKey { time: name, .. }) = LogFileKey::parse(&object.key) else { return Explanation::None };
+        let earliest = earlier(name.from, NAMED_AHEAD);
+        let before = earlier(name.from, DISORDER);
+        let older = self.oldest_log_file.filter(|oldest| *oldest < before);
+        self.explain(object, earliest, older, "log files")
+    }
+
+    /// Whether there are rules that may explain anything.
+    pub fn knows_rules(&self) -> bool {
+        self.rules.values().any(|rules| rules.as_ref().is_ok_and(|rules| !rules.is_empty()))
+    }
+
+    /// Before when everything like this digest was removed by a rule, if nothing older than the hole that begins at `from` was spared;
+    /// and the rule.
+    pub fn horizon(&self, object: &ObjectRef, from: Timestamp) -> Option<(Timestamp, String)> {
+        let now = self.now?;
+        let older = self.oldest_digest.filter(|oldest| *oldest <= from);
+        let rules = self.rules.get(&*object.bucket)?.as_ref().ok()?;
+        let about = rules.iter().enumerate().filter(|(place, rule)| {
+            rule.applies_to(&object.key)
+                && !rule.narrowed
+                && !spared(rule, older, now)
+                && self.standing(object, *place) == Standing::Explains
+        });
+        about.map(|(_, rule)| (rule.horizon(now), rule.to_string())).max()
+    }
+
+    /// The word of the rule at this place on an object like this one.
+    fn standing(&self, object: &ObjectRef, rule: usize) -> Standing {
+        let digests = LogFileKey::parse(&object.key).is_none();
+        let counted = Counted { bucket: object.bucket.to_string(), rule, digests };
+        self.counts.get(&counted).copied().unwrap_or_default().standing()
+    }
+
+    fn explain(&self, object: &ObjectRef, made: Timestamp, older: Option<Timestamp>, others: &str) -> Explanation {
+        let Some(now) = self.now else { return Explanation::None };
+        let rules = match self.rules.get(&*object.bucket) {
+            Some(Ok(rules)) => rules,
+            Some(Err(_)) if older.is_some() => return Explanation::None,
+            Some(Err(reason)) => {
+                return Explanation::Open(format!(
+                    "whether a lifecycle rule of the bucket explains it can't be told: {reason}"
+                ));
+            }
+            None => return Explanation::None,
+        };
+        let is_about = |rule: &LifecycleRule| rule.applies_to(&object.key) && rule.has_removed(made, now);
+        let about = || rules.iter().enumerate().filter(|(_, rule)| is_about(rule));
+        let mut oldest = about().filter(|(_, rule)| !rule.narrowed && !spared(rule, older, now));
+        let best = oldest.clone().find(|(place, _)| self.standing(object, *place) == Standing::Explains);
+        if let Some((_, rule)) = best {
+            return Explanation::Rule(format!("the bucket's {rule}"));
+        }
+        if let Some((place, rule)) = oldest.next() {
+            let what = "of what it should have removed two days ago or more";
+            return match self.standing(object, place) {
+                Standing::ExplainsNothing => Explanation::Hint(format!(
+                    "the bucket's {rule}, but most {what} is still there, so that is not what removed it"
+                )),
+                _ => {
+                    Explanation::Open(format!("the bucket's {rule}, but some {what} is still there, so nobody can say"))
+                }
+            };
+        }
+        if let Some((_, rule)) = about().find(|(_, rule)| !rule.narrowed) {
+            return Explanation::Hint(format!(
+                "the bucket's {rule}, but older {others} are still there, so that is not what removed it"
+            ));
+        }
+        about().next().map_or(Explanation::None, |(_, rule)| {
+            Explanation::Hint(format!("the bucket's {rule}, and nobody can say whether this was one of them"))
+        })
+    }
+}
+
+/// Whether this older object is still there though the rule should have removed it long ago.
+fn spared(rule: &LifecycleRule, older: Option<Timestamp>, now: Timestamp) -> bool {
+    let then = earlier(now, REMOVAL);
+    older.is_some_and(|made| rule.has_removed(made, then))
+}
+
+/// Whether any log file may be gone that valid digests list.
+pub(crate) fn may_lack_log_files(log_folder: &LogFolder) -> bool {
+    log_folder.failure.is_some() || !log_folder.absent.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_explains_only_where_nothing_that_it_should_have_removed_is_there() {
+        let standing = |there, gone| Removed { there, gone }.standing();
+        assert_eq!(standing(0, 0), Standing::Explains);
+        assert_eq!(standing(0, 9), Standing::Explains);
+        assert_eq!(standing(1, 9), Standing::Open);
+        assert_eq!(standing(5, 5), Standing::Open);
+        assert_eq!(standing(6, 5), Standing::ExplainsNothing);
+    }
+}

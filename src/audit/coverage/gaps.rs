@@ -1,0 +1,473 @@
+//! What a chain's valid digests cover of the range, and why the rest is not covered.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::coverage::cut_tail;
+use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::coverage::expiry::Explanation;
+use crate::audit::digests::digest_spool::Shelved;
+use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::error::AuditError;
+use crate::audit::request::{DELIVERY_TIME, awaited_from, fresh_from};
+use crate::audit::shared::context::Context;
+use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, earlier, later};
+use crate::verify::ValidDigest;
+
+/// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
+const ROOM_SECONDS: i64 = 30 * 60;
+
+/// How many contradictions to earlier runs a chain's detail spells out. Each digest has a record of its own.
+const TOLD_CONTRADICTIONS: usize = 3;
+
+/// What the range comes to for a chain.
+pub(crate) struct Account {
+    /// What valid digests cover, those next to the range included.
+    pub coverage: Coverage,
+    /// By time.
+    pub gaps: Vec<GapRecord>,
+    /// Closes the chain.
+    pub record: ChainRecord,
+}
+
+/// Works out what is covered of the range, and why the rest is not.
+pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Account, AuditError> {
+    let standard: Vec<&Element> = chain.elements.iter().filter(|e| e.kind == DigestKind::Standard).collect();
+    let (from, to) = bounds(chain, context);
+    let mut coverage = Coverage::default();
+    for digest in valid(&standard) {
+        let (start, end) = digest.outline().period();
+        coverage.add(start, end);
+        if let Some(before) = linked_predecessor(digest, &standard) {
+            coverage.add(before.outline().period().1, start);
+        }
+    }
+    if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|(_, last)| last)) {
+        coverage.add(last, handover.at);
+    }
+    let ledger = Ledger { chain, context, standard: &standard };
+    let mut gaps = Vec::new();
+    for (start, end) in coverage.holes(from, to) {
+        gaps.extend(ledger.explain(start, end, to));
+    }
+    let mut gaps = ledger.expire_all(gaps)?;
+    gaps.splice(0..0, ledger.still_open(&coverage)?);
+    if chain.elements.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
+        // Even where the range is empty, because nobody said when it begins: what should be there is not.
+        gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
+    }
+    if chain.listing_failure.is_some() && gaps.iter().all(|gap| gap.cause != GapCause::ListingFailed) {
+        // Whatever is covered, nobody knows what else was there.
+        gaps.push(ledger.record(Piece { cause: GapCause::ListingFailed, from, to, present: 0, named: 0 }));
+        gaps.sort_by_key(|gap| (gap.from, gap.to));
+    }
+    let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
+    // A place that could not be listed is no evidence, and a delivery that an older digest accounts for is
+    // none either. A pointer that leads to a place which can't be listed says nothing of the newest digests.
+    let evidence = !chain.own_listing_failed && !chain.delivery_accounted && chain.goes_on_as.is_none();
+    let cut = cut_tail::cut(&chain.id, &chain.elements, chain.lost_all, context).filter(|_| evidence);
+    let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
+    let more = chain.contradictions.len().saturating_sub(TOLD_CONTRADICTIONS);
+    let more = (more > 0).then(|| format!("{more} more digests that earlier runs verified are gone or others now"));
+    let detail: Vec<String> = contradicted.take(TOLD_CONTRADICTIONS).chain(more).chain(cut.clone()).collect();
+    let fault = match (chain.contradictions.is_empty(), cut) {
+        (false, _) => Some(ChainFault::CheckpointContradicted),
+        (true, Some(_)) => Some(ChainFault::TailCut),
+        (true, None) => None,
+    };
+    let record = ChainRecord {
+        chain: chain.id.clone(),
+        fault,
+        detail: Some(detail.join("; ")).filter(|detail| !detail.is_empty()),
+        from,
+        to,
+        covered_seconds: coverage.seconds(from, to),
+        requested_seconds: seconds(from, to),
+        fresh_log_files: 0,
+        edge_log_files: 0,
+        since: None,
+    };
+    for gap in &mut gaps {
+        cut_tail::tell_of_gap(gap, context);
+        if let Some(why) = unexplained(gap, chain) {
+            gap.detail += &format!("; {why}");
+        }
+    }
+    Ok(Account { coverage, gaps, record })
+}
+
+/// Why nobody can say whether a lifecycle rule removed the digests of a gap.
+fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
+    let inside = |element: &&Element| element.end() > gap.from && element.start() < gap.to;
+    chain.elements.iter().filter(inside).find_map(|element| match &element.state {
+        State::Absent(object, Absence::Unexplained) => match chain.expiry.of_digest(object, element.end()) {
+            Explanation::Open(why) => Some(why),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// The range as it applies to this chain: an open side reaches to its first or last digest.
+fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
+    let range = &context.range;
+    let standard = chain.elements.iter().any(|element| element.kind == DigestKind::Standard);
+    let counts = |element: &&Element| !standard || element.kind == DigestKind::Standard;
+    let inside = || chain.elements.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
+    let (first, last) = proven_bounds(inside()).unzip();
+    let from = range.start.or(first);
+    let to = range.end.or(last);
+    // Before and after that, the other chain answers for the time.
+    let from = match &chain.goes_on_from {
+        Some(handover) if context.examined.contains(&handover.other) => from.max(Some(handover.at)),
+        _ => from,
+    };
+    let to = match &chain.goes_on_as {
+        Some(handover) => Some(to.unwrap_or(handover.at).min(handover.at)),
+        None => to,
+    };
+    // What should be there and is not has no time of its own: the others' is as good as any.
+    let files = chain.log_folder.strays.bounds().filter(|_| chain.elements.is_empty());
+    let files = files.map(|(first, last)| (first, later(last, NAMED_FOR)));
+    let others = files.or(context.ends).filter(|_| chain.elements.is_empty());
+    let from = from.or(others.map(|(first, _)| first.min(to.unwrap_or(first)))).or(to);
+    let to = to.or(others.map(|(_, last)| last));
+    let from = from.or(to).unwrap_or(context.request.now);
+    (from, to.unwrap_or(from).max(from))
+}
+
+/// The time that a log file's name speaks of: names are five-minute multiples.
+const NAMED_FOR: SignedDuration = SignedDuration::from_mins(5);
+
+/// How far from what is proven a digest may lie that is not, to count where nobody says when the range begins
+/// or ends. Names can tell any time: one planted digest named 1970 would make a gap of half a million.
+const NEAR: SignedDuration = SignedDuration::from_hours(24);
+
+/// The ends of the chain: of the digests that are valid or known to be gone, and of the
+/// others as far as they follow on.
+fn proven_bounds<'a>(elements: impl Iterator<Item = &'a Element> + Clone) -> Option<(Timestamp, Timestamp)> {
+    let is_known = |element: &&Element| !matches!(element.state, State::Rejected(_));
+    let known = || elements.clone().filter(is_known);
+    let all = || elements.clone();
+    let Some(mut from) = known().map(Element::start).min() else {
+        return all().map(Element::start).min().zip(all().map(Element::end).max());
+    };
+    let mut to = known().map(Element::end).max().unwrap_or(from);
+    // Elements come by their end.
+    let rejected: Vec<&Element> = all().filter(|element| !is_known(element)).collect();
+    for element in &rejected {
+        if element.end() > to && element.start().duration_since(to) <= NEAR {
+            to = element.end();
+        }
+    }
+    for element in rejected.iter().rev() {
+        if element.start() < from && from.duration_since(element.end()) <= NEAR {
+            from = element.start();
+        }
+    }
+    Some((from, to))
+}
+
+fn valid<'a>(elements: &'a [&Element]) -> impl Iterator<Item = &'a Shelved> {
+    elements.iter().filter_map(|element| element.valid())
+}
+
+/// The valid digest that this one names as its predecessor. Both being valid, hash and signature are the recorded ones.
+fn linked_predecessor<'a>(digest: &Shelved, elements: &'a [&Element]) -> Option<&'a Shelved> {
+    let named = digest.outline().predecessor()?;
+    let is_named = |other: &&Shelved| other.outline().name() == named;
+    // Elements are sorted by end time, and a predecessor nearly always stands right before.
+    let until = elements.partition_point(|element| element.end() <= digest.outline().period().0);
+    let near = elements[..until].last().and_then(|element| element.valid()).filter(is_named);
+    near.or_else(|| valid(elements).find(is_named))
+}
+
+struct Ledger<'a> {
+    chain: &'a ExaminedChain,
+    context: &'a Context,
+    standard: &'a [&'a Element],
+}
+
+/// A part of a hole with one cause.
+struct Piece {
+    cause: GapCause,
+    from: Timestamp,
+    to: Timestamp,
+    /// Digests that are there, though not valid.
+    present: u64,
+    /// Digests that are known by name not to be there.
+    named: u64,
+}
+
+impl Ledger<'_> {
+    /// Says why `[from, to)` is not covered. It is a hole of the coverage, so a valid digest starts at `to`, unless that is
+    /// the end of the range.
+    fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut cursor = from;
+        for element in self.standard.iter().filter(|element| element.end() > from && element.start() < to) {
+            let Some(cause) = cause_of(element) else { continue };
+            let (start, end) = (element.start(), element.end().min(to));
+            let missing = element.absence().is_some();
+            if end <= cursor && !pieces.is_empty() {
+                continue;
+            }
+            let mut from = cursor;
+            if cause == GapCause::NotYetDelivered {
+                // Only what ended within the newest two hours may still come; a valid digest follows, so what is older was
+                // delivered.
+                let split = self.youngest().min(start);
+                if split.as_second() - cursor.as_second() >= ROOM_SECONDS {
+                    pieces.push(Piece {
+                        cause: GapCause::DigestsMissing,
+                        from: cursor,
+                        to: split,
+                        present: 0,
+                        named: 0,
+                    });
+                    from = split;
+                }
+            } else if !missing && start.as_second() - cursor.as_second() >= ROOM_SECONDS {
+                // A digest that is not valid speaks of its own hour alone.
+                pieces.extend(self.rest(cursor, start, range_end));
+                from = start;
+            }
+            if from < end {
+                let (present, named) = (u64::from(!missing), u64::from(missing));
+                pieces.push(Piece { cause, from, to: end, present, named });
+            }
+            cursor = end;
+        }
+        if let Some(last) = pieces.last_mut().filter(|_| to.as_second() - cursor.as_second() < ROOM_SECONDS) {
+            last.to = to;
+        } else if cursor < to {
+            pieces.extend(self.rest(cursor, to, range_end));
+        }
+        let mut merged: Vec<Piece> = Vec::new();
+        for piece in pieces {
+            match merged.last_mut().filter(|last| last.cause == piece.cause) {
+                Some(last) => {
+                    last.to = piece.to;
+                    last.present += piece.present;
+                    last.named += piece.named;
+                }
+                None => merged.push(piece),
+            }
+        }
+        merged.into_iter().map(|piece| self.record(piece)).collect()
+    }
+
+    /// Says why nothing at all is known of `[from, to)`.
+    fn rest(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<Piece> {
+        let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
+        if self.chain.listing_failure.is_some() {
+            return vec![piece(GapCause::ListingFailed, from, to)];
+        }
+        let next = valid(self.standard).find(|digest| digest.outline().period().0 >= to);
+        let is_last = to == range_end;
+        match next {
+            // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
+            Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
+            // Before that, another chain has its digests.
+            Some(next) if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.outline().period().0) => {
+                vec![piece(GapCause::BeforeFirstDigest, from, to)]
+            }
+            Some(next) if next.outline().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
+            Some(_) => {
+                let first = !valid(self.standard).any(|digest| digest.outline().period().1 <= from);
+                let began = first && !self.chain.has_earlier && self.context.range.start == Some(from);
+                vec![piece(if began { GapCause::BeforeFirstDigest } else { GapCause::LoggingStopped }, from, to)]
+            }
+            None if is_last => self.tail(from, to),
+            None => vec![piece(GapCause::DigestsUnverified, from, to)],
+        }
+    }
+
+    /// What is left of the gaps from before the range that earlier runs found, and why.
+    fn still_open(&self, coverage: &Coverage) -> Result<Vec<GapRecord>, AuditError> {
+        let open = self.context.resume.iter().flat_map(|resume| resume.open_gaps());
+        let mut left = Vec::new();
+        for (cause, from, to) in open {
+            let holes = coverage.holes(from, to).into_iter();
+            let has_room = |(start, end): &(Timestamp, Timestamp)| {
+                (*start, *end) == (from, to) || end.as_second() - start.as_second() >= ROOM_SECONDS
+            };
+            for (start, end) in holes.filter(has_room) {
+                let found = self.explain(start, end, Timestamp::MAX);
+                // Only where the digest that follows was read is it known to be a starting one.
+                let mut outlines = valid(self.standard).map(Shelved::outline);
+                let starts = outlines.any(|next| next.period().0 == end && next.predecessor().is_none());
+                let may_close = found.iter().all(|gap| match gap.cause {
+                    GapCause::LoggingStopped => starts,
+                    GapCause::BeforeFirstDigest | GapCause::AfterLastDigest => false,
+                    _ => true,
+                });
+                let same = || vec![self.record(Piece { cause, from: start, to: end, present: 0, named: 0 })];
+                left.extend(if may_close { found } else { same() });
+            }
+        }
+        let mut left = self.expire_all(left)?;
+        left.sort_by_key(|gap| (gap.from, gap.to));
+        Ok(left)
+    }
+
+    fn expire_all(&self, gaps: Vec<GapRecord>) -> Result<Vec<GapRecord>, AuditError> {
+        let mut left = Vec::with_capacity(gaps.len());
+        for gap in gaps {
+            left.extend(self.expire(gap)?);
+        }
+        Ok(left)
+    }
+
+    /// Parts a gap that missing digests left where a lifecycle rule explains its beginning.
+    fn expire(&self, gap: GapRecord) -> Result<Vec<GapRecord>, AuditError> {
+        if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) || !self.chain.expiry.knows_rules() {
+            return Ok(vec![gap]);
+        }
+        let mut later = valid(self.standard).filter(|digest| digest.outline().period().0 >= gap.to);
+        let names = later.find(|digest| digest.outline().predecessor().is_some());
+        let names = names.map(|digest| self.chain.shelf.valid(digest)).transpose()?;
+        let named = names.as_ref().and_then(ValidDigest::predecessor);
+        let Some((horizon, rule)) = named.and_then(|named| self.chain.expiry.horizon(&named.object, gap.from)) else {
+            return Ok(vec![gap]);
+        };
+        let rule = format!("the bucket's {rule}");
+        if horizon <= gap.from {
+            return Ok(vec![gap]);
+        }
+        let piece = |cause, from, to| self.record(Piece { cause, from, to, present: 0, named: 0 });
+        let mut expired = piece(GapCause::Expired, gap.from, horizon.min(gap.to));
+        expired.detail += &format!(": {rule}");
+        let mut pieces = vec![expired];
+        if gap.to.as_second() - horizon.as_second() >= ROOM_SECONDS {
+            let mut missing = piece(GapCause::DigestsMissing, horizon, gap.to);
+            missing.detail += &format!("; {rule}, which does not explain these");
+            pieces.push(missing);
+        } else if let Some(last) = pieces.last_mut() {
+            last.to = gap.to;
+        }
+        Ok(pieces)
+    }
+
+    fn names_unverified(&self, digest: &Shelved) -> bool {
+        let named = digest.outline().predecessor();
+        self.standard.iter().any(|element| match &element.state {
+            State::Rejected(other) => {
+                cause_of(element) == Some(GapCause::DigestsUnverified)
+                    && Some(self.chain.shelf.name(&other.object)) == named
+            }
+            State::Valid(_) | State::Absent(..) => false,
+        })
+    }
+
+    /// What ended before this may no longer be on its way.
+    fn youngest(&self) -> Timestamp {
+        awaited_from(&self.context.request)
+    }
+
+    /// Says why the end of the range is not covered, where no valid digest comes after it.
+    fn tail(&self, from: Timestamp, to: Timestamp) -> Vec<Piece> {
+        let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
+        if self.chain.elements.is_empty() && !self.chain.has_earlier {
+            return vec![piece(GapCause::NoDigests, from, to)];
+        }
+        // The hour that is running and the next one's delivery leave the end open for longer than an hour, whatever the grace.
+        let split = fresh_from(&self.context.request).clamp(from, to);
+        let pieces = [(GapCause::AfterLastDigest, from, split), (GapCause::NotYetDelivered, split, to)];
+        let may_come = self.context.store.is_live();
+        if !may_come {
+            return vec![piece(GapCause::AfterLastDigest, from, to)];
+        }
+        pieces.into_iter().filter(|(_, from, to)| from < to).map(|(cause, from, to)| piece(cause, from, to)).collect()
+    }
+
+    fn record(&self, piece: Piece) -> GapRecord {
+        let seconds = (piece.to.as_second() - piece.from.as_second()).max(0);
+        let room = ((seconds + ROOM_SECONDS) / (2 * ROOM_SECONDS)).unsigned_abs();
+        let missing_digests = room.saturating_sub(piece.present).max(piece.named);
+        GapRecord {
+            cause: piece.cause,
+            chain: Arc::clone(&self.chain.id),
+            from: piece.from,
+            to: piece.to,
+            missing_digests,
+            uncovered_log_files: 0,
+            detail: self.detail(piece.cause, piece.from, missing_digests),
+            since: None,
+        }
+    }
+
+    /// A hole that a longer grace than two hours alone excuses says so.
+    fn not_yet_delivered(&self, from: Timestamp) -> String {
+        let request = &self.context.request;
+        let usual = earlier(request.now, DELIVERY_TIME);
+        if from >= usual || request.grace <= DELIVERY_TIME {
+            return "digests of the newest two hours may not have been delivered yet".to_owned();
+        }
+        let hours = ((usual.as_second() - from.as_second()) / 3600).max(1);
+        format!(
+            "digests of the newest two hours may not have been delivered yet; at least {} older than that, which the grace of {} alone excuses",
+            if hours == 1 { "1 hourly digest is".to_owned() } else { format!("{hours} hourly digests are") },
+            span_of(request.grace)
+        )
+    }
+
+    fn detail(&self, cause: GapCause, from: Timestamp, missing: u64) -> String {
+        let digests = if missing == 1 { "1 hourly digest".to_owned() } else { format!("{missing} hourly digests") };
+        match cause {
+            GapCause::LoggingStopped => format!(
+                "a starting digest follows: logging or log file validation was off, or earlier digests were removed (room for {digests})"
+            ),
+            GapCause::DigestsMissing => {
+                format!(
+                    "the digest that follows is no starting digest, so digests were delivered here and are gone (room for {digests})"
+                )
+            }
+            GapCause::DigestsInvalid => "the digests of this time are invalid".to_owned(),
+            GapCause::DigestsUnverified => "the digests of this time could not be verified".to_owned(),
+            GapCause::ListingFailed => {
+                format!(
+                    "the digests could not be listed: {}",
+                    self.chain.listing_failure.as_deref().unwrap_or("no answer")
+                )
+            }
+            GapCause::NotYetDelivered => self.not_yet_delivered(from),
+            GapCause::NoDigests => {
+                "no digest of this chain is there: log file validation may never have been on, its digests may have \
+                                    been removed, or this is not where the trail delivers"
+                    .to_owned()
+            }
+            GapCause::BeforeFirstDigest if self.context.range.start.is_none() => {
+                "earlier digests existed; give --start to ask from a time on".to_owned()
+            }
+            GapCause::BeforeFirstDigest => "the chain's first digest comes after the begin of the range".to_owned(),
+            GapCause::Expired => {
+                format!("the oldest digests are gone, and a lifecycle rule explains it (room for {digests})")
+            }
+            GapCause::AfterLastDigest => format!("no digest follows: the chain ends here (room for {digests})"),
+        }
+    }
+}
+
+/// A length of time in hours, or in minutes where it is none of whole hours.
+fn span_of(length: SignedDuration) -> String {
+    let minutes = length.as_mins();
+    if minutes % 60 == 0 { format!("{} h", minutes / 60) } else { format!("{minutes} min") }
+}
+
+/// Why the time of this digest is not covered; `None` for a valid one.
+fn cause_of(element: &Element) -> Option<GapCause> {
+    match &element.state {
+        State::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),
+        State::Absent(_, Absence::NotYetDelivered) => Some(GapCause::NotYetDelivered),
+        State::Absent(_, Absence::Expired) => Some(GapCause::Expired),
+        State::Absent(_, Absence::Unexplained) => Some(GapCause::DigestsUnverified),
+        State::Absent(_, Absence::BeforeFirst) => Some(GapCause::BeforeFirstDigest),
+        State::Valid(_) => None,
+        State::Rejected(digest) => Some(match digest.rejection.status {
+            DigestStatus::Invalid => GapCause::DigestsInvalid,
+            _ => GapCause::DigestsUnverified,
+        }),
+    }
+}

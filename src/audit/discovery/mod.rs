@@ -1,0 +1,5 @@
+//! The chains that exist at a location, and those that should.
+
+pub(crate) mod chains;
+pub(crate) mod expected;
+pub(crate) mod statuses;

@@ -1,0 +1,5 @@
+//! The order in which the records of a run are emitted.
+
+pub(crate) mod chain_records;
+pub(crate) mod not_read;
+pub(crate) mod sample;

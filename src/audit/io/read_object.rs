@@ -1,0 +1,85 @@
+//! Reading an object to its end, again from the start where its body breaks off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::audit::io::throttle::Pace;
+use crate::aws::limits::MAX_READS;
+use crate::model::ObjectRef;
+use crate::store::{Object, Store, StoreError};
+use crate::verify::{Content, ContentHasher};
+
+/// Failed requests are sent again by the store itself; bodies that break off are read again here, after such a pause.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Reads objects of a store, no more of them at once than its throttle permits.
+#[derive(Clone)]
+pub(crate) struct ObjectReader {
+    pub store: Arc<dyn Store>,
+    pub throttle: Arc<Pace>,
+}
+
+impl ObjectReader {
+    /// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each
+    /// attempt; `feed` hands it one and says whether to go on.
+    pub async fn read<T>(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        begin: impl Fn(&Object) -> T,
+        feed: impl Fn(&mut T, Bytes) -> bool,
+    ) -> Result<(T, Object), StoreError> {
+        let store = self.store.as_ref();
+        let mut attempt = 1;
+        loop {
+            let permit = self.throttle.permit().await.map_err(|error| StoreError::Failed(error.to_string()))?;
+            let read = read_once(store, object, version, &begin, &feed).await;
+            self.throttle.done(permit, store.refusals());
+            match read {
+                Err(error) if error.is_transient() && attempt < MAX_READS => {
+                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+                Err(StoreError::Broken(reason)) => {
+                    return Err(StoreError::Failed(format!("{reason}, {MAX_READS} times in a row")));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Reads a log file to its end, as long as it has no more than `ceiling` uncompressed bytes, and hashes it.
+    pub async fn read_content(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        ceiling: u64,
+    ) -> Result<Content, StoreError> {
+        let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
+        let begin = |opened: &Object| {
+            let hasher = ContentHasher::new(ceiling);
+            if opened.is_uncompressed { hasher.of_uncompressed() } else { hasher }
+        };
+        let (hasher, _) = self.read(object, version, begin, feed).await?;
+        Ok(hasher.finish())
+    }
+}
+
+async fn read_once<T>(
+    store: &dyn Store,
+    object: &ObjectRef,
+    version: Option<&str>,
+    begin: impl Fn(&Object) -> T,
+    feed: impl Fn(&mut T, Bytes) -> bool,
+) -> Result<(T, Object), StoreError> {
+    let mut opened = store.get(object, version).await?;
+    let mut sink = begin(&opened);
+    while let Some(piece) = opened.body.next().await? {
+        if !feed(&mut sink, piece) {
+            break;
+        }
+    }
+    Ok((sink, opened))
+}

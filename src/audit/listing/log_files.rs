@@ -1,0 +1,278 @@
+//! Listing log files: names, sizes and ages, and nothing of what they mean.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::model::{
+    DAY, LOG_FOLDER, LogFileName, ObjectRef, PackedNames, TimeRange, begin_of_day, earlier, is_copy_artefact, later,
+};
+use crate::store::{ListRequest, ListedObject, Store, StoreError};
+
+/// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
+const LATE: SignedDuration = SignedDuration::from_hours(26);
+
+/// When something was made that speaks of `time`, as far as can be known.
+pub(crate) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timestamp {
+    let latest = later(time, LATE);
+    last_modified.map_or(latest, |at| at.min(latest))
+}
+
+/// One part of a log folder: the log files of one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogRegion {
+    pub bucket: String,
+    /// The prefix of every key: `…/CloudTrail/REGION/`.
+    pub prefix: String,
+}
+
+impl LogRegion {
+    /// The log files that belong to a region's digests, in the log folder of this name.
+    pub fn of(folder: &RegionFolder, log_folder: &str) -> Self {
+        Self { bucket: folder.location.bucket.clone(), prefix: folder.log_prefix(log_folder) }
+    }
+}
+
+/// A log file as a listing shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedLogFile {
+    pub key: String,
+    pub name: LogFileName,
+    pub last_modified: Option<Timestamp>,
+    /// False if it is something else in a copy, such as a symbolic link or a pipe.
+    pub is_file: bool,
+}
+
+/// The log files that a region's part of a log folder holds, kept small.
+#[derive(Debug, Default)]
+pub(crate) struct ListedFiles {
+    bucket: Arc<str>,
+    /// What every key begins with.
+    pub prefix: String,
+    keys: PackedNames,
+    /// Those of them that were written lately, by their places in the list, and when.
+    recent: BTreeMap<usize, Timestamp>,
+}
+
+impl ListedFiles {
+    /// Each file, made anew, and when it was written, where that was lately.
+    pub fn files(&self) -> impl Iterator<Item = (ObjectRef, Option<Timestamp>)> + '_ {
+        let object = |key| ObjectRef { bucket: self.bucket.clone(), key };
+        self.keys.iter().enumerate().map(move |(place, key)| (object(key), self.recent.get(&place).copied()))
+    }
+
+    /// The bucket of all of them.
+    pub fn bucket(&self) -> Arc<str> {
+        self.bucket.clone()
+    }
+
+    fn push(&mut self, key: &str, written: Option<Timestamp>) {
+        if let Some(written) = written {
+            self.recent.insert(self.keys.len(), written);
+        }
+        self.keys.push(key);
+    }
+}
+
+/// Lists log files of a store.
+#[derive(Clone, Copy)]
+pub(crate) struct LogFileLister<'a> {
+    pub store: &'a dyn Store,
+    /// The time from which on what was written counts as recent.
+    pub recent_from: Timestamp,
+    /// The present.
+    pub now: Timestamp,
+}
+
+impl LogFileLister<'_> {
+    /// Begins a listing of the log files of a region, of the days from `from` to `to`.
+    pub fn begin(&self, region: &LogRegion, from: Timestamp, to: Timestamp) -> Listing {
+        let LogRegion { bucket, prefix } = region.clone();
+        let request = ListRequest {
+            bucket,
+            start_after: Some(format!("{prefix}{}", earlier(from, DAY).strftime("%Y/%m/%d/"))),
+            prefix,
+            folders: false,
+        };
+        Listing {
+            request,
+            last_day: later(to, DAY).strftime("%Y/%m/%d").to_string(),
+            continuation: None,
+            at_end: false,
+            until: None,
+            bytes: 0,
+            recent_from: self.recent_from,
+            is_copy: !self.store.is_live(),
+        }
+    }
+
+    /// Lists the log files of each part, in their order.
+    pub async fn list_all(
+        &self,
+        parts: &[LogRegion],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<Result<ListedFiles, StoreError>> {
+        let mut listed = Vec::new();
+        for part in parts {
+            listed.push(self.list(part, from, to).await);
+        }
+        listed
+    }
+
+    /// Lists the log files of a region's part of a log folder: of a long range, several blocks of days at once.
+    pub async fn list(&self, region: &LogRegion, from: Timestamp, to: Timestamp) -> Result<ListedFiles, StoreError> {
+        let store = self.store;
+        let whole = self.begin(region, from, to);
+        // Without a begin, nobody knows how much there is.
+        let blocks =
+            if store.is_live() && from > Timestamp::UNIX_EPOCH { digests::blocks(from, to) } else { Vec::new() };
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
+        // A day before the first block and a day after the last belong to it.
+        let before = Listing { until: Some(first.clone()), ..whole.clone() };
+        let after = Listing { request: whole.after(last), ..whole.clone() };
+        let between = blocks.iter().zip(blocks.iter().skip(1)).map(|(from, until)| Listing {
+            request: whole.after(from),
+            until: Some(until.clone()),
+            ..whole.clone()
+        });
+        let parts: Vec<Listing> = [before].into_iter().chain(between).chain([after]).collect();
+        let mut files = whole.nothing();
+        let parts = stream::iter(parts).map(|part| part.all(store)).buffered(digests::BLOCKS_AT_ONCE);
+        let mut parts = std::pin::pin!(parts);
+        while let Some(part) = parts.try_next().await? {
+            part.files().for_each(|(object, written)| files.push(&object.key, written));
+        }
+        Ok(files)
+    }
+
+    /// When the oldest log files of a region were made, as far as the first page of them tells.
+    pub async fn oldest(&self, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
+        let mut listing = self.begin_whole(folder);
+        while let Some(files) = listing.next_page(self.store).await? {
+            if let Some(made) = files.iter().map(|file| made(file.name.to, file.last_modified)).min() {
+                return Ok(Some(made));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The day of the oldest log file of a region; `None` where there is none, or it can't be listed.
+    pub async fn oldest_day(&self, folder: &RegionFolder) -> Option<Timestamp> {
+        let mut listing = self.begin_whole(folder);
+        while let Ok(Some(files)) = listing.next_page(self.store).await {
+            if let Some(day) = files.iter().map(|file| begin_of_day(file.name.from)).min() {
+                return Some(day);
+            }
+        }
+        None
+    }
+
+    /// Begins a listing of all log files of a region.
+    pub fn begin_whole(&self, folder: &RegionFolder) -> Listing {
+        self.begin(&LogRegion::of(folder, LOG_FOLDER), Timestamp::UNIX_EPOCH, self.now)
+    }
+
+    /// Returns whether a listing shows an object, or can't be had.
+    pub async fn shows(&self, object: &ObjectRef) -> bool {
+        let prefix = object.key.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+        let request = ListRequest { bucket: object.bucket.to_string(), prefix, start_after: None, folders: false };
+        let mut continuation: Option<String> = None;
+        loop {
+            let Ok(page) = self.store.list(&request, continuation.as_deref()).await else { return true };
+            if page.objects.iter().any(|listed| *listed.key == *object.key) {
+                return true;
+            }
+            match page.next {
+                Some(next) => continuation = Some(next),
+                None => return false,
+            }
+        }
+    }
+
+    /// How many log files the first page of a region's range has, and how many bytes. A folder that can't be listed
+    /// has none.
+    pub async fn sizes(&self, folder: &RegionFolder, range: &TimeRange) -> (u64, u64) {
+        let from = range.start.unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut listing = self.begin(&LogRegion::of(folder, LOG_FOLDER), from, range.end.unwrap_or(self.now));
+        let files = listing.next_page(self.store).await.ok().flatten().map_or(0, |files| files.len());
+        (files as u64, listing.bytes)
+    }
+}
+
+/// A listing of the log files of one region, as far as a range reaches and a day more on either side.
+#[derive(Clone)]
+pub(crate) struct Listing {
+    request: ListRequest,
+    last_day: String,
+    continuation: Option<String>,
+    at_end: bool,
+    /// The day, as a folder, at which it ends.
+    until: Option<String>,
+    /// The size of all that was listed, in bytes.
+    bytes: u64,
+    /// From when on what was written counts as recent.
+    recent_from: Timestamp,
+    is_copy: bool,
+}
+
+impl Listing {
+    /// The same from this day on.
+    fn after(&self, day: &str) -> ListRequest {
+        ListRequest { start_after: Some(format!("{}{day}", self.request.prefix)), ..self.request.clone() }
+    }
+
+    fn nothing(&self) -> ListedFiles {
+        let ListRequest { bucket, prefix, .. } = &self.request;
+        ListedFiles { bucket: bucket.as_str().into(), prefix: prefix.clone(), ..ListedFiles::default() }
+    }
+
+    /// All pages.
+    async fn all(mut self, store: &dyn Store) -> Result<ListedFiles, StoreError> {
+        let mut files = self.nothing();
+        while let Some(page) = self.next_page(store).await? {
+            page.iter().for_each(|file| files.push(&file.key, self.recent(file)));
+        }
+        Ok(files)
+    }
+
+    /// When a file was written, where that was lately.
+    pub fn recent(&self, file: &ListedLogFile) -> Option<Timestamp> {
+        file.last_modified.filter(|at| *at >= self.recent_from)
+    }
+
+    /// The log files of the next page; `None` after the last.
+    pub async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<ListedLogFile>>, StoreError> {
+        if self.at_end {
+            return Ok(None);
+        }
+        let page = store.list(&self.request, self.continuation.as_deref()).await?;
+        self.continuation = page.next;
+        self.at_end = self.continuation.is_none();
+        let mut files = Vec::new();
+        for ListedObject { key, last_modified, size, is_file } in page.objects {
+            let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
+            let is_past = |until: &String| *inside > **until;
+            let past_last = inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day);
+            if past_last || self.until.as_ref().is_some_and(is_past) {
+                self.at_end = true;
+                break;
+            }
+            let is_left_alone = is_folder_marker(&key, size) || (self.is_copy && is_copy_artefact(&key));
+            if let Some(name) = LogFileName::parse(inside).filter(|_| !is_left_alone) {
+                files.push(ListedLogFile { key, name, last_modified, is_file });
+                self.bytes += size.unwrap_or_default();
+            }
+        }
+        Ok(Some(files))
+    }
+}
+
+/// Returns whether an object is a marker that some tools put for a folder: an empty one whose key ends with a
+/// slash.
+pub(crate) fn is_folder_marker(key: &str, size: Option<u64>) -> bool {
+    key.ends_with('/') && size.is_none_or(|size| size == 0)
+}

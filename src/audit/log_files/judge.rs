@@ -1,0 +1,253 @@
+//! Judging log files by what the valid digests of their chain recorded.
+
+use std::sync::Arc;
+
+use ahash::{HashMap, HashMapExt, HashSet};
+
+use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::coverage::expiry::{Expiry, Explanation};
+use crate::audit::digests::claims::ClaimBudget;
+use crate::audit::digests::digest_spool::{Shelf, Shelved};
+use crate::audit::digests::entry::{Element, Whole};
+use crate::audit::error::AuditError;
+use crate::audit::io::fingerprints::Fingerprints;
+use crate::audit::log_files::content::{Judgement, compare};
+use crate::audit::log_files::versions;
+use crate::audit::log_folder::examine::LogFolder;
+use crate::audit::log_folder::past_days::AgainFile;
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
+use crate::store::StoreError;
+use crate::verify::{ExpectedHash, LogFileEntry};
+
+/// A log file to be judged.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub object: ObjectRef,
+    /// The key of the first digest that lists it.
+    pub digest: Arc<str>,
+    pub listing: Listing,
+    /// Whether a sample may leave it out: the listing shows it, and a valid digest lists it.
+    pub is_candidate: bool,
+    /// What lifecycle rules say of it, where the listing does not show it.
+    pub expiry: Explanation,
+}
+
+/// What digests say of a log file.
+#[derive(Debug)]
+pub(crate) enum Listing {
+    /// What valid digests expect, each hash once, the first listing first.
+    Expected(Vec<ExpectedHash>),
+    /// Only digests list it that are not valid.
+    Claimed,
+}
+
+/// The log files of a chain's digests: one task an object, at the first valid digest that lists it, else at the first that claims it.
+/// Tasks are made when their digest's turn comes: a chain may list millions.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    /// The objects that valid digests list, as hashes; where nobody asks for them, none.
+    listed: Fingerprints,
+    /// Those that are listed more than once, with every hash that is expected of them; nothing once a task was made.
+    repeated: HashMap<ObjectRef, Vec<ExpectedHash>>,
+    /// The claims that a task was made of, by [`Context::fingerprint`].
+    claimed: HashSet<u64>,
+    /// The claims that valid digests of other trails list.
+    claimed_elsewhere: HashSet<u64>,
+    budget: ClaimBudget,
+}
+
+impl Tasks {
+    /// Looks through the digests whose log files are to be judged.
+    pub fn new(
+        chain: &ExaminedChain,
+        context: &Context,
+        reads: impl Fn(&Element) -> Result<bool, AuditError>,
+    ) -> Result<Self, AuditError> {
+        // Only what is claimed or was left open is compared with them.
+        let is_asked = context.resume.is_some() || chain.elements.iter().any(|element| element.claims() > 0);
+        if chain.log_folder.lists_each_once && !is_asked {
+            return Ok(Self { claimed_elsewhere: chain.log_folder.claimed_elsewhere.clone(), ..Self::default() });
+        }
+        let mut hashes = Vec::with_capacity(chain.elements.iter().filter_map(Element::valid).map(count).sum());
+        each_entry(chain, &reads, |entry| hashes.push(context.hasher.hash_one(&entry.object)))?;
+        let (listed, twice) = Fingerprints::of(hashes);
+        let listed = if is_asked { listed } else { Fingerprints::default() };
+        let mut repeated: HashMap<ObjectRef, Vec<ExpectedHash>> = HashMap::new();
+        if !twice.is_empty() {
+            each_entry(chain, &reads, |entry| {
+                if twice.contains(context.hasher.hash_one(&entry.object)) {
+                    let hashes = repeated.entry(entry.object).or_default();
+                    if !hashes.contains(&entry.expected) {
+                        hashes.push(entry.expected);
+                    }
+                }
+            })?;
+        }
+        let claimed_elsewhere = chain.log_folder.claimed_elsewhere.clone();
+        Ok(Self { listed, repeated, claimed_elsewhere, ..Self::default() })
+    }
+
+    /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
+    /// `again`: those that are looked at once more.
+    pub fn left_open(&self, context: &Context, again: &[AgainFile]) -> Vec<Task> {
+        let open = context.resume.iter().flat_map(|resume| resume.open_log_files());
+        let open = open.map(|(object, digest, sha256)| (object, digest, ExpectedHash::Sha256(sha256)));
+        let again = again.iter().map(|file| (&file.object, &file.digest, file.expected.clone()));
+        let unlisted = open.chain(again).filter(|(object, ..)| !self.listed.contains(context.hasher.hash_one(*object)));
+        let mut tasks: Vec<Task> = unlisted
+            .map(|(object, digest, expected)| Task {
+                object: object.clone(),
+                digest: digest.clone(),
+                listing: Listing::Expected(vec![expected]),
+                is_candidate: false,
+                expiry: Explanation::None,
+            })
+            .collect();
+        tasks.sort_by(|one, other| one.object.key.cmp(&other.object.key));
+        tasks.dedup_by(|one, other| one.object == other.object);
+        tasks
+    }
+
+    /// The tasks of the next digest. Digests have to come in the order in which they are told of.
+    pub fn of(&mut self, digest: &Whole<'_>, shelf: &Shelf, context: &Context) -> Result<Vec<Task>, AuditError> {
+        let task = |object: &ObjectRef, listing| Task {
+            object: object.clone(),
+            digest: digest.object.key.clone(),
+            listing,
+            is_candidate: false,
+            expiry: Explanation::None,
+        };
+        if let Some(digest) = &digest.valid {
+            let expected = digest.log_files().iter().filter_map(|entry| {
+                let hashes = match self.repeated.get_mut(&entry.object) {
+                    Some(hashes) if hashes.is_empty() => return None,
+                    Some(hashes) => std::mem::take(hashes),
+                    None => vec![entry.expected],
+                };
+                Some(task(&entry.object, Listing::Expected(hashes)))
+            });
+            return Ok(expected.collect());
+        }
+        let claims = self.budget.take(digest.element, shelf)?;
+        let elsewhere = |object: &ObjectRef| self.claimed_elsewhere.contains(&context.fingerprint(object));
+        let unlisted =
+            |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object)) && !elsewhere(object);
+        let mut is_new = |object: &ObjectRef| self.claimed.insert(context.fingerprint(object));
+        let new = claims.iter().filter(|object| unlisted(object) && is_new(object));
+        Ok(new.map(|object| task(object, Listing::Claimed)).collect())
+    }
+}
+
+/// How many log files a digest lists.
+fn count(digest: &Shelved) -> usize {
+    digest.outline().log_files()
+}
+
+/// Hands on what valid digests list whose log files are to be judged.
+fn each_entry(
+    chain: &ExaminedChain,
+    reads: impl Fn(&Element) -> Result<bool, AuditError>,
+    mut take: impl FnMut(LogFileEntry),
+) -> Result<(), AuditError> {
+    for element in &chain.elements {
+        let Some(digest) = element.valid().filter(|digest| count(digest) > 0) else { continue };
+        if reads(element)? {
+            chain.shelf.valid(digest)?.log_files().iter().for_each(&mut take);
+        }
+    }
+    Ok(())
+}
+
+/// Drops what the depth does not ask for, and says how many log files that leaves unread. At depth `presence` only those stay
+/// that the listing did not show, for a direct look.
+pub(crate) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &Context) -> u64 {
+    let depth = context.request.depth;
+    if depth == Depth::Content {
+        return 0;
+    }
+    let before = tasks.len();
+    tasks.retain(|task| {
+        let listed = matches!(task.listing, Listing::Expected(_));
+        let seen = depth == Depth::Chain || folder.shows(&task.object, context);
+        !(listed && seen)
+    });
+    (before - tasks.len()) as u64
+}
+
+/// Notes for each log file what the listing says of it.
+pub(crate) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expiry, context: &Context) {
+    for task in tasks.iter_mut().filter(|task| matches!(task.listing, Listing::Expected(_))) {
+        let seen = folder.shows(&task.object, context);
+        task.is_candidate = seen;
+        if !seen {
+            let copied = !folder.was_not_copied(&task.object);
+            task.expiry = if copied { expiry.of_log_file(&task.object) } else { Explanation::NotCopied };
+        }
+    }
+}
+
+/// Reads a log file and judges it.
+pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) -> LogFileRecord {
+    let expected: Vec<ExpectedHash> = match task.listing {
+        Listing::Expected(hashes) => hashes,
+        Listing::Claimed => Vec::new(),
+    };
+    let judgement = if expected.is_empty() {
+        let detail = format!("only a digest that is not valid lists it: {}", task.digest);
+        Judgement::unread(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
+    } else {
+        match context.reader.read_content(&task.object, None, context.request.max_log_file_bytes).await {
+            Ok(content) => compare(&content, &expected),
+            Err(error) => unreadable(&error, context.store.absence(), task.expiry),
+        }
+    };
+    let versions = match judgement.status {
+        LogFileStatus::Modified | LogFileStatus::Deleted => {
+            versions::of_log_file(context, &task.object, &expected).await
+        }
+        _ => None,
+    };
+    context.progress.read_log_file(judgement.status == LogFileStatus::Intact);
+    LogFileRecord {
+        status: judgement.status,
+        chain,
+        object: task.object,
+        digest: Some(task.digest),
+        expected_sha256: expected.iter().find_map(|hash| match hash {
+            ExpectedHash::Sha256(hash) => Some(*hash),
+            ExpectedHash::Unknown(_) => None,
+        }),
+        actual_sha256: judgement.actual,
+        size: judgement.size,
+        fault: judgement.fault,
+        detail: judgement.detail,
+        versions,
+        since: None,
+    }
+}
+
+fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgement {
+    let deleted = |detail: String| Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, detail);
+    match error {
+        StoreError::NotFound => match expiry {
+            Explanation::None => deleted(absence.to_owned()),
+            Explanation::Hint(hint) => deleted(format!("{absence}; {hint}")),
+            Explanation::Open(open) => {
+                Judgement::unread(LogFileStatus::Unverified, Fault::NotFound, format!("{absence}; {open}"))
+            }
+            Explanation::NotCopied => {
+                let detail = format!("{absence}; --depth chain verifies the digests alone");
+                Judgement::unread(LogFileStatus::Unverified, Fault::NotFound, detail)
+            }
+            // Nobody can say whether someone was faster than the rule.
+            Explanation::Rule(rule) => Judgement::unread(
+                LogFileStatus::Unverified,
+                Fault::Expired,
+                format!("{absence}, and {rule}: it is among the oldest, which that explains"),
+            ),
+        },
+        StoreError::NoSuchBucket(_) => deleted(error.to_string()),
+        _ => Judgement::unread(LogFileStatus::Unverified, error.fault(), error.to_string()),
+    }
+}

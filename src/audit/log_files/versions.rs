@@ -1,0 +1,209 @@
+//! What a versioned bucket still holds of objects that are gone or not as they were.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::stream::{self, StreamExt};
+
+use crate::audit::chain::read;
+use crate::audit::digests::digest_spool::Shelf;
+use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::error::AuditError;
+use crate::audit::log_files::content;
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, DigestStatus, Fault, ObjectRef, Versions, WarningCode, WarningRecord};
+use crate::store::{ObjectVersion, StoreError};
+use crate::sync::lock;
+use crate::verify::{Examined, ExpectedHash, Predecessor, limits};
+
+/// Looks for an earlier version of a log file that is as the digests expect it.
+pub(crate) async fn of_log_file(context: &Context, object: &ObjectRef, expected: &[ExpectedHash]) -> Option<Versions> {
+    let earlier = Earlier::of(context, object).await?;
+    let mut versions = earlier.found();
+    let mut left = limits::MAX_VERSION_BYTES.min(context.request.max_log_file_bytes);
+    for version in earlier.versions {
+        let read = context.reader.read_content(object, Some(&version.id), left).await;
+        if let Ok(read) = &read {
+            left = if read.fault == Some(Fault::TooLarge) { 0 } else { left.saturating_sub(read.hashed) };
+        }
+        match read {
+            Ok(read) if content::is_intact(&read, expected) => {
+                versions.intact_version_id = Some(version.id);
+                versions.intact_last_modified = version.last_modified;
+                break;
+            }
+            Ok(_) if left == 0 => {
+                context.versions_cut.store(true, Ordering::Relaxed);
+                break;
+            }
+            Ok(_) => {}
+            Err(error) => context.note_denied_versions("s3:GetObjectVersion", object, &error),
+        }
+    }
+    Some(versions)
+}
+
+/// Looks for earlier versions of a chain's missing and invalid digests: for each the newest one that verifies.
+pub(crate) async fn of_digests(
+    context: &Arc<Context>,
+    id: &Arc<ChainId>,
+    elements: &mut [Element],
+    shelf: &Shelf,
+) -> Result<(), AuditError> {
+    if !context.store.is_live() {
+        return Ok(());
+    }
+    let inside = |element: &Element| context.range.includes(element.start(), element.end());
+    let mut damaged = Vec::new();
+    for (index, element) in elements.iter().enumerate().filter(|(_, element)| inside(element)) {
+        if let Some(object) = damaged_object(element) {
+            damaged.push((index, object.clone(), recorded(elements, object, shelf)?));
+        }
+    }
+    let found: Vec<(usize, Option<Versions>)> =
+        stream::iter(damaged)
+            .map(|(index, object, recorded)| async move {
+                (index, of_digest(context, id, &object, recorded.as_ref()).await)
+            })
+            .buffer_unordered(context.request.concurrency)
+            .collect()
+            .await;
+    for (index, versions) in found {
+        if versions.is_some() {
+            elements[index].remarks.get_or_insert_default().versions = versions;
+        }
+    }
+    Ok(())
+}
+
+/// What a valid digest recorded of this one.
+fn recorded(elements: &[Element], object: &ObjectRef, shelf: &Shelf) -> Result<Option<Predecessor>, AuditError> {
+    let name = shelf.name(object);
+    let valid = elements.iter().filter_map(Element::valid);
+    for digest in valid.filter(|digest| digest.outline().predecessor() == Some(name)) {
+        if let Some(recorded) = shelf.valid(digest)?.predecessor().filter(|recorded| recorded.object == *object) {
+            return Ok(Some(recorded.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// The name of a digest that is missing or invalid.
+fn damaged_object(element: &Element) -> Option<&ObjectRef> {
+    match &element.state {
+        State::Absent(object, Absence::Missing) => Some(object),
+        State::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => Some(&digest.object),
+        State::Absent(..) | State::Rejected(_) | State::Valid(_) => None,
+    }
+}
+
+async fn of_digest(
+    context: &Context,
+    id: &ChainId,
+    object: &ObjectRef,
+    recorded: Option<&Predecessor>,
+) -> Option<Versions> {
+    let earlier = Earlier::of(context, object).await?;
+    let mut versions = earlier.found();
+    for version in earlier.versions {
+        match read::examine_version(context, id, object, &version.id).await {
+            Ok(examined) if verifies(context, id, &examined, recorded).await => {
+                versions.intact_version_id = Some(version.id);
+                versions.intact_last_modified = version.last_modified;
+                break;
+            }
+            Ok(_) => {}
+            Err(error) => context.note_denied_versions("s3:GetObjectVersion", object, &error),
+        }
+    }
+    Some(versions)
+}
+
+/// Whether a digest is what CloudTrail delivered, by its own signature or the one that its valid successor recorded.
+async fn verifies(context: &Context, id: &ChainId, examined: &Examined, recorded: Option<&Predecessor>) -> bool {
+    let Examined::Open(digest, own) = examined else { return false };
+    let kept = recorded.and_then(|recorded| recorded.signature.as_ref());
+    let keys = context.keys.for_range(&id.region).await;
+    let is_signed = match own {
+        Ok(()) => true,
+        Err(unproven) => kept.is_some_and(|signature| unproven.check(signature, &keys).is_ok()),
+    };
+    let is_recorded = recorded.and_then(|recorded| recorded.sha256).is_none_or(|hash| hash == digest.sha256());
+    is_signed && is_recorded
+}
+
+/// The versions of an object behind the one that a read gives.
+struct Earlier {
+    /// The newest first, delete markers left out.
+    versions: Vec<ObjectVersion>,
+    deletion: Option<ObjectVersion>,
+}
+
+impl Earlier {
+    /// `None` where there are none, or they may not be seen.
+    async fn of(context: &Context, object: &ObjectRef) -> Option<Self> {
+        if context.may_not_list_versions(object) {
+            return None;
+        }
+        let all = match context.store.versions(object).await {
+            Ok(all) => all,
+            Err(error) => {
+                context.note_denied_versions(LIST_VERSIONS, object, &error);
+                return None;
+            }
+        };
+        let deletion = all.iter().find(|version| version.is_latest && version.is_delete_marker).cloned();
+        let versions: Vec<ObjectVersion> =
+            all.into_iter().filter(|version| !version.is_delete_marker && !version.is_latest).collect();
+        (deletion.is_some() || !versions.is_empty()).then_some(Self { versions, deletion })
+    }
+
+    fn found(&self) -> Versions {
+        let deleted_at = self.deletion.as_ref().and_then(|deletion| deletion.last_modified);
+        Versions { deleted_at, ..Versions::default() }
+    }
+}
+
+/// The permission that a listing of versions needs.
+const LIST_VERSIONS: &str = "s3:ListBucketVersions";
+
+impl Context {
+    /// Keeps what is lacking for a look at versions.
+    fn note_denied_versions(&self, action: &str, object: &ObjectRef, error: &StoreError) {
+        if error.fault() == Fault::AccessDenied {
+            let mut denied = lock(&self.versions_denied);
+            denied.insert(format!("{action} on {}", object.bucket));
+        }
+    }
+
+    /// Whether there is no use in asking for the versions of another object of this bucket.
+    fn may_not_list_versions(&self, object: &ObjectRef) -> bool {
+        let denied = lock(&self.versions_denied);
+        denied.contains(&format!("{LIST_VERSIONS} on {}", object.bucket))
+    }
+
+    /// Says once that not all versions were looked at.
+    pub(crate) fn versions_warnings(&self) -> impl Iterator<Item = WarningRecord> {
+        let cut = self.versions_cut.load(Ordering::Relaxed).then(|| WarningRecord {
+            code: WarningCode::VersionsUnavailable,
+            bucket: None,
+            key: None,
+            detail: format!(
+                "not all earlier versions of every damaged log file were read: of each, no more than {} uncompressed bytes are",
+                limits::MAX_VERSION_BYTES
+            ),
+        });
+        self.versions_denied_warning().into_iter().chain(cut)
+    }
+
+    fn versions_denied_warning(&self) -> Option<WarningRecord> {
+        let denied = lock(&self.versions_denied);
+        let missing: Vec<&str> = denied.iter().map(String::as_str).collect();
+        let detail = format!(
+            "what a versioned bucket still holds of the objects that are gone or changed can't be seen: the caller needs {}",
+            missing.join(" and ")
+        );
+        let code = WarningCode::VersionsUnavailable;
+        (!missing.is_empty()).then_some(WarningRecord { code, bucket: None, key: None, detail })
+    }
+}

@@ -1,0 +1,151 @@
+//! The check of a listing against the log files that earlier runs verified: a day whose names are not just
+//! those is looked at again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ahash::HashSet;
+use jiff::Timestamp;
+
+use crate::audit::chain::follow::JudgedDigests;
+use crate::audit::digests::digest_spool::Shelf;
+use crate::audit::digests::entry::Element;
+use crate::audit::error::AuditError;
+use crate::audit::io::fingerprints::Fingerprints;
+use crate::audit::listing::log_files::LogRegion;
+use crate::audit::request::EDGE;
+use crate::audit::resume::selection::Resume;
+use crate::audit::shared::context::Context;
+use crate::audit::shared::identity::{identity_of_key, name_hash, written_hash};
+use crate::model::{
+    DAY, DigestKind, LogFileName, ObjectRef, VerifiedDay, VerifiedFiles, begin_of_day, earlier, parse_day,
+};
+
+/// The form of the part of a log file's key that tells its day.
+const DAY_FOLDER: &str = "2026/03/01";
+
+/// The days whose log files a checkpoint keeps: the one of the last verified digest, and the one before it.
+/// Every listing shows both whole.
+pub(crate) fn kept_days(through: Timestamp) -> [Timestamp; 2] {
+    let last = begin_of_day(through);
+    [earlier(last, DAY), last]
+}
+
+/// The folder of a log file that a digest lists, up to its day, and the begin of that day; `None` for one in no
+/// day's folder. `name` is [`crate::audit::shared::identity::identity`]'s.
+pub(crate) fn folder_of_listed(name: &str) -> Option<(&str, Timestamp)> {
+    let folder = name.rsplit_once('/')?.0;
+    Some((folder, day_of_folder(folder)?))
+}
+
+/// The day of such a folder.
+pub(crate) fn day_of_folder(folder: &str) -> Option<Timestamp> {
+    parse_day(folder.get(folder.len().checked_sub(DAY_FOLDER.len())?..)?)
+}
+
+/// Returns whether a log file was written after the run that judged it. `seen`: when S3 had last written a digest
+/// of the chain then.
+pub(crate) fn was_rewritten(before: &VerifiedFiles, seen: Option<Timestamp>, name: &str, written: Timestamp) -> bool {
+    seen.is_some_and(|seen| written > seen) && !before.judged.contains(&written_hash(before, name, written))
+}
+
+/// The comparison of a listing with the days that earlier runs verified.
+#[derive(Clone)]
+pub(crate) struct DayCheck<'a> {
+    context: &'a Context,
+    before: &'a VerifiedFiles,
+    days: [Timestamp; 2],
+    /// The log files that digests list which earlier runs did not verify.
+    new: Arc<Fingerprints>,
+    /// The files that earlier runs have told of as unlisted.
+    known_unlisted: Arc<HashSet<u64>>,
+    /// The time from which a file that no digest lists may still be listed.
+    edge: Timestamp,
+    /// When S3 had last written a digest of the chain: what is written later was written after the run that
+    /// verified it.
+    seen: Option<Timestamp>,
+    shown: BTreeMap<String, (u64, u64)>,
+    rewritten: BTreeSet<Timestamp>,
+}
+
+impl<'a> DayCheck<'a> {
+    /// A check of the days before the last verified digest; `None` where earlier runs kept nothing of them.
+    pub fn new(context: &'a Context, judged: &JudgedDigests) -> Result<Option<Self>, AuditError> {
+        let Some(resume) = context.resume.as_deref() else { return Ok(None) };
+        let (Some(before), Some(through)) = (resume.verified_files(), resume.start()) else { return Ok(None) };
+        let mut new = Vec::new();
+        for element in judged.elements.iter().filter(|element| element.valid().is_some()) {
+            if is_new(element, &judged.shelf, resume)?
+                && let Some(digest) = element.valid()
+            {
+                let digest = judged.shelf.valid(digest)?;
+                new.extend(digest.log_files().iter().map(|entry| context.fingerprint(&entry.object)));
+            }
+        }
+        let standard = judged.elements.iter().filter(|element| element.kind == DigestKind::Standard);
+        let newest = standard.filter(|element| element.valid().is_some()).map(Element::end).max();
+        Ok(Some(Self {
+            context,
+            before,
+            days: kept_days(through),
+            new: Arc::new(Fingerprints::of(new).0),
+            known_unlisted: Arc::new(resume.open_unlisted().map(|object| context.fingerprint(object)).collect()),
+            edge: earlier(newest.unwrap_or(through), EDGE),
+            seen: resume.seen(),
+            shown: BTreeMap::new(),
+            rewritten: BTreeSet::new(),
+        }))
+    }
+
+    /// Takes note of a file that the listing of a region shows. `is_listed`: whether a digest lists it that was
+    /// read in this run. `written`: when it was written, where that was lately.
+    pub fn see(&mut self, prefix: &str, object: &ObjectRef, is_listed: bool, written: Option<Timestamp>) {
+        let Some(file) = object.key.get(prefix.len()..) else { return };
+        let Some(day) = file.get(..DAY_FOLDER.len()).and_then(parse_day).filter(|day| self.days.contains(day)) else {
+            return;
+        };
+        let fingerprint = self.context.fingerprint(object);
+        if self.new.contains(fingerprint) || self.known_unlisted.contains(&fingerprint) {
+            return;
+        }
+        // Nobody can say yet which digest will list it.
+        let is_young = || LogFileName::parse(file).is_some_and(|name| !name.is_odd() && name.from > self.edge);
+        if !is_listed && is_young() {
+            return;
+        }
+        // A name below the day may hold `AWSLogs/` itself.
+        let region = identity_of_key(&object.bucket, prefix, self.context.store.is_live());
+        let name = format!("{region}{file}");
+        if written.is_some_and(|written| was_rewritten(self.before, self.seen, &name, written)) {
+            self.rewritten.insert(day);
+        }
+        let shown = self.shown.entry(format!("{region}{}", &file[..DAY_FOLDER.len()])).or_default();
+        let hash = name_hash(self.before, &name);
+        *shown = (shown.0 + 1, shown.1.wrapping_add(hash));
+    }
+
+    /// The days that hold other files than earlier runs verified, or some that were written since, of the
+    /// regions that were listed.
+    pub fn changed(&self, listed: &[LogRegion]) -> BTreeSet<Timestamp> {
+        let live = self.context.store.is_live();
+        let prefixes: Vec<String> =
+            listed.iter().map(|LogRegion { bucket, prefix }| identity_of_key(bucket, prefix, live)).collect();
+        let is_listed = |folder: &String| prefixes.iter().any(|prefix| folder.starts_with(prefix.as_str()));
+        let nothing = VerifiedDay::default();
+        let folders: BTreeSet<&String> = self.shown.keys().chain(self.before.days.keys()).collect();
+        let differs = folders.into_iter().filter(|folder| is_listed(folder)).filter(|folder| {
+            let (count, sum) = self.shown.get(*folder).copied().unwrap_or_default();
+            !self.before.days.get(*folder).unwrap_or(&nothing).is(count, sum)
+        });
+        let differing = differs.filter_map(|folder| day_of_folder(folder)).filter(|day| self.days.contains(day));
+        differing.chain(self.rewritten.iter().copied()).collect()
+    }
+}
+
+/// Returns whether a digest is one that earlier runs have not verified.
+pub(crate) fn is_new(element: &Element, shelf: &Shelf, resume: &Resume) -> Result<bool, AuditError> {
+    if resume.start().is_none_or(|through| element.end() > through) {
+        return Ok(true);
+    }
+    Ok(resume.expects_late() && resume.came_late(&element.whole(shelf)?))
+}

@@ -1,0 +1,194 @@
+//! The search for log files that digests of other trails list, which deliver to the same place.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::audit::chain::follow::{JudgedDigests, judge_digests};
+use crate::audit::chain::handover::Handover;
+use crate::audit::digests::entry::{Element, State};
+use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
+use crate::audit::error::AuditError;
+use crate::audit::io::lookahead::Seat;
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::log_folder::listed_files::listed_by;
+use crate::audit::log_folder::unlisted::StrayFiles;
+use crate::audit::request::AuditRequest;
+use crate::audit::shared::context::Context;
+use crate::audit::shared::folder_answers::Answer;
+use crate::model::{ChainId, Coverage, DAY, DigestKind, DigestStatus, TimeRange, begin_of_day, earlier, later};
+
+/// How many listed files are remembered of one, at 8 bytes each.
+const KEPT_FILES: usize = 500_000;
+
+/// Adds what the digests of a chain say to the answer of its folder.
+fn add_answer(
+    answer: &mut Answer,
+    context: &Context,
+    chain: ChainId,
+    judged: &JudgedDigests,
+) -> Result<(), AuditError> {
+    answer.listed.extend(listed_by(context, judged)?);
+    let mut note = |times: Coverage, into: fn(&mut Answer) -> &mut Vec<(ChainId, Coverage)>| {
+        if times != Coverage::default() {
+            into(answer).push((chain.clone(), times));
+        }
+    };
+    note(unreadable(&judged.elements), |answer| &mut answer.unreadable);
+    note(covered(judged), |answer| &mut answer.covered);
+    Ok(())
+}
+
+/// How long before the time in a log file's name the hour of the digest may end that lists it.
+const LISTED_BEFORE: SignedDuration = SignedDuration::from_hours(1);
+/// How long after it. AWS gives no bound; nearly every log file is delivered within minutes, and the rest within a day.
+const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
+
+/// The search for files that other digests list: log files don't carry their trail's name, and what another
+/// trail's digests list, which delivers to the same place, is listed. So is what a digest past the range
+/// lists that came late.
+pub(crate) struct ListedElsewhere<'a> {
+    context: &'a Arc<Context>,
+    chain: &'a ChainId,
+    folders: &'a [RegionFolder],
+    successor: Option<&'a Handover>,
+    pub strays: StrayFiles,
+    /// The times of digests of other trails that can't be read.
+    pub unreadable: Coverage,
+    /// The time that valid digests of the chain cover which goes on from this one.
+    pub by_successor: Coverage,
+}
+
+impl<'a> ListedElsewhere<'a> {
+    /// A search for these files, which no digest of this chain lists.
+    pub fn new(context: &'a Arc<Context>, chain: &'a ChainId, folders: &'a [RegionFolder], strays: StrayFiles) -> Self {
+        let (unreadable, by_successor) = (Coverage::default(), Coverage::default());
+        Self { context, chain, folders, successor: None, strays, unreadable, by_successor }
+    }
+
+    /// The same, with the digests of the chain that goes on from this one.
+    #[must_use]
+    pub fn with_successor(self, successor: Option<&'a Handover>) -> Self {
+        Self { successor, ..self }
+    }
+
+    /// Removes the files that another digest lists.
+    pub async fn remove(&mut self) -> Result<(), AuditError> {
+        let context = self.context;
+        let Some((first, last)) = self.strays.bounds() else { return Ok(()) };
+        let start = earlier(first, LISTED_BEFORE);
+        let end = later(last, LISTED_AFTER).min(context.request.now).max(start);
+        // Whole days, so that chains of the same days ask the same.
+        let (start, end) = (begin_of_day(start), later(begin_of_day(end), DAY).min(context.request.now));
+        let end = end.max(start);
+        let range = TimeRange { start: Some(start), end: Some(end) };
+        let any_trail = AuditRequest { trail: None, ..context.request.clone() };
+        let around = Arc::new(context.with_range(range));
+        for folder in self.folders.iter().chain(self.successor.map(|successor| &successor.folder)) {
+            let RegionFolder { location, organization, account, region } = folder;
+            let place = (&location.bucket, &location.root.prefix, organization, account, region);
+            let slot = context.answers.slot(context.hasher.hash_one((place, start, end)));
+            let mut slot = slot.lock().await;
+            let mut answer = slot.take().unwrap_or_default();
+            let is_whole = match answer.first.take() {
+                None if answer.is_known => true,
+                None => self.ask_all(&around, folder, &any_trail, &mut answer).await?,
+                // The strays are files that its own digests don't list.
+                Some(first) if first.0 == *self.chain => {
+                    answer.first = Some(first);
+                    true
+                }
+                Some((first, digests)) => {
+                    let judged = ask(&around, &first, folder, digests).await?;
+                    add_answer(&mut answer, context, first, &judged)?;
+                    true
+                }
+            };
+            if !is_whole {
+                self.unreadable.add(start, end);
+            }
+            let strays = std::mem::take(&mut self.strays);
+            self.strays = strays.filtered(|stray| !answer.listed.contains(context.fingerprint(&stray.object)));
+            let others = answer.unreadable.iter().filter(|(chain, _)| chain != self.chain);
+            others.for_each(|(_, times)| self.unreadable.extend(times));
+            if let Some(successor) = self.successor {
+                let of_successor = answer.covered.iter().filter(|(chain, _)| *chain == successor.other);
+                of_successor.for_each(|(_, times)| self.by_successor.extend(times));
+            }
+            if let Some((_, own)) = answer.first.as_ref().filter(|(chain, _)| chain == self.chain) {
+                let later = self.later_own(own);
+                if !later.is_empty() {
+                    let listed = listed_by(context, &ask(&around, self.chain, folder, later).await?)?;
+                    let strays = std::mem::take(&mut self.strays);
+                    self.strays = strays.filtered(|stray| !listed.contains(context.fingerprint(&stray.object)));
+                }
+            }
+            if is_whole && answer.listed.len() <= KEPT_FILES {
+                answer.is_known = true;
+                *slot = Some(answer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every chain of a folder but this one. Returns whether the folder could be listed whole.
+    async fn ask_all(
+        &self,
+        around: &Arc<Context>,
+        folder: &RegionFolder,
+        any_trail: &AuditRequest,
+        answer: &mut Answer,
+    ) -> Result<bool, AuditError> {
+        let listing = digests::digests(around.store.as_ref(), folder, &around.range, any_trail).await;
+        for (id, digests) in listing.digests {
+            if id == *self.chain {
+                answer.first = Some((id, digests));
+            } else if !digests.is_empty() {
+                let judged = ask(around, &id, folder, digests).await?;
+                add_answer(answer, self.context, id, &judged)?;
+            }
+        }
+        Ok(listing.failure.is_none())
+    }
+
+    /// The chain's own digests that were not read, because they lie past the range.
+    fn later_own(&self, digests: &ListedDigests) -> ListedDigests {
+        let later: Vec<ListedDigest> = digests.iter().filter(|digest| self.context.range.is_past(digest.end)).collect();
+        later.iter().collect()
+    }
+}
+
+/// Judges the digests of a chain.
+async fn ask(
+    around: &Arc<Context>,
+    chain: &ChainId,
+    folder: &RegionFolder,
+    digests: ListedDigests,
+) -> Result<JudgedDigests, AuditError> {
+    let id = Arc::new(chain.clone());
+    judge_digests(around, &id, std::slice::from_ref(folder), digests, &mut Seat::apart()).await
+}
+
+/// The time that valid hourly digests cover.
+pub(crate) fn covered(judged: &JudgedDigests) -> Coverage {
+    let mut covered = Coverage::default();
+    let standard = judged.elements.iter().filter(|element| element.kind == DigestKind::Standard);
+    for (start, end) in standard.filter_map(Element::valid).map(|digest| digest.outline().period()) {
+        covered.add(start, end);
+    }
+    covered
+}
+
+/// The times of the digests that could not be judged: any of them may list a file.
+pub(crate) fn unreadable(elements: &[Element]) -> Coverage {
+    let mut times = Coverage::default();
+    for element in elements {
+        let State::Rejected(digest) = &element.state else { continue };
+        if digest.rejection.status == DigestStatus::Unverified {
+            // A log file is delivered after the time in its name, and stands in the digest of its delivery.
+            let start = earlier(element.start(), LISTED_BEFORE);
+            times.add(start, element.end());
+        }
+    }
+    times
+}

@@ -1,0 +1,305 @@
+//! Days before the range that are looked at again: those whose listing is not what earlier runs verified, and
+//! those that `Recheck` draws. Their digests are read once more, and tell which log files should be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ahash::HashSet;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::chain::follow::{JudgedDigests, judge_digests};
+use crate::audit::chain::verify;
+use crate::audit::digests::digest_spool::Shelf;
+use crate::audit::digests::entry::{Element, State};
+use crate::audit::digests::listed_digests::ListedDigests;
+use crate::audit::error::AuditError;
+use crate::audit::io::fingerprints::Fingerprints;
+use crate::audit::io::lookahead::Seat;
+use crate::audit::listing::digests;
+use crate::audit::listing::log_files::LogRegion;
+use crate::audit::log_folder::day_check::{folder_of_listed, is_new, was_rewritten};
+use crate::audit::log_folder::other_trails::{covered, unreadable};
+use crate::audit::log_folder::unlisted::StrayFiles;
+use crate::audit::resume::selection::Resume;
+use crate::audit::shared::context::Context;
+use crate::audit::shared::identity::{identity, name_hash};
+use crate::model::{ChainId, Coverage, DAY, ObjectRef, TimeRange, VerifiedDay, earlier, later};
+use crate::verify::ExpectedHash;
+
+/// How long before a day the hour of the first digest may end that lists a log file of its folder.
+const LISTED_BEFORE: SignedDuration = SignedDuration::from_hours(1);
+/// How long after its end the last one. AWS gives no bound; nearly every log file is delivered within a day.
+const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
+
+/// A log file that earlier runs verified and that is judged again.
+#[derive(Debug, Clone)]
+pub(crate) struct AgainFile {
+    pub object: ObjectRef,
+    /// The key of the digest that lists it.
+    pub digest: Arc<str>,
+    pub expected: ExpectedHash,
+}
+
+/// The findings on days before the range.
+#[derive(Debug, Default)]
+pub(crate) struct PastDays {
+    /// Log files that vanished, came back or were written again since.
+    pub again: Vec<AgainFile>,
+    /// Files that no digest of the chain lists.
+    pub strays: StrayFiles,
+    /// Digests that were read again and are not valid.
+    pub rejected: Vec<Element>,
+    /// Those of them that a valid one names.
+    pub named: Vec<ObjectRef>,
+    /// The time that the digests cover which were read again.
+    pub coverage: Coverage,
+    /// The times of those that can't be read.
+    pub unreadable: Coverage,
+    /// Those that were written again, by [`identity`], and when.
+    pub recent: Vec<(Timestamp, String)>,
+    /// The days as they are to be kept, by folder.
+    pub verified: BTreeMap<String, VerifiedDay>,
+    /// Why a part could not be listed.
+    pub failure: Option<String>,
+}
+
+/// Looks at days again. `judged` are the digests that were read for the range.
+pub(crate) async fn examine(
+    context: &Arc<Context>,
+    chain: &ChainId,
+    judged: &JudgedDigests,
+    regions: &[LogRegion],
+    days: &BTreeSet<Timestamp>,
+) -> Result<PastDays, AuditError> {
+    let mut found = PastDays::default();
+    let Some(resume) = context.resume.clone().filter(|_| !days.is_empty()) else { return Ok(found) };
+    let id = Arc::new(chain.clone());
+    for day in days {
+        let Some(mut read) = digests_of(context, &id, judged, *day, &resume, &mut found).await? else { continue };
+        let rejected = take_rejected(context, &mut read, &mut found.named);
+        // Nobody knows any more which files a digest listed that is not valid now: the day stays as it was verified.
+        let day = Day { context, resume: &resume, day: *day, is_renewed: rejected.is_empty() };
+        found.unreadable.extend(&unreadable(&rejected));
+        found.rejected.extend(rejected);
+        let mut listed = Vec::new();
+        day.each_listed(judged, &read, |entry| listed.push(entry.fingerprint))?;
+        let listed = Fingerprints::of(listed).0;
+        let shown = day.shown(regions, &listed, &mut found).await;
+        found.coverage.extend(&covered(&read));
+        if let Some(shown) = shown {
+            day.each_listed(judged, &read, |entry| day.compare(entry, &shown, &mut found))?;
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the digests that may list the log files of a day, as far as they lie before the range; `None` where
+/// they can't be listed.
+async fn digests_of(
+    context: &Arc<Context>,
+    id: &Arc<ChainId>,
+    judged: &JudgedDigests,
+    day: Timestamp,
+    resume: &Resume,
+    found: &mut PastDays,
+) -> Result<Option<JudgedDigests>, AuditError> {
+    let through = resume.start().unwrap_or(day);
+    let from = earlier(day, LISTED_BEFORE);
+    let to = later(later(day, DAY), LISTED_AFTER).min(through);
+    let range = TimeRange { start: Some(from), end: Some(to) };
+    let mut digests = ListedDigests::default();
+    for folder in &judged.folders {
+        let mut listing = digests::digests(context.store.as_ref(), folder, &range, &context.request).await;
+        if let Some(error) = listing.failure {
+            found.failure = Some(error.to_string());
+            return Ok(None);
+        }
+        if let Some(own) = listing.digests.remove(&**id) {
+            own.iter().filter(|digest| digest.end <= through).for_each(|digest| digests.push(&digest));
+        }
+    }
+    let around = Arc::new(context.with_range(range));
+    let mut read = judge_digests(&around, id, &judged.folders, digests, &mut Seat::apart()).await?;
+    // Those past it were read for what they say of the ones before.
+    read.elements.retain(|element| element.end() <= to);
+    Ok(Some(read))
+}
+
+/// Takes out the digests that are not valid, and notes those that a valid one names.
+fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<ObjectRef>) -> Vec<Element> {
+    let is_rejected = |element: &mut Element| matches!(element.state, State::Rejected(_));
+    let mut rejected: Vec<Element> = read.elements.extract_if(.., is_rejected).collect();
+    if rejected.is_empty() {
+        return rejected;
+    }
+    let follow: HashSet<u64> =
+        read.elements.iter().filter_map(Element::valid).filter_map(|digest| digest.kept.follows()).collect();
+    for element in &mut rejected {
+        // What they claim lies on another shelf.
+        element.remarks.iter_mut().for_each(|remarks| remarks.claims = None);
+        if let State::Rejected(digest) = &element.state
+            && follow.contains(&context.fingerprint(&digest.object))
+        {
+            named.push(digest.object.clone());
+        }
+    }
+    rejected
+}
+
+/// Puts digests that were read again to those of the chain, unless they are there already: one that only its
+/// successor proves is judged with that.
+pub(crate) fn add_rejected(
+    context: &Context,
+    elements: &mut Vec<Element>,
+    rejected: Vec<Element>,
+    shelf: &Shelf,
+) -> Result<(), AuditError> {
+    if rejected.is_empty() {
+        return Ok(());
+    }
+    let mut known = HashSet::default();
+    for element in elements.iter() {
+        known.insert(context.fingerprint(&element.whole(shelf)?.object));
+    }
+    for element in rejected {
+        let State::Rejected(digest) = &element.state else { continue };
+        if known.insert(context.fingerprint(&digest.object)) {
+            elements.push(element);
+        }
+    }
+    verify::sort(elements, shelf)
+}
+
+/// A log file of a day, as a digest lists it.
+struct Entry<'a> {
+    file: AgainFile,
+    fingerprint: u64,
+    folder: &'a str,
+    /// The name by which it is counted.
+    name: &'a str,
+    /// True if earlier runs have not verified the digest.
+    is_new: bool,
+}
+
+/// The files of a day that a listing shows.
+struct Shown {
+    files: Fingerprints,
+    /// Those that were written after the run that verified them.
+    rewritten: Fingerprints,
+}
+
+struct Day<'a> {
+    context: &'a Context,
+    resume: &'a Resume,
+    day: Timestamp,
+    /// True if the day is to be kept as it is found now.
+    is_renewed: bool,
+}
+
+impl Day<'_> {
+    /// Hands on the log files of the day that valid digests list, each once.
+    fn each_listed(
+        &self,
+        judged: &JudgedDigests,
+        read: &JudgedDigests,
+        mut take: impl FnMut(Entry<'_>),
+    ) -> Result<(), AuditError> {
+        let mut known = HashSet::default();
+        let live = self.context.store.is_live();
+        for (digests, is_range) in [(read, false), (judged, true)] {
+            for element in digests.elements.iter().filter(|element| element.end() >= self.day) {
+                let Some(digest) = element.valid().filter(|digest| digest.outline().log_files() > 0) else { continue };
+                let is_new = is_range && is_new(element, &digests.shelf, self.resume)?;
+                let digest = digests.shelf.valid(digest)?;
+                for entry in digest.log_files().iter() {
+                    let object = entry.object.clone();
+                    let name = identity(&object, live);
+                    let Some((folder, day)) = folder_of_listed(&name) else { continue };
+                    let fingerprint = self.context.fingerprint(&entry.object);
+                    if day == self.day && known.insert(fingerprint) {
+                        let digest = Arc::clone(&digest.object().key);
+                        let file = AgainFile { object: entry.object, digest, expected: entry.expected };
+                        take(Entry { file, fingerprint, folder, name: &name, is_new });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the day, and takes those files for strays that no valid digest of the chain lists; `None` where it
+    /// can't be listed.
+    async fn shown(&self, regions: &[LogRegion], listed: &Fingerprints, found: &mut PastDays) -> Option<Shown> {
+        let (mut files, mut rewritten) = (Vec::new(), Vec::new());
+        let seen = self.resume.seen();
+        for region in regions {
+            let shown = match self.context.log_files().list(region, self.day, self.day).await {
+                Ok(shown) => shown,
+                Err(error) => {
+                    found.failure = Some(error.to_string());
+                    return None;
+                }
+            };
+            let is_of_day = |object: &ObjectRef| {
+                let inside = object.key.get(shown.prefix.len()..).unwrap_or_default();
+                inside.starts_with(&self.day.strftime("%Y/%m/%d/").to_string())
+            };
+            for (object, written) in shown.files().filter(|(object, _)| is_of_day(object)) {
+                let fingerprint = self.context.fingerprint_of_copy(&object, listed);
+                files.push(fingerprint);
+                if fingerprint != self.context.fingerprint(&object) {
+                    // It was not decompressed yet when it was verified.
+                    rewritten.push(fingerprint);
+                }
+                let name = identity(&object, self.context.store.is_live());
+                let Some((written, before)) = written.zip(self.resume.verified_files()) else { continue };
+                if was_rewritten(before, seen, &name, written) {
+                    rewritten.push(fingerprint);
+                    if listed.contains(fingerprint) {
+                        found.recent.push((written, name.into_owned()));
+                    }
+                }
+            }
+            let is_listed = |object: &ObjectRef| listed.contains(self.context.fingerprint_of_copy(object, listed));
+            found.strays.add_listed(&shown, |object| is_of_day(object) && !is_listed(object));
+        }
+        Some(Shown { files: Fingerprints::of(files).0, rewritten: Fingerprints::of(rewritten).0 })
+    }
+
+    /// Compares a log file that a digest lists with what the listing shows.
+    fn compare(&self, entry: Entry<'_>, shown: &Shown, found: &mut PastDays) {
+        let Some(before) = self.resume.verified_files().filter(|_| !entry.is_new) else { return };
+        let hash = name_hash(before, entry.name);
+        let was_lost = before.days.get(entry.folder).is_some_and(|day| day.lost.contains(&hash));
+        if self.is_renewed {
+            let day = found.verified.entry(entry.folder.to_owned()).or_default();
+            day.add(hash);
+            if was_lost {
+                day.lose(hash);
+            }
+        }
+        let is_there = shown.files.contains(entry.fingerprint);
+        // What an earlier run has told of as gone is told of again only if it is back.
+        if is_there == was_lost || shown.rewritten.contains(entry.fingerprint) {
+            found.again.push(entry.file);
+        }
+    }
+}
+
+impl Context {
+    /// The fingerprint of a listed file: in a copy, one that somebody decompressed stands for the one that is
+    /// among `listed`.
+    fn fingerprint_of_copy(&self, object: &ObjectRef, listed: &Fingerprints) -> u64 {
+        let own = self.fingerprint(object);
+        if self.store.is_live() || listed.contains(own) || !object.key.ends_with(".json") {
+            return own;
+        }
+        let stands_for = self.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}.gz", object.key)));
+        if listed.contains(stands_for) { stands_for } else { own }
+    }
+}
+
+/// The days of a chain that are drawn, of those that earlier runs verified.
+pub(crate) fn drawn(context: &Context) -> BTreeSet<Timestamp> {
+    context.resume.as_ref().map(|resume| resume.drawn_days().clone()).unwrap_or_default()
+}

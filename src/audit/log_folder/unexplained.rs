@@ -1,0 +1,83 @@
+//! Regions that have log files and no digests: a chain should be there.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+
+use crate::audit::chain::follow::judge_digests;
+use crate::audit::digests::entry::Element;
+use crate::audit::discovery::chains::Discovery;
+use crate::audit::discovery::expected::guess_trail;
+use crate::audit::error::AuditError;
+use crate::audit::io::lookahead::Seat;
+use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::log_files::LogRegion;
+use crate::audit::log_folder::listed_files::without_listed;
+use crate::audit::log_folder::unlisted::{Stray, StrayFiles};
+use crate::audit::request::{AuditRequest, EDGE, fresh_from};
+use crate::audit::shared::context::Context;
+use crate::model::{ChainId, Coverage, LOG_FOLDER, LogFileName, TrailName};
+
+/// Adds the chains of regions that have log files which no trail's digests explain.
+pub(crate) async fn add_chains(discovery: &mut Discovery, context: &Arc<Context>) -> Result<(), AuditError> {
+    let request = &context.request;
+    let has_chain = |folder: &RegionFolder| discovery.chains.keys().any(|chain| folder.holds(chain));
+    // An account's trail delivers nothing to an organization's folder, nor the other way round.
+    let is_own = |folder: &RegionFolder| request.is_organization.is_none_or(|is| is == folder.organization.is_some());
+    let candidates = discovery.folders.log_files.iter().filter(|folder| is_own(folder) && !has_chain(folder));
+    let candidates: Vec<RegionFolder> = candidates.cloned().collect();
+    let looked = stream::iter(candidates)
+        .map(|folder| async move {
+            // Files of a trail without digests explain themselves.
+            let unexplained =
+                has_unexplained(context, &folder).await? && context.neighbours.of(&folder.region).await.is_empty();
+            Ok::<_, AuditError>(unexplained.then_some(folder))
+        })
+        .buffered(request.concurrency);
+    let found: Vec<Option<RegionFolder>> = looked.try_collect().await?;
+    let trail = guess_trail(discovery.chains.keys(), request);
+    for RegionFolder { organization, account, region, .. } in found.into_iter().flatten() {
+        let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
+        // Its log files are explained by no digest, those of the same region below another folder included.
+        discovery.expect_exactly(ChainId { organization, account, region, trail, home_region });
+    }
+    Ok(())
+}
+
+/// Returns whether log files of the range lie here that no trail's digests explain: those that other trails' valid digests cover the time
+/// of and don't list, or any, where no valid digest is there at all.
+async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolder) -> Result<bool, AuditError> {
+    let range = &context.range;
+    let fresh = fresh_from(&context.request);
+    let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
+    // A failure to look is no reason to expect anything.
+    let Ok(files) = context.log_files().list(&LogRegion::of(folder, LOG_FOLDER), from, to).await else {
+        return Ok(false);
+    };
+    let mut strays = StrayFiles::default();
+    strays.add_listed(&files, |_| true);
+    let end = if context.store.is_live() { to.min(fresh) } else { to };
+    let inside = |stray: &Stray| stray.name.is_some_and(|name| from <= name.from && name.to < end);
+    let mut strays = strays.filtered(inside);
+    let any_trail = AuditRequest { trail: None, ..context.request.clone() };
+    let listing = digests::digests(context.store.as_ref(), folder, range, &any_trail).await;
+    if listing.failure.is_some() {
+        return Ok(false);
+    }
+    let mut coverage = Coverage::default();
+    for (other, digests) in listing.digests {
+        let judged =
+            judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart()).await?;
+        strays = without_listed(context, strays, &judged)?;
+        for (start, end) in judged.elements.iter().filter_map(Element::valid).map(|digest| digest.outline().period()) {
+            coverage.add(start, end);
+        }
+    }
+    let is_covered = |name: &LogFileName| {
+        let edges = (name.from.saturating_sub(EDGE), name.to.saturating_add(EDGE));
+        matches!(edges, (Ok(from), Ok(to)) if coverage.contains(from, to))
+    };
+    let names = strays.iter().filter_map(|stray| stray.name).collect::<Vec<_>>();
+    Ok(names.iter().any(|name| coverage == Coverage::default() || is_covered(name)))
+}

@@ -1,0 +1,206 @@
+//! What the next run needs to know of a chain: taken from it when it was examined, before its digests are told of.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use jiff::Timestamp;
+
+use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::error::AuditError;
+use crate::audit::log_folder::day_check::{day_of_folder, folder_of_listed, is_new, kept_days};
+use crate::audit::log_folder::examine::LogFolder;
+use crate::audit::request::{EDGE, fresh_from};
+use crate::audit::resume::late_arrivals::{LOOK_BACK, Sight};
+use crate::audit::resume::selection::{Contradiction, Resume};
+use crate::audit::shared::context::Context;
+use crate::audit::shared::identity::{identity, name_hash, written_hash};
+use crate::audit::shared::range;
+use crate::model::{
+    ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedFiles, VerifiedRun,
+    earlier,
+};
+
+/// What the next run needs to know of a chain that was examined.
+#[derive(Debug)]
+pub(crate) struct Outlook {
+    pub id: Arc<ChainId>,
+    pub through: Option<VerifiedDigest>,
+    pub unlisted_from: Option<Timestamp>,
+    pub sight: Sight,
+    /// The digests of the last 31 days that are verified now.
+    pub verified: Vec<VerifiedRun>,
+    /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
+    pub log_folders: BTreeSet<String>,
+    /// The log files of the last days that the next run has to find.
+    pub verified_files: Option<VerifiedFiles>,
+    /// True if the bytes come from S3.
+    pub is_live: bool,
+    /// Whether a part of it could not be listed.
+    pub is_unlisted: bool,
+    pub contradictions: Vec<Contradiction>,
+    /// Whether CloudTrail could not be asked about the chain's last delivery.
+    pub is_tail_unknown: bool,
+    /// Digests that were known to be invalid, and are valid.
+    pub back: HashSet<ObjectRef>,
+    /// Digests that are named and may still come.
+    pub awaited: Vec<(ObjectRef, DigestKind, Timestamp)>,
+    /// The digests that are not there or not valid, and that a valid one names.
+    pub named: HashSet<ObjectRef>,
+}
+
+impl Outlook {
+    /// `earliest_fresh`: the earliest time of a log file that was left alone because it is fresh.
+    pub fn new(
+        chain: &ExaminedChain,
+        context: &Context,
+        earliest_fresh: Option<Timestamp>,
+    ) -> Result<Self, AuditError> {
+        let through = range::last_verified(&chain.elements, &chain.shelf, context)?;
+        let deep = context.request.depth != Depth::Chain;
+        let end = through.as_ref().map(|digest| digest.end);
+        let verified_files = if deep { verified_files(chain, context, end)? } else { None };
+        let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
+        let unlisted_from = match (&chain.log_folder.failure, deep) {
+            // What could not be looked at is looked at by the next run.
+            (Some(_), _) => context.range.start.or_else(|| chain.elements.first().map(Element::start)),
+            (None, true) => end.map(|end| {
+                let judged = earlier(end, EDGE).min(fresh);
+                earliest_fresh.map_or(judged, |earliest| judged.min(earliest))
+            }),
+            (None, false) => end,
+        };
+        let valid = || chain.elements.iter().filter_map(Element::valid);
+        let others = chain.elements.iter().filter_map(|element| match &element.state {
+            State::Rejected(digest) => Some((element, &digest.object)),
+            State::Absent(object, _) => Some((element, &**object)),
+            State::Valid(_) => None,
+        });
+        let by_valid: HashSet<u64> = match others.clone().next() {
+            Some(_) => valid().filter_map(|digest| digest.kept.follows()).collect(),
+            None => HashSet::new(),
+        };
+        let (mut awaited, mut named) = (Vec::new(), HashSet::new());
+        for (element, object) in others {
+            let before = context.resume.as_ref().is_some_and(|resume| resume.awaits(object));
+            if before || by_valid.contains(&context.fingerprint(object)) {
+                named.insert(object.clone());
+            }
+            if element.absence() == Some(Absence::NotYetDelivered) {
+                awaited.push((object.clone(), element.kind, element.end()));
+            }
+        }
+        named.extend(chain.log_folder.past.named.iter().cloned());
+        let mut back = HashSet::new();
+        if context.resume.is_some() {
+            for digest in valid() {
+                back.insert(chain.shelf.valid(digest)?.object().clone());
+            }
+        }
+        Ok(Self {
+            back,
+            id: chain.id.clone(),
+            through,
+            unlisted_from,
+            sight: chain.sight.clone(),
+            verified: verified_runs(chain, context)?,
+            verified_files,
+            is_live: context.store.is_live(),
+            log_folders: chain.log_folder.other_folders.clone(),
+            is_unlisted: chain.listing_failure.is_some(),
+            contradictions: chain.contradictions.clone(),
+            is_tail_unknown: matches!(context.status_of(&chain.id), Some(Err(_))),
+            awaited,
+            named,
+        })
+    }
+}
+
+/// The digests that this run verified, and those of earlier runs that are still there, as far as they are
+/// looked for in later ones.
+fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<VerifiedRun>, AuditError> {
+    let now = context.request.now;
+    let newest = chain.elements.iter().filter(|element| element.valid().is_some()).map(Element::end).max();
+    let old = context.resume.iter().flat_map(|resume| resume.verified_digests());
+    let oldest = earlier(newest.unwrap_or(now), LOOK_BACK);
+    let (mut found, mut gone) = (BTreeSet::new(), BTreeSet::new());
+    let mut place = |object: &ObjectRef, is_there: bool| {
+        let Some(name) = DigestName::parse(&object.key) else { return };
+        // A digest in another day's folder would not be found again by its name.
+        if name.end <= oldest || name.end > now || name.key() != *object.key {
+            return;
+        }
+        let digest = (Arc::clone(&object.bucket), name.root.prefix, name.kind, name.end);
+        if is_there {
+            found.insert(digest)
+        } else {
+            gone.insert(digest)
+        };
+    };
+    for element in &chain.elements {
+        match &element.state {
+            State::Valid(digest) => place(chain.shelf.valid(digest)?.object(), true),
+            // A digest that is known to be gone, or another one now, stays among what is open.
+            State::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => place(&digest.object, false),
+            State::Absent(object, _) => place(object, false),
+            State::Rejected(_) => {}
+        }
+    }
+    let kept = old.filter(|digest| digest.3 > oldest && !gone.contains(digest));
+    found.extend(kept);
+    Ok(VerifiedRun::encode(found))
+}
+
+/// The log files of the last two days, as far as the digests list them that this run and earlier ones verified.
+/// Those that turn out to be gone are taken out when they are told of.
+fn verified_files(
+    chain: &ExaminedChain,
+    context: &Context,
+    through: Option<Timestamp>,
+) -> Result<Option<VerifiedFiles>, AuditError> {
+    let resume = context.resume.as_deref();
+    let before = resume.and_then(Resume::verified_files);
+    let Some(through) = through.max(resume.and_then(Resume::start)) else { return Ok(None) };
+    let days = kept_days(through);
+    let key = match before {
+        Some(before) => before.key,
+        None => random_key()?,
+    };
+    let is_kept = |folder: &str| day_of_folder(folder).is_some_and(|day| days.contains(&day));
+    // As long as no later digest was written, they would count as written later again.
+    let seen = chain.sight.seen;
+    let is_same = resume.is_some_and(|resume| seen <= resume.seen());
+    let judged = before.filter(|_| is_same).map(|before| before.judged.clone()).unwrap_or_default();
+    let before = before.into_iter().flat_map(|before| &before.days);
+    // Days that were looked at again are known anew.
+    let known = before.chain(&chain.log_folder.past.verified).filter(|(folder, _)| is_kept(folder));
+    let known = known.map(|(folder, day)| (folder.clone(), day.clone()));
+    let mut files = VerifiedFiles { key, judged, days: known.collect() };
+    let LogFolder { recent, past, .. } = &chain.log_folder;
+    let recent = recent.iter().chain(&past.recent).filter(|(written, _)| seen.is_some_and(|seen| *written > seen));
+    let recent: Vec<u64> = recent.map(|(written, name)| written_hash(&files, name, *written)).collect();
+    files.judged.extend(recent);
+    let live = context.store.is_live();
+    for element in chain.elements.iter().filter(|element| element.end() >= days[0]) {
+        let Some(digest) = element.valid().filter(|digest| digest.outline().log_files() > 0) else { continue };
+        let is_in_range = context.range.includes(element.start(), element.end());
+        let came_late = || resume.map_or(Ok(false), |resume| is_new(element, &chain.shelf, resume));
+        if !is_in_range && (element.end() > through || !came_late()?) {
+            continue;
+        }
+        for entry in chain.shelf.valid(digest)?.log_files().iter() {
+            let name = identity(&entry.object, live);
+            let Some((folder, _)) = folder_of_listed(&name).filter(|(_, day)| days.contains(day)) else { continue };
+            let hash = name_hash(&files, &name);
+            files.days.entry(folder.to_owned()).or_default().add(hash);
+        }
+    }
+    Ok(Some(files))
+}
+
+fn random_key() -> Result<[u8; 16], AuditError> {
+    let mut key = [0; 16];
+    SystemRandom::new().fill(&mut key).map_err(|_| AuditError::NoRandomNumbers)?;
+    Ok(key)
+}

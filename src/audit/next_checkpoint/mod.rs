@@ -1,0 +1,4 @@
+//! The checkpoint that the next run continues from.
+
+pub(crate) mod builder;
+pub(crate) mod chain_snapshot;

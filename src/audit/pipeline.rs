@@ -1,0 +1,382 @@
+//! The run of an audit: from the chains that are found to the records that are emitted.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ahash::RandomState;
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp, Unit};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+use super::discovery::chains::{Discovery, ListedChain, discover};
+use super::discovery::{expected, statuses};
+use super::emit::chain_records::{Plan, Step};
+use super::emit::not_read::Unread;
+use super::error::AuditError;
+use super::examine::examine_chain;
+use super::inputs::{Audit, Outcome};
+use super::io::lookahead::{CHAINS_AHEAD, Room};
+use super::io::ordered_tasks;
+use super::io::read_object::ObjectReader;
+use super::io::throttle::Pace;
+use super::log_files::judge;
+use super::log_folder::beside_regions::{self, FoundBeside};
+use super::log_folder::unexplained;
+use super::next_checkpoint::builder::Keeper;
+use super::observer::Observer;
+use super::request::SampleRequest;
+use super::shared::context::{Context, Statuses};
+use super::shared::key_cache::RegionKeys;
+use super::shared::neighbours::Neighbours;
+use super::single_files;
+use super::sink::RecordSink;
+use crate::model::{
+    ChainId, LogFileStatus, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode, WarningRecord,
+    earlier, later,
+};
+use crate::sync::lock;
+
+/// How many digests of theirs may wait together; a single chain may have more.
+const DIGESTS_AHEAD: usize = 1500;
+/// The shortest time for which keys are asked after what is known.
+const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
+/// The shortest time for which keys are asked before it: whole days are looked at in search of the digests that
+/// list a file, and a scheduled run looks at the two days before its range.
+const KEYS_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24 + 3);
+/// The month in which CloudTrail began: 2013-11-01. No key is older.
+const CLOUDTRAIL_BEGAN: Timestamp = Timestamp::constant(1_383_264_000, 0);
+
+/// The exit code of an interrupted run: 128 and the number of SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+impl Audit {
+    /// Runs the audit, and ends early when `stop` does: then the verdict is `inconclusive` at best.
+    ///
+    /// Must run within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of the trail could be listed or found, or the observer failed.
+    pub async fn run(self, observer: &mut dyn Observer, stop: impl Future<Output = ()>) -> Result<Outcome, AuditError> {
+        let checkpoint = self.checkpoint_builder();
+        let not_read = Unread::default();
+        let mut sink = RecordSink::new(observer, checkpoint.as_ref());
+        let mut stop = std::pin::pin!(stop);
+        let pipeline = Pipeline { audit: &self, not_read: &not_read, checkpoint: checkpoint.as_ref() };
+        let is_interrupted = tokio::select! {
+            biased;
+            () = &mut stop => true,
+            outcome = pipeline.run(&mut sink) => {
+                outcome?;
+                false
+            }
+        };
+        let (tally, has_begun) = sink.finish();
+        if !has_begun {
+            let sample = self.request.sample.map(|sample| Sample { files: 0, seed: sample.seed });
+            observer.record(&pipeline.opening(sample))?;
+        }
+        let summary = self.summary(tally, &not_read, checkpoint.as_ref(), is_interrupted);
+        observer.record(&Record::Summary(summary.clone()))?;
+        let checkpoint = checkpoint.filter(|_| !is_interrupted);
+        let checkpoint = checkpoint.map(|builder| builder.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(Outcome { checkpoint: checkpoint.map(|builder| builder.finish(summary.verdict)), summary })
+    }
+
+    /// The builder of the next checkpoint, where the request has one.
+    fn checkpoint_builder(&self) -> Option<Mutex<Keeper>> {
+        let request = &self.request;
+        let previous = request.checkpoint.clone()?;
+        let allowed = request.allowed.clone();
+        Some(Mutex::new(Keeper::new(previous, request.now, allowed, statuses::probes(request))))
+    }
+
+    /// The summary of a run whose other records were counted in `tally`.
+    fn summary(
+        &self,
+        mut tally: Tally,
+        not_read: &Unread,
+        checkpoint: Option<&Mutex<Keeper>>,
+        is_interrupted: bool,
+    ) -> SummaryRecord {
+        let request = &self.request;
+        let sample = not_read.sample_result();
+        tally.unsampled = sample.map_or(0, |sample| sample.total - sample.read);
+        let verdict = tally.verdict(&request.allowed, is_interrupted);
+        SummaryRecord {
+            verdict,
+            exit_code: if is_interrupted { INTERRUPTED } else { verdict.exit_code() },
+            not_read: not_read.by_depth() + tally.unsampled,
+            tally,
+            depth: request.depth,
+            sample,
+            interrupted: is_interrupted,
+            keys_of_bag: request.keys_of_bag,
+            requests: self.requests(),
+            since_checkpoint: checkpoint.map(|builder| lock(builder).since_checkpoint()),
+            finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
+        }
+    }
+}
+
+/// One run of an audit.
+pub(super) struct Pipeline<'a> {
+    pub audit: &'a Audit,
+    /// Counts the log files that the run does not read on purpose.
+    pub not_read: &'a Unread,
+    pub checkpoint: Option<&'a Mutex<Keeper>>,
+}
+
+impl Pipeline<'_> {
+    /// Emits every record but the summary.
+    pub(super) async fn run(&self, sink: &mut RecordSink<'_>) -> Result<(), AuditError> {
+        let Audit { store, request, .. } = self.audit;
+        let range = request.bounded_range(store.is_live());
+        if request.sample.is_none() {
+            sink.emit(self.opening(None))?;
+            sink.emit_all(self.warnings_before())?;
+        }
+        match single_files::range(&request.files) {
+            Some(range) => self.single_files(range, sink).await,
+            None => self.chains(range, sink).await,
+        }
+    }
+
+    /// The first record. `sample` is known once the log files were counted.
+    pub(super) fn opening(&self, sample: Option<Sample>) -> Record {
+        let Audit { store, request, .. } = self.audit;
+        Record::Run(RunRecord {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: request.now,
+            trail_arn: request.trail.clone(),
+            range: request.range,
+            source: store.source(),
+            depth: request.depth,
+            sample,
+            grace_seconds: request.grace.as_secs(),
+            files: request.files.len(),
+        })
+    }
+
+    fn warnings_before(&self) -> impl Iterator<Item = Record> {
+        self.audit.request.warnings_before.iter().cloned().map(Record::Warning)
+    }
+
+    /// Judges single log files, which the request names.
+    async fn single_files(&self, range: TimeRange, sink: &mut RecordSink<'_>) -> Result<(), AuditError> {
+        let context = Arc::new(self.audit.context(range, None));
+        let steps = single_files::steps(&context, &self.audit.request.files).await?;
+        self.emit_steps(&context, stream::iter(steps.into_iter().map(Ok)), sink).await?;
+        sink.emit_all(warnings_of_run(&context).map(Record::Warning))?;
+        Ok(())
+    }
+
+    /// Finds and examines every chain of the request, and emits its records.
+    async fn chains(&self, range: TimeRange, sink: &mut RecordSink<'_>) -> Result<(), AuditError> {
+        let Audit { store, status, request, .. } = self.audit;
+        let mut discovery = discover(store, status.as_deref(), request, &range).await?;
+        expected::add(&mut discovery, request, &range);
+        let context = self.context(range, &mut discovery);
+        unexplained::add_chains(&mut discovery, &context).await?;
+        let Discovery { chains, warnings, mut folders, .. } = discovery;
+        let found = beside_regions::find(&context, &mut folders, chains.keys()).await?;
+        let FoundBeside { files, warnings: about_beside } = found;
+        let beside = files.into_iter().map(Record::LogFile).chain(about_beside.into_iter().map(Record::Warning));
+        let plans = self.plans(chains, &context);
+        match &request.sample {
+            None => {
+                sink.emit_all(beside)?;
+                let steps = plans.flat_map(|plan| match plan {
+                    Ok(plan) => stream::iter(self.not_read.counting(plan)).left_stream(),
+                    Err(error) => stream::iter([Err(error)]).right_stream(),
+                });
+                self.emit_steps(&context, steps, sink).await?;
+            }
+            Some(sample) => {
+                let steps = self.sampled(sample, plans).await?;
+                sink.emit(self.opening(self.not_read.sample()))?;
+                sink.emit_all(self.warnings_before().chain(beside))?;
+                self.emit_steps(&context, stream::iter(steps.into_iter().map(Ok)), sink).await?;
+            }
+        }
+        sink.emit_all(self.closing_warnings(&context, warnings).into_iter().map(Record::Warning))?;
+        Ok(())
+    }
+
+    /// The context of a run over the chains that were found.
+    fn context(&self, range: TimeRange, discovery: &mut Discovery) -> Arc<Context> {
+        let ends = || discovery.chains.values().flat_map(|chain| chain.digests.ends());
+        let ends = ends().min().zip(ends().max());
+        let mut context = self.audit.context(range, ends);
+        context.statuses = std::mem::take(&mut discovery.statuses);
+        context.examined = Arc::new(discovery.chains.keys().cloned().collect());
+        Arc::new(context)
+    }
+
+    /// The records of each chain, in order. The builder of the next checkpoint sees each chain before its records.
+    fn plans(
+        &self,
+        chains: BTreeMap<ChainId, ListedChain>,
+        context: &Arc<Context>,
+    ) -> impl Stream<Item = Result<Plan, AuditError>> {
+        examine_ahead(chains, context.clone())
+            .then(|task| async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? })
+            .map_ok(|mut plan| {
+                if let (Some(builder), Some(snapshot)) = (self.checkpoint, plan.take_outlook()) {
+                    lock(builder).examined(snapshot);
+                }
+                plan
+            })
+    }
+
+    /// The steps of all chains, with the log files that the sample leaves out removed. The choice depends on how many there
+    /// are, so all chains are examined first.
+    async fn sampled(
+        &self,
+        sample: &SampleRequest,
+        plans: impl Stream<Item = Result<Plan, AuditError>>,
+    ) -> Result<Vec<Step>, AuditError> {
+        let mut steps = Vec::new();
+        let mut plans = std::pin::pin!(plans);
+        while let Some(plan) = plans.try_next().await? {
+            for step in self.not_read.counting(plan) {
+                steps.push(step?);
+            }
+        }
+        let chosen = sample.choose(&mut steps);
+        self.not_read.set_sample(chosen);
+        Ok(steps)
+    }
+
+    /// Reads log files ahead, and emits each record in its turn.
+    async fn emit_steps(
+        &self,
+        context: &Arc<Context>,
+        steps: impl Stream<Item = Result<Step, AuditError>>,
+        sink: &mut RecordSink<'_>,
+    ) -> Result<(), AuditError> {
+        let shared = context.clone();
+        let records = ordered_tasks::in_order(context.task_limits(), steps, move |step| {
+            let context = shared.clone();
+            async move { Ok(judge_step(&context, step).await) }
+        });
+        let mut records = std::pin::pin!(records);
+        while let Some(judged) = records.try_next().await? {
+            if let Some(status) = judged.sampled {
+                self.not_read.count_sampled(status);
+            }
+            sink.emit(judged.record)?;
+        }
+        Ok(())
+    }
+
+    /// The warnings that follow the records of the chains.
+    fn closing_warnings(&self, context: &Context, of_discovery: Vec<WarningRecord>) -> Vec<WarningRecord> {
+        let unknown = &self.audit.request.expected.unknown;
+        let reach = (!unknown.is_empty()).then(|| WarningRecord {
+            code: WarningCode::ReachUnknown,
+            bucket: None,
+            key: None,
+            detail: unknown.join("; "),
+        });
+        let neighbours = context.neighbours.warning(self.audit.request.depth);
+        let statuses = statuses::warnings(&context.statuses);
+        let found = neighbours.into_iter().chain(of_discovery).chain(statuses).chain(reach);
+        found.chain(warnings_of_run(context)).collect()
+    }
+}
+
+impl Audit {
+    /// The context of a run over `range`. `ends` are the ends of the first and of the last digest that were listed.
+    pub(super) fn context(&self, range: TimeRange, ends: Option<(Timestamp, Timestamp)>) -> Context {
+        let Self { store, keys, request, progress, .. } = self;
+        let (from, to) = key_range(&range, request.now, ends);
+        Context {
+            store: store.clone(),
+            keys: Arc::new(RegionKeys::new(keys.clone(), from, to, request.now)),
+            request: request.clone(),
+            range,
+            progress: progress.clone(),
+            statuses: Statuses::new(),
+            resume: None,
+            written_after: None,
+            examined: Arc::default(),
+            ends,
+            reader: ObjectReader { store: store.clone(), throttle: Arc::new(Pace::new(request.concurrency)) },
+            large_digests: Arc::new(Semaphore::new(1)),
+            oversized_bytes: Arc::default(),
+            hasher: RandomState::new(),
+            versions_denied: Arc::default(),
+            versions_cut: Arc::default(),
+            told_strays: Arc::default(),
+            answers: Arc::default(),
+            neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
+            lifecycles: Arc::default(),
+        }
+    }
+}
+
+/// A record, and the status of a log file that belongs to the sample.
+struct JudgedStep {
+    record: Record,
+    sampled: Option<LogFileStatus>,
+}
+
+async fn judge_step(context: &Arc<Context>, step: Step) -> JudgedStep {
+    match step {
+        Step::Record(record) => JudgedStep { record: *record, sampled: None },
+        Step::LogFile(chain, task) => {
+            let is_candidate = task.is_candidate;
+            let record = judge::judge(context, chain, *task).await;
+            let sampled = is_candidate.then_some(record.status);
+            JudgedStep { record: Record::LogFile(record), sampled }
+        }
+    }
+}
+
+/// The warnings about keys and versions.
+fn warnings_of_run(context: &Context) -> impl Iterator<Item = WarningRecord> {
+    context.keys.warnings().into_iter().chain(context.versions_warnings())
+}
+
+/// Examines chains in the order in which they are emitted, ahead of that as far as there is room. A task of its own starts
+/// them, since nobody polls this stream while the records of one chain are emitted.
+fn examine_ahead(
+    chains: BTreeMap<ChainId, ListedChain>,
+    context: Arc<Context>,
+) -> impl Stream<Item = JoinHandle<Result<Plan, AuditError>>> {
+    let (begun, mut tasks) = mpsc::channel(CHAINS_AHEAD);
+    tokio::spawn(async move {
+        let room = Room::new(DIGESTS_AHEAD);
+        for (id, listed) in chains {
+            let mut seat = room.turn().await;
+            let context = match (listed.resume.clone(), listed.sight.seen) {
+                (Some(resume), seen) => Arc::new(context.resumed(resume, seen)),
+                (None, Some(seen)) => Arc::new(Context { written_after: Some(seen), ..(*context).clone() }),
+                (None, None) => context.clone(),
+            };
+            let task = tokio::spawn(async move {
+                let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;
+                Plan::new(chain, context, seat)
+            });
+            if begun.send(task).await.is_err() {
+                // The run has ended.
+                break;
+            }
+        }
+    });
+    stream::poll_fn(move |context| tasks.poll_recv(context))
+}
+
+/// The time for which public keys are asked: the range, what was listed for it, and a margin. `ends` are the ends of the
+/// first and of the last digest that were listed.
+fn key_range(range: &TimeRange, now: Timestamp, ends: Option<(Timestamp, Timestamp)>) -> (Timestamp, Timestamp) {
+    let (first, last) = ends.unzip();
+    let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
+    // Names can tell any time, and nothing was signed in the future.
+    let to = [range.end, last].into_iter().flatten().max().unwrap_or(now).min(now);
+    let from = from.min(to).max(CLOUDTRAIL_BEGAN);
+    (earlier(from, KEYS_BEFORE), later(to, KEY_MARGIN))
+}

@@ -1,0 +1,444 @@
+//! Going on where earlier runs ended: which digests a run needs that has a checkpoint, and whether history still leads there.
+//!
+//! A run reads, of each chain, what came after the last verified digest; that digest itself, which must still be there and the same; what was open;
+//! and what came late: S3's own time of the last write tells that of any digest whose hour is past. The digests of the last hours before are
+//! read once more, since only they tell which log files of those hours are listed.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::digests::digest_spool::Shelf;
+use crate::audit::digests::entry::{Absence, Element, State, Whole};
+use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
+use crate::audit::error::AuditError;
+use crate::audit::listing::digests::RegionFolder;
+use crate::audit::request::{AuditRequest, EDGE, Recheck};
+use crate::audit::resume::late_arrivals::{self, LOOK_BACK};
+use crate::audit::shared::identity::{identity, rank};
+use crate::model::{
+    ChainCheckpoint, ChainId, DAY, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash,
+    TimeRange, VerifiedFiles, begin_of_day, earlier,
+};
+use crate::store::Location;
+use crate::verify::ValidDigest;
+
+/// How long before the time from which unlisted log files are looked for the digests are read that may list them.
+const LISTED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// What earlier runs left of a chain, and which digests are told of again.
+#[derive(Debug, Default)]
+pub(crate) struct Resume {
+    before: ChainCheckpoint,
+    /// Digests from before the range that are told of, by [`identity`].
+    again: HashSet<String>,
+    /// Digests that are known to have been verified, by [`identity`].
+    verified: HashSet<String>,
+    /// Those of them that no listing shows any longer, and the ends that their names tell.
+    gone: Vec<(ObjectRef, Timestamp)>,
+    /// Those of them that came late, or were open; the others are only read once more.
+    late: HashSet<String>,
+    /// Digests that a valid one named, by [`identity`].
+    awaited: HashSet<String>,
+    /// Digests that are known not to be valid, by [`identity`].
+    known_bad: HashSet<String>,
+    /// The days that are drawn to be read once more.
+    drawn_days: BTreeSet<Timestamp>,
+    live: bool,
+}
+
+/// A verified digest that history leads to no longer.
+#[derive(Debug, Clone)]
+pub(crate) struct Contradiction {
+    pub object: ObjectRef,
+    /// The hash that it had, where that is kept.
+    pub sha256: Option<Sha256Hash>,
+    pub end: Timestamp,
+    pub detail: String,
+}
+
+/// The range for which a region's folder has to be listed.
+pub(crate) fn listing_range(request: &AuditRequest, folder: &RegionFolder, range: &TimeRange) -> TimeRange {
+    let Some(checkpoint) = &request.checkpoint else { return *range };
+    let known =
+        || checkpoint.chains.iter().filter(|(id, _)| folder.holds(id) && request.wants(id)).map(|(_, chain)| chain);
+    if known().next().is_none() || known().any(|chain| chain.through.is_none()) {
+        return *range;
+    }
+    let begins = known().map(|chain| match request.recheck {
+        Some(_) => chain.begin,
+        None => chain.end().map(|end| earlier(end, LOOK_BACK).min(read_back(chain))),
+    });
+    // Without a time, all there is.
+    let start = begins.min().flatten();
+    TimeRange { start, end: range.end }
+}
+
+/// The folders of the last verified digests that lie at none of the places which are examined: the trail delivers to another one since.
+pub(crate) fn other_folders(request: &AuditRequest, live: bool) -> Vec<RegionFolder> {
+    let Some(checkpoint) = request.checkpoint.as_ref().filter(|_| live) else { return Vec::new() };
+    let chains = checkpoint.chains.iter().filter(|(id, _)| request.wants(id));
+    let places = chains.filter_map(|(id, chain)| {
+        let object = &chain.through.as_ref()?.object;
+        let root = DigestName::parse(&object.key)?.root;
+        let location = Location { bucket: object.bucket.to_string(), root };
+        let ChainId { organization, account, region, .. } = id.clone();
+        (!request.locations.contains(&location)).then_some(RegionFolder { location, organization, account, region })
+    });
+    let mut folders: Vec<RegionFolder> = Vec::new();
+    for folder in places {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// From when on what came late is looked for.
+pub(crate) fn lately(chain: &ChainCheckpoint) -> Timestamp {
+    chain.end().map_or(Timestamp::MIN, |end| earlier(end, LOOK_BACK))
+}
+
+/// From when on digests are read: those that may list a log file which no digest listed when the last run looked.
+pub(crate) fn read_back(chain: &ChainCheckpoint) -> Timestamp {
+    let Some(end) = chain.end() else { return Timestamp::MIN };
+    let from = chain.unlisted_from.map_or(end, |from| earlier(earlier(from, LISTED_WITHIN), EDGE));
+    from.min(end)
+}
+
+/// The digests that earlier runs verified in places that were listed whole, and that the listing does not show.
+fn unlisted(
+    id: &ChainId,
+    before: &ChainCheckpoint,
+    listed: &ListedDigests,
+    places: &[Location],
+) -> Vec<(ObjectRef, DigestKind, Timestamp)> {
+    if before.verified.is_empty() {
+        return Vec::new();
+    }
+    let lately = lately(before);
+    let shown: HashSet<ObjectRef> = listed.iter().map(|digest| digest.place).collect();
+    let mut found = Vec::new();
+    for run in &before.verified {
+        let is_place = |place: &&Location| place.bucket == *run.bucket && place.root.prefix == run.prefix;
+        let Some(place) = places.iter().find(is_place) else { continue };
+        for end in run.ends().filter(|end| *end > lately) {
+            let key = DigestName { root: place.root.clone(), chain: id.clone(), kind: run.kind, end }.key();
+            let object = ObjectRef::new(Arc::clone(&run.bucket), key);
+            if !shown.contains(&object) {
+                found.push((object, run.kind, end));
+            }
+        }
+    }
+    found
+}
+
+impl Recheck {
+    /// The days that it draws of a chain's. `oldest`: the end of its oldest digest that was listed.
+    fn days_of(&self, id: &ChainId, chain: &ChainCheckpoint, oldest: Option<Timestamp>) -> BTreeSet<Timestamp> {
+        let (Some(begin), Some(end)) = (chain.begin.max(oldest), chain.end()) else { return BTreeSet::new() };
+        let days = std::iter::successors(Some(begin_of_day(begin)), |day| day.checked_add(DAY).ok());
+        let is_drawn = |day: &Timestamp| {
+            let share = rank(self.seed, &format!("{id} {day}")) as f64 / (u64::MAX as f64);
+            share * 100.0 < self.percent
+        };
+        days.take_while(|day| *day <= end).filter(is_drawn).collect()
+    }
+}
+
+impl Resume {
+    /// Keeps of what was listed of a chain what the run needs, and adds what it needs beside that. `None` where nothing of the chain was
+    /// verified yet.
+    /// `places`: the places that were listed whole for it.
+    pub fn sift(
+        id: &ChainId,
+        before: &ChainCheckpoint,
+        listed: &ListedDigests,
+        places: &[Location],
+        recheck: Option<Recheck>,
+        live: bool,
+    ) -> Option<(Self, ListedDigests)> {
+        let through = before.through.as_ref()?;
+        let named = |object: &ObjectRef| identity(object, live).into_owned();
+        let drawn_days = recheck.map(|recheck| recheck.days_of(id, before, listed.ends().min())).unwrap_or_default();
+        let mut resume = Self { before: before.clone(), drawn_days, live, ..Self::default() };
+        let mut wanted = Vec::new();
+        resume.verified.insert(named(&through.object));
+        wanted.push((through.object.clone(), DigestKind::Standard, through.end));
+        for point in &before.open {
+            match &point.what {
+                Open::Digest { object, kind, end, status, is_named } => {
+                    resume.known_bad.insert(named(object));
+                    if *end > through.end {
+                        continue;
+                    }
+                    if *is_named {
+                        resume.awaited.insert(named(object));
+                    }
+                    // One that is invalid is told of again only if it is valid now: somebody may have put the genuine one back.
+                    if *status != DigestStatus::Invalid {
+                        resume.again.insert(named(object));
+                        resume.late.insert(named(object));
+                    }
+                    wanted.push((object.clone(), *kind, *end));
+                }
+                Open::Contradicted { object, end, .. } => {
+                    resume.verified.insert(named(object));
+                    let kind = DigestName::parse(&object.key).map_or(DigestKind::Standard, |name| name.kind);
+                    wanted.push((object.clone(), kind, *end));
+                }
+                Open::LogFile { .. } | Open::Unlisted { .. } | Open::Gap { .. } | Open::TailCut => {}
+            }
+        }
+        // Those that earlier runs verified and that no listing shows are asked for: they may be gone.
+        for (object, kind, end) in unlisted(id, before, listed, places) {
+            if resume.verified.insert(named(&object)) {
+                resume.gone.push((object.clone(), end));
+                wanted.push((object, kind, end));
+            }
+        }
+        let read_back = read_back(before);
+        let mut by_time: Vec<ListedDigest> = listed.iter().collect();
+        by_time.sort_by_key(|digest| (digest.end, digest.kind));
+        let open: HashSet<String> = wanted.iter().map(|(object, ..)| named(object)).collect();
+        let mut keeps: Vec<bool> = Vec::with_capacity(by_time.len());
+        for digest in &by_time {
+            let name = named(&digest.place);
+            let is_past = digest.end <= through.end && !resume.verified.contains(&name);
+            let came_late = is_past && late_arrivals::is_new(digest, before, live);
+            let comes_again = came_late || (is_past && resume.drawn_days.contains(&begin_of_day(digest.end)));
+            keeps.push(comes_again || digest.end > read_back || open.contains(&name));
+            if came_late {
+                resume.late.insert(name.clone());
+            }
+            if comes_again {
+                resume.again.insert(name);
+            }
+        }
+        // What a digest's successor recorded of it may be all that proves it, and which files of its hour are listed its neighbours tell.
+        let standard: Vec<usize> =
+            (0..by_time.len()).filter(|index| by_time[*index].kind == DigestKind::Standard).collect();
+        for near in standard.windows(2) {
+            let is_again = |index: usize| resume.again.contains(&named(&by_time[index].place));
+            let (first, second) = (is_again(near[0]), is_again(near[1]));
+            keeps[near[0]] |= second;
+            keeps[near[1]] |= first;
+        }
+        let mut kept = ListedDigests::default();
+        let mut there: HashSet<String> = HashSet::new();
+        for (digest, _) in by_time.iter().zip(keeps).filter(|(_, keeps)| *keeps) {
+            kept.push(digest);
+            there.insert(named(&digest.place));
+        }
+        for (place, kind, end) in wanted {
+            if there.insert(named(&place)) {
+                kept.push(&ListedDigest { place, kind, end, last_modified: None, size: None });
+            }
+        }
+        Some((resume, kept))
+    }
+
+    /// Where the run goes on.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.before.end()
+    }
+
+    /// From when on unlisted log files are looked for.
+    pub fn unlisted_from(&self) -> Option<Timestamp> {
+        self.before.unlisted_from.or(self.before.end())
+    }
+
+    /// Whether a digest from before the range is told of.
+    pub fn tells(&self, digest: &Whole<'_>) -> bool {
+        let name = identity(&digest.object, self.live);
+        let (is_valid, is_known_bad) = (digest.valid.is_some(), self.known_bad.contains(&*name));
+        // One that was valid and is so no longer, and one that is so again; and the last one that was verified: that it is the same is what
+        // was checked.
+        self.again.contains(&*name) || self.verified.contains(&*name) || is_valid == is_known_bad
+    }
+
+    /// Whether the log files of a digest from before the range are read again.
+    pub fn reads(&self, digest: &Whole<'_>) -> bool {
+        let name = identity(&digest.object, self.live);
+        let is_back = digest.valid.is_some() && self.known_bad.contains(&*name);
+        self.again.contains(&*name) || is_back
+    }
+
+    /// Whether any digest may have come late, or be back.
+    pub fn expects_late(&self) -> bool {
+        !(self.late.is_empty() && self.known_bad.is_empty())
+    }
+
+    /// Whether a digest of an hour that is past came late, or is back.
+    pub fn came_late(&self, digest: &Whole<'_>) -> bool {
+        let name = identity(&digest.object, self.live);
+        digest.valid.is_some() && (self.late.contains(&*name) || self.known_bad.contains(&*name))
+    }
+
+    /// Whether what a digest names as its predecessor is looked for, though it lies before the range: a digest that came late, or is read
+    /// once more, may name one that is gone.
+    pub fn follows(&self, object: &ObjectRef, predecessor_end: Timestamp) -> bool {
+        self.again.contains(&*identity(object, self.live))
+            && self.before.begin.is_none_or(|begin| predecessor_end > begin)
+    }
+
+    /// What is known to be covered from before the range: the last two days, unless something in them is open.
+    pub fn known_coverage(&self) -> Option<(Timestamp, Timestamp)> {
+        let (begin, end) = (self.before.begin?, self.before.end()?);
+        let from = earlier(end, SignedDuration::from_hours(48)).max(begin);
+        self.open_gaps().all(|(_, _, to)| to <= from).then_some((from, end))
+    }
+
+    /// Whether a digest was there and valid when an earlier run looked.
+    pub fn was_verified(&self, object: &ObjectRef) -> bool {
+        self.verified.contains(&*identity(object, self.live))
+    }
+
+    /// Whether a valid digest named this one in an earlier run.
+    pub fn awaits(&self, object: &ObjectRef) -> bool {
+        self.awaited.contains(&*identity(object, self.live))
+    }
+
+    /// The gaps from before the range that may still close.
+    pub fn open_gaps(&self) -> impl Iterator<Item = (GapCause, Timestamp, Timestamp)> + '_ {
+        let end = self.before.end();
+        self.before.open.iter().filter_map(move |point| match point.what {
+            Open::Gap { cause, from, to } if end.is_some_and(|end| to <= end) => Some((cause, from, to)),
+            _ => None,
+        })
+    }
+
+    /// Whether a digest that ends then would stand in one of those.
+    pub fn is_in_open_gap(&self, end: Timestamp) -> bool {
+        self.open_gaps().any(|(_, from, to)| from < end && end <= to)
+    }
+
+    /// The digests that earlier runs verified and that are looked for: bucket, prefix, series and the end
+    /// that the name tells.
+    pub fn verified_digests(&self) -> impl Iterator<Item = (Arc<str>, String, DigestKind, Timestamp)> + '_ {
+        self.before
+            .verified
+            .iter()
+            .flat_map(|run| run.ends().map(|end| (Arc::clone(&run.bucket), run.prefix.clone(), run.kind, end)))
+    }
+
+    /// The log files of the last days that earlier runs verified, where they kept any.
+    pub fn verified_files(&self) -> Option<&VerifiedFiles> {
+        self.before.verified_files.as_ref()
+    }
+
+    /// When S3 had last written a digest that earlier runs listed.
+    pub fn seen(&self) -> Option<Timestamp> {
+        self.before.seen
+    }
+
+    /// The days of which all digests and log files are read once more.
+    pub fn drawn_days(&self) -> &BTreeSet<Timestamp> {
+        &self.drawn_days
+    }
+
+    /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
+    pub fn log_folders(&self) -> impl Iterator<Item = &String> {
+        self.before.log_folders.iter()
+    }
+
+    /// The log files that could not be judged.
+    pub fn open_log_files(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<str>, Sha256Hash)> {
+        self.before.open.iter().filter_map(|point| match &point.what {
+            Open::LogFile { object, digest, sha256 } => Some((object, digest, *sha256)),
+            _ => None,
+        })
+    }
+
+    /// The log files that no digest listed.
+    pub fn open_unlisted(&self) -> impl Iterator<Item = &ObjectRef> {
+        self.before.open.iter().filter_map(|point| match &point.what {
+            Open::Unlisted { object } => Some(object),
+            _ => None,
+        })
+    }
+
+    /// The verified digests that history leads to no longer: another stands in its place, or it is gone and no rule explains that.
+    pub fn contradictions(&self, elements: &[Element], shelf: &Shelf) -> Result<Vec<Contradiction>, AuditError> {
+        let through = self.before.through.iter().map(|digest| (&digest.object, Some(digest.sha256), digest.end, false));
+        let gone = self.gone.iter().map(|(object, end)| (object, None, *end, false));
+        let known = self.before.open.iter().filter_map(|point| match &point.what {
+            Open::Contradicted { object, sha256, end } => Some((object, *sha256, *end, true)),
+            _ => None,
+        });
+        let points: Vec<_> = known.chain(through).chain(gone).collect();
+        let mut sights: Vec<Sighted> = Vec::new();
+        sights.resize_with(points.len(), Sighted::default);
+        let names: Vec<_> = points.iter().map(|(object, ..)| identity(object, self.live)).collect();
+        for element in elements {
+            let digest = element.whole(shelf)?;
+            let own_name = identity(&digest.object, self.live);
+            let predecessor = digest.valid.as_ref().and_then(ValidDigest::predecessor);
+            let predecessor = predecessor.map(|recorded| (identity(&recorded.object, self.live), recorded.sha256));
+            for (((_, sha256, ..), name), sighted) in points.iter().zip(&names).zip(&mut sights) {
+                if let Some((_, Some(other))) = predecessor.as_ref().filter(|(named, _)| named == name)
+                    && sha256.is_some_and(|sha256| *other != sha256)
+                    && sighted.recorded.is_none()
+                {
+                    let by = &digest.object.key;
+                    sighted.recorded = Some(format!("its successor {by} recorded SHA-256 {other}"));
+                }
+                if own_name == *name && !sighted.is_there {
+                    sighted.is_there = true;
+                    sighted.replaced = replaced(&digest, sha256.as_ref());
+                    sighted.is_back = match &digest.valid {
+                        Some(digest) => sha256.is_none_or(|sha256| digest.sha256() == sha256),
+                        None => element.absence() == Some(Absence::Expired),
+                    };
+                }
+            }
+        }
+        let mut found: Vec<Contradiction> = Vec::new();
+        for ((object, sha256, end, is_known), sighted) in points.into_iter().zip(sights) {
+            if found.iter().any(|other| other.object == *object) {
+                continue;
+            }
+            // What was found replaced is so until it is seen to be back: a failure to read mends nothing.
+            let still = (is_known && !sighted.is_back).then(|| "it was not seen to be back since".to_owned());
+            if let Some(detail) = sighted.replaced.or(sighted.recorded).or(still) {
+                let with = sha256.map(|sha256| format!(" with SHA-256 {sha256}")).unwrap_or_default();
+                let detail = format!("an earlier run verified {object}{with}, and {detail}");
+                found.push(Contradiction { object: object.clone(), sha256, end, detail });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What is seen now of a digest that was verified.
+#[derive(Default)]
+struct Sighted {
+    /// Whether an element of the chain bears its name.
+    is_there: bool,
+    is_back: bool,
+    /// What stands in its place instead.
+    replaced: Option<String>,
+    /// What its successor recorded otherwise.
+    recorded: Option<String>,
+}
+
+/// What stands in the place of a digest that had this hash, if it is not the same.
+fn replaced(whole: &Whole<'_>, sha256: Option<&Sha256Hash>) -> Option<String> {
+    let differs = |found: Sha256Hash| sha256.is_some_and(|sha256| found != *sha256);
+    if let Some(digest) = &whole.valid {
+        let is_another = differs(digest.sha256());
+        return is_another.then(|| format!("another one stands there, with SHA-256 {}", digest.sha256()));
+    }
+    match &whole.element.state {
+        State::Rejected(digest) => match digest.sha256 {
+            Some(found) if differs(found) => Some(format!("another one stands there, with SHA-256 {found}")),
+            None if digest.rejection.status == DigestStatus::Invalid => {
+                Some(format!("what stands there is no digest: it {}", digest.rejection.detail))
+            }
+            _ => None,
+        },
+        State::Absent(_, Absence::Missing) => Some("it is gone, and no lifecycle rule explains that".to_owned()),
+        State::Valid(_) | State::Absent(..) => None,
+    }
+}

@@ -1,0 +1,43 @@
+//! What an object is known by, and its place in a draw by lot.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::model::{AWS_LOGS_FOLDER, ObjectRef, VerifiedFiles};
+
+/// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or prefix: there,
+/// what follows `AWSLogs/` counts.
+pub(crate) fn identity(object: &ObjectRef, live: bool) -> Cow<'_, str> {
+    if live {
+        return format!("{}/{}", object.bucket, object.key).into();
+    }
+    inside(&object.key).into()
+}
+
+/// The same of a part of a key.
+pub(crate) fn identity_of_key(bucket: &str, key: &str, live: bool) -> String {
+    if live { format!("{bucket}/{key}") } else { inside(key).to_owned() }
+}
+
+fn inside(key: &str) -> &str {
+    key.rfind(AWS_LOGS_FOLDER).map_or(key, |at| &key[at + AWS_LOGS_FOLDER.len()..])
+}
+
+/// The hash of a log file that was written then.
+pub(crate) fn written_hash(files: &VerifiedFiles, name: &str, written: Timestamp) -> u64 {
+    name_hash(files, &format!("{name}\n{}", written.as_second()))
+}
+
+/// The hash of a log file's name under the key of a checkpoint.
+pub(crate) fn name_hash(files: &VerifiedFiles, name: &str) -> u64 {
+    let hash = Sha256::new().chain_update(files.key).chain_update(name).finalize();
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// The place of a name in the order in which a seed draws names.
+pub(crate) fn rank(seed: u64, name: &str) -> u64 {
+    let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(name).finalize();
+    hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
+}

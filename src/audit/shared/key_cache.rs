@@ -1,0 +1,85 @@
+//! The public keys of each region, asked for once, and once more up to the present where a digest names an unknown one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+
+use crate::keys::KeySource;
+use crate::model::{Region, WarningCode, WarningRecord};
+use crate::sync::lock;
+use crate::verify::KeyRing;
+
+/// The keys of all regions.
+pub(crate) struct RegionKeys {
+    source: Arc<dyn KeySource>,
+    from: Timestamp,
+    to: Timestamp,
+    now: Timestamp,
+    regions: Mutex<BTreeMap<Region, Arc<Rings>>>,
+}
+
+#[derive(Default)]
+struct Rings {
+    /// For the range that is audited.
+    range: OnceCell<Answer>,
+    /// Up to the present.
+    present: OnceCell<Answer>,
+}
+
+struct Answer {
+    ring: Arc<KeyRing>,
+    notes: Vec<(WarningCode, String)>,
+}
+
+impl RegionKeys {
+    /// Keys for digests that end in `[from, to]`.
+    pub fn new(source: Arc<dyn KeySource>, from: Timestamp, to: Timestamp, now: Timestamp) -> Self {
+        Self { source, from, to, now: now.max(to), regions: Mutex::default() }
+    }
+
+    /// The keys of a region for the range that is audited.
+    pub async fn for_range(&self, region: &Region) -> Arc<KeyRing> {
+        let rings = self.rings(region);
+        rings.range.get_or_init(|| self.ask(region, self.to)).await.ring.clone()
+    }
+
+    /// The keys of a region up to the present; where they can't be had, those for the range.
+    pub async fn up_to_now(&self, region: &Region) -> Arc<KeyRing> {
+        let rings = self.rings(region);
+        let ring = rings.present.get_or_init(|| self.ask(region, self.now)).await.ring.clone();
+        if ring.trouble().is_some() { self.for_range(region).await } else { ring }
+    }
+
+    /// What a reader should know about the keys, by region.
+    pub fn warnings(&self) -> Vec<WarningRecord> {
+        let regions = lock(&self.regions);
+        let answers = regions.values().flat_map(|rings| [rings.range.get(), rings.present.get()]).flatten();
+        let mut warnings: Vec<WarningRecord> = Vec::new();
+        for (code, detail) in answers.flat_map(|answer| answer.notes.iter().cloned()) {
+            let warning = WarningRecord { code, bucket: None, key: None, detail };
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+        warnings
+    }
+
+    fn rings(&self, region: &Region) -> Arc<Rings> {
+        lock(&self.regions).entry(region.clone()).or_default().clone()
+    }
+
+    async fn ask(&self, region: &Region, to: Timestamp) -> Answer {
+        match self.source.keys(region, self.from, to).await {
+            Ok(set) => {
+                let notes = set.notes.into_iter().map(|note| (WarningCode::FingerprintMismatch, note)).collect();
+                Answer { ring: Arc::new(KeyRing::new(set.keys, set.authoritative)), notes }
+            }
+            Err(error) => Answer {
+                ring: Arc::new(KeyRing::unavailable(error.to_string())),
+                notes: vec![(WarningCode::KeysUnavailable, error.to_string())],
+            },
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The inputs, caches and limits that every part of a running audit shares.
+
+pub(crate) mod context;
+pub(crate) mod folder_answers;
+pub(crate) mod identity;
+pub(crate) mod key_cache;
+pub(crate) mod neighbours;
+pub(crate) mod range;

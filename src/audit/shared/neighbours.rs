@@ -1,0 +1,54 @@
+//! Trails that deliver to the same place without digests: a file that no digest lists may be theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::OnceCell;
+
+use crate::model::{Depth, Region, WarningCode, WarningRecord};
+use crate::sync::lock;
+use crate::trail::NeighbourSource;
+
+/// The trails without digests, asked for once in each region that has a file which no digest lists.
+#[derive(Default)]
+pub(crate) struct Neighbours {
+    source: Option<Arc<dyn NeighbourSource>>,
+    regions: Mutex<BTreeMap<Region, Arc<OnceCell<Vec<String>>>>>,
+}
+
+impl Neighbours {
+    /// Asks this source; without one, nobody can say.
+    pub fn new(source: Option<Arc<dyn NeighbourSource>>) -> Self {
+        Self { source, regions: Mutex::default() }
+    }
+
+    /// The names of the trails that deliver log files of a region to the same place without digests. A caller
+    /// who may not ask learns of none.
+    pub async fn of(&self, region: &Region) -> Vec<String> {
+        let Some(source) = &self.source else { return Vec::new() };
+        let cell = {
+            let mut regions = lock(&self.regions);
+            regions.entry(region.clone()).or_default().clone()
+        };
+        cell.get_or_init(|| async { source.without_digests(region).await.unwrap_or_default() }).await.clone()
+    }
+
+    /// A warning that unlisted files could not be judged, where any trail was found.
+    pub fn warning(&self, depth: Depth) -> Option<WarningRecord> {
+        let names: Vec<String> = self.names().into_iter().collect();
+        if names.is_empty() || depth == Depth::Chain {
+            return None;
+        }
+        let detail = format!(
+            "log files that no digest lists could not be judged: {} delivers to the same place without digests, and they may be its own",
+            names.join(", ")
+        );
+        Some(WarningRecord { code: WarningCode::UnlistedNotJudged, bucket: None, key: None, detail })
+    }
+
+    /// The names of all trails that were found.
+    fn names(&self) -> BTreeSet<String> {
+        let regions = lock(&self.regions);
+        regions.values().filter_map(|cell| cell.get()).flatten().cloned().collect()
+    }
+}

@@ -1,0 +1,44 @@
+//! The way of each record from the audit to its observer.
+
+use std::io;
+use std::sync::Mutex;
+
+use super::next_checkpoint::builder::Keeper;
+use super::observer::Observer;
+use crate::model::{Record, Tally};
+use crate::sync::lock;
+
+/// Counts each record, completes it from the previous run, and hands it to the observer.
+pub(super) struct RecordSink<'a> {
+    observer: &'a mut dyn Observer,
+    checkpoint: Option<&'a Mutex<Keeper>>,
+    tally: Tally,
+    has_begun: bool,
+}
+
+impl<'a> RecordSink<'a> {
+    /// A sink that hands its records to `observer` and, where there is one, to the builder of the next checkpoint.
+    pub(super) fn new(observer: &'a mut dyn Observer, checkpoint: Option<&'a Mutex<Keeper>>) -> Self {
+        Self { observer, checkpoint, tally: Tally::default(), has_begun: false }
+    }
+
+    /// Emits one record. An error of the observer ends the run.
+    pub(super) fn emit(&mut self, mut record: Record) -> io::Result<()> {
+        if let Some(builder) = self.checkpoint {
+            lock(builder).told(&mut record);
+        }
+        self.has_begun |= matches!(record, Record::Run(_));
+        self.tally.count(&record);
+        self.observer.record(&record)
+    }
+
+    /// Emits records in their order.
+    pub(super) fn emit_all(&mut self, records: impl IntoIterator<Item = Record>) -> io::Result<()> {
+        records.into_iter().try_for_each(|record| self.emit(record))
+    }
+
+    /// The counts of all records, and whether the run record was among them.
+    pub(super) fn finish(self) -> (Tally, bool) {
+        (self.tally, self.has_begun)
+    }
+}
