@@ -12,8 +12,8 @@ use bytes::Bytes;
 use ctverify::keys::{KeyFile, KeySource as _};
 use ctverify::model::{DigestKind, DigestName, ObjectRef};
 use ctverify::verify::{
-    ContentHasher, DigestMetadata, Examined, FoundDigest, HashKey, KeyRing, Outline, RecordedSignature, Settled,
-    SettledDigest, WaitingDigest, examine, limits, settle, sha256,
+    CheckedDigest, ContentHasher, DigestMetadata, DigestSummary, HashKey, JudgedDigest, KeyRing, PendingDigest,
+    RawDigest, RecordedSignature, SettledDigest, examine, limits, sha256, verify_chain,
 };
 use ctverify_testkit::{ForgedTrail, Stored, TrailSpec};
 use divan::counter::BytesCount;
@@ -52,11 +52,10 @@ impl Chain {
         log_files.map(|(_, stored)| stored.body.clone()).max_by_key(Bytes::len).unwrap()
     }
 
-    fn examine(&self, place: &ObjectRef, stored: &Stored) -> Examined {
+    fn examine(&self, place: &ObjectRef, stored: &Stored) -> CheckedDigest {
         let metadata = DigestMetadata::from_pairs(stored.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let (kind, bytes) = (DigestKind::Standard, &stored.body);
-        let found =
-            FoundDigest { place, kind, bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
+        let found = RawDigest { place, kind, bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
         examine(&found, |claimed| claimed == place, &self.keys)
     }
 }
@@ -97,7 +96,9 @@ fn check_wrong_signature(bencher: Bencher<'_, '_>) {
     let chain = Chain::forge(1, 0, 1);
     let (place, stored) = chain.digests().into_iter().next_back().unwrap();
     let unsigned = Stored { metadata: BTreeMap::new(), ..stored.clone() };
-    let Examined::Open(_, Err(unproven)) = chain.examine(&place, &unsigned) else { unreachable!("nothing proves it") };
+    let CheckedDigest::Parsed(_, Err(unproven)) = chain.examine(&place, &unsigned) else {
+        unreachable!("nothing proves it")
+    };
     let wrong = RecordedSignature::read(&"ab".repeat(256));
     bencher.bench(|| unproven.check(black_box(&wrong), &chain.keys));
 }
@@ -120,21 +121,21 @@ fn pack_digest(bencher: Bencher<'_, '_>, log_files: usize) {
     let key = HashKey::default();
     bencher.with_inputs(|| chain.examine(&place, stored)).bench_values(|examined| {
         let (packed, waiting) = pack(examined, &key);
-        let WaitingDigest::Open(outline, _) = waiting else { unreachable!("it was read") };
-        outline.unpack(&packed, &key).unwrap()
+        let PendingDigest::Parsed(summary, _) = waiting else { unreachable!("it was read") };
+        summary.unpack(&packed, &key).unwrap()
     });
 }
 
-type Packed = (Vec<u8>, WaitingDigest);
+type Packed = (Vec<u8>, PendingDigest);
 
-fn pack(examined: Examined, key: &HashKey) -> Packed {
+fn pack(examined: CheckedDigest, key: &HashKey) -> Packed {
     let mut packed = Vec::new();
-    let waiting = WaitingDigest::pack(examined, key, &mut packed).unwrap();
+    let waiting = PendingDigest::pack(examined, key, &mut packed).unwrap();
     (packed, waiting)
 }
 
-fn settle_packed(waiting: Vec<Packed>, key: &HashKey, keys: &KeyRing) -> Vec<Settled<Vec<u8>>> {
-    settle(waiting, |packed, outline: &Outline| outline.unpack(packed, key), keys).unwrap()
+fn settle_packed(waiting: Vec<Packed>, key: &HashKey, keys: &KeyRing) -> Vec<JudgedDigest<Vec<u8>>> {
+    verify_chain(waiting, |packed, summary: &DigestSummary| summary.unpack(packed, key), keys).unwrap()
 }
 
 /// Unpacking the log files that a digest lists.
@@ -144,7 +145,7 @@ fn unpack_log_file_entries(bencher: Bencher<'_, '_>, log_files: usize) {
     let (place, stored) = chain.digests().into_iter().next_back().unwrap();
     let key = HashKey::default();
     let settled = settle_packed(vec![pack(chain.examine(&place, stored), &key)], &key, &chain.keys);
-    let [Settled { handle: packed, digest: SettledDigest::Valid(digest) }] = settled.as_slice() else {
+    let [JudgedDigest { handle: packed, digest: SettledDigest::Valid(digest) }] = settled.as_slice() else {
         unreachable!("the forge makes valid digests")
     };
     let digest = digest.unpack(packed, &key).unwrap();

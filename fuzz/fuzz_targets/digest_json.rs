@@ -5,7 +5,7 @@
 use std::io::Write as _;
 
 use ctverify::model::{DigestKind, ObjectRef};
-use ctverify::verify::{DigestMetadata, Examined, FoundDigest, HashKey, KeyRing, SettledDigest, WaitingDigest, examine, settle};
+use ctverify::verify::{DigestMetadata, CheckedDigest, RawDigest, HashKey, KeyRing, SettledDigest, PendingDigest, examine, verify_chain};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
@@ -17,15 +17,15 @@ fuzz_target!(|json: &[u8]| {
     let place = ObjectRef::new("bucket", "key");
     let metadata = DigestMetadata { kept: true, signature: Some("ab".repeat(256)), ..DigestMetadata::default() };
     for kind in [DigestKind::Standard, DigestKind::Backfill] {
-        let found = FoundDigest { place: &place, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
+        let found = RawDigest { place: &place, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
         let keys = KeyRing::new([], true);
         let examined = examine(&found, |_| true, &keys);
-        if let Examined::Open(_, own) = &examined {
+        if let CheckedDigest::Parsed(_, own) = &examined {
             assert!(own.is_err());
         }
         let (key, mut packed) = (HashKey::default(), Vec::new());
-        let waiting = WaitingDigest::pack(examined, &key, &mut packed).unwrap();
-        let settled = settle(vec![((), waiting)], |(), outline| outline.unpack(&packed, &key), &keys).unwrap();
+        let waiting = PendingDigest::pack(examined, &key, &mut packed).unwrap();
+        let settled = verify_chain(vec![((), waiting)], |(), summary| summary.unpack(&packed, &key), &keys).unwrap();
         assert!(matches!(settled[0].digest, SettledDigest::Rejected(_)));
     }
 });

@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use ctverify::model::{DigestKind, ObjectRef};
 use ctverify::verify::{
-    DigestMetadata, FoundDigest, HashKey, KeyRing, SettledDigest, WaitingDigest, examine, settle,
+    DigestMetadata, RawDigest, HashKey, KeyRing, SettledDigest, PendingDigest, examine, verify_chain,
     try_recorded_signatures,
 };
 use flate2::Compression;
@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let keys = KeyRing::new([], true);
     let key = HashKey::default();
     let mut packed: Vec<Vec<u8>> = Vec::new();
-    let mut waiting: Vec<(usize, WaitingDigest)> = Vec::new();
+    let mut waiting: Vec<(usize, PendingDigest)> = Vec::new();
     // Digests, parted by a byte that no JSON has.
     for json in bytes.split(|byte| *byte == 0xff).take(16) {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
@@ -28,19 +28,19 @@ fuzz_target!(|bytes: &[u8]| {
         let place = ObjectRef::new("bucket", format!("key-{}", waiting.len()));
         let metadata = DigestMetadata { kept: true, ..DigestMetadata::default() };
         let kind = if waiting.len() % 2 == 0 { DigestKind::Standard } else { DigestKind::Backfill };
-        let found = FoundDigest { place: &place, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
+        let found = RawDigest { place: &place, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
         let examined = examine(&found, |_| json.len() % 3 != 0, &keys);
         let mut out = Vec::new();
-        let digest = WaitingDigest::pack(examined, &key, &mut out).unwrap();
+        let digest = PendingDigest::pack(examined, &key, &mut out).unwrap();
         waiting.push((packed.len(), digest));
         packed.push(out);
     }
     let count = waiting.len();
-    let open = |index: &usize, outline: &ctverify::verify::Outline| outline.unpack(&packed[*index], &key);
+    let open = |index: &usize, summary: &ctverify::verify::DigestSummary| summary.unpack(&packed[*index], &key);
     let mut tried = HashSet::with_hasher(Default::default());
     try_recorded_signatures(&waiting, open, &keys, &mut tried, |_, came| assert!(came.is_err())).unwrap();
     try_recorded_signatures(&waiting, open, &keys, &mut tried, |_, _| panic!("a pair was tried twice")).unwrap();
-    let settled = settle(waiting, open, &keys).unwrap();
+    let settled = verify_chain(waiting, open, &keys).unwrap();
     assert_eq!(settled.len(), count);
     assert!(settled.iter().all(|settled| matches!(settled.digest, SettledDigest::Rejected(_))));
 });

@@ -8,11 +8,11 @@ use crate::audit::chain::oversized;
 use crate::audit::coverage::cut_tail;
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::{self, Expiry};
-use crate::audit::digests::digest_spool::Shelved;
-use crate::audit::digests::entry::Element;
+use crate::audit::digests::digest_spool::SpooledDigest;
+use crate::audit::digests::entry::ChainEntry;
 use crate::audit::discovery::chains::ListedChain;
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::log_files::versions;
 use crate::audit::log_folder::examine::{self, EarlyListings, LogFolder};
@@ -25,14 +25,14 @@ pub(crate) async fn examine_chain(
     context: Arc<Context>,
     id: Arc<ChainId>,
     listed: ListedChain,
-    seat: &mut Seat,
+    admission: &mut Admission,
 ) -> Result<ExaminedChain, AuditError> {
-    let ListedChain { folders, other_folders, digests, failure, ended_before, sight, resume: _ } = listed;
+    let ListedChain { folders, other_folders, digests, failure, ended_before, deliveries, resume: _ } = listed;
     let in_log_folder = Arc::new(context.for_log_folder());
     let deep = context.request.depth != Depth::Chain;
     let has_digests = !digests.is_empty();
     let (judged, listed, _) = futures::join!(
-        judge_digests(&context, &id, &folders, digests, seat),
+        judge_digests(&context, &id, &folders, digests, admission),
         // If the range is known, the listing of the log folder need not wait for the digests.
         async {
             if deep {
@@ -45,41 +45,41 @@ pub(crate) async fn examine_chain(
         context.keys.for_range(&id.region),
     );
     let mut judged = judged?;
-    oversized::judge(&context, &mut judged.elements, &judged.shelf).await?;
-    let goes_on_from = handover::predecessor(&context, &id, &judged.elements, &judged.shelf).await?;
+    oversized::judge(&context, &mut judged.entries, &judged.spool).await?;
+    let goes_on_from = handover::predecessor(&context, &id, &judged.entries, &judged.spool).await?;
     let has_earlier =
-        ended_before || context.resume.is_some() || has_earlier(&context, &id, &folders, &judged.elements).await;
+        ended_before || context.resume.is_some() || has_earlier(&context, &id, &folders, &judged.entries).await;
     // In a copy without an end, nobody asks for more than is there.
-    let may_go_on = context.range.end.is_some() && (has_earlier || !judged.elements.is_empty());
+    let may_go_on = context.range.end.is_some() && (has_earlier || !judged.entries.is_empty());
     let others = if may_go_on { &*other_folders } else { &[] };
-    let goes_on_as = handover::successor(&context, &id, &judged.elements, &judged.shelf, others).await?;
-    let lost_all = cut_tail::lost_all(&id, &judged.elements, &judged.folders, &context).await;
-    let looks_cut = context.range.start.is_some() && cut_tail::cut(&id, &judged.elements, lost_all, &context).is_some();
+    let goes_on_as = handover::successor(&context, &id, &judged.entries, &judged.spool, others).await?;
+    let lost_all = cut_tail::lost_all(&id, &judged.entries, &judged.folders, &context).await;
+    let looks_cut = context.range.start.is_some() && cut_tail::cut(&id, &judged.entries, lost_all, &context).is_some();
     let delivery_accounted =
-        looks_cut && cut_tail::accounted_before_range(&id, &judged.folders, &judged.elements, &context).await?;
+        looks_cut && cut_tail::accounted_before_range(&id, &judged.folders, &judged.entries, &context).await?;
     let mut log_folder = match context.request.depth {
         Depth::Chain => LogFolder::default(),
         Depth::Presence | Depth::Content => {
             examine::examine(&in_log_folder, &id, &judged, goes_on_as.as_ref(), listed).await?
         }
     };
-    let JudgedDigests { mut elements, shelf, failure: later, folders } = judged;
+    let JudgedDigests { mut entries, spool, failure: later, folders } = judged;
     let rejected = std::mem::take(&mut log_folder.past.rejected);
-    past_days::add_rejected(&context, &mut elements, rejected, &shelf)?;
+    past_days::add_rejected(&context, &mut entries, rejected, &spool)?;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
     let lost_log_files = left_open || !log_folder.past.again.is_empty() || expiry::may_lack_log_files(&log_folder);
-    let expiry = Expiry::examine(&context, &id, &folders, &elements, &shelf, Some(&log_folder), lost_log_files).await?;
-    expiry.mark(&mut elements, &context);
-    handover::mark_restarts(&mut elements);
-    versions::of_digests(&context, &id, &mut elements, &shelf).await?;
+    let expiry = Expiry::examine(&context, &id, &folders, &entries, &spool, Some(&log_folder), lost_log_files).await?;
+    expiry.mark(&mut entries, &context);
+    handover::mark_restarts(&mut entries);
+    versions::of_digests(&context, &id, &mut entries, &spool).await?;
     let contradictions = match &context.resume {
-        Some(resume) => resume.contradictions(&elements, &shelf)?,
+        Some(resume) => resume.contradictions(&entries, &spool)?,
         None => Vec::new(),
     };
     Ok(ExaminedChain {
         id,
-        elements,
-        shelf,
+        entries,
+        spool,
         own_listing_failed: failure.is_some(),
         goes_on_from,
         goes_on_as,
@@ -89,16 +89,16 @@ pub(crate) async fn examine_chain(
         delivery_accounted,
         log_folder,
         expiry,
-        sight,
+        deliveries,
         contradictions,
     })
 }
 
 /// Where the range begins before the chain's first digest and that is a starting one, only a look at older digests tells
 /// whether the chain began then or began again.
-async fn has_earlier(context: &Context, id: &ChainId, folders: &[RegionFolder], elements: &[Element]) -> bool {
-    let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
-    let first = standard.find_map(Element::valid).map(Shelved::outline);
+async fn has_earlier(context: &Context, id: &ChainId, folders: &[RegionFolder], entries: &[ChainEntry]) -> bool {
+    let mut standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
+    let first = standard.find_map(ChainEntry::valid).map(SpooledDigest::summary);
     let (Some(first), Some(start)) = (first, context.range.start) else { return false };
     if first.period().0 <= start || first.predecessor().is_some() {
         return false;

@@ -2,7 +2,7 @@
 //! log files.
 //!
 //! An [`Audit`] runs in four steps that overlap. It **discovers** chains by listing folders; it **examines** each chain: reads its
-//! digests, follows pointers that no listing showed, and lets [`crate::verify::settle()`] judge them together; it **accounts** for
+//! digests, follows pointers that no listing showed, and lets [`crate::verify::verify_chain()`] judge them together; it **accounts** for
 //! the range: what is covered, and why the rest is not; and it **judges** the log files that valid digests list. Log files are
 //! found through digests, never by listing. A chain has to be judged as a whole, and may be long: what its digests say waits on a
 //! spool, which is a file where it is much.

@@ -12,23 +12,23 @@ use tokio::task::JoinHandle;
 
 use super::discovery::chains::{Discovery, ListedChain, discover};
 use super::discovery::{expected, statuses};
-use super::emit::chain_records::{Plan, Step};
-use super::emit::not_read::Unread;
+use super::emit::chain_records::{ChainRecords, Step};
+use super::emit::not_read::NotRead;
 use super::error::AuditError;
 use super::examine::examine_chain;
 use super::inputs::{Audit, Outcome};
-use super::io::lookahead::{CHAINS_AHEAD, Room};
+use super::io::lookahead::{CHAINS_AHEAD, Lookahead};
 use super::io::ordered_tasks;
 use super::io::read_object::ObjectReader;
-use super::io::throttle::Pace;
+use super::io::throttle::Throttle;
 use super::log_files::judge;
 use super::log_folder::beside_regions::{self, FoundBeside};
 use super::log_folder::unexplained;
-use super::next_checkpoint::builder::Keeper;
+use super::next_checkpoint::builder::CheckpointBuilder;
 use super::observer::Observer;
 use super::request::SampleRequest;
 use super::shared::context::{Context, Statuses};
-use super::shared::key_cache::RegionKeys;
+use super::shared::key_cache::KeyCache;
 use super::shared::neighbours::Neighbours;
 use super::single_files;
 use super::sink::RecordSink;
@@ -61,7 +61,7 @@ impl Audit {
     /// Nothing of the trail could be listed or found, or the observer failed.
     pub async fn run(self, observer: &mut dyn Observer, stop: impl Future<Output = ()>) -> Result<Outcome, AuditError> {
         let checkpoint = self.checkpoint_builder();
-        let not_read = Unread::default();
+        let not_read = NotRead::default();
         let mut sink = RecordSink::new(observer, checkpoint.as_ref());
         let mut stop = std::pin::pin!(stop);
         let pipeline = Pipeline { audit: &self, not_read: &not_read, checkpoint: checkpoint.as_ref() };
@@ -86,19 +86,19 @@ impl Audit {
     }
 
     /// The builder of the next checkpoint, where the request has one.
-    fn checkpoint_builder(&self) -> Option<Mutex<Keeper>> {
+    fn checkpoint_builder(&self) -> Option<Mutex<CheckpointBuilder>> {
         let request = &self.request;
         let previous = request.checkpoint.clone()?;
         let allowed = request.allowed.clone();
-        Some(Mutex::new(Keeper::new(previous, request.now, allowed, statuses::probes(request))))
+        Some(Mutex::new(CheckpointBuilder::new(previous, request.now, allowed, statuses::probes(request))))
     }
 
     /// The summary of a run whose other records were counted in `tally`.
     fn summary(
         &self,
         mut tally: Tally,
-        not_read: &Unread,
-        checkpoint: Option<&Mutex<Keeper>>,
+        not_read: &NotRead,
+        checkpoint: Option<&Mutex<CheckpointBuilder>>,
         is_interrupted: bool,
     ) -> SummaryRecord {
         let request = &self.request;
@@ -125,8 +125,8 @@ impl Audit {
 pub(super) struct Pipeline<'a> {
     pub audit: &'a Audit,
     /// Counts the log files that the run does not read on purpose.
-    pub not_read: &'a Unread,
-    pub checkpoint: Option<&'a Mutex<Keeper>>,
+    pub not_read: &'a NotRead,
+    pub checkpoint: Option<&'a Mutex<CheckpointBuilder>>,
 }
 
 impl Pipeline<'_> {
@@ -184,18 +184,18 @@ impl Pipeline<'_> {
         let found = beside_regions::find(&context, &mut folders, chains.keys()).await?;
         let FoundBeside { files, warnings: about_beside } = found;
         let beside = files.into_iter().map(Record::LogFile).chain(about_beside.into_iter().map(Record::Warning));
-        let plans = self.plans(chains, &context);
+        let of_chains = self.of_chains(chains, &context);
         match &request.sample {
             None => {
                 sink.emit_all(beside)?;
-                let steps = plans.flat_map(|plan| match plan {
-                    Ok(plan) => stream::iter(self.not_read.counting(plan)).left_stream(),
+                let steps = of_chains.flat_map(|chain_records| match chain_records {
+                    Ok(chain_records) => stream::iter(self.not_read.counting(chain_records)).left_stream(),
                     Err(error) => stream::iter([Err(error)]).right_stream(),
                 });
                 self.emit_steps(&context, steps, sink).await?;
             }
             Some(sample) => {
-                let steps = self.sampled(sample, plans).await?;
+                let steps = self.sampled(sample, of_chains).await?;
                 sink.emit(self.opening(self.not_read.sample()))?;
                 sink.emit_all(self.warnings_before().chain(beside))?;
                 self.emit_steps(&context, stream::iter(steps.into_iter().map(Ok)), sink).await?;
@@ -216,18 +216,18 @@ impl Pipeline<'_> {
     }
 
     /// The records of each chain, in order. The builder of the next checkpoint sees each chain before its records.
-    fn plans(
+    fn of_chains(
         &self,
         chains: BTreeMap<ChainId, ListedChain>,
         context: &Arc<Context>,
-    ) -> impl Stream<Item = Result<Plan, AuditError>> {
+    ) -> impl Stream<Item = Result<ChainRecords, AuditError>> {
         examine_ahead(chains, context.clone())
             .then(|task| async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? })
-            .map_ok(|mut plan| {
-                if let (Some(builder), Some(snapshot)) = (self.checkpoint, plan.take_outlook()) {
-                    lock(builder).examined(snapshot);
+            .map_ok(|mut chain_records| {
+                if let (Some(builder), Some(snapshot)) = (self.checkpoint, chain_records.take_snapshot()) {
+                    lock(builder).on_chain(snapshot);
                 }
-                plan
+                chain_records
             })
     }
 
@@ -236,12 +236,12 @@ impl Pipeline<'_> {
     async fn sampled(
         &self,
         sample: &SampleRequest,
-        plans: impl Stream<Item = Result<Plan, AuditError>>,
+        of_chains: impl Stream<Item = Result<ChainRecords, AuditError>>,
     ) -> Result<Vec<Step>, AuditError> {
         let mut steps = Vec::new();
-        let mut plans = std::pin::pin!(plans);
-        while let Some(plan) = plans.try_next().await? {
-            for step in self.not_read.counting(plan) {
+        let mut of_chains = std::pin::pin!(of_chains);
+        while let Some(chain_records) = of_chains.try_next().await? {
+            for step in self.not_read.counting(chain_records) {
                 steps.push(step?);
             }
         }
@@ -295,7 +295,7 @@ impl Audit {
         let (from, to) = key_range(&range, request.now, ends);
         Context {
             store: store.clone(),
-            keys: Arc::new(RegionKeys::new(keys.clone(), from, to, request.now)),
+            keys: Arc::new(KeyCache::new(keys.clone(), from, to, request.now)),
             request: request.clone(),
             range,
             progress: progress.clone(),
@@ -304,13 +304,13 @@ impl Audit {
             written_after: None,
             examined: Arc::default(),
             ends,
-            reader: ObjectReader { store: store.clone(), throttle: Arc::new(Pace::new(request.concurrency)) },
+            reader: ObjectReader { store: store.clone(), throttle: Arc::new(Throttle::new(request.concurrency)) },
             large_digests: Arc::new(Semaphore::new(1)),
             oversized_bytes: Arc::default(),
             hasher: RandomState::new(),
             versions_denied: Arc::default(),
             versions_cut: Arc::default(),
-            told_strays: Arc::default(),
+            emitted_strays: Arc::default(),
             answers: Arc::default(),
             neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
@@ -346,20 +346,20 @@ fn warnings_of_run(context: &Context) -> impl Iterator<Item = WarningRecord> {
 fn examine_ahead(
     chains: BTreeMap<ChainId, ListedChain>,
     context: Arc<Context>,
-) -> impl Stream<Item = JoinHandle<Result<Plan, AuditError>>> {
+) -> impl Stream<Item = JoinHandle<Result<ChainRecords, AuditError>>> {
     let (begun, mut tasks) = mpsc::channel(CHAINS_AHEAD);
     tokio::spawn(async move {
-        let room = Room::new(DIGESTS_AHEAD);
+        let room = Lookahead::new(DIGESTS_AHEAD);
         for (id, listed) in chains {
-            let mut seat = room.turn().await;
-            let context = match (listed.resume.clone(), listed.sight.seen) {
+            let mut admission = room.turn().await;
+            let context = match (listed.resume.clone(), listed.deliveries.seen) {
                 (Some(resume), seen) => Arc::new(context.resumed(resume, seen)),
                 (None, Some(seen)) => Arc::new(Context { written_after: Some(seen), ..(*context).clone() }),
                 (None, None) => context.clone(),
             };
             let task = tokio::spawn(async move {
-                let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut seat).await?;
-                Plan::new(chain, context, seat)
+                let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut admission).await?;
+                ChainRecords::new(chain, context, admission)
             });
             if begun.send(task).await.is_err() {
                 // The run has ended.

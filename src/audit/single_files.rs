@@ -10,16 +10,16 @@ use crate::audit::chain::follow::{JudgedDigests, judge_digests};
 use crate::audit::chain::oversized;
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::Expiry;
-use crate::audit::digests::entry::{Absence, Element, State, Whole};
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, LoadedEntry};
 use crate::audit::emit::chain_records::{self, Step};
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::{CHAINS_AHEAD, Seat};
+use crate::audit::io::lookahead::{Admission, CHAINS_AHEAD};
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::log_files::judge::{Listing, Task, Tasks};
 use crate::audit::log_files::versions;
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::request::{EDGE, fresh_from};
-use crate::audit::resume::late_arrivals::Sight;
+use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::shared::context::Context;
 use crate::model::{
     ChainId, ChainRecord, Coverage, DigestKind, Fault, LogFileKey, LogFileRecord, LogFileStatus, ObjectRef, Record,
@@ -169,17 +169,17 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
     let may_be_gone = files.iter().any(|file| file.name.time.from < yesterday);
     for (id, digests) in listing.digests {
         let id = Arc::new(id);
-        let JudgedDigests { mut elements, shelf, .. } =
-            judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Seat::apart()).await?;
-        oversized::judge(&context, &mut elements, &shelf).await?;
+        let JudgedDigests { mut entries, spool, .. } =
+            judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Admission::apart()).await?;
+        oversized::judge(&context, &mut entries, &spool).await?;
         let place = std::slice::from_ref(&folder);
-        let expiry = Expiry::examine(&context, &id, place, &elements, &shelf, None, may_be_gone).await?;
-        expiry.mark(&mut elements, &context);
-        versions::of_digests(&context, &id, &mut elements, &shelf).await?;
+        let expiry = Expiry::examine(&context, &id, place, &entries, &spool, None, may_be_gone).await?;
+        expiry.mark(&mut entries, &context);
+        versions::of_digests(&context, &id, &mut entries, &spool).await?;
         chains.push(ExaminedChain {
             id,
-            elements,
-            shelf,
+            entries,
+            spool,
             listing_failure: None,
             own_listing_failed: false,
             goes_on_from: None,
@@ -189,15 +189,15 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
             delivery_accounted: true,
             log_folder: LogFolder::default(),
             expiry,
-            sight: Sight::default(),
+            deliveries: Deliveries::default(),
             contradictions: Vec::new(),
         });
     }
     let mut wholes = Vec::new();
     let mut listings: Vec<HashMap<ObjectRef, (usize, Task)>> = Vec::new();
     for chain in &chains {
-        let digests: Vec<Whole<'_>> =
-            chain.elements.iter().map(|element| element.whole(&chain.shelf)).collect::<Result<_, _>>()?;
+        let digests: Vec<LoadedEntry<'_>> =
+            chain.entries.iter().map(|entry| entry.whole(&chain.spool)).collect::<Result<_, _>>()?;
         listings.push(self::listings(&context, chain, &digests)?);
         wholes.push(digests);
     }
@@ -215,12 +215,12 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
             }
             None => {
                 for (chain, digests) in chains.iter().zip(&wholes) {
-                    let damaged = digests.iter().filter(|digest| may_have_listed(digest.element, &file));
+                    let damaged = digests.iter().filter(|digest| may_have_listed(digest.entry, &file));
                     for digest in damaged {
                         parts.entry(chain.id.clone()).or_default().add_digest(chain, digest, &context);
                     }
                 }
-                let record = nobodys(&context, &folder, &chains, file, listing.failure.as_ref()).await;
+                let record = unlisted_record(&context, &folder, &chains, file, listing.failure.as_ref()).await;
                 let part = parts.entry(record.chain.clone()).or_default();
                 part.unlisted.insert(record.object.clone(), record);
             }
@@ -231,22 +231,22 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
 }
 
 /// Whether this digest is none that can be relied on, and speaks of the time in which the file was delivered.
-fn may_have_listed(element: &Element, file: &Wanted) -> bool {
+fn may_have_listed(entry: &ChainEntry, file: &Wanted) -> bool {
     let delivered = later(file.name.time.to, SignedDuration::from_hours(1));
-    let speaks = element.end() > file.name.time.from && element.start() < delivered;
-    speaks && matches!(element.state, State::Absent(_, Absence::Missing) | State::Rejected(_))
+    let speaks = entry.end() > file.name.time.from && entry.start() < delivered;
+    speaks && matches!(entry.state, EntryState::Absent(_, Absence::Missing) | EntryState::Rejected(_))
 }
 
 /// The log files that a chain's digests list, as [`Context::identity`] names them, each with the index of the first that does.
 fn listings(
     context: &Context,
     chain: &ExaminedChain,
-    digests: &[Whole<'_>],
+    digests: &[LoadedEntry<'_>],
 ) -> Result<HashMap<ObjectRef, (usize, Task)>, AuditError> {
     let mut tasks = Tasks::new(chain, context, |_| Ok(true))?;
     let mut found = HashMap::new();
     for (index, digest) in digests.iter().enumerate() {
-        for task in tasks.of(digest, &chain.shelf, context)? {
+        for task in tasks.of(digest, &chain.spool, context)? {
             found.insert(context.identity(&task.object).into_owned(), (index, task));
         }
     }
@@ -258,47 +258,46 @@ impl Part {
     fn add(
         &mut self,
         chain: &ExaminedChain,
-        digests: &[Whole<'_>],
+        digests: &[LoadedEntry<'_>],
         (index, mut task): (usize, Task),
         context: &Context,
     ) {
         task.expiry = chain.expiry.of_log_file(&task.object);
         let digest = &digests[index];
-        let element = digest.element;
-        self.asked.add(element.start(), element.end());
-        let named = |digest: &Whole<'_>| digest.predecessor().map(|recorded| recorded.object.clone());
+        let entry = digest.entry;
+        self.asked.add(entry.start(), entry.end());
+        let named = |digest: &LoadedEntry<'_>| digest.predecessor().map(|recorded| recorded.object.clone());
         let before = named(digest);
-        let mut near: Vec<&Whole<'_>> = digests
+        let mut near: Vec<&LoadedEntry<'_>> = digests
             .iter()
             .filter(|other| before.as_ref() == Some(&*other.object) || named(other).as_ref() == Some(&*digest.object))
             .collect();
         // A successor that is gone is known from the digest after it.
-        let after =
-            digests.iter().filter(|other| other.element.kind == element.kind && other.element.end() > element.end());
-        let gone = after.min_by_key(|other| other.element.end());
-        near.extend(gone.filter(|other| other.element.absence() == Some(Absence::Missing)));
+        let after = digests.iter().filter(|other| other.entry.kind == entry.kind && other.entry.end() > entry.end());
+        let gone = after.min_by_key(|other| other.entry.end());
+        near.extend(gone.filter(|other| other.entry.absence() == Some(Absence::Missing)));
         near.push(digest);
         for digest in near {
             self.add_digest(chain, digest, context);
         }
-        if element.valid().is_some() {
-            self.covered.add(element.start(), element.end());
+        if entry.valid().is_some() {
+            self.covered.add(entry.start(), entry.end());
         }
-        let place = (element.end(), element.kind, digest.object.clone().into_owned());
+        let place = (entry.end(), entry.kind, digest.object.clone().into_owned());
         self.digests.entry(place).or_default().push(Step::LogFile(chain.id.clone(), Box::new(task)));
     }
 }
 
 impl Part {
-    fn add_digest(&mut self, chain: &ExaminedChain, digest: &Whole<'_>, context: &Context) {
-        let Whole { element, object, .. } = digest;
-        let place = (element.end(), element.kind, object.clone().into_owned());
+    fn add_digest(&mut self, chain: &ExaminedChain, digest: &LoadedEntry<'_>, context: &Context) {
+        let LoadedEntry { entry, object, .. } = digest;
+        let place = (entry.end(), entry.kind, object.clone().into_owned());
         self.digests.entry(place).or_insert_with(|| chain_records::digest_steps(chain, digest, context));
     }
 }
 
 /// What is said of a file that no digest lists.
-async fn nobodys(
+async fn unlisted_record(
     context: &Context,
     folder: &RegionFolder,
     chains: &[ExaminedChain],
@@ -365,9 +364,9 @@ async fn nobodys(
 
 fn coverage(chain: &ExaminedChain) -> Coverage {
     let mut coverage = Coverage::default();
-    for element in &chain.elements {
-        if element.valid().is_some() && element.kind == DigestKind::Standard {
-            coverage.add(element.start(), element.end());
+    for entry in &chain.entries {
+        if entry.valid().is_some() && entry.kind == DigestKind::Standard {
+            coverage.add(entry.start(), entry.end());
         }
     }
     coverage

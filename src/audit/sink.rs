@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
-use super::next_checkpoint::builder::Keeper;
+use super::next_checkpoint::builder::CheckpointBuilder;
 use super::observer::Observer;
 use crate::model::{Record, Tally};
 use crate::sync::lock;
@@ -11,21 +11,21 @@ use crate::sync::lock;
 /// Counts each record, completes it from the previous run, and hands it to the observer.
 pub(super) struct RecordSink<'a> {
     observer: &'a mut dyn Observer,
-    checkpoint: Option<&'a Mutex<Keeper>>,
+    checkpoint: Option<&'a Mutex<CheckpointBuilder>>,
     tally: Tally,
     has_begun: bool,
 }
 
 impl<'a> RecordSink<'a> {
     /// A sink that hands its records to `observer` and, where there is one, to the builder of the next checkpoint.
-    pub(super) fn new(observer: &'a mut dyn Observer, checkpoint: Option<&'a Mutex<Keeper>>) -> Self {
+    pub(super) fn new(observer: &'a mut dyn Observer, checkpoint: Option<&'a Mutex<CheckpointBuilder>>) -> Self {
         Self { observer, checkpoint, tally: Tally::default(), has_begun: false }
     }
 
     /// Emits one record. An error of the observer ends the run.
     pub(super) fn emit(&mut self, mut record: Record) -> io::Result<()> {
         if let Some(builder) = self.checkpoint {
-            lock(builder).told(&mut record);
+            lock(builder).on_record(&mut record);
         }
         self.has_begun |= matches!(record, Record::Run(_));
         self.tally.count(&record);

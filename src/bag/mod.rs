@@ -18,21 +18,21 @@
 //!
 //! While it is being filled, a bag has no manifest: whoever finds one has a whole bag.
 
+mod collecting_keys;
+mod collecting_store;
 mod custody;
 mod error;
-mod fill;
-mod keys;
 mod manifest;
 mod read;
-mod tee;
+mod writer;
 mod zip;
 
+pub use collecting_keys::CollectingKeys;
+pub use collecting_store::{CollectingStore, NO_FILE_NAME};
 pub use custody::{Action, CustodyEntry, CustodyLog, SignHead};
 pub use error::BagError;
-pub use fill::{BagInfo, Filling};
-pub use keys::TeeKeys;
 pub use read::{Altered, Bag};
-pub use tee::{NO_FILE_NAME, TeeStore};
+pub use writer::{BagInfo, BagWriter};
 pub use zip::zip;
 
 /// The folder of the bag's content.

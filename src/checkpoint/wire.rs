@@ -55,7 +55,8 @@ struct WireChain {
     log_folders: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     verified_files: Option<WireFiles>,
-    told: BTreeMap<String, u64>,
+    #[serde(rename = "told")]
+    reported: BTreeMap<String, u64>,
     open: Vec<WirePoint>,
 }
 
@@ -170,7 +171,7 @@ impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
             verified: chain.verified.iter().map(WireVerified::from).collect(),
             log_folders: chain.log_folders.clone(),
             verified_files: chain.verified_files.as_ref().map(WireFiles::from),
-            told: chain.told.clone(),
+            reported: chain.reported.clone(),
             open: chain.open.iter().map(WirePoint::from).collect(),
         }
     }
@@ -306,7 +307,7 @@ impl WireChain {
             log_folders: self.log_folders,
             verified_files: self.verified_files.map(WireFiles::read).transpose()?,
             open: open?,
-            told: self.told,
+            reported: self.reported,
         };
         Ok((id, chain))
     }

@@ -31,7 +31,7 @@ pub enum Failure {
 impl Failure {
     /// Says what is wrong and what to do, on standard error, and gives the exit code.
     pub fn report(&self) -> u8 {
-        self.tell();
+        self.print();
         self.code()
     }
 
@@ -54,7 +54,7 @@ impl Failure {
     }
 
     /// Says what is wrong and what to do, on standard error.
-    pub fn tell(&self) {
+    pub fn print(&self) {
         let text = self.to_string();
         let text = printable(&text);
         if logs::are_on() {

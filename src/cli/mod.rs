@@ -2,13 +2,13 @@
 
 mod args;
 mod aws;
-mod bell;
 mod commands;
 mod config;
 mod custody;
 mod evidence;
 mod exit;
 mod logs;
+mod notifier;
 mod output;
 mod progress;
 mod secrets;

@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use super::aws::{is_path_style, load_config};
-use super::bell::Bell;
 use super::custody::{self, LogSignature};
 use super::exit::Failure;
+use super::notifier::Notifier;
 use crate::audit::{AuditRequest, Expected, Recheck, SampleRequest};
 use crate::bag::{Altered, Bag, CustodyLog};
 use crate::checkpoint::{Kept, Name, Place};
@@ -48,7 +48,7 @@ pub struct Settings {
     /// The checkpoint, where one is kept.
     pub kept: Option<Kept>,
     /// Who is told of what it finds.
-    pub bell: Option<Bell>,
+    pub bell: Option<Notifier>,
 }
 
 impl Settings {
@@ -115,7 +115,7 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         }
         None => remote(args, request).await?,
     };
-    settings.bell = Bell::new(args).await?;
+    settings.bell = Notifier::new(args).await?;
     if let Some(name) = &args.scheduled.state {
         let kept = open_checkpoint(args, name, &settings).await?;
         settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
@@ -343,7 +343,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
     request.requests_before += u64::from(args.reports.is_evidence());
     let mut status: Option<Arc<dyn StatusSource>> = None;
-    let mut told = None;
+    let mut description = None;
     let mut neighbours: Option<Arc<dyn NeighbourSource>> = None;
     let location = match (&args.bucket, &args.trail_arn) {
         (Some(bucket), _) => Location {
@@ -363,7 +363,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
                 request.expected.maybe_own_regions = regions_of(&arn.partition).filter(wanted).collect();
             }
             neighbours = Some(Arc::new(DescribeTrails::new(arn.clone(), settings.clone(), config.clone())));
-            told = Some(serde_json::json!({
+            description = Some(serde_json::json!({
                 "TrailARN": arn.to_string(),
                 "S3BucketName": settings.bucket,
                 "S3KeyPrefix": settings.prefix,
@@ -397,7 +397,7 @@ async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings
     let partition = partition_of(args.trail_arn.as_ref(), &config);
     let (store, keys) = open_s3(&args.source, config, source, &location.bucket, partition)?;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { status, neighbours, identity, trail: told, ..Settings::new(store, keys, request) })
+    Ok(Settings { status, neighbours, identity, trail: description, ..Settings::new(store, keys, request) })
 }
 
 /// The partition whose regions are asked for keys: the trail's, or that of the region at hand.

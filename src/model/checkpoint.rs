@@ -58,7 +58,7 @@ pub struct ChainCheckpoint {
     /// What is to be looked at again.
     pub open: Vec<OpenPoint>,
     /// How many of each kind were told of so far, by status.
-    pub told: BTreeMap<String, u64>,
+    pub reported: BTreeMap<String, u64>,
 }
 
 /// Verified digests of one series in one place whose ends follow each other at the same distance.
@@ -269,10 +269,10 @@ mod tests {
         digests.push(digest("b", DigestKind::Backfill, 3617));
         let runs = VerifiedRun::encode(digests.clone());
         assert!(runs.len() <= 6, "{runs:?}");
-        let told: BTreeSet<_> =
+        let named: BTreeSet<_> =
             runs.iter().flat_map(|run| run.ends().map(|end| (run.bucket.clone(), run.kind, end))).collect();
         let given: BTreeSet<_> = digests.into_iter().map(|(bucket, _, kind, end)| (bucket, kind, end)).collect();
-        assert_eq!(told, given);
+        assert_eq!(named, given);
     }
 
     #[test]

@@ -34,21 +34,21 @@ pub enum ReadError {
     Incomplete(&'static str),
     /// The summary's verdict is none that these records can have.
     #[error(
-        "the summary does not fit the records: '{told}' with exit code {exit_code} is no verdict that they can come to"
+        "the summary does not fit the records: '{claimed}' with exit code {exit_code} is no verdict that they can come to"
     )]
     Verdict {
         /// The verdict that it has.
-        told: Verdict,
+        claimed: Verdict,
         /// The exit code that it has.
         exit_code: u8,
     },
     /// The summary counts something else than what is there.
-    #[error("the summary does not fit the records: it counts {told} {what}, and there are {found}")]
+    #[error("the summary does not fit the records: it counts {claimed} {what}, and there are {found}")]
     Contradiction {
         /// Of what.
         what: String,
         /// How many the summary has.
-        told: u64,
+        claimed: u64,
         /// How many there are.
         found: u64,
     },
@@ -73,10 +73,10 @@ pub fn read_records(
         }
         let record = match wire {
             Wire::Other => continue,
-            Wire::Summary(told) => {
-                let record = told.read(std::mem::take(&mut tally)).map_err(wrong)?;
+            Wire::Summary(claimed) => {
+                let record = claimed.read(std::mem::take(&mut tally)).map_err(wrong)?;
                 summary = Some(record.clone());
-                told.compare(&record)?;
+                claimed.compare(&record)?;
                 Record::Summary(record)
             }
             other => other.read().map_err(wrong)?,
@@ -448,41 +448,41 @@ impl WireSummary {
 
     /// Records that someone took a line out of, or put one in, don't fit their summary.
     fn compare(&self, counted: &SummaryRecord) -> Result<(), ReadError> {
-        let fits = |what: &str, told: u64, found: u64| {
-            if told == found {
+        let fits = |what: &str, claimed: u64, found: u64| {
+            if claimed == found {
                 return Ok(());
             }
-            Err(ReadError::Contradiction { what: what.to_owned(), told, found })
+            Err(ReadError::Contradiction { what: what.to_owned(), claimed, found })
         };
         let tally = &counted.tally;
         for status in DigestStatus::ALL {
-            let told = self.digests.get(status.as_str()).copied().unwrap_or_default();
-            fits(&format!("{status} digests"), told, tally.digests(*status))?;
+            let claimed = self.digests.get(status.as_str()).copied().unwrap_or_default();
+            fits(&format!("{status} digests"), claimed, tally.digests(*status))?;
         }
         for status in LogFileStatus::ALL {
-            let told = self.log_files.get(status.as_str()).copied().unwrap_or_default();
+            let claimed = self.log_files.get(status.as_str()).copied().unwrap_or_default();
             // What was not read counts as unverified in the summary, and has no record.
             let unread = if *status == LogFileStatus::Unverified { counted.not_read } else { 0 };
-            fits(&format!("{status} log files"), told, tally.log_files(*status) + unread)?;
+            fits(&format!("{status} log files"), claimed, tally.log_files(*status) + unread)?;
         }
         fits("gaps", self.gaps, tally.gaps())?;
         fits("warnings", self.warnings, tally.warnings)?;
         if self.can_come_to(counted) {
             return Ok(());
         }
-        Err(ReadError::Verdict { told: counted.verdict, exit_code: self.exit_code })
+        Err(ReadError::Verdict { claimed: counted.verdict, exit_code: self.exit_code })
     }
 
     /// Whether these counts can have this verdict, whatever `--allow` kept out of it: that softens no violation.
     fn can_come_to(&self, counted: &SummaryRecord) -> bool {
-        let told = counted.verdict;
+        let claimed = counted.verdict;
         if counted.interrupted {
-            return told == Verdict::Inconclusive;
+            return claimed == Verdict::Inconclusive;
         }
         let lenient = Allowances { every_gap: true, unlisted: true, sample: true, ..Allowances::default() };
         let mildest = counted.tally.verdict(&lenient, false);
-        self.exit_code == told.exit_code()
-            && (told == Verdict::Violated) == (mildest == Verdict::Violated)
-            && (told != Verdict::Verified || mildest == Verdict::Verified)
+        self.exit_code == claimed.exit_code()
+            && (claimed == Verdict::Violated) == (mildest == Verdict::Violated)
+            && (claimed != Verdict::Verified || mildest == Verdict::Verified)
     }
 }

@@ -59,7 +59,7 @@ impl Rejection {
 
 /// A digest as a store handed it out.
 #[derive(Debug)]
-pub struct FoundDigest<'a> {
+pub struct RawDigest<'a> {
     /// Where it lies.
     pub place: &'a ObjectRef,
     /// The series that its name puts it in.
@@ -76,7 +76,7 @@ pub struct FoundDigest<'a> {
 
 /// A digest that was read: it claims things, and nothing of that is proven.
 #[derive(Debug)]
-pub struct OpenDigest {
+pub struct ParsedDigest {
     pub(super) object: ObjectRef,
     pub(super) start: Timestamp,
     pub(super) end: Timestamp,
@@ -109,17 +109,17 @@ pub struct Unproven {
 
 /// What examining a digest by itself says.
 #[derive(Debug)]
-pub enum Examined {
+pub enum CheckedDigest {
     /// It was read; the second part is what its own signature says. What other signatures would have to fit is kept only where that one
     /// does not: chains are long, and nearly all digests prove themselves.
-    Open(Box<OpenDigest>, Result<(), Box<Unproven>>),
+    Parsed(Box<ParsedDigest>, Result<(), Box<Unproven>>),
     /// It could not be read, or is no digest, or not in its place.
-    Closed(Box<ClosedDigest>),
+    Unparsed(Box<UnparsedDigest>),
 }
 
 /// A digest that could not be read, or is none, or is not in its place.
 #[derive(Debug)]
-pub struct ClosedDigest {
+pub struct UnparsedDigest {
     /// Where it lies.
     pub place: ObjectRef,
     /// SHA-256 of the uncompressed bytes, if they could be had.
@@ -128,21 +128,21 @@ pub struct ClosedDigest {
     pub rejection: Rejection,
 }
 
-impl Examined {
+impl CheckedDigest {
     /// A digest that is closed.
     pub fn closed(place: ObjectRef, sha256: Option<Sha256Hash>, rejection: Rejection) -> Self {
-        Self::Closed(Box::new(ClosedDigest { place, sha256, rejection }))
+        Self::Unparsed(Box::new(UnparsedDigest { place, sha256, rejection }))
     }
 }
 
 /// Examines a digest by itself. `in_place` says whether the name that the digest bears leads to where it was found.
-pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> Examined {
+pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> CheckedDigest {
     let json = match uncompressed(found.bytes, found.is_uncompressed, MAX_DIGEST_BYTES) {
         Ok(json) => json,
-        Err(fault) => return Examined::closed(found.place.clone(), None, Rejection::broken_gzip(fault)),
+        Err(fault) => return CheckedDigest::closed(found.place.clone(), None, Rejection::broken_gzip(fault)),
     };
     let digest_hash = sha256(&json);
-    let closed = |rejection| Examined::closed(found.place.clone(), Some(digest_hash), rejection);
+    let closed = |rejection| CheckedDigest::closed(found.place.clone(), Some(digest_hash), rejection);
     let document = match Document::parse(&json) {
         Ok(document) => document,
         Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
@@ -187,7 +187,7 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
         },
         time,
     };
-    let open = OpenDigest {
+    let open = ParsedDigest {
         predecessor: document.predecessor(&object),
         log_files: document.log_files,
         sha256: digest_hash,
@@ -204,20 +204,20 @@ pub fn examine(found: &FoundDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, k
     if is_moved {
         return moved(found.place, open, &own, signing);
     }
-    Examined::Open(Box::new(open), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
+    CheckedDigest::Parsed(Box::new(open), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
 }
 
 /// A digest that lies elsewhere than its name says. It claims its log files like any other that is not valid,
 /// under the name of the place where it lies; what it names as its predecessor is nobody's word.
-fn moved(place: &ObjectRef, open: OpenDigest, own: &Result<(), Rejection>, signing: Signing) -> Examined {
+fn moved(place: &ObjectRef, open: ParsedDigest, own: &Result<(), Rejection>, signing: Signing) -> CheckedDigest {
     let name = &open.object;
     let detail = match own {
         Ok(()) => format!("is genuine, but not in its place: copy it to {name}, if nothing is there, and verify again"),
         Err(_) => format!("names {name} as its place"),
     };
     let rejection = Rejection::invalid(Fault::Moved, detail);
-    let open = OpenDigest { object: place.clone(), predecessor: None, ..open };
-    Examined::Open(Box::new(open), Err(Box::new(Unproven { rejection, signing })))
+    let open = ParsedDigest { object: place.clone(), predecessor: None, ..open };
+    CheckedDigest::Parsed(Box::new(open), Err(Box::new(Unproven { rejection, signing })))
 }
 
 /// A backfill digest is generated after its hour, and before it is written. One that says something else
@@ -233,7 +233,7 @@ fn backfill_rejection(generated: Timestamp, end: Timestamp, written: Option<Time
     Some(Rejection::invalid(Fault::Malformed, detail))
 }
 
-impl OpenDigest {
+impl ParsedDigest {
     /// The name that it bears, and that leads to where it was found.
     pub fn object(&self) -> &ObjectRef {
         &self.object

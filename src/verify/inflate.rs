@@ -33,7 +33,7 @@ mod flag {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum Position {
     /// Before a member, this many bytes of its magic number seen.
     Before(usize),
     /// In a member's header.
@@ -61,7 +61,7 @@ enum Field {
 }
 
 /// What decompressing needs room for. Most objects are smaller than it is, so it is kept for the next one.
-struct Room {
+struct Buffers {
     inflate: Decompress,
     out: Box<[u8]>,
 }
@@ -70,12 +70,12 @@ struct Room {
 const KEPT: usize = 4;
 
 thread_local! {
-    static ROOMS: RefCell<Vec<Room>> = const { RefCell::new(Vec::new()) };
+    static SPARE_BUFFERS: RefCell<Vec<Buffers>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Room {
+impl Buffers {
     fn new() -> Self {
-        let kept = ROOMS.with_borrow_mut(Vec::pop);
+        let kept = SPARE_BUFFERS.with_borrow_mut(Vec::pop);
         kept.unwrap_or_else(|| Self { inflate: Decompress::new(false), out: vec![0; OUT_BYTES].into_boxed_slice() })
     }
 }
@@ -83,8 +83,8 @@ impl Room {
 /// A gzip stream being decompressed.
 pub struct Gunzip {
     /// Taken out when the stream is dropped, and only then.
-    room: Option<Room>,
-    state: State,
+    buffers: Option<Buffers>,
+    state: Position,
     flags: u8,
     /// Of a number that comes byte by byte, what was seen.
     number: [u8; TRAILER],
@@ -99,8 +99,8 @@ impl Gunzip {
     /// Begins a stream that may decompress to `ceiling` bytes and no more.
     pub fn new(ceiling: u64) -> Self {
         Self {
-            room: Some(Room::new()),
-            state: State::Before(0),
+            buffers: Some(Buffers::new()),
+            state: Position::Before(0),
             flags: 0,
             number: [0; TRAILER],
             header_crc: Crc::new(),
@@ -115,20 +115,20 @@ impl Gunzip {
     pub fn feed(&mut self, mut input: &[u8], mut sink: impl FnMut(&[u8])) {
         while let [first, rest @ ..] = input {
             input = match self.state {
-                State::Before(seen) => {
+                Position::Before(seen) => {
                     self.magic(*first, seen);
                     rest
                 }
-                State::Header(field) => {
+                Position::Header(field) => {
                     self.header(*first, field);
                     rest
                 }
-                State::Inside => self.inside(input, &mut sink),
-                State::Trailer(seen) => {
+                Position::Inside => self.inside(input, &mut sink),
+                Position::Trailer(seen) => {
                     self.trailer(*first, seen);
                     rest
                 }
-                State::Failed(_) => return,
+                Position::Failed(_) => return,
             };
         }
     }
@@ -136,22 +136,22 @@ impl Gunzip {
     /// Ends the stream: the number of uncompressed bytes, or what is wrong with it.
     pub fn finish(&self) -> Result<u64, Fault> {
         match self.state {
-            State::Failed(fault) => Err(fault),
-            State::Before(0) if self.members > 0 => Ok(self.produced),
-            State::Before(_) if self.members > 0 => Err(Fault::TrailingData),
+            Position::Failed(fault) => Err(fault),
+            Position::Before(0) if self.members > 0 => Ok(self.produced),
+            Position::Before(_) if self.members > 0 => Err(Fault::TrailingData),
             _ => Err(Fault::Truncated),
         }
     }
 
     fn magic(&mut self, byte: u8, seen: usize) {
         self.state = if byte != MAGIC[seen] {
-            State::Failed(if self.members > 0 { Fault::TrailingData } else { Fault::NotGzip })
+            Position::Failed(if self.members > 0 { Fault::TrailingData } else { Fault::NotGzip })
         } else if seen + 1 < MAGIC.len() {
-            State::Before(seen + 1)
+            Position::Before(seen + 1)
         } else {
             self.header_crc.reset();
             self.header_crc.update(&MAGIC);
-            State::Header(Field::Method)
+            Position::Header(Field::Method)
         };
     }
 
@@ -191,7 +191,7 @@ impl Gunzip {
                 }
             }
         };
-        self.state = next.map_or(State::Failed(Fault::Corrupt), State::Header);
+        self.state = next.map_or(Position::Failed(Fault::Corrupt), Position::Header);
     }
 
     /// Goes on to the first field of the header, from this one on, that the flags announce.
@@ -204,52 +204,52 @@ impl Gunzip {
         ];
         let rest = fields.iter().skip_while(|(flag, _)| *flag != from);
         match rest.clone().find(|(flag, _)| self.flags & flag != 0) {
-            Some((_, field)) => self.state = State::Header(*field),
+            Some((_, field)) => self.state = Position::Header(*field),
             None => self.begin(),
         }
     }
 
     fn begin(&mut self) {
-        if let Some(room) = &mut self.room {
-            room.inflate.reset(false);
+        if let Some(buffers) = &mut self.buffers {
+            buffers.inflate.reset(false);
         }
         self.crc.reset();
-        self.state = State::Inside;
+        self.state = Position::Inside;
     }
 
     fn inside<'a>(&mut self, input: &'a [u8], sink: &mut impl FnMut(&[u8])) -> &'a [u8] {
-        let Some(Room { inflate, out }) = &mut self.room else { return &[] };
+        let Some(Buffers { inflate, out }) = &mut self.buffers else { return &[] };
         let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
         let status = inflate.decompress(input, out, FlushDecompress::None);
         let consumed = usize::try_from(inflate.total_in() - before_in).unwrap_or(input.len());
         let produced = usize::try_from(inflate.total_out() - before_out).unwrap_or_default();
         self.produced += produced as u64;
         if self.produced > self.ceiling {
-            self.state = State::Failed(Fault::TooLarge);
+            self.state = Position::Failed(Fault::TooLarge);
             return &[];
         }
         self.crc.update(&out[..produced]);
         sink(&out[..produced]);
         match status {
-            Ok(Status::StreamEnd) => self.state = State::Trailer(0),
-            Ok(_) if consumed == 0 && produced == 0 => self.state = State::Failed(Fault::Corrupt),
+            Ok(Status::StreamEnd) => self.state = Position::Trailer(0),
+            Ok(_) if consumed == 0 && produced == 0 => self.state = Position::Failed(Fault::Corrupt),
             Ok(_) => {}
-            Err(_) => self.state = State::Failed(Fault::Corrupt),
+            Err(_) => self.state = Position::Failed(Fault::Corrupt),
         }
         &input[consumed..]
     }
 
     fn trailer(&mut self, byte: u8, seen: usize) {
         self.number[seen] = byte;
-        self.state = State::Trailer(seen + 1);
+        self.state = Position::Trailer(seen + 1);
         if seen + 1 == TRAILER {
             let [a, b, c, d, e, f, g, h] = self.number;
             let told = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
             self.state = if told == (self.crc.sum(), self.crc.amount()) {
                 self.members += 1;
-                State::Before(0)
+                Position::Before(0)
             } else {
-                State::Failed(Fault::Corrupt)
+                Position::Failed(Fault::Corrupt)
             };
         }
     }
@@ -257,13 +257,13 @@ impl Gunzip {
 
 impl Drop for Gunzip {
     fn drop(&mut self) {
-        let room = self.room.take();
+        let buffers = self.buffers.take();
         // A thread that is ending keeps nothing.
-        let _ = ROOMS.try_with(|rooms| {
+        let _ = SPARE_BUFFERS.try_with(|rooms| {
             if let Ok(mut rooms) = rooms.try_borrow_mut()
                 && rooms.len() < KEPT
             {
-                rooms.extend(room);
+                rooms.extend(buffers);
             }
         });
     }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::waiting::{NameHash, Outline, WaitingDigest};
+use super::pending::{DigestSummary, NameHash, PendingDigest};
 
 /// Which digests name which as their predecessors.
 pub(super) struct Links {
@@ -12,13 +12,13 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub fn between<T>(waiting: &[(T, WaitingDigest)]) -> Self {
+    pub fn between<T>(waiting: &[(T, PendingDigest)]) -> Self {
         let mut names: Vec<(NameHash, usize)> =
-            outlines(waiting).map(|(index, _, outline)| (outline.name(), index)).collect();
+            summaries(waiting).map(|(index, _, summary)| (summary.name(), index)).collect();
         names.sort_unstable();
         let mut pairs = Vec::with_capacity(names.len());
-        for (index, _, outline) in outlines(waiting) {
-            let Some(predecessor) = outline.predecessor() else { continue };
+        for (index, _, summary) in summaries(waiting) {
+            let Some(predecessor) = summary.predecessor() else { continue };
             let first = names.partition_point(|(name, _)| *name < predecessor);
             let named = names[first..].iter().take_while(|(name, _)| *name == predecessor);
             pairs.extend(named.map(|(_, named)| (*named, index)));
@@ -28,14 +28,14 @@ impl Links {
     }
 
     /// Those that name this one.
-    pub fn about(&self, index: usize) -> impl Iterator<Item = usize> {
+    pub fn referrers(&self, index: usize) -> impl Iterator<Item = usize> {
         let first = self.pairs.partition_point(|(named, _)| *named < index);
         self.pairs[first..].iter().take_while(move |(named, _)| *named == index).map(|(_, by)| *by)
     }
 
     /// An order in which every digest comes after those that name it as predecessor. Names that go in a circle can only be
     /// forged; they come last, newest first.
-    pub fn successors_first<T>(&self, waiting: &[(T, WaitingDigest)]) -> Vec<usize> {
+    pub fn successors_first<T>(&self, waiting: &[(T, PendingDigest)]) -> Vec<usize> {
         let mut names: Vec<(usize, usize)> = self.pairs.iter().map(|(named, by)| (*by, *named)).collect();
         names.sort_unstable();
         let mut awaited = vec![0_usize; self.count];
@@ -53,23 +53,23 @@ impl Links {
             }
         }
         let mut rest: Vec<usize> = (0..self.count).filter(|index| awaited[*index] > 0).collect();
-        rest.sort_by_key(|index| Reverse(outline_of(&waiting[*index]).map(|(_, outline)| outline.period().1)));
+        rest.sort_by_key(|index| Reverse(outline_of(&waiting[*index]).map(|(_, summary)| summary.period().1)));
         order.extend(rest);
         order
     }
 }
 
-fn outline_of<T>((handle, digest): &(T, WaitingDigest)) -> Option<(&T, &Outline)> {
+fn outline_of<T>((handle, digest): &(T, PendingDigest)) -> Option<(&T, &DigestSummary)> {
     match digest {
-        WaitingDigest::Open(outline, _) => Some((handle, outline)),
-        WaitingDigest::Closed(_) => None,
+        PendingDigest::Parsed(summary, _) => Some((handle, summary)),
+        PendingDigest::Unparsed(_) => None,
     }
 }
 
 /// The digests that were read, each with its place.
-pub(super) fn outlines<T>(waiting: &[(T, WaitingDigest)]) -> impl Iterator<Item = (usize, &T, &Outline)> {
+pub(super) fn summaries<T>(waiting: &[(T, PendingDigest)]) -> impl Iterator<Item = (usize, &T, &DigestSummary)> {
     waiting.iter().enumerate().filter_map(|(index, digest)| {
-        let (handle, outline) = outline_of(digest)?;
-        Some((index, handle, outline))
+        let (handle, summary) = outline_of(digest)?;
+        Some((index, handle, summary))
     })
 }

@@ -9,25 +9,25 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::audit::chain::read::{ReadDigest, Reading, read_digest};
-use crate::audit::chain::verify::{self, Handle};
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::{Element, Remarks};
+use crate::audit::chain::verify::{self, DigestMeta};
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::{ChainEntry, Remarks};
 use crate::audit::digests::listed_digests::{AbsentDigest, ListedDigest, ListedDigests};
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::io::ordered_tasks;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRange, is_bucket_name};
 use crate::store::Location;
-use crate::verify::{KeyRing, Rejection, WaitingDigest, try_recorded_signatures};
+use crate::verify::{KeyRing, PendingDigest, Rejection, try_recorded_signatures};
 
 /// The digests of a chain, judged.
 pub(crate) struct JudgedDigests {
     /// By end time, standard before backfill, then key.
-    pub elements: Vec<Element>,
+    pub entries: Vec<ChainEntry>,
     /// What they say.
-    pub shelf: Arc<Shelf>,
+    pub spool: Arc<DigestSpool>,
     /// Why a part of the chain could not be listed.
     pub failure: Option<String>,
     /// The folders that hold it: those that were known, and those that pointers led to.
@@ -40,16 +40,16 @@ pub(crate) async fn judge_digests(
     id: &Arc<ChainId>,
     folders: &[RegionFolder],
     digests: ListedDigests,
-    seat: &mut Seat,
+    admission: &mut Admission,
 ) -> Result<JudgedDigests, AuditError> {
     let (folders, known) = (folders.to_vec(), HashSet::with_capacity(digests.len()));
-    let mut walk = Walk {
+    let mut walk = ChainReader {
         context,
         id,
         known,
         folders,
         read: Vec::new(),
-        shelf: Arc::default(),
+        spool: Arc::default(),
         begin_past_end: HashSet::new(),
         absent: Vec::new(),
         failure: None,
@@ -58,7 +58,7 @@ pub(crate) async fn judge_digests(
     let (reaching, past, count) = by_range(digests, context.range);
     context.progress.found_digests(count);
     walk.read.reserve_exact(count);
-    walk.read_each(reaching, seat).await?;
+    walk.read_each(reaching, admission).await?;
     walk.read_past_end(past).await?;
     let mut unproven_steps = 0;
     let keys = loop {
@@ -71,10 +71,10 @@ pub(crate) async fn judge_digests(
             break keys;
         }
     };
-    let Walk { read, shelf, known, absent, failure, folders, .. } = walk;
+    let ChainReader { read, spool, known, absent, failure, folders, .. } = walk;
     drop(known);
-    let elements = verify::judge(context, read, absent, &shelf, &keys)?;
-    Ok(JudgedDigests { elements, shelf, failure, folders })
+    let entries = verify::judge(context, read, absent, &spool, &keys)?;
+    Ok(JudgedDigests { entries, spool, failure, folders })
 }
 
 /// Digests that reach into the range, with the first one past its end, which is always wanted; those past its end, by time; and how
@@ -92,40 +92,40 @@ fn by_range(digests: ListedDigests, range: TimeRange) -> (Digests, Vec<ListedDig
 type Digests = Box<dyn Iterator<Item = ListedDigest> + Send>;
 
 /// How many digests with a seat wait to be read.
-const SEATED_AHEAD: usize = 64;
+const ADMITTED_AHEAD: usize = 64;
 
 /// Hands on the digests that were not known yet, as far as there is room.
-async fn take_seats(
+async fn admit_digests(
     context: &Context,
     digests: Digests,
     known: &mut HashSet<u64>,
-    seat: &mut Seat,
-    seated: mpsc::Sender<ListedDigest>,
+    admission: &mut Admission,
+    admitted: mpsc::Sender<ListedDigest>,
 ) -> Result<(), AuditError> {
     for digest in digests {
         if known.insert(context.fingerprint(&digest.place)) {
-            seat.take().await?;
-            if seated.send(digest).await.is_err() {
+            admission.take().await?;
+            if admitted.send(digest).await.is_err() {
                 // Reading has failed, and says so itself.
                 break;
             }
         }
     }
     // It needs no more: the next chain may take what is left while this one reads.
-    seat.close();
+    admission.close();
     Ok(())
 }
 
 /// The digests of one chain, as they are found.
-struct Walk<'a> {
+struct ChainReader<'a> {
     context: &'a Arc<Context>,
     id: &'a Arc<ChainId>,
     /// What was read, by [`Context::fingerprint`].
     known: HashSet<u64>,
     folders: Vec<RegionFolder>,
-    read: Vec<(Handle, WaitingDigest)>,
+    read: Vec<(DigestMeta, PendingDigest)>,
     /// What those say.
-    shelf: Arc<Shelf>,
+    spool: Arc<DigestSpool>,
     /// Those of them that are proven and begin past the end of the range, by [`Context::fingerprint`].
     begin_past_end: HashSet<u64>,
     absent: Vec<AbsentDigest>,
@@ -150,7 +150,7 @@ struct Trials {
 /// the run busy for good.
 const MAX_UNPROVEN_STEPS: usize = 64;
 
-impl Walk<'_> {
+impl ChainReader<'_> {
     /// Reads digests that were not read yet, and says how many those were.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
         let new = |digest: &ListedDigest| !self.known.contains(&self.context.fingerprint(&digest.place));
@@ -158,20 +158,20 @@ impl Walk<'_> {
         new.sort_by(|one, other| one.place.cmp(&other.place));
         new.dedup_by(|one, other| one.place == other.place);
         self.context.progress.found_digests(new.len());
-        self.read_each(Box::new(new.into_iter()), &mut Seat::apart()).await
+        self.read_each(Box::new(new.into_iter()), &mut Admission::apart()).await
     }
 
     /// The same, one at a time as far as there is room.
-    async fn read_each(&mut self, digests: Digests, seat: &mut Seat) -> Result<usize, AuditError> {
-        let Self { context, id, known, read, shelf, begin_past_end, absent, .. } = self;
+    async fn read_each(&mut self, digests: Digests, admission: &mut Admission) -> Result<usize, AuditError> {
+        let Self { context, id, known, read, spool, begin_past_end, absent, .. } = self;
         let context: &Arc<Context> = context;
         let before = read.len() + absent.len();
-        let (send, mut receive) = mpsc::channel(SEATED_AHEAD);
-        let seated = stream::poll_fn(move |context| receive.poll_recv(context).map(|digest| digest.map(Ok)));
-        let (shared, id, onto) = (context.clone(), id.clone(), shelf.clone());
-        let readings = ordered_tasks::in_order(context.task_limits(), seated, move |digest| {
-            let (context, id, shelf) = (shared.clone(), id.clone(), onto.clone());
-            async move { read_digest(&context, &id, digest, &shelf).await }
+        let (send, mut receive) = mpsc::channel(ADMITTED_AHEAD);
+        let admitted = stream::poll_fn(move |context| receive.poll_recv(context).map(|digest| digest.map(Ok)));
+        let (shared, id, onto) = (context.clone(), id.clone(), spool.clone());
+        let readings = ordered_tasks::in_order(context.task_limits(), admitted, move |digest| {
+            let (context, id, spool) = (shared.clone(), id.clone(), onto.clone());
+            async move { read_digest(&context, &id, digest, &spool).await }
         });
         let mut borne = Vec::new();
         let taken = async {
@@ -181,8 +181,8 @@ impl Walk<'_> {
                     Reading::Read(found) => {
                         let ReadDigest {
                             listed,
-                            waiting,
-                            kept,
+                            pending,
+                            spool_key,
                             note,
                             is_uncompressed,
                             bears,
@@ -200,7 +200,10 @@ impl Walk<'_> {
                         let has_remarks = note.is_some() || generated.is_some() || is_uncompressed;
                         let remarks = Remarks { note, generated, is_uncompressed, ..Remarks::default() };
                         let remarks = has_remarks.then(|| Box::new(remarks));
-                        read.push((Handle { kind, end, last_modified, remarks, place: elsewhere, kept }, waiting));
+                        read.push((
+                            DigestMeta { kind, end, last_modified, remarks, place: elsewhere, spool_key },
+                            pending,
+                        ));
                     }
                     Reading::Absent(digest) => absent.push(digest),
                 }
@@ -208,7 +211,7 @@ impl Walk<'_> {
             Ok(())
         };
         let (seating, taken): (_, Result<(), AuditError>) =
-            futures::join!(take_seats(context, digests, known, seat, send), taken);
+            futures::join!(admit_digests(context, digests, known, admission, send), taken);
         taken.and(seating)?;
         let count = read.len() + absent.len() - before;
         known.extend(borne);
@@ -221,9 +224,9 @@ impl Walk<'_> {
         let region = &self.id.region;
         if !self.trials.has_newer_keys {
             let keys = self.context.keys.for_range(region).await;
-            let lacks_key = |digest: &WaitingDigest| match digest {
-                WaitingDigest::Open(_, Err(own)) => wants_newer_keys(own.rejection()),
-                WaitingDigest::Open(_, Ok(())) | WaitingDigest::Closed(_) => false,
+            let lacks_key = |digest: &PendingDigest| match digest {
+                PendingDigest::Parsed(_, Err(own)) => wants_newer_keys(own.rejection()),
+                PendingDigest::Parsed(_, Ok(())) | PendingDigest::Unparsed(_) => false,
             };
             self.trials.wants_newer_keys |= self.read.iter().any(|(_, digest)| lacks_key(digest));
             if !self.trials.wants_newer_keys {
@@ -240,11 +243,11 @@ impl Walk<'_> {
     }
 
     fn try_recorded_signatures(&mut self, keys: &KeyRing) -> Result<(), AuditError> {
-        let Self { read, shelf, trials, .. } = self;
+        let Self { read, spool, trials, .. } = self;
         let Trials { tried, proven, wants_newer_keys: wants_newer, .. } = trials;
         try_recorded_signatures(
             read,
-            |handle, outline| shelf.open(&handle.kept, outline),
+            |meta, summary| spool.open(&meta.spool_key, summary),
             keys,
             tried,
             |index, came| match came {
@@ -275,19 +278,21 @@ impl Walk<'_> {
         let first = self.first_start();
         let begin = range.start.or(first);
         let mut named = Named::default();
-        for (index, (handle, digest)) in self.read.iter().enumerate() {
-            let WaitingDigest::Open(outline, own) = digest else { continue };
+        for (index, (meta, digest)) in self.read.iter().enumerate() {
+            let PendingDigest::Parsed(summary, own) = digest else { continue };
             let proven = own.is_ok() || self.trials.proven.contains(&index);
             let unproven = follows_unproven
                 && own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
-                && !range.is_past(handle.end);
-            let Some(predecessor) = handle.kept.follows().filter(|_| proven || unproven) else { continue };
+                && !range.is_past(meta.end);
+            let Some(predecessor) = meta.spool_key.predecessor_fingerprint().filter(|_| proven || unproven) else {
+                continue;
+            };
             if self.known.contains(&predecessor) {
                 continue;
             }
-            let open = self.shelf.open(&handle.kept, outline)?;
+            let open = self.spool.open(&meta.spool_key, summary)?;
             let Some(predecessor) = open.predecessor() else { continue };
-            let place = handle.place.as_deref().unwrap_or(open.object());
+            let place = meta.place.as_deref().unwrap_or(open.object());
             let Some(name) = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id) else {
                 continue;
             };
@@ -308,7 +313,7 @@ impl Walk<'_> {
             // Without a begin, the whole chain is asked about: only a starting digest begins one.
             let is_before_first = range.start.is_none()
                 && proven
-                && (handle.kind, name.kind) == (DigestKind::Standard, DigestKind::Standard)
+                && (meta.kind, name.kind) == (DigestKind::Standard, DigestKind::Standard)
                 && first == Some(open.start());
             if is_lost || is_before_first || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
                 if proven { named.by_proven.push(digest) } else { named.by_unproven.push(digest) }
@@ -327,8 +332,8 @@ impl Walk<'_> {
 
     /// Where the chain begins, as far as it was read.
     fn first_start(&self) -> Option<Timestamp> {
-        let starts = self.read.iter().filter_map(|(handle, digest)| match digest {
-            WaitingDigest::Open(outline, _) if handle.kind == DigestKind::Standard => Some(outline.period().0),
+        let starts = self.read.iter().filter_map(|(meta, digest)| match digest {
+            PendingDigest::Parsed(summary, _) if meta.kind == DigestKind::Standard => Some(summary.period().0),
             _ => None,
         });
         starts.min()

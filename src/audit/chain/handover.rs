@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::chain::read::{ReadDigest, Reading, read_digest};
-use crate::audit::chain::verify::{self, Handle};
-use crate::audit::digests::digest_spool::{Shelf, Shelved};
-use crate::audit::digests::entry::Element;
+use crate::audit::chain::verify::{self, DigestMeta};
+use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
+use crate::audit::digests::entry::ChainEntry;
 use crate::audit::digests::listed_digests::ListedDigest;
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests::{self, RegionFolder};
@@ -39,12 +39,12 @@ pub(crate) struct Handover {
 pub(crate) async fn predecessor(
     context: &Context,
     id: &ChainId,
-    elements: &[Element],
-    shelf: &Shelf,
+    entries: &[ChainEntry],
+    spool: &DigestSpool,
 ) -> Result<Option<Handover>, AuditError> {
-    let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
-    let Some(first) = standard.find_map(Element::valid) else { return Ok(None) };
-    let digest = shelf.valid(first)?;
+    let mut standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
+    let Some(first) = standard.find_map(ChainEntry::valid) else { return Ok(None) };
+    let digest = spool.valid(first)?;
     let Some(named) = digest.predecessor() else { return Ok(None) };
     let Some(name) = DigestName::parse(&named.object.key).filter(|name| name.chain != *id) else { return Ok(None) };
     // Keys and events are of one account and region, whoever owns the trail.
@@ -55,7 +55,7 @@ pub(crate) async fn predecessor(
     let other = name.chain.clone();
     let Some((_, before)) = read_valid(context, named.object.clone(), name).await? else { return Ok(None) };
     let is_recorded = named.sha256.is_none_or(|sha256| sha256 == before.sha256());
-    Ok(is_recorded.then_some(Handover { at: first.outline().period().0, other, folder }))
+    Ok(is_recorded.then_some(Handover { at: first.summary().period().0, other, folder }))
 }
 
 /// The chain that goes on from this one: a valid digest of it, the first after this chain's last one, names
@@ -63,17 +63,17 @@ pub(crate) async fn predecessor(
 pub(crate) async fn successor(
     context: &Context,
     id: &ChainId,
-    elements: &[Element],
-    shelf: &Shelf,
+    entries: &[ChainEntry],
+    spool: &DigestSpool,
     others: &[RegionFolder],
 ) -> Result<Option<Handover>, AuditError> {
-    let standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
-    let last = standard.filter_map(Element::valid).max_by_key(|digest| digest.outline().period().1);
-    if last.is_none() && !elements.is_empty() {
+    let standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
+    let last = standard.filter_map(ChainEntry::valid).max_by_key(|digest| digest.summary().period().1);
+    if last.is_none() && !entries.is_empty() {
         return Ok(None);
     }
-    let end = last.map(|digest| digest.outline().period().1);
-    let last = last.map(|digest| shelf.valid(digest)).transpose()?;
+    let end = last.map(|digest| digest.summary().period().1);
+    let last = last.map(|digest| spool.valid(digest)).transpose()?;
     for folder in others {
         for digest in first_digests(context, folder, end).await {
             let Some(name) = DigestName::parse(&digest.key) else { continue };
@@ -138,14 +138,15 @@ async fn read_valid(
     name: DigestName,
 ) -> Result<Option<(Timestamp, ValidDigest)>, AuditError> {
     let DigestName { chain, kind, end, .. } = name;
-    let (apart, keys) = (Arc::new(Shelf::default()), context.keys.for_range(&chain.region).await);
+    let (apart, keys) = (Arc::new(DigestSpool::default()), context.keys.for_range(&chain.region).await);
     let listed = ListedDigest { place, kind, end, last_modified: None, size: None };
     let Reading::Read(read) = read_digest(context, &chain, listed, &apart).await? else { return Ok(None) };
-    let ReadDigest { listed, waiting, kept, .. } = *read;
-    let handle = Handle { kind: listed.kind, end: listed.end, last_modified: None, remarks: None, place: None, kept };
-    let judged = verify::judge(context, vec![(handle, waiting)], Vec::new(), &apart, &keys)?;
-    let valid = judged.first().and_then(Element::valid);
-    valid.map(|digest| Ok((digest.outline().period().0, apart.valid(digest)?))).transpose()
+    let ReadDigest { listed, pending, spool_key, .. } = *read;
+    let meta =
+        DigestMeta { kind: listed.kind, end: listed.end, last_modified: None, remarks: None, place: None, spool_key };
+    let judged = verify::judge(context, vec![(meta, pending)], Vec::new(), &apart, &keys)?;
+    let valid = judged.first().and_then(ChainEntry::valid);
+    valid.map(|digest| Ok((digest.summary().period().0, apart.valid(digest)?))).transpose()
 }
 
 fn folder_of(name: &DigestName, object: &ObjectRef) -> RegionFolder {
@@ -159,14 +160,14 @@ const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// Marks starting digests that leave no hole: the chain was begun anew while it went on, and nothing but time
 /// joins them to the digests before.
-pub(crate) fn mark_restarts(elements: &mut [Element]) {
+pub(crate) fn mark_restarts(entries: &mut [ChainEntry]) {
     let mut before: Option<Timestamp> = None;
-    for element in elements.iter_mut().filter(|element| element.kind == DigestKind::Standard) {
-        let Some(outline) = element.valid().map(Shelved::outline) else { continue };
-        let ((start, end), is_starting) = (outline.period(), outline.predecessor().is_none());
+    for entry in entries.iter_mut().filter(|entry| entry.kind == DigestKind::Standard) {
+        let Some(summary) = entry.valid().map(SpooledDigest::summary) else { continue };
+        let ((start, end), is_starting) = (summary.period(), summary.predecessor().is_none());
         let is_restart = is_starting && before.is_some_and(|before| start.duration_since(before) < RESTARTED_WITHIN);
         if is_restart {
-            element.remarks.get_or_insert_default().restarts = true;
+            entry.remarks.get_or_insert_default().restarts = true;
         }
         before = before.max(Some(end));
     }

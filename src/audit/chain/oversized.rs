@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::{Element, State};
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::{ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::shared::context::Context;
 use crate::model::{Fault, ObjectRef, Sha256Hash};
@@ -12,11 +12,15 @@ use crate::verify::{Content, RejectedDigest, Rejection, limits};
 
 /// Hashes each digest that is too large to be read and that a valid one names. If another hash was recorded, it
 /// is invalid.
-pub(crate) async fn judge(context: &Context, elements: &mut [Element], shelf: &Shelf) -> Result<(), AuditError> {
-    for index in 0..elements.len() {
-        let Some(digest) = too_large(&elements[index]) else { continue };
+pub(crate) async fn judge(
+    context: &Context,
+    entries: &mut [ChainEntry],
+    spool: &DigestSpool,
+) -> Result<(), AuditError> {
+    for index in 0..entries.len() {
+        let Some(digest) = too_large(&entries[index]) else { continue };
         let object = digest.object.clone();
-        let Some((by, recorded)) = recorded(context, elements, shelf, &object)? else { continue };
+        let Some((by, recorded)) = recorded(context, entries, spool, &object)? else { continue };
         // Whoever puts bombs over a year's digests costs the run no more than this.
         if context.oversized_bytes.load(Ordering::Relaxed) >= limits::MAX_OVERSIZED_BYTES_OF_RUN {
             continue;
@@ -25,7 +29,7 @@ pub(crate) async fn judge(context: &Context, elements: &mut [Element], shelf: &S
             continue;
         };
         context.oversized_bytes.fetch_add(content.hashed.max(content.size), Ordering::Relaxed);
-        if let State::Rejected(digest) = &mut elements[index].state {
+        if let EntryState::Rejected(digest) = &mut entries[index].state {
             digest.sha256 = content.sha256;
             digest.rejection = compare(&content, recorded, &by);
         }
@@ -33,9 +37,9 @@ pub(crate) async fn judge(context: &Context, elements: &mut [Element], shelf: &S
     Ok(())
 }
 
-fn too_large(element: &Element) -> Option<&RejectedDigest> {
-    match &element.state {
-        State::Rejected(digest) if digest.rejection.fault == Fault::TooLarge => Some(digest),
+fn too_large(entry: &ChainEntry) -> Option<&RejectedDigest> {
+    match &entry.state {
+        EntryState::Rejected(digest) if digest.rejection.fault == Fault::TooLarge => Some(digest),
         _ => None,
     }
 }
@@ -43,13 +47,17 @@ fn too_large(element: &Element) -> Option<&RejectedDigest> {
 /// The valid digest that names this one, and the hash that it recorded.
 fn recorded(
     context: &Context,
-    elements: &[Element],
-    shelf: &Shelf,
+    entries: &[ChainEntry],
+    spool: &DigestSpool,
     object: &ObjectRef,
 ) -> Result<Option<(ObjectRef, Sha256Hash)>, AuditError> {
     let name = context.fingerprint(object);
-    for digest in elements.iter().filter_map(Element::valid).filter(|digest| digest.kept.follows() == Some(name)) {
-        let digest = shelf.valid(digest)?;
+    for digest in entries
+        .iter()
+        .filter_map(ChainEntry::valid)
+        .filter(|digest| digest.spool_key.predecessor_fingerprint() == Some(name))
+    {
+        let digest = spool.valid(digest)?;
         if let Some(sha256) = digest.predecessor().and_then(|named| named.sha256) {
             return Ok(Some((digest.object().clone(), sha256)));
         }

@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::audit::digests::digest_spool::{Kept, Shelf};
+use crate::audit::digests::digest_spool::{DigestSpool, SpoolKey};
 use crate::audit::digests::listed_digests::{AbsentDigest, ListedDigest};
 use crate::audit::error::AuditError;
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, DigestKind, DigestName, Fault, ObjectRef};
 use crate::store::{Object, StoreError};
-use crate::verify::{Examined, FoundDigest, KeyRing, Rejection, WaitingDigest, examine, inflates_beyond, limits};
+use crate::verify::{CheckedDigest, KeyRing, PendingDigest, RawDigest, Rejection, examine, inflates_beyond, limits};
 
 /// What came of reading a digest.
 pub(crate) enum Reading {
@@ -22,8 +22,8 @@ pub(crate) enum Reading {
 /// A digest that was read, examined by itself and put on its chain's shelf.
 pub(crate) struct ReadDigest {
     pub listed: ListedDigest,
-    pub waiting: WaitingDigest,
-    pub kept: Kept,
+    pub pending: PendingDigest,
+    pub spool_key: SpoolKey,
     /// The warning about its metadata.
     pub note: Option<String>,
     /// True if a copy holds it uncompressed.
@@ -42,7 +42,7 @@ pub(crate) async fn read_digest(
     context: &Context,
     id: &ChainId,
     digest: ListedDigest,
-    shelf: &Shelf,
+    spool: &DigestSpool,
 ) -> Result<Reading, AuditError> {
     let outcome = read_bytes(context, &digest.place, None).await;
     context.progress.read_digest();
@@ -55,13 +55,13 @@ pub(crate) async fn read_digest(
         Err(StoreError::Ambiguous(reason)) => return Err(AuditError::Ambiguous(reason)),
         Err(error) => {
             let rejection = Rejection::unverified(error.fault(), unreadable(&error));
-            return shelve(context, digest, closed(rejection), (None, None), shelf);
+            return keep_on_spool(context, digest, closed(rejection), (None, None), spool);
         }
     };
     let note = object.metadata_note.clone();
     if bytes.len() > CEILING {
         let rejection = Rejection::unverified(Fault::TooLarge, format!("is larger than {CEILING} bytes"));
-        return shelve(context, digest, closed(rejection), (None, None), shelf);
+        return keep_on_spool(context, digest, closed(rejection), (None, None), spool);
     }
     let is_uncompressed = object.is_uncompressed;
     let is_large = bytes.len() > limits::SMALL_DIGEST_OBJECT_BYTES
@@ -69,7 +69,7 @@ pub(crate) async fn read_digest(
     // Until it is on the shelf, no other large one is decompressed.
     let turn = if is_large { Some(context.large_digests.acquire().await) } else { None };
     let written = object.head.as_ref().and_then(|head| head.last_modified);
-    let found = FoundDigest {
+    let found = RawDigest {
         place: &digest.place,
         kind: digest.kind,
         bytes: &bytes,
@@ -79,40 +79,40 @@ pub(crate) async fn read_digest(
     };
     let examined = examine_with_keys(context, id, &found).await?;
     drop(bytes);
-    if matches!(examined, Examined::Open(_, Ok(()))) {
+    if matches!(examined, CheckedDigest::Parsed(_, Ok(()))) {
         context.progress.proved_digest();
     }
     let generated = object.metadata.generated().filter(|_| digest.kind == DigestKind::Backfill);
-    let mut shelved = shelve(context, digest, |_| examined, (note, generated), shelf);
+    let mut spooled = keep_on_spool(context, digest, |_| examined, (note, generated), spool);
     drop(turn);
-    if let Ok(Reading::Read(read)) = &mut shelved {
+    if let Ok(Reading::Read(read)) = &mut spooled {
         read.is_uncompressed = is_uncompressed;
     }
-    shelved
+    spooled
 }
 
-fn closed(rejection: Rejection) -> impl FnOnce(&ObjectRef) -> Examined {
-    |place| Examined::closed(place.clone(), None, rejection)
+fn closed(rejection: Rejection) -> impl FnOnce(&ObjectRef) -> CheckedDigest {
+    |place| CheckedDigest::closed(place.clone(), None, rejection)
 }
 
-fn shelve(
+fn keep_on_spool(
     context: &Context,
     listed: ListedDigest,
-    examined: impl FnOnce(&ObjectRef) -> Examined,
+    examined: impl FnOnce(&ObjectRef) -> CheckedDigest,
     (note, generated): (Option<String>, Option<Timestamp>),
-    shelf: &Shelf,
+    spool: &DigestSpool,
 ) -> Result<Reading, AuditError> {
     let examined = examined(&listed.place);
     let (mut bears, mut begins_past_end) = (None, false);
-    if let Examined::Open(open, own) = &examined {
+    if let CheckedDigest::Parsed(open, own) = &examined {
         bears = Some(open.object()).filter(|object| **object != listed.place).cloned();
         begins_past_end = own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end);
     }
-    let (waiting, kept) = shelf.keep(examined, |object| context.fingerprint(object))?;
+    let (pending, spool_key) = spool.keep(examined, |object| context.fingerprint(object))?;
     Ok(Reading::Read(Box::new(ReadDigest {
         listed,
-        waiting,
-        kept,
+        pending,
+        spool_key,
         note,
         is_uncompressed: false,
         bears,
@@ -127,12 +127,12 @@ pub(crate) async fn examine_version(
     id: &ChainId,
     place: &ObjectRef,
     version: &str,
-) -> Result<Examined, StoreError> {
+) -> Result<CheckedDigest, StoreError> {
     let (bytes, object) = read_bytes(context, place, Some(version)).await?;
     let kind = DigestName::parse(&place.key).map_or(DigestKind::Standard, |name| name.kind);
     let last_modified = object.head.as_ref().and_then(|head| head.last_modified);
     let is_uncompressed = object.is_uncompressed;
-    let found = FoundDigest { place, kind, bytes: &bytes, is_uncompressed, metadata: &object.metadata, last_modified };
+    let found = RawDigest { place, kind, bytes: &bytes, is_uncompressed, metadata: &object.metadata, last_modified };
     examine_with_keys(context, id, &found).await.map_err(|error| StoreError::Failed(error.to_string()))
 }
 
@@ -164,10 +164,14 @@ pub(crate) async fn read_bytes(
     Ok((bytes, object))
 }
 
-async fn examine_with_keys(context: &Context, id: &ChainId, found: &FoundDigest<'_>) -> Result<Examined, AuditError> {
+async fn examine_with_keys(
+    context: &Context,
+    id: &ChainId,
+    found: &RawDigest<'_>,
+) -> Result<CheckedDigest, AuditError> {
     let examined = examine_in_place(context, found, context.keys.for_range(&id.region).await.as_ref())?;
     // Before a key is called unknown, it is asked for once more up to now.
-    if let Examined::Open(_, Err(unproven)) = &examined
+    if let CheckedDigest::Parsed(_, Err(unproven)) = &examined
         && matches!(unproven.rejection().fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
     {
         return examine_in_place(context, found, context.keys.up_to_now(&id.region).await.as_ref());
@@ -175,7 +179,7 @@ async fn examine_with_keys(context: &Context, id: &ChainId, found: &FoundDigest<
     Ok(examined)
 }
 
-fn examine_in_place(context: &Context, found: &FoundDigest<'_>, keys: &KeyRing) -> Result<Examined, AuditError> {
+fn examine_in_place(context: &Context, found: &RawDigest<'_>, keys: &KeyRing) -> Result<CheckedDigest, AuditError> {
     let trouble = RefCell::new(None);
     let examined = examine(
         found,

@@ -3,17 +3,17 @@
 use ahash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 
-use crate::audit::digests::digest_spool::{Kept, Shelf, Shelved};
-use crate::audit::digests::entry::{Absence, Element, Remarks, State};
+use crate::audit::digests::digest_spool::{DigestSpool, SpoolKey, SpooledDigest};
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, Remarks};
 use crate::audit::digests::listed_digests::{AbsentDigest, ListedDigest};
 use crate::audit::error::AuditError;
 use crate::audit::request::awaited_from;
 use crate::audit::shared::context::Context;
 use crate::model::{DigestKind, Fault, ObjectRef};
-use crate::verify::{ClosedDigest, KeyRing, Rejection, Settled, SettledDigest, WaitingDigest, settle};
+use crate::verify::{JudgedDigest, KeyRing, PendingDigest, Rejection, SettledDigest, UnparsedDigest, verify_chain};
 
 /// What stays at hand of a digest while its chain is read.
-pub(crate) struct Handle {
+pub(crate) struct DigestMeta {
     pub kind: DigestKind,
     /// The end that its name tells.
     pub end: Timestamp,
@@ -21,62 +21,62 @@ pub(crate) struct Handle {
     pub remarks: Option<Box<Remarks>>,
     /// Where it lies, if not at the name that it bears.
     pub place: Option<Box<ObjectRef>>,
-    pub kept: Kept,
+    pub spool_key: SpoolKey,
 }
 
 /// Judges the digests that were read, and puts those to them that are not there.
 pub(crate) fn judge(
     context: &Context,
-    read: Vec<(Handle, WaitingDigest)>,
+    read: Vec<(DigestMeta, PendingDigest)>,
     absent: Vec<AbsentDigest>,
-    shelf: &Shelf,
+    spool: &DigestSpool,
     keys: &KeyRing,
-) -> Result<Vec<Element>, AuditError> {
-    let settled = settle(read, |handle, outline| shelf.open(&handle.kept, outline), keys)?;
-    let mut elements: Vec<Element> = settled.into_iter().map(element).collect();
-    for index in 0..elements.len() {
-        if is_denied_before_first(context, &elements, index)
-            && let State::Rejected(digest) = &elements[index].state
+) -> Result<Vec<ChainEntry>, AuditError> {
+    let settled = verify_chain(read, |meta, summary| spool.open(&meta.spool_key, summary), keys)?;
+    let mut entries: Vec<ChainEntry> = settled.into_iter().map(entry).collect();
+    for index in 0..entries.len() {
+        if is_denied_before_first(context, &entries, index)
+            && let EntryState::Rejected(digest) = &entries[index].state
         {
             let object = Box::new(digest.object.clone());
-            elements[index].state = State::Absent(object, Absence::BeforeFirst);
+            entries[index].state = EntryState::Absent(object, Absence::BeforeFirst);
         }
     }
-    let absent = absent_elements(context, &elements, absent);
-    elements.extend(absent);
-    sort(&mut elements, shelf)?;
-    Ok(elements)
+    let absent = absent_elements(context, &entries, absent);
+    entries.extend(absent);
+    sort(&mut entries, spool)?;
+    Ok(entries)
 }
 
-fn element(settled: Settled<Handle>) -> Element {
-    let Handle { kind, end, last_modified, mut remarks, place: _, kept } = settled.handle;
+fn entry(settled: JudgedDigest<DigestMeta>) -> ChainEntry {
+    let DigestMeta { kind, end, last_modified, mut remarks, place: _, spool_key } = settled.handle;
     let state = match settled.digest {
-        SettledDigest::Valid(proven) => State::Valid(Shelved { proven, kept }),
+        SettledDigest::Valid(proven) => EntryState::Valid(SpooledDigest { proven, spool_key }),
         SettledDigest::Rejected(digest) => {
             if digest.claims > 0 {
-                remarks.get_or_insert_default().claims = Some(kept);
+                remarks.get_or_insert_default().claims = Some(spool_key);
             }
-            State::Rejected(digest)
+            EntryState::Rejected(digest)
         }
     };
-    Element { kind, named_end: end, state, last_modified, remarks }
+    ChainEntry { kind, named_end: end, state, last_modified, remarks }
 }
 
 /// What becomes of digests that are not there. Only one that another digest names is missing, and one that a valid digest names may
 /// still come, if it is young enough. One that a listing showed, that nobody names and that was gone when it was read, is
 /// nobody's evidence.
-fn absent_elements(context: &Context, elements: &[Element], absent: Vec<AbsentDigest>) -> Vec<Element> {
+fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<AbsentDigest>) -> Vec<ChainEntry> {
     if absent.is_empty() {
         return Vec::new();
     }
     let mut named: HashMap<u64, bool> = HashMap::new();
-    for element in elements {
-        let (predecessor, valid) = match &element.state {
-            State::Valid(digest) => (digest.kept.follows(), true),
-            State::Rejected(digest) => {
+    for entry in entries {
+        let (predecessor, valid) = match &entry.state {
+            EntryState::Valid(digest) => (digest.spool_key.predecessor_fingerprint(), true),
+            EntryState::Rejected(digest) => {
                 (digest.predecessor.as_ref().map(|recorded| context.fingerprint(&recorded.object)), false)
             }
-            State::Absent(..) => continue,
+            EntryState::Absent(..) => continue,
         };
         if let Some(predecessor) = predecessor {
             *named.entry(predecessor).or_default() |= valid;
@@ -99,9 +99,9 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<AbsentDi
         None => None,
     };
     let gone = || Rejection::unverified(Fault::ReadFailed, "was listed, and gone when it was read");
-    let mut found: Vec<Element> = Vec::new();
+    let mut found: Vec<ChainEntry> = Vec::new();
     for AbsentDigest { listed: digest, without_bucket } in absent {
-        let is_open = is_before_first(context, elements, &digest)
+        let is_open = is_before_first(context, entries, &digest)
             && (!context.store.is_live() || (without_bucket && !is_own_bucket(context, &digest.place)));
         let absence = match absence(&digest) {
             Some(Absence::Missing) if is_open => Some(Absence::BeforeFirst),
@@ -109,34 +109,34 @@ fn absent_elements(context: &Context, elements: &[Element], absent: Vec<AbsentDi
         };
         let ListedDigest { place, kind, end, last_modified, .. } = digest;
         let state = match absence {
-            Some(absence) => State::Absent(Box::new(place), absence),
+            Some(absence) => EntryState::Absent(Box::new(place), absence),
             None => {
-                let closed = ClosedDigest { place, sha256: None, rejection: gone() };
-                State::Rejected(Box::new(closed.into()))
+                let closed = UnparsedDigest { place, sha256: None, rejection: gone() };
+                EntryState::Rejected(Box::new(closed.into()))
             }
         };
-        found.push(Element { kind, named_end: end, state, last_modified, remarks: None });
+        found.push(ChainEntry { kind, named_end: end, state, last_modified, remarks: None });
     }
     found
 }
 
 /// Returns whether a digest stands before the first one that is there, where no begin was asked about.
-pub(crate) fn is_before_first(context: &Context, elements: &[Element], digest: &ListedDigest) -> bool {
-    let mut standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
+pub(crate) fn is_before_first(context: &Context, entries: &[ChainEntry], digest: &ListedDigest) -> bool {
+    let mut standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
     context.range.start.is_none()
         && digest.kind == DigestKind::Standard
-        && !standard.any(|element| element.valid().is_some() && element.start() < digest.end)
+        && !standard.any(|entry| entry.valid().is_some() && entry.start() < digest.end)
 }
 
 /// Returns whether the digest before the first one that is there lies in a bucket which the trail has left,
 /// and which is denied.
-fn is_denied_before_first(context: &Context, elements: &[Element], index: usize) -> bool {
-    let element = &elements[index];
-    let State::Rejected(digest) = &element.state else { return false };
+fn is_denied_before_first(context: &Context, entries: &[ChainEntry], index: usize) -> bool {
+    let entry = &entries[index];
+    let EntryState::Rejected(digest) = &entry.state else { return false };
     let listed = ListedDigest {
         place: digest.object.clone(),
-        kind: element.kind,
-        end: element.named_end,
+        kind: entry.kind,
+        end: entry.named_end,
         last_modified: None,
         size: None,
     };
@@ -144,7 +144,7 @@ fn is_denied_before_first(context: &Context, elements: &[Element], index: usize)
         && context.store.is_live()
         && digest.rejection.fault == Fault::AccessDenied
         && !is_own_bucket(context, &digest.object)
-        && is_before_first(context, elements, &listed)
+        && is_before_first(context, entries, &listed)
 }
 
 /// Returns whether an object lies in the bucket that the trail is known to deliver to.
@@ -153,11 +153,11 @@ pub(crate) fn is_own_bucket(context: &Context, object: &ObjectRef) -> bool {
 }
 
 /// Sorts by end time, standard before backfill, then key.
-pub(crate) fn sort(elements: &mut [Element], shelf: &Shelf) -> Result<(), AuditError> {
-    let place = |element: &Element| (element.end(), element.kind);
-    elements.sort_unstable_by_key(place);
-    for same in elements.chunk_by_mut(|one, other| place(one) == place(other)).filter(|same| same.len() > 1) {
-        let objects = same.iter().map(|element| Ok(element.whole(shelf)?.object.into_owned()));
+pub(crate) fn sort(entries: &mut [ChainEntry], spool: &DigestSpool) -> Result<(), AuditError> {
+    let place = |entry: &ChainEntry| (entry.end(), entry.kind);
+    entries.sort_unstable_by_key(place);
+    for same in entries.chunk_by_mut(|one, other| place(one) == place(other)).filter(|same| same.len() > 1) {
+        let objects = same.iter().map(|entry| Ok(entry.whole(spool)?.object.into_owned()));
         let objects: Vec<ObjectRef> = objects.collect::<Result<_, AuditError>>()?;
         let mut order: Vec<usize> = (0..same.len()).collect();
         order.sort_by_key(|index| (&objects[*index].key, &objects[*index].bucket));
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     // Only then does the standard library collect one vector into the other's room.
     fn the_digests_of_a_chain_are_judged_in_the_room_where_they_wait() {
-        let waiting = size_of::<(Handle, WaitingDigest)>();
-        assert!(size_of::<Settled<Handle>>() <= waiting && size_of::<Element>() <= waiting);
+        let waiting = size_of::<(DigestMeta, PendingDigest)>();
+        assert!(size_of::<JudgedDigest<DigestMeta>>() <= waiting && size_of::<ChainEntry>() <= waiting);
     }
 }

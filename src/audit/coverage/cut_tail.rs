@@ -10,10 +10,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::chain::follow::judge_digests;
-use crate::audit::digests::entry::{Element, State};
+use crate::audit::digests::entry::{ChainEntry, EntryState};
 use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::request::DELIVERY_TIME;
 use crate::audit::shared::context::Context;
@@ -40,33 +40,32 @@ const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 impl Context {
     /// When CloudTrail last delivered a digest of this chain, where that speaks of the range and what was
     /// listed of it shows the chain's newest digest.
-    fn last_delivery(&self, chain: &ChainId, elements: &[Element]) -> Option<Timestamp> {
+    fn last_delivery(&self, chain: &ChainId, entries: &[ChainEntry]) -> Option<Timestamp> {
         let status = self.status_of(chain)?.as_ref().ok()?;
         let delivery = status.latest_digest_delivery?;
         if self.range.start.is_some_and(|start| delivery <= start) {
             return None;
         }
         // The listing goes on past the range to the next digest: where one is there, newer ones may be.
-        let has_later =
-            || elements.iter().any(|element| element.absence().is_none() && self.range.is_past(element.end()));
+        let has_later = || entries.iter().any(|entry| entry.absence().is_none() && self.range.is_past(entry.end()));
         (!self.range.is_past(delivery) || !has_later()).then_some(delivery)
     }
 }
 
 /// Says how the tail of the chain was cut; `None` where nothing shows that it was. `lost_all`: whether a
 /// chain of which no digest is there is known to have had some.
-pub(crate) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context: &Context) -> Option<String> {
-    let delivery = context.last_delivery(chain, elements)?;
+pub(crate) fn cut(chain: &ChainId, entries: &[ChainEntry], lost_all: bool, context: &Context) -> Option<String> {
+    let delivery = context.last_delivery(chain, entries)?;
     let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
-    let counted = || elements.iter().filter(|element| counts(element) && element.end() <= context.request.now);
-    let Some(newest) = counted().map(Element::end).max() else {
+    let counted = || entries.iter().filter(|entry| counts(entry) && entry.end() <= context.request.now);
+    let Some(newest) = counted().map(ChainEntry::end).max() else {
         return lost_all.then(|| format!("{said}, and no digest of it is there"));
     };
     // One that nobody could judge may be the one that was delivered: it leaves the verdict open by itself.
-    if elements.iter().any(|element| may_be_genuine(element) && accounts_for(element, delivery)) {
+    if entries.iter().any(|entry| may_be_genuine(entry) && accounts_for(entry, delivery)) {
         return None;
     }
-    let written: Vec<Timestamp> = counted().filter_map(|element| element.last_modified).collect();
+    let written: Vec<Timestamp> = counted().filter_map(|entry| entry.last_modified).collect();
     let all_older = written.iter().all(|at| later(*at, SAME_DELIVERY) < delivery);
     let long_before = later(newest, DELIVERY_TIME) < delivery;
     let cut = (all_older && !written.is_empty()) || long_before;
@@ -74,20 +73,20 @@ pub(crate) fn cut(chain: &ChainId, elements: &[Element], lost_all: bool, context
 }
 
 /// Returns whether a digest is valid, or nobody could judge it.
-fn may_be_genuine(element: &Element) -> bool {
-    match &element.state {
-        State::Valid(_) => true,
-        State::Rejected(digest) => digest.rejection.status == DigestStatus::Unverified,
-        State::Absent(..) => false,
+fn may_be_genuine(entry: &ChainEntry) -> bool {
+    match &entry.state {
+        EntryState::Valid(_) => true,
+        EntryState::Rejected(digest) => digest.rejection.status == DigestStatus::Unverified,
+        EntryState::Absent(..) => false,
     }
 }
 
 /// Returns whether this digest may be the one of the delivery.
-fn accounts_for(element: &Element, delivery: Timestamp) -> bool {
-    let Some(written) = element.last_modified else { return false };
-    let speaks_of = match element.kind {
-        DigestKind::Standard => Some(element.end()),
-        DigestKind::Backfill => element.remarks.as_ref().and_then(|remarks| remarks.generated),
+fn accounts_for(entry: &ChainEntry, delivery: Timestamp) -> bool {
+    let Some(written) = entry.last_modified else { return false };
+    let speaks_of = match entry.kind {
+        DigestKind::Standard => Some(entry.end()),
+        DigestKind::Backfill => entry.remarks.as_ref().and_then(|remarks| remarks.generated),
     };
     let earliest = earlier(delivery, DELIVERED_WITHIN);
     written.duration_since(delivery).abs() <= SAME_DELIVERY && speaks_of.is_some_and(|time| time >= earliest)
@@ -98,12 +97,12 @@ fn accounts_for(element: &Element, delivery: Timestamp) -> bool {
 /// only where no digest is there.
 pub(crate) async fn lost_all(
     chain: &ChainId,
-    elements: &[Element],
+    entries: &[ChainEntry],
     folders: &[RegionFolder],
     context: &Context,
 ) -> bool {
-    let Some(delivery) = context.last_delivery(chain, elements) else { return false };
-    if elements.iter().any(counts) {
+    let Some(delivery) = context.last_delivery(chain, entries) else { return false };
+    if entries.iter().any(counts) {
         return false;
     }
     let long_before = earlier(delivery, DELIVERY_TIME);
@@ -127,10 +126,10 @@ pub(crate) async fn lost_all(
 pub(crate) async fn accounted_before_range(
     chain: &Arc<ChainId>,
     folders: &[RegionFolder],
-    elements: &[Element],
+    entries: &[ChainEntry],
     context: &Arc<Context>,
 ) -> Result<bool, AuditError> {
-    let Some(delivery) = context.last_delivery(chain, elements) else { return Ok(false) };
+    let Some(delivery) = context.last_delivery(chain, entries) else { return Ok(false) };
     let whole = TimeRange { start: None, end: context.range.end };
     for folder in folders {
         let listing = digests::digests(context.store.as_ref(), folder, &whole, &context.request).await;
@@ -148,8 +147,8 @@ pub(crate) async fn accounted_before_range(
         }
         let around = Arc::new(context.with_range(whole));
         let place = std::slice::from_ref(folder);
-        let judged = judge_digests(&around, chain, place, near.iter().collect(), &mut Seat::apart()).await?;
-        if judged.elements.iter().any(|element| may_be_genuine(element) && accounts_for(element, delivery)) {
+        let judged = judge_digests(&around, chain, place, near.iter().collect(), &mut Admission::apart()).await?;
+        if judged.entries.iter().any(|entry| may_be_genuine(entry) && accounts_for(entry, delivery)) {
             return Ok(true);
         }
     }
@@ -158,22 +157,22 @@ pub(crate) async fn accounted_before_range(
 
 /// Whether a digest may account for a delivery: a valid one, or one that nobody could judge. What someone put there without a
 /// signature of CloudTrail's accounts for nothing.
-fn counts(element: &Element) -> bool {
-    match &element.state {
-        State::Valid(_) => true,
-        State::Rejected(digest) => {
+fn counts(entry: &ChainEntry) -> bool {
+    match &entry.state {
+        EntryState::Valid(_) => true,
+        EntryState::Rejected(digest) => {
             let unsigned = matches!(
                 digest.rejection.fault,
                 Fault::SignatureMissing | Fault::SignatureMismatch | Fault::UnknownSignatureAlgorithm
             );
             digest.rejection.status == DigestStatus::Unverified && !unsigned
         }
-        State::Absent(..) => false,
+        EntryState::Absent(..) => false,
     }
 }
 
 /// Adds to a gap what CloudTrail says of it.
-pub(crate) fn tell_of_gap(gap: &mut GapRecord, context: &Context) {
+pub(crate) fn describe_gap(gap: &mut GapRecord, context: &Context) {
     if !matches!(gap.cause, GapCause::LoggingStopped | GapCause::AfterLastDigest | GapCause::NoDigests) {
         return;
     }

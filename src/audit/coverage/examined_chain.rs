@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::audit::chain::handover::Handover;
 use crate::audit::coverage::expiry::Expiry;
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::Element;
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::ChainEntry;
 use crate::audit::log_folder::examine::LogFolder;
-use crate::audit::resume::late_arrivals::Sight;
+use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::resume::selection::Contradiction;
 use crate::model::ChainId;
 
@@ -16,9 +16,9 @@ use crate::model::ChainId;
 pub(crate) struct ExaminedChain {
     pub id: Arc<ChainId>,
     /// By end time, standard before backfill, then key. Those past the end of the range are among them.
-    pub elements: Vec<Element>,
+    pub entries: Vec<ChainEntry>,
     /// What they say.
-    pub shelf: Arc<Shelf>,
+    pub spool: Arc<DigestSpool>,
     /// Why a part of it could not be listed.
     pub listing_failure: Option<String>,
     /// True if that was in the places where it is known to lie, and not where a digest's pointer led.
@@ -38,7 +38,7 @@ pub(crate) struct ExaminedChain {
     /// What lifecycle rules say of what it lost.
     pub expiry: Expiry,
     /// What the listing shows of the deliveries to it.
-    pub sight: Sight,
+    pub deliveries: Deliveries,
     /// What earlier runs verified, and history leads to no longer.
     pub contradictions: Vec<Contradiction>,
 }

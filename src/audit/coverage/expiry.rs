@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::chain::verify::is_before_first;
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::digests::listed_digests::ListedDigest;
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests::{self, RegionFolder};
@@ -96,12 +96,12 @@ impl Expiry {
         context: &Context,
         id: &ChainId,
         folders: &[RegionFolder],
-        elements: &[Element],
-        shelf: &Shelf,
+        entries: &[ChainEntry],
+        spool: &DigestSpool,
         log_folder: Option<&LogFolder>,
         lost_log_files: bool,
     ) -> Result<Self, AuditError> {
-        let lost_digests = elements.iter().any(|element| element.absence() == Some(Absence::Missing));
+        let lost_digests = entries.iter().any(|entry| entry.absence() == Some(Absence::Missing));
         if !context.store.is_live() || !(lost_digests || lost_log_files) {
             return Ok(Self::default());
         }
@@ -115,9 +115,9 @@ impl Expiry {
         if expiry.rules.values().all(|rules| rules.as_ref().is_ok_and(Vec::is_empty)) {
             return Ok(expiry);
         }
-        expiry.count(elements, shelf, log_folder, context)?;
-        let present = elements.iter().filter(|element| element.absence().is_none());
-        expiry.oldest_digest = present.map(|element| made(element.end(), element.last_modified)).min();
+        expiry.count(entries, spool, log_folder, context)?;
+        let present = entries.iter().filter(|entry| entry.absence().is_none());
+        expiry.oldest_digest = present.map(|entry| made(entry.end(), entry.last_modified)).min();
         for folder in folders {
             // What can't be looked at is no evidence.
             if lost_digests && let Some(start) = context.range.start {
@@ -137,8 +137,8 @@ impl Expiry {
     /// are never counted.
     fn count(
         &mut self,
-        elements: &[Element],
-        shelf: &Shelf,
+        entries: &[ChainEntry],
+        spool: &DigestSpool,
         log_folder: Option<&LogFolder>,
         context: &Context,
     ) -> Result<(), AuditError> {
@@ -157,52 +157,52 @@ impl Expiry {
             }
         };
         let mut covered_to = context.range.start;
-        for element in elements {
-            match &element.state {
-                State::Valid(digest) => {
-                    let digest = shelf.valid(digest)?;
-                    add(digest.object(), made(element.end(), element.last_modified), true, 1);
+        for entry in entries {
+            match &entry.state {
+                EntryState::Valid(digest) => {
+                    let digest = spool.valid(digest)?;
+                    add(digest.object(), made(entry.end(), entry.last_modified), true, 1);
                     let Some(log_folder) = log_folder.filter(|folder| folder.failure.is_none()) else { continue };
-                    for entry in digest.log_files().iter() {
-                        let Some(key) = LogFileKey::parse(&entry.object.key) else { continue };
-                        let is_there = log_folder.shows(&entry.object, context);
+                    for log_file in digest.log_files().iter() {
+                        let Some(key) = LogFileKey::parse(&log_file.object.key) else { continue };
+                        let is_there = log_folder.shows(&log_file.object, context);
                         let at = if is_there { made(key.time.to, None) } else { key.time.from };
-                        add(&entry.object, at, is_there, 1);
+                        add(&log_file.object, at, is_there, 1);
                     }
                 }
                 // One name stands for all digests of the hole before it.
-                State::Absent(object, Absence::Missing) => {
-                    let hours = covered_to.map_or(1, |from| (element.end().as_second() - from.as_second()) / 3600);
-                    add(object, element.end(), false, hours.max(1).unsigned_abs());
+                EntryState::Absent(object, Absence::Missing) => {
+                    let hours = covered_to.map_or(1, |from| (entry.end().as_second() - from.as_second()) / 3600);
+                    add(object, entry.end(), false, hours.max(1).unsigned_abs());
                 }
-                State::Absent(..) | State::Rejected(_) => continue,
+                EntryState::Absent(..) | EntryState::Rejected(_) => continue,
             }
-            covered_to = covered_to.max(Some(element.end()));
+            covered_to = covered_to.max(Some(entry.end()));
         }
         self.counts = counts;
         Ok(())
     }
 
     /// Marks the missing digests that a rule explains.
-    pub fn mark(&self, elements: &mut [Element], context: &Context) {
-        for index in 0..elements.len() {
-            let element = &elements[index];
-            let State::Absent(object, Absence::Missing) = &element.state else { continue };
+    pub fn mark(&self, entries: &mut [ChainEntry], context: &Context) {
+        for index in 0..entries.len() {
+            let entry = &entries[index];
+            let EntryState::Absent(object, Absence::Missing) = &entry.state else { continue };
             let is_unknown = self.rules.get(&*object.bucket).is_some_and(Result::is_err);
             let listed = ListedDigest {
                 place: (**object).clone(),
-                kind: element.kind,
-                end: element.named_end,
+                kind: entry.kind,
+                end: entry.named_end,
                 last_modified: None,
                 size: None,
             };
-            let marked = match self.of_digest(object, element.named_end) {
+            let marked = match self.of_digest(object, entry.named_end) {
                 Explanation::Rule(_) => Absence::Expired,
-                _ if is_unknown && is_before_first(context, elements, &listed) => Absence::BeforeFirst,
+                _ if is_unknown && is_before_first(context, entries, &listed) => Absence::BeforeFirst,
                 Explanation::Open(_) => Absence::Unexplained,
                 _ => continue,
             };
-            if let State::Absent(_, absence) = &mut elements[index].state {
+            if let EntryState::Absent(_, absence) = &mut entries[index].state {
                 *absence = marked;
             }
         }

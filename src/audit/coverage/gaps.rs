@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::coverage::cut_tail;
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::Explanation;
-use crate::audit::digests::digest_spool::Shelved;
-use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::digests::digest_spool::SpooledDigest;
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::request::{DELIVERY_TIME, awaited_from, fresh_from};
 use crate::audit::shared::context::Context;
@@ -19,7 +19,7 @@ use crate::verify::ValidDigest;
 const ROOM_SECONDS: i64 = 30 * 60;
 
 /// How many contradictions to earlier runs a chain's detail spells out. Each digest has a record of its own.
-const TOLD_CONTRADICTIONS: usize = 3;
+const SPELLED_OUT_CONTRADICTIONS: usize = 3;
 
 /// What the range comes to for a chain.
 pub(crate) struct Account {
@@ -33,14 +33,14 @@ pub(crate) struct Account {
 
 /// Works out what is covered of the range, and why the rest is not.
 pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Account, AuditError> {
-    let standard: Vec<&Element> = chain.elements.iter().filter(|e| e.kind == DigestKind::Standard).collect();
+    let standard: Vec<&ChainEntry> = chain.entries.iter().filter(|e| e.kind == DigestKind::Standard).collect();
     let (from, to) = bounds(chain, context);
     let mut coverage = Coverage::default();
     for digest in valid(&standard) {
-        let (start, end) = digest.outline().period();
+        let (start, end) = digest.summary().period();
         coverage.add(start, end);
         if let Some(before) = linked_predecessor(digest, &standard) {
-            coverage.add(before.outline().period().1, start);
+            coverage.add(before.summary().period().1, start);
         }
     }
     if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|(_, last)| last)) {
@@ -53,7 +53,7 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     }
     let mut gaps = ledger.expire_all(gaps)?;
     gaps.splice(0..0, ledger.still_open(&coverage)?);
-    if chain.elements.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
+    if chain.entries.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
         // Even where the range is empty, because nobody said when it begins: what should be there is not.
         gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
     }
@@ -66,11 +66,11 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     // A place that could not be listed is no evidence, and a delivery that an older digest accounts for is
     // none either. A pointer that leads to a place which can't be listed says nothing of the newest digests.
     let evidence = !chain.own_listing_failed && !chain.delivery_accounted && chain.goes_on_as.is_none();
-    let cut = cut_tail::cut(&chain.id, &chain.elements, chain.lost_all, context).filter(|_| evidence);
+    let cut = cut_tail::cut(&chain.id, &chain.entries, chain.lost_all, context).filter(|_| evidence);
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
-    let more = chain.contradictions.len().saturating_sub(TOLD_CONTRADICTIONS);
+    let more = chain.contradictions.len().saturating_sub(SPELLED_OUT_CONTRADICTIONS);
     let more = (more > 0).then(|| format!("{more} more digests that earlier runs verified are gone or others now"));
-    let detail: Vec<String> = contradicted.take(TOLD_CONTRADICTIONS).chain(more).chain(cut.clone()).collect();
+    let detail: Vec<String> = contradicted.take(SPELLED_OUT_CONTRADICTIONS).chain(more).chain(cut.clone()).collect();
     let fault = match (chain.contradictions.is_empty(), cut) {
         (false, _) => Some(ChainFault::CheckpointContradicted),
         (true, Some(_)) => Some(ChainFault::TailCut),
@@ -89,7 +89,7 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
         since: None,
     };
     for gap in &mut gaps {
-        cut_tail::tell_of_gap(gap, context);
+        cut_tail::describe_gap(gap, context);
         if let Some(why) = unexplained(gap, chain) {
             gap.detail += &format!("; {why}");
         }
@@ -99,9 +99,9 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
 
 /// Why nobody can say whether a lifecycle rule removed the digests of a gap.
 fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
-    let inside = |element: &&Element| element.end() > gap.from && element.start() < gap.to;
-    chain.elements.iter().filter(inside).find_map(|element| match &element.state {
-        State::Absent(object, Absence::Unexplained) => match chain.expiry.of_digest(object, element.end()) {
+    let inside = |entry: &&ChainEntry| entry.end() > gap.from && entry.start() < gap.to;
+    chain.entries.iter().filter(inside).find_map(|entry| match &entry.state {
+        EntryState::Absent(object, Absence::Unexplained) => match chain.expiry.of_digest(object, entry.end()) {
             Explanation::Open(why) => Some(why),
             _ => None,
         },
@@ -112,9 +112,9 @@ fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
 /// The range as it applies to this chain: an open side reaches to its first or last digest.
 fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     let range = &context.range;
-    let standard = chain.elements.iter().any(|element| element.kind == DigestKind::Standard);
-    let counts = |element: &&Element| !standard || element.kind == DigestKind::Standard;
-    let inside = || chain.elements.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
+    let standard = chain.entries.iter().any(|entry| entry.kind == DigestKind::Standard);
+    let counts = |entry: &&ChainEntry| !standard || entry.kind == DigestKind::Standard;
+    let inside = || chain.entries.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
     let (first, last) = proven_bounds(inside()).unzip();
     let from = range.start.or(first);
     let to = range.end.or(last);
@@ -128,9 +128,9 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
         None => to,
     };
     // What should be there and is not has no time of its own: the others' is as good as any.
-    let files = chain.log_folder.strays.bounds().filter(|_| chain.elements.is_empty());
+    let files = chain.log_folder.strays.bounds().filter(|_| chain.entries.is_empty());
     let files = files.map(|(first, last)| (first, later(last, NAMED_FOR)));
-    let others = files.or(context.ends).filter(|_| chain.elements.is_empty());
+    let others = files.or(context.ends).filter(|_| chain.entries.is_empty());
     let from = from.or(others.map(|(first, _)| first.min(to.unwrap_or(first)))).or(to);
     let to = to.or(others.map(|(_, last)| last));
     let from = from.or(to).unwrap_or(context.request.now);
@@ -146,47 +146,47 @@ const NEAR: SignedDuration = SignedDuration::from_hours(24);
 
 /// The ends of the chain: of the digests that are valid or known to be gone, and of the
 /// others as far as they follow on.
-fn proven_bounds<'a>(elements: impl Iterator<Item = &'a Element> + Clone) -> Option<(Timestamp, Timestamp)> {
-    let is_known = |element: &&Element| !matches!(element.state, State::Rejected(_));
-    let known = || elements.clone().filter(is_known);
-    let all = || elements.clone();
-    let Some(mut from) = known().map(Element::start).min() else {
-        return all().map(Element::start).min().zip(all().map(Element::end).max());
+fn proven_bounds<'a>(entries: impl Iterator<Item = &'a ChainEntry> + Clone) -> Option<(Timestamp, Timestamp)> {
+    let is_known = |entry: &&ChainEntry| !matches!(entry.state, EntryState::Rejected(_));
+    let known = || entries.clone().filter(is_known);
+    let all = || entries.clone();
+    let Some(mut from) = known().map(ChainEntry::start).min() else {
+        return all().map(ChainEntry::start).min().zip(all().map(ChainEntry::end).max());
     };
-    let mut to = known().map(Element::end).max().unwrap_or(from);
+    let mut to = known().map(ChainEntry::end).max().unwrap_or(from);
     // Elements come by their end.
-    let rejected: Vec<&Element> = all().filter(|element| !is_known(element)).collect();
-    for element in &rejected {
-        if element.end() > to && element.start().duration_since(to) <= NEAR {
-            to = element.end();
+    let rejected: Vec<&ChainEntry> = all().filter(|entry| !is_known(entry)).collect();
+    for entry in &rejected {
+        if entry.end() > to && entry.start().duration_since(to) <= NEAR {
+            to = entry.end();
         }
     }
-    for element in rejected.iter().rev() {
-        if element.start() < from && from.duration_since(element.end()) <= NEAR {
-            from = element.start();
+    for entry in rejected.iter().rev() {
+        if entry.start() < from && from.duration_since(entry.end()) <= NEAR {
+            from = entry.start();
         }
     }
     Some((from, to))
 }
 
-fn valid<'a>(elements: &'a [&Element]) -> impl Iterator<Item = &'a Shelved> {
-    elements.iter().filter_map(|element| element.valid())
+fn valid<'a>(entries: &'a [&ChainEntry]) -> impl Iterator<Item = &'a SpooledDigest> {
+    entries.iter().filter_map(|entry| entry.valid())
 }
 
 /// The valid digest that this one names as its predecessor. Both being valid, hash and signature are the recorded ones.
-fn linked_predecessor<'a>(digest: &Shelved, elements: &'a [&Element]) -> Option<&'a Shelved> {
-    let named = digest.outline().predecessor()?;
-    let is_named = |other: &&Shelved| other.outline().name() == named;
+fn linked_predecessor<'a>(digest: &SpooledDigest, entries: &'a [&ChainEntry]) -> Option<&'a SpooledDigest> {
+    let named = digest.summary().predecessor()?;
+    let is_named = |other: &&SpooledDigest| other.summary().name() == named;
     // Elements are sorted by end time, and a predecessor nearly always stands right before.
-    let until = elements.partition_point(|element| element.end() <= digest.outline().period().0);
-    let near = elements[..until].last().and_then(|element| element.valid()).filter(is_named);
-    near.or_else(|| valid(elements).find(is_named))
+    let until = entries.partition_point(|entry| entry.end() <= digest.summary().period().0);
+    let near = entries[..until].last().and_then(|entry| entry.valid()).filter(is_named);
+    near.or_else(|| valid(entries).find(is_named))
 }
 
 struct Ledger<'a> {
     chain: &'a ExaminedChain,
     context: &'a Context,
-    standard: &'a [&'a Element],
+    standard: &'a [&'a ChainEntry],
 }
 
 /// A part of a hole with one cause.
@@ -206,10 +206,10 @@ impl Ledger<'_> {
     fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut cursor = from;
-        for element in self.standard.iter().filter(|element| element.end() > from && element.start() < to) {
-            let Some(cause) = cause_of(element) else { continue };
-            let (start, end) = (element.start(), element.end().min(to));
-            let missing = element.absence().is_some();
+        for entry in self.standard.iter().filter(|entry| entry.end() > from && entry.start() < to) {
+            let Some(cause) = cause_of(entry) else { continue };
+            let (start, end) = (entry.start(), entry.end().min(to));
+            let missing = entry.absence().is_some();
             if end <= cursor && !pieces.is_empty() {
                 continue;
             }
@@ -264,18 +264,18 @@ impl Ledger<'_> {
         if self.chain.listing_failure.is_some() {
             return vec![piece(GapCause::ListingFailed, from, to)];
         }
-        let next = valid(self.standard).find(|digest| digest.outline().period().0 >= to);
+        let next = valid(self.standard).find(|digest| digest.summary().period().0 >= to);
         let is_last = to == range_end;
         match next {
             // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
             Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
             // Before that, another chain has its digests.
-            Some(next) if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.outline().period().0) => {
+            Some(next) if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.summary().period().0) => {
                 vec![piece(GapCause::BeforeFirstDigest, from, to)]
             }
-            Some(next) if next.outline().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
+            Some(next) if next.summary().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
             Some(_) => {
-                let first = !valid(self.standard).any(|digest| digest.outline().period().1 <= from);
+                let first = !valid(self.standard).any(|digest| digest.summary().period().1 <= from);
                 let began = first && !self.chain.has_earlier && self.context.range.start == Some(from);
                 vec![piece(if began { GapCause::BeforeFirstDigest } else { GapCause::LoggingStopped }, from, to)]
             }
@@ -296,8 +296,8 @@ impl Ledger<'_> {
             for (start, end) in holes.filter(has_room) {
                 let found = self.explain(start, end, Timestamp::MAX);
                 // Only where the digest that follows was read is it known to be a starting one.
-                let mut outlines = valid(self.standard).map(Shelved::outline);
-                let starts = outlines.any(|next| next.period().0 == end && next.predecessor().is_none());
+                let mut summaries = valid(self.standard).map(SpooledDigest::summary);
+                let starts = summaries.any(|next| next.period().0 == end && next.predecessor().is_none());
                 let may_close = found.iter().all(|gap| match gap.cause {
                     GapCause::LoggingStopped => starts,
                     GapCause::BeforeFirstDigest | GapCause::AfterLastDigest => false,
@@ -325,9 +325,9 @@ impl Ledger<'_> {
         if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) || !self.chain.expiry.knows_rules() {
             return Ok(vec![gap]);
         }
-        let mut later = valid(self.standard).filter(|digest| digest.outline().period().0 >= gap.to);
-        let names = later.find(|digest| digest.outline().predecessor().is_some());
-        let names = names.map(|digest| self.chain.shelf.valid(digest)).transpose()?;
+        let mut later = valid(self.standard).filter(|digest| digest.summary().period().0 >= gap.to);
+        let names = later.find(|digest| digest.summary().predecessor().is_some());
+        let names = names.map(|digest| self.chain.spool.valid(digest)).transpose()?;
         let named = names.as_ref().and_then(ValidDigest::predecessor);
         let Some((horizon, rule)) = named.and_then(|named| self.chain.expiry.horizon(&named.object, gap.from)) else {
             return Ok(vec![gap]);
@@ -350,14 +350,14 @@ impl Ledger<'_> {
         Ok(pieces)
     }
 
-    fn names_unverified(&self, digest: &Shelved) -> bool {
-        let named = digest.outline().predecessor();
-        self.standard.iter().any(|element| match &element.state {
-            State::Rejected(other) => {
-                cause_of(element) == Some(GapCause::DigestsUnverified)
-                    && Some(self.chain.shelf.name(&other.object)) == named
+    fn names_unverified(&self, digest: &SpooledDigest) -> bool {
+        let named = digest.summary().predecessor();
+        self.standard.iter().any(|entry| match &entry.state {
+            EntryState::Rejected(other) => {
+                cause_of(entry) == Some(GapCause::DigestsUnverified)
+                    && Some(self.chain.spool.name(&other.object)) == named
             }
-            State::Valid(_) | State::Absent(..) => false,
+            EntryState::Valid(_) | EntryState::Absent(..) => false,
         })
     }
 
@@ -369,7 +369,7 @@ impl Ledger<'_> {
     /// Says why the end of the range is not covered, where no valid digest comes after it.
     fn tail(&self, from: Timestamp, to: Timestamp) -> Vec<Piece> {
         let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
-        if self.chain.elements.is_empty() && !self.chain.has_earlier {
+        if self.chain.entries.is_empty() && !self.chain.has_earlier {
             return vec![piece(GapCause::NoDigests, from, to)];
         }
         // The hour that is running and the next one's delivery leave the end open for longer than an hour, whatever the grace.
@@ -457,15 +457,15 @@ fn span_of(length: SignedDuration) -> String {
 }
 
 /// Why the time of this digest is not covered; `None` for a valid one.
-fn cause_of(element: &Element) -> Option<GapCause> {
-    match &element.state {
-        State::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),
-        State::Absent(_, Absence::NotYetDelivered) => Some(GapCause::NotYetDelivered),
-        State::Absent(_, Absence::Expired) => Some(GapCause::Expired),
-        State::Absent(_, Absence::Unexplained) => Some(GapCause::DigestsUnverified),
-        State::Absent(_, Absence::BeforeFirst) => Some(GapCause::BeforeFirstDigest),
-        State::Valid(_) => None,
-        State::Rejected(digest) => Some(match digest.rejection.status {
+fn cause_of(entry: &ChainEntry) -> Option<GapCause> {
+    match &entry.state {
+        EntryState::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),
+        EntryState::Absent(_, Absence::NotYetDelivered) => Some(GapCause::NotYetDelivered),
+        EntryState::Absent(_, Absence::Expired) => Some(GapCause::Expired),
+        EntryState::Absent(_, Absence::Unexplained) => Some(GapCause::DigestsUnverified),
+        EntryState::Absent(_, Absence::BeforeFirst) => Some(GapCause::BeforeFirstDigest),
+        EntryState::Valid(_) => None,
+        EntryState::Rejected(digest) => Some(match digest.rejection.status {
             DigestStatus::Invalid => GapCause::DigestsInvalid,
             _ => GapCause::DigestsUnverified,
         }),

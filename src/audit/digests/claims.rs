@@ -1,7 +1,7 @@
 //! The log files that digests claim which are not valid, bounded: whoever plants digests may claim millions.
 
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::Element;
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::ChainEntry;
 use crate::audit::error::AuditError;
 use crate::model::ObjectRef;
 use crate::verify::limits;
@@ -17,12 +17,12 @@ impl Default for ClaimBudget {
 
 impl ClaimBudget {
     /// The claims of the next digest that are named. Digests have to come in the order in which they are told of.
-    pub fn take(&mut self, element: &Element, shelf: &Shelf) -> Result<Vec<ObjectRef>, AuditError> {
+    pub fn take(&mut self, entry: &ChainEntry, spool: &DigestSpool) -> Result<Vec<ObjectRef>, AuditError> {
         let most = self.0.min(limits::MAX_NAMED_CLAIMS);
-        if element.claims() == 0 || most == 0 {
+        if entry.claims() == 0 || most == 0 {
             return Ok(Vec::new());
         }
-        let claims = element.claimed(shelf, most)?;
+        let claims = entry.claimed(spool, most)?;
         self.0 -= claims.len();
         Ok(claims)
     }

@@ -8,71 +8,73 @@ use crate::audit::error::AuditError;
 use crate::audit::io::spool::{Spool, Ticket};
 use crate::model::ObjectRef;
 use crate::sync::lock;
-use crate::verify::{Examined, HashKey, NameHash, OpenDigest, Outline, ProvenDigest, ValidDigest, WaitingDigest};
+use crate::verify::{
+    CheckedDigest, DigestSummary, HashKey, NameHash, ParsedDigest, PendingDigest, ProvenDigest, ValidDigest,
+};
 
 /// Keeps what the digests of a chain say.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf {
+pub(crate) struct DigestSpool {
     spool: Mutex<Spool>,
     key: HashKey,
 }
 
 /// Where a shelf keeps a digest.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kept {
+pub(crate) struct SpoolKey {
     ticket: Ticket,
-    follows: Option<NonZero<u64>>,
+    predecessor: Option<NonZero<u64>>,
 }
 
-impl Kept {
+impl SpoolKey {
     /// The digest that this one names as its predecessor, by its fingerprint.
-    pub fn follows(&self) -> Option<u64> {
-        self.follows.map(NonZero::get)
+    pub fn predecessor_fingerprint(&self) -> Option<u64> {
+        self.predecessor.map(NonZero::get)
     }
 }
 
 /// A valid digest, and where the whole of it is kept.
 #[derive(Debug)]
-pub(crate) struct Shelved {
+pub(crate) struct SpooledDigest {
     pub proven: ProvenDigest,
-    pub kept: Kept,
+    pub spool_key: SpoolKey,
 }
 
-impl Shelved {
-    pub fn outline(&self) -> &Outline {
-        self.proven.outline()
+impl SpooledDigest {
+    pub fn summary(&self) -> &DigestSummary {
+        self.proven.summary()
     }
 }
 
-impl Shelf {
+impl DigestSpool {
     /// Keeps a digest that was examined. `fingerprint` is how its predecessor is known.
     pub fn keep(
         &self,
-        examined: Examined,
+        examined: CheckedDigest,
         fingerprint: impl Fn(&ObjectRef) -> u64,
-    ) -> Result<(WaitingDigest, Kept), AuditError> {
+    ) -> Result<(PendingDigest, SpoolKey), AuditError> {
         let predecessor = match &examined {
-            Examined::Open(open, _) => open.predecessor(),
-            Examined::Closed(_) => None,
+            CheckedDigest::Parsed(open, _) => open.predecessor(),
+            CheckedDigest::Unparsed(_) => None,
         };
         let follows = predecessor.and_then(|recorded| NonZero::new(fingerprint(&recorded.object)));
-        let packed = lock(&self.spool).put(|out| WaitingDigest::pack(examined, &self.key, out));
+        let packed = lock(&self.spool).put(|out| PendingDigest::pack(examined, &self.key, out));
         let (waiting, ticket) = packed.map_err(put_aside)?;
-        Ok((waiting, Kept { ticket, follows }))
+        Ok((waiting, SpoolKey { ticket, predecessor: follows }))
     }
 
     /// A digest that was kept.
-    pub fn open(&self, kept: &Kept, outline: &Outline) -> Result<OpenDigest, AuditError> {
+    pub fn open(&self, spool_key: &SpoolKey, summary: &DigestSummary) -> Result<ParsedDigest, AuditError> {
         lock(&self.spool)
-            .get(kept.ticket, |packed| outline.unpack(packed, &self.key))
+            .get(spool_key.ticket, |packed| summary.unpack(packed, &self.key))
             .map_err(put_aside)?
             .map_err(put_aside)
     }
 
     /// A valid digest that was kept.
-    pub fn valid(&self, Shelved { proven, kept }: &Shelved) -> Result<ValidDigest, AuditError> {
+    pub fn valid(&self, SpooledDigest { proven, spool_key }: &SpooledDigest) -> Result<ValidDigest, AuditError> {
         lock(&self.spool)
-            .get(kept.ticket, |packed| proven.unpack(packed, &self.key))
+            .get(spool_key.ticket, |packed| proven.unpack(packed, &self.key))
             .map_err(put_aside)?
             .map_err(put_aside)
     }

@@ -4,19 +4,19 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::audit::digests::digest_spool::{Kept, Shelf, Shelved};
+use crate::audit::digests::digest_spool::{DigestSpool, SpoolKey, SpooledDigest};
 use crate::audit::error::AuditError;
 use crate::model::{DigestKind, ObjectRef, Versions, earlier};
 use crate::verify::{Predecessor, RejectedDigest, ValidDigest};
 
 /// One digest of a chain: there, or known to be missing. Chains are long: what a valid one says waits on the chain's
-/// [`Shelf`].
+/// [`DigestSpool`].
 #[derive(Debug)]
-pub(crate) struct Element {
+pub(crate) struct ChainEntry {
     pub kind: DigestKind,
     /// The end that its name tells.
     pub named_end: Timestamp,
-    pub state: State,
+    pub state: EntryState,
     /// When S3 last wrote it, where a listing told.
     pub last_modified: Option<Timestamp>,
     /// Few have any.
@@ -33,7 +33,7 @@ pub(crate) struct Remarks {
     /// What a versioned bucket still holds of it.
     pub versions: Option<Versions>,
     /// The log files that it claims, where it is not valid.
-    pub claims: Option<Kept>,
+    pub claims: Option<SpoolKey>,
     /// When it was generated, as a backfill digest says.
     pub generated: Option<Timestamp>,
     /// True if it begins the chain anew, right after the digest before it.
@@ -42,8 +42,8 @@ pub(crate) struct Remarks {
 
 /// What is known of it.
 #[derive(Debug)]
-pub(crate) enum State {
-    Valid(Shelved),
+pub(crate) enum EntryState {
+    Valid(SpooledDigest),
     Rejected(Box<RejectedDigest>),
     /// It is not there.
     Absent(Box<ObjectRef>, Absence),
@@ -64,11 +64,11 @@ pub(crate) enum Absence {
     BeforeFirst,
 }
 
-impl Element {
+impl ChainEntry {
     /// The begin of its period. Of a digest that is not valid, an hour before its end: what it claims itself is not to be trusted.
     pub fn start(&self) -> Timestamp {
         match &self.state {
-            State::Valid(digest) => digest.outline().period().0,
+            EntryState::Valid(digest) => digest.summary().period().0,
             _ => earlier(self.named_end, SignedDuration::from_hours(1)),
         }
     }
@@ -76,21 +76,21 @@ impl Element {
     /// The end of its period.
     pub fn end(&self) -> Timestamp {
         match &self.state {
-            State::Valid(digest) => digest.outline().period().1,
+            EntryState::Valid(digest) => digest.summary().period().1,
             _ => self.named_end,
         }
     }
 
-    pub fn valid(&self) -> Option<&Shelved> {
+    pub fn valid(&self) -> Option<&SpooledDigest> {
         match &self.state {
-            State::Valid(digest) => Some(digest),
+            EntryState::Valid(digest) => Some(digest),
             _ => None,
         }
     }
 
     pub fn absence(&self) -> Option<Absence> {
         match &self.state {
-            State::Absent(_, absence) => Some(*absence),
+            EntryState::Absent(_, absence) => Some(*absence),
             _ => None,
         }
     }
@@ -98,17 +98,17 @@ impl Element {
     /// How many log files it claims, if it is not valid.
     pub fn claims(&self) -> usize {
         match &self.state {
-            State::Rejected(digest) => digest.claims,
-            State::Valid(_) | State::Absent(..) => 0,
+            EntryState::Rejected(digest) => digest.claims,
+            EntryState::Valid(_) | EntryState::Absent(..) => 0,
         }
     }
 
     /// The first `most` log files that it claims, if it is not valid.
-    pub fn claimed(&self, shelf: &Shelf, most: usize) -> Result<Vec<ObjectRef>, AuditError> {
-        let kept = self.remarks.as_ref().and_then(|remarks| remarks.claims);
-        match (&self.state, kept) {
-            (State::Rejected(digest), Some(kept)) => match &digest.outline {
-                Some(outline) => Ok(shelf.open(&kept, outline)?.claimed_log_files().take(most).collect()),
+    pub fn claimed(&self, spool: &DigestSpool, most: usize) -> Result<Vec<ObjectRef>, AuditError> {
+        let spool_key = self.remarks.as_ref().and_then(|remarks| remarks.claims);
+        match (&self.state, spool_key) {
+            (EntryState::Rejected(digest), Some(spool_key)) => match &digest.summary {
+                Some(summary) => Ok(spool.open(&spool_key, summary)?.claimed_log_files().take(most).collect()),
                 None => Ok(Vec::new()),
             },
             _ => Ok(Vec::new()),
@@ -116,35 +116,35 @@ impl Element {
     }
 
     /// The digest with all that it says.
-    pub fn whole(&self, shelf: &Shelf) -> Result<Whole<'_>, AuditError> {
+    pub fn whole(&self, spool: &DigestSpool) -> Result<LoadedEntry<'_>, AuditError> {
         let (object, valid) = match &self.state {
-            State::Valid(digest) => {
-                let digest = shelf.valid(digest)?;
+            EntryState::Valid(digest) => {
+                let digest = spool.valid(digest)?;
                 (Cow::Owned(digest.object().clone()), Some(digest))
             }
-            State::Rejected(digest) => (Cow::Borrowed(&digest.object), None),
-            State::Absent(object, _) => (Cow::Borrowed(&**object), None),
+            EntryState::Rejected(digest) => (Cow::Borrowed(&digest.object), None),
+            EntryState::Absent(object, _) => (Cow::Borrowed(&**object), None),
         };
-        Ok(Whole { element: self, object, valid })
+        Ok(LoadedEntry { entry: self, object, valid })
     }
 }
 
 /// A digest with all that it says.
 #[derive(Debug)]
-pub(crate) struct Whole<'a> {
-    pub element: &'a Element,
+pub(crate) struct LoadedEntry<'a> {
+    pub entry: &'a ChainEntry,
     pub object: Cow<'a, ObjectRef>,
     /// What it says, if it is valid.
     pub valid: Option<ValidDigest>,
 }
 
-impl Whole<'_> {
+impl LoadedEntry<'_> {
     /// The digest that it names as the one before it.
     pub fn predecessor(&self) -> Option<&Predecessor> {
-        match &self.element.state {
-            State::Valid(_) => self.valid.as_ref()?.predecessor(),
-            State::Rejected(digest) => digest.predecessor.as_ref(),
-            State::Absent(..) => None,
+        match &self.entry.state {
+            EntryState::Valid(_) => self.valid.as_ref()?.predecessor(),
+            EntryState::Rejected(digest) => digest.predecessor.as_ref(),
+            EntryState::Absent(..) => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::audit::discovery::statuses;
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests::{self, Children, RegionFolder};
 use crate::audit::request::AuditRequest;
-use crate::audit::resume::late_arrivals::Sight;
+use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::resume::selection::{self, Resume};
 use crate::audit::shared::context::Statuses;
 use crate::model::{
@@ -35,7 +35,7 @@ pub(crate) struct ListedChain {
     /// Whether the chain is known from digests older than the range alone.
     pub ended_before: bool,
     /// What the listing shows of the deliveries to it, where a checkpoint is kept.
-    pub sight: Sight,
+    pub deliveries: Deliveries,
     /// What earlier runs left of it.
     pub resume: Option<Arc<Resume>>,
 }
@@ -205,16 +205,16 @@ impl Discovery {
             .collect();
         self.chains.retain(|id, _| known(id) || !real.contains(&(id.account.clone(), id.region.clone())));
         for (id, chain) in &mut self.chains {
-            chain.sight = Sight::of(&chain.digests, live);
+            chain.deliveries = Deliveries::of(&chain.digests, live);
             if chain.failure.is_none() {
                 chain.failure = self.unlisted.get(&id.account).cloned();
             }
             let before = checkpoint.chains.get(id);
             // A listing that is not whole shows nothing of what is gone.
             let places: &[_] = if chain.failure.is_none() { &request.locations } else { &[] };
-            let sifted =
-                before.and_then(|before| Resume::sift(id, before, &chain.digests, places, request.recheck, live));
-            match sifted {
+            let selected =
+                before.and_then(|before| Resume::select(id, before, &chain.digests, places, request.recheck, live));
+            match selected {
                 Some((resume, digests)) => {
                     chain.resume = Some(Arc::new(resume));
                     chain.digests = digests;

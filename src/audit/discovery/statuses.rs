@@ -59,18 +59,18 @@ async fn probe(source: &dyn StatusSource, request: &AuditRequest, known: &Status
         .collect()
         .await;
     let all_failed = !answers.is_empty() && answers.iter().all(|(_, answer)| answer.is_err());
-    let told = answers.into_iter().filter_map(|(region, answer)| match answer {
+    let known = answers.into_iter().filter_map(|(region, answer)| match answer {
         Ok(Some(status)) => Some((region, Ok(status))),
         Ok(None) => None,
         Err(reason) => all_failed.then_some((region, Err(reason))),
     });
-    let mut told: Statuses = told.collect();
+    let mut known: Statuses = known.collect();
     if all_failed {
         // One stands for all.
-        let first = told.pop_first();
-        told = first.into_iter().collect();
+        let first = known.pop_first();
+        known = first.into_iter().collect();
     }
-    told
+    known
 }
 
 /// The warnings for regions of which nothing is known.

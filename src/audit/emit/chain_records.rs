@@ -9,13 +9,13 @@ use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::Explanation;
 use crate::audit::coverage::gaps::{self, Account};
 use crate::audit::digests::claims::ClaimBudget;
-use crate::audit::digests::entry::{Absence, Element, State, Whole};
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, LoadedEntry};
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::log_files::content::READ_UNCOMPRESSED;
 use crate::audit::log_files::judge::{self, Task, Tasks};
 use crate::audit::log_folder::unlisted::{SortedStrays, Stray, StrayClass, StrayFiles, StrayJudge, stray_record};
-use crate::audit::next_checkpoint::chain_snapshot::Outlook;
+use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::request::{DELIVERY_TIME, fresh_from};
 use crate::audit::shared::context::Context;
 use crate::model::{
@@ -30,13 +30,13 @@ pub(crate) enum Step {
 }
 
 /// The report on one chain: an iterator over its steps.
-pub(crate) struct Plan {
+pub(crate) struct ChainRecords {
     /// Without its digests.
     chain: ExaminedChain,
     context: Arc<Context>,
     tasks: Tasks,
     /// The digests that are still to be told of.
-    digests: std::vec::IntoIter<Element>,
+    digests: std::vec::IntoIter<ChainEntry>,
     /// What is told next.
     steps: VecDeque<Step>,
     /// Told after the digests.
@@ -50,21 +50,21 @@ pub(crate) struct Plan {
     /// How many log files there are whose content the depth does not ask for, as far as they were passed.
     not_read: u64,
     /// The room that the digests take which wait: given back as they are told of, so that the next chain can be examined meanwhile.
-    seat: Seat,
-    outlook: Option<Outlook>,
+    admission: Admission,
+    snapshot: Option<ChainSnapshot>,
 }
 
-impl Plan {
+impl ChainRecords {
     /// Plans the report on one chain.
-    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, seat: Seat) -> Result<Self, AuditError> {
-        let tasks = Tasks::new(&chain, &context, |element| context.reads(element, &chain.shelf))?;
+    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, admission: Admission) -> Result<Self, AuditError> {
+        let tasks = Tasks::new(&chain, &context, |entry| context.reads(entry, &chain.spool))?;
         let mut account = gaps::account_for(&chain, &context)?;
         let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut account)?;
         let end = end(&chain, account);
         let keeps = context.request.checkpoint.is_some();
-        let outlook = keeps.then(|| Outlook::new(&chain, &context, earliest_fresh)).transpose()?;
-        let digests = std::mem::take(&mut chain.elements).into_iter();
-        let mut plan = Self {
+        let snapshot = keeps.then(|| ChainSnapshot::new(&chain, &context, earliest_fresh)).transpose()?;
+        let digests = std::mem::take(&mut chain.entries).into_iter();
+        let mut chain_records = Self {
             chain,
             context,
             tasks,
@@ -75,11 +75,11 @@ impl Plan {
             uncovered: uncovered.into_sorted(),
             end,
             not_read: 0,
-            seat,
-            outlook,
+            admission,
+            snapshot,
         };
-        plan.begin();
-        Ok(plan)
+        chain_records.begin();
+        Ok(chain_records)
     }
 
     /// Plans what earlier runs left open.
@@ -98,14 +98,14 @@ impl Plan {
     }
 
     /// What the next run needs to know of the chain, where a checkpoint is kept.
-    pub fn take_outlook(&mut self) -> Option<Outlook> {
-        self.outlook.take()
+    pub fn take_snapshot(&mut self) -> Option<ChainSnapshot> {
+        self.snapshot.take()
     }
 
     /// The next file that no valid digest lists: two trails may share a folder, and a file is told of once.
     fn next_stray(&mut self) -> Option<Step> {
         let context = self.context.clone();
-        let is_new = |stray: &Stray| context.tells_stray(&stray.object);
+        let is_new = |stray: &Stray| context.is_new_stray(&stray.object);
         let record = match self.unlisted.find(is_new) {
             Some(stray) if self.unverified.contains(&context.fingerprint(&stray.object)) => {
                 let detail = "no valid digest lists it, and a digest of another trail that may list it can't be read";
@@ -137,24 +137,24 @@ impl Plan {
     /// Plans the next digest.
     fn advance(&mut self) -> Result<(), AuditError> {
         let Self { chain, context, tasks, .. } = self;
-        let Some(element) = &self.digests.next() else {
+        let Some(entry) = &self.digests.next() else {
             match self.next_stray() {
                 Some(step) => self.steps.push_back(step),
                 None => self.steps.extend(self.end.drain(..)),
             }
             return Ok(());
         };
-        self.seat.shrink_to(self.digests.len());
-        if !context.tells(element, &chain.shelf)? {
+        self.admission.shrink_to(self.digests.len());
+        if !context.emits(entry, &chain.spool)? {
             return Ok(());
         }
-        let whole = element.whole(&chain.shelf)?;
+        let whole = entry.whole(&chain.spool)?;
         let digest = digest_steps(chain, &whole, context);
         if digest.is_empty() {
             return Ok(());
         }
-        let reads = context.reads(element, &chain.shelf)?;
-        let mut tasks = if reads { tasks.of(&whole, &chain.shelf, context)? } else { Vec::new() };
+        let reads = context.reads(entry, &chain.spool)?;
+        let mut tasks = if reads { tasks.of(&whole, &chain.spool, context)? } else { Vec::new() };
         judge::note_listing(&mut tasks, &chain.log_folder, &chain.expiry, context);
         self.not_read += judge::drop_unread(&mut tasks, &chain.log_folder, context);
         context.progress.found_log_files(tasks.len());
@@ -164,7 +164,7 @@ impl Plan {
     }
 }
 
-impl Iterator for Plan {
+impl Iterator for ChainRecords {
     type Item = Result<Step, AuditError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -196,7 +196,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
     if let Some((from, to)) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
         known_coverage.add(from, to);
     }
-    let newest = chain.elements.iter().filter(|element| element.valid().is_some()).map(Element::end).max();
+    let newest = chain.entries.iter().filter(|entry| entry.valid().is_some()).map(ChainEntry::end).max();
     let copy_fresh = newest
         .and_then(|newest| Some((newest.checked_sub(DELIVERY_TIME).ok()?, newest.checked_add(DELIVERY_TIME).ok()?)));
     let live = context.store.is_live().then(|| (fresh_from(&context.request), context.request.now));
@@ -272,9 +272,9 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
 /// The log files that are named with a digest which is not valid, by [`Context::fingerprint`].
 fn claimed(chain: &ExaminedChain, context: &Context) -> Result<HashSet<u64>, AuditError> {
     let (mut claimed, mut budget) = (HashSet::new(), ClaimBudget::default());
-    for element in chain.elements.iter().filter(|element| element.claims() > 0) {
-        if context.reads(element, &chain.shelf)? {
-            let claims = budget.take(element, &chain.shelf)?;
+    for entry in chain.entries.iter().filter(|entry| entry.claims() > 0) {
+        if context.reads(entry, &chain.spool)? {
+            let claims = budget.take(entry, &chain.spool)?;
             claimed.extend(claims.iter().map(|object| context.fingerprint(object)));
         }
     }
@@ -297,7 +297,7 @@ fn end(chain: &ExaminedChain, account: Account) -> Vec<Step> {
 }
 
 /// What is said of one digest; nothing of one that is a gap alone.
-pub(crate) fn digest_steps(chain: &ExaminedChain, digest: &Whole<'_>, context: &Context) -> Vec<Step> {
+pub(crate) fn digest_steps(chain: &ExaminedChain, digest: &LoadedEntry<'_>, context: &Context) -> Vec<Step> {
     let Some(record) = digest_record(chain, digest, context) else { return Vec::new() };
     let warnings = warnings(digest).into_iter().map(Record::Warning);
     [Record::Digest(record)].into_iter().chain(warnings).map(record_step).collect()
@@ -308,35 +308,38 @@ pub(crate) fn record_step(record: Record) -> Step {
 }
 
 /// The record of a digest; `None` for one that may still come or has expired, which is a gap alone.
-fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) -> Option<DigestRecord> {
-    let Whole { element, object, valid } = whole;
+fn digest_record(chain: &ExaminedChain, whole: &LoadedEntry<'_>, context: &Context) -> Option<DigestRecord> {
+    let LoadedEntry { entry, object, valid } = whole;
     let mut record = DigestRecord {
         status: DigestStatus::Valid,
-        kind: element.kind,
+        kind: entry.kind,
         chain: chain.id.clone(),
         object: object.clone().into_owned(),
-        start: element.start(),
-        end: element.end(),
+        start: entry.start(),
+        end: entry.end(),
         sha256: None,
         fault: None,
         detail: None,
         signature_from: None,
-        versions: element.remarks.as_ref().and_then(|remarks| remarks.versions.clone()),
+        versions: entry.remarks.as_ref().and_then(|remarks| remarks.versions.clone()),
         since: None,
     };
     if let Some(digest) = valid {
         record.sha256 = Some(digest.sha256());
         record.signature_from = Some(digest.signature_from());
     }
-    match &element.state {
-        State::Valid(_) => {
-            let is_uncompressed = element.remarks.as_ref().is_some_and(|remarks| remarks.is_uncompressed);
+    match &entry.state {
+        EntryState::Valid(_) => {
+            let is_uncompressed = entry.remarks.as_ref().is_some_and(|remarks| remarks.is_uncompressed);
             record.detail = is_uncompressed.then(|| READ_UNCOMPRESSED.to_owned());
         }
-        State::Absent(_, Absence::NotYetDelivered | Absence::Expired | Absence::BeforeFirst | Absence::Unexplained) => {
+        EntryState::Absent(
+            _,
+            Absence::NotYetDelivered | Absence::Expired | Absence::BeforeFirst | Absence::Unexplained,
+        ) => {
             return None;
         }
-        State::Absent(object, Absence::Missing) => {
+        EntryState::Absent(object, Absence::Missing) => {
             record.status = DigestStatus::Missing;
             record.fault = Some(Fault::NotFound);
             let by = match &context.resume {
@@ -344,12 +347,12 @@ fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) ->
                 _ => "its successor names it",
             };
             let mut detail = format!("{by}; {}", context.store.absence());
-            if let Explanation::Hint(hint) = chain.expiry.of_digest(object, element.end()) {
+            if let Explanation::Hint(hint) = chain.expiry.of_digest(object, entry.end()) {
                 detail += &format!("; {hint}");
             }
             record.detail = Some(detail);
         }
-        State::Rejected(digest) => {
+        EntryState::Rejected(digest) => {
             record.status = digest.rejection.status;
             record.sha256 = digest.sha256;
             record.fault = Some(digest.rejection.fault);
@@ -369,8 +372,8 @@ fn digest_record(chain: &ExaminedChain, whole: &Whole<'_>, context: &Context) ->
     Some(record)
 }
 
-fn warnings(whole: &Whole<'_>) -> Vec<WarningRecord> {
-    let Whole { element, object, valid } = whole;
+fn warnings(whole: &LoadedEntry<'_>) -> Vec<WarningRecord> {
+    let LoadedEntry { entry, object, valid } = whole;
     let about = |code, detail: String| WarningRecord {
         code,
         bucket: Some(object.bucket.clone()),
@@ -378,12 +381,12 @@ fn warnings(whole: &Whole<'_>) -> Vec<WarningRecord> {
         detail,
     };
     let mut warnings = Vec::new();
-    if element.remarks.as_ref().is_some_and(|remarks| remarks.restarts) {
+    if entry.remarks.as_ref().is_some_and(|remarks| remarks.restarts) {
         let detail = "it is a starting digest, and begins less than 30 minutes after the digest before it ends: the \
                       chain was begun anew, and no link joins the two";
         warnings.push(about(WarningCode::ChainRestarted, detail.to_owned()));
     }
-    if let Some(note) = element.remarks.as_ref().and_then(|remarks| remarks.note.clone()) {
+    if let Some(note) = entry.remarks.as_ref().and_then(|remarks| remarks.note.clone()) {
         warnings.push(about(WarningCode::MetadataUnreadable, note));
     }
     if valid.as_ref().is_some_and(ValidDigest::was_touched) {
@@ -391,13 +394,13 @@ fn warnings(whole: &Whole<'_>) -> Vec<WarningRecord> {
                       digest. CloudTrail does not do that: someone touched this object";
         warnings.push(about(WarningCode::ObjectTouched, detail.to_owned()));
     }
-    if let State::Rejected(digest) = &element.state
+    if let EntryState::Rejected(digest) = &entry.state
         && digest.lost_signature
     {
         let detail = "its metadata holds no signature. CloudTrail does not do that: someone touched this object";
         warnings.push(about(WarningCode::ObjectTouched, detail.to_owned()));
     }
-    if let State::Rejected(digest) = &element.state
+    if let EntryState::Rejected(digest) = &entry.state
         && digest.rejection.disputed
     {
         warnings.push(about(WarningCode::WitnessesDisagree, digest.rejection.detail.clone()));

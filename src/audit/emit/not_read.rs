@@ -3,14 +3,14 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::audit::emit::chain_records::{Plan, Step};
+use crate::audit::emit::chain_records::{ChainRecords, Step};
 use crate::audit::emit::sample::Chosen;
 use crate::audit::error::AuditError;
 use crate::model::{LogFileStatus, Sample, SampleResult};
 
 /// What was left unread, and what a sample showed.
 #[derive(Debug, Default)]
-pub(crate) struct Unread {
+pub(crate) struct NotRead {
     /// Log files that the depth did not ask for.
     by_depth: AtomicU64,
     sample: OnceLock<Chosen>,
@@ -20,12 +20,12 @@ pub(crate) struct Unread {
     bad: AtomicU64,
 }
 
-impl Unread {
+impl NotRead {
     /// The steps of a plan, with what it leaves unread counted.
-    pub fn counting(&self, mut plan: Plan) -> impl Iterator<Item = Result<Step, AuditError>> {
+    pub fn counting(&self, mut chain_records: ChainRecords) -> impl Iterator<Item = Result<Step, AuditError>> {
         std::iter::from_fn(move || {
-            let step = plan.next();
-            self.by_depth.fetch_add(plan.take_not_read(), Ordering::Relaxed);
+            let step = chain_records.next();
+            self.by_depth.fetch_add(chain_records.take_not_read(), Ordering::Relaxed);
             step
         })
     }

@@ -13,27 +13,27 @@ use crate::audit::error::AuditError;
 pub(crate) const CHAINS_AHEAD: usize = 32;
 
 /// The room that all chains share.
-pub(crate) struct Room {
+pub(crate) struct Lookahead {
     most: usize,
     permits: Arc<Semaphore>,
     turn: Arc<Mutex<()>>,
 }
 
-impl Room {
+impl Lookahead {
     /// Room for `most` digests.
     pub fn new(most: usize) -> Self {
         Self { most, permits: Arc::new(Semaphore::new(most)), turn: Arc::default() }
     }
 
     /// Waits until every chain that came before has what it needs.
-    pub async fn turn(&self) -> Seat {
+    pub async fn turn(&self) -> Admission {
         let turn = self.turn.clone().lock_owned().await;
-        Seat { most: self.most, permits: self.permits.clone(), held: None, turn: Some(turn) }
+        Admission { most: self.most, permits: self.permits.clone(), held: None, turn: Some(turn) }
     }
 }
 
 /// The room that one chain takes.
-pub(crate) struct Seat {
+pub(crate) struct Admission {
     most: usize,
     permits: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
@@ -41,7 +41,7 @@ pub(crate) struct Seat {
     turn: Option<OwnedMutexGuard<()>>,
 }
 
-impl Seat {
+impl Admission {
     /// A seat for a chain that is examined for itself, and limits nobody.
     pub fn apart() -> Self {
         Self { most: 0, permits: Arc::new(Semaphore::new(0)), held: None, turn: None }
@@ -84,7 +84,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_later_chain_takes_what_an_earlier_one_gives_back() {
-        let room = Room::new(3);
+        let room = Lookahead::new(3);
         let mut first = room.turn().await;
         for _ in 0..5 {
             first.take().await.unwrap();

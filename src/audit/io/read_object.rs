@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::audit::io::throttle::Pace;
+use crate::audit::io::throttle::Throttle;
 use crate::aws::limits::MAX_READS;
 use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
@@ -18,7 +18,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct ObjectReader {
     pub store: Arc<dyn Store>,
-    pub throttle: Arc<Pace>,
+    pub throttle: Arc<Throttle>,
 }
 
 impl ObjectReader {

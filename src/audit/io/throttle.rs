@@ -17,7 +17,7 @@ const LEAST_PART: usize = 16;
 const STEP_PART: usize = 16;
 
 /// The permits to read.
-pub(crate) struct Pace {
+pub(crate) struct Throttle {
     semaphore: Semaphore,
     most: usize,
     /// How many there are to be now.
@@ -33,7 +33,7 @@ struct Window {
     refusals: u64,
 }
 
-impl Pace {
+impl Throttle {
     /// At most `most` reads at once.
     pub fn new(most: usize) -> Self {
         let window = Window { begun: Instant::now(), reads: 0, refusals: 0 };
@@ -114,18 +114,19 @@ mod tests {
 
     #[tokio::test]
     async fn as_many_permits_are_out_as_the_limit_says() {
-        let pace = Pace::new(8);
-        let held = [pace.permit().await.unwrap(), pace.permit().await.unwrap(), pace.permit().await.unwrap()];
-        pace.set(2);
-        assert_eq!(pace.semaphore.available_permits(), 0);
+        let throttle = Throttle::new(8);
+        let held =
+            [throttle.permit().await.unwrap(), throttle.permit().await.unwrap(), throttle.permit().await.unwrap()];
+        throttle.set(2);
+        assert_eq!(throttle.semaphore.available_permits(), 0);
         for permit in held {
-            pace.done(permit, 0);
+            throttle.done(permit, 0);
         }
-        assert_eq!((pace.semaphore.available_permits(), pace.owed.load(Ordering::Relaxed)), (2, 0));
-        let held = pace.permit().await.unwrap();
-        pace.set(1);
-        pace.set(8);
-        pace.done(held, 0);
-        assert_eq!((pace.semaphore.available_permits(), pace.owed.load(Ordering::Relaxed)), (8, 0));
+        assert_eq!((throttle.semaphore.available_permits(), throttle.owed.load(Ordering::Relaxed)), (2, 0));
+        let held = throttle.permit().await.unwrap();
+        throttle.set(1);
+        throttle.set(8);
+        throttle.done(held, 0);
+        assert_eq!((throttle.semaphore.available_permits(), throttle.owed.load(Ordering::Relaxed)), (8, 0));
     }
 }

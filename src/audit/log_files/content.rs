@@ -13,7 +13,7 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    pub fn unread(status: LogFileStatus, fault: Fault, detail: String) -> Self {
+    pub fn not_read(status: LogFileStatus, fault: Fault, detail: String) -> Self {
         Self { status, fault: Some(fault), detail: Some(detail), actual: None, size: None }
     }
 }
@@ -51,7 +51,7 @@ pub(crate) fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement
     }
     if content.fault == Some(Fault::TooLarge) {
         let detail = "it decompresses to more than --max-log-file-size: raise that to have it judged".to_owned();
-        return Judgement::unread(LogFileStatus::Unverified, Fault::TooLarge, detail);
+        return Judgement::not_read(LogFileStatus::Unverified, Fault::TooLarge, detail);
     }
     if let Some(fault) = content.fault {
         let (status, detail) = match fault {

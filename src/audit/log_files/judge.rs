@@ -7,8 +7,8 @@ use ahash::{HashMap, HashMapExt, HashSet};
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::{Expiry, Explanation};
 use crate::audit::digests::claims::ClaimBudget;
-use crate::audit::digests::digest_spool::{Shelf, Shelved};
-use crate::audit::digests::entry::{Element, Whole};
+use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
+use crate::audit::digests::entry::{ChainEntry, LoadedEntry};
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
 use crate::audit::log_files::content::{Judgement, compare};
@@ -62,24 +62,24 @@ impl Tasks {
     pub fn new(
         chain: &ExaminedChain,
         context: &Context,
-        reads: impl Fn(&Element) -> Result<bool, AuditError>,
+        reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
     ) -> Result<Self, AuditError> {
         // Only what is claimed or was left open is compared with them.
-        let is_asked = context.resume.is_some() || chain.elements.iter().any(|element| element.claims() > 0);
+        let is_asked = context.resume.is_some() || chain.entries.iter().any(|entry| entry.claims() > 0);
         if chain.log_folder.lists_each_once && !is_asked {
             return Ok(Self { claimed_elsewhere: chain.log_folder.claimed_elsewhere.clone(), ..Self::default() });
         }
-        let mut hashes = Vec::with_capacity(chain.elements.iter().filter_map(Element::valid).map(count).sum());
-        each_entry(chain, &reads, |entry| hashes.push(context.hasher.hash_one(&entry.object)))?;
+        let mut hashes = Vec::with_capacity(chain.entries.iter().filter_map(ChainEntry::valid).map(count).sum());
+        each_entry(chain, &reads, |log_file| hashes.push(context.hasher.hash_one(&log_file.object)))?;
         let (listed, twice) = Fingerprints::of(hashes);
         let listed = if is_asked { listed } else { Fingerprints::default() };
         let mut repeated: HashMap<ObjectRef, Vec<ExpectedHash>> = HashMap::new();
         if !twice.is_empty() {
-            each_entry(chain, &reads, |entry| {
-                if twice.contains(context.hasher.hash_one(&entry.object)) {
-                    let hashes = repeated.entry(entry.object).or_default();
-                    if !hashes.contains(&entry.expected) {
-                        hashes.push(entry.expected);
+            each_entry(chain, &reads, |log_file| {
+                if twice.contains(context.hasher.hash_one(&log_file.object)) {
+                    let hashes = repeated.entry(log_file.object).or_default();
+                    if !hashes.contains(&log_file.expected) {
+                        hashes.push(log_file.expected);
                     }
                 }
             })?;
@@ -110,7 +110,12 @@ impl Tasks {
     }
 
     /// The tasks of the next digest. Digests have to come in the order in which they are told of.
-    pub fn of(&mut self, digest: &Whole<'_>, shelf: &Shelf, context: &Context) -> Result<Vec<Task>, AuditError> {
+    pub fn of(
+        &mut self,
+        digest: &LoadedEntry<'_>,
+        spool: &DigestSpool,
+        context: &Context,
+    ) -> Result<Vec<Task>, AuditError> {
         let task = |object: &ObjectRef, listing| Task {
             object: object.clone(),
             digest: digest.object.key.clone(),
@@ -119,17 +124,17 @@ impl Tasks {
             expiry: Explanation::None,
         };
         if let Some(digest) = &digest.valid {
-            let expected = digest.log_files().iter().filter_map(|entry| {
-                let hashes = match self.repeated.get_mut(&entry.object) {
+            let expected = digest.log_files().iter().filter_map(|log_file| {
+                let hashes = match self.repeated.get_mut(&log_file.object) {
                     Some(hashes) if hashes.is_empty() => return None,
                     Some(hashes) => std::mem::take(hashes),
-                    None => vec![entry.expected],
+                    None => vec![log_file.expected],
                 };
-                Some(task(&entry.object, Listing::Expected(hashes)))
+                Some(task(&log_file.object, Listing::Expected(hashes)))
             });
             return Ok(expected.collect());
         }
-        let claims = self.budget.take(digest.element, shelf)?;
+        let claims = self.budget.take(digest.entry, spool)?;
         let elsewhere = |object: &ObjectRef| self.claimed_elsewhere.contains(&context.fingerprint(object));
         let unlisted =
             |object: &ObjectRef| !self.listed.contains(context.hasher.hash_one(object)) && !elsewhere(object);
@@ -140,20 +145,20 @@ impl Tasks {
 }
 
 /// How many log files a digest lists.
-fn count(digest: &Shelved) -> usize {
-    digest.outline().log_files()
+fn count(digest: &SpooledDigest) -> usize {
+    digest.summary().log_files()
 }
 
 /// Hands on what valid digests list whose log files are to be judged.
 fn each_entry(
     chain: &ExaminedChain,
-    reads: impl Fn(&Element) -> Result<bool, AuditError>,
+    reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
     mut take: impl FnMut(LogFileEntry),
 ) -> Result<(), AuditError> {
-    for element in &chain.elements {
-        let Some(digest) = element.valid().filter(|digest| count(digest) > 0) else { continue };
-        if reads(element)? {
-            chain.shelf.valid(digest)?.log_files().iter().for_each(&mut take);
+    for entry in &chain.entries {
+        let Some(digest) = entry.valid().filter(|digest| count(digest) > 0) else { continue };
+        if reads(entry)? {
+            chain.spool.valid(digest)?.log_files().iter().for_each(&mut take);
         }
     }
     Ok(())
@@ -195,7 +200,7 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
     };
     let judgement = if expected.is_empty() {
         let detail = format!("only a digest that is not valid lists it: {}", task.digest);
-        Judgement::unread(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
+        Judgement::not_read(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
     } else {
         match context.reader.read_content(&task.object, None, context.request.max_log_file_bytes).await {
             Ok(content) => compare(&content, &expected),
@@ -228,26 +233,26 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
 }
 
 fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgement {
-    let deleted = |detail: String| Judgement::unread(LogFileStatus::Deleted, Fault::NotFound, detail);
+    let deleted = |detail: String| Judgement::not_read(LogFileStatus::Deleted, Fault::NotFound, detail);
     match error {
         StoreError::NotFound => match expiry {
             Explanation::None => deleted(absence.to_owned()),
             Explanation::Hint(hint) => deleted(format!("{absence}; {hint}")),
             Explanation::Open(open) => {
-                Judgement::unread(LogFileStatus::Unverified, Fault::NotFound, format!("{absence}; {open}"))
+                Judgement::not_read(LogFileStatus::Unverified, Fault::NotFound, format!("{absence}; {open}"))
             }
             Explanation::NotCopied => {
                 let detail = format!("{absence}; --depth chain verifies the digests alone");
-                Judgement::unread(LogFileStatus::Unverified, Fault::NotFound, detail)
+                Judgement::not_read(LogFileStatus::Unverified, Fault::NotFound, detail)
             }
             // Nobody can say whether someone was faster than the rule.
-            Explanation::Rule(rule) => Judgement::unread(
+            Explanation::Rule(rule) => Judgement::not_read(
                 LogFileStatus::Unverified,
                 Fault::Expired,
                 format!("{absence}, and {rule}: it is among the oldest, which that explains"),
             ),
         },
         StoreError::NoSuchBucket(_) => deleted(error.to_string()),
-        _ => Judgement::unread(LogFileStatus::Unverified, error.fault(), error.to_string()),
+        _ => Judgement::not_read(LogFileStatus::Unverified, error.fault(), error.to_string()),
     }
 }

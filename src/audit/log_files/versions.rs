@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering;
 use futures::stream::{self, StreamExt};
 
 use crate::audit::chain::read;
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::log_files::content;
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, DigestStatus, Fault, ObjectRef, Versions, WarningCode, WarningRecord};
 use crate::store::{ObjectVersion, StoreError};
 use crate::sync::lock;
-use crate::verify::{Examined, ExpectedHash, Predecessor, limits};
+use crate::verify::{CheckedDigest, ExpectedHash, Predecessor, limits};
 
 /// Looks for an earlier version of a log file that is as the digests expect it.
 pub(crate) async fn of_log_file(context: &Context, object: &ObjectRef, expected: &[ExpectedHash]) -> Option<Versions> {
@@ -47,17 +47,17 @@ pub(crate) async fn of_log_file(context: &Context, object: &ObjectRef, expected:
 pub(crate) async fn of_digests(
     context: &Arc<Context>,
     id: &Arc<ChainId>,
-    elements: &mut [Element],
-    shelf: &Shelf,
+    entries: &mut [ChainEntry],
+    spool: &DigestSpool,
 ) -> Result<(), AuditError> {
     if !context.store.is_live() {
         return Ok(());
     }
-    let inside = |element: &Element| context.range.includes(element.start(), element.end());
+    let inside = |entry: &ChainEntry| context.range.includes(entry.start(), entry.end());
     let mut damaged = Vec::new();
-    for (index, element) in elements.iter().enumerate().filter(|(_, element)| inside(element)) {
-        if let Some(object) = damaged_object(element) {
-            damaged.push((index, object.clone(), recorded(elements, object, shelf)?));
+    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| inside(entry)) {
+        if let Some(object) = damaged_object(entry) {
+            damaged.push((index, object.clone(), recorded(entries, object, spool)?));
         }
     }
     let found: Vec<(usize, Option<Versions>)> =
@@ -70,18 +70,22 @@ pub(crate) async fn of_digests(
             .await;
     for (index, versions) in found {
         if versions.is_some() {
-            elements[index].remarks.get_or_insert_default().versions = versions;
+            entries[index].remarks.get_or_insert_default().versions = versions;
         }
     }
     Ok(())
 }
 
 /// What a valid digest recorded of this one.
-fn recorded(elements: &[Element], object: &ObjectRef, shelf: &Shelf) -> Result<Option<Predecessor>, AuditError> {
-    let name = shelf.name(object);
-    let valid = elements.iter().filter_map(Element::valid);
-    for digest in valid.filter(|digest| digest.outline().predecessor() == Some(name)) {
-        if let Some(recorded) = shelf.valid(digest)?.predecessor().filter(|recorded| recorded.object == *object) {
+fn recorded(
+    entries: &[ChainEntry],
+    object: &ObjectRef,
+    spool: &DigestSpool,
+) -> Result<Option<Predecessor>, AuditError> {
+    let name = spool.name(object);
+    let valid = entries.iter().filter_map(ChainEntry::valid);
+    for digest in valid.filter(|digest| digest.summary().predecessor() == Some(name)) {
+        if let Some(recorded) = spool.valid(digest)?.predecessor().filter(|recorded| recorded.object == *object) {
             return Ok(Some(recorded.clone()));
         }
     }
@@ -89,11 +93,11 @@ fn recorded(elements: &[Element], object: &ObjectRef, shelf: &Shelf) -> Result<O
 }
 
 /// The name of a digest that is missing or invalid.
-fn damaged_object(element: &Element) -> Option<&ObjectRef> {
-    match &element.state {
-        State::Absent(object, Absence::Missing) => Some(object),
-        State::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => Some(&digest.object),
-        State::Absent(..) | State::Rejected(_) | State::Valid(_) => None,
+fn damaged_object(entry: &ChainEntry) -> Option<&ObjectRef> {
+    match &entry.state {
+        EntryState::Absent(object, Absence::Missing) => Some(object),
+        EntryState::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => Some(&digest.object),
+        EntryState::Absent(..) | EntryState::Rejected(_) | EntryState::Valid(_) => None,
     }
 }
 
@@ -120,8 +124,8 @@ async fn of_digest(
 }
 
 /// Whether a digest is what CloudTrail delivered, by its own signature or the one that its valid successor recorded.
-async fn verifies(context: &Context, id: &ChainId, examined: &Examined, recorded: Option<&Predecessor>) -> bool {
-    let Examined::Open(digest, own) = examined else { return false };
+async fn verifies(context: &Context, id: &ChainId, examined: &CheckedDigest, recorded: Option<&Predecessor>) -> bool {
+    let CheckedDigest::Parsed(digest, own) = examined else { return false };
     let kept = recorded.and_then(|recorded| recorded.signature.as_ref());
     let keys = context.keys.for_range(&id.region).await;
     let is_signed = match own {

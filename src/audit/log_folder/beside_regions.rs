@@ -7,7 +7,7 @@ use crate::audit::chain::follow::judge_digests;
 use crate::audit::discovery::chains::{BesideRegions, Folders};
 use crate::audit::discovery::expected::guess_trail;
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests;
 use crate::audit::log_folder::listed_files::without_listed;
 use crate::audit::log_folder::outside_days::{list_whole, take};
@@ -91,7 +91,7 @@ async fn unlisted(
         let listing = digests::digests(context.store.as_ref(), folder, &context.range, &any_trail).await;
         for (id, digests) in listing.digests {
             let place = std::slice::from_ref(folder);
-            let judged = judge_digests(context, &Arc::new(id), place, digests, &mut Seat::apart()).await?;
+            let judged = judge_digests(context, &Arc::new(id), place, digests, &mut Admission::apart()).await?;
             strays = without_listed(context, strays, &judged)?;
         }
     }

@@ -8,8 +8,8 @@ use ahash::HashSet;
 use jiff::Timestamp;
 
 use crate::audit::chain::follow::JudgedDigests;
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::Element;
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::ChainEntry;
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
 use crate::audit::listing::log_files::LogRegion;
@@ -74,16 +74,16 @@ impl<'a> DayCheck<'a> {
         let Some(resume) = context.resume.as_deref() else { return Ok(None) };
         let (Some(before), Some(through)) = (resume.verified_files(), resume.start()) else { return Ok(None) };
         let mut new = Vec::new();
-        for element in judged.elements.iter().filter(|element| element.valid().is_some()) {
-            if is_new(element, &judged.shelf, resume)?
-                && let Some(digest) = element.valid()
+        for entry in judged.entries.iter().filter(|entry| entry.valid().is_some()) {
+            if is_new(entry, &judged.spool, resume)?
+                && let Some(digest) = entry.valid()
             {
-                let digest = judged.shelf.valid(digest)?;
-                new.extend(digest.log_files().iter().map(|entry| context.fingerprint(&entry.object)));
+                let digest = judged.spool.valid(digest)?;
+                new.extend(digest.log_files().iter().map(|log_file| context.fingerprint(&log_file.object)));
             }
         }
-        let standard = judged.elements.iter().filter(|element| element.kind == DigestKind::Standard);
-        let newest = standard.filter(|element| element.valid().is_some()).map(Element::end).max();
+        let standard = judged.entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
+        let newest = standard.filter(|entry| entry.valid().is_some()).map(ChainEntry::end).max();
         Ok(Some(Self {
             context,
             before,
@@ -143,9 +143,9 @@ impl<'a> DayCheck<'a> {
 }
 
 /// Returns whether a digest is one that earlier runs have not verified.
-pub(crate) fn is_new(element: &Element, shelf: &Shelf, resume: &Resume) -> Result<bool, AuditError> {
-    if resume.start().is_none_or(|through| element.end() > through) {
+pub(crate) fn is_new(entry: &ChainEntry, spool: &DigestSpool, resume: &Resume) -> Result<bool, AuditError> {
+    if resume.start().is_none_or(|through| entry.end() > through) {
         return Ok(true);
     }
-    Ok(resume.expects_late() && resume.came_late(&element.whole(shelf)?))
+    Ok(resume.expects_late() && resume.came_late(&entry.whole(spool)?))
 }

@@ -16,7 +16,7 @@ use crate::audit::listing::digests::RegionFolder;
 use crate::audit::listing::log_files::{ListedFiles, LogRegion};
 use crate::audit::log_folder::day_check::DayCheck;
 use crate::audit::log_folder::listed_files::{ListedEntries, listed_entries};
-use crate::audit::log_folder::other_trails::ListedElsewhere;
+use crate::audit::log_folder::other_trails::OtherTrails;
 use crate::audit::log_folder::outside_days::outside_days;
 use crate::audit::log_folder::past_days::{self, PastDays};
 use crate::audit::log_folder::unlisted::{Stray, StrayFiles};
@@ -200,8 +200,8 @@ pub(crate) async fn examine(
     early: EarlyListings,
 ) -> Result<LogFolder, AuditError> {
     let mut found = LogFolder::default();
-    let JudgedDigests { elements, folders, .. } = judged;
-    let ends = elements.iter().flat_map(|element| [element.start(), element.end()]);
+    let JudgedDigests { entries, folders, .. } = judged;
+    let ends = entries.iter().flat_map(|entry| [entry.start(), entry.end()]);
     let (first, last) = (ends.clone().min(), ends.max());
     let range = &context.range;
     let from = range.start.or(first).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -279,7 +279,7 @@ pub(crate) async fn examine(
     let is_recent = |stray: &Stray| stray.written.is_some_and(|written| written >= fresh_from);
     let fresh = |stray: &Stray| is_recent(stray) && stray.name.is_some_and(|name| !name.is_odd());
     if strays.iter().any(|stray| !fresh(&stray)) {
-        let mut others = ListedElsewhere::new(context, chain, folders, strays).with_successor(goes_on_as);
+        let mut others = OtherTrails::new(context, chain, folders, strays).with_successor(goes_on_as);
         others.remove().await?;
         (strays, found.unreadable, found.covered_by_successor) =
             (others.strays, others.unreadable, others.by_successor);
@@ -299,7 +299,7 @@ pub(crate) async fn examine(
     let others = [(late, &mut found.late_strays), (known, &mut found.known_strays), (in_past, &mut found.past.strays)];
     for (strays, found_strays) in others {
         if !strays.is_empty() {
-            let mut others = ListedElsewhere::new(context, chain, folders, strays);
+            let mut others = OtherTrails::new(context, chain, folders, strays);
             others.remove().await?;
             *found_strays = others.strays;
             found.unreadable.extend(&others.unreadable);
@@ -316,8 +316,8 @@ async fn claimed_elsewhere(
     judged: &JudgedDigests,
 ) -> Result<HashSet<u64>, AuditError> {
     let (mut claimed, mut budget) = (Vec::new(), ClaimBudget::default());
-    for element in judged.elements.iter().filter(|element| element.claims() > 0) {
-        claimed.extend(budget.take(element, &judged.shelf)?);
+    for entry in judged.entries.iter().filter(|entry| entry.claims() > 0) {
+        claimed.extend(budget.take(entry, &judged.spool)?);
     }
     let (mut files, mut asked) = (StrayFiles::default(), Vec::new());
     for object in &claimed {
@@ -330,7 +330,7 @@ async fn claimed_elsewhere(
     if files.is_empty() {
         return Ok(HashSet::default());
     }
-    let mut others = ListedElsewhere::new(context, chain, &judged.folders, files);
+    let mut others = OtherTrails::new(context, chain, &judged.folders, files);
     others.remove().await?;
     let left: HashSet<u64> = others.strays.iter().map(|stray| context.fingerprint(&stray.object)).collect();
     Ok(asked.into_iter().filter(|fingerprint| !left.contains(fingerprint)).collect())
@@ -367,16 +367,16 @@ async fn in_late_hours(
     judged: &JudgedDigests,
     listed: &Fingerprints,
 ) -> Result<StrayFiles, AuditError> {
-    let JudgedDigests { elements, shelf, folders, .. } = judged;
+    let JudgedDigests { entries, spool, folders, .. } = judged;
     let mut found = StrayFiles::default();
     let Some(resume) = context.resume.as_ref().filter(|resume| resume.expects_late()) else { return Ok(found) };
     // A backfill digest has the hour of another one, whose files it does not list.
-    let standard = elements.iter().filter(|element| element.kind == DigestKind::Standard);
-    for element in standard {
-        if !resume.came_late(&element.whole(shelf)?) {
+    let standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
+    for entry in standard {
+        if !resume.came_late(&entry.whole(spool)?) {
             continue;
         }
-        let (from, to) = (element.start(), element.end());
+        let (from, to) = (entry.start(), entry.end());
         for folder in folders {
             // What can't be listed now is not judged; the log folder's own listing tells of the failure.
             let Ok(files) = context.log_files().list(&LogRegion::of(folder, LOG_FOLDER), from, to).await else {

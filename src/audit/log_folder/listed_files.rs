@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::audit::chain::follow::JudgedDigests;
-use crate::audit::digests::digest_spool::Shelved;
-use crate::audit::digests::entry::Element;
+use crate::audit::digests::digest_spool::SpooledDigest;
+use crate::audit::digests::entry::ChainEntry;
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
 use crate::audit::log_folder::unlisted::StrayFiles;
@@ -22,15 +22,15 @@ pub(crate) struct ListedEntries {
 }
 
 pub(crate) fn listed_entries(context: &Context, judged: &JudgedDigests) -> Result<ListedEntries, AuditError> {
-    let log_files = |digest: &&Shelved| digest.outline().log_files();
-    let digests = || judged.elements.iter().filter_map(Element::valid).filter(|digest| log_files(digest) > 0);
+    let log_files = |digest: &&SpooledDigest| digest.summary().log_files();
+    let digests = || judged.entries.iter().filter_map(ChainEntry::valid).filter(|digest| log_files(digest) > 0);
     let mut fingerprints = Vec::with_capacity(digests().map(|digest| log_files(&digest)).sum());
     let mut other_folders = BTreeSet::new();
     for digest in digests() {
-        let digest = judged.shelf.valid(digest)?;
-        for entry in digest.log_files().iter() {
-            fingerprints.push(context.fingerprint(&entry.object));
-            let other = log_folder_of(&entry.object.key).filter(|folder| *folder != LOG_FOLDER);
+        let digest = judged.spool.valid(digest)?;
+        for log_file in digest.log_files().iter() {
+            fingerprints.push(context.fingerprint(&log_file.object));
+            let other = log_folder_of(&log_file.object.key).filter(|folder| *folder != LOG_FOLDER);
             if let Some(other) = other.filter(|other| !other_folders.contains(*other)) {
                 other_folders.insert(other.to_owned());
             }

@@ -6,10 +6,10 @@ use jiff::SignedDuration;
 
 use crate::audit::chain::follow::{JudgedDigests, judge_digests};
 use crate::audit::chain::handover::Handover;
-use crate::audit::digests::entry::{Element, State};
+use crate::audit::digests::entry::{ChainEntry, EntryState};
 use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::log_folder::listed_files::listed_by;
 use crate::audit::log_folder::unlisted::StrayFiles;
@@ -34,7 +34,7 @@ fn add_answer(
             into(answer).push((chain.clone(), times));
         }
     };
-    note(unreadable(&judged.elements), |answer| &mut answer.unreadable);
+    note(unreadable(&judged.entries), |answer| &mut answer.unreadable);
     note(covered(judged), |answer| &mut answer.covered);
     Ok(())
 }
@@ -47,7 +47,7 @@ const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
 /// The search for files that other digests list: log files don't carry their trail's name, and what another
 /// trail's digests list, which delivers to the same place, is listed. So is what a digest past the range
 /// lists that came late.
-pub(crate) struct ListedElsewhere<'a> {
+pub(crate) struct OtherTrails<'a> {
     context: &'a Arc<Context>,
     chain: &'a ChainId,
     folders: &'a [RegionFolder],
@@ -59,7 +59,7 @@ pub(crate) struct ListedElsewhere<'a> {
     pub by_successor: Coverage,
 }
 
-impl<'a> ListedElsewhere<'a> {
+impl<'a> OtherTrails<'a> {
     /// A search for these files, which no digest of this chain lists.
     pub fn new(context: &'a Arc<Context>, chain: &'a ChainId, folders: &'a [RegionFolder], strays: StrayFiles) -> Self {
         let (unreadable, by_successor) = (Coverage::default(), Coverage::default());
@@ -166,28 +166,28 @@ async fn ask(
     digests: ListedDigests,
 ) -> Result<JudgedDigests, AuditError> {
     let id = Arc::new(chain.clone());
-    judge_digests(around, &id, std::slice::from_ref(folder), digests, &mut Seat::apart()).await
+    judge_digests(around, &id, std::slice::from_ref(folder), digests, &mut Admission::apart()).await
 }
 
 /// The time that valid hourly digests cover.
 pub(crate) fn covered(judged: &JudgedDigests) -> Coverage {
     let mut covered = Coverage::default();
-    let standard = judged.elements.iter().filter(|element| element.kind == DigestKind::Standard);
-    for (start, end) in standard.filter_map(Element::valid).map(|digest| digest.outline().period()) {
+    let standard = judged.entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
+    for (start, end) in standard.filter_map(ChainEntry::valid).map(|digest| digest.summary().period()) {
         covered.add(start, end);
     }
     covered
 }
 
 /// The times of the digests that could not be judged: any of them may list a file.
-pub(crate) fn unreadable(elements: &[Element]) -> Coverage {
+pub(crate) fn unreadable(entries: &[ChainEntry]) -> Coverage {
     let mut times = Coverage::default();
-    for element in elements {
-        let State::Rejected(digest) = &element.state else { continue };
+    for entry in entries {
+        let EntryState::Rejected(digest) = &entry.state else { continue };
         if digest.rejection.status == DigestStatus::Unverified {
             // A log file is delivered after the time in its name, and stands in the digest of its delivery.
-            let start = earlier(element.start(), LISTED_BEFORE);
-            times.add(start, element.end());
+            let start = earlier(entry.start(), LISTED_BEFORE);
+            times.add(start, entry.end());
         }
     }
     times

@@ -9,12 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::chain::follow::{JudgedDigests, judge_digests};
 use crate::audit::chain::verify;
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::{Element, State};
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::{ChainEntry, EntryState};
 use crate::audit::digests::listed_digests::ListedDigests;
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests;
 use crate::audit::listing::log_files::LogRegion;
 use crate::audit::log_folder::day_check::{folder_of_listed, is_new, was_rewritten};
@@ -48,7 +48,7 @@ pub(crate) struct PastDays {
     /// Files that no digest of the chain lists.
     pub strays: StrayFiles,
     /// Digests that were read again and are not valid.
-    pub rejected: Vec<Element>,
+    pub rejected: Vec<ChainEntry>,
     /// Those of them that a valid one names.
     pub named: Vec<ObjectRef>,
     /// The time that the digests cover which were read again.
@@ -82,12 +82,12 @@ pub(crate) async fn examine(
         found.unreadable.extend(&unreadable(&rejected));
         found.rejected.extend(rejected);
         let mut listed = Vec::new();
-        day.each_listed(judged, &read, |entry| listed.push(entry.fingerprint))?;
+        day.each_listed(judged, &read, |log_file| listed.push(log_file.fingerprint))?;
         let listed = Fingerprints::of(listed).0;
         let shown = day.shown(regions, &listed, &mut found).await;
         found.coverage.extend(&covered(&read));
         if let Some(shown) = shown {
-            day.each_listed(judged, &read, |entry| day.compare(entry, &shown, &mut found))?;
+            day.each_listed(judged, &read, |log_file| day.compare(log_file, &shown, &mut found))?;
         }
     }
     Ok(found)
@@ -119,25 +119,29 @@ async fn digests_of(
         }
     }
     let around = Arc::new(context.with_range(range));
-    let mut read = judge_digests(&around, id, &judged.folders, digests, &mut Seat::apart()).await?;
+    let mut read = judge_digests(&around, id, &judged.folders, digests, &mut Admission::apart()).await?;
     // Those past it were read for what they say of the ones before.
-    read.elements.retain(|element| element.end() <= to);
+    read.entries.retain(|entry| entry.end() <= to);
     Ok(Some(read))
 }
 
 /// Takes out the digests that are not valid, and notes those that a valid one names.
-fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<ObjectRef>) -> Vec<Element> {
-    let is_rejected = |element: &mut Element| matches!(element.state, State::Rejected(_));
-    let mut rejected: Vec<Element> = read.elements.extract_if(.., is_rejected).collect();
+fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<ObjectRef>) -> Vec<ChainEntry> {
+    let is_rejected = |entry: &mut ChainEntry| matches!(entry.state, EntryState::Rejected(_));
+    let mut rejected: Vec<ChainEntry> = read.entries.extract_if(.., is_rejected).collect();
     if rejected.is_empty() {
         return rejected;
     }
-    let follow: HashSet<u64> =
-        read.elements.iter().filter_map(Element::valid).filter_map(|digest| digest.kept.follows()).collect();
-    for element in &mut rejected {
+    let follow: HashSet<u64> = read
+        .entries
+        .iter()
+        .filter_map(ChainEntry::valid)
+        .filter_map(|digest| digest.spool_key.predecessor_fingerprint())
+        .collect();
+    for entry in &mut rejected {
         // What they claim lies on another shelf.
-        element.remarks.iter_mut().for_each(|remarks| remarks.claims = None);
-        if let State::Rejected(digest) = &element.state
+        entry.remarks.iter_mut().for_each(|remarks| remarks.claims = None);
+        if let EntryState::Rejected(digest) = &entry.state
             && follow.contains(&context.fingerprint(&digest.object))
         {
             named.push(digest.object.clone());
@@ -150,24 +154,24 @@ fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<Ob
 /// successor proves is judged with that.
 pub(crate) fn add_rejected(
     context: &Context,
-    elements: &mut Vec<Element>,
-    rejected: Vec<Element>,
-    shelf: &Shelf,
+    entries: &mut Vec<ChainEntry>,
+    rejected: Vec<ChainEntry>,
+    spool: &DigestSpool,
 ) -> Result<(), AuditError> {
     if rejected.is_empty() {
         return Ok(());
     }
     let mut known = HashSet::default();
-    for element in elements.iter() {
-        known.insert(context.fingerprint(&element.whole(shelf)?.object));
+    for entry in entries.iter() {
+        known.insert(context.fingerprint(&entry.whole(spool)?.object));
     }
-    for element in rejected {
-        let State::Rejected(digest) = &element.state else { continue };
+    for entry in rejected {
+        let EntryState::Rejected(digest) = &entry.state else { continue };
         if known.insert(context.fingerprint(&digest.object)) {
-            elements.push(element);
+            entries.push(entry);
         }
     }
-    verify::sort(elements, shelf)
+    verify::sort(entries, spool)
 }
 
 /// A log file of a day, as a digest lists it.
@@ -207,18 +211,18 @@ impl Day<'_> {
         let mut known = HashSet::default();
         let live = self.context.store.is_live();
         for (digests, is_range) in [(read, false), (judged, true)] {
-            for element in digests.elements.iter().filter(|element| element.end() >= self.day) {
-                let Some(digest) = element.valid().filter(|digest| digest.outline().log_files() > 0) else { continue };
-                let is_new = is_range && is_new(element, &digests.shelf, self.resume)?;
-                let digest = digests.shelf.valid(digest)?;
-                for entry in digest.log_files().iter() {
-                    let object = entry.object.clone();
+            for entry in digests.entries.iter().filter(|entry| entry.end() >= self.day) {
+                let Some(digest) = entry.valid().filter(|digest| digest.summary().log_files() > 0) else { continue };
+                let is_new = is_range && is_new(entry, &digests.spool, self.resume)?;
+                let digest = digests.spool.valid(digest)?;
+                for log_file in digest.log_files().iter() {
+                    let object = log_file.object.clone();
                     let name = identity(&object, live);
                     let Some((folder, day)) = folder_of_listed(&name) else { continue };
-                    let fingerprint = self.context.fingerprint(&entry.object);
+                    let fingerprint = self.context.fingerprint(&log_file.object);
                     if day == self.day && known.insert(fingerprint) {
                         let digest = Arc::clone(&digest.object().key);
-                        let file = AgainFile { object: entry.object, digest, expected: entry.expected };
+                        let file = AgainFile { object: log_file.object, digest, expected: log_file.expected };
                         take(Entry { file, fingerprint, folder, name: &name, is_new });
                     }
                 }
@@ -267,21 +271,21 @@ impl Day<'_> {
     }
 
     /// Compares a log file that a digest lists with what the listing shows.
-    fn compare(&self, entry: Entry<'_>, shown: &Shown, found: &mut PastDays) {
-        let Some(before) = self.resume.verified_files().filter(|_| !entry.is_new) else { return };
-        let hash = name_hash(before, entry.name);
-        let was_lost = before.days.get(entry.folder).is_some_and(|day| day.lost.contains(&hash));
+    fn compare(&self, log_file: Entry<'_>, shown: &Shown, found: &mut PastDays) {
+        let Some(before) = self.resume.verified_files().filter(|_| !log_file.is_new) else { return };
+        let hash = name_hash(before, log_file.name);
+        let was_lost = before.days.get(log_file.folder).is_some_and(|day| day.lost.contains(&hash));
         if self.is_renewed {
-            let day = found.verified.entry(entry.folder.to_owned()).or_default();
+            let day = found.verified.entry(log_file.folder.to_owned()).or_default();
             day.add(hash);
             if was_lost {
                 day.lose(hash);
             }
         }
-        let is_there = shown.files.contains(entry.fingerprint);
+        let is_there = shown.files.contains(log_file.fingerprint);
         // What an earlier run has told of as gone is told of again only if it is back.
-        if is_there == was_lost || shown.rewritten.contains(entry.fingerprint) {
-            found.again.push(entry.file);
+        if is_there == was_lost || shown.rewritten.contains(log_file.fingerprint) {
+            found.again.push(log_file.file);
         }
     }
 }

@@ -6,11 +6,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::audit::chain::follow::judge_digests;
-use crate::audit::digests::entry::Element;
+use crate::audit::digests::entry::ChainEntry;
 use crate::audit::discovery::chains::Discovery;
 use crate::audit::discovery::expected::guess_trail;
 use crate::audit::error::AuditError;
-use crate::audit::io::lookahead::Seat;
+use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::listing::log_files::LogRegion;
 use crate::audit::log_folder::listed_files::without_listed;
@@ -68,9 +68,11 @@ async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolder) -> Resul
     let mut coverage = Coverage::default();
     for (other, digests) in listing.digests {
         let judged =
-            judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Seat::apart()).await?;
+            judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Admission::apart())
+                .await?;
         strays = without_listed(context, strays, &judged)?;
-        for (start, end) in judged.elements.iter().filter_map(Element::valid).map(|digest| digest.outline().period()) {
+        for (start, end) in judged.entries.iter().filter_map(ChainEntry::valid).map(|digest| digest.summary().period())
+        {
             coverage.add(start, end);
         }
     }

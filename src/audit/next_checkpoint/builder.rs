@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::audit::log_folder::day_check::folder_of_listed;
-use crate::audit::next_checkpoint::chain_snapshot::Outlook;
+use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::resume::selection::{self, Contradiction};
 use crate::audit::shared::identity::{identity, name_hash};
 use crate::model::{
@@ -39,7 +39,7 @@ struct KnownGap {
 
 /// Makes the checkpoint of a run.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct CheckpointBuilder {
     before: Arc<Checkpoint>,
     known: HashMap<Mark, Timestamp>,
     known_gaps: Vec<KnownGap>,
@@ -61,7 +61,7 @@ struct Next {
     began_with: Option<ObjectRef>,
     /// Since when its tail is known to be cut.
     cut_since: Option<Timestamp>,
-    outlook: Outlook,
+    snapshot: ChainSnapshot,
     checkpoint: ChainCheckpoint,
     /// How many log files are kept open because they were not copied.
     not_copied: usize,
@@ -69,7 +69,7 @@ struct Next {
     places: HashMap<(ObjectRef, bool), usize>,
 }
 
-impl Keeper {
+impl CheckpointBuilder {
     pub fn new(before: Arc<Checkpoint>, now: Timestamp, allowed: Allowances, probed: bool) -> Self {
         let (mut known, mut known_gaps) = (HashMap::new(), Vec::new());
         for (id, chain) in &before.chains {
@@ -104,31 +104,31 @@ impl Keeper {
     }
 
     /// Takes note of a chain whose records follow.
-    pub fn examined(&mut self, outlook: Outlook) {
-        let before = self.before.chains.get(&outlook.id);
+    pub fn on_chain(&mut self, snapshot: ChainSnapshot) {
+        let before = self.before.chains.get(&snapshot.id);
         let old = before.cloned().unwrap_or_default();
         let cut_since = old.open.iter().find(|point| point.what == Open::TailCut).and_then(|point| point.since);
         let began_with = old.through.as_ref().map(|digest| digest.object.clone());
-        let through = match (old.through, outlook.through.clone()) {
+        let through = match (old.through, snapshot.through.clone()) {
             (Some(old), Some(new)) if old.end >= new.end => Some(old),
             (old, new) => new.or(old),
         };
         let mut checkpoint = ChainCheckpoint {
             begin: old.begin,
-            unlisted_from: old.unlisted_from.max(outlook.unlisted_from),
+            unlisted_from: old.unlisted_from.max(snapshot.unlisted_from),
             through,
-            seen: old.seen.max(outlook.sight.seen),
-            recent: outlook.sight.recent.clone(),
-            verified: outlook.verified.clone(),
-            log_folders: outlook.log_folders.clone(),
-            verified_files: outlook.verified_files.clone(),
+            seen: old.seen.max(snapshot.deliveries.seen),
+            recent: snapshot.deliveries.recent.clone(),
+            verified: snapshot.verified.clone(),
+            log_folders: snapshot.log_folders.clone(),
+            verified_files: snapshot.verified_files.clone(),
             open: Vec::new(),
-            told: old.told,
+            reported: old.reported,
         };
-        if outlook.is_unlisted {
+        if snapshot.is_unlisted {
             // Nobody knows what else came: the next run looks from the same place.
             let before = before.cloned().unwrap_or_default();
-            checkpoint = ChainCheckpoint { told: checkpoint.told, ..before };
+            checkpoint = ChainCheckpoint { reported: checkpoint.reported, ..before };
         }
         // What is known to be invalid is read again for some weeks, and told of only if it is valid then.
         let (lately, read_back) = (selection::lately(&checkpoint), selection::read_back(&checkpoint));
@@ -139,16 +139,16 @@ impl Keeper {
             _ => false,
         };
         let known: Vec<OpenPoint> =
-            if outlook.is_unlisted { Vec::new() } else { old.open.into_iter().filter(stays).collect() };
-        let id = (*outlook.id).clone();
+            if snapshot.is_unlisted { Vec::new() } else { old.open.into_iter().filter(stays).collect() };
+        let id = (*snapshot.id).clone();
         let inherited = std::mem::take(&mut checkpoint.open);
-        let mut next = Next { cut_since, began_with, outlook, checkpoint, not_copied: 0, places: HashMap::new() };
+        let mut next = Next { cut_since, began_with, snapshot, checkpoint, not_copied: 0, places: HashMap::new() };
         inherited.into_iter().chain(known).for_each(|point| next.open(point.what, point.since));
-        for (object, kind, end) in next.outlook.awaited.clone() {
+        for (object, kind, end) in next.snapshot.awaited.clone() {
             next.open(Open::Digest { object, kind, end, status: DigestStatus::Missing, is_named: true }, None);
         }
         // A digest that is valid again is open no more.
-        let back = std::mem::take(&mut next.outlook.back);
+        let back = std::mem::take(&mut next.snapshot.back);
         next.checkpoint
             .open
             .retain(|point| !matches!(&point.what, Open::Digest { object, .. } if back.contains(object)));
@@ -163,7 +163,7 @@ impl Keeper {
     }
 
     /// Marks what an earlier run told of, and keeps what a later one has to look at again.
-    pub fn told(&mut self, record: &mut Record) {
+    pub fn on_record(&mut self, record: &mut Record) {
         match record {
             Record::Digest(digest) => {
                 let is_finding = digest.status != DigestStatus::Valid;
@@ -180,7 +180,7 @@ impl Keeper {
                 if !next.went_on_from(&digest.object) {
                     next.count(word, digest.since);
                 }
-                let is_named = next.outlook.named.contains(&digest.object);
+                let is_named = next.snapshot.named.contains(&digest.object);
                 if is_finding && next.stays(digest.status, digest.end) {
                     let (object, kind, end) = (digest.object.clone(), digest.kind, digest.end);
                     next.open(Open::Digest { object, kind, end, status: digest.status, is_named }, since);
@@ -205,7 +205,7 @@ impl Keeper {
                 let object = file.object.clone();
                 // A file that a lifecycle rule has removed comes back no more: it is told of once. One that was not
                 // copied may still be.
-                let may_be_copied = !next.outlook.is_live && next.not_copied < MAX_NOT_COPIED;
+                let may_be_copied = !next.snapshot.is_live && next.not_copied < MAX_NOT_COPIED;
                 let is_not_copied = file.fault == Some(Fault::NotFound);
                 next.not_copied += usize::from(is_not_copied && file.status == LogFileStatus::Unverified);
                 let is_gone = is_not_copied && !may_be_copied;
@@ -249,13 +249,13 @@ impl Keeper {
                 match chain.fault {
                     Some(ChainFault::TailCut) => next.open(Open::TailCut, since),
                     Some(ChainFault::CheckpointContradicted) => {
-                        for Contradiction { object, sha256, end, .. } in next.outlook.contradictions.clone() {
+                        for Contradiction { object, sha256, end, .. } in next.snapshot.contradictions.clone() {
                             next.open(Open::Contradicted { object, sha256, end }, since);
                         }
                     }
                     // A failure to ask mends nothing.
                     None => {
-                        if let Some(since) = next.cut_since.filter(|_| next.outlook.is_tail_unknown) {
+                        if let Some(since) = next.cut_since.filter(|_| next.snapshot.is_tail_unknown) {
                             next.open(Open::TailCut, Some(since));
                         }
                     }
@@ -293,7 +293,7 @@ impl Keeper {
     pub fn since_checkpoint(&self) -> SinceCheckpoint {
         let mut earlier: BTreeMap<String, u64> = BTreeMap::new();
         let past = [DigestStatus::Invalid.as_str(), LogFileStatus::Modified.as_str(), LogFileStatus::Deleted.as_str()];
-        for (word, count) in self.before.chains.values().flat_map(|chain| &chain.told) {
+        for (word, count) in self.before.chains.values().flat_map(|chain| &chain.reported) {
             if past.contains(&word.as_str()) {
                 *earlier.entry(word.clone()).or_default() += count;
             }
@@ -312,7 +312,7 @@ impl Keeper {
         checkpoint.chains.extend(self.beside);
         for (id, next) in self.chains.into_iter().filter(|(id, _)| !stands_in(id)) {
             // A chain of which nothing could be listed yet has nothing that could be gone on from.
-            if !next.outlook.is_unlisted || checkpoint.chains.contains_key(&id) {
+            if !next.snapshot.is_unlisted || checkpoint.chains.contains_key(&id) {
                 checkpoint.chains.insert(id, next.checkpoint);
             }
         }
@@ -346,7 +346,7 @@ impl Next {
     /// Notes for later runs whether a log file that a valid digest lists is there.
     fn note_presence(&mut self, file: &LogFileRecord) {
         let Some(files) = &mut self.checkpoint.verified_files else { return };
-        let name = identity(&file.object, self.outlook.is_live);
+        let name = identity(&file.object, self.snapshot.is_live);
         let Some((folder, _)) = folder_of_listed(&name) else { return };
         let hash = name_hash(files, &name);
         let Some(day) = files.days.get_mut(folder) else { return };
@@ -363,8 +363,8 @@ impl Next {
 
     fn count(&mut self, word: Option<&'static str>, since: Option<Timestamp>) {
         if let (Some(word), None) = (word, since) {
-            let told = self.checkpoint.told.entry(word.to_owned()).or_default();
-            *told = told.saturating_add(1);
+            let reported = self.checkpoint.reported.entry(word.to_owned()).or_default();
+            *reported = reported.saturating_add(1);
         }
     }
 

@@ -7,12 +7,12 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
 
 use crate::audit::coverage::examined_chain::ExaminedChain;
-use crate::audit::digests::entry::{Absence, Element, State};
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::log_folder::day_check::{day_of_folder, folder_of_listed, is_new, kept_days};
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::request::{EDGE, fresh_from};
-use crate::audit::resume::late_arrivals::{LOOK_BACK, Sight};
+use crate::audit::resume::late_arrivals::{Deliveries, LOOK_BACK};
 use crate::audit::resume::selection::{Contradiction, Resume};
 use crate::audit::shared::context::Context;
 use crate::audit::shared::identity::{identity, name_hash, written_hash};
@@ -24,11 +24,11 @@ use crate::model::{
 
 /// What the next run needs to know of a chain that was examined.
 #[derive(Debug)]
-pub(crate) struct Outlook {
+pub(crate) struct ChainSnapshot {
     pub id: Arc<ChainId>,
     pub through: Option<VerifiedDigest>,
     pub unlisted_from: Option<Timestamp>,
-    pub sight: Sight,
+    pub deliveries: Deliveries,
     /// The digests of the last 31 days that are verified now.
     pub verified: Vec<VerifiedRun>,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
@@ -50,52 +50,52 @@ pub(crate) struct Outlook {
     pub named: HashSet<ObjectRef>,
 }
 
-impl Outlook {
+impl ChainSnapshot {
     /// `earliest_fresh`: the earliest time of a log file that was left alone because it is fresh.
     pub fn new(
         chain: &ExaminedChain,
         context: &Context,
         earliest_fresh: Option<Timestamp>,
     ) -> Result<Self, AuditError> {
-        let through = range::last_verified(&chain.elements, &chain.shelf, context)?;
+        let through = range::last_verified(&chain.entries, &chain.spool, context)?;
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
         let verified_files = if deep { verified_files(chain, context, end)? } else { None };
         let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
         let unlisted_from = match (&chain.log_folder.failure, deep) {
             // What could not be looked at is looked at by the next run.
-            (Some(_), _) => context.range.start.or_else(|| chain.elements.first().map(Element::start)),
+            (Some(_), _) => context.range.start.or_else(|| chain.entries.first().map(ChainEntry::start)),
             (None, true) => end.map(|end| {
                 let judged = earlier(end, EDGE).min(fresh);
                 earliest_fresh.map_or(judged, |earliest| judged.min(earliest))
             }),
             (None, false) => end,
         };
-        let valid = || chain.elements.iter().filter_map(Element::valid);
-        let others = chain.elements.iter().filter_map(|element| match &element.state {
-            State::Rejected(digest) => Some((element, &digest.object)),
-            State::Absent(object, _) => Some((element, &**object)),
-            State::Valid(_) => None,
+        let valid = || chain.entries.iter().filter_map(ChainEntry::valid);
+        let others = chain.entries.iter().filter_map(|entry| match &entry.state {
+            EntryState::Rejected(digest) => Some((entry, &digest.object)),
+            EntryState::Absent(object, _) => Some((entry, &**object)),
+            EntryState::Valid(_) => None,
         });
         let by_valid: HashSet<u64> = match others.clone().next() {
-            Some(_) => valid().filter_map(|digest| digest.kept.follows()).collect(),
+            Some(_) => valid().filter_map(|digest| digest.spool_key.predecessor_fingerprint()).collect(),
             None => HashSet::new(),
         };
         let (mut awaited, mut named) = (Vec::new(), HashSet::new());
-        for (element, object) in others {
+        for (entry, object) in others {
             let before = context.resume.as_ref().is_some_and(|resume| resume.awaits(object));
             if before || by_valid.contains(&context.fingerprint(object)) {
                 named.insert(object.clone());
             }
-            if element.absence() == Some(Absence::NotYetDelivered) {
-                awaited.push((object.clone(), element.kind, element.end()));
+            if entry.absence() == Some(Absence::NotYetDelivered) {
+                awaited.push((object.clone(), entry.kind, entry.end()));
             }
         }
         named.extend(chain.log_folder.past.named.iter().cloned());
         let mut back = HashSet::new();
         if context.resume.is_some() {
             for digest in valid() {
-                back.insert(chain.shelf.valid(digest)?.object().clone());
+                back.insert(chain.spool.valid(digest)?.object().clone());
             }
         }
         Ok(Self {
@@ -103,7 +103,7 @@ impl Outlook {
             id: chain.id.clone(),
             through,
             unlisted_from,
-            sight: chain.sight.clone(),
+            deliveries: chain.deliveries.clone(),
             verified: verified_runs(chain, context)?,
             verified_files,
             is_live: context.store.is_live(),
@@ -121,7 +121,7 @@ impl Outlook {
 /// looked for in later ones.
 fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<VerifiedRun>, AuditError> {
     let now = context.request.now;
-    let newest = chain.elements.iter().filter(|element| element.valid().is_some()).map(Element::end).max();
+    let newest = chain.entries.iter().filter(|entry| entry.valid().is_some()).map(ChainEntry::end).max();
     let old = context.resume.iter().flat_map(|resume| resume.verified_digests());
     let oldest = earlier(newest.unwrap_or(now), LOOK_BACK);
     let (mut found, mut gone) = (BTreeSet::new(), BTreeSet::new());
@@ -138,13 +138,15 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
             gone.insert(digest)
         };
     };
-    for element in &chain.elements {
-        match &element.state {
-            State::Valid(digest) => place(chain.shelf.valid(digest)?.object(), true),
+    for entry in &chain.entries {
+        match &entry.state {
+            EntryState::Valid(digest) => place(chain.spool.valid(digest)?.object(), true),
             // A digest that is known to be gone, or another one now, stays among what is open.
-            State::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => place(&digest.object, false),
-            State::Absent(object, _) => place(object, false),
-            State::Rejected(_) => {}
+            EntryState::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => {
+                place(&digest.object, false)
+            }
+            EntryState::Absent(object, _) => place(object, false),
+            EntryState::Rejected(_) => {}
         }
     }
     let kept = old.filter(|digest| digest.3 > oldest && !gone.contains(digest));
@@ -169,7 +171,7 @@ fn verified_files(
     };
     let is_kept = |folder: &str| day_of_folder(folder).is_some_and(|day| days.contains(&day));
     // As long as no later digest was written, they would count as written later again.
-    let seen = chain.sight.seen;
+    let seen = chain.deliveries.seen;
     let is_same = resume.is_some_and(|resume| seen <= resume.seen());
     let judged = before.filter(|_| is_same).map(|before| before.judged.clone()).unwrap_or_default();
     let before = before.into_iter().flat_map(|before| &before.days);
@@ -182,15 +184,15 @@ fn verified_files(
     let recent: Vec<u64> = recent.map(|(written, name)| written_hash(&files, name, *written)).collect();
     files.judged.extend(recent);
     let live = context.store.is_live();
-    for element in chain.elements.iter().filter(|element| element.end() >= days[0]) {
-        let Some(digest) = element.valid().filter(|digest| digest.outline().log_files() > 0) else { continue };
-        let is_in_range = context.range.includes(element.start(), element.end());
-        let came_late = || resume.map_or(Ok(false), |resume| is_new(element, &chain.shelf, resume));
-        if !is_in_range && (element.end() > through || !came_late()?) {
+    for entry in chain.entries.iter().filter(|entry| entry.end() >= days[0]) {
+        let Some(digest) = entry.valid().filter(|digest| digest.summary().log_files() > 0) else { continue };
+        let is_in_range = context.range.includes(entry.start(), entry.end());
+        let came_late = || resume.map_or(Ok(false), |resume| is_new(entry, &chain.spool, resume));
+        if !is_in_range && (entry.end() > through || !came_late()?) {
             continue;
         }
-        for entry in chain.shelf.valid(digest)?.log_files().iter() {
-            let name = identity(&entry.object, live);
+        for log_file in chain.spool.valid(digest)?.log_files().iter() {
+            let name = identity(&log_file.object, live);
             let Some((folder, _)) = folder_of_listed(&name).filter(|(_, day)| days.contains(day)) else { continue };
             let hash = name_hash(&files, &name);
             files.days.entry(folder.to_owned()).or_default().add(hash);

@@ -17,14 +17,14 @@ const SHOWN_LATE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What a listing shows of the deliveries to a chain.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Sight {
+pub(crate) struct Deliveries {
     /// When S3 last wrote any of its digests.
     pub seen: Option<Timestamp>,
     /// Those that would count as new by that time alone.
     pub recent: BTreeSet<u64>,
 }
 
-impl Sight {
+impl Deliveries {
     pub fn of(listed: &ListedDigests, live: bool) -> Self {
         let seen = listed.iter().filter_map(|digest| digest.last_modified).max();
         let newest = listed.ends().max().unwrap_or_default();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::audit::digests::digest_spool::Shelf;
-use crate::audit::digests::entry::{Absence, Element, State, Whole};
+use crate::audit::digests::digest_spool::DigestSpool;
+use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, LoadedEntry};
 use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests::RegionFolder;
@@ -151,7 +151,7 @@ impl Resume {
     /// Keeps of what was listed of a chain what the run needs, and adds what it needs beside that. `None` where nothing of the chain was
     /// verified yet.
     /// `places`: the places that were listed whole for it.
-    pub fn sift(
+    pub fn select(
         id: &ChainId,
         before: &ChainCheckpoint,
         listed: &ListedDigests,
@@ -250,7 +250,7 @@ impl Resume {
     }
 
     /// Whether a digest from before the range is told of.
-    pub fn tells(&self, digest: &Whole<'_>) -> bool {
+    pub fn emits(&self, digest: &LoadedEntry<'_>) -> bool {
         let name = identity(&digest.object, self.live);
         let (is_valid, is_known_bad) = (digest.valid.is_some(), self.known_bad.contains(&*name));
         // One that was valid and is so no longer, and one that is so again; and the last one that was verified: that it is the same is what
@@ -259,7 +259,7 @@ impl Resume {
     }
 
     /// Whether the log files of a digest from before the range are read again.
-    pub fn reads(&self, digest: &Whole<'_>) -> bool {
+    pub fn reads(&self, digest: &LoadedEntry<'_>) -> bool {
         let name = identity(&digest.object, self.live);
         let is_back = digest.valid.is_some() && self.known_bad.contains(&*name);
         self.again.contains(&*name) || is_back
@@ -271,7 +271,7 @@ impl Resume {
     }
 
     /// Whether a digest of an hour that is past came late, or is back.
-    pub fn came_late(&self, digest: &Whole<'_>) -> bool {
+    pub fn came_late(&self, digest: &LoadedEntry<'_>) -> bool {
         let name = identity(&digest.object, self.live);
         digest.valid.is_some() && (self.late.contains(&*name) || self.known_bad.contains(&*name))
     }
@@ -360,7 +360,11 @@ impl Resume {
     }
 
     /// The verified digests that history leads to no longer: another stands in its place, or it is gone and no rule explains that.
-    pub fn contradictions(&self, elements: &[Element], shelf: &Shelf) -> Result<Vec<Contradiction>, AuditError> {
+    pub fn contradictions(
+        &self,
+        entries: &[ChainEntry],
+        spool: &DigestSpool,
+    ) -> Result<Vec<Contradiction>, AuditError> {
         let through = self.before.through.iter().map(|digest| (&digest.object, Some(digest.sha256), digest.end, false));
         let gone = self.gone.iter().map(|(object, end)| (object, None, *end, false));
         let known = self.before.open.iter().filter_map(|point| match &point.what {
@@ -371,8 +375,8 @@ impl Resume {
         let mut sights: Vec<Sighted> = Vec::new();
         sights.resize_with(points.len(), Sighted::default);
         let names: Vec<_> = points.iter().map(|(object, ..)| identity(object, self.live)).collect();
-        for element in elements {
-            let digest = element.whole(shelf)?;
+        for entry in entries {
+            let digest = entry.whole(spool)?;
             let own_name = identity(&digest.object, self.live);
             let predecessor = digest.valid.as_ref().and_then(ValidDigest::predecessor);
             let predecessor = predecessor.map(|recorded| (identity(&recorded.object, self.live), recorded.sha256));
@@ -389,7 +393,7 @@ impl Resume {
                     sighted.replaced = replaced(&digest, sha256.as_ref());
                     sighted.is_back = match &digest.valid {
                         Some(digest) => sha256.is_none_or(|sha256| digest.sha256() == sha256),
-                        None => element.absence() == Some(Absence::Expired),
+                        None => entry.absence() == Some(Absence::Expired),
                     };
                 }
             }
@@ -424,21 +428,21 @@ struct Sighted {
 }
 
 /// What stands in the place of a digest that had this hash, if it is not the same.
-fn replaced(whole: &Whole<'_>, sha256: Option<&Sha256Hash>) -> Option<String> {
+fn replaced(whole: &LoadedEntry<'_>, sha256: Option<&Sha256Hash>) -> Option<String> {
     let differs = |found: Sha256Hash| sha256.is_some_and(|sha256| found != *sha256);
     if let Some(digest) = &whole.valid {
         let is_another = differs(digest.sha256());
         return is_another.then(|| format!("another one stands there, with SHA-256 {}", digest.sha256()));
     }
-    match &whole.element.state {
-        State::Rejected(digest) => match digest.sha256 {
+    match &whole.entry.state {
+        EntryState::Rejected(digest) => match digest.sha256 {
             Some(found) if differs(found) => Some(format!("another one stands there, with SHA-256 {found}")),
             None if digest.rejection.status == DigestStatus::Invalid => {
                 Some(format!("what stands there is no digest: it {}", digest.rejection.detail))
             }
             _ => None,
         },
-        State::Absent(_, Absence::Missing) => Some("it is gone, and no lifecycle rule explains that".to_owned()),
-        State::Valid(_) | State::Absent(..) => None,
+        EntryState::Absent(_, Absence::Missing) => Some("it is gone, and no lifecycle rule explains that".to_owned()),
+        EntryState::Valid(_) | EntryState::Absent(..) => None,
     }
 }

@@ -16,7 +16,7 @@ use crate::audit::observer::Progress;
 use crate::audit::request::{AuditRequest, fresh_from};
 use crate::audit::resume::selection::Resume;
 use crate::audit::shared::folder_answers::Answers;
-use crate::audit::shared::key_cache::RegionKeys;
+use crate::audit::shared::key_cache::KeyCache;
 use crate::audit::shared::neighbours::Neighbours;
 use crate::model::{ChainId, ObjectRef, Region, TimeRange};
 use crate::store::{LifecycleRule, Store};
@@ -30,7 +30,7 @@ pub(crate) type Statuses = BTreeMap<Region, Result<TrailStatus, String>>;
 #[derive(Clone)]
 pub(crate) struct Context {
     pub store: Arc<dyn Store>,
-    pub keys: Arc<RegionKeys>,
+    pub keys: Arc<KeyCache>,
     pub request: AuditRequest,
     /// The requested range with its end filled in.
     pub range: TimeRange,
@@ -56,7 +56,7 @@ pub(crate) struct Context {
     /// What is lacking for a look at versions of objects.
     pub versions_denied: Arc<Mutex<BTreeSet<String>>>,
     /// The files that no valid digest lists and that were told of, by [`Self::fingerprint`].
-    pub told_strays: Arc<Mutex<HashSet<u64>>>,
+    pub emitted_strays: Arc<Mutex<HashSet<u64>>>,
     /// The answers of trails that deliver to the same place, of what they list.
     pub answers: Arc<Answers>,
     /// The trails without digests that deliver to the same place, by region.
@@ -89,9 +89,9 @@ impl Context {
     }
 
     /// Returns whether a file that no valid digest lists was not told of before: from then on, it was.
-    pub fn tells_stray(&self, object: &ObjectRef) -> bool {
-        let mut told = lock(&self.told_strays);
-        told.insert(self.fingerprint(object))
+    pub fn is_new_stray(&self, object: &ObjectRef) -> bool {
+        let mut emitted = lock(&self.emitted_strays);
+        emitted.insert(self.fingerprint(object))
     }
 
     /// The lifecycle rules of a bucket, asked for once.

@@ -12,7 +12,7 @@ use crate::sync::lock;
 use crate::verify::KeyRing;
 
 /// The keys of all regions.
-pub(crate) struct RegionKeys {
+pub(crate) struct KeyCache {
     source: Arc<dyn KeySource>,
     from: Timestamp,
     to: Timestamp,
@@ -33,7 +33,7 @@ struct Answer {
     notes: Vec<(WarningCode, String)>,
 }
 
-impl RegionKeys {
+impl KeyCache {
     /// Keys for digests that end in `[from, to]`.
     pub fn new(source: Arc<dyn KeySource>, from: Timestamp, to: Timestamp, now: Timestamp) -> Self {
         Self { source, from, to, now: now.max(to), regions: Mutex::default() }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::audit::digests::digest_spool::{Shelf, Shelved};
-use crate::audit::digests::entry::{Element, Whole};
+use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
+use crate::audit::digests::entry::{ChainEntry, LoadedEntry};
 use crate::audit::error::AuditError;
 use crate::audit::resume::selection::Resume;
 use crate::audit::shared::context::Context;
@@ -27,27 +27,27 @@ impl Context {
     }
 
     /// Whether a digest is told of.
-    pub fn tells(&self, element: &Element, shelf: &Shelf) -> Result<bool, AuditError> {
-        self.concerns(element, shelf, Resume::tells)
+    pub fn emits(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
+        self.concerns(entry, spool, Resume::emits)
     }
 
     /// Whether its log files are judged.
-    pub fn reads(&self, element: &Element, shelf: &Shelf) -> Result<bool, AuditError> {
-        self.concerns(element, shelf, Resume::reads)
+    pub fn reads(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
+        self.concerns(entry, spool, Resume::reads)
     }
 
     fn concerns(
         &self,
-        element: &Element,
-        shelf: &Shelf,
-        before_range: fn(&Resume, &Whole<'_>) -> bool,
+        entry: &ChainEntry,
+        spool: &DigestSpool,
+        before_range: fn(&Resume, &LoadedEntry<'_>) -> bool,
     ) -> Result<bool, AuditError> {
-        if self.range.includes(element.start(), element.end()) {
+        if self.range.includes(entry.start(), entry.end()) {
             return Ok(true);
         }
-        let is_before = self.range.start.is_some_and(|start| element.end() <= start);
+        let is_before = self.range.start.is_some_and(|start| entry.end() <= start);
         match self.resume.as_ref().filter(|_| is_before) {
-            Some(resume) => Ok(before_range(resume, &element.whole(shelf)?)),
+            Some(resume) => Ok(before_range(resume, &entry.whole(spool)?)),
             None => Ok(false),
         }
     }
@@ -55,19 +55,19 @@ impl Context {
 
 /// The last digest of a chain that is verified now, which the next run goes on from.
 pub(crate) fn last_verified(
-    elements: &[Element],
-    shelf: &Shelf,
+    entries: &[ChainEntry],
+    spool: &DigestSpool,
     context: &Context,
 ) -> Result<Option<VerifiedDigest>, AuditError> {
-    let is_own = |element: &&Element| {
-        element.kind == DigestKind::Standard
-            && context.range.includes(element.start(), element.end())
-            && element.end() <= context.request.now
+    let is_own = |entry: &&ChainEntry| {
+        entry.kind == DigestKind::Standard
+            && context.range.includes(entry.start(), entry.end())
+            && entry.end() <= context.request.now
     };
-    let end = |digest: &Shelved| digest.outline().period().1;
-    let valid = elements.iter().filter(is_own).filter_map(Element::valid);
+    let end = |digest: &SpooledDigest| digest.summary().period().1;
+    let valid = entries.iter().filter(is_own).filter_map(ChainEntry::valid);
     let Some(newest) = valid.max_by_key(|digest| end(digest)) else { return Ok(None) };
-    let digest = shelf.valid(newest)?;
+    let digest = spool.valid(newest)?;
     Ok(Some(VerifiedDigest {
         object: digest.object().clone(),
         sha256: digest.sha256(),

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::verify::{audit_with, interruption, runtime, shut_down};
-use crate::bag::{Action, BagInfo, CustodyLog, Filling, NO_FILE_NAME, TeeKeys, TeeStore, zip};
+use crate::bag::{Action, BagInfo, BagWriter, CollectingKeys, CollectingStore, CustodyLog, NO_FILE_NAME, zip};
 use crate::cli::args::{CollectArgs, Format, ReportKind};
 use crate::cli::custody::{LogSignature, add, check_signature, entry, now};
 use crate::cli::evidence::{self, Signing};
@@ -50,12 +50,12 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         let place = args.output.display();
         return Err(Failure::Usage(format!("the custody log of {place} {what}; nothing is added to it")));
     }
-    let bag = Filling::begin(&args.output, &store.source(), request.trail.as_ref().map(ToString::to_string))?;
+    let bag = BagWriter::begin(&args.output, &store.source(), request.trail.as_ref().map(ToString::to_string))?;
     let range = range(request.range.start, request.range.end);
     let asked = request.range;
     let info = BagInfo { case: case.clone(), source: store.source(), range };
-    let (bag, keys) = (Arc::new(bag), Arc::new(TeeKeys::new(keys)));
-    let store = Arc::new(TeeStore::new(store, bag.clone()));
+    let (bag, keys) = (Arc::new(bag), Arc::new(CollectingKeys::new(keys)));
+    let store = Arc::new(CollectingStore::new(store, bag.clone()));
     let own = [(ReportKind::Jsonl, bag.records(begun)?)];
     let mut missing: Vec<Missing> = Vec::new();
     let stop = Notify::new();
@@ -125,13 +125,13 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     }
     let (objects, bytes) = bag.contents();
     if !args.verify.reports.quiet && args.verify.reports.format == Format::Text {
-        told(&args.output, objects, bytes, missing.len());
+        print_collected(&args.output, objects, bytes, missing.len());
     }
     Ok(summary.exit_code)
 }
 
 /// Says what is in the bag; on standard error, since standard output has the report.
-fn told(bag: &Path, objects: u64, bytes: u64, missing: usize) {
+fn print_collected(bag: &Path, objects: u64, bytes: u64, missing: usize) {
     use std::io::Write as _;
     let size = indicatif::DecimalBytes(bytes);
     let shown = bag.display();

@@ -28,7 +28,7 @@ pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
             Ok(code) => code,
             Err(failure) => {
                 let failure = failure.of(&name);
-                failure.tell();
+                failure.print();
                 failure.code()
             }
         };

@@ -128,13 +128,13 @@ fn compare(
             Err(_) => return Err(Failure::Usage(format!("{} is no report of ctverify", report.display()))),
         });
     };
-    let told = format!("says that it was made from records with SHA-256 {}", made.records_sha256);
+    let statement = format!("says that it was made from records with SHA-256 {}", made.records_sha256);
     let Some(records) = records else {
-        return Ok(Some((Outcome::Good, format!("{told}; --records compares it with them"))));
+        return Ok(Some((Outcome::Good, format!("{statement}; --records compares it with them"))));
     };
     let sha256 = sha256_of(records)?;
     if sha256 != made.records_sha256 {
-        return Ok(Some((Outcome::Bad, format!("{told}, and those of {} have {sha256}", records.display()))));
+        return Ok(Some((Outcome::Bad, format!("{statement}, and those of {} have {sha256}", records.display()))));
     }
     if made.version != env!("CARGO_PKG_VERSION") {
         let version = &made.version;

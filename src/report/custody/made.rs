@@ -33,7 +33,7 @@ enum Kind {
 struct Facts {
     schema: String,
     records: Records,
-    made_with: Told,
+    made_with: Written,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ struct Records {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct Written {
     case: Option<String>,
     exhibit: Option<String>,
     examiner: Option<String>,
@@ -50,9 +50,9 @@ struct Told {
     version: String,
 }
 
-impl From<Told> for CaseInfo {
-    fn from(told: Told) -> Self {
-        let Told { case, exhibit, examiner, notes, .. } = told;
+impl From<Written> for CaseInfo {
+    fn from(written: Written) -> Self {
+        let Written { case, exhibit, examiner, notes, .. } = written;
         Self { case, exhibit, examiner, notes }
     }
 }
@@ -77,7 +77,7 @@ struct Predicate {
 #[serde(rename_all = "camelCase")]
 struct InTotoFacts {
     records_sha256: String,
-    made_with: Told,
+    made_with: Written,
 }
 
 /// Where a page says what it was made from.

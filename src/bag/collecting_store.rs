@@ -13,7 +13,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::Filling;
+use super::BagWriter;
 use super::manifest::{partial_in, write_whole};
 use crate::model::{DIGEST_FOLDER, LogFileKey, ObjectRef, PackedNames, Requests, TimeRange, is_copy_artefact};
 use crate::store::{Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
@@ -30,9 +30,9 @@ const PIECE_BYTES: usize = 256 * 1024;
 type Shown = (u64, i64);
 
 /// A store whose objects end up in a bag.
-pub struct TeeStore {
+pub struct CollectingStore {
     inner: Arc<dyn Store>,
-    bag: Arc<Filling>,
+    bag: Arc<BagWriter>,
     /// The log files that listings showed, by bucket: some of them no digest lists.
     listed: Mutex<BTreeMap<String, PackedNames>>,
     /// Size and time of what listings showed, by the hash of its name.
@@ -40,9 +40,9 @@ pub struct TeeStore {
     hasher: RandomState,
 }
 
-impl TeeStore {
+impl CollectingStore {
     /// Keeps what is read from `inner` in `bag`.
-    pub fn new(inner: Arc<dyn Store>, bag: Arc<Filling>) -> Self {
+    pub fn new(inner: Arc<dyn Store>, bag: Arc<BagWriter>) -> Self {
         Self { inner, bag, listed: Mutex::default(), shown: Mutex::default(), hasher: RandomState::new() }
     }
 
@@ -121,7 +121,7 @@ fn is_conflict(error: &std::io::Error) -> bool {
 }
 
 /// What becomes of an object that can't be written.
-fn failed<E: std::fmt::Display>(bag: &Filling) -> impl Fn(E) -> StoreError + '_ {
+fn failed<E: std::fmt::Display>(bag: &BagWriter) -> impl Fn(E) -> StoreError + '_ {
     |error| {
         let reason = format!("it can't be put into the bag: {error}");
         bag.fail(&format!("the bag can't be filled: {error}"));
@@ -152,9 +152,9 @@ impl Body for HeldBody {
     }
 }
 
-struct TeeBody {
+struct CollectingBody {
     inner: Box<dyn Body>,
-    bag: Arc<Filling>,
+    bag: Arc<BagWriter>,
     object: ObjectRef,
     /// The object that this is the uncompressed content of, where it is not the object itself.
     stands_for: Option<ObjectRef>,
@@ -166,7 +166,7 @@ struct TeeBody {
     size: u64,
 }
 
-impl TeeBody {
+impl CollectingBody {
     /// Puts what has come into its place.
     fn keep(&mut self) -> Result<(), StoreError> {
         let Some(file) = self.file.take() else { return Ok(()) };
@@ -196,7 +196,7 @@ impl TeeBody {
 }
 
 #[async_trait]
-impl Body for TeeBody {
+impl Body for CollectingBody {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         match self.inner.next().await? {
             Some(piece) => {
@@ -216,7 +216,7 @@ impl Body for TeeBody {
 }
 
 #[async_trait]
-impl Store for TeeStore {
+impl Store for CollectingStore {
     fn source(&self) -> String {
         self.inner.source()
     }
@@ -266,7 +266,7 @@ impl Store for TeeStore {
         }
         let file = partial_in(folder).map_err(failed(&self.bag))?;
         let Object { metadata, metadata_note, head, is_uncompressed, body } = opened;
-        let body = TeeBody {
+        let body = CollectingBody {
             inner: body,
             bag: self.bag.clone(),
             object: kept,

@@ -13,14 +13,14 @@ use crate::notice::{Notice, Secret, Target, send};
 use crate::report::Brief;
 
 /// Who is told of what a run finds.
-pub struct Bell {
+pub struct Notifier {
     targets: Vec<Target>,
     on: NotifyOn,
     secret: Option<Secret>,
     config: SdkConfig,
 }
 
-impl Bell {
+impl Notifier {
     /// What the command line asks for; `None` for nothing. What is wrong with it is told before any work is done.
     pub async fn new(args: &VerifyArgs) -> Result<Option<Self>, Failure> {
         let NoticeArgs { notify, notify_on, webhook_secret_file } = &args.notices;

@@ -17,12 +17,12 @@ use crate::sync::lock;
 type Kept = BTreeMap<String, (BTreeMap<String, ListedKey>, bool)>;
 
 /// A source of keys whose answers are kept.
-pub struct TeeKeys {
+pub struct CollectingKeys {
     inner: Arc<dyn KeySource>,
     kept: Mutex<Kept>,
 }
 
-impl TeeKeys {
+impl CollectingKeys {
     /// Keeps what `inner` answers.
     pub fn new(inner: Arc<dyn KeySource>) -> Self {
         Self { inner, kept: Mutex::default() }
@@ -48,7 +48,7 @@ impl TeeKeys {
 }
 
 #[async_trait]
-impl KeySource for TeeKeys {
+impl KeySource for CollectingKeys {
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
         let set = self.inner.keys(region, from, to).await?;
         let mut kept = lock(&self.kept);

@@ -8,32 +8,32 @@ use std::sync::Arc;
 
 use ahash::{HashMap, HashMapExt, HashSet};
 
-use super::digest::{ClosedDigest, OpenDigest, Rejection, Unproven};
+use super::digest::{ParsedDigest, Rejection, UnparsedDigest, Unproven};
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::key::KeyRing;
-use super::links::{Links, outlines};
+use super::links::{Links, summaries};
+use super::pending::{DigestSummary, HashKey, NameHash, PackError, PendingDigest};
 use super::signature::RecordedSignature;
-use super::waiting::{HashKey, NameHash, Outline, PackError, WaitingDigest};
 use crate::model::{Fault, ObjectRef, Sha256Hash, SignatureFrom};
 
-/// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`settle()`] makes one.
+/// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`verify_chain()`] makes one.
 #[derive(Debug)]
 pub struct ProvenDigest {
-    outline: Outline,
+    summary: DigestSummary,
     /// The signature that proved it, where that is the one that its successor recorded, and not the one that it bears itself.
     from_successor: Option<Box<RecordedSignature>>,
 }
 
 impl ProvenDigest {
     /// What is at hand of it.
-    pub fn outline(&self) -> &Outline {
-        &self.outline
+    pub fn summary(&self) -> &DigestSummary {
+        &self.summary
     }
 
     /// The whole of it, from the bytes that it was packed into.
     pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ValidDigest, PackError> {
-        let mut open = self.outline.unpack(packed, key)?;
+        let mut open = self.summary.unpack(packed, key)?;
         let (mut signature_from, mut touched) = (SignatureFrom::Metadata, false);
         if let Some(signature) = &self.from_successor {
             signature_from = SignatureFrom::Successor;
@@ -47,7 +47,7 @@ impl ProvenDigest {
 /// The whole of a [`ProvenDigest`].
 #[derive(Debug)]
 pub struct ValidDigest {
-    open: OpenDigest,
+    open: ParsedDigest,
     signature_from: SignatureFrom,
     touched: bool,
 }
@@ -108,12 +108,12 @@ pub struct RejectedDigest {
     /// How many log files it claims.
     pub claims: usize,
     /// Its packed claims, if it was read: with them, its claims can be unpacked.
-    pub outline: Option<Outline>,
+    pub summary: Option<DigestSummary>,
 }
 
-impl From<ClosedDigest> for RejectedDigest {
-    fn from(ClosedDigest { place, sha256, rejection }: ClosedDigest) -> Self {
-        Self { rejection, sha256, object: place, predecessor: None, lost_signature: false, claims: 0, outline: None }
+impl From<UnparsedDigest> for RejectedDigest {
+    fn from(UnparsedDigest { place, sha256, rejection }: UnparsedDigest) -> Self {
+        Self { rejection, sha256, object: place, predecessor: None, lost_signature: false, claims: 0, summary: None }
     }
 }
 
@@ -128,7 +128,7 @@ pub enum SettledDigest {
 
 /// A judged digest beside the caller's own handle for it.
 #[derive(Debug)]
-pub struct Settled<T> {
+pub struct JudgedDigest<T> {
     /// The caller's handle.
     pub handle: T,
     /// The judgement.
@@ -156,46 +156,46 @@ fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&Recor
 
 /// Judges the digests of one chain together. They may come in any order, and leave in the same. `open` unpacks one: in a chain without
 /// forks, each is asked for once, those that are named by others after those.
-pub fn settle<T, E>(
-    mut waiting: Vec<(T, WaitingDigest)>,
-    mut open: impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,
+pub fn verify_chain<T, E>(
+    mut waiting: Vec<(T, PendingDigest)>,
+    mut open: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
     keys: &KeyRing,
-) -> Result<Vec<Settled<T>>, E> {
+) -> Result<Vec<JudgedDigest<T>>, E> {
     let links = Links::between(&waiting);
     let order = links.successors_first(&waiting);
     let mut judgements: Vec<Option<Judgement>> = Vec::new();
     judgements.resize_with(waiting.len(), || None);
     let mut last = None;
     for index in order {
-        let (handle, WaitingDigest::Open(outline, own)) = &mut waiting[index] else { continue };
-        let digest = open(handle, outline)?;
+        let (handle, PendingDigest::Parsed(summary, own)) = &mut waiting[index] else { continue };
+        let digest = open(handle, summary)?;
         let own = std::mem::replace(own, Ok(()));
-        let mut about = Vec::new();
+        let mut referrers = Vec::new();
         // What one says of itself is nobody's word.
-        for by in links.about(index).filter(|by| *by != index) {
+        for by in links.referrers(index).filter(|by| *by != index) {
             let record = record(by, &waiting[by], judgements[by].as_ref(), last.as_ref(), &mut open)?;
             // That their names have the same hash proves nothing yet.
-            about.extend(record.filter(|record| record.recorded.object == digest.object));
+            referrers.extend(record.filter(|record| record.recorded.object == digest.object));
         }
         last = Some(Last { index, object: digest.object.clone(), predecessor: digest.predecessor.clone() });
-        judgements[index] = Some(judge(digest, own, &about, keys));
+        judgements[index] = Some(judge(digest, own, &referrers, keys));
     }
     let mut judgements = judgements.into_iter();
     // Where they waited is room for them: chains are long.
     let settled = waiting.into_iter().filter_map(|(handle, digest)| {
         let digest = match (digest, judgements.next().flatten()) {
-            (WaitingDigest::Open(outline, _), Some(Judgement::Valid { from_successor })) => {
-                SettledDigest::Valid(ProvenDigest { outline, from_successor })
+            (PendingDigest::Parsed(summary, _), Some(Judgement::Valid { from_successor })) => {
+                SettledDigest::Valid(ProvenDigest { summary, from_successor })
             }
-            (WaitingDigest::Open(outline, _), Some(Judgement::Rejected(mut digest))) => {
-                digest.outline = Some(outline);
+            (PendingDigest::Parsed(summary, _), Some(Judgement::Rejected(mut digest))) => {
+                digest.summary = Some(summary);
                 SettledDigest::Rejected(digest)
             }
             // Every one that is open was judged.
-            (WaitingDigest::Open(..), None) => return None,
-            (WaitingDigest::Closed(closed), _) => SettledDigest::Rejected(Box::new(RejectedDigest::from(*closed))),
+            (PendingDigest::Parsed(..), None) => return None,
+            (PendingDigest::Unparsed(closed), _) => SettledDigest::Rejected(Box::new(RejectedDigest::from(*closed))),
         };
-        Some(Settled { handle, digest })
+        Some(JudgedDigest { handle, digest })
     });
     Ok(settled.collect())
 }
@@ -224,16 +224,16 @@ struct Last {
 /// What the digest at a place recorded of its predecessor.
 fn record<T, E>(
     index: usize,
-    (handle, digest): &(T, WaitingDigest),
+    (handle, digest): &(T, PendingDigest),
     judgement: Option<&Judgement>,
     last: Option<&Last>,
-    open: &mut impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,
+    open: &mut impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
 ) -> Result<Option<Record>, E> {
-    let WaitingDigest::Open(outline, _) = digest else { return Ok(None) };
+    let PendingDigest::Parsed(summary, _) = digest else { return Ok(None) };
     let (by, recorded) = match last.filter(|last| last.index == index) {
         Some(last) => (last.object.clone(), last.predecessor.clone()),
         None => {
-            let digest = open(handle, outline)?;
+            let digest = open(handle, summary)?;
             (digest.object, digest.predecessor)
         }
     };
@@ -246,53 +246,53 @@ fn record<T, E>(
 /// it is about. `tried` holds the pairs of places, of a digest and of one that names it, which are passed
 /// over; those that are tried are added to it.
 pub fn try_recorded_signatures<T, E>(
-    waiting: &[(T, WaitingDigest)],
-    mut open: impl FnMut(&T, &Outline) -> Result<OpenDigest, E>,
+    waiting: &[(T, PendingDigest)],
+    mut open: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
     keys: &KeyRing,
     tried: &mut HashSet<(usize, usize)>,
     mut tell: impl FnMut(usize, Result<(), Rejection>),
 ) -> Result<(), E> {
     let mut wanting: HashMap<NameHash, (usize, &Unproven)> = HashMap::new();
     for (index, (_, digest)) in waiting.iter().enumerate() {
-        if let WaitingDigest::Open(outline, Err(unproven)) = digest
+        if let PendingDigest::Parsed(summary, Err(unproven)) = digest
             && matches!(unproven.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch)
         {
-            wanting.insert(outline.name(), (index, unproven));
+            wanting.insert(summary.name(), (index, unproven));
         }
     }
     if wanting.is_empty() {
         return Ok(());
     }
-    for (by, handle, outline) in outlines(waiting) {
-        let named = outline.predecessor().and_then(|named| wanting.get(&named).copied());
+    for (by, handle, summary) in summaries(waiting) {
+        let named = summary.predecessor().and_then(|named| wanting.get(&named).copied());
         let Some((index, unproven)) = named else { continue };
         if !tried.insert((index, by)) {
             continue;
         }
         // The signature is over the name, too: it proves that the name is the one which is meant.
-        if let Some(signature) = open(handle, outline)?.predecessor.and_then(|recorded| recorded.signature) {
+        if let Some(signature) = open(handle, summary)?.predecessor.and_then(|recorded| recorded.signature) {
             tell(index, unproven.check(&signature, keys));
         }
     }
     Ok(())
 }
 
-fn judge(open: OpenDigest, own: Result<(), Box<Unproven>>, about: &[Record], keys: &KeyRing) -> Judgement {
+fn judge(open: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Record], keys: &KeyRing) -> Judgement {
     // One that is not in its place is not the one that was named there.
-    let about = match &own {
+    let referrers = match &own {
         Err(unproven) if unproven.rejection().fault == Fault::Moved => &[],
-        _ => about,
+        _ => referrers,
     };
     // The signature that proves it, if that is its successor's record.
     let proven = match own {
         Ok(()) => Ok(None),
-        Err(unproven) => from_successor(&open, *unproven, about, keys).map(Some),
+        Err(unproven) => from_successor(&open, *unproven, referrers, keys).map(Some),
     };
     let signature = match &proven {
         Ok(Some(signature)) => Some(signature),
         Ok(None) | Err(_) => open.signature.as_ref(),
     };
-    let contradiction = contradiction(&open, signature, about, proven.as_ref().err());
+    let contradiction = contradiction(&open, signature, referrers, proven.as_ref().err());
     match (contradiction, proven) {
         (None, Ok(signature)) => Judgement::Valid { from_successor: signature.map(Box::new) },
         (Some(rejection), _) | (None, Err(rejection)) => Judgement::Rejected(Box::new(RejectedDigest {
@@ -302,23 +302,23 @@ fn judge(open: OpenDigest, own: Result<(), Box<Unproven>>, about: &[Record], key
             predecessor: open.predecessor,
             lost_signature: open.metadata_kept && open.signature.is_none(),
             claims: open.log_files.len(),
-            outline: None,
+            summary: None,
         })),
     }
 }
 
 /// Tries the signatures that successors recorded, be they proven or not: a signature proves itself.
 fn from_successor(
-    open: &OpenDigest,
+    open: &ParsedDigest,
     own: Unproven,
-    about: &[Record],
+    referrers: &[Record],
     keys: &KeyRing,
 ) -> Result<RecordedSignature, Rejection> {
     if !matches!(own.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch) {
         return Err(own.into_rejection());
     }
     let mut rejection = own.rejection().clone();
-    for record in about {
+    for record in referrers {
         let Some(signature) = &record.recorded.signature else { continue };
         if open.signature.as_ref() == Some(signature) {
             continue;
@@ -337,13 +337,13 @@ fn from_successor(
 
 /// What a valid successor says against the digest.
 fn contradiction(
-    open: &OpenDigest,
+    open: &ParsedDigest,
     signature: Option<&RecordedSignature>,
-    about: &[Record],
+    referrers: &[Record],
     own: Option<&Rejection>,
 ) -> Option<Rejection> {
     let state = |record: &Record| compare(&record.recorded, &open.sha256, signature);
-    let says = |wanted| about.iter().find(|record| record.valid && state(record) == wanted);
+    let says = |wanted| referrers.iter().find(|record| record.valid && state(record) == wanted);
     let also = own.map(|rejection| format!("; it also {}", rejection.detail)).unwrap_or_default();
     if let Some(record) = says(LinkState::HashDiffers) {
         let recorded = record.recorded.sha256.map(|hash| hash.to_string()).unwrap_or_default();

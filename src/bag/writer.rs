@@ -105,7 +105,7 @@ pub struct BagInfo {
 const MAX_PART_BYTES: usize = 220;
 
 /// A bag that is being filled.
-pub struct Filling {
+pub struct BagWriter {
     root: PathBuf,
     collected: Mutex<Known>,
     journal: Mutex<File>,
@@ -117,7 +117,7 @@ pub struct Filling {
     _lock: File,
 }
 
-impl Filling {
+impl BagWriter {
     /// Notes that something could not be written.
     pub(super) fn fail(&self, reason: &str) {
         self.trouble.get_or_init(|| reason.to_owned());
@@ -378,9 +378,10 @@ impl Filling {
             ("Contact-Name", examiner.as_ref()),
         ];
         write_whole(&self.root.join(INFO), |out| {
-            let told = lines.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+            let known = lines.iter().filter_map(|(name, value)| Some((name, (*value)?)));
             // A line of its own is all that a value may have.
-            told.map(|(name, value)| (name, value.replace(['\n', '\r'], " ")))
+            known
+                .map(|(name, value)| (name, value.replace(['\n', '\r'], " ")))
                 .try_for_each(|(name, value)| writeln!(out, "{name}: {value}"))
         })?;
         std::fs::rename(&waiting, &manifest).map_err(BagError::io(&manifest))?;
@@ -398,14 +399,14 @@ impl Filling {
     fn tidy_list(&self, collected: &Known) -> Result<(), BagError> {
         let path = self.root.join(OBJECTS_LIST);
         let file = File::open(&path).map_err(BagError::io(&path))?;
-        let mut told = HashSet::default();
+        let mut listed = HashSet::default();
         write_whole(&path, |out| {
             for line in BufReader::new(file).lines() {
                 let line = line?;
                 let Ok(object) = serde_json::from_str::<Collected>(&line) else { continue };
                 let name = path_of(&object);
                 let counts = collected.get(&name).is_some_and(|known| hex::encode(known.sha256) == object.sha256);
-                if counts && told.insert(collected.hasher.hash_one(&name)) {
+                if counts && listed.insert(collected.hasher.hash_one(&name)) {
                     writeln!(out, "{line}")?;
                 }
             }

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::digest::{ClosedDigest, Examined, OpenDigest, Unproven};
+use super::digest::{CheckedDigest, ParsedDigest, UnparsedDigest, Unproven};
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::signature::RecordedSignature;
@@ -16,17 +16,17 @@ use crate::model::{ObjectRef, Sha256Hash};
 
 /// A digest that was examined by itself, and waits for those that may name it.
 #[derive(Debug)]
-pub enum WaitingDigest {
+pub enum PendingDigest {
     /// It was read; the second part is what its own signature says.
-    Open(Outline, Result<(), Box<Unproven>>),
+    Parsed(DigestSummary, Result<(), Box<Unproven>>),
     /// It could not be read, or is no digest, or not in its place.
-    Closed(Box<ClosedDigest>),
+    Unparsed(Box<UnparsedDigest>),
 }
 
 /// What is at hand of a digest that was packed. Names are hashes under a [`HashKey`] that nobody knows, so nobody can make two of them
 /// meet; before a digest is judged by what another says of it, the names themselves are compared.
 #[derive(Debug)]
-pub struct Outline {
+pub struct DigestSummary {
     /// A hash of the packed bytes, under the same key.
     seal: u64,
     name: NameHash,
@@ -66,18 +66,18 @@ pub enum PackError {
     Damaged,
 }
 
-impl WaitingDigest {
+impl PendingDigest {
     /// Packs a digest that was examined: what is not at hand is added to `out`.
-    pub fn pack(examined: Examined, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
+    pub fn pack(examined: CheckedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
         match examined {
-            Examined::Open(open, own) => Ok(Self::Open(Outline::pack(&open, key, out)?, own)),
-            Examined::Closed(closed) => Ok(Self::Closed(closed)),
+            CheckedDigest::Parsed(open, own) => Ok(Self::Parsed(DigestSummary::pack(&open, key, out)?, own)),
+            CheckedDigest::Unparsed(closed) => Ok(Self::Unparsed(closed)),
         }
     }
 }
 
-impl Outline {
-    fn pack(open: &OpenDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
+impl DigestSummary {
+    fn pack(open: &ParsedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
         let begin = out.len();
         postcard::to_io(&PackedDigest::from(open), &mut *out).map_err(PackError::Unwritable)?;
         Ok(Self {
@@ -92,7 +92,7 @@ impl Outline {
     }
 
     /// The digest, from the bytes that it was packed into.
-    pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<OpenDigest, PackError> {
+    pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ParsedDigest, PackError> {
         if key.seal(packed) != self.seal {
             return Err(PackError::Damaged);
         }
@@ -160,8 +160,8 @@ fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Erro
     serializer.serialize_bytes(bytes)
 }
 
-impl<'a> From<&'a OpenDigest> for PackedDigest<'a> {
-    fn from(open: &'a OpenDigest) -> Self {
+impl<'a> From<&'a ParsedDigest> for PackedDigest<'a> {
+    fn from(open: &'a ParsedDigest) -> Self {
         let own = &open.object.bucket;
         Self {
             bucket: own,
@@ -183,7 +183,7 @@ impl<'a> From<&'a OpenDigest> for PackedDigest<'a> {
 }
 
 impl PackedDigest<'_> {
-    fn open(self, (start, end): (Timestamp, Timestamp)) -> Option<OpenDigest> {
+    fn open(self, (start, end): (Timestamp, Timestamp)) -> Option<ParsedDigest> {
         let object = ObjectRef::new(self.bucket, self.key);
         let predecessor = self.predecessor.map(|recorded| Predecessor {
             object: ObjectRef::new(recorded.bucket.map_or_else(|| Arc::clone(&object.bucket), Arc::from), recorded.key),
@@ -196,7 +196,7 @@ impl PackedDigest<'_> {
             packed: self.log_files.into(),
             count: self.log_file_count,
         };
-        Some(OpenDigest {
+        Some(ParsedDigest {
             start,
             end,
             sha256: Sha256Hash(self.sha256.try_into().ok()?),
@@ -232,13 +232,13 @@ mod tests {
     use super::super::entries::{EntriesBuilder, RecordedHash};
     use super::*;
 
-    fn digest(predecessor: Option<Predecessor>, signature: Option<RecordedSignature>) -> OpenDigest {
+    fn digest(predecessor: Option<Predecessor>, signature: Option<RecordedSignature>) -> ParsedDigest {
         let mut entries = EntriesBuilder::default();
         entries.push("bucket", "a/log", RecordedHash::Sha256(Sha256Hash([3; 32])));
         entries.push("other", "a/log", RecordedHash::Sha256(Sha256Hash([4; 32])));
         entries.push("bucket", "a/log", RecordedHash::OtherAlgorithm("why"));
         let object = ObjectRef::new("bucket", "a/digest");
-        OpenDigest {
+        ParsedDigest {
             start: Timestamp::MIN,
             end: Timestamp::MAX,
             sha256: Sha256Hash([1; 32]),
@@ -266,18 +266,18 @@ mod tests {
         ];
         for open in digests {
             let mut kept = vec![1, 2, 3];
-            let outline = Outline::pack(&open, &key, &mut kept).unwrap();
-            let unpacked = outline.unpack(&kept[3..], &key).unwrap();
+            let summary = DigestSummary::pack(&open, &key, &mut kept).unwrap();
+            let unpacked = summary.unpack(&kept[3..], &key).unwrap();
             assert_eq!(format!("{unpacked:?}"), format!("{open:?}"));
-            assert_eq!(outline.name(), key.name(&open.object));
+            assert_eq!(summary.name(), key.name(&open.object));
             let named = open.predecessor.as_ref().map(|recorded| key.name(&recorded.object));
-            assert_eq!((outline.predecessor(), outline.log_files()), (named, 3));
+            assert_eq!((summary.predecessor(), summary.log_files()), (named, 3));
             for place in 3..kept.len() {
                 kept[place] ^= 1;
-                assert!(outline.unpack(&kept[3..], &key).is_err(), "byte {place} was changed");
+                assert!(summary.unpack(&kept[3..], &key).is_err(), "byte {place} was changed");
                 kept[place] ^= 1;
             }
-            assert!(outline.unpack(&kept[3..kept.len() - 1], &key).is_err());
+            assert!(summary.unpack(&kept[3..kept.len() - 1], &key).is_err());
         }
     }
 }
