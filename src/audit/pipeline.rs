@@ -34,7 +34,7 @@ use super::single_files;
 use super::sink::RecordSink;
 use crate::model::{
     ChainId, LogFileStatus, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode, WarningRecord,
-    earlier, later,
+    earlier, exit_code, later,
 };
 use crate::sync::lock;
 
@@ -47,9 +47,6 @@ const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
 const KEYS_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24 + 3);
 /// The month in which CloudTrail began: 2013-11-01. No key is older.
 const CLOUDTRAIL_BEGAN: Timestamp = Timestamp::constant(1_383_264_000, 0);
-
-/// The exit code of an interrupted run: 128 and the number of SIGINT, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 impl Audit {
     /// Runs the audit, and ends early when `stop` does: then the verdict is `inconclusive` at best.
@@ -107,7 +104,7 @@ impl Audit {
         let verdict = tally.verdict(&request.allowed, is_interrupted);
         SummaryRecord {
             verdict,
-            exit_code: if is_interrupted { INTERRUPTED } else { verdict.exit_code() },
+            exit_code: if is_interrupted { exit_code::INTERRUPTED } else { verdict.exit_code() },
             not_read: not_read.by_depth() + tally.unsampled,
             tally,
             depth: request.depth,

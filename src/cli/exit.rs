@@ -8,6 +8,7 @@ use super::logs;
 use crate::audit::AuditError;
 use crate::checkpoint::CheckpointError;
 use crate::keys::KeyFileError;
+use crate::model::exit_code;
 use crate::report::printable;
 use crate::store::StoreError;
 use crate::trail::TrailError;
@@ -47,9 +48,9 @@ impl Failure {
     /// The exit code that it stands for.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            Self::CannotRun(_) => 4,
-            Self::Interrupted => 130,
+            Self::Usage(_) => exit_code::USAGE,
+            Self::CannotRun(_) => exit_code::CANNOT_RUN,
+            Self::Interrupted => exit_code::INTERRUPTED,
         }
     }
 

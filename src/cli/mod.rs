@@ -11,8 +11,8 @@ mod logs;
 mod notifier;
 mod output;
 mod progress;
+mod resolve;
 mod secrets;
-mod settings;
 mod time_argument;
 
 use std::process::ExitCode;

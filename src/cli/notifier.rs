@@ -55,7 +55,7 @@ impl Notifier {
     }
 
     /// Sends a notice, if one is due.
-    pub async fn ring(&self, brief: &Brief) -> Result<(), Failure> {
+    pub async fn notify(&self, brief: &Brief) -> Result<(), Failure> {
         let Some(summary) = brief.summary() else { return Ok(()) };
         let due = match self.on {
             NotifyOn::Change => brief.is_news(),

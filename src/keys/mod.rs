@@ -84,3 +84,22 @@ pub trait KeySource: Send + Sync {
     /// Where the keys come from, for people.
     fn origin(&self) -> String;
 }
+
+/// The keys that `held` has for a region and `authority` does not publish there.
+///
+/// # Errors
+///
+/// Either source could not be asked.
+pub async fn unpublished(
+    held: &dyn KeySource,
+    authority: &dyn KeySource,
+    region: &Region,
+    now: Timestamp,
+) -> Result<Vec<ListedKey>, KeySourceError> {
+    let held = held.keys(region, Timestamp::UNIX_EPOCH, now).await?.listed;
+    let from = held.iter().map(|key| key.valid_from).min().unwrap_or(now);
+    let to = held.iter().map(|key| key.valid_to).max().unwrap_or(now).min(now);
+    let published = authority.keys(region, from.min(to), to).await?.listed;
+    let is_published = |key: &ListedKey| published.iter().any(|other| other.der == key.der);
+    Ok(held.into_iter().filter(|key| !is_published(key)).collect())
+}

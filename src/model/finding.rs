@@ -248,9 +248,25 @@ impl Verdict {
     /// The process exit code that stands for this verdict.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Verified => 0,
-            Self::Violated => 1,
-            Self::Inconclusive => 3,
+            Self::Verified => exit_code::VERIFIED,
+            Self::Violated => exit_code::VIOLATED,
+            Self::Inconclusive => exit_code::INCONCLUSIVE,
         }
     }
+}
+
+/// The exit codes of a run. They are promised to the outside, and stand in the summary record.
+pub mod exit_code {
+    /// The verdict is `verified`.
+    pub const VERIFIED: u8 = 0;
+    /// The verdict is `violated`.
+    pub const VIOLATED: u8 = 1;
+    /// The command line, or a file that it names, is wrong.
+    pub const USAGE: u8 = 2;
+    /// The verdict is `inconclusive`.
+    pub const INCONCLUSIVE: u8 = 3;
+    /// The run could not be made.
+    pub const CANNOT_RUN: u8 = 4;
+    /// The run was interrupted: 128 and the number of SIGINT, as shells have it.
+    pub const INTERRUPTED: u8 = 130;
 }

@@ -28,6 +28,7 @@ pub use coverage::Coverage;
 pub use estimate::{Estimate, Prices};
 pub use finding::{
     ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, SignatureFrom, Verdict, WarningCode,
+    exit_code,
 };
 pub use hash::{HashParseError, Sha256Hash, decode_hex};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};

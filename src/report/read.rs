@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::model::{
     Allowances, CaseInfo, ChainId, ChainRecord, CircumstancesRecord, DigestRecord, DigestStatus, Fault, GapRecord,
     LastRun, LogFileRecord, LogFileStatus, ObjectRef, Record, Region, Requests, RunRecord, Sample, SampleResult,
-    Sha256Hash, SinceCheckpoint, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningRecord,
+    Sha256Hash, SinceCheckpoint, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningRecord, exit_code,
 };
 
 /// Why saved records can't be read.
@@ -438,7 +438,7 @@ impl WireSummary {
             not_read: self.log_files.get("not_read").copied().unwrap_or_default(),
             tally,
             sample,
-            interrupted: self.exit_code == 130,
+            interrupted: self.exit_code == exit_code::INTERRUPTED,
             keys_of_bag: self.keys_of_bag,
             requests: Requests { get: self.requests.get, list: self.requests.list, other: self.requests.other },
             since_checkpoint: self.checkpoint.as_ref().map(WireSince::read).transpose()?,

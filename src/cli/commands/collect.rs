@@ -13,8 +13,8 @@ use crate::cli::args::{CollectArgs, Format, ReportKind};
 use crate::cli::custody::{LogSignature, add, check_signature, entry, now};
 use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
-use crate::cli::settings::{self, Settings};
-use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, Record};
+use crate::cli::resolve::{self, Settings};
+use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, Record, exit_code};
 
 /// Collects what the arguments name, and gives the exit code that the verdict on it stands for.
 pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
@@ -44,7 +44,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let case = evidence::case(&args.verify.reports.evidence)?;
     let signing = Arc::new(Signing::open(&args.verify.reports)?);
     signing.check_use(&args.verify.reports, true)?;
-    let settings = settings::resolve(&args.verify, begun).await?;
+    let settings = resolve::resolve(&args.verify, begun).await?;
     let Settings { store, keys, trail, ref request, .. } = settings;
     if let LogSignature::Wrong(what) = check_signature(&CustodyLog::open(&args.output)?, None) {
         let place = args.output.display();
@@ -99,7 +99,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         rest = store.copy_the_rest(&asked) => rest,
         () = interruption() => {
             bag.leave_whole(&own[0].1)?;
-            return Ok(INTERRUPTED);
+            return Ok(exit_code::INTERRUPTED);
         }
     };
     if let Some(trouble) = bag.trouble() {
@@ -142,9 +142,6 @@ fn print_collected(bag: &Path, objects: u64, bytes: u64, missing: usize) {
          check it anywhere with: cd {shown} && sha256sum -c manifest-sha256.txt, or ctverify --from {shown}"
     );
 }
-
-/// The exit code of an interrupted run.
-const INTERRUPTED: u8 = 130;
 
 /// Something that is listed and is not in the bag.
 struct Missing {

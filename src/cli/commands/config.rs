@@ -9,14 +9,22 @@ use crate::cli::evidence::without_secrets;
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::cannot_write_standard;
+use crate::model::exit_code;
 use crate::report::printable;
 
 /// The exit codes, the gravest first: what is violated must not hide behind what could not run.
-const GRAVITY: [u8; 6] = [INTERRUPTED, 1, 4, 2, 3, 0];
+const GRAVITY: [u8; 6] = [
+    exit_code::INTERRUPTED,
+    exit_code::VIOLATED,
+    exit_code::CANNOT_RUN,
+    exit_code::USAGE,
+    exit_code::INCONCLUSIVE,
+    exit_code::VERIFIED,
+];
 
 /// Verifies each trail in turn; the exit code is that of the gravest result.
 pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
-    let mut gravest = 0;
+    let mut gravest = exit_code::VERIFIED;
     let words: Vec<OsString> = std::env::args_os().collect();
     let configured = read(path, &words)?;
     if let Some(first) = configured.first() {
@@ -36,14 +44,12 @@ pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
         if rank(code) < rank(gravest) {
             gravest = code;
         }
-        if code == INTERRUPTED {
+        if code == exit_code::INTERRUPTED {
             break;
         }
     }
     Ok(gravest)
 }
-
-const INTERRUPTED: u8 = 130;
 
 /// Says what a configuration file comes to; asks nothing of AWS.
 pub fn config_check(path: &Path) -> Result<u8, Failure> {

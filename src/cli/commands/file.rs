@@ -12,7 +12,7 @@ use crate::cli::args::{FileArgs, ReportArgs, SourceArgs};
 use crate::cli::aws;
 use crate::cli::custody::now;
 use crate::cli::exit::Failure;
-use crate::cli::settings::{self, S3_CONCURRENCY, Settings, cores};
+use crate::cli::resolve::{self, S3_CONCURRENCY, Settings, cores};
 use crate::model::{DigestName, LogFileKey, ObjectRef, TimeRange};
 use crate::store::Folder;
 use crate::trail::caller_identity;
@@ -50,11 +50,11 @@ async fn resolve(
     now: Timestamp,
 ) -> Result<Settings, Failure> {
     let mut request = AuditRequest::new(TimeRange::default(), now);
-    request.max_log_file_bytes = settings::max_log_file_bytes(args);
-    request.warnings_before.extend(settings::check_keys(args).await?);
+    request.max_log_file_bytes = resolve::max_log_file_bytes(args);
+    request.warnings_before.extend(resolve::check_keys(args).await?);
     match &args.from {
         Some(dir) => {
-            let (folder, keys) = settings::open_folder(args, dir, args.check_keys)?;
+            let (folder, keys) = resolve::open_folder(args, dir, args.check_keys)?;
             request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;
             request.concurrency = args.concurrency.map_or_else(cores, usize::from);
             Ok(Settings::new(Arc::new(folder), keys, request))
@@ -79,7 +79,7 @@ async fn resolve(
             let config = aws::load_config(args, home).await;
             let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
             request.requests_before += u64::from(reports.is_evidence());
-            let (store, keys) = settings::open_s3(args, config, format!("s3://{bucket}"), &bucket, partition)?;
+            let (store, keys) = resolve::open_s3(args, config, format!("s3://{bucket}"), &bucket, partition)?;
             Ok(Settings { identity, ..Settings::new(store, keys, request) })
         }
     }

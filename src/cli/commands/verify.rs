@@ -16,7 +16,7 @@ use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::progress::ProgressLine;
-use crate::cli::settings::{self, Settings};
+use crate::cli::resolve::{self, Settings};
 use crate::model::{Prices, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
 
@@ -28,14 +28,14 @@ pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     if args.estimate {
         return estimate(args);
     }
-    run(&args.reports, async { settings::resolve(args, now()).await })
+    run(&args.reports, async { resolve::resolve(args, now()).await })
 }
 
 /// Says what the run would read.
 fn estimate(args: &VerifyArgs) -> Result<u8, Failure> {
     let runtime = runtime()?;
     let estimate = runtime.block_on(async {
-        let Settings { store, keys, request, .. } = settings::resolve(args, now()).await?;
+        let Settings { store, keys, request, .. } = resolve::resolve(args, now()).await?;
         let progress = Arc::default();
         let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
         tokio::select! {
@@ -118,7 +118,7 @@ pub(super) async fn audit_with(
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
     let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls && !logs::are_on();
     let line = shows.then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, neighbours, request, kept, bell, .. } = settings;
+    let Settings { store, keys, status, neighbours, request, kept, notifier, .. } = settings;
     let clock = store.clone();
     let audit = Audit { store, keys, status, neighbours, request, progress };
     let mut observer = |record: &Record| {
@@ -141,9 +141,9 @@ pub(super) async fn audit_with(
     drop(line);
     let Outcome { summary, checkpoint } = outcome?;
     reports.finish()?;
-    if let Some(bell) = bell.filter(|_| !summary.interrupted) {
+    if let Some(notifier) = notifier.filter(|_| !summary.interrupted) {
         tokio::select! {
-            rung = bell.ring(&brief) => rung?,
+            notified = notifier.notify(&brief) => notified?,
             () = interruption() => return Err(Failure::Interrupted),
         }
     }

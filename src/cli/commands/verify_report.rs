@@ -7,6 +7,7 @@ use super::report::{failure, open, sha256_of};
 use crate::cli::args::VerifyReportArgs;
 use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
+use crate::model::exit_code;
 use crate::report::{Made, Origin, ReadError, printable, read_records};
 use crate::sign::{Checked, CheckedEnvelope, KnownSigners, check, check_envelope, signature_path};
 
@@ -21,9 +22,9 @@ enum Outcome {
 impl Outcome {
     fn exit_code(self) -> u8 {
         match self {
-            Self::Good => 0,
-            Self::Bad => 1,
-            Self::Open => 3,
+            Self::Good => exit_code::VERIFIED,
+            Self::Bad => exit_code::VIOLATED,
+            Self::Open => exit_code::INCONCLUSIVE,
         }
     }
 }

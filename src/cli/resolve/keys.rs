@@ -1,0 +1,46 @@
+//! The check of a file of public keys against those that CloudTrail publishes (`--check-keys`).
+
+use jiff::Timestamp;
+
+use crate::cli::args::SourceArgs;
+use crate::cli::aws::load_config;
+use crate::cli::exit::Failure;
+use crate::keys::{KeyFile, ListPublicKeys, unpublished};
+use crate::model::{WarningCode, WarningRecord};
+
+/// Compares a file of keys with what CloudTrail publishes. A key that it does not publish is nobody's.
+pub async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure> {
+    if !args.check_keys {
+        return Ok(Vec::new());
+    }
+    let Some(path) = &args.keys else {
+        let what =
+            "--check-keys compares the keys of a bag or of a file with CloudTrail's: give --from BAG or --keys FILE";
+        return Err(Failure::Usage(what.to_owned()));
+    };
+    let file = KeyFile::open(path)?;
+    let regions = file.regions();
+    if regions.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{} does not say whose keys it has, so they can't be compared with CloudTrail's: make it {{REGION: keys, …}}",
+            path.display()
+        )));
+    }
+    let partition = regions[0].partition().to_owned();
+    let authority = ListPublicKeys::new(load_config(args, regions[0].as_str()).await, partition);
+    let mut found = Vec::new();
+    for region in regions {
+        // Who asks for a check that can't be made must not take its silence for an answer.
+        let failed = |error: crate::keys::KeySourceError| Failure::CannotRun(format!("--check-keys: {error}"));
+        let foreign = unpublished(&file, &authority, &region, Timestamp::now()).await.map_err(failed)?;
+        found.extend(foreign.iter().map(|key| {
+            let detail = format!(
+                "the public key {} of {region} in {} is none that CloudTrail publishes there: what rests on it proves nothing",
+                key.fingerprint,
+                path.display()
+            );
+            WarningRecord { code: WarningCode::BagAltered, bucket: None, key: None, detail }
+        }));
+    }
+    Ok(found)
+}

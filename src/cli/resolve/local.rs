@@ -1,0 +1,103 @@
+//! A run over a local copy or an evidence bag (`--from`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::audit::AuditRequest;
+use crate::bag::{Altered, Bag, CustodyLog};
+use crate::cli::args::{SourceArgs, VerifyArgs};
+use crate::cli::custody::{self, LogSignature};
+use crate::cli::exit::Failure;
+use crate::cli::resolve::Settings;
+use crate::cli::resolve::keys::check_keys;
+use crate::keys::{KeyFile, KeySource};
+use crate::model::{WarningCode, WarningRecord};
+use crate::sign::KnownSigners;
+use crate::store::Folder;
+
+/// Opens a local copy and the public keys for it.
+pub fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
+    let of_aws = [
+        ("--profile", args.profile.is_some()),
+        ("--region", args.region.is_some()),
+        ("--endpoint-url", args.endpoint_url.is_some()),
+    ];
+    if let Some((flag, _)) = of_aws.iter().find(|(_, given)| *given && !asks_aws) {
+        let what = format!("{flag} is about AWS, which --from does not ask: leave it out, or add --check-keys");
+        return Err(Failure::Usage(what));
+    }
+    let Some(keys) = &args.keys else {
+        return Err(Failure::Usage("--from needs --keys FILE: without public keys nothing can be verified".to_owned()));
+    };
+    let keys = KeyFile::open(keys)?;
+    let folder = Folder::open(dir, args.recorded_bucket.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok((folder, Arc::new(keys)))
+}
+
+pub(super) async fn local(
+    args: &VerifyArgs,
+    dir: &Path,
+    asks_aws: bool,
+    mut request: AuditRequest,
+) -> Result<Settings, Failure> {
+    let VerifyArgs { source: args, signer, .. } = args;
+    let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
+    if let Some(bag) = &bag {
+        request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
+        let log = CustodyLog::open(dir)?;
+        let known = signer.as_deref().map(KnownSigners::open).transpose()?;
+        request.warnings_before.extend(match custody::check_signature(&log, known.as_ref()) {
+            LogSignature::Fits => None,
+            LogSignature::Wrong(what) => {
+                Some(altered_warning(dir, &Altered { path: "custody.jsonl".to_owned(), what }))
+            }
+            // Whoever does not ask about it need not know who added the last lines.
+            LogSignature::Partial(_) if known.is_none() => None,
+            LogSignature::Partial(what) => {
+                let detail = format!("custody.jsonl of the bag {} {what}", dir.display());
+                Some(WarningRecord { code: WarningCode::CustodyNotSigned, bucket: None, key: None, detail })
+            }
+        });
+    } else if signer.is_some() {
+        return Err(signer_without_bag(&dir.display().to_string()));
+    }
+    let place = bag.as_ref().map(Bag::objects);
+    request.keys_of_bag = bag.is_some() && args.keys.is_none() && !args.check_keys;
+    let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().and_then(Bag::keys)), ..args.clone() };
+    let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir), asks_aws || args.check_keys)?;
+    request.warnings_before.extend(check_keys(args).await?);
+    request.warnings_before.extend(folder.notes().iter().map(|note| WarningRecord {
+        code: WarningCode::SecondCopy,
+        bucket: None,
+        key: None,
+        detail: note.clone(),
+    }));
+    request.locations = folder.locations();
+    if request.locations.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{} holds no copy of a trail's digests or log files: --from takes the folder that 'aws s3 sync s3://BUCKET DIR' filled, \
+             with …/AWSLogs/ACCOUNT/CloudTrail-Digest/ in it",
+            dir.display()
+        )));
+    }
+    if args.concurrency.is_none() {
+        request.concurrency = cores();
+    }
+    let bag = bag.map(|_| dir.to_owned());
+    Ok(Settings { bag, ..Settings::new(Arc::new(folder), keys, request) })
+}
+
+fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
+    let Altered { path, what } = altered;
+    let detail = format!("{} of the bag {} {what}", path, dir.display());
+    WarningRecord { code: WarningCode::BagAltered, bucket: None, key: None, detail }
+}
+
+/// Objects read at once from a folder where nobody says.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+pub(super) fn signer_without_bag(place: &str) -> Failure {
+    Failure::Usage(format!("--signer is about the custody log of a bag, and {place} is none: leave it out"))
+}

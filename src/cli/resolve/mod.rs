@@ -1,0 +1,130 @@
+//! The inputs of a run, from the arguments: a store, a source of keys, and a request.
+
+mod filters;
+mod keys;
+mod local;
+mod remote;
+mod state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::args::VerifyArgs;
+use super::exit::Failure;
+use super::notifier::Notifier;
+use crate::audit::{AuditRequest, Expected};
+use crate::checkpoint::Kept;
+use crate::keys::KeySource;
+use crate::model::{Depth, TimeRange};
+use crate::store::Store;
+use crate::trail::{NeighbourSource, StatusSource};
+
+pub use filters::max_log_file_bytes;
+pub use keys::check_keys;
+pub use local::{cores, open_folder};
+pub use remote::open_s3;
+
+use filters::{allowances, check_range, recheck, sample};
+use local::local;
+use remote::remote;
+use state::open_checkpoint;
+
+/// The longest time for which a digest may be late: what is older is not on its way.
+const MAX_GRACE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Objects read at once from S3: what counts is the time to the first byte.
+pub const S3_CONCURRENCY: usize = 192;
+
+/// Everything an audit needs.
+pub struct Settings {
+    pub store: Arc<dyn Store>,
+    pub keys: Arc<dyn KeySource>,
+    pub status: Option<Arc<dyn StatusSource>>,
+    pub neighbours: Option<Arc<dyn NeighbourSource>>,
+    pub request: AuditRequest,
+    /// In whose name AWS is asked, where a report is to tell.
+    pub identity: Option<String>,
+    /// What CloudTrail says of the trail, where it was asked.
+    pub trail: Option<serde_json::Value>,
+    /// The evidence bag that is read, if it is one.
+    pub bag: Option<PathBuf>,
+    /// The checkpoint, where one is kept.
+    pub kept: Option<Kept>,
+    /// Who is told of what it finds.
+    pub notifier: Option<Notifier>,
+}
+
+impl Settings {
+    /// For this store, with these keys, and nothing beside that.
+    pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
+        Self {
+            store,
+            keys,
+            status: None,
+            neighbours: None,
+            request,
+            identity: None,
+            trail: None,
+            bag: None,
+            kept: None,
+            notifier: None,
+        }
+    }
+}
+
+/// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
+pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
+    let time = |argument: Option<super::time_argument::TimeArgument>| {
+        argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
+    };
+    let range = TimeRange { start: time(args.start)?, end: time(args.end)? };
+    check_range(&range, now)?;
+    if args.sample.is_some() && args.depth != Depth::Content {
+        return Err(Failure::Usage(format!(
+            "--sample is about log files that are read, and --depth {} reads none: leave one of them out",
+            args.depth
+        )));
+    }
+    if let Some(grace) = args.scheduled.grace.filter(|grace| *grace > MAX_GRACE) {
+        let hours = grace.as_secs() / 3600;
+        return Err(Failure::Usage(format!(
+            "--grace {hours}h is longer than a day: a digest that is so late is missing; give at most 24h"
+        )));
+    }
+    let request = AuditRequest {
+        trail: args.trail_arn.clone(),
+        organization: args.organization_id.clone(),
+        accounts: args.account_id.iter().cloned().collect(),
+        regions: args.regions.iter().cloned().collect(),
+        concurrency: args.source.concurrency.map_or(S3_CONCURRENCY, usize::from),
+        depth: args.depth,
+        expected: Expected {
+            accounts: args.expect_account.iter().cloned().collect(),
+            regions: args.expect_region.iter().cloned().collect(),
+            ..Expected::default()
+        },
+        sample: sample(args)?,
+        max_log_file_bytes: max_log_file_bytes(&args.source),
+        allowed: allowances(&args.allow),
+        grace: args.scheduled.grace.unwrap_or(AuditRequest::new(range, now).grace),
+        recheck: args.scheduled.recheck.map(recheck).transpose()?,
+        ..AuditRequest::new(range, now)
+    };
+    let mut settings = match &args.source.from {
+        // A topic is reached with AWS's credentials, wherever the bytes come from.
+        Some(dir) => {
+            let asks_aws = args.notices.notify.iter().any(|target| target.starts_with("sns:"));
+            local(args, dir, asks_aws, request).await?
+        }
+        None => remote(args, request).await?,
+    };
+    settings.notifier = Notifier::new(args).await?;
+    if let Some(name) = &args.scheduled.state {
+        let kept = open_checkpoint(args, name, &settings).await?;
+        settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
+        settings.kept = Some(kept);
+    }
+    Ok(settings)
+}

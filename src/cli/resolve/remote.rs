@@ -1,0 +1,120 @@
+//! A run over a trail in S3.
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use crate::audit::AuditRequest;
+use crate::cli::args::{SourceArgs, VerifyArgs};
+use crate::cli::aws::{is_path_style, load_config};
+use crate::cli::exit::Failure;
+use crate::cli::resolve::Settings;
+use crate::cli::resolve::keys::check_keys;
+use crate::cli::resolve::local::signer_without_bag;
+use crate::keys::{KeyFile, KeySource, ListPublicKeys};
+use crate::model::{LogRoot, Region, TrailArn};
+use crate::store::{Location, Replica, S3, Store};
+use crate::trail::{
+    DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
+    regions_of,
+};
+
+pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
+    if args.signer.is_some() {
+        return Err(signer_without_bag("a trail in S3"));
+    }
+    request.warnings_before.extend(check_keys(&args.source).await?);
+    let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+    let config = load_config(&args.source, home).await;
+    let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
+    request.requests_before += u64::from(args.reports.is_evidence());
+    let mut status: Option<Arc<dyn StatusSource>> = None;
+    let mut description = None;
+    let mut neighbours: Option<Arc<dyn NeighbourSource>> = None;
+    let location = match (&args.bucket, &args.trail_arn) {
+        (Some(bucket), _) => Location {
+            bucket: bucket.trim_start_matches("s3://").trim_end_matches('/').to_owned(),
+            root: LogRoot { prefix: args.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned() },
+        },
+        (None, Some(arn)) => {
+            let trail = Trail::new(arn.clone(), &config);
+            let settings = trail.settings().await?;
+            let reach = ReachSource::new(arn.clone(), config.clone());
+            let until = request.range.end.unwrap_or(request.now);
+            let Reach { own_regions, default_regions, accounts, organization, regions_unknown, unknown } =
+                reach.reach(&settings, until).await;
+            request.own_organization = organization;
+            if regions_unknown {
+                let wanted = |region: &Region| request.regions.is_empty() || request.regions.contains(region);
+                request.expected.maybe_own_regions = regions_of(&arn.partition).filter(wanted).collect();
+            }
+            neighbours = Some(Arc::new(DescribeTrails::new(arn.clone(), settings.clone(), config.clone())));
+            description = Some(serde_json::json!({
+                "TrailARN": arn.to_string(),
+                "S3BucketName": settings.bucket,
+                "S3KeyPrefix": settings.prefix,
+                "IsMultiRegionTrail": settings.is_multi_region,
+                "IsOrganizationTrail": settings.is_organization,
+            }));
+            request.expected.accounts.extend(accounts);
+            request.expected.own_regions = own_regions;
+            if settings.is_organization {
+                request.expected.regions.extend(default_regions);
+            }
+            request.expected.unknown = unknown;
+            request.requests_before += trail.requests() + reach.requests();
+            request.is_organization = Some(settings.is_organization);
+            // It speaks of the place that the trail delivers to now, which is the one that is read.
+            if args.organization_id.is_none() {
+                status = Some(Arc::new(GetTrailStatus::new(arn.clone(), config.clone())));
+            }
+            Location { bucket: settings.bucket, root: LogRoot { prefix: settings.prefix } }
+        }
+        (None, None) => {
+            let what = "name what to verify: --trail-arn ARN, or --bucket NAME, or --from DIR --keys FILE (see --help)";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+    };
+    let source = match location.root.prefix.as_str() {
+        "" => format!("s3://{}", location.bucket),
+        prefix => format!("s3://{}/{prefix}", location.bucket),
+    };
+    let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
+    let partition = partition_of(args.trail_arn.as_ref(), &config);
+    let (store, keys) = open_s3(&args.source, config, source, &location.bucket, partition)?;
+    request.locations.push(Location { bucket, ..location });
+    Ok(Settings { status, neighbours, identity, trail: description, ..Settings::new(store, keys, request) })
+}
+
+/// The partition whose regions are asked for keys: the trail's, or that of the region at hand.
+fn partition_of(trail: Option<&TrailArn>, config: &SdkConfig) -> String {
+    let region = || config.region().and_then(|region| region.as_ref().parse::<Region>().ok());
+    match trail {
+        Some(arn) => arn.partition.clone(),
+        None => region().map_or("aws", |region| region.partition()).to_owned(),
+    }
+}
+
+/// A store, and the public keys for it.
+pub type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
+
+/// S3, and the public keys for it. `bucket` is the one that stands for `--recorded-bucket`, if that is given.
+pub fn open_s3(
+    args: &SourceArgs,
+    config: SdkConfig,
+    source: String,
+    bucket: &str,
+    partition: String,
+) -> Result<Opened, Failure> {
+    let keys: Arc<dyn KeySource> = match &args.keys {
+        Some(file) => Arc::new(KeyFile::open(file)?),
+        None => Arc::new(ListPublicKeys::new(config.clone(), partition)),
+    };
+    let path_style = is_path_style(&config);
+    let s3 = S3::new(config, path_style, source);
+    let store: Arc<dyn Store> = match &args.recorded_bucket {
+        Some(recorded) => Arc::new(Replica::new(s3, bucket.to_owned(), recorded.clone())),
+        None => Arc::new(s3),
+    };
+    Ok((store, keys))
+}
