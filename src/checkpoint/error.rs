@@ -12,10 +12,7 @@ pub enum CheckpointError {
         reason: String,
     },
     /// What is there is none.
-    #[error(
-        "{place} is no checkpoint that this version can read: {reason}. Move it away to begin anew; the next run then verifies \
-         everything from --start on"
-    )]
+    #[error("{place} is no checkpoint that this version can read: {reason}")]
     Malformed {
         /// Where it is.
         place: String,
@@ -23,7 +20,7 @@ pub enum CheckpointError {
         reason: String,
     },
     /// It was made for something else.
-    #[error("the checkpoint {place} was made for the {what} {kept}, not for {asked}: give each its own --state")]
+    #[error("the checkpoint {place} was made for the {what} {kept}, not for {asked}")]
     Other {
         /// Where it is.
         place: String,

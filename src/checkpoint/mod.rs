@@ -3,7 +3,6 @@
 //! It is written whole or not at all. Where another job has written it meanwhile, the two are merged: neither loses what the other found.
 
 mod error;
-mod object;
 mod wire;
 
 use std::fs::File;
@@ -15,8 +14,7 @@ pub use wire::{parse, to_json};
 
 use crate::disk::{target, write_whole};
 use crate::model::{Checkpoint, Depth, ObjectRef, TrailArn};
-use crate::store::S3;
-use object::Written;
+use crate::store::{ConditionalStore, Tagged, Written};
 
 /// The largest checkpoint that is read, in bytes: it holds what is open, and nobody keeps millions of open points.
 pub const MAX_BYTES: u64 = 256 << 20;
@@ -61,7 +59,7 @@ pub enum Place {
     /// A file.
     File(PathBuf),
     /// An object, and what it is reached by.
-    Object(Box<S3>, ObjectRef),
+    Object(Box<dyn ConditionalStore>, ObjectRef),
 }
 
 /// A checkpoint that was opened.
@@ -129,7 +127,10 @@ impl Place {
             Self::File(path) => {
                 read_file(path).map_err(|error| self.failed(error))?.map(|bytes| (bytes.clone(), bytes))
             }
-            Self::Object(s3, object) => object::read(s3, object).await.map_err(|error| self.failed(error))?,
+            Self::Object(store, object) => {
+                let found = store.get_with_etag(object, MAX_BYTES).await.map_err(|error| self.failed(error))?;
+                found.map(|Tagged { bytes, etag }| (bytes, etag))
+            }
         };
         let Some((bytes, revision)) = found else { return Ok(None) };
         let wrong = |reason| CheckpointError::Malformed { place: self.to_string(), reason };
@@ -158,8 +159,8 @@ impl Place {
                 write_whole(path, &json).map_err(|error| self.failed(error))?;
                 Ok(Written::Whole)
             }
-            Self::Object(s3, object) => {
-                object::write(s3, object, json, revision).await.map_err(|error| self.failed(error))
+            Self::Object(store, object) => {
+                store.put_if_match(object, json, revision).await.map_err(|error| self.failed(error))
             }
         }
     }

@@ -77,14 +77,26 @@ impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Self {
         match error {
             CheckpointError::Failed { .. } => Self::CannotRun(error.to_string()),
-            CheckpointError::Malformed { .. } | CheckpointError::Other { .. } => Self::Usage(error.to_string()),
+            CheckpointError::Malformed { .. } => Self::Usage(format!(
+                "{error}. Move it away to begin anew; the next run then verifies everything from --start on"
+            )),
+            CheckpointError::Other { .. } => Self::Usage(format!("{error}: give each its own --state")),
         }
     }
 }
 
 impl From<TrailError> for Failure {
     fn from(error: TrailError) -> Self {
-        Self::CannotRun(error.to_string())
+        Self::CannotRun(match error {
+            TrailError::NotFound(_) => {
+                format!("{error}: check the ARN, or name the place of its logs with --bucket and --prefix")
+            }
+            TrailError::Denied(_) => format!("{error}, or name the place with --bucket and --prefix"),
+            TrailError::Credentials(reason) => {
+                format!("no AWS credentials that work: set AWS_PROFILE or --profile, or run 'aws sso login' ({reason})")
+            }
+            TrailError::Failed { .. } => error.to_string(),
+        })
     }
 }
 

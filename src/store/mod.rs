@@ -10,6 +10,7 @@ mod lifecycle;
 mod replica;
 mod s3;
 mod s3_answers;
+mod s3_conditional;
 mod s3_error;
 
 use std::borrow::Cow;
@@ -198,4 +199,45 @@ impl Counter {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Requests { get: count(&self.get), list: count(&self.list), other: count(&self.other) }
     }
+}
+
+/// The bytes of an object, and its entity tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The entity tag, as the store spells it.
+    pub etag: Vec<u8>,
+}
+
+/// The result of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The object has these bytes now.
+    Whole,
+    /// The object has another entity tag than was expected: nothing was written.
+    Changed,
+}
+
+/// A store in which several writers share an object without losing each other's work.
+#[async_trait]
+pub trait ConditionalStore: Send + Sync {
+    /// Reads an object; `None` if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// The object has more than `max_bytes` bytes, or could not be read.
+    async fn get_with_etag(&self, object: &ObjectRef, max_bytes: u64) -> Result<Option<Tagged>, StoreError>;
+
+    /// Writes an object if it still has this entity tag, or, without one, if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// The object could not be written.
+    async fn put_if_match(
+        &self,
+        object: &ObjectRef,
+        bytes: Vec<u8>,
+        etag: Option<&[u8]>,
+    ) -> Result<Written, StoreError>;
 }

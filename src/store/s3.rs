@@ -63,7 +63,7 @@ impl S3 {
         }
     }
 
-    pub(crate) fn client(&self, bucket: &str) -> Client {
+    pub(super) fn client(&self, bucket: &str) -> Client {
         let region = lock(&self.bucket_regions).get(bucket).cloned();
         let mut clients = lock(&self.clients);
         let client = clients.entry(region.clone()).or_insert_with(|| {
@@ -116,7 +116,7 @@ impl S3 {
     }
 
     /// Decides on a failed request: `Ok` to send it again, to the region that was learned.
-    pub(crate) fn redirect<E>(
+    pub(super) fn redirect<E>(
         &self,
         error: &SdkError<E, HttpResponse>,
         action: &str,

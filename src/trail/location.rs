@@ -28,16 +28,13 @@ pub struct TrailSettings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrailError {
     /// There is no such trail.
-    #[error("CloudTrail knows no trail {0}: check the ARN, or name the place of its logs with --bucket and --prefix")]
+    #[error("CloudTrail knows no trail {0}")]
     NotFound(TrailArn),
     /// Neither call is allowed.
-    #[error(
-        "CloudTrail does not tell where {0} delivers: allow cloudtrail:GetTrail (or cloudtrail:DescribeTrails), or name \
-         the place with --bucket and --prefix"
-    )]
+    #[error("CloudTrail does not tell where {0} delivers: allow cloudtrail:GetTrail (or cloudtrail:DescribeTrails)")]
     Denied(TrailArn),
     /// There are no credentials, or none that AWS takes.
-    #[error("no AWS credentials that work: set AWS_PROFILE or --profile, or run 'aws sso login' ({0})")]
+    #[error("no AWS credentials that work ({0})")]
     Credentials(String),
     /// Anything else.
     #[error("CloudTrail could not be asked where {arn} delivers: {reason}")]
