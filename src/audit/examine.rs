@@ -100,7 +100,7 @@ async fn has_earlier(context: &Context, id: &ChainId, folders: &[RegionFolder], 
     let mut standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
     let first = standard.find_map(ChainEntry::valid).map(SpooledDigest::summary);
     let (Some(first), Some(start)) = (first, context.range.start) else { return false };
-    if first.period().0 <= start || first.predecessor().is_some() {
+    if first.period().start <= start || first.predecessor().is_some() {
         return false;
     }
     for folder in folders {

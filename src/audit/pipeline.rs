@@ -33,8 +33,8 @@ use super::shared::neighbours::Neighbours;
 use super::single_files;
 use super::sink::RecordSink;
 use crate::model::{
-    ChainId, LogFileStatus, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode, WarningRecord,
-    earlier, exit_code, later,
+    ChainId, LogFileStatus, Period, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode,
+    WarningRecord, earlier, exit_code, later,
 };
 use crate::sync::lock;
 
@@ -205,7 +205,7 @@ impl Pipeline<'_> {
     /// The context of a run over the chains that were found.
     fn context(&self, range: TimeRange, discovery: &mut Discovery) -> Arc<Context> {
         let ends = || discovery.chains.values().flat_map(|chain| chain.digests.ends());
-        let ends = ends().min().zip(ends().max());
+        let ends = ends().min().zip(ends().max()).map(|(first, last)| Period::new(first, last));
         let mut context = self.audit.context(range, ends);
         context.statuses = std::mem::take(&mut discovery.statuses);
         context.examined = Arc::new(discovery.chains.keys().cloned().collect());
@@ -287,12 +287,12 @@ impl Pipeline<'_> {
 
 impl Audit {
     /// The context of a run over `range`. `ends` are the ends of the first and of the last digest that were listed.
-    pub(super) fn context(&self, range: TimeRange, ends: Option<(Timestamp, Timestamp)>) -> Context {
+    pub(super) fn context(&self, range: TimeRange, ends: Option<Period>) -> Context {
         let Self { store, keys, request, progress, .. } = self;
-        let (from, to) = key_range(&range, request.now, ends);
+        let period = key_range(&range, request.now, ends);
         Context {
             store: store.clone(),
-            keys: Arc::new(KeyCache::new(keys.clone(), from, to, request.now)),
+            keys: Arc::new(KeyCache::new(keys.clone(), period, request.now)),
             request: request.clone(),
             range,
             progress: progress.clone(),
@@ -369,11 +369,11 @@ fn examine_ahead(
 
 /// The time for which public keys are asked: the range, what was listed for it, and a margin. `ends` are the ends of the
 /// first and of the last digest that were listed.
-fn key_range(range: &TimeRange, now: Timestamp, ends: Option<(Timestamp, Timestamp)>) -> (Timestamp, Timestamp) {
-    let (first, last) = ends.unzip();
+fn key_range(range: &TimeRange, now: Timestamp, ends: Option<Period>) -> Period {
+    let (first, last) = ends.map(|ends| (ends.start, ends.end)).unzip();
     let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
     // Names can tell any time, and nothing was signed in the future.
     let to = [range.end, last].into_iter().flatten().max().unwrap_or(now).min(now);
     let from = from.min(to).max(CLOUDTRAIL_BEGAN);
-    (earlier(from, KEYS_BEFORE), later(to, KEY_MARGIN))
+    Period { start: earlier(from, KEYS_BEFORE), end: later(to, KEY_MARGIN) }
 }

@@ -22,8 +22,8 @@ use crate::audit::request::{EDGE, fresh_from};
 use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::shared::context::Context;
 use crate::model::{
-    ChainId, ChainRecord, Coverage, DigestKind, Fault, LogFileKey, LogFileRecord, LogFileStatus, ObjectRef, Record,
-    TimeRange, TrailName, earlier, later,
+    ChainId, ChainRecord, Coverage, DigestKind, Fault, LogFileKey, LogFileRecord, LogFileStatus, ObjectRef, Period,
+    Record, TimeRange, TrailName, earlier, later,
 };
 use crate::store::{Location, StoreError};
 
@@ -66,8 +66,8 @@ struct Part {
 /// The time that digests of these files speak of; `None` where none of the names is a log file's.
 pub(crate) fn range(files: &[ObjectRef]) -> Option<TimeRange> {
     let wanted = wanted(files);
-    let start = wanted.iter().map(|file| window(file).0).min()?;
-    let end = wanted.iter().map(|file| window(file).1).max()?;
+    let start = wanted.iter().map(|file| window(file).start).min()?;
+    let end = wanted.iter().map(|file| window(file).end).max()?;
     Some(TimeRange { start: Some(start), end: Some(end) })
 }
 
@@ -98,7 +98,8 @@ pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
     }
     let mut steps = Vec::new();
     for (chain, part) in whole {
-        let (from, to) = part.asked.bounds().unwrap_or((context.request.now, context.request.now));
+        let now = context.request.now;
+        let Period { start: from, end: to } = part.asked.bounds().unwrap_or(Period::new(now, now));
         let record = ChainRecord {
             chain,
             fault: None,
@@ -127,9 +128,9 @@ fn wanted(files: &[ObjectRef]) -> Vec<Wanted> {
         .collect()
 }
 
-fn window(file: &Wanted) -> (Timestamp, Timestamp) {
+fn window(file: &Wanted) -> Period {
     let (from, to) = (file.name.time.from, file.name.time.to);
-    (earlier(from, BEFORE), later(to, AFTER))
+    Period::new(earlier(from, BEFORE), later(to, AFTER))
 }
 
 fn clusters(mut files: Vec<Wanted>, now: Timestamp) -> Vec<Cluster> {
@@ -141,7 +142,7 @@ fn clusters(mut files: Vec<Wanted>, now: Timestamp) -> Vec<Cluster> {
     files.sort_by_key(|file| file.name.time.from);
     let mut clusters: Vec<Cluster> = Vec::new();
     for file in files {
-        let (folder, (start, end)) = (folder(&file), window(&file));
+        let (folder, Period { start, end }) = (folder(&file), window(&file));
         let end = end.min(now).max(start);
         let near = clusters.iter_mut().rev().find(|cluster| cluster.folder == folder);
         match near.filter(|cluster| cluster.range.end.is_some_and(|end| start <= end)) {

@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
+use super::Period;
+
 /// A set of half-open intervals `[from, to)`, in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Coverage {
     /// Sorted, neither touching nor overlapping, none empty.
-    intervals: Vec<(Timestamp, Timestamp)>,
+    intervals: Vec<Period>,
 }
 
 impl Coverage {
@@ -15,52 +17,52 @@ impl Coverage {
         if from >= to {
             return;
         }
-        let first = self.intervals.partition_point(|&(_, end)| end < from);
-        let last = self.intervals.partition_point(|&(start, _)| start <= to);
+        let first = self.intervals.partition_point(|interval| interval.end < from);
+        let last = self.intervals.partition_point(|interval| interval.start <= to);
         let touched = &self.intervals[first..last];
-        let from = touched.first().map_or(from, |&(start, _)| start.min(from));
-        let to = touched.last().map_or(to, |&(_, end)| end.max(to));
-        self.intervals.splice(first..last, [(from, to)]);
+        let start = touched.first().map_or(from, |interval| interval.start.min(from));
+        let end = touched.last().map_or(to, |interval| interval.end.max(to));
+        self.intervals.splice(first..last, [Period { start, end }]);
     }
 
     /// Adds all of another.
     pub fn extend(&mut self, other: &Self) {
-        other.intervals.iter().for_each(|&(from, to)| self.add(from, to));
+        other.intervals.iter().for_each(|interval| self.add(interval.start, interval.end));
     }
 
-    /// Where it begins and ends; `None` if it is empty.
-    pub fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
-        Some((self.intervals.first()?.0, self.intervals.last()?.1))
+    /// The time from its first to its last moment; `None` if it is empty.
+    pub fn bounds(&self) -> Option<Period> {
+        Some(Period { start: self.intervals.first()?.start, end: self.intervals.last()?.end })
     }
 
     /// The parts of `[from, to)` that are not covered, by time.
-    pub fn holes(&self, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    pub fn holes(&self, from: Timestamp, to: Timestamp) -> Vec<Period> {
         let mut holes = Vec::new();
         let mut cursor = from;
-        for &(start, end) in &self.intervals {
-            if start >= to {
+        for interval in &self.intervals {
+            if interval.start >= to {
                 break;
             }
-            if start > cursor {
-                holes.push((cursor, start));
+            if interval.start > cursor {
+                holes.push(Period { start: cursor, end: interval.start });
             }
-            cursor = cursor.max(end);
+            cursor = cursor.max(interval.end);
         }
         if cursor < to {
-            holes.push((cursor, to));
+            holes.push(Period { start: cursor, end: to });
         }
         holes
     }
 
-    /// Whether all of `[from, to]` is covered.
+    /// Returns whether all of `[from, to]` is covered.
     pub fn contains(&self, from: Timestamp, to: Timestamp) -> bool {
-        self.intervals.iter().any(|&(start, end)| start <= from && to <= end)
+        self.intervals.iter().any(|interval| interval.start <= from && to <= interval.end)
     }
 
     /// How many seconds of `[from, to)` are covered.
     pub fn seconds(&self, from: Timestamp, to: Timestamp) -> u64 {
-        let length = |(start, end): (Timestamp, Timestamp)| (end.as_second() - start.as_second()).max(0).unsigned_abs();
-        self.intervals.iter().map(|&(start, end)| length((start.max(from), end.min(to)))).sum()
+        let inside = |interval: &Period| Period { start: interval.start.max(from), end: interval.end.min(to) };
+        self.intervals.iter().map(|interval| inside(interval).seconds()).sum()
     }
 }
 
@@ -79,7 +81,7 @@ mod tests {
             coverage.add(at(from), at(to));
         }
         let holes: Vec<_> =
-            coverage.holes(at(0), at(70)).iter().map(|(from, to)| (from.as_second(), to.as_second())).collect();
+            coverage.holes(at(0), at(70)).iter().map(|hole| (hole.start.as_second(), hole.end.as_second())).collect();
         assert_eq!(holes, [(0, 10), (35, 50), (60, 70)]);
         assert_eq!(coverage.seconds(at(0), at(70)), 35);
         assert_eq!(coverage.seconds(at(15), at(55)), 25);

@@ -13,6 +13,7 @@ mod ids;
 mod names;
 mod object;
 mod packed_names;
+mod period;
 mod range;
 mod record;
 mod sample;
@@ -38,6 +39,7 @@ pub use names::{
 };
 pub use object::{ObjectRef, is_bucket_name};
 pub use packed_names::{NameCoder, PackedNames, read_number, write_number};
+pub use period::Period;
 pub use range::TimeRange;
 pub use record::{
     CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord,

@@ -10,7 +10,7 @@ use super::key::{KeyLookup, KeyRing};
 use super::limits::MAX_DIGEST_BYTES;
 use super::metadata::DigestMetadata;
 use super::signature::{RecordedSignature, SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
-use crate::model::{DigestKind, DigestStatus, Fault, ObjectRef, Sha256Hash};
+use crate::model::{DigestKind, DigestStatus, Fault, ObjectRef, Period, Sha256Hash};
 
 /// Why a digest is not valid: `status` is `Invalid` or `Unverified`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,13 @@ pub struct ParsedDigest {
     pub(super) signature: Option<RecordedSignature>,
 }
 
+/// The time at which a digest was signed, as far as it is known: both ends are included.
+#[derive(Debug, Clone, Copy)]
+struct SigningTime {
+    earliest: Timestamp,
+    latest: Timestamp,
+}
+
 /// What a signature over a digest has to fit.
 #[derive(Debug)]
 struct Signing {
@@ -97,7 +104,7 @@ struct Signing {
     /// The signature algorithm, where it is not the one that is known.
     algorithm: Option<Box<str>>,
     /// When it was signed, as far as that is known.
-    time: (Timestamp, Timestamp),
+    time: SigningTime,
 }
 
 /// A digest that its own signature does not prove. Another one may: its successor's record of it.
@@ -147,7 +154,7 @@ pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, key
         Ok(document) => document,
         Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
     };
-    let (start, end) = match document.period() {
+    let Period { start, end } = match document.period() {
         Ok(period) => period,
         Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
     };
@@ -157,12 +164,12 @@ pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, key
     let is_moved = !in_place(&object);
     let generated = found.metadata.generated();
     let time = match (found.kind, generated) {
-        (DigestKind::Standard, _) => (end, end),
+        (DigestKind::Standard, _) => SigningTime { earliest: end, latest: end },
         (DigestKind::Backfill, Some(generated)) => {
             if let Some(rejection) = backfill_rejection(generated, end, found.last_modified) {
                 return closed(rejection);
             }
-            (generated, generated)
+            SigningTime { earliest: generated, latest: generated }
         }
         (DigestKind::Backfill, None) if found.metadata.signature.is_some() => {
             return closed(Rejection::invalid(
@@ -171,7 +178,7 @@ pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, key
             ));
         }
         // Without metadata nobody knows when it was generated, only that its hour was over.
-        (DigestKind::Backfill, None) => (end, Timestamp::MAX),
+        (DigestKind::Backfill, None) => SigningTime { earliest: end, latest: Timestamp::MAX },
     };
     let signing = Signing {
         signed: signed_hash(
@@ -282,7 +289,7 @@ impl Signing {
             let detail = format!("names the signature algorithm '{algorithm}', which this version does not know");
             return Err(Rejection::unverified(Fault::UnknownSignatureAlgorithm, detail));
         }
-        let (from, to) = self.time;
+        let SigningTime { earliest: from, latest: to } = self.time;
         let accuse = |fault, detail: String| {
             if keys.can_accuse(from, to) {
                 Rejection::invalid(fault, detail)

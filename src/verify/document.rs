@@ -10,7 +10,7 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::entries::{EntriesBuilder, LogFileEntries, RecordedHash};
 use super::signature::RecordedSignature;
-use crate::model::{ObjectRef, Sha256Hash};
+use crate::model::{ObjectRef, Period, Sha256Hash};
 
 /// The only hash algorithm that CloudTrail documents.
 const SHA_256: &str = "SHA-256";
@@ -108,13 +108,17 @@ impl<'a> Document<'a> {
     }
 
     /// Start and end of the period that the digest speaks of.
-    pub fn period(&self) -> Result<(Timestamp, Timestamp), String> {
+    pub fn period(&self) -> Result<Period, String> {
         let time = |name, text: &str| {
             Timestamp::from_str(text).map_err(|_| format!("its {name}, '{text}', is not an RFC 3339 time"))
         };
         let start = time("digestStartTime", &self.digest_start_time)?;
         let end = time("digestEndTime", &self.digest_end_time)?;
-        if start > end { Err(format!("it starts at {start}, after its end at {end}")) } else { Ok((start, end)) }
+        if start > end {
+            Err(format!("it starts at {start}, after its end at {end}"))
+        } else {
+            Ok(Period { start, end })
+        }
     }
 
     /// The name that the digest bears.

@@ -53,7 +53,7 @@ impl Links {
             }
         }
         let mut rest: Vec<usize> = (0..self.count).filter(|index| awaited[*index] > 0).collect();
-        rest.sort_by_key(|index| Reverse(outline_of(&waiting[*index]).map(|(_, summary)| summary.period().1)));
+        rest.sort_by_key(|index| Reverse(outline_of(&waiting[*index]).map(|(_, summary)| summary.period().end)));
         order.extend(rest);
         order
     }

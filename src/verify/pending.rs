@@ -12,7 +12,7 @@ use super::digest::{CheckedDigest, ParsedDigest, UnparsedDigest, Unproven};
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::signature::RecordedSignature;
-use crate::model::{ObjectRef, Sha256Hash};
+use crate::model::{ObjectRef, Period, Sha256Hash};
 
 /// A digest that was examined by itself, and waits for those that may name it.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl DigestSummary {
             return Err(PackError::Damaged);
         }
         let digest: PackedDigest<'_> = postcard::from_bytes(packed).map_err(|_| PackError::Damaged)?;
-        digest.open((self.start, self.end)).ok_or(PackError::Damaged)
+        digest.open(self.period()).ok_or(PackError::Damaged)
     }
 
     /// The hash of its name.
@@ -111,8 +111,8 @@ impl DigestSummary {
     }
 
     /// The period that it claims to speak of.
-    pub fn period(&self) -> (Timestamp, Timestamp) {
-        (self.start, self.end)
+    pub fn period(&self) -> Period {
+        Period { start: self.start, end: self.end }
     }
 
     /// How many log files it lists.
@@ -183,7 +183,7 @@ impl<'a> From<&'a ParsedDigest> for PackedDigest<'a> {
 }
 
 impl PackedDigest<'_> {
-    fn open(self, (start, end): (Timestamp, Timestamp)) -> Option<ParsedDigest> {
+    fn open(self, Period { start, end }: Period) -> Option<ParsedDigest> {
         let object = ObjectRef::new(self.bucket, self.key);
         let predecessor = self.predecessor.map(|recorded| Predecessor {
             object: ObjectRef::new(recorded.bucket.map_or_else(|| Arc::clone(&object.bucket), Arc::from), recorded.key),

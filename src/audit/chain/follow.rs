@@ -333,7 +333,7 @@ impl ChainReader<'_> {
     /// Where the chain begins, as far as it was read.
     fn first_start(&self) -> Option<Timestamp> {
         let starts = self.read.iter().filter_map(|(meta, digest)| match digest {
-            PendingDigest::Parsed(summary, _) if meta.kind == DigestKind::Standard => Some(summary.period().0),
+            PendingDigest::Parsed(summary, _) if meta.kind == DigestKind::Standard => Some(summary.period().start),
             _ => None,
         });
         starts.min()

@@ -14,7 +14,7 @@ use crate::audit::digests::listed_digests::ListedDigest;
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::shared::context::Context;
-use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, Sha256Hash, earlier, is_bucket_name};
+use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, Period, Sha256Hash, earlier, is_bucket_name};
 use crate::verify::ValidDigest;
 
 /// How many chains of one folder are asked whether they go on from another: whoever plants digests of many
@@ -55,7 +55,7 @@ pub(crate) async fn predecessor(
     let other = name.chain.clone();
     let Some((_, before)) = read_valid(context, named.object.clone(), name).await? else { return Ok(None) };
     let is_recorded = named.sha256.is_none_or(|sha256| sha256 == before.sha256());
-    Ok(is_recorded.then_some(Handover { at: first.summary().period().0, other, folder }))
+    Ok(is_recorded.then_some(Handover { at: first.summary().period().start, other, folder }))
 }
 
 /// The chain that goes on from this one: a valid digest of it, the first after this chain's last one, names
@@ -68,11 +68,11 @@ pub(crate) async fn successor(
     others: &[RegionFolder],
 ) -> Result<Option<Handover>, AuditError> {
     let standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
-    let last = standard.filter_map(ChainEntry::valid).max_by_key(|digest| digest.summary().period().1);
+    let last = standard.filter_map(ChainEntry::valid).max_by_key(|digest| digest.summary().period().end);
     if last.is_none() && !entries.is_empty() {
         return Ok(None);
     }
-    let end = last.map(|digest| digest.summary().period().1);
+    let end = last.map(|digest| digest.summary().period().end);
     let last = last.map(|digest| spool.valid(digest)).transpose()?;
     for folder in others {
         for digest in first_digests(context, folder, end).await {
@@ -146,7 +146,7 @@ async fn read_valid(
         DigestMeta { kind: listed.kind, end: listed.end, last_modified: None, remarks: None, place: None, spool_key };
     let judged = verify::judge(context, vec![(meta, pending)], Vec::new(), &apart, &keys)?;
     let valid = judged.first().and_then(ChainEntry::valid);
-    valid.map(|digest| Ok((digest.summary().period().0, apart.valid(digest)?))).transpose()
+    valid.map(|digest| Ok((digest.summary().period().start, apart.valid(digest)?))).transpose()
 }
 
 fn folder_of(name: &DigestName, object: &ObjectRef) -> RegionFolder {
@@ -164,7 +164,7 @@ pub(crate) fn mark_restarts(entries: &mut [ChainEntry]) {
     let mut before: Option<Timestamp> = None;
     for entry in entries.iter_mut().filter(|entry| entry.kind == DigestKind::Standard) {
         let Some(summary) = entry.valid().map(SpooledDigest::summary) else { continue };
-        let ((start, end), is_starting) = (summary.period(), summary.predecessor().is_none());
+        let (Period { start, end }, is_starting) = (summary.period(), summary.predecessor().is_none());
         let is_restart = is_starting && before.is_some_and(|before| start.duration_since(before) < RESTARTED_WITHIN);
         if is_restart {
             entry.remarks.get_or_insert_default().restarts = true;

@@ -12,7 +12,9 @@ use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::request::{DELIVERY_TIME, awaited_from, fresh_from};
 use crate::audit::shared::context::Context;
-use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, earlier, later};
+use crate::model::{
+    ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, Period, earlier, later,
+};
 use crate::verify::ValidDigest;
 
 /// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
@@ -34,21 +36,21 @@ pub(crate) struct Account {
 /// Works out what is covered of the range, and why the rest is not.
 pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Account, AuditError> {
     let standard: Vec<&ChainEntry> = chain.entries.iter().filter(|e| e.kind == DigestKind::Standard).collect();
-    let (from, to) = bounds(chain, context);
+    let Period { start: from, end: to } = bounds(chain, context);
     let mut coverage = Coverage::default();
     for digest in valid(&standard) {
-        let (start, end) = digest.summary().period();
+        let Period { start, end } = digest.summary().period();
         coverage.add(start, end);
         if let Some(before) = linked_predecessor(digest, &standard) {
-            coverage.add(before.summary().period().1, start);
+            coverage.add(before.summary().period().end, start);
         }
     }
-    if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|(_, last)| last)) {
+    if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|bounds| bounds.end)) {
         coverage.add(last, handover.at);
     }
     let ledger = Ledger { chain, context, standard: &standard };
     let mut gaps = Vec::new();
-    for (start, end) in coverage.holes(from, to) {
+    for Period { start, end } in coverage.holes(from, to) {
         gaps.extend(ledger.explain(start, end, to));
     }
     let mut gaps = ledger.expire_all(gaps)?;
@@ -110,12 +112,12 @@ fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
 }
 
 /// The range as it applies to this chain: an open side reaches to its first or last digest.
-fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
+fn bounds(chain: &ExaminedChain, context: &Context) -> Period {
     let range = &context.range;
     let standard = chain.entries.iter().any(|entry| entry.kind == DigestKind::Standard);
     let counts = |entry: &&ChainEntry| !standard || entry.kind == DigestKind::Standard;
     let inside = || chain.entries.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
-    let (first, last) = proven_bounds(inside()).unzip();
+    let (first, last) = proven_bounds(inside()).map(|bounds| (bounds.start, bounds.end)).unzip();
     let from = range.start.or(first);
     let to = range.end.or(last);
     // Before and after that, the other chain answers for the time.
@@ -129,12 +131,12 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> (Timestamp, Timestamp) {
     };
     // What should be there and is not has no time of its own: the others' is as good as any.
     let files = chain.log_folder.strays.bounds().filter(|_| chain.entries.is_empty());
-    let files = files.map(|(first, last)| (first, later(last, NAMED_FOR)));
+    let files = files.map(|files| Period { end: later(files.end, NAMED_FOR), ..files });
     let others = files.or(context.ends).filter(|_| chain.entries.is_empty());
-    let from = from.or(others.map(|(first, _)| first.min(to.unwrap_or(first)))).or(to);
-    let to = to.or(others.map(|(_, last)| last));
+    let from = from.or(others.map(|others| others.start.min(to.unwrap_or(others.start)))).or(to);
+    let to = to.or(others.map(|others| others.end));
     let from = from.or(to).unwrap_or(context.request.now);
-    (from, to.unwrap_or(from).max(from))
+    Period::new(from, to.unwrap_or(from).max(from))
 }
 
 /// The time that a log file's name speaks of: names are five-minute multiples.
@@ -146,12 +148,13 @@ const NEAR: SignedDuration = SignedDuration::from_hours(24);
 
 /// The ends of the chain: of the digests that are valid or known to be gone, and of the
 /// others as far as they follow on.
-fn proven_bounds<'a>(entries: impl Iterator<Item = &'a ChainEntry> + Clone) -> Option<(Timestamp, Timestamp)> {
+fn proven_bounds<'a>(entries: impl Iterator<Item = &'a ChainEntry> + Clone) -> Option<Period> {
     let is_known = |entry: &&ChainEntry| !matches!(entry.state, EntryState::Rejected(_));
     let known = || entries.clone().filter(is_known);
     let all = || entries.clone();
     let Some(mut from) = known().map(ChainEntry::start).min() else {
-        return all().map(ChainEntry::start).min().zip(all().map(ChainEntry::end).max());
+        let (start, end) = (all().map(ChainEntry::start).min(), all().map(ChainEntry::end).max());
+        return start.zip(end).map(|(start, end)| Period { start, end });
     };
     let mut to = known().map(ChainEntry::end).max().unwrap_or(from);
     // Elements come by their end.
@@ -166,7 +169,7 @@ fn proven_bounds<'a>(entries: impl Iterator<Item = &'a ChainEntry> + Clone) -> O
             from = entry.start();
         }
     }
-    Some((from, to))
+    Some(Period::new(from, to))
 }
 
 fn valid<'a>(entries: &'a [&ChainEntry]) -> impl Iterator<Item = &'a SpooledDigest> {
@@ -178,7 +181,7 @@ fn linked_predecessor<'a>(digest: &SpooledDigest, entries: &'a [&ChainEntry]) ->
     let named = digest.summary().predecessor()?;
     let is_named = |other: &&SpooledDigest| other.summary().name() == named;
     // Elements are sorted by end time, and a predecessor nearly always stands right before.
-    let until = entries.partition_point(|entry| entry.end() <= digest.summary().period().0);
+    let until = entries.partition_point(|entry| entry.end() <= digest.summary().period().start);
     let near = entries[..until].last().and_then(|entry| entry.valid()).filter(is_named);
     near.or_else(|| valid(entries).find(is_named))
 }
@@ -264,18 +267,20 @@ impl Ledger<'_> {
         if self.chain.listing_failure.is_some() {
             return vec![piece(GapCause::ListingFailed, from, to)];
         }
-        let next = valid(self.standard).find(|digest| digest.summary().period().0 >= to);
+        let next = valid(self.standard).find(|digest| digest.summary().period().start >= to);
         let is_last = to == range_end;
         match next {
             // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
             Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
             // Before that, another chain has its digests.
-            Some(next) if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.summary().period().0) => {
+            Some(next)
+                if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.summary().period().start) =>
+            {
                 vec![piece(GapCause::BeforeFirstDigest, from, to)]
             }
             Some(next) if next.summary().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
             Some(_) => {
-                let first = !valid(self.standard).any(|digest| digest.summary().period().1 <= from);
+                let first = !valid(self.standard).any(|digest| digest.summary().period().end <= from);
                 let began = first && !self.chain.has_earlier && self.context.range.start == Some(from);
                 vec![piece(if began { GapCause::BeforeFirstDigest } else { GapCause::LoggingStopped }, from, to)]
             }
@@ -290,14 +295,14 @@ impl Ledger<'_> {
         let mut left = Vec::new();
         for (cause, from, to) in open {
             let holes = coverage.holes(from, to).into_iter();
-            let has_room = |(start, end): &(Timestamp, Timestamp)| {
+            let has_room = |Period { start, end }: &Period| {
                 (*start, *end) == (from, to) || end.as_second() - start.as_second() >= ROOM_SECONDS
             };
-            for (start, end) in holes.filter(has_room) {
+            for Period { start, end } in holes.filter(has_room) {
                 let found = self.explain(start, end, Timestamp::MAX);
                 // Only where the digest that follows was read is it known to be a starting one.
                 let mut summaries = valid(self.standard).map(SpooledDigest::summary);
-                let starts = summaries.any(|next| next.period().0 == end && next.predecessor().is_none());
+                let starts = summaries.any(|next| next.period().start == end && next.predecessor().is_none());
                 let may_close = found.iter().all(|gap| match gap.cause {
                     GapCause::LoggingStopped => starts,
                     GapCause::BeforeFirstDigest | GapCause::AfterLastDigest => false,
@@ -325,7 +330,7 @@ impl Ledger<'_> {
         if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) || !self.chain.expiry.knows_rules() {
             return Ok(vec![gap]);
         }
-        let mut later = valid(self.standard).filter(|digest| digest.summary().period().0 >= gap.to);
+        let mut later = valid(self.standard).filter(|digest| digest.summary().period().start >= gap.to);
         let names = later.find(|digest| digest.summary().predecessor().is_some());
         let names = names.map(|digest| self.chain.spool.valid(digest)).transpose()?;
         let named = names.as_ref().and_then(ValidDigest::predecessor);

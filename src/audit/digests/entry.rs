@@ -68,7 +68,7 @@ impl ChainEntry {
     /// The begin of its period. Of a digest that is not valid, an hour before its end: what it claims itself is not to be trusted.
     pub fn start(&self) -> Timestamp {
         match &self.state {
-            EntryState::Valid(digest) => digest.summary().period().0,
+            EntryState::Valid(digest) => digest.summary().period().start,
             _ => earlier(self.named_end, SignedDuration::from_hours(1)),
         }
     }
@@ -76,7 +76,7 @@ impl ChainEntry {
     /// The end of its period.
     pub fn end(&self) -> Timestamp {
         match &self.state {
-            EntryState::Valid(digest) => digest.summary().period().1,
+            EntryState::Valid(digest) => digest.summary().period().end,
             _ => self.named_end,
         }
     }

@@ -19,7 +19,7 @@ use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::request::{DELIVERY_TIME, fresh_from};
 use crate::audit::shared::context::Context;
 use crate::model::{
-    ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, Record, WarningCode, WarningRecord,
+    ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, Period, Record, WarningCode, WarningRecord,
 };
 use crate::verify::{ValidDigest, limits};
 
@@ -193,13 +193,15 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
     // In the folder of a chain that goes on elsewhere, nothing is delivered any more.
     coverage.extend(&log_folder.covered_by_successor);
     let mut known_coverage = coverage.clone();
-    if let Some((from, to)) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
-        known_coverage.add(from, to);
+    if let Some(known) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
+        known_coverage.add(known.start, known.end);
     }
     let newest = chain.entries.iter().filter(|entry| entry.valid().is_some()).map(ChainEntry::end).max();
-    let copy_fresh = newest
-        .and_then(|newest| Some((newest.checked_sub(DELIVERY_TIME).ok()?, newest.checked_add(DELIVERY_TIME).ok()?)));
-    let live = context.store.is_live().then(|| (fresh_from(&context.request), context.request.now));
+    let around = |newest: Timestamp| {
+        Some(Period::new(newest.checked_sub(DELIVERY_TIME).ok()?, newest.checked_add(DELIVERY_TIME).ok()?))
+    };
+    let copy_fresh = newest.and_then(around);
+    let live = context.store.is_live().then(|| Period::new(fresh_from(&context.request), context.request.now));
     let judge = StrayJudge {
         from: context.for_log_folder().range.start.unwrap_or(record.from),
         to: context.range.end.unwrap_or(record.to),

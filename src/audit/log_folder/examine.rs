@@ -23,7 +23,7 @@ use crate::audit::log_folder::unlisted::{Stray, StrayFiles};
 use crate::audit::request::fresh_from;
 use crate::audit::shared::context::Context;
 use crate::audit::shared::identity::identity;
-use crate::model::{ChainId, Coverage, DigestKind, LOG_FOLDER, LogFileName, ObjectRef, parse_day};
+use crate::model::{ChainId, Coverage, DigestKind, LOG_FOLDER, LogFileName, ObjectRef, Period, parse_day};
 use crate::store::StoreError;
 
 /// The result of searching the log folders of a chain.
@@ -44,7 +44,7 @@ pub(crate) struct LogFolder {
     pub known_strays: StrayFiles,
     /// The first and the last day of which a copy has log files of the chain, where it is known; a copy is
     /// often partial.
-    pub copied_days: Option<Option<(Timestamp, Timestamp)>>,
+    pub copied_days: Option<Option<Period>>,
     /// The times of digests of other trails that can't be read and may list some of them.
     pub unreadable: Coverage,
     /// The time that valid digests of the chain cover which goes on from this one, on the days of some of them.
@@ -105,7 +105,7 @@ struct Comparison<'a> {
     /// Files that digests list and that were written after the newest of them.
     recent: Vec<(Timestamp, ObjectRef)>,
     /// The first and the last day that a file was seen of.
-    days: Option<(Timestamp, Timestamp)>,
+    days: Option<Period>,
 }
 
 impl Comparison<'_> {
@@ -113,8 +113,8 @@ impl Comparison<'_> {
     /// for a listed log file that is there.
     fn is_stray(&mut self, prefix: &str, object: &ObjectRef, written: Option<Timestamp>, is_file: bool) -> bool {
         if let Some(day) = day_of(object).filter(|_| !self.context.store.is_live()) {
-            let (first, last) = self.days.unwrap_or((day, day));
-            self.days = Some((first.min(day), last.max(day)));
+            let Period { start: first, end: last } = self.days.unwrap_or(Period::new(day, day));
+            self.days = Some(Period::new(first.min(day), last.max(day)));
         }
         let fingerprint = self.context.fingerprint(object);
         let is_listed = if is_file { self.listed.meet(fingerprint) } else { self.listed.knows(fingerprint) };
@@ -153,7 +153,7 @@ impl Comparison<'_> {
     async fn add_all(
         &mut self,
         region: &LogRegion,
-        (from, to): (Timestamp, Timestamp),
+        Period { start: from, end: to }: Period,
         strays: &mut StrayFiles,
     ) -> Result<(), StoreError> {
         // Half a folder tells nothing: only a whole one is taken.
@@ -231,7 +231,7 @@ pub(crate) async fn examine(
             // Long ranges are listed in parts at once.
             context.log_files().list(&region, from, to).await.map(|files| compared.add_listed(&files, &mut strays))
         } else {
-            compared.add_all(&region, (from, to), &mut strays).await
+            compared.add_all(&region, Period::new(from, to), &mut strays).await
         };
         if let Err(error) = added {
             found.failure = Some(error.to_string());
@@ -239,7 +239,7 @@ pub(crate) async fn examine(
     }
     found.absent = compared.listed.others();
     found.copied_days = (!context.store.is_live()).then_some(compared.days);
-    if let Some(Some((first, _))) = &mut found.copied_days
+    if let Some(Some(Period { start: first, .. })) = &mut found.copied_days
         && context.resume.is_some()
     {
         // The listing of this run begins at the end of earlier ones.
@@ -398,7 +398,7 @@ impl LogFolder {
         let Some(days) = self.copied_days else { return false };
         match (days, day_of(object)) {
             (None, _) => true,
-            (Some((first, last)), Some(day)) => day < first || last < day,
+            (Some(days), Some(day)) => day < days.start || days.end < day,
             (Some(_), None) => false,
         }
     }

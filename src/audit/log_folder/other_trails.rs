@@ -16,7 +16,7 @@ use crate::audit::log_folder::unlisted::StrayFiles;
 use crate::audit::request::AuditRequest;
 use crate::audit::shared::context::Context;
 use crate::audit::shared::folder_answers::Answer;
-use crate::model::{ChainId, Coverage, DAY, DigestKind, DigestStatus, TimeRange, begin_of_day, earlier, later};
+use crate::model::{ChainId, Coverage, DAY, DigestKind, DigestStatus, Period, TimeRange, begin_of_day, earlier, later};
 
 /// How many listed files are remembered of one, at 8 bytes each.
 const KEPT_FILES: usize = 500_000;
@@ -75,7 +75,7 @@ impl<'a> OtherTrails<'a> {
     /// Removes the files that another digest lists.
     pub async fn remove(&mut self) -> Result<(), AuditError> {
         let context = self.context;
-        let Some((first, last)) = self.strays.bounds() else { return Ok(()) };
+        let Some(Period { start: first, end: last }) = self.strays.bounds() else { return Ok(()) };
         let start = earlier(first, LISTED_BEFORE);
         let end = later(last, LISTED_AFTER).min(context.request.now).max(start);
         // Whole days, so that chains of the same days ask the same.
@@ -173,7 +173,7 @@ async fn ask(
 pub(crate) fn covered(judged: &JudgedDigests) -> Coverage {
     let mut covered = Coverage::default();
     let standard = judged.entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
-    for (start, end) in standard.filter_map(ChainEntry::valid).map(|digest| digest.summary().period()) {
+    for Period { start, end } in standard.filter_map(ChainEntry::valid).map(|digest| digest.summary().period()) {
         covered.add(start, end);
     }
     covered

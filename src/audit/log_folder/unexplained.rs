@@ -17,7 +17,7 @@ use crate::audit::log_folder::listed_files::without_listed;
 use crate::audit::log_folder::unlisted::{Stray, StrayFiles};
 use crate::audit::request::{AuditRequest, EDGE, fresh_from};
 use crate::audit::shared::context::Context;
-use crate::model::{ChainId, Coverage, LOG_FOLDER, LogFileName, TrailName};
+use crate::model::{ChainId, Coverage, LOG_FOLDER, LogFileName, Period, TrailName};
 
 /// Adds the chains of regions that have log files which no trail's digests explain.
 pub(crate) async fn add_chains(discovery: &mut Discovery, context: &Arc<Context>) -> Result<(), AuditError> {
@@ -71,7 +71,8 @@ async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolder) -> Resul
             judge_digests(context, &Arc::new(other), std::slice::from_ref(folder), digests, &mut Admission::apart())
                 .await?;
         strays = without_listed(context, strays, &judged)?;
-        for (start, end) in judged.entries.iter().filter_map(ChainEntry::valid).map(|digest| digest.summary().period())
+        for Period { start, end } in
+            judged.entries.iter().filter_map(ChainEntry::valid).map(|digest| digest.summary().period())
         {
             coverage.add(start, end);
         }

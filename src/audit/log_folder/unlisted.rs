@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::listing::log_files::ListedFiles;
 use crate::audit::request::EDGE;
 use crate::model::{
-    ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef, PackedNames, earlier,
-    later,
+    ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef, PackedNames, Period,
+    earlier, later,
 };
 
 /// A log file that is written lately is left alone only if its name tells a time so near: whoever writes an
@@ -122,9 +122,10 @@ impl StrayFiles {
     }
 
     /// The earliest and the latest time that the names tell.
-    pub fn bounds(&self) -> Option<(Timestamp, Timestamp)> {
+    pub fn bounds(&self) -> Option<Period> {
         let names = || self.iter().filter_map(|stray| stray.name);
-        names().map(|name| name.from).min().zip(names().map(|name| name.to).max())
+        let (start, end) = (names().map(|name| name.from).min()?, names().map(|name| name.to).max()?);
+        Some(Period { start, end })
     }
 
     /// Each file once, by key.
@@ -202,9 +203,9 @@ pub(crate) struct StrayJudge<'a> {
     pub unreadable: &'a Coverage,
     pub gaps: &'a [GapRecord],
     /// The time since which files count as fresh, and the present; `None` in a copy.
-    pub live: Option<(Timestamp, Timestamp)>,
+    pub live: Option<Period>,
     /// The times between which files of a copy are fresh, by their names; `None` where there are none.
-    pub copy_fresh: Option<(Timestamp, Timestamp)>,
+    pub copy_fresh: Option<Period>,
 }
 
 impl StrayJudge<'_> {
@@ -237,7 +238,7 @@ impl StrayJudge<'_> {
         if from >= to {
             return StrayClass::OutOfRange;
         }
-        let fresh_from = self.live.map_or(to, |(fresh_from, _)| fresh_from.min(to));
+        let fresh_from = self.live.map_or(to, |fresh| fresh.start.min(to));
         let judged = if from < fresh_from { (from, fresh_from) } else { (from, to) };
         if self.known_coverage.holes(judged.0, judged.1).is_empty() {
             return StrayClass::Unlisted;
@@ -248,10 +249,10 @@ impl StrayJudge<'_> {
 
     fn is_fresh(&self, stray: &Stray, time: Timestamp) -> bool {
         match self.live {
-            Some((fresh_from, now)) => {
+            Some(Period { start: fresh_from, end: now }) => {
                 stray.written.is_some_and(|written| written >= fresh_from) && time > earlier(now, FRESH_NAME)
             }
-            None => self.copy_fresh.is_some_and(|(after, until)| time > after && time <= until),
+            None => self.copy_fresh.is_some_and(|fresh| time > fresh.start && time <= fresh.end),
         }
     }
 }
@@ -339,7 +340,7 @@ mod tests {
             known_coverage: &coverage,
             unreadable: &unreadable,
             gaps: &gaps,
-            live: Some((at("03T10:00"), at("03T12:00"))),
+            live: Some(Period::new(at("03T10:00"), at("03T12:00"))),
             copy_fresh: None,
         };
         use StrayClass::{Edge, Fresh, OutOfRange, Uncovered, Unlisted, Unverified};
@@ -371,7 +372,7 @@ mod tests {
         }
         let outside = files(&["a/2026/x.json.gz"], None).iter().next().unwrap();
         assert_eq!(judge.class(&outside), Unlisted);
-        let copy = StrayJudge { live: None, copy_fresh: Some((at("02T22:00"), at("03T02:00"))), ..judge };
+        let copy = StrayJudge { live: None, copy_fresh: Some(Period::new(at("02T22:00"), at("03T02:00"))), ..judge };
         let late = files(&["a/2026/03/02/x_x_20260302T2230Z_x.json.gz"], Some("a/")).iter().next().unwrap();
         assert_eq!(copy.class(&late), Fresh);
         let beyond = files(&["a/2026/03/03/x_x_20260303T0230Z_x.json.gz"], Some("a/")).iter().next().unwrap();

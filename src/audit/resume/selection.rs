@@ -18,7 +18,7 @@ use crate::audit::request::{AuditRequest, EDGE, Recheck};
 use crate::audit::resume::late_arrivals::{self, LOOK_BACK};
 use crate::audit::shared::identity::{identity, rank};
 use crate::model::{
-    ChainCheckpoint, ChainId, DAY, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Sha256Hash,
+    ChainCheckpoint, ChainId, DAY, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Period, Sha256Hash,
     TimeRange, VerifiedFiles, begin_of_day, earlier,
 };
 use crate::store::Location;
@@ -284,10 +284,10 @@ impl Resume {
     }
 
     /// What is known to be covered from before the range: the last two days, unless something in them is open.
-    pub fn known_coverage(&self) -> Option<(Timestamp, Timestamp)> {
+    pub fn known_coverage(&self) -> Option<Period> {
         let (begin, end) = (self.before.begin?, self.before.end()?);
         let from = earlier(end, SignedDuration::from_hours(48)).max(begin);
-        self.open_gaps().all(|(_, _, to)| to <= from).then_some((from, end))
+        self.open_gaps().all(|(_, _, to)| to <= from).then_some(Period::new(from, end))
     }
 
     /// Whether a digest was there and valid when an earlier run looked.

@@ -18,7 +18,7 @@ use crate::audit::resume::selection::Resume;
 use crate::audit::shared::folder_answers::Answers;
 use crate::audit::shared::key_cache::KeyCache;
 use crate::audit::shared::neighbours::Neighbours;
-use crate::model::{ChainId, ObjectRef, Region, TimeRange};
+use crate::model::{ChainId, ObjectRef, Period, Region, TimeRange};
 use crate::store::{LifecycleRule, Store};
 use crate::sync::lock;
 use crate::trail::TrailStatus;
@@ -44,7 +44,7 @@ pub(crate) struct Context {
     /// The chains that this run examines.
     pub examined: Arc<BTreeSet<ChainId>>,
     /// The ends of the first and of the last digest of any chain that was listed.
-    pub ends: Option<(Timestamp, Timestamp)>,
+    pub ends: Option<Period>,
     /// Reads objects, within the limit of those that are read at once.
     pub reader: ObjectReader,
     /// The turn of the next large digest.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::keys::KeySource;
-use crate::model::{Region, WarningCode, WarningRecord};
+use crate::model::{Period, Region, WarningCode, WarningRecord};
 use crate::sync::lock;
 use crate::verify::KeyRing;
 
@@ -34,8 +34,9 @@ struct Answer {
 }
 
 impl KeyCache {
-    /// Keys for digests that end in `[from, to]`.
-    pub fn new(source: Arc<dyn KeySource>, from: Timestamp, to: Timestamp, now: Timestamp) -> Self {
+    /// Keys for digests that end within `ends`, both ends included.
+    pub fn new(source: Arc<dyn KeySource>, ends: Period, now: Timestamp) -> Self {
+        let Period { start: from, end: to } = ends;
         Self { source, from, to, now: now.max(to), regions: Mutex::default() }
     }
 

@@ -64,7 +64,7 @@ pub(crate) fn last_verified(
             && context.range.includes(entry.start(), entry.end())
             && entry.end() <= context.request.now
     };
-    let end = |digest: &SpooledDigest| digest.summary().period().1;
+    let end = |digest: &SpooledDigest| digest.summary().period().end;
     let valid = entries.iter().filter(is_own).filter_map(ChainEntry::valid);
     let Some(newest) = valid.max_by_key(|digest| end(digest)) else { return Ok(None) };
     let digest = spool.valid(newest)?;
