@@ -1,0 +1,157 @@
+//! The part of the next checkpoint that is about one chain.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::audit::log_folder::day_check::folder_of_listed;
+use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
+use crate::audit::resume::selection;
+use crate::audit::shared::identity::{identity, name_hash};
+use crate::model::{
+    ChainCheckpoint, DigestStatus, Fault, GapCause, LogFileRecord, LogFileStatus, ObjectRef, Open, OpenPoint,
+};
+
+/// What is kept of a chain.
+#[derive(Debug)]
+pub(crate) struct Next {
+    /// The last digest that earlier runs verified.
+    pub began_with: Option<ObjectRef>,
+    /// Since when its tail is known to be cut.
+    pub cut_since: Option<Timestamp>,
+    pub snapshot: ChainSnapshot,
+    pub checkpoint: ChainCheckpoint,
+    /// How many log files are kept open because they were not copied.
+    pub not_copied: usize,
+    /// Where each open object stands among the open points.
+    places: HashMap<(ObjectRef, bool), usize>,
+}
+
+impl Next {
+    /// Begins with what earlier runs left of the chain, and what this one saw of it.
+    pub fn new(before: Option<&ChainCheckpoint>, snapshot: ChainSnapshot) -> Self {
+        let mut old = before.cloned().unwrap_or_default();
+        let cut_since = old.open.iter().find(|point| point.what == Open::TailCut).and_then(|point| point.since);
+        let began_with = old.through.as_ref().map(|digest| digest.object.clone());
+        let old_points = std::mem::take(&mut old.open);
+        let mut checkpoint = continued(old, before, &snapshot);
+        let known = if snapshot.is_unlisted { Vec::new() } else { still_invalid(&checkpoint, old_points) };
+        let inherited = std::mem::take(&mut checkpoint.open);
+        let mut next = Self { cut_since, began_with, snapshot, checkpoint, not_copied: 0, places: HashMap::new() };
+        inherited.into_iter().chain(known).for_each(|point| next.open(point.what, point.since));
+        for (object, kind, end) in next.snapshot.awaited.clone() {
+            next.open(Open::Digest { object, kind, end, status: DigestStatus::Missing, is_named: true }, None);
+        }
+        next.close_restored();
+        next
+    }
+
+    /// Removes the points of digests that are valid again.
+    fn close_restored(&mut self) {
+        // A digest that is valid again is open no more.
+        let back = std::mem::take(&mut self.snapshot.back);
+        let open = &mut self.checkpoint.open;
+        open.retain(|point| !matches!(&point.what, Open::Digest { object, .. } if back.contains(object)));
+        let places = open.iter().enumerate().filter_map(|(place, point)| Some((name_of(&point.what)?, place)));
+        self.places = places.collect();
+    }
+
+    pub fn open(&mut self, what: Open, since: Option<Timestamp>) {
+        let open = &mut self.checkpoint.open;
+        let place = match name_of(&what) {
+            Some(object) => *self.places.entry(object).or_insert(open.len()),
+            None => open.iter().position(|point| point.what == what).unwrap_or(open.len()),
+        };
+        match open.get_mut(place) {
+            // What is said of it may change.
+            Some(point) => *point = OpenPoint { since: point.since.or(since), what },
+            None => open.push(OpenPoint { what, since }),
+        }
+    }
+
+    /// Notes for later runs whether a log file that a valid digest lists is there.
+    pub fn note_presence(&mut self, file: &LogFileRecord) {
+        let Some(files) = &mut self.checkpoint.verified_files else { return };
+        let name = identity(&file.object, self.snapshot.is_live);
+        let Some((folder, _)) = folder_of_listed(&name) else { return };
+        let hash = name_hash(files, &name);
+        let Some(day) = files.days.get_mut(folder) else { return };
+        match (file.status, file.fault) {
+            (LogFileStatus::Deleted, _) | (_, Some(Fault::NotFound | Fault::Expired)) => day.lose(hash),
+            (LogFileStatus::Intact | LogFileStatus::Modified, _) => day.find_again(hash),
+            _ => {}
+        }
+    }
+
+    pub fn went_on_from(&self, object: &ObjectRef) -> bool {
+        self.began_with.as_ref() == Some(object)
+    }
+
+    pub fn count(&mut self, word: Option<&'static str>, since: Option<Timestamp>) {
+        if let (Some(word), None) = (word, since) {
+            let reported = self.checkpoint.reported.entry(word.to_owned()).or_default();
+            *reported = reported.saturating_add(1);
+        }
+    }
+
+    /// Whether a digest that is not valid is kept: one that may still turn out to be, or that the next run will read again anyhow.
+    pub fn stays(&self, status: DigestStatus, end: Timestamp) -> bool {
+        status != DigestStatus::Invalid
+            || end > selection::lately(&self.checkpoint).min(selection::read_back(&self.checkpoint))
+    }
+
+    /// Whether a gap is kept: one that may still close, or that the next run will find again.
+    pub fn stays_open(&self, cause: GapCause, to: Timestamp) -> bool {
+        let is_past = self.checkpoint.end().is_some_and(|through| to <= through);
+        let may_close =
+            matches!(cause, GapCause::DigestsMissing | GapCause::DigestsUnverified | GapCause::NotYetDelivered);
+        !is_past || may_close
+    }
+}
+
+/// The object of an open point, and whether it is a digest.
+fn name_of(what: &Open) -> Option<(ObjectRef, bool)> {
+    match what {
+        Open::Digest { object, .. } => Some((object.clone(), true)),
+        Open::LogFile { object, .. } | Open::Unlisted { object } => Some((object.clone(), false)),
+        Open::Gap { .. } | Open::Contradicted { .. } | Open::TailCut => None,
+    }
+}
+
+/// The checkpoint of a chain before anything of it is open. `before` is what earlier runs left, and `old` the same or a new one.
+fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &ChainSnapshot) -> ChainCheckpoint {
+    if snapshot.is_unlisted {
+        // Nobody knows what else came: the next run looks from the same place.
+        let before = before.cloned().unwrap_or_default();
+        return ChainCheckpoint { reported: old.reported, ..before };
+    }
+    let through = match (old.through, snapshot.through.clone()) {
+        (Some(old), Some(new)) if old.end >= new.end => Some(old),
+        (old, new) => new.or(old),
+    };
+    ChainCheckpoint {
+        begin: old.begin,
+        unlisted_from: old.unlisted_from.max(snapshot.unlisted_from),
+        through,
+        seen: old.seen.max(snapshot.deliveries.seen),
+        recent: snapshot.deliveries.recent.clone(),
+        verified: snapshot.verified.clone(),
+        log_folders: snapshot.log_folders.clone(),
+        verified_files: snapshot.verified_files.clone(),
+        open: Vec::new(),
+        reported: old.reported,
+    }
+}
+
+/// Of the points that earlier runs left open, the invalid digests that are read again for some weeks: they are
+/// emitted only if they are valid then.
+fn still_invalid(checkpoint: &ChainCheckpoint, points: Vec<OpenPoint>) -> Vec<OpenPoint> {
+    let (lately, read_back) = (selection::lately(checkpoint), selection::read_back(checkpoint));
+    let stays = |point: &OpenPoint| match &point.what {
+        Open::Digest { status: DigestStatus::Invalid, end, is_named, .. } => {
+            *end > read_back || (*is_named && *end > lately)
+        }
+        _ => false,
+    };
+    points.into_iter().filter(stays).collect()
+}
