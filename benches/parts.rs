@@ -1,4 +1,4 @@
-//! What the parts of a verification cost: `cargo bench --bench parts`.
+//! Benchmarks of the parts of a verification: `cargo bench --bench parts`.
 //!
 //! Each is measured on what the forge makes, in the sizes of real objects: a quiet hour's digest, a busy hour's, a log file of a few
 //! KB and one of some MB. `side_by_side` measures the whole.
@@ -23,7 +23,7 @@ fn main() {
     divan::main();
 }
 
-/// A trail of one chain, and the keys that judge it.
+/// A trail of one chain, and the keys that verify it.
 struct Chain {
     trail: ForgedTrail,
     keys: KeyRing,
@@ -90,7 +90,8 @@ fn examine_digest(bencher: Bencher<'_, '_>, log_files: usize) {
     bencher.bench(|| chain.examine(black_box(&place), stored));
 }
 
-/// A signature that fails: the second witness is asked, too.
+/// Checking a signature that fails in the first RSA implementation: the second one has to confirm
+/// that.
 #[divan::bench]
 fn check_wrong_signature(bencher: Bencher<'_, '_>) {
     let chain = Chain::forge(1, 0, 1);

@@ -42,7 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// All records of a folder but those of the run itself, which tell of machines and times.
+/// Returns all records of a folder but those of the run itself, which depend on the machine and the
+/// time.
 fn records(dir: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let folder = Folder::open(dir, None)?;
     let keys = KeyFile::open(&dir.join("keys.json"))?;

@@ -90,7 +90,7 @@ fn work(files: &[PathBuf], next: &AtomicUsize, keys: &HashMap<String, ParsedPubl
 }
 
 fn gunzip(inflate: &mut Decompress, compressed: &[u8], content: &mut Vec<u8>) {
-    // What the forge writes has no optional fields in its header.
+    // The forge writes gzip headers without optional fields: they are ten bytes long.
     let compressed = &compressed[10..];
     inflate.reset(false);
     content.clear();

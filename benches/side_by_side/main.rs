@@ -33,7 +33,7 @@ use measure::{Measured, fastest};
 use trails::Trail;
 
 const RUNS: usize = 7;
-/// What ctverify takes by itself.
+/// The number of objects that ctverify reads from S3 at once by default.
 const CONCURRENCY: &str = "192";
 
 fn main() {
@@ -46,7 +46,8 @@ fn main() {
         chosen => {
             let wants = |part: &str| chosen.is_empty() || chosen.contains(&part);
             println!("{}", measure::machine());
-            // First: the most that this process has ever used counts as its children's.
+            // Memory comes first: the peak that this process has reached counts as its children's,
+            // too.
             if wants("memory") {
                 memory();
             }
@@ -182,7 +183,7 @@ fn linear() {
     );
 }
 
-/// How long it takes until a terminal shows a digest as proven, over a range of years.
+/// Measures the time until a terminal shows a digest as proven, over a range of three years.
 fn first() {
     println!("\nThe first result on a terminal, S3 on loopback, 20 ms to the first byte");
     let trail = trails::three_years().forge();
@@ -219,7 +220,7 @@ fn first() {
     );
 }
 
-/// How many digests the progress line has ever shown as proven.
+/// Returns the highest number of digests that the progress line has shown as proven.
 fn proven(shown: &str) -> u64 {
     let lines = shown.split(" digests signed").filter_map(|line| line.rsplit_once(" of "));
     lines.filter_map(|(before, _)| before.rsplit(' ').next()?.parse().ok()).max().unwrap_or(0)

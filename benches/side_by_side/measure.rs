@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use wait4::Wait4;
 
-/// What a run took.
+/// The time and the memory that a run took.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured {
     pub wall: Duration,
-    /// In bytes.
+    /// The peak resident memory, in bytes.
     peak: u64,
 }
 
@@ -44,7 +44,7 @@ pub fn fastest<const N: usize>(runs: usize, mut commands: [&mut dyn FnMut() -> C
     best.map(|best| best.expect("it ran"))
 }
 
-/// What this runs on.
+/// Describes the machine: its number of cores and its CPU model.
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -18,7 +18,7 @@ impl Trail {
         self.spec.clone().forge()
     }
 
-    /// Digests and log files.
+    /// Returns the number of digests and log files.
     pub fn objects(&self) -> usize {
         count(&self.dir)
     }
@@ -61,7 +61,7 @@ const ALL: [(&str, Make); 11] = [
 fn make(name: &str, about: &str, spec: TrailSpec) -> Trail {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if !dir.join("keys.json").is_file() {
-        // In a process of its own: what this one has ever used counts as its children's.
+        // The forge runs in its own process: the peak memory of this one counts as its children's.
         if std::env::var_os(FORGING).is_none() {
             let mut forge = std::process::Command::new(std::env::current_exe().unwrap());
             assert!(forge.args(["forge", name]).env(FORGING, "1").status().unwrap().success());
@@ -91,13 +91,13 @@ pub fn small_files() -> Trail {
     make("small", "720 digests, 2,198 small log files", spec)
 }
 
-/// Hours in which nothing happened.
+/// Digests of hours in which nothing happened.
 pub fn empty_digests() -> Trail {
     let spec = TrailSpec { regions: regions(8), hours: 2499, log_files: 0, ..TrailSpec::default() };
     make("empty", "{} empty digests", spec)
 }
 
-/// Busy hours.
+/// Busy hours, with large log files.
 pub fn large_files() -> Trail {
     let spec = TrailSpec { hours: 199, log_files: 2, events: 5_600, busy_percent: 100, ..TrailSpec::default() };
     make("large", "{} digests and log files of up to 8 MB", spec)
@@ -116,7 +116,7 @@ pub fn ten_thousand() -> Trail {
     make("ten-thousand", "{} objects", spec)
 }
 
-/// A hundred thousand.
+/// A hundred thousand objects.
 pub fn hundred_thousand() -> Trail {
     let spec = TrailSpec {
         regions: regions(8),
@@ -129,12 +129,12 @@ pub fn hundred_thousand() -> Trail {
     make("hundred-thousand", "{} objects", spec)
 }
 
-/// Ten thousand in a single chain.
+/// Ten thousand objects in a single chain.
 pub fn ten_thousand_of_one_chain() -> Trail {
     make("ten-thousand-of-one-chain", "{} objects in a single chain", busy_chain(999))
 }
 
-/// A hundred thousand in a single chain.
+/// A hundred thousand objects in a single chain.
 pub fn one_chain() -> Trail {
     make("one-chain", "{} objects in a single chain", busy_chain(9999))
 }
@@ -162,7 +162,7 @@ pub fn wide_digest() -> Trail {
     make("fifty-thousand-entries", "a digest that lists {} log files", spec)
 }
 
-/// The smallest.
+/// The smallest trail: one digest.
 pub fn one_digest() -> Trail {
     make("one", "one digest", TrailSpec { hours: 0, log_files: 0, ..TrailSpec::default() })
 }

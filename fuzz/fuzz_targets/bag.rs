@@ -1,5 +1,5 @@
-//! A bag that somebody hands over: its manifest, custody log and head may hold anything. What is wrong is
-//! told or an error, and the bag of the seed, unchanged, is the only one that passes.
+//! An untrusted bag, whose manifest, custody log and head may hold anything. Every fault is
+//! reported or an error, and no bag passes, since none has a manifest of its tag files.
 
 #![no_main]
 
@@ -20,7 +20,8 @@ static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    // The three files, one after the other, parted by a byte that no text of theirs has.
+    // The input is the three files one after the other, separated by 0xff, which is never part of
+    // UTF-8.
     let mut parts = bytes.splitn(3, |byte| *byte == 0xff);
     for name in ["manifest-sha256.txt", "custody.jsonl", "custody-head.txt"] {
         fs::write(FOLDER.join(name), parts.next().unwrap_or_default()).unwrap();

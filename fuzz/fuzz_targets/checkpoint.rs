@@ -1,4 +1,5 @@
-//! A checkpoint: what is read can be written and is then read as the same, and merging it with itself changes nothing.
+//! Checkpoints: one that parses can be written and then parses to the same value, and merging it
+//! with itself changes nothing.
 
 #![no_main]
 

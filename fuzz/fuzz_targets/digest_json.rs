@@ -1,4 +1,5 @@
-//! A digest's JSON: whatever it says, without a key nothing is valid, and what it names is kept as it stands, packed or not.
+//! The JSON of a digest: whatever it contains, no digest is valid without a key, and a packed
+//! digest unpacks without an error.
 
 #![no_main]
 

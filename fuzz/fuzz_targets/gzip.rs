@@ -1,4 +1,4 @@
-//! Gunzip against flate2's own reader of gzip, whatever the pieces in which the stream comes.
+//! Compares `Gunzip` with flate2's gzip reader, however the stream is divided into pieces.
 
 #![no_main]
 
@@ -8,7 +8,7 @@ use ctverify::verify::Gunzip;
 use flate2::read::MultiGzDecoder;
 use libfuzzer_sys::fuzz_target;
 
-/// Small inputs may stand for a great deal.
+/// The maximum decompressed size: a small input may decompress to a great deal.
 const CEILING: u64 = 1 << 20;
 
 fuzz_target!(|input: &[u8]| {
@@ -26,7 +26,8 @@ fuzz_target!(|input: &[u8]| {
             assert!(whole.is_ok(), "taken, and flate2 says {whole:?}");
             assert!(own == theirs);
         }
-        // A reader of a file must not be shown more than is judged.
+        // A refused stream must fail in flate2, too, or be larger than the ceiling: a reader of the
+        // file must not be shown more than is judged.
         Err(fault) => assert!(whole.is_err() || theirs.len() as u64 > CEILING, "refused as {fault}"),
     }
 });

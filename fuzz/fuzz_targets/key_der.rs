@@ -1,4 +1,4 @@
-//! A public key in DER form: what is taken is within the bounds.
+//! A public key in DER form: a key that is accepted does not verify an arbitrary signature.
 
 #![no_main]
 

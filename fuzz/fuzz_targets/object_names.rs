@@ -1,4 +1,4 @@
-//! Names of objects: what is read out of a key leads back to it.
+//! Names of objects: the folder derived from a parsed key is a prefix of that key.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! A chain of several planted digests, each with whatever pointers: without a key none is valid, all come
-//! out, and each pair of a digest and one that names it is tried once.
+//! A chain of several planted digests with arbitrary pointers: without a key none is valid, every
+//! digest is returned, and each pair of a digest and one that names it is tried once.
 
 #![no_main]
 
@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
     let key = HashKey::default();
     let mut packed: Vec<Vec<u8>> = Vec::new();
     let mut waiting: Vec<(usize, PendingDigest)> = Vec::new();
-    // Digests, parted by a byte that no JSON has.
+    // The input is digests separated by 0xff, a byte that no JSON contains.
     for json in bytes.split(|byte| *byte == 0xff).take(16) {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
         gzip.write_all(json).unwrap();

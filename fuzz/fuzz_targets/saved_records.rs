@@ -1,4 +1,5 @@
-//! Records that were saved earlier: what is taken can be written and is then taken again, with the same verdict.
+//! Records that were saved earlier: those that are accepted can be written and are accepted again,
+//! with the same verdict.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! A time on the command line: what is taken can be worked out or is refused, and one that was written as RFC 3339 is that moment.
+//! A time on the command line: one that parses can be resolved without a panic, and one that was
+//! written as RFC 3339 parses to that moment.
 
 #![no_main]
 

@@ -1,25 +1,27 @@
-//! Why an audit could not run.
+//! The errors because of which an audit cannot run.
 
 use crate::store::StoreError;
 
-/// Why an audit could not run at all. What it finds while it runs is a record, never an error.
+/// The reason why an audit could not run at all. A finding of a running audit is a record, never an
+/// error.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The store would not list what there is.
+    /// The store could not list a location.
     #[error("{place} can't be listed: {error}")]
     Listing {
-        /// The place.
+        /// The location.
         place: String,
-        /// Why.
+        /// The error of the store.
         error: StoreError,
     },
     /// The store holds two objects under one name.
     #[error("{0}")]
     Ambiguous(String),
-    /// Whoever takes the records could not.
+    /// The observer could not take a record.
     #[error(transparent)]
     Observer(#[from] std::io::Error),
-    /// What a digest says was put aside until the whole chain can be judged, and can't be had again.
+    /// The content of a digest, which is spooled until its whole chain can be verified, could not
+    /// be stored or read back.
     #[error(
         "what a digest says was put aside until its chain can be judged, in a temporary file if there is much of it, and can't be had \
          again: {0}; run it again, and if that comes back, with TMPDIR on another disk"
@@ -28,7 +30,7 @@ pub enum AuditError {
     /// The system gives no random numbers.
     #[error("the system gives no random numbers, which a new checkpoint needs")]
     NoRandomNumbers,
-    /// A task of the audit's own did not come to its end.
+    /// A task of the audit did not run to completion.
     #[error("a part of the audit stopped unexpectedly: {0}")]
     Task(String),
 }

@@ -1,4 +1,4 @@
-//! What a run would read, from listings and a few digests.
+//! An estimate of what a run would read, from listings and a few digests.
 
 use std::time::Instant;
 
@@ -13,19 +13,19 @@ use crate::model::{Depth, Estimate, Requests};
 use crate::store::StoreError;
 use crate::verify::{limits, peek_log_files, uncompressed};
 
-/// How many digests are read to guess how many log files there are.
+/// The number of digests that are read to estimate the number of log files.
 const SAMPLED_DIGESTS: usize = 64;
-/// In how many regions a page of log files is listed to guess their size.
+/// The number of regions in which a page of log files is listed to estimate their size.
 const SAMPLED_REGIONS: usize = 8;
-/// How many objects a page of a listing has (S3 API reference, ListObjectsV2).
+/// The number of objects on a page of a listing (S3 API reference, ListObjectsV2).
 const PAGE: u64 = 1000;
-/// A guess at the network, where nothing was measured: bytes a second.
+/// The assumed network throughput in bytes per second, as nothing was measured.
 const BYTES_A_SECOND: f64 = 50e6;
-/// The processor's part of an object through the SDK, in seconds, on one core.
+/// The CPU time per object that is read through the SDK, in seconds on one core.
 const CORE_SECONDS: f64 = 120e-6;
 
 impl Audit {
-    /// Lists what the run would read, reads a few digests, and guesses the rest.
+    /// Lists what the run would read, reads a few digests, and estimates the rest.
     pub async fn estimate(&self) -> Result<Estimate, AuditError> {
         let Self { store, request, .. } = self;
         let range = request.bounded_range(store.is_live());
@@ -74,19 +74,21 @@ impl Audit {
     }
 }
 
-/// How many times all of `objects` read `at_once` have to be waited for.
+/// Returns the number of successive rounds that reading `objects` takes, `at_once` of them per
+/// round.
 fn rounds(objects: usize, at_once: usize) -> f64 {
     objects.div_ceil(at_once.max(1)).max(1) as f64
 }
 
-/// How many log files a digest says that it lists. Nothing is verified for a guess.
+/// Returns the number of log files that a digest claims to list. Nothing is verified for an
+/// estimate.
 async fn count_log_files(context: &Context, digest: &ListedDigest) -> Result<u64, StoreError> {
     let (bytes, object) = crate::audit::chain::read::read_bytes(context, &digest.place, None).await?;
     let json = uncompressed(&bytes, object.is_uncompressed, limits::MAX_DIGEST_BYTES).unwrap_or_default();
     Ok(peek_log_files(&json).unwrap_or_default() as u64)
 }
 
-/// The mean size of log files, in bytes as stored, as far as a few pages of listings tell.
+/// Estimates the mean size of log files, in bytes as stored, from a few pages of listings.
 async fn mean_size(context: &Context, folders: &[RegionFolder]) -> f64 {
     let lister = context.log_files();
     let step = folders.len().div_ceil(SAMPLED_REGIONS).max(1);

@@ -1,4 +1,4 @@
-//! One chain: its digests, judged, and what lies in its log folder.
+//! The examination of one chain: its judged digests, and the content of its log folder.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(crate) async fn examine_chain(
                 EarlyListings::default()
             }
         },
-        // Nor need the keys that the first digest will ask for.
+        // Nor does the request for the keys that the first digest will need.
         context.keys.for_range(&id.region),
     );
     let mut judged = judged?;
@@ -49,7 +49,7 @@ pub(crate) async fn examine_chain(
     let goes_on_from = handover::predecessor(&context, &id, &judged.entries, &judged.spool).await?;
     let has_earlier =
         ended_before || context.resume.is_some() || has_earlier(&context, &id, &folders, &judged.entries).await;
-    // In a copy without an end, nobody asks for more than is there.
+    // In a copy, a range without an end requires no more than the digests that exist.
     let may_go_on = context.range.end.is_some() && (has_earlier || !judged.entries.is_empty());
     let others = if may_go_on { &*other_folders } else { &[] };
     let goes_on_as = handover::successor(&context, &id, &judged.entries, &judged.spool, others).await?;
@@ -94,8 +94,9 @@ pub(crate) async fn examine_chain(
     })
 }
 
-/// Where the range begins before the chain's first digest and that is a starting one, only a look at older digests tells
-/// whether the chain began then or began again.
+/// Returns whether the chain has digests older than the range. Only such a look tells whether the
+/// chain began or was restarted, if the range begins before the chain's first digest and that is a
+/// starting one.
 async fn has_earlier(context: &Context, id: &ChainId, folders: &[RegionFolder], entries: &[ChainEntry]) -> bool {
     let mut standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
     let first = standard.find_map(ChainEntry::valid).map(SpooledDigest::summary);

@@ -14,7 +14,7 @@ use crate::trail::{NeighbourSource, StatusSource};
 pub struct Outcome {
     /// The last record.
     pub summary: SummaryRecord,
-    /// The checkpoint for the next run, where the request had one and the run came to its end.
+    /// The checkpoint for the next run, if the request had one and the run was completed.
     pub checkpoint: Option<Checkpoint>,
 }
 
@@ -24,9 +24,11 @@ pub struct Audit {
     pub store: Arc<dyn Store>,
     /// The source of the public keys.
     pub keys: Arc<dyn KeySource>,
-    /// CloudTrail's statements about the trail's delivery, where they are about the place that is read.
+    /// The source of CloudTrail's statements about the trail's delivery, if they concern the
+    /// location that is read.
     pub status: Option<Arc<dyn StatusSource>>,
-    /// The trails that deliver to the same place without digests, where that can be asked.
+    /// The source of the trails that deliver to the same location without digests, if these can be
+    /// requested.
     pub neighbours: Option<Arc<dyn NeighbourSource>>,
     /// The request.
     pub request: AuditRequest,

@@ -1,11 +1,12 @@
-//! Who is told what the audit finds, and how far it is.
+//! The receiver of an audit's findings, and the progress of the audit.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::Record;
 
-/// Takes what the audit finds: one record at a time, in the order that [`crate::model::Record`] promises.
+/// A receiver of an audit's findings: one record at a time, in the order that
+/// [`crate::model::Record`] promises.
 pub trait Observer {
     /// Takes one record. An error ends the audit.
     fn record(&mut self, record: &Record) -> io::Result<()>;
@@ -17,7 +18,7 @@ impl<F: FnMut(&Record) -> io::Result<()>> Observer for F {
     }
 }
 
-/// How far an audit is. Read it from another thread whenever you like.
+/// The progress of an audit. It may be read from another thread at any time.
 #[derive(Debug, Default)]
 pub struct Progress {
     digests_found: AtomicU64,
@@ -29,32 +30,33 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Digests that are to be read, as far as they were listed.
+    /// The number of digests to be read, as far as they were listed.
     pub fn digests_found(&self) -> u64 {
         self.digests_found.load(Ordering::Relaxed)
     }
 
-    /// Digests that were read.
+    /// The number of digests that were read.
     pub fn digests_read(&self) -> u64 {
         self.digests_read.load(Ordering::Relaxed)
     }
 
-    /// Digests whose own signature verified when they were read. Whether they are valid is judged together with their chain.
+    /// The number of digests whose own signature verified when they were read. Their validity is
+    /// judged later, together with their chain.
     pub fn digests_proven(&self) -> u64 {
         self.digests_proven.load(Ordering::Relaxed)
     }
 
-    /// Log files that are to be read, as far as digests were judged.
+    /// The number of log files to be read, as far as digests were judged.
     pub fn log_files_found(&self) -> u64 {
         self.log_files_found.load(Ordering::Relaxed)
     }
 
-    /// Log files that were read.
+    /// The number of log files that were read.
     pub fn log_files_read(&self) -> u64 {
         self.log_files_read.load(Ordering::Relaxed)
     }
 
-    /// Log files that were found intact.
+    /// The number of log files that were found intact.
     pub fn log_files_intact(&self) -> u64 {
         self.log_files_intact.load(Ordering::Relaxed)
     }

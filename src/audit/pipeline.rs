@@ -38,14 +38,15 @@ use crate::model::{
 };
 use crate::sync::lock;
 
-/// How many digests of theirs may wait together; a single chain may have more.
+/// The number of digests that the chains examined ahead may hold together; a single chain may have
+/// more.
 const DIGESTS_AHEAD: usize = 1500;
-/// The shortest time for which keys are asked after what is known.
+/// The shortest time after the known digests for which keys are requested.
 const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
-/// The shortest time for which keys are asked before it: whole days are looked at in search of the digests that
-/// list a file, and a scheduled run looks at the two days before its range.
+/// The shortest time before the known digests for which keys are requested: whole days are searched
+/// for the digests that list a file, and a scheduled run examines the two days before its range.
 const KEYS_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24 + 3);
-/// The month in which CloudTrail began: 2013-11-01. No key is older.
+/// The start of the month in which CloudTrail was introduced: 2013-11-01. No key is older.
 const CLOUDTRAIL_BEGAN: Timestamp = Timestamp::constant(1_383_264_000, 0);
 
 impl Audit {
@@ -247,7 +248,7 @@ impl Pipeline<'_> {
         Ok(steps)
     }
 
-    /// Reads log files ahead, and emits each record in its turn.
+    /// Reads log files ahead, and emits the records in order.
     async fn emit_steps(
         &self,
         context: &Arc<Context>,
@@ -338,8 +339,9 @@ fn warnings_of_run(context: &Context) -> impl Iterator<Item = WarningRecord> {
     context.keys.warnings().into_iter().chain(context.versions_warnings())
 }
 
-/// Examines chains in the order in which they are emitted, ahead of that as far as there is room. A task of its own starts
-/// them, since nobody polls this stream while the records of one chain are emitted.
+/// Examines chains in the order in which they are emitted, and ahead of that as far as the
+/// look-ahead limit permits. A separate task starts them, since nobody polls this stream while the
+/// records of one chain are emitted.
 fn examine_ahead(
     chains: BTreeMap<ChainId, ListedChain>,
     context: Arc<Context>,
@@ -367,12 +369,12 @@ fn examine_ahead(
     stream::poll_fn(move |context| tasks.poll_recv(context))
 }
 
-/// The time for which public keys are asked: the range, what was listed for it, and a margin. `ends` are the ends of the
-/// first and of the last digest that were listed.
+/// Returns the time for which public keys are requested: the range, the digests that were listed
+/// for it, and a margin. `ends` are the ends of the first and of the last digest that were listed.
 fn key_range(range: &TimeRange, now: Timestamp, ends: Option<Period>) -> Period {
     let (first, last) = ends.map(|ends| (ends.start, ends.end)).unzip();
     let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
-    // Names can tell any time, and nothing was signed in the future.
+    // Names can state any time, but nothing was signed in the future.
     let to = [range.end, last].into_iter().flatten().max().unwrap_or(now).min(now);
     let from = from.min(to).max(CLOUDTRAIL_BEGAN);
     Period { start: earlier(from, KEYS_BEFORE), end: later(to, KEY_MARGIN) }

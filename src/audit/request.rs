@@ -1,4 +1,4 @@
-//! What an audit is asked.
+//! The request that an audit answers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,70 +12,77 @@ use crate::model::{
 use crate::store::Location;
 use crate::verify::limits;
 
-/// Digests arrive about 26 minutes after the end of their hour, sometimes later: what is younger than this may still come.
+/// The time within which a digest is usually delivered. Digests arrive about 26 minutes after the
+/// end of their hour, sometimes later, so a younger one may still come.
 pub(crate) const DELIVERY_TIME: SignedDuration = SignedDuration::from_hours(2);
 
-/// How far from the edge of what is covered files are left alone: a log file is delivered some minutes after the time in
-/// its name, and then stands in the digest of that time.
+/// The distance from the edge of the covered time within which files are left alone: a log file is
+/// delivered some minutes after the time in its name, and is then listed in the digest of that
+/// later time.
 pub(crate) const EDGE: SignedDuration = SignedDuration::from_mins(15);
 
-/// From when on a log file is too young to be missed in a digest.
+/// Returns the time from which on a log file is too recent to be expected in a digest.
 pub(crate) fn fresh_from(request: &AuditRequest) -> Timestamp {
     earlier(request.now, request.grace.max(DELIVERY_TIME))
 }
 
-/// From when on the end of a digest's hour is so young that it may still come.
+/// Returns the time from which on the end of a digest's hour is so recent that the digest may still
+/// come.
 pub(crate) fn awaited_from(request: &AuditRequest) -> Timestamp {
     earlier(request.now, request.grace)
 }
 
-/// What an audit is asked.
+/// The request that an audit answers.
 #[derive(Debug, Clone)]
 pub struct AuditRequest {
     /// The trail; `None` for every trail at the locations.
     pub trail: Option<TrailArn>,
-    /// Where digests are looked for.
+    /// The locations where digests are looked for.
     pub locations: Vec<Location>,
-    /// Whether the trail is an organization's, where CloudTrail told.
+    /// True if the trail is an organization's; `None` if CloudTrail's answer is not known.
     pub is_organization: Option<bool>,
-    /// The organization whose folder alone is looked into.
+    /// The only organization whose folder is examined.
     pub organization: Option<OrganizationId>,
-    /// The trail's own organization, where that is known: another one's trail of the same name may deliver to
-    /// the same place.
+    /// The trail's own organization, if it is known: a trail of the same name in another
+    /// organization may deliver to the same location.
     pub own_organization: Option<OrganizationId>,
-    /// The part of history that is asked about.
+    /// The time range to verify.
     pub range: TimeRange,
-    /// The accounts to look at; empty for all.
+    /// The accounts to examine; empty for all.
     pub accounts: BTreeSet<AccountId>,
-    /// The regions to look at; empty for all.
+    /// The regions to examine; empty for all.
     pub regions: BTreeSet<Region>,
-    /// How many objects are read at once, and how many folders listed. At least one.
+    /// The number of objects that are read at once, and of folders that are listed at once. At
+    /// least one.
     pub concurrency: usize,
-    /// How deep it looks.
+    /// The depth of the verification.
     pub depth: Depth,
-    /// The log files that alone are asked about; empty for all. Locations and range are then what their names tell.
+    /// The only log files to verify; empty for all. Locations and range are then derived from their
+    /// names.
     pub files: Vec<ObjectRef>,
-    /// The accounts and regions in which there have to be chains.
+    /// The accounts and regions that must have chains.
     pub expected: Expected,
     /// The part of the log files that is read, if not all; at depth `content` alone.
     pub sample: Option<SampleRequest>,
-    /// The uncompressed size to which a log file is read, in bytes. What is larger is unverified.
+    /// The uncompressed size up to which a log file is read, in bytes. A larger one is unverified.
     pub max_log_file_bytes: u64,
-    /// What is kept out of the verdict.
+    /// The findings that do not count for the verdict.
     pub allowed: Allowances,
-    /// How long after its hour a digest may still come before its absence counts; two hours by itself.
+    /// The time after its hour at which the absence of a digest begins to count; two hours by
+    /// default.
     pub grace: SignedDuration,
-    /// What earlier runs left, where a checkpoint is kept: chains that it has are gone on with.
+    /// The checkpoint of earlier runs, if one is kept: its chains are continued.
     pub checkpoint: Option<Arc<Checkpoint>>,
-    /// The part of what earlier runs proved that is read once more.
+    /// The part of the earlier runs' results that is verified once more.
     pub recheck: Option<Recheck>,
-    /// True if the public keys are those of the bag that is examined, compared with no others.
+    /// True if the public keys come from the bag that is examined, and were not compared with
+    /// others.
     pub keys_of_bag: bool,
-    /// The present.
+    /// The current time.
     pub now: Timestamp,
-    /// How many requests were made of AWS before the audit began.
+    /// The number of requests that were sent to AWS before the audit began.
     pub requests_before: u64,
-    /// What was found before it, and is told at its begin.
+    /// The warnings from before the audit, which are emitted at its start.
     pub warnings_before: Vec<WarningRecord>,
 }
 
@@ -88,38 +95,38 @@ pub struct Expected {
     pub regions: BTreeSet<Region>,
     /// Regions in which the trail's own account has to have one.
     pub own_regions: BTreeSet<Region>,
-    /// Regions in which the trail's own account may have one: CloudTrail is asked of each whether it has ever
-    /// delivered there.
+    /// Regions in which the trail's own account may have one: CloudTrail is asked for each whether
+    /// it has ever delivered there.
     pub maybe_own_regions: BTreeSet<Region>,
-    /// Why more can't be told, each reason once.
+    /// The reasons why more chains cannot be derived, each once.
     pub unknown: Vec<String>,
 }
 
-/// How large a sample is.
+/// The size of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SampleSize {
-    /// So many log files.
+    /// A number of log files.
     Files(u64),
-    /// So many of a hundred, rounded up.
+    /// A percentage of the log files, rounded up to whole files.
     Percent(f64),
 }
 
-/// Which sample to read.
+/// The sample to read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampleRequest {
-    /// How many.
+    /// The size of the sample.
     pub size: SampleSize,
-    /// What the choice is made with.
+    /// The seed of the random choice.
     pub seed: u64,
 }
 
-/// Which part of what earlier runs proved is read once more: so many of a hundred days of each chain, with their
-/// digests and log files.
+/// The part of the earlier runs' results that is verified once more: a percentage of the days of
+/// each chain, with their digests and log files.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recheck {
-    /// How many of a hundred.
+    /// The percentage of the days.
     pub percent: f64,
-    /// What the choice is made with.
+    /// The seed of the random choice.
     pub seed: u64,
 }
 
@@ -133,11 +140,11 @@ impl SampleSize {
     }
 }
 
-/// How many objects are read at once where nobody says.
+/// The number of objects that are read at once by default.
 const CONCURRENCY: usize = 16;
 
 impl AuditRequest {
-    /// Asks for a range of everything at no location yet, as of `now`.
+    /// Creates a request for everything in a range, with no location yet, as of `now`.
     pub fn new(range: TimeRange, now: Timestamp) -> Self {
         Self {
             trail: None,
@@ -180,7 +187,8 @@ impl AuditRequest {
             && self.trail.as_ref().is_none_or(|arn| chain.belongs_to(arn))
     }
 
-    /// The range with its end filled in: nothing can be asked of the future, and a live trail goes on to the present.
+    /// Returns the range with its end filled in: it never lies in the future, and the range of a
+    /// live trail ends at the current time by default.
     pub(crate) fn bounded_range(&self, live: bool) -> TimeRange {
         let end = match self.range.end {
             Some(end) => Some(end.min(self.now)),

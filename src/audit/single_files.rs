@@ -1,4 +1,5 @@
-//! Single log files: the digest that lists each, its links on both sides, and the file's content.
+//! Verification of single log files: the digest that lists each, its links on both sides, and the
+//! file's content.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -27,12 +28,14 @@ use crate::model::{
 };
 use crate::store::{Location, StoreError};
 
-/// How long before the time in a log file's name the digest's hour may end that lists it.
+/// The longest time before the time in a log file's name at which the hour of the digest that lists
+/// it ends.
 const BEFORE: SignedDuration = SignedDuration::from_hours(1);
-/// How long after it. CloudTrail gives no bound; nearly every file is delivered within minutes, and the rest within a day.
+/// The longest time after it. CloudTrail gives no bound; nearly every file is delivered within
+/// minutes, and the rest within a day.
 const AFTER: SignedDuration = SignedDuration::from_hours(26);
 
-/// A log file that is asked about.
+/// A log file that the request names.
 #[derive(Debug, Clone)]
 struct Wanted {
     object: ObjectRef,
@@ -46,24 +49,25 @@ struct Cluster {
     files: Vec<Wanted>,
 }
 
-/// What came of a cluster.
+/// The result of examining a cluster.
 struct Examined {
     parts: BTreeMap<Arc<ChainId>, Part>,
-    /// What could not be listed, and why.
+    /// The prefix that could not be listed, and the error.
     failure: Option<(String, StoreError)>,
 }
 
-/// What is said of one chain.
+/// The part of the report about one chain.
 #[derive(Default)]
 struct Part {
-    /// By end time, kind and key, as records are ordered.
+    /// The steps of each digest, sorted by end time, kind and key, as records are ordered.
     digests: BTreeMap<(Timestamp, DigestKind, ObjectRef), Vec<Step>>,
     unlisted: BTreeMap<ObjectRef, LogFileRecord>,
     asked: Coverage,
     covered: Coverage,
 }
 
-/// The time that digests of these files speak of; `None` where none of the names is a log file's.
+/// Returns the time in which digests may list these files; `None` if none of the names is a log
+/// file's.
 pub(crate) fn range(files: &[ObjectRef]) -> Option<TimeRange> {
     let wanted = wanted(files);
     let start = wanted.iter().map(|file| window(file).start).min()?;
@@ -71,7 +75,7 @@ pub(crate) fn range(files: &[ObjectRef]) -> Option<TimeRange> {
     Some(TimeRange { start: Some(start), end: Some(end) })
 }
 
-/// The steps of a report on single files.
+/// Returns the steps of a report on single files.
 pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result<Vec<Step>, AuditError> {
     let examined: Vec<Examined> = stream::iter(clusters(wanted(files), context.request.now))
         .map(|cluster| examine(context, cluster))
@@ -81,7 +85,7 @@ pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
     let hopeless = |error: &StoreError| matches!(error, StoreError::Credentials(_) | StoreError::NoSuchBucket(_));
     let failures = || examined.iter().filter_map(|cluster| cluster.failure.as_ref());
     if let Some((place, error)) = failures().find(|(_, error)| hopeless(error)).or_else(|| {
-        // Where nothing at all can be listed, the run can't be made.
+        // If nothing at all can be listed, the run fails.
         failures().next().filter(|_| failures().count() == examined.len())
     }) {
         return Err(AuditError::Listing { place: place.clone(), error: error.clone() });
@@ -165,7 +169,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
     let context = Arc::new(context.with_range(range));
     let listing = digests::digests(context.store.as_ref(), &folder, &range, &context.request).await;
     let mut chains = Vec::new();
-    // What is younger than a day no rule has removed.
+    // No lifecycle rule has removed a file that is younger than a day.
     let yesterday = earlier(context.request.now, SignedDuration::from_hours(24));
     let may_be_gone = files.iter().any(|file| file.name.time.from < yesterday);
     for (id, digests) in listing.digests {
@@ -205,7 +209,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
     let mut parts: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
     for file in files {
         let name = context.identity(&file.object).into_owned();
-        // What a valid digest lists is listed, whatever others claim.
+        // A file that a valid digest lists counts as listed, whatever other digests claim.
         let is_expected = |(_, task): &(usize, Task)| matches!(task.listing, Listing::Expected(_));
         let at = listings.iter().position(|all| all.get(&name).is_some_and(is_expected));
         let at = at.or_else(|| listings.iter().position(|all| all.contains_key(&name)));
@@ -231,14 +235,16 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
     Ok(Examined { parts, failure: listing.failure.map(|error| (place, error)) })
 }
 
-/// Whether this digest is none that can be relied on, and speaks of the time in which the file was delivered.
+/// Returns whether this digest is missing or not valid, and covers the time in which the file was
+/// delivered.
 fn may_have_listed(entry: &ChainEntry, file: &Wanted) -> bool {
     let delivered = later(file.name.time.to, SignedDuration::from_hours(1));
     let speaks = entry.end() > file.name.time.from && entry.start() < delivered;
     speaks && matches!(entry.state, EntryState::Absent(_, Absence::Missing) | EntryState::Rejected(_))
 }
 
-/// The log files that a chain's digests list, as [`Context::identity`] names them, each with the index of the first that does.
+/// Returns the log files that a chain's digests list, as [`Context::identity`] names them, each
+/// with the index of the first digest that does.
 fn listings(
     context: &Context,
     chain: &ExaminedChain,
@@ -273,7 +279,7 @@ impl Part {
             .iter()
             .filter(|other| before.as_ref() == Some(&*other.object) || named(other).as_ref() == Some(&*digest.object))
             .collect();
-        // A successor that is gone is known from the digest after it.
+        // A successor that is gone is known only from the digest after it.
         let after = digests.iter().filter(|other| other.entry.kind == entry.kind && other.entry.end() > entry.end());
         let gone = after.min_by_key(|other| other.entry.end());
         near.extend(gone.filter(|other| other.entry.absence() == Some(Absence::Missing)));
@@ -297,7 +303,7 @@ impl Part {
     }
 }
 
-/// What is said of a file that no digest lists.
+/// Returns the record of a file that no digest lists.
 async fn unlisted_record(
     context: &Context,
     folder: &RegionFolder,

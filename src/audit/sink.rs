@@ -1,4 +1,4 @@
-//! The way of each record from the audit to its observer.
+//! The path of each record from the audit to its observer.
 
 use std::io;
 use std::sync::Mutex;

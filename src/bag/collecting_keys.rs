@@ -1,4 +1,4 @@
-//! A source of public keys that keeps what it handed out, for the bag.
+//! A source of public keys that records the keys it handed out, for the bag.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,22 +13,23 @@ use crate::keys::{KeySet, KeySource, KeySourceError, ListedKey};
 use crate::model::Region;
 use crate::sync::lock;
 
-/// Keys that were asked for, by region; whether they are known to be the region's own.
+/// The keys that were asked for, by region, and whether they are known to be the region's own.
 type Kept = BTreeMap<String, (BTreeMap<String, ListedKey>, bool)>;
 
-/// A source of keys whose answers are kept.
+/// A source of keys that records the answers of the source behind it.
 pub struct CollectingKeys {
     inner: Arc<dyn KeySource>,
     kept: Mutex<Kept>,
 }
 
 impl CollectingKeys {
-    /// Keeps what `inner` answers.
+    /// Wraps `inner` and records what it answers.
     pub fn new(inner: Arc<dyn KeySource>) -> Self {
         Self { inner, kept: Mutex::default() }
     }
 
-    /// The keys as a key file has them: by region, or in one list where nobody knows whose they are.
+    /// Returns the keys in the form of a key file: by region, or in one list if it is not known
+    /// whose they are.
     pub fn listing(&self) -> Value {
         let kept = lock(&self.kept);
         let list = |keys: &mut dyn Iterator<Item = &ListedKey>| {

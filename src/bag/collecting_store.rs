@@ -1,4 +1,5 @@
-//! A store that keeps a copy of each object in a bag as it is read: every object is read once, for verification and collection alike.
+//! A store that copies each object into a bag as it is read, so that every object is read only
+//! once, for verification and collection alike.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,34 +21,35 @@ use crate::store::{Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion
 use crate::sync::lock;
 use crate::verify::DigestMetadata;
 
-/// Why an object is not in the bag that was read.
+/// The reason why an object that was read is not in the bag.
 pub const NO_FILE_NAME: &str = "its name can't be that of a file beside the others in the bag";
 
-/// How much of a file that is held already is read at a time.
+/// The number of bytes that are read at a time from a file that the bag holds already.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// The size and the time, in seconds, of an object, where a listing shows both.
+/// The size of an object in bytes and its time of modification in seconds, for objects whose
+/// listing shows both.
 type Shown = (u64, i64);
 
-/// A store whose objects end up in a bag.
+/// A store that puts a copy of every object it reads into a bag.
 pub struct CollectingStore {
     inner: Arc<dyn Store>,
     bag: Arc<BagWriter>,
-    /// The log files that listings showed, by bucket: some of them no digest lists.
+    /// The log files that listings showed, by bucket; no digest lists some of them.
     listed: Mutex<BTreeMap<String, PackedNames>>,
-    /// Size and time of what listings showed, by the hash of its name.
+    /// The size and time of each object that listings showed, by the hash of its name.
     shown: Mutex<HashMap<u64, Shown>>,
     hasher: RandomState,
 }
 
 impl CollectingStore {
-    /// Keeps what is read from `inner` in `bag`.
+    /// Wraps `inner` and copies what is read from it into `bag`.
     pub fn new(inner: Arc<dyn Store>, bag: Arc<BagWriter>) -> Self {
         Self { inner, bag, listed: Mutex::default(), shown: Mutex::default(), hasher: RandomState::new() }
     }
 
-    /// Copies the log files of a range that lie in the trail's folders and that nothing asked for: no digest lists them. Says which could
-    /// not be copied, and why.
+    /// Copies the log files of a range that lie in the trail's folders and were never requested,
+    /// because no digest lists them. Returns those that could not be copied, each with the reason.
     pub async fn copy_the_rest(&self, range: &TimeRange) -> Vec<(ObjectRef, String)> {
         let listed = std::mem::take(&mut *lock(&self.listed));
         let mut failed = Vec::new();
@@ -79,8 +81,9 @@ impl CollectingStore {
         Ok(())
     }
 
-    /// What an earlier run collected, if the listing of this one shows that it is still the same: it need not be fetched again. Anything
-    /// else is asked for anew, or what became of it since would not be found out.
+    /// Returns the copy that an earlier run collected, if this run's listing shows that the object
+    /// is still the same: it need not be fetched again. Any other object is requested anew;
+    /// otherwise a change since then would go unnoticed.
     fn held(&self, object: &ObjectRef) -> Option<Object> {
         let name = self.hasher.hash_one(object);
         let (size, last_modified) = *lock(&self.shown).get(&name)?;
@@ -120,7 +123,8 @@ fn is_conflict(error: &std::io::Error) -> bool {
     matches!(error.kind(), AlreadyExists | InvalidFilename | NotADirectory)
 }
 
-/// What becomes of an object that can't be written.
+/// Returns a closure that turns the error of writing an object into a [`StoreError`], and marks the
+/// bag as failed.
 fn failed<E: std::fmt::Display>(bag: &BagWriter) -> impl Fn(E) -> StoreError + '_ {
     |error| {
         let reason = format!("it can't be put into the bag: {error}");
@@ -129,7 +133,7 @@ fn failed<E: std::fmt::Display>(bag: &BagWriter) -> impl Fn(E) -> StoreError + '
     }
 }
 
-/// What `aws s3api head-object` would print.
+/// Returns the metadata of an object in the form that `aws s3api head-object` prints.
 fn head_object(head: &Head) -> serde_json::Value {
     json!({
         "LastModified": head.last_modified.map(|at| at.to_string()),
@@ -156,22 +160,22 @@ struct CollectingBody {
     inner: Box<dyn Body>,
     bag: Arc<BagWriter>,
     object: ObjectRef,
-    /// The object that this is the uncompressed content of, where it is not the object itself.
+    /// The object whose uncompressed content this is, if it is not `object` itself.
     stands_for: Option<ObjectRef>,
     path: PathBuf,
     head: Option<Head>,
-    /// Taken when the whole of it is in its place.
+    /// The temporary file; taken once the object is complete and moved to its final path.
     file: Option<NamedTempFile>,
     hash: Sha256,
     size: u64,
 }
 
 impl CollectingBody {
-    /// Puts what has come into its place.
+    /// Moves the complete object to its final path and records it in the bag.
     fn keep(&mut self) -> Result<(), StoreError> {
         let Some(file) = self.file.take() else { return Ok(()) };
         if self.path.is_dir() {
-            // Since it was opened, another object made a folder of its name.
+            // After the object was opened, another object made a folder of its name.
             return Ok(());
         }
         let bag = &*self.bag;
@@ -251,15 +255,15 @@ impl Store for CollectingStore {
             return Ok(held);
         }
         let opened = self.inner.get(object, None).await?;
-        // A file that somebody decompressed is no copy of the object: it keeps the name that it has.
+        // A file that somebody decompressed is not a copy of the object, so it keeps its own name.
         let name = if opened.is_uncompressed { object.key.trim_end_matches(".gz") } else { &*object.key };
         let kept = ObjectRef::new(object.bucket.clone(), name);
         let Some((_, path)) = self.bag.place(&kept) else { return Ok(opened) };
         let folder = path.parent().unwrap_or(Path::new("."));
         match std::fs::create_dir_all(folder) {
             Ok(()) if !path.is_dir() => {}
-            // One key is a file where another one needs a folder: S3 can hold both, a folder can't. It is
-            // read all the same.
+            // One key is a file where another needs a folder: S3 can hold both, a file system
+            // can't. The object is read all the same.
             Ok(()) => return Ok(opened),
             Err(error) if is_conflict(&error) => return Ok(opened),
             Err(error) => return Err(failed(&self.bag)(error)),

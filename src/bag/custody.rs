@@ -1,5 +1,6 @@
-//! The custody log: who did what with a bag. Each line has the SHA-256 of the one before it, so that none can be changed or taken out
-//! without those after it showing that; the last is named in a file of its own, the head, which a key may sign.
+//! The custody log: a record of who did what with a bag. Each line holds the SHA-256 of the line
+//! before it, so that no line can be changed or removed without the later ones showing it. A
+//! separate file, the head, names the last line; a key may sign it.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -14,91 +15,93 @@ use super::{BagError, MANIFEST, TAG_MANIFEST, manifest};
 
 pub(super) const LOG: &str = "custody.jsonl";
 const HEAD: &str = "custody-head.txt";
-/// The signature of the head, as it was when somebody with a key added a line.
+/// The signature of the head, made when somebody with a key added a line.
 const SIGNATURE: &str = "custody-head.txt.sig";
 
-/// The size of a log, in bytes: more than a hundred thousand lines, and a bag that is verified every hour for
-/// ten years has fewer.
+/// The maximum size of a log, in bytes: more than a hundred thousand lines. A bag that is verified
+/// every hour for ten years has fewer.
 const MAX_LOG_BYTES: u64 = 64 << 20;
-/// The length of a line, in bytes: its texts are what people type.
+/// The maximum length of a line, in bytes: its texts are typed by people.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// How many lines a log has at most, and how many of its own faults are told.
+/// The maximum number of lines in a log, and of faults of the log itself that are reported.
 const MAX_LINES: usize = 200_000;
 const MAX_FAULTS: usize = 100;
-/// How many heads a signature is compared with: that of the newest line, and of those before it.
+/// The maximum number of heads that a signature is compared with: the head after the newest line
+/// and after each line before it.
 const MAX_HEADS: usize = 20_000;
 
-/// Signs the head of a log. An error says why it can't.
+/// A function that signs the head of a log. An error gives the reason why it can't.
 pub type SignHead<'a> = &'a dyn Fn(&[u8]) -> Result<String, String>;
 
-/// What was done with a bag.
+/// The action that was taken with a bag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// It was filled.
+    /// The bag was filled.
     Collect,
-    /// It was verified.
+    /// The bag was verified.
     Verify,
-    /// It was handed over.
+    /// The bag was handed over.
     Handover,
 }
 
-/// One line.
+/// One line of the custody log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustodyEntry {
-    /// Its number, from 1 on.
+    /// The number of the line, counted from 1.
     pub number: u64,
-    /// When.
+    /// The time at which the line was added.
     pub time: Timestamp,
-    /// What was done.
+    /// The action that was taken.
     pub action: Action,
-    /// By whom, as they say.
+    /// The name of the person who acted, as they give it.
     pub by: Option<String>,
-    /// To whom it was handed over.
+    /// The recipient, for a handover.
     pub to: Option<String>,
-    /// Why.
+    /// The reason for a handover.
     pub reason: Option<String>,
-    /// On which machine.
+    /// The name of the machine on which it was done.
     pub host: Option<String>,
-    /// With which version of the tool.
+    /// The name and version of the tool.
     pub tool: String,
-    /// What came of it: the verdict.
+    /// The result: the verdict.
     pub result: Option<String>,
-    /// The SHA-256 of the bag's manifest then, in hex.
+    /// The SHA-256 of the bag's manifest at that time, in hex.
     pub manifest_sha256: Option<String>,
-    /// The SHA-256 of its tag manifest, which covers what the bag says of itself, in hex.
+    /// The SHA-256 of the bag's tag manifest at that time, which covers the bag's own metadata, in
+    /// hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag_manifest_sha256: Option<String>,
-    /// The SHA-256 of the line before, in hex.
+    /// The SHA-256 of the previous line, in hex.
     pub previous_sha256: Option<String>,
 }
 
-/// The log of a bag.
+/// The custody log of a bag.
 #[derive(Debug)]
 pub struct CustodyLog {
     root: PathBuf,
     lines: Vec<String>,
-    /// What is wrong with its own lines.
+    /// The faults that were found in the lines themselves.
     faults: Vec<String>,
-    /// The manifests that each collection left, and the number of its line.
+    /// The manifests that each collection left, with the number of the collection's line.
     collections: Vec<(usize, Manifests)>,
-    /// The manifests that are there.
+    /// The manifests that the bag has now.
     manifests: Manifests,
     signature: Option<String>,
 }
 
 impl CustodyLog {
-    /// Reads the log of the bag at `root`, and finds what was changed in it.
+    /// Reads the log of the bag at `root` and checks it for changes.
     pub fn open(root: &Path) -> Result<Self, BagError> {
-        // Whoever adds a line writes the log and then its head: both are read before or after that. What can't be locked is not
-        // written to either.
+        // Adding a line writes the log first and the head after it; the lock ensures that both are
+        // read either before or after that. A log that can't be locked is not written to, either.
         let path = root.join(LOG);
         let lock = path.symlink_metadata().is_ok_and(|file| file.is_file()).then(|| File::open(&path).ok()).flatten();
         let _ = lock.as_ref().map(File::lock_shared);
         Self::read(root)
     }
 
-    /// The same, for whoever holds the lock.
+    /// Reads the log without locking it, for callers that hold the lock.
     fn read(root: &Path) -> Result<Self, BagError> {
         let root_of = root.to_owned();
         let mut log = Self {
@@ -145,7 +148,8 @@ impl CustodyLog {
         Ok(log)
     }
 
-    /// The head names the last line. It is written after the line, so a run that was killed may have left it one behind.
+    /// Checks that the head names the last line. The head is written after the line, so a run that
+    /// was killed may have left it one line behind.
     fn compare_head(&mut self) -> Result<(), BagError> {
         let path = self.root.join(HEAD);
         if path.symlink_metadata().is_err() {
@@ -171,14 +175,16 @@ impl CustodyLog {
         Ok(())
     }
 
-    /// What is wrong with it: lines that were changed or taken out, or another manifest than the one that the last collection left.
+    /// Returns the faults of the log: lines that were changed or removed, or a manifest that
+    /// differs from the one that the last collection left.
     pub fn faults(&self) -> Vec<String> {
         let other = self.other_manifest(self.lines.len());
         let other = other.map(|name| format!("{name} is not the one that {LOG} names for the last collection"));
         self.faults.iter().cloned().chain(other).collect()
     }
 
-    /// The manifest that is not the one which the last collection left, of those in the first `lines` lines.
+    /// Returns the name of the manifest that differs from the one left by the last collection among
+    /// the first `lines` lines.
     pub fn other_manifest(&self, lines: usize) -> Option<&'static str> {
         let (_, left) = self.collections.iter().rfind(|(line, _)| *line <= lines)?;
         let differs = |left: &Option<String>, now: &Option<String>| left.is_some() && left != now;
@@ -189,54 +195,55 @@ impl CustodyLog {
         }
     }
 
-    /// The signature of its head, where there is one, as text.
+    /// Returns the signature of the head as text, if there is one.
     pub fn signature(&self) -> Option<&str> {
         self.signature.as_deref()
     }
 
-    /// What a signature may have been made of: the head after each of the newest lines, and how many lines there
-    /// were, newest first.
+    /// Returns the texts that the signature may cover, newest first: the head after each of the
+    /// newest lines, with the number of lines at that point.
     pub fn heads(&self) -> impl Iterator<Item = (usize, String)> + '_ {
         let lines = self.lines.iter().enumerate().rev().take(MAX_HEADS);
         lines.map(|(index, line)| (index + 1, format!("{}\n", head_line(index + 1, line))))
     }
 
-    /// Returns whether its lines follow each other and its head fits them.
+    /// Returns whether the lines follow each other and the head fits them.
     pub fn is_whole(&self) -> bool {
         self.faults.is_empty()
     }
 
-    /// How many lines there are.
+    /// Returns the number of lines.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the log has no lines.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Begins the log of a new bag: without a line, and with a head that says so.
+    /// Begins the log of a new bag, without lines and with a head that says so.
     pub(super) fn begin(root: &Path) -> Result<(), BagError> {
         write_whole(&root.join(HEAD), |out| writeln!(out, "{NO_LINES}"))
     }
 
-    /// Whether it tells of a collection, as that of every whole bag does.
+    /// Returns whether the log records a collection, as the log of every complete bag does.
     pub(super) fn tells_of_collection(&self) -> bool {
         let is_collection = |entry: CustodyEntry| entry.action == Action::Collect;
         self.lines.iter().any(|line| serde_json::from_str(line).is_ok_and(is_collection))
     }
 
-    /// Adds a line to the log of the bag at `root`; number, manifest and the hash of the line before are filled in. A log in which
-    /// something was changed gets no further line, which would only cover that. With `sign`, the new head is signed.
+    /// Adds a line to the log of the bag at `root`; the number, the manifests and the hash of the
+    /// previous line are filled in. A log that was tampered with gets no further line, which would
+    /// only cover that up. With `sign`, the new head is signed.
     pub fn add(root: &Path, entry: CustodyEntry, sign: Option<SignHead<'_>>) -> Result<(), BagError> {
         let path = root.join(LOG);
         let failed = BagError::io(&path);
         let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(&failed)?;
-        // Two that write at the same time would both follow the same line.
+        // Two processes that write at the same time would both follow the same line.
         file.lock().map_err(&failed)?;
         let log = Self::read(root)?;
-        // A collection leaves a manifest of its own, which its line is to name.
+        // A collection leaves a new manifest, which is the one that its line has to name.
         let faults = if entry.action == Action::Collect { log.faults.clone() } else { log.faults() };
         if let Some(fault) = faults.first() {
             return Err(BagError::form(&path, format!("{fault}; nothing is added to it")));
@@ -255,7 +262,8 @@ impl CustodyLog {
         }
         let length = file.metadata().map_err(&failed)?.len();
         if let Err(error) = file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()) {
-            // Half a line would be taken for one that was changed. Where even that can't be undone, the error says enough.
+            // An incomplete line would be taken for one that was changed. If even truncating fails,
+            // the error that is returned says enough.
             let _ = file.set_len(length);
             return Err(failed(error));
         }
@@ -268,7 +276,7 @@ impl CustodyLog {
     }
 }
 
-/// The signature of a bag's custody log, where there is one.
+/// Reads the signature of a bag's custody log, if there is one.
 fn signature(root: &Path) -> Result<Option<String>, BagError> {
     let path = root.join(SIGNATURE);
     if path.symlink_metadata().is_err() {
@@ -279,7 +287,7 @@ fn signature(root: &Path) -> Result<Option<String>, BagError> {
     Ok(Some(lines.join("\n") + "\n"))
 }
 
-/// The head of a log without lines.
+/// The head of a log that has no lines.
 const NO_LINES: &str = "0 -";
 
 fn head_line(count: usize, line: &str) -> String {
@@ -290,7 +298,7 @@ fn sha256(line: &str) -> String {
     hex::encode(Sha256::digest(line.as_bytes()))
 }
 
-/// The SHA-256 of a bag's manifests, in hex, as far as they are there.
+/// The SHA-256 of each of a bag's manifests that exists, in hex.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Manifests {
     manifest: Option<String>,

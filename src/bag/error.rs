@@ -1,57 +1,57 @@
-//! Why a bag can't be used.
+//! Errors about bags that can't be used.
 
 use std::path::{Path, PathBuf};
 
-/// Why a bag can't be filled, read or added to.
+/// The reason why a bag can't be filled, read or added to.
 #[derive(Debug, thiserror::Error)]
 pub enum BagError {
-    /// A file of it can't be read or written.
+    /// A file of the bag can't be read or written.
     #[error("{}: {error}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// The folder is no bag and holds something.
+    /// The folder is not a bag and is not empty.
     #[error("{} is not empty, and no bag that was begun by 'ctverify collect': name a new folder", .0.display())]
     NotEmpty(PathBuf),
-    /// It is a bag of something else.
+    /// The bag holds the objects of another source.
     #[error("{} is a bag of {held}, and not of {wanted}: name another folder", path.display())]
     OtherSource {
         /// The bag.
         path: PathBuf,
-        /// What it holds.
+        /// The source and trail of which the bag holds objects.
         held: String,
-        /// What was to be collected.
+        /// The source and trail that were to be collected.
         wanted: String,
     },
-    /// There is no bag.
+    /// There is no bag in the folder.
     #[error("{} is no bag: it has neither bagit.txt nor another file of a bag beside data/objects", .0.display())]
     NoBag(PathBuf),
-    /// Somebody fills it at the same time.
+    /// Another run is filling the bag.
     #[error("{} is being filled by another run: wait for its end", .0.display())]
     InUse(PathBuf),
-    /// It was changed since it was closed.
+    /// The bag was changed after it was closed.
     #[error("{} was changed since it was closed, so nothing is added to it: {what}", path.display())]
     Altered {
         /// The bag.
         path: PathBuf,
-        /// What was found first.
+        /// The first change that was found.
         what: String,
     },
-    /// It was never finished.
+    /// The bag was never closed.
     #[error(
         "{} is half a bag: it has no manifest, because its collection was not finished. Run the same 'ctverify collect' again; it goes on where it stopped",
         .0.display()
     )]
     Half(PathBuf),
-    /// A file of it does not have the form that it must have.
+    /// A file of the bag does not have the required form.
     #[error("{} is not what a bag's file of that name is: {reason}", path.display())]
     Form {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// A description of the fault.
         reason: String,
     },
 }

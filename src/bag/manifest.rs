@@ -9,7 +9,8 @@ use tempfile::NamedTempFile;
 
 use super::BagError;
 
-/// In a manifest, line ends and percent signs of a path are written as `%0A`, `%0D`, `%25`.
+/// Encodes a path for a manifest, in which line ends and percent signs are written as `%0A`, `%0D`
+/// and `%25`.
 fn encode(path: &str) -> String {
     path.replace('%', "%25").replace('\n', "%0A").replace('\r', "%0D")
 }
@@ -18,12 +19,15 @@ fn decode(path: &str) -> String {
     path.replace("%0A", "\n").replace("%0a", "\n").replace("%0D", "\r").replace("%0d", "\r").replace("%25", "%")
 }
 
-/// The size of a manifest, in bytes: room for some twelve million files, more than a bag has ever had.
+/// The maximum size of a manifest, in bytes: enough for some twelve million files, more than a bag
+/// has ever had.
 const MAX_MANIFEST_BYTES: u64 = 4 << 30;
-/// The length of a line, in bytes: a key has at most 1,024, each of which may be written as three.
+/// The maximum length of a line, in bytes: a key has at most 1,024 bytes, each of which may be
+/// written as three.
 const MAX_LINE_BYTES: u64 = 16 * 1024;
 
-/// Opens a regular file for reading. A bag may come from anybody, and opening a pipe waits for whoever writes to it.
+/// Opens a regular file for reading. A bag may come from anybody, and opening a pipe blocks until
+/// somebody writes to it.
 pub(super) fn open_file(path: &Path, most: u64) -> Result<File, BagError> {
     let metadata = path.symlink_metadata().map_err(BagError::io(path))?;
     if !metadata.is_file() {
@@ -66,7 +70,7 @@ pub(super) fn entries(path: &Path) -> Result<impl Iterator<Item = Result<(String
         let parts = line.split_once(char::is_whitespace);
         let (hash, name) = parts.ok_or_else(|| BagError::form(&path, format!("'{line}' is no entry")))?;
         let name = decode(name.trim_start().trim_start_matches("./"));
-        // Names lead nowhere else: a bag may come from anybody.
+        // Names must not lead out of the bag, since a bag may come from anybody.
         let leaves = name.starts_with('/') || name.split('/').any(|part| matches!(part, "" | "." | ".."));
         if leaves || hash.len() != 64 {
             return Err(BagError::form(&path, format!("'{line}' is no entry of a file in the bag")));
@@ -80,7 +84,7 @@ pub(super) fn write_entry(out: &mut dyn Write, name: &str, hash: &str) -> std::i
     writeln!(out, "{hash}  {}", encode(name))
 }
 
-/// Writes a file that appears only when it is whole.
+/// Writes a file that appears under its name only once it is complete.
 pub(super) fn write_whole(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
@@ -97,16 +101,17 @@ pub(super) fn write_whole(
     Ok(())
 }
 
-/// How the names of files begin that are not whole yet.
+/// The prefix of the names of files that are not complete yet.
 pub(super) const PARTIAL: &str = ".ctverify-partial-";
 
-/// Whether a file with this name is not whole yet; reports that are being written have a name of their own.
+/// Returns whether a file with this name is not complete yet; reports that are being written have a
+/// name of their own.
 pub(super) fn is_partial(name: &str) -> bool {
     name.starts_with(PARTIAL) || (name.starts_with(".ctverify-") && name.ends_with(".partial"))
 }
 
-/// A temporary file in a folder, to be renamed when it is whole. As with any file that a program makes, the
-/// umask decides who may read it.
+/// Creates a temporary file in a folder, to be renamed once it is complete. As with any file that a
+/// program creates, the umask decides who may read it.
 pub(super) fn partial_in(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL);
@@ -118,7 +123,7 @@ pub(super) fn partial_in(folder: &Path) -> std::io::Result<NamedTempFile> {
     builder.tempfile_in(folder)
 }
 
-/// The SHA-256 of a file, in hex, and its size.
+/// Computes the SHA-256 of a file, in hex, and its size in bytes.
 pub(super) fn hash(path: &Path) -> std::io::Result<(String, u64)> {
     let (mut file, mut hash, mut size) = (File::open(path)?, Sha256::new(), 0);
     let mut piece = vec![0; 256 * 1024];
@@ -132,14 +137,14 @@ pub(super) fn hash(path: &Path) -> std::io::Result<(String, u64)> {
     }
 }
 
-/// Whether files that are not whole yet count.
+/// The treatment of files that are not complete yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Partial {
     Counts,
     LeftOut,
 }
 
-/// Goes through the files below a folder, by name, as paths in the bag.
+/// Calls `take` with the path in the bag of each file below a folder, sorted by name.
 pub(super) fn walk(
     root: &Path,
     below: &str,

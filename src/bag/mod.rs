@@ -1,22 +1,23 @@
-//! Evidence bags: what was collected of a trail, in a form that others can check without this tool (BagIt, RFC 8493).
+//! Evidence bags: the collected objects of a trail, in a form that others can check without this
+//! tool (BagIt, RFC 8493).
 //!
 //! ```text
 //! BAG/
 //!   bagit.txt  bag-info.txt  manifest-sha256.txt  tagmanifest-sha256.txt
-//!   collect.json               what is collected: a bag is of one source
-//!   custody.jsonl              who did what with the bag, each line with the hash of the one before
-//!   custody-head.txt           how many lines that has, and the hash of the last
-//!   custody-head.txt.sig       the signature of that, if a key was given
+//!   collect.json               the source and trail that the bag is of; a bag has one source
+//!   custody.jsonl              the custody log, each line with the hash of the one before
+//!   custody-head.txt           the number of its lines, and the hash of the last one
+//!   custody-head.txt.sig       the signature of the head, if a key was given
 //!   data/
-//!     objects/BUCKET/KEY       digests and log files as they were stored, each digest with KEY.metadata.json
-//!     objects.jsonl            each object: its place, size and SHA-256 as stored, and what S3 said of it
+//!     objects/BUCKET/KEY       digests and log files as stored, each digest with KEY.metadata.json
+//!     objects.jsonl            bucket, key, size, SHA-256 and S3's metadata of each object
 //!     keys.json                the public keys
-//!     trail.json               what CloudTrail said of the trail
+//!     trail.json               the settings of the trail, as CloudTrail returned them
 //!     records/TIME.jsonl       the records of each run that collected
-//!     not-collected/TIME.jsonl what is listed and could not be collected, and why
+//!     not-collected/TIME.jsonl the objects that could not be collected, each with the reason
 //! ```
 //!
-//! While it is being filled, a bag has no manifest: whoever finds one has a whole bag.
+//! A bag has no manifest while it is being filled, so a bag with a manifest is complete.
 
 mod collecting_keys;
 mod collecting_store;
@@ -35,13 +36,13 @@ pub use read::{Altered, Bag};
 pub use writer::{BagInfo, BagWriter};
 pub use zip::zip;
 
-/// The folder of the bag's content.
+/// The folder of the bag's payload.
 const DATA: &str = "data";
-/// Where the copies of objects lie in a bag.
+/// The folder of the copies of objects in a bag.
 const OBJECTS: &str = "data/objects";
-/// What is known of each.
+/// The list of the collected objects, with what is known of each.
 const OBJECTS_LIST: &str = "data/objects.jsonl";
-/// The public keys.
+/// The file of public keys.
 const KEYS: &str = "data/keys.json";
 const MANIFEST: &str = "manifest-sha256.txt";
 const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";

@@ -1,4 +1,4 @@
-//! A bag that somebody hands over: is it the one that was collected?
+//! Reading a bag: checks whether it is unchanged since it was collected.
 
 use std::path::{Path, PathBuf};
 
@@ -10,27 +10,28 @@ use super::{
     BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
 };
 
-/// How many faults of a bag are told: whoever made it may have named millions of files that are not there.
+/// The maximum number of altered files that are reported: a manifest may name millions of files
+/// that do not exist.
 const MAX_ALTERED: usize = 10_000;
 
-/// A whole bag.
+/// A complete bag.
 #[derive(Debug)]
 pub struct Bag {
     root: PathBuf,
 }
 
-/// A file of a bag that is not as its manifests have it.
+/// A file of a bag that differs from what its manifests record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Altered {
-    /// Its path in the bag.
+    /// The path of the file in the bag.
     pub path: String,
-    /// What is wrong.
+    /// A description of the difference.
     pub what: String,
 }
 
 impl Bag {
-    /// Returns whether a folder is a bag, or was to become one. A bag that lost its declaration is one as well: any other of
-    /// its files beside `data/objects` tells of it.
+    /// Returns whether a folder is a bag, or was to become one. A bag that lost its declaration is
+    /// still one: any other file of a bag beside `data/objects` identifies it.
     pub fn is_one(root: &Path) -> bool {
         let has = |name: &str| root.join(name).is_file();
         has(DECLARATION)
@@ -38,7 +39,7 @@ impl Bag {
                 && [SOURCE, INFO, MANIFEST, TAG_MANIFEST, LOG, OBJECTS_LIST].into_iter().any(has))
     }
 
-    /// Opens a whole bag.
+    /// Opens a complete bag.
     pub fn open(root: &Path) -> Result<Self, BagError> {
         if !Self::is_one(root) {
             return Err(BagError::NoBag(root.to_owned()));
@@ -49,17 +50,19 @@ impl Bag {
         Ok(Self { root: root.to_owned() })
     }
 
-    /// The folder that mirrors the buckets.
+    /// Returns the folder that mirrors the buckets.
     pub fn objects(&self) -> PathBuf {
         self.root.join(OBJECTS)
     }
 
-    /// The file of public keys, if it has one: where no digest was found, no key was asked for.
+    /// Returns the file of public keys, if there is one: a run that found no digest asked for no
+    /// keys.
     pub fn keys(&self) -> Option<PathBuf> {
         Some(self.root.join(KEYS)).filter(|keys| keys.is_file())
     }
 
-    /// Everything that is not as manifests and custody log have it. Each file is read to its end.
+    /// Returns every file that differs from what the manifests and the custody log record. Each
+    /// file is read to its end.
     pub fn altered(&self) -> Result<Vec<Altered>, BagError> {
         let mut found = Vec::new();
         let mut say = |path: &str, what: &str| match found.len() {
@@ -102,7 +105,8 @@ impl Bag {
         Ok(found)
     }
 
-    /// The manifests and lists of files to fetch (RFC 8493, 2.2) that a bag of this kind never has.
+    /// Returns the names of manifests and lists of files to fetch (RFC 8493, 2.2) that a bag of
+    /// this kind never has.
     fn further_manifests(&self) -> Result<Vec<String>, BagError> {
         let entries = std::fs::read_dir(&self.root).map_err(BagError::io(&self.root))?;
         let mut found = Vec::new();
@@ -117,14 +121,14 @@ impl Bag {
         Ok(found)
     }
 
-    /// Compares what a manifest names with what is there, and gives the names.
+    /// Compares the files with the entries of a manifest, and returns the names that it lists.
     fn compare(&self, manifest: &Path, named: &str, say: &mut impl FnMut(&str, &str)) -> Result<Names, BagError> {
         let mut names = Names::default();
         for entry in manifest::entries(manifest)? {
             let (name, wanted) = entry?;
             names.add(&name);
             let path = self.root.join(&name);
-            // A link may lead anywhere; a bag has none.
+            // A bag has no links, which could lead anywhere.
             match path.symlink_metadata() {
                 Ok(metadata) if metadata.is_file() => {
                     let (hash, _) = manifest::hash(&path).map_err(BagError::io(&path))?;
@@ -143,7 +147,7 @@ impl Bag {
     }
 }
 
-/// Very many names, as hashes under a key that nobody else knows.
+/// A set of very many names, stored as hashes under a random key that is kept secret.
 #[derive(Default)]
 struct Names {
     hasher: RandomState,

@@ -1,5 +1,5 @@
-//! Filling a bag: every file appears whole or not at all, nothing that is there is written over, and what a run that stopped has
-//! collected need not be collected again.
+//! Filling a bag: every file appears complete or not at all, no existing file is overwritten, and
+//! what a stopped run has collected need not be collected again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
@@ -19,7 +19,7 @@ use crate::model::{CaseInfo, ObjectRef};
 use crate::store::Head;
 use crate::sync::lock;
 
-/// What a bag is of. A bag is of one source and trail.
+/// The source and trail of which a bag holds objects. A bag has one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Source {
     source: String,
@@ -35,12 +35,12 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// What is known of one object that was collected.
+/// The facts known of one object that was collected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Collected {
     pub bucket: String,
     pub key: String,
-    /// Of the bytes as they were stored, in hex.
+    /// The hash of the bytes as they were stored, in hex.
     pub sha256: String,
     pub size: u64,
     pub collected: Timestamp,
@@ -49,13 +49,13 @@ pub(super) struct Collected {
     pub version_id: Option<String>,
 }
 
-/// What was collected, as little as will do: a trail has millions of objects. By the hash of an object's path in the bag, under a key
-/// that nobody else knows.
+/// The collected objects, held as compactly as possible because a trail has millions of objects: by
+/// the hash of an object's path in the bag, under a random key that is kept secret.
 #[derive(Default)]
 struct Known {
     hasher: RandomState,
     objects: HashMap<u64, Stored>,
-    /// Objects that a copy holds uncompressed, and that were collected so by this run.
+    /// Objects that are uncompressed in the copy, and that this run collected uncompressed.
     uncompressed: HashSet<u64>,
 }
 
@@ -64,12 +64,12 @@ struct Known {
 pub(super) struct Stored {
     sha256: [u8; 32],
     size: u64,
-    /// In seconds.
+    /// The time of modification, in seconds.
     last_modified: Option<i64>,
 }
 
 impl Stored {
-    /// Whether a listing shows the object as it was then.
+    /// Returns whether a listing shows the object as it was when it was collected.
     pub fn is_listed_as(&self, size: u64, last_modified: i64) -> bool {
         size == self.size && Some(last_modified) == self.last_modified
     }
@@ -89,19 +89,19 @@ impl Known {
     }
 }
 
-/// What `bag-info.txt` says.
+/// The content of `bag-info.txt`.
 #[derive(Debug, Clone, Default)]
 pub struct BagInfo {
-    /// The case.
+    /// The case that the bag belongs to.
     pub case: CaseInfo,
-    /// Where the objects came from.
+    /// The source of the objects.
     pub source: String,
-    /// The range, for people.
+    /// The range of time, as text for people.
     pub range: String,
 }
 
-/// The length of a part of a path, in bytes: file systems take 255, and metadata files and those kept aside
-/// have longer names.
+/// The maximum length of a part of a path, in bytes: file systems take 255, and the names of
+/// metadata files and of earlier versions of a file are longer.
 const MAX_PART_BYTES: usize = 220;
 
 /// A bag that is being filled.
@@ -109,26 +109,27 @@ pub struct BagWriter {
     root: PathBuf,
     collected: Mutex<Known>,
     journal: Mutex<File>,
-    /// Why something could not be written.
+    /// The reason why something could not be written.
     trouble: OnceLock<String>,
-    /// Whether the manifests were taken away.
+    /// Completed once the manifests were removed.
     opened: Once,
-    /// Held as long as the bag is being filled.
+    /// The lock on the bag, held as long as it is being filled.
     _lock: File,
 }
 
 impl BagWriter {
-    /// Notes that something could not be written.
+    /// Records that something could not be written.
     pub(super) fn fail(&self, reason: &str) {
         self.trouble.get_or_init(|| reason.to_owned());
     }
 
-    /// Why something could not be written, if so: the bag can't be closed.
+    /// Returns the reason why something could not be written, if that happened: such a bag can't be
+    /// closed.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.get().map(String::as_str)
     }
 
-    /// Begins a bag in a new or empty folder, or goes on with one that was begun for the same source.
+    /// Begins a bag in a new or empty folder, or continues one that was begun for the same source.
     pub fn begin(root: &Path, source: &str, trail_arn: Option<String>) -> Result<Self, BagError> {
         let failed = BagError::io(root);
         std::fs::create_dir_all(root).map_err(&failed)?;
@@ -157,7 +158,7 @@ impl BagWriter {
             return Err(BagError::InUse(root.to_owned()));
         }
         if root.join(MANIFEST).is_file() {
-            // What was changed since it was closed must not get a manifest that covers it.
+            // A change made after the bag was closed must not get a manifest that covers it up.
             if let Some(Altered { path, what }) = Bag::open(root)?.altered()?.into_iter().next() {
                 return Err(BagError::Altered { path: root.to_owned(), what: format!("{path} {what}") });
             }
@@ -180,7 +181,8 @@ impl BagWriter {
         })
     }
 
-    /// Takes the manifests of a bag that was closed away, before the first change: as long as it is being filled, it is no whole bag.
+    /// Removes the manifests of a closed bag before the first change: as long as it is being
+    /// filled, it is not complete.
     fn open_up(&self) -> Result<(), BagError> {
         let mut outcome = Ok(());
         self.opened.call_once(|| {
@@ -196,12 +198,12 @@ impl BagWriter {
         outcome
     }
 
-    /// Where the bag lies.
+    /// Returns the folder of the bag.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where an object belongs, if its name can be a file's.
+    /// Returns the name in the bag and the path of an object, if its name can be that of a file.
     pub(super) fn place(&self, object: &ObjectRef) -> Option<(String, PathBuf)> {
         let inside = format!("{}/{}", object.bucket, object.key);
         let is_part =
@@ -212,7 +214,8 @@ impl BagWriter {
         safe.then_some((name, path))
     }
 
-    /// What an earlier run collected of this object, if it is there as it was then.
+    /// Returns the path and the properties of an object that an earlier run collected, if the file
+    /// is unchanged.
     pub(super) fn held(&self, object: &ObjectRef) -> Option<(PathBuf, Stored)> {
         let (name, path) = self.place(object)?;
         let known = lock(&self.collected).get(&name)?;
@@ -220,8 +223,8 @@ impl BagWriter {
         (hash == hex::encode(known.sha256)).then_some((path, known))
     }
 
-    /// Makes room for an object, if it is not there already: one that is there and is another is kept under another name. Says whether
-    /// there is anything to put.
+    /// Makes room for a file at `path`: another file there is kept under another name. Returns
+    /// whether there is anything to write, which is not so if the same content is there already.
     pub(super) fn make_room(&self, path: &Path, sha256: &str) -> Result<bool, BagError> {
         if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
             && manifest::hash(path).is_ok_and(|(held, _)| held == sha256)
@@ -242,7 +245,7 @@ impl BagWriter {
         Ok(true)
     }
 
-    /// Notes an object that is in its place now.
+    /// Records an object whose file is at its final path.
     pub(super) fn note(
         &self,
         object: &ObjectRef,
@@ -271,7 +274,8 @@ impl BagWriter {
         Ok(())
     }
 
-    /// Notes that an object is in the bag as the uncompressed file that the copy has in its place.
+    /// Records that the bag holds an object as the uncompressed file that the copy has instead of
+    /// it.
     pub(super) fn note_uncompressed(&self, object: &ObjectRef) {
         let Some((name, _)) = self.place(object) else { return };
         let mut collected = lock(&self.collected);
@@ -286,19 +290,20 @@ impl BagWriter {
         collected.get(&name).is_some() || collected.uncompressed.contains(&collected.hasher.hash_one(&name))
     }
 
-    /// How many objects are in the bag, and how many bytes they have.
+    /// Returns the number of objects in the bag, and of their bytes.
     pub fn contents(&self) -> (u64, u64) {
         let collected = lock(&self.collected);
         (collected.objects.len() as u64, collected.objects.values().map(|object| object.size).sum())
     }
 
-    /// Puts a file of the bag's own into its payload, in the place of an earlier one.
+    /// Writes a file of the bag's own into its payload, and replaces an earlier one.
     pub fn put(&self, name: &str, content: &[u8]) -> Result<(), BagError> {
         self.open_up()?;
         write_whole(&self.root.join("data").join(name), |out| out.write_all(content))
     }
 
-    /// Adds public keys to those that it has: each run asks for those of its own range alone.
+    /// Adds public keys to those that the bag has: each run asks only for the keys of its own
+    /// range.
     pub fn put_keys(&self, keys: &Value) -> Result<(), BagError> {
         let path = self.root.join(KEYS);
         let held = match std::fs::read(&path) {
@@ -314,18 +319,19 @@ impl BagWriter {
         write_whole(&path, |out| writeln!(out, "{merged:#}"))
     }
 
-    /// Where the records of a run go that began at this time.
+    /// Returns a free path for the records of a run that began at this time.
     pub fn records(&self, started: Timestamp) -> Result<PathBuf, BagError> {
         let folder = self.root.join("data/records");
         std::fs::create_dir_all(&folder).map_err(BagError::io(&folder))?;
         let time = started.strftime("%Y%m%dT%H%M%SZ").to_string();
-        // Two runs may begin in the same second, and neither writes over the other.
+        // Two runs may begin in the same second, and must not overwrite each other's records.
         let names = std::iter::once(time.clone()).chain((2_u32..).map(|number| format!("{time}-{number}")));
         let mut free = names.map(|name| folder.join(format!("{name}.jsonl"))).filter(|path| !path.exists());
         free.next().ok_or_else(|| BagError::form(&folder, "it is full"))
     }
 
-    /// Takes the records of a run that came to no end out of a bag in which nothing else was changed: it is whole, and stays so.
+    /// Removes the records of an unfinished run from a bag in which nothing else was changed, so
+    /// that the bag stays complete.
     pub fn leave_whole(&self, records: &Path) -> Result<(), BagError> {
         if self.opened.is_completed() || !self.root.join(MANIFEST).is_file() {
             return Ok(());
@@ -336,14 +342,14 @@ impl BagWriter {
         }
     }
 
-    /// Closes the bag: everything in it gets its line in a manifest.
+    /// Closes the bag: every file in it gets its entry in a manifest.
     pub fn close(&self, info: &BagInfo) -> Result<(), BagError> {
         self.open_up()?;
         let collected = lock(&self.collected);
         self.tidy_list(&collected)?;
         let (mut count, mut bytes) = (0_u64, 0_u64);
         let manifest = self.root.join(MANIFEST);
-        // Named whole at the very end: until then it is no bag.
+        // The manifest gets its name at the very end: until then, the bag is not complete.
         let waiting = self.root.join(WAITING);
         let mut trouble = Ok(());
         write_whole(&waiting, |out| {
@@ -379,7 +385,7 @@ impl BagWriter {
         ];
         write_whole(&self.root.join(INFO), |out| {
             let known = lines.iter().filter_map(|(name, value)| Some((name, (*value)?)));
-            // A line of its own is all that a value may have.
+            // A value must not have line breaks: each stands on one line.
             known
                 .map(|(name, value)| (name, value.replace(['\n', '\r'], " ")))
                 .try_for_each(|(name, value)| writeln!(out, "{name}: {value}"))
@@ -395,7 +401,8 @@ impl BagWriter {
         })
     }
 
-    /// Leaves of the list of objects what counts: of each the last line, whatever runs that were killed had begun to write.
+    /// Rewrites the list of objects with one line for each object, the one that matches what is in
+    /// the bag, and drops incomplete lines of runs that were killed.
     fn tidy_list(&self, collected: &Known) -> Result<(), BagError> {
         let path = self.root.join(OBJECTS_LIST);
         let file = File::open(&path).map_err(BagError::io(&path))?;
@@ -415,15 +422,16 @@ impl BagWriter {
     }
 }
 
-/// The path of an object in the bag.
+/// Returns the path of an object in the bag.
 fn path_of(object: &Collected) -> String {
     format!("{OBJECTS}/{}/{}", object.bucket, object.key)
 }
 
-/// The manifest before the bag is whole.
+/// The name of the manifest until the bag is complete.
 const WAITING: &str = ".ctverify-partial-manifest";
 
-/// Key lists of two runs in one. By region only where both say whose keys they have.
+/// Merges the key lists of two runs. The result is by region only if both lists say whose keys they
+/// have.
 fn merge(one: &Value, other: &Value) -> Value {
     const LIST: &str = "PublicKeyList";
     let keys = |value: &Value| value[LIST].as_array().cloned().unwrap_or_default();
@@ -452,7 +460,7 @@ fn merge(one: &Value, other: &Value) -> Value {
     Value::Object(merged)
 }
 
-/// Removes what runs that were killed had begun to write.
+/// Removes the incomplete files of runs that were killed.
 fn clear_partial(root: &Path) -> Result<(), BagError> {
     if !root.join("data").is_dir() {
         return Ok(());
@@ -464,7 +472,8 @@ fn clear_partial(root: &Path) -> Result<(), BagError> {
     })
 }
 
-/// Ends a last line that a run was killed over, so that the next one does not go on with it.
+/// Terminates the last line if a run was killed while writing it, so that the next line does not
+/// continue it.
 fn end_line(path: &Path, mut journal: &File) -> Result<(), BagError> {
     let failed = BagError::io(path);
     let content = std::fs::read(path).map_err(&failed)?;
@@ -474,7 +483,7 @@ fn end_line(path: &Path, mut journal: &File) -> Result<(), BagError> {
     Ok(())
 }
 
-/// What earlier runs noted. A last line that a run was killed over does not count.
+/// Reads what earlier runs recorded. A last line that a killed run left incomplete is ignored.
 fn read_list(path: &Path) -> Result<Known, BagError> {
     let file = match File::open(path) {
         Ok(file) => file,

@@ -1,4 +1,4 @@
-//! A bag as one file.
+//! Packing a bag into one file.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
@@ -10,8 +10,8 @@ use zip::{CompressionMethod, DateTime};
 use super::BagError;
 use super::manifest::{Partial, partial_in, walk};
 
-/// Packs the bag at `root` into the ZIP file `target`, in a folder of the bag's name. What is in it is compressed already, so it is
-/// stored as it is; the same bag gives the same bytes.
+/// Packs the bag at `root` into the ZIP file `target`, in a folder with the bag's name. The content
+/// is stored as it is, because it is compressed already; the same bag gives the same bytes.
 pub fn zip(root: &Path, target: &Path) -> Result<(), BagError> {
     let failed = BagError::io(target);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

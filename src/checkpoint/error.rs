@@ -1,34 +1,34 @@
-//! Why a checkpoint can't be used.
+//! Errors about checkpoints that can't be used.
 
-/// Why a checkpoint can't be used.
+/// The reason why a checkpoint can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// It can't be read or written.
+    /// The checkpoint can't be read or written.
     #[error("the checkpoint {place} can't be read or written: {reason}")]
     Failed {
-        /// Where it is.
+        /// The file or object of the checkpoint.
         place: String,
-        /// Why.
+        /// The reason why that failed.
         reason: String,
     },
-    /// What is there is none.
+    /// The file or object is not a checkpoint that this version can read.
     #[error("{place} is no checkpoint that this version can read: {reason}")]
     Malformed {
-        /// Where it is.
+        /// The file or object of the checkpoint.
         place: String,
-        /// What is wrong with it.
+        /// A description of the fault.
         reason: String,
     },
-    /// It was made for something else.
+    /// The checkpoint was made for another trail, source or depth.
     #[error("the checkpoint {place} was made for the {what} {kept}, not for {asked}")]
     Other {
-        /// Where it is.
+        /// The file or object of the checkpoint.
         place: String,
-        /// What differs.
+        /// The property that differs.
         what: &'static str,
-        /// What it was made for.
+        /// The value for which the checkpoint was made.
         kept: String,
-        /// What is asked now.
+        /// The value of this run.
         asked: String,
     },
 }

@@ -1,6 +1,8 @@
-//! Where a scheduled audit keeps what it proved: a file, or an object in S3.
+//! The checkpoint of a scheduled audit, which holds what the audit proved: in a file, or in an
+//! object in S3.
 //!
-//! It is written whole or not at all. Where another job has written it meanwhile, the two are merged: neither loses what the other found.
+//! A checkpoint is written completely or not at all. If another job has written it in the meantime,
+//! the two are merged, so that neither loses what the other found.
 
 mod error;
 mod wire;
@@ -16,9 +18,11 @@ use crate::disk::{target, write_whole};
 use crate::model::{Checkpoint, Depth, ObjectRef, TrailArn};
 use crate::store::{ConditionalStore, Tagged, Written};
 
-/// The largest checkpoint that is read, in bytes: it holds what is open, and nobody keeps millions of open points.
+/// The maximum size of a checkpoint that is read, in bytes: it holds open points, and nobody keeps
+/// millions of them.
 pub const MAX_BYTES: u64 = 256 << 20;
-/// How often a checkpoint is merged with one that another job wrote meanwhile.
+/// The maximum number of times that a checkpoint is merged with one that another job wrote in the
+/// meantime.
 const MERGES: usize = 8;
 
 /// The name of a checkpoint.
@@ -54,11 +58,11 @@ impl std::fmt::Display for Name {
     }
 }
 
-/// The place of a checkpoint.
+/// The location of a checkpoint.
 pub enum Place {
     /// A file.
     File(PathBuf),
-    /// An object, and what it is reached by.
+    /// An object in S3, with the store through which it is reached.
     Object(Box<dyn ConditionalStore>, ObjectRef),
 }
 
@@ -66,15 +70,15 @@ pub enum Place {
 pub struct Kept {
     place: Place,
     base: Checkpoint,
-    /// What stands there: the bytes of a file, the entity tag of an object.
+    /// The stored revision: the bytes of a file, the entity tag of an object.
     revision: Option<Vec<u8>>,
 }
 
-/// What is there, and its revision.
+/// The stored checkpoint and its revision, if there is one.
 type Found = Option<(Checkpoint, Vec<u8>)>;
 
 impl Kept {
-    /// Opens the checkpoint of these audits; a new one, where there is none yet.
+    /// Opens the checkpoint of these audits, or begins a new one if there is none yet.
     pub async fn open(
         place: Place,
         trail: Option<&TrailArn>,
@@ -91,12 +95,12 @@ impl Kept {
         Ok(Self { place, base, revision })
     }
 
-    /// What earlier runs left.
+    /// Returns the checkpoint that earlier runs left.
     pub fn base(&self) -> &Checkpoint {
         &self.base
     }
 
-    /// Writes what a run leaves.
+    /// Writes the checkpoint that a run leaves.
     pub async fn save(self, next: Checkpoint) -> Result<(), CheckpointError> {
         let Self { place, base, mut revision } = self;
         let mut next = next;
@@ -137,7 +141,8 @@ impl Place {
         Ok(Some((parse(&bytes).map_err(wrong)?, revision)))
     }
 
-    /// Writes a checkpoint where `revision` stands, or where nothing does.
+    /// Writes a checkpoint if the stored one still has this `revision`, or, without a revision, if
+    /// there is still none.
     async fn write(&self, checkpoint: &Checkpoint, revision: Option<&[u8]>) -> Result<Written, CheckpointError> {
         let json = to_json(checkpoint).map_err(|error| self.failed(error))?;
         if json.len() as u64 > MAX_BYTES {
@@ -147,14 +152,15 @@ impl Place {
         }
         match self {
             Self::File(path) => {
-                // Other jobs wait; where a folder can't be locked, the time between reading and renaming is short.
+                // The lock makes other jobs wait. If the folder can't be locked, the time between
+                // reading and renaming is still short.
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let lock = File::open(folder).ok();
                 let _ = lock.as_ref().map(File::lock);
                 if read_file(path).map_err(|error| self.failed(error))?.as_deref() != revision {
                     return Ok(Written::Changed);
                 }
-                // Through a link, what it leads to is written.
+                // If the path is a symbolic link, its target is written.
                 let path = &target(path).map_err(|error| self.failed(error))?;
                 write_whole(path, &json).map_err(|error| self.failed(error))?;
                 Ok(Written::Whole)
@@ -165,7 +171,8 @@ impl Place {
         }
     }
 
-    /// A checkpoint speaks of one trail, one depth, and where no trail is named of one place.
+    /// Checks that a checkpoint was made for this trail and depth, and, if no trail is named, for
+    /// this source.
     fn check(
         &self,
         found: &Checkpoint,
@@ -198,7 +205,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// The bytes of a file; `None` where there is none.
+/// Returns the bytes of a file; `None` if it does not exist.
 fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
     let path = &target(path)?;
     match path.metadata() {

@@ -1,4 +1,4 @@
-//! The checkpoint as it is written: JSON, with its version first.
+//! The format of a checkpoint: JSON, with its version first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::model::{
     VerifiedDay, VerifiedDigest, VerifiedFiles, VerifiedRun,
 };
 
-/// The version of the format that is written. Version 1, which knew neither verified runs nor log folders, is
-/// read, too.
+/// The version of the format that is written. Version 1, which had neither verified runs nor log
+/// folders, can be read, too.
 const VERSION: u32 = 2;
 
-/// How many digests one run holds at most: those of 31 days, one a minute.
+/// The maximum number of digests in one run: those of 31 days, one a minute.
 const MAX_RUN: u32 = 31 * 24 * 60;
 
 #[derive(Serialize, Deserialize)]
@@ -113,14 +113,14 @@ enum WireOpen {
     TailCut,
 }
 
-/// The checkpoint as JSON.
+/// Writes a checkpoint as JSON.
 pub fn to_json(checkpoint: &Checkpoint) -> serde_json::Result<Vec<u8>> {
     let mut json = serde_json::to_vec(&Wire::from(checkpoint))?;
     json.push(b'\n');
     Ok(json)
 }
 
-/// Reads a checkpoint; an error says what is wrong with it.
+/// Reads a checkpoint; an error describes what is wrong with it.
 pub fn parse(json: &[u8]) -> Result<Checkpoint, String> {
     #[derive(Deserialize)]
     struct Version {
@@ -220,7 +220,7 @@ impl WireFiles {
     }
 }
 
-/// A short hash, as text.
+/// Formats a short hash as text.
 fn mark_text(mark: &u64) -> String {
     format!("{mark:016x}")
 }

@@ -1,7 +1,8 @@
-//! A configuration file: several trails, one run. What it says are flags, so everything that is told of those holds for it.
+//! The configuration file, which describes a run over several trails. Its settings are flags, so
+//! the documentation of the flags applies to them.
 //!
-//! The command line counts more than the environment, and that more than the file; in the file, what stands at a trail counts more
-//! than what stands above all of them.
+//! The command line takes precedence over the environment, and the environment over the file;
+//! within the file, a setting of a trail takes precedence over a shared one.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,20 +16,20 @@ use super::exit::Failure;
 use crate::checkpoint::Name;
 use crate::disk;
 
-/// The tables of trails.
+/// The name of the tables of trails.
 const TRAIL: &str = "trail";
-/// What a trail is called.
+/// The name of the setting that names a trail.
 const NAME: &str = "name";
 
 /// One trail of a configuration file.
 pub struct Configured {
-    /// What it is called there.
+    /// The name of the trail in the file.
     pub name: String,
-    /// What is asked.
+    /// The arguments for the trail.
     pub args: VerifyArgs,
     /// The settings that come from the file, as flags.
     pub from_file: Vec<String>,
-    /// Those of the file that the command line or the environment overrule.
+    /// The settings of the file that the command line or the environment overrides.
     pub overruled: Vec<String>,
 }
 
@@ -87,7 +88,7 @@ fn trail_of(name: &str, settings: &Table, words: &[OsString]) -> Result<Configur
     Ok(Configured { name: name.to_owned(), args: args.verify, from_file, overruled })
 }
 
-/// Settings by the argument that they are for: a flag may have several names.
+/// Sorts settings by the argument that they set, since a flag may have several names.
 fn by_argument(command: &clap::Command, settings: Table) -> Result<Table, String> {
     let mut found = Table::new();
     for (key, value) in settings {
@@ -109,7 +110,7 @@ fn by_argument(command: &clap::Command, settings: Table) -> Result<Table, String
     Ok(found)
 }
 
-/// A setting as the flags that say the same.
+/// Converts a setting to the equivalent flags.
 fn flags(flag: &str, value: &Value, takes_values: bool) -> Result<Vec<String>, String> {
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
@@ -128,7 +129,7 @@ fn flags(flag: &str, value: &Value, takes_values: bool) -> Result<Vec<String>, S
     }
 }
 
-/// Two trails must not write over each other's reports and checkpoints.
+/// Checks that two trails do not overwrite each other's reports and checkpoints.
 fn check_places(configured: &[Configured]) -> Result<(), String> {
     let is_json = |trail: &Configured| trail.args.reports.format == Format::Json;
     if configured.len() > 1 && configured.iter().any(is_json) {
@@ -154,7 +155,7 @@ fn check_places(configured: &[Configured]) -> Result<(), String> {
     Ok(())
 }
 
-/// What clap says, without its advice on the command line.
+/// Returns the message of clap without its advice on the command line.
 fn plain(error: &clap::Error) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();

@@ -1,4 +1,4 @@
-//! The line that a run adds to the custody log of a bag, and the signature under that log.
+//! The custody log of a bag: the line that a run adds to it, and the check of its signature.
 
 use std::path::Path;
 
@@ -18,13 +18,13 @@ impl From<BagError> for Failure {
     }
 }
 
-/// Adds a line to the custody log of a bag, and signs its head if there is a key for that.
+/// Adds a line to the custody log of a bag, and signs the head if there is a key.
 pub fn add(bag: &Path, entry: CustodyEntry, signing: &Signing) -> Result<(), BagError> {
     let sign = |head: &[u8]| match signing.signer() {
         Some(signer) => signer.sign(head).map_err(|error| error.to_string()),
         None => Err("there is no key".to_owned()),
     };
-    // A new signature would cover what the old one shows.
+    // A new signature would cover up a fault that the old one shows.
     if let LogSignature::Wrong(what) = check_signature(&CustodyLog::open(bag)?, None)
         && entry.action != Action::Collect
     {
@@ -36,18 +36,20 @@ pub fn add(bag: &Path, entry: CustodyEntry, signing: &Signing) -> Result<(), Bag
     CustodyLog::add(bag, entry, signing.signer().is_some().then_some(&sign))
 }
 
-/// What the signature of a bag's custody log tells.
+/// The result of checking the signature of a bag's custody log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSignature {
-    /// It covers the whole log; or there is none, and nobody asked for one.
+    /// The signature covers the whole log, or there is none and none was asked for.
     Fits,
-    /// It covers the log up to some line; the text names the others.
+    /// The signature covers the log up to some line; the text names the other lines.
     Partial(String),
-    /// It does not fit the log, is not by a known signer, or is not there; the text says which.
+    /// The signature does not fit the log, is not by a known signer, or is missing; the text says
+    /// which.
     Wrong(String),
 }
 
-/// Checks the signature of a custody log. With `known`, there has to be one of these keys.
+/// Checks the signature of a custody log. With `known`, a signature by one of these keys is
+/// required.
 pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSignature {
     let Some(text) = log.signature() else {
         return match known {
@@ -64,7 +66,7 @@ pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSig
         return LogSignature::Wrong(format!("is signed with key {key}, which is not one of the known signers"));
     }
     if !log.is_whole() {
-        // That is told already, and no line of it is anybody's word.
+        // The log's own faults are reported already, and none of its lines can be trusted.
         return LogSignature::Fits;
     }
     let fits = |(_, head): &(usize, String)| signature.check(head.as_bytes(), known) != Checked::Bad;
@@ -72,7 +74,7 @@ pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSig
         let what = "does not fit its signature, which is of none of its newest lines: lines were changed or taken out";
         return LogSignature::Wrong(what.to_owned());
     };
-    // Anybody may add a line of another collection.
+    // Anybody may add a line for another collection.
     if let Some(name) = log.other_manifest(lines).filter(|_| known.is_some()) {
         return LogSignature::Wrong(format!("names another {name} in the part that is signed, up to line {lines}"));
     }
@@ -84,7 +86,7 @@ pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSig
     LogSignature::Partial(format!("is signed up to line {lines}; {rest} may be anybody's"))
 }
 
-/// A line for what is done now, on this machine.
+/// Creates an entry for an action that is taken now, on this machine.
 pub fn entry(action: Action, by: Option<String>) -> CustodyEntry {
     CustodyEntry {
         number: 0,
@@ -102,7 +104,7 @@ pub fn entry(action: Action, by: Option<String>) -> CustodyEntry {
     }
 }
 
-/// The present, in whole seconds.
+/// Returns the current time, in whole seconds.
 pub fn now() -> Timestamp {
     let now = Timestamp::now();
     now.round(Unit::Second).unwrap_or(now)

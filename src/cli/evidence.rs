@@ -1,4 +1,5 @@
-//! What makes a report evidence: the case, the circumstances of the run, and the key that signs.
+//! The parts that make a report evidence: the case, the circumstances of the run, and the key that
+//! signs.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ impl From<SignError> for Failure {
     }
 }
 
-/// The case as a file has it.
+/// The case in the form of a case file.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct CaseFile {
@@ -32,7 +33,7 @@ struct CaseFile {
     notes: Vec<String>,
 }
 
-/// What the command line, and a file that it names, say of the case.
+/// Reads the case from the command line and from the file that it names.
 pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
     let file = match &args.case_file {
         Some(path) => {
@@ -55,7 +56,7 @@ pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
     })
 }
 
-/// The command line without what is nobody's business: the paths of webhooks are secrets.
+/// Removes the targets of webhooks from a command line, because their paths are secrets.
 pub fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
     let shown = |word: &str| match word.find("webhook:") {
         Some(at) => format!("{}webhook:…", &word[..at]),
@@ -64,7 +65,7 @@ pub fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
     words.map(|word| shown(&word)).collect()
 }
 
-/// The circumstances of this run, as far as they are known when it begins.
+/// Returns the circumstances of this run, as far as they are known when it begins.
 pub fn circumstances(
     args: &EvidenceArgs,
     identity: Option<String>,
@@ -82,18 +83,18 @@ pub fn circumstances(
     })
 }
 
-/// Who signs.
+/// The signer of reports.
 pub enum Signing {
-    /// Nobody.
+    /// No signer.
     Nobody,
-    /// An SSH key: reports, and envelopes.
+    /// An SSH key, which signs reports and envelopes.
     Ssh(Box<SshSigner>),
-    /// A key for envelopes alone.
+    /// A key in PEM, which signs envelopes alone.
     Pem(PathBuf),
 }
 
 impl Signing {
-    /// Opens the key, before any work is done.
+    /// Opens the key of a run, before any work is done.
     pub fn open(args: &ReportArgs) -> Result<Self, Failure> {
         let Some(path) = &args.evidence.sign_key else { return Ok(Self::Nobody) };
         if EnvelopeKey::is_pem(path)? {
@@ -124,7 +125,8 @@ impl Signing {
         Ok(Self::Ssh(Box::new(SshSigner::open(path, || passphrase(path))?)))
     }
 
-    /// Refuses a key that has nothing to sign. `bag`: whether the custody log of a bag is added to.
+    /// Rejects a key that has nothing to sign. `bag` is true if the custody log of a bag is added
+    /// to.
     pub fn check_use(&self, args: &ReportArgs, bag: bool) -> Result<(), Failure> {
         let signs = match self {
             Self::Nobody => true,
@@ -137,7 +139,7 @@ impl Signing {
         Err(Failure::Usage("--sign-key signs reports in files: name one with --report KIND=PATH".to_owned()))
     }
 
-    /// The SSH key that signs, if there is one.
+    /// Returns the SSH key, if that is the signer.
     pub fn signer(&self) -> Option<&SshSigner> {
         match self {
             Self::Ssh(signer) => Some(signer),
@@ -145,7 +147,7 @@ impl Signing {
         }
     }
 
-    /// What signs an envelope.
+    /// Returns the signer of envelopes, if there is one.
     pub fn envelope(&self) -> Result<Option<Box<dyn SignEnvelope>>, SignError> {
         Ok(match self {
             Self::Nobody => None,
@@ -154,7 +156,7 @@ impl Signing {
         })
     }
 
-    /// Signs a report that lies in a file, and says where the signature goes and what it is.
+    /// Signs a report in a file. Returns the path of the signature and the signature.
     pub fn sign(&self, report: &Path) -> io::Result<Option<(PathBuf, String)>> {
         let Self::Ssh(signer) = self else { return Ok(None) };
         let signature = signer.sign(&std::fs::read(report)?).map_err(io::Error::other)?;
@@ -170,7 +172,7 @@ impl SignEnvelope for Envelope {
     }
 }
 
-/// The passphrase of a key: from the environment, or typed.
+/// Returns the passphrase of a key, from the environment or from a prompt.
 fn passphrase(path: &Path) -> io::Result<Zeroizing<String>> {
     if let Some(given) = secrets::passphrase() {
         return Ok(given);

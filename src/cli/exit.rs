@@ -1,4 +1,4 @@
-//! Why a run ended without a verdict, and the exit code for it.
+//! The failures that end a run without a verdict, and their exit codes.
 
 use std::io::Write;
 
@@ -15,28 +15,28 @@ use crate::trail::TrailError;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Why a run ended without a verdict.
+/// The reason why a run ended without a verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The command line, or a file that it names, is wrong.
     #[error("{0}")]
     Usage(String),
-    /// The run could not be made.
+    /// The run could not be carried out.
     #[error("{0}")]
     CannotRun(String),
-    /// The user stopped it before anything was examined.
+    /// The user interrupted the run before anything was examined.
     #[error("interrupted before anything was examined")]
     Interrupted,
 }
 
 impl Failure {
-    /// Says what is wrong and what to do, on standard error, and gives the exit code.
+    /// Prints the failure and how to resolve it to standard error, and returns the exit code.
     pub fn report(&self) -> u8 {
         self.print();
         self.code()
     }
 
-    /// The same, of one of several trails.
+    /// Puts the name of the trail in front of the message, for a run over several trails.
     pub fn of(self, trail: &str) -> Self {
         match self {
             Self::Usage(text) => Self::Usage(format!("{trail}: {text}")),
@@ -45,7 +45,7 @@ impl Failure {
         }
     }
 
-    /// The exit code that it stands for.
+    /// Returns the exit code of the failure.
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => exit_code::USAGE,
@@ -54,7 +54,7 @@ impl Failure {
         }
     }
 
-    /// Says what is wrong and what to do, on standard error.
+    /// Prints the failure and how to resolve it to standard error.
     pub fn print(&self) {
         let text = self.to_string();
         let text = printable(&text);
@@ -62,7 +62,7 @@ impl Failure {
             tracing::error!(exit_code = self.code(), "{text}");
             return;
         }
-        // Where standard error is closed, the exit code is all that is left to say.
+        // If standard error is closed, only the exit code is left to report the failure.
         let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Logs, for whoever collects them: what a run does, on standard error.
+//! Logs of what a run does, on standard error, for systems that collect them.
 
 use tracing::{Level, error, info, warn};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -10,22 +10,22 @@ use super::args::{LogArgs, LogFormat};
 use crate::model::{LogFileStatus, Record};
 use crate::report::{Finding, Severity, printable};
 
-/// Begins to log, where that is asked for.
+/// Begins to log, if that is asked for.
 pub fn begin(args: &LogArgs) {
     let Some(format) = args.log_format.filter(|_| !are_on()) else { return };
-    // Of others only what is wrong, unless everything is asked for.
+    // Of other crates, only warnings and errors are logged, unless the level is debug or trace.
     let others =
         if args.log_level >= Level::DEBUG { LevelFilter::from_level(args.log_level) } else { LevelFilter::WARN };
     let filter = Targets::new().with_target("ctverify", args.log_level).with_default(others);
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    // A second subscriber there can't be: this is called once.
+    // No subscriber is set yet, since `are_on` was checked, so this can't fail.
     let _ = match format {
         LogFormat::Json => registry().with(layer.json().flatten_event(true).with_filter(filter)).try_init(),
         LogFormat::Text => registry().with(layer.with_filter(filter)).try_init(),
     };
 }
 
-/// Whether anybody collects logs.
+/// Returns whether logging is on.
 pub fn are_on() -> bool {
     tracing::dispatcher::has_been_set()
 }
@@ -72,7 +72,7 @@ pub fn record(record: &Record) {
     let (rule, message) = (finding.rule, printable(&finding.message).into_owned());
     let since = finding.since.map(|since| since.to_string());
     match finding.severity {
-        // What is known has been shouted.
+        // Known findings were reported by an earlier run, so they are not logged as errors again.
         _ if since.is_some() => info!(rule, object, since, "{message}"),
         Severity::Violation => error!(rule, object, "{message}"),
         Severity::Open => warn!(rule, object, "{message}"),

@@ -1,4 +1,4 @@
-//! What the user types and sees: arguments, commands, progress, exit codes.
+//! The command line interface: arguments, commands, progress, exit codes.
 
 mod args;
 mod aws;
@@ -21,13 +21,13 @@ use args::{Args, Command};
 pub use exit::Failure;
 pub use time_argument::{TimeArgument, parse as parse_time};
 
-/// Parses the command line, runs it, and ends the process with the exit code that this comes to.
+/// Parses the command line, runs it, and ends the process with the resulting exit code.
 pub fn run() -> ExitCode {
     secrets::without(run_command)
 }
 
 fn run_command() -> u8 {
-    // clap prints help and its own errors, and ends with 2 on an error, as promised.
+    // clap prints help and its own errors, and exits with 2 on an error, as documented.
     let args = Args::read(std::env::args_os(), true).unwrap_or_else(|error| error.exit());
     if let Some(logs) = args.logs() {
         logs::begin(logs);

@@ -1,4 +1,4 @@
-//! Notices: whether one is due, and to whom it goes.
+//! Notices: decides whether one is due, and sends it to its targets.
 
 use aws_config::SdkConfig;
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use crate::model::Verdict;
 use crate::notice::{Notice, Secret, Target, send};
 use crate::report::Brief;
 
-/// Who is told of what a run finds.
+/// Sends notices about the findings of a run.
 pub struct Notifier {
     targets: Vec<Target>,
     on: NotifyOn,
@@ -21,13 +21,15 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// What the command line asks for; `None` for nothing. What is wrong with it is told before any work is done.
+    /// Creates the notifier that the command line asks for; `None` if it names no target. A fault
+    /// in the arguments is reported before any work is done.
     pub async fn new(args: &VerifyArgs) -> Result<Option<Self>, Failure> {
         let NoticeArgs { notify, notify_on, webhook_secret_file } = &args.notices;
         if notify.is_empty() {
             return Ok(None);
         }
-        // Not by clap, which would show what may be a secret.
+        // The targets are not parsed by clap, which would show them in its errors: they may be
+        // secrets.
         let wrong = |reason: String| Failure::Usage(format!("--notify: {reason}"));
         let targets: Vec<Target> = notify.iter().map(|text| text.parse().map_err(wrong)).collect::<Result<_, _>>()?;
         let hooks = targets.iter().any(|target| matches!(target, Target::Webhook(_)));

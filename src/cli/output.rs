@@ -1,4 +1,4 @@
-//! Where reports go: standard output, or files that appear only once they are whole.
+//! The output of reports: to standard output, or to files that appear only once they are complete.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -21,21 +21,21 @@ use crate::report::{
 };
 use crate::sign::signature_path;
 
-/// All reports of a run.
+/// The reports of a run.
 pub struct Reports {
     standard: Box<dyn Report>,
-    /// What the runner of a GitHub workflow reads from standard error.
+    /// The annotations that the runner of a GitHub workflow reads from standard error.
     annotations: Option<Annotations<io::Stderr>>,
-    /// Each with the temporary file that is to take its place.
+    /// Each report with its path and the temporary file that is to be renamed to it.
     files: Vec<(PathBuf, Box<dyn Report>, Option<NamedTempFile>)>,
     signing: Arc<Signing>,
-    /// From which place on they are not signed.
+    /// The index of the first report that is not signed.
     unsigned: usize,
 }
 
 impl Reports {
-    /// Opens every report that the command line asks for, before any work is done. `origin`: where the records come from;
-    /// `unsigned`: further reports, which nobody signs.
+    /// Opens every report that the command line asks for, before any work is done. `origin` is the
+    /// origin of the records; `unsigned` are further reports, which are not signed.
     pub fn open(
         args: &ReportArgs,
         allowed: &Allowances,
@@ -59,7 +59,7 @@ impl Reports {
             let (file, writer) = create(path).map_err(|error| {
                 Failure::CannotRun(format!("the report {} can't be written: {error}", path.display()))
             })?;
-            // Who asks for a file wants one, quiet or not.
+            // A report in a file is written even if standard output is to be quiet.
             let text = TextOptions { quiet: false, ..text.clone() };
             let signer = if *kind == ReportKind::Intoto { signing.envelope()? } else { None };
             let metrics = *kind == ReportKind::Prometheus && path.is_file();
@@ -72,7 +72,7 @@ impl Reports {
         Ok(Self { standard, annotations, files, signing, unsigned: args.report.len() })
     }
 
-    /// Ends every report and puts the files in their places.
+    /// Finishes every report and renames the files to their paths.
     pub fn finish(mut self) -> Result<(), Failure> {
         let written = |path: &Path| format!("the report {} can't be written", path.display());
         self.standard.finish().map_err(|error| cannot_write_standard(&error))?;
@@ -101,7 +101,7 @@ impl Observer for Reports {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.standard.record(record).map_err(|error| io::Error::other(format!("standard output: {error}")))?;
         if let Some(annotations) = &mut self.annotations {
-            // Where standard error is closed, nobody reads them.
+            // If standard error is closed, nobody reads the annotations.
             let _ = annotations.record(record);
         }
         for (path, report, _) in &mut self.files {
@@ -117,8 +117,8 @@ fn in_job() -> bool {
     ["GITHUB_ACTIONS", "TF_BUILD"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// Standard output for JSON: where a runner of jobs reads it, the second of two number signs, which only
-/// strings have, is written as `\u0023`. Whoever parses it gets every name as it is.
+/// Standard output for JSON. If a runner of jobs reads it, the second of two number signs, which
+/// occur only in strings, is written as `\u0023`. A parser gets every name as it is.
 struct StandardJson {
     out: io::Stdout,
     breaks_commands: bool,
@@ -153,21 +153,22 @@ impl Write for StandardJson {
     }
 }
 
-/// Why nothing can be written to standard output.
+/// Creates the failure for an error of writing to standard output.
 pub fn cannot_write_standard(error: &io::Error) -> Failure {
     Failure::CannotRun(format!("standard output can't be written: {error}"))
 }
 
-/// What is written, and how.
+/// The options of a report in a file or on standard output.
 struct Options {
     text: TextOptions,
     origin: Origin,
     signer: Option<Box<dyn SignEnvelope>>,
-    /// What the file held until now.
+    /// The previous content of the file.
     before: String,
 }
 
-/// Text is styled, and stripped of that where `colour` says so. What is for machines goes out byte for byte.
+/// Creates a report. Text is styled, and the styles are stripped if `colour` says so; the other
+/// kinds are written byte for byte.
 fn make<W: RawStream + AsLockedWrite + Write + 'static>(
     kind: ReportKind,
     out: W,
@@ -192,12 +193,12 @@ fn make<W: RawStream + AsLockedWrite + Write + 'static>(
     }
 }
 
-/// Whether what goes to standard output is styled.
+/// Returns the colour setting for standard output, which is resolved by whether it is a terminal.
 pub fn colour_of_standard_output(choice: ColorChoice) -> StreamChoice {
     match choice {
         ColorChoice::Always => StreamChoice::Always,
         ColorChoice::Never => StreamChoice::Never,
-        // Only a terminal gets colour; NO_COLOR, CLICOLOR and TERM are heard there.
+        // Only a terminal gets colour; NO_COLOR, CLICOLOR and TERM are respected there.
         ColorChoice::Auto if io::stdout().is_terminal() => AutoStream::choice(&io::stdout()),
         ColorChoice::Auto => StreamChoice::Never,
     }

@@ -1,4 +1,4 @@
-//! How far the run is, on standard error and only on a terminal.
+//! The progress of the run, on standard error and only on a terminal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::audit::Progress;
 
-/// A line that a thread of its own keeps current until it is dropped.
+/// A progress line that a thread keeps up to date until it is dropped.
 pub struct ProgressLine {
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -18,7 +18,7 @@ pub struct ProgressLine {
 const EVERY: Duration = Duration::from_millis(100);
 
 impl ProgressLine {
-    /// Shows how far `progress` is.
+    /// Shows the progress line for `progress`.
     pub fn show(progress: Arc<Progress>) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let stop = done.clone();
@@ -55,7 +55,7 @@ impl Drop for ProgressLine {
         self.done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A thread that only draws has nothing to say.
+            // The thread only draws, so its result is of no interest.
             let _ = thread.join();
         }
     }

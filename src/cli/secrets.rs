@@ -1,5 +1,5 @@
-//! Secrets from the environment: taken out of it before anything else is done, since other processes inherit it,
-//! such as a `credential_process` of the AWS configuration.
+//! Secrets from the environment. They are removed from it before anything else is done, since other
+//! processes inherit it, such as a `credential_process` of the AWS configuration.
 
 use std::sync::OnceLock;
 
@@ -7,14 +7,14 @@ use zeroize::Zeroizing;
 
 /// The variable that holds the passphrase of a signing key.
 pub const PASSPHRASE: &str = "CTVERIFY_SIGN_PASSPHRASE";
-/// The variable that holds the secret of webhooks, where no file does.
+/// The variable that holds the secret of webhooks, if no file does.
 pub const WEBHOOK: &str = "CTVERIFY_WEBHOOK_SECRET";
 
-/// Their values, as the process was started with them.
+/// The values of the variables when the process was started.
 static TAKEN: OnceLock<[Option<Zeroizing<String>>; 2]> = OnceLock::new();
 
-/// Runs the program without these variables, and ends it with the exit code that it gives. To be called before any
-/// thread is started.
+/// Runs the program without these variables, and ends the process with the exit code that `run`
+/// returns. Must be called before any thread is started.
 pub fn without(run: impl FnOnce() -> u8) -> std::process::ExitCode {
     let value = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
     TAKEN.get_or_init(|| [value(PASSPHRASE), value(WEBHOOK)]);
@@ -24,12 +24,12 @@ pub fn without(run: impl FnOnce() -> u8) -> std::process::ExitCode {
     })
 }
 
-/// The passphrase of a signing key.
+/// Returns the passphrase of a signing key, if it was set.
 pub fn passphrase() -> Option<Zeroizing<String>> {
     TAKEN.get().and_then(|taken| taken[0].clone())
 }
 
-/// The secret of webhooks.
+/// Returns the secret of webhooks, if it was set.
 pub fn webhook() -> Option<Zeroizing<String>> {
     TAKEN.get().and_then(|taken| taken[1].clone())
 }

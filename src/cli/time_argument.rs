@@ -1,4 +1,4 @@
-//! Times as people type them.
+//! Times in the forms in which people type them.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -6,17 +6,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::parse_compact_time;
 
-/// A time on the command line: a moment, or an age counted back from the present.
+/// A time on the command line: a moment, or an age counted back from the current time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeArgument {
     /// A moment.
     At(Timestamp),
-    /// So long before the present.
+    /// The time that lies this long before the current time.
     Ago(SignedDuration),
 }
 
 impl TimeArgument {
-    /// The moment that is meant.
+    /// Returns the moment, with ages counted back from `now`.
     pub fn resolve(self, now: Timestamp) -> Result<Timestamp, String> {
         match self {
             Self::At(time) => Ok(time),
@@ -27,9 +27,9 @@ impl TimeArgument {
     }
 }
 
-/// Reads RFC 3339, a date (its 00:00 UTC), `20260301T000000Z`, or an age such as `24h` or `7d`.
+/// Parses RFC 3339, a date (its 00:00 UTC), `20260301T000000Z`, or an age such as `24h` or `7d`.
 pub fn parse(text: &str) -> Result<TimeArgument, String> {
-    // A Date would be read out of a longer text, too.
+    // A `Date` would also be parsed from a longer text.
     let is_date = text.len() == "2026-03-01".len();
     let date =
         || text.parse::<Date>().ok().filter(|_| is_date)?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Result<TimeArgument, String> {
     })
 }
 
-/// Reads an age such as `24h` or `7d`.
+/// Parses an age such as `24h` or `7d`.
 pub fn age(text: &str) -> Result<SignedDuration, String> {
     span(text).ok_or_else(|| "an age is written as 90min, 24h or 7d".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Notices of what a run found: to an SNS topic, or to whatever takes a webhook.
+//! Notices about the findings of a run, sent to an SNS topic or to the receiver of a webhook.
 
 mod sns;
 mod webhook;
@@ -9,12 +9,12 @@ use aws_config::SdkConfig;
 
 pub use webhook::Secret;
 
-/// Where a notice goes.
+/// The target of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A topic, by its ARN.
+    /// An SNS topic, by its ARN.
     Sns(String),
-    /// Whatever takes a signed POST at this URL.
+    /// A webhook that takes a signed POST at this URL.
     Webhook(reqwest::Url),
 }
 
@@ -49,24 +49,24 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sns(arn) => write!(f, "sns:{arn}"),
-            // What comes after the host may be a secret.
+            // The path of a webhook may be a secret, so only the host is shown.
             Self::Webhook(url) => write!(f, "webhook:{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
         }
     }
 }
 
-/// What is said.
+/// The content of a notice.
 #[derive(Debug, Clone)]
 pub struct Notice {
-    /// In one line of ASCII, at most 100 characters.
+    /// The subject: one line of ASCII, at most 100 characters.
     pub subject: String,
-    /// For people.
+    /// The text for people.
     pub text: String,
-    /// For machines: a JSON object.
+    /// The content for machines: a JSON object.
     pub json: String,
-    /// The verdict's word.
+    /// The verdict as a word.
     pub verdict: &'static str,
-    /// What the same notice is called, however often it is sent.
+    /// The identifier of the notice, which is the same however often it is sent.
     pub id: String,
 }
 
@@ -74,13 +74,13 @@ pub struct Notice {
 #[derive(Debug, thiserror::Error)]
 #[error("the notice to {target} could not be delivered: {reason}")]
 pub struct NoticeError {
-    /// Where it was to go.
+    /// The target of the notice.
     pub target: String,
-    /// Why it did not.
+    /// The reason why it could not be delivered.
     pub reason: String,
 }
 
-/// Sends a notice to each target; the first failure is told, after all were tried.
+/// Sends a notice to each target. After all were tried, the first failure is returned.
 pub async fn send(
     notice: &Notice,
     targets: &[Target],

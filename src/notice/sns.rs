@@ -8,12 +8,12 @@ use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::Notice;
 
-/// Publishes a notice; an error says why that failed.
+/// Publishes a notice; an error gives the reason why that failed.
 pub(super) async fn publish(notice: &Notice, arn: &str, config: &SdkConfig) -> Result<(), String> {
-    // A topic lies in the region that its ARN names.
+    // A topic belongs to the region that its ARN names.
     let region = arn.split(':').nth(3).unwrap_or_default().to_owned();
     let client = Client::from_conf(aws_sdk_sns::config::Builder::from(config).region(Region::new(region)).build());
-    // Subscriptions can be filtered by it.
+    // Subscriptions can be filtered by this attribute.
     let verdict = MessageAttributeValue::builder().data_type("String").string_value(notice.verdict).build();
     let verdict = verdict.map_err(|error| error.to_string())?;
     let sent = client

@@ -1,5 +1,6 @@
-//! Notices as webhooks, signed with HMAC-SHA256 as the Standard Webhooks specification has it (standardwebhooks.com): the headers
-//! `webhook-id`, `webhook-timestamp` and `webhook-signature`.
+//! Notices as webhooks, signed with HMAC-SHA256 as the Standard Webhooks specification
+//! (standardwebhooks.com) defines it: with the headers `webhook-id`, `webhook-timestamp` and
+//! `webhook-signature`.
 
 use std::time::Duration;
 
@@ -9,20 +10,20 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHO
 
 use super::Notice;
 
-/// How often a notice is sent at most.
+/// The maximum number of times that a notice is sent.
 const ATTEMPTS: u32 = 5;
-/// The pause before the second attempt; each one after it is twice as long.
+/// The pause before the second attempt; each later pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// How long one attempt may take.
+/// The maximum duration of one attempt.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// The least length of a secret, in bytes (Standard Webhooks, "Signature scheme": 24 to 64).
+/// The minimum length of a secret, in bytes (Standard Webhooks, "Signature scheme": 24 to 64).
 const LEAST_SECRET: usize = 24;
 
-/// What notices are signed with.
+/// The secret that notices are signed with.
 pub struct Secret(Webhook);
 
 impl Secret {
-    /// Reads a secret: Base64 after `whsec_`, or any text, whose bytes it then is.
+    /// Reads a secret: Base64 after `whsec_`, or any other text, of which the bytes are the secret.
     pub fn read(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let bytes = match text.strip_prefix("whsec_") {
@@ -37,10 +38,10 @@ impl Secret {
     }
 }
 
-/// Posts a notice until it is taken; an error says why it was not.
+/// Posts a notice until it is accepted; an error gives the reason why it was not.
 pub(super) async fn post(notice: &Notice, url: &Url, secret: Option<&Secret>) -> Result<(), String> {
     let Some(Secret(secret)) = secret else { return Err("there is no secret to sign it with".to_owned()) };
-    // Elsewhere nobody was meant to hear of it.
+    // Redirects are not followed: a notice is meant for this URL alone.
     let client = Client::builder().timeout(TIMEOUT).redirect(redirect::Policy::none()).build();
     let client = client.map_err(|error| explain(&error))?;
     let mut pause = FIRST_PAUSE;
@@ -79,7 +80,7 @@ pub(super) async fn post(notice: &Notice, url: &Url, secret: Option<&Secret>) ->
     }
 }
 
-/// The whole cause, without the URL, which may hold a secret.
+/// Describes an error with all its causes, but without the URL, which may hold a secret.
 fn explain(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "it takes too long".to_owned() } else { "it can't be reached".to_owned() };
     let mut cause = std::error::Error::source(error);

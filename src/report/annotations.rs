@@ -7,7 +7,7 @@ use super::finding::{Finding, Severity};
 use super::text::KEYS_OF_BAG;
 use crate::model::{Allowances, LogFileStatus, Record, Verdict};
 
-/// How many annotations of one kind GitHub shows of a step.
+/// The maximum number of annotations of one kind that GitHub shows for a step.
 const SHOWN: usize = 10;
 
 /// Annotations of a workflow run.
@@ -19,7 +19,8 @@ pub struct Annotations<W> {
 }
 
 impl<W: Write> Annotations<W> {
-    /// Writes to `out`, which the runner of the workflow reads. Of what is allowed nothing is said.
+    /// Creates a report that is written to `out`, which the runner of the workflow reads. Findings
+    /// that are allowed get no annotation.
     pub fn new(out: W, allowed: Allowances) -> Self {
         Self { out, allowed, errors: 0, warnings: 0 }
     }
@@ -56,7 +57,7 @@ impl<W: Write> Report for Annotations<W> {
             Severity::Note => return Ok(()),
         };
         *count += 1;
-        // The last one is the verdict's.
+        // The last annotation is reserved for the verdict.
         if *count >= SHOWN {
             return Ok(());
         }
@@ -69,7 +70,8 @@ impl<W: Write> Report for Annotations<W> {
     }
 }
 
-/// What a command's message can't hold as it is; control characters are not for a log either.
+/// Escapes the characters that the message of a command can't contain, and control characters,
+/// which do not belong in a log, either.
 fn data(text: &str) -> String {
     super::printable(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }

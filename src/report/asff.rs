@@ -1,4 +1,5 @@
-//! Findings in the AWS Security Finding Format, for Security Hub: each line is what one call of `BatchImportFindings` takes.
+//! Findings in the AWS Security Finding Format, for Security Hub: each line holds the findings of
+//! one call of `BatchImportFindings`.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use super::finding::{Finding, Severity, cut};
 use super::wire::time;
 use crate::model::{ChainId, Record, RunRecord};
 
-/// How many findings one call takes (Security Hub API reference, `BatchImportFindings`).
+/// The maximum number of findings in one call (Security Hub API reference, `BatchImportFindings`).
 const BATCH: usize = 100;
-/// How long texts may be (Security Hub user guide, "Required top-level ASFF attributes").
+/// The maximum length of texts, in bytes (Security Hub user guide, "Required top-level ASFF
+/// attributes").
 const TITLE: usize = 256;
 const DESCRIPTION: usize = 1024;
 const RESOURCE: usize = 512;
@@ -22,14 +24,14 @@ pub struct Asff<W> {
     out: W,
     run: Option<RunRecord>,
     batch: Vec<Value>,
-    /// Findings that came before anybody could know whose they are.
+    /// Findings that were reported before the account and region of the trail were known.
     waiting: Vec<Finding>,
-    /// A chain of the run.
+    /// A chain of the run, which names the account and region if no trail ARN does.
     chain: Option<Arc<ChainId>>,
 }
 
 impl<W: Write> Asff<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self { out, run: None, batch: Vec::new(), waiting: Vec::new(), chain: None }
     }
@@ -76,7 +78,8 @@ impl<W: Write> Report for Asff<W> {
     }
 }
 
-/// The finding, in the name of the account and region that the trail belongs to; `None` where nobody knows them.
+/// Converts a finding, in the name of the account and region that the trail belongs to; `None` if
+/// those are not known.
 fn security_finding(finding: &Finding, run: &RunRecord) -> Option<Value> {
     let arn = run.trail_arn.as_ref();
     let partition = arn.map_or("aws", |arn| &*arn.partition);
@@ -109,7 +112,7 @@ fn security_finding(finding: &Finding, run: &RunRecord) -> Option<Value> {
             }
         }
     }
-    // A finding needs a text, whatever is known.
+    // A finding needs a description, even if there is no message.
     let description = if finding.message.is_empty() { &finding.title } else { &finding.message };
     Some(json!({
         "SchemaVersion": "2018-10-08",

@@ -1,4 +1,4 @@
-//! What a notice says of a run: the verdict, what changed, and the first findings.
+//! The content of a notice about a run: the verdict, the changes, and the first findings.
 
 use std::fmt::Write as _;
 
@@ -11,16 +11,16 @@ use super::text::KEYS_OF_BAG;
 use super::wire::{time, value};
 use crate::model::{Record, RunRecord, SummaryRecord};
 
-/// How many findings are spelled out.
+/// The maximum number of findings that are spelled out in each list.
 const SHOWN: usize = 20;
-/// How long what is said of one may be, in bytes.
+/// The maximum length of the message of one finding, in bytes.
 const LONG: usize = 600;
-/// How long a subject may be (SNS API reference, `Publish`: less than 100 characters).
+/// The maximum length of a subject (SNS API reference, `Publish`: less than 100 characters).
 const SUBJECT: usize = 99;
-/// How long the name of an object may be, as it is told, in bytes.
+/// The maximum length of the name of an object, in bytes, as it is shown.
 const NAME: usize = 300;
 
-/// What a notice says of a run.
+/// The content of a notice about a run.
 #[derive(Debug, Default)]
 pub struct Brief {
     run: Option<RunRecord>,
@@ -44,15 +44,15 @@ impl Brief {
             return list.push(finding);
         }
         self.left_out += 1;
-        // What is violated must not drown in what is merely open.
+        // Violations replace open findings, which must not crowd them out.
         let open = list.iter().rposition(|other| other.severity == Severity::Open);
         if let (Severity::Violation, Some(place)) = (finding.severity, open) {
             list[place] = finding;
         }
     }
 
-    /// Whether the run came to something else than the one before: another verdict, or a finding that nobody was told of. Without a
-    /// checkpoint, whether it came to anything but `verified`.
+    /// Returns whether the result differs from that of the previous run, by another verdict or by a
+    /// new finding. Without a checkpoint, returns whether the verdict is anything but `verified`.
     pub fn is_news(&self) -> bool {
         let Some(summary) = &self.summary else { return false };
         let since = summary.since_checkpoint.as_ref();
@@ -62,12 +62,12 @@ impl Brief {
         }
     }
 
-    /// The run's end, if it came there.
+    /// Returns the summary of the run, if the run came to its end.
     pub fn summary(&self) -> Option<&SummaryRecord> {
         self.summary.as_ref()
     }
 
-    /// How much earlier runs told of that nothing mends.
+    /// The number of findings of earlier runs that nothing can resolve any more.
     fn earlier(&self) -> u64 {
         let since = self.summary.as_ref().and_then(|summary| summary.since_checkpoint.as_ref());
         since.map_or(0, |since| since.earlier.values().sum())
@@ -78,7 +78,7 @@ impl Brief {
         run.map_or(String::new(), |run| run.trail_arn.as_ref().map_or(run.source.clone(), ToString::to_string))
     }
 
-    /// In one line of ASCII.
+    /// Returns the subject, in one line of ASCII.
     pub fn subject(&self) -> String {
         let verdict = self.summary.as_ref().map_or("inconclusive", |summary| summary.verdict.as_str());
         let name = self.run.as_ref().and_then(|run| run.trail_arn.as_ref()).map(|arn| format!(" {}", arn.name));
@@ -88,7 +88,7 @@ impl Brief {
         cut(&line, SUBJECT).to_owned()
     }
 
-    /// For people.
+    /// Returns the text for people.
     pub fn text(&self) -> String {
         let Some(summary) = &self.summary else { return String::new() };
         let rests = if summary.keys_of_bag { format!(" ({KEYS_OF_BAG})") } else { String::new() };
@@ -117,7 +117,9 @@ impl Brief {
         text
     }
 
-    /// For machines: `{"verdict":…,"previous_verdict":…,"trail_arn":…,"source":…,"new":[…],"known":[…],"left_out":N,"summary":…}`.
+    /// Returns the content for machines: a JSON object with, among others, the fields `verdict`,
+    /// `previous_verdict`, `trail_arn`, `source`, `new` and `known` (lists of findings), `left_out`
+    /// (the number of findings in neither list) and `summary`.
     pub fn json(&self) -> String {
         let findings = |findings: &[Finding]| -> Vec<Value> {
             let of = |finding: &Finding| {
@@ -152,7 +154,8 @@ impl Brief {
         .to_string()
     }
 
-    /// What this notice is called, however often it is sent: one that nobody took is the same when the next run sends it.
+    /// Returns the identifier of this notice, which is the same however often it is sent, also if
+    /// the next run sends one that could not be delivered.
     pub fn id(&self) -> String {
         let summary = self.summary.as_ref();
         let last = summary.and_then(|summary| summary.since_checkpoint.as_ref()).and_then(|since| since.last_run);
@@ -165,7 +168,8 @@ impl Brief {
     }
 }
 
-/// Line breaks of ours stay; whatever else a name from the bucket may hold does not.
+/// Escapes each line, so that line breaks of our own stay and those in names from the bucket do
+/// not.
 fn lines(text: &str) -> String {
     text.split('\n').map(|line| printable(line).into_owned()).collect::<Vec<_>>().join("\n")
 }

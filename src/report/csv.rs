@@ -1,7 +1,9 @@
-//! Records as a table, for spreadsheets: one row a digest, log file, gap, warning or chain.
+//! Records as a table for spreadsheets, with one row for each digest, log file, gap, warning or
+//! chain.
 //!
-//! A cell that a spreadsheet would take for a formula begins with an apostrophe (OWASP, "CSV Injection"), as does one that begins with an
-//! apostrophe itself: without its first one, every such name is told exactly.
+//! A cell that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV
+//! Injection"), as does a cell that begins with an apostrophe itself: without its first apostrophe,
+//! every such cell is exact.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -32,20 +34,20 @@ const HEADER: [&str; 17] = [
     "digest",
 ];
 
-/// Records as rows.
+/// A report of records as rows.
 pub struct Csv<W: Write> {
     out: Writer<W>,
     begun: bool,
 }
 
 impl<W: Write> Csv<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self { out: Writer::from_writer(out), begun: false }
     }
 }
 
-/// One row; what it doesn't have is empty.
+/// One row; the columns that a record does not have are empty.
 #[derive(Default)]
 struct Row<'a> {
     record: &'static str,
@@ -119,7 +121,7 @@ fn row(record: &Record) -> Option<Row<'_>> {
     })
 }
 
-/// What no spreadsheet takes for a formula.
+/// Escapes a cell so that no spreadsheet takes it for a formula.
 fn harmless(cell: &str) -> Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) { format!("'{cell}").into() } else { cell.into() }
 }

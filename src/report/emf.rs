@@ -1,5 +1,5 @@
-//! Metrics in CloudWatch's embedded metric format (CloudWatch user guide, "Specification: Embedded metric format"), one document a line:
-//! printed to a log group's stream, they become metrics.
+//! Metrics in CloudWatch's embedded metric format (CloudWatch user guide, "Specification: Embedded
+//! metric format"), one document a line. Written to a stream of a log group, they become metrics.
 
 use std::io::{self, Write};
 
@@ -16,14 +16,14 @@ pub struct Emf<W> {
     out: W,
     run: Option<RunRecord>,
     tally: Tally,
-    /// The end of the newest valid digest of the chain that is being told of.
+    /// The end of the newest valid digest of the current chain.
     newest: Option<Timestamp>,
     chains: Vec<(ChainRecord, Tally, Option<Timestamp>)>,
     summary: Option<SummaryRecord>,
 }
 
 impl<W: Write> Emf<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self { out, run: None, tally: Tally::default(), newest: None, chains: Vec::new(), summary: None }
     }

@@ -1,14 +1,15 @@
-//! Names from a bucket are data: on a terminal they must neither move the cursor nor reorder the line, and they must still be
-//! told exactly.
+//! Escaping of names from a bucket for a terminal: they must neither move the cursor nor reorder
+//! the line, and must still be shown exactly.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The text with control characters, invisible characters and those that change the direction of writing told as `\u{…}`, and a
-/// backslash as `\\`, so that two different names never look the same for that reason.
+/// Writes control characters, invisible characters and those that change the direction of writing
+/// as `\u{…}`, and a backslash as `\\`, so that two different names never look the same because of
+/// these characters.
 ///
-/// The second of two number signs is told so, too: the runners of GitHub Actions and Azure Pipelines take
-/// `##[…]` and `##vso[…]` for commands wherever they stand in a line of a job's output.
+/// The second of two number signs is escaped, too: the runners of GitHub Actions and Azure
+/// Pipelines take `##[…]` and `##vso[…]` for commands anywhere in a line of a job's output.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_plain) && !text.contains("##") {
         return Cow::Borrowed(text);

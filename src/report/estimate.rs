@@ -1,4 +1,4 @@
-//! An estimate, for people and for machines.
+//! Reports of an estimate, for people and for machines.
 
 use std::io::{self, Write};
 

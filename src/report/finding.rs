@@ -1,4 +1,5 @@
-//! A finding as other systems take one: what is wrong, how grave that is, and with what.
+//! A finding in the form that other systems take: what is wrong, how severe it is, and which object
+//! or chain it concerns.
 
 use std::sync::Arc;
 
@@ -8,42 +9,42 @@ use sha2::{Digest as _, Sha256};
 use super::wire::time;
 use crate::model::{ChainId, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Record, Sha256Hash, WarningCode};
 
-/// How grave a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// What is there is not what CloudTrail delivered.
+    /// The object or chain is not what CloudTrail delivered.
     Violation,
-    /// Nobody can say.
+    /// It could not be determined whether something is wrong.
     Open,
-    /// Worth knowing.
+    /// A fact that is worth knowing, and no fault.
     Note,
 }
 
-/// Something that a reader has to look at.
+/// A result that a reader has to look at.
 #[derive(Debug, Clone)]
 pub struct Finding {
     /// The fault, the gap's cause or the warning's code.
     pub rule: &'static str,
-    /// How grave it is.
+    /// The severity of the finding.
     pub severity: Severity,
-    /// What it is, in a few words.
+    /// A description in a few words.
     pub title: String,
-    /// The title and what is known beside it.
+    /// The title with the details that are known.
     pub message: String,
-    /// The object it is about.
+    /// The object that the finding concerns.
     pub object: Option<ObjectRef>,
-    /// The chain it is about.
+    /// The chain that the finding concerns.
     pub chain: Option<Arc<ChainId>>,
-    /// The recorded and the found SHA-256 of a log file.
+    /// The recorded and the actual SHA-256 of a log file.
     pub hashes: Option<(Option<Sha256Hash>, Option<Sha256Hash>)>,
-    /// Where a gap begins, by which it is known.
+    /// The begin of a gap, which identifies it.
     pub from: Option<Timestamp>,
-    /// The begin of the earlier run that told of it first.
+    /// The time at which the run began that first reported the finding, if that was an earlier one.
     pub since: Option<Timestamp>,
 }
 
 impl Finding {
-    /// What a record says; `None` where that is nothing to look at.
+    /// Creates the finding of a record; `None` if the record has nothing to look at.
     pub fn of(record: &Record) -> Option<Self> {
         Some(match record {
             Record::Digest(digest) if digest.status != DigestStatus::Valid => {
@@ -132,7 +133,8 @@ impl Finding {
         })
     }
 
-    /// What the same finding is called from run to run: 32 hexadecimal digits.
+    /// Returns the identifier of the finding, which is the same in every run: 32 hexadecimal
+    /// digits.
     pub fn id(&self) -> String {
         let object = self.object.as_ref().map(ToString::to_string);
         let chain = self.chain.as_ref().map(ToString::to_string);
@@ -141,13 +143,13 @@ impl Finding {
         hex::encode(&Sha256::digest(name)[..16])
     }
 
-    /// The object's ARN.
+    /// Returns the ARN of the object.
     pub fn object_arn(&self, partition: &str) -> Option<String> {
         self.object.as_ref().map(|object| format!("arn:{partition}:s3:::{}/{}", object.bucket, object.key))
     }
 }
 
-/// As much of a text as fits into so many bytes.
+/// Returns as much of a text as fits into `bytes` bytes.
 pub(super) fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     &text[..end]

@@ -1,7 +1,7 @@
 //! All records as one JSON document.
 //!
-//! Records come in the order of chains, the document groups them by kind: each group waits in a temporary file once it
-//! outgrows memory, so that a report of millions of records needs none.
+//! Records come in the order of chains, but the document groups them by kind. Each group is spooled
+//! to a temporary file once it outgrows memory, so that a report of millions of records needs none.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -11,13 +11,13 @@ use super::Report;
 use super::wire::Wire;
 use crate::model::Record;
 
-/// How much of a group is kept in memory.
+/// The number of bytes of a group that are kept in memory.
 const SPOOL_BYTES: usize = 4 * 1024 * 1024;
 
-/// The groups, in the order in which the document has them.
+/// The groups, in their order in the document.
 const GROUPS: [&str; 5] = ["digests", "log_files", "gaps", "warnings", "chains"];
 
-/// Records as one document.
+/// A report of all records as one document.
 pub struct Json<W> {
     out: W,
     groups: [SpooledTempFile; GROUPS.len()],
@@ -27,7 +27,7 @@ pub struct Json<W> {
 }
 
 impl<W: Write> Json<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self {
             out,

@@ -1,4 +1,4 @@
-//! One JSON object a line.
+//! Records as JSON, one object a line.
 
 use std::io::{self, Write};
 
@@ -6,18 +6,18 @@ use super::Report;
 use super::wire::Wire;
 use crate::model::Record;
 
-/// Records as lines of JSON.
+/// A report of records as lines of JSON.
 pub struct Jsonl<W> {
     out: W,
 }
 
 impl<W: Write> Jsonl<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self { out }
     }
 
-    /// Gives back what was written to.
+    /// Returns the underlying writer.
     pub(super) fn into_inner(self) -> W {
         self.out
     }

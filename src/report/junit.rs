@@ -1,5 +1,5 @@
-//! Findings as JUnit XML, for what shows test results: a suite a chain, a case for its digests, its log files and its coverage, and a case
-//! for each finding.
+//! Findings as JUnit XML, for tools that show test results: a suite for each chain, with a case for
+//! its digests, one for its log files, and one for each finding.
 
 use std::io::{self, Write};
 
@@ -19,7 +19,7 @@ pub struct Junit<W> {
 }
 
 impl<W: Write> Junit<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self { out, document: Document::new("ctverify"), suite: Vec::new(), tally: Tally::default() }
     }

@@ -1,4 +1,4 @@
-//! Reports: one file per output format. They know the words of [`crate::model`] and nothing else.
+//! Reports: one file per output format. They depend on [`crate::model`] alone.
 
 mod annotations;
 mod asff;
@@ -43,14 +43,14 @@ pub use text::{Text, TextOptions};
 
 use crate::model::Record;
 
-/// The JSON Schema of the records, as `--format jsonl` writes them.
+/// The JSON Schema of the records in the form that `--format jsonl` writes.
 pub const RECORDS_SCHEMA: &str = include_str!("records.schema.json");
 
-/// A report in the making: it takes the records of one run in their order.
+/// A report that is being written: it takes the records of one run in their order.
 pub trait Report {
     /// Takes one record.
     fn record(&mut self, record: &Record) -> io::Result<()>;
 
-    /// Writes what is still to be written, after the last record.
+    /// Writes the rest of the report, after the last record.
     fn finish(&mut self) -> io::Result<()>;
 }

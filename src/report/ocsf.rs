@@ -1,4 +1,5 @@
-//! Findings as OCSF Detection Findings (schema.ocsf.io, class 2004), one JSON object a line, for data lakes and SIEMs that speak OCSF.
+//! Findings as OCSF Detection Findings (schema.ocsf.io, class 2004), one JSON object a line, for
+//! data lakes and SIEMs that use OCSF.
 
 use std::io::{self, Write};
 
@@ -20,7 +21,7 @@ pub struct Ocsf<W> {
 }
 
 impl<W: Write> Ocsf<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self { out, run: None }
     }

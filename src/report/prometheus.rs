@@ -11,7 +11,7 @@ use crate::model::{
     ChainId, ChainRecord, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord, Verdict,
 };
 
-/// The metric that outlives a run that found something: it is carried over from the file before.
+/// The metric that is carried over from the previous file if a run did not verify everything.
 const LAST_SUCCESS: &str = "ctverify_last_success_timestamp_seconds";
 
 /// Metrics of one run.
@@ -19,7 +19,7 @@ pub struct Prometheus<W> {
     out: W,
     run: Option<RunRecord>,
     chains: Vec<ChainMetrics>,
-    /// The end of the newest valid digest of the chain that is being told of.
+    /// The end of the newest valid digest of the current chain.
     newest: Option<Timestamp>,
     summary: Option<SummaryRecord>,
     last_success: Option<i64>,
@@ -32,11 +32,11 @@ struct ChainMetrics {
 }
 
 impl<W: Write> Prometheus<W> {
-    /// Writes to `out`; `before` is what the file held until now.
+    /// Creates a report that is written to `out`; `before` is the previous content of the file.
     pub fn new(out: W, before: &str) -> Self {
         let value = before.lines().find_map(|line| {
             let rest = line.strip_prefix(LAST_SUCCESS)?;
-            // Behind the labels, if there are any.
+            // The value comes after the labels, if there are any.
             rest.rsplit_once('}').map_or(rest, |(_, rest)| rest).trim().parse::<f64>().ok()
         });
         let last_success = value.filter(|value| value.is_finite()).map(|value| value as i64);
@@ -47,7 +47,7 @@ impl<W: Write> Prometheus<W> {
 /// Metrics being written.
 struct Metrics {
     text: String,
-    /// Several trails may be told of side by side.
+    /// The trail, which labels each metric because several trails may be reported side by side.
     trail: String,
 }
 

@@ -1,4 +1,5 @@
-//! Records that were saved earlier, read back: what costs a run is paid once, and every report is made from it.
+//! Reading records that were saved earlier, so that further reports can be made of a costly run
+//! without repeating it.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -13,48 +14,49 @@ use crate::model::{
     Sha256Hash, SinceCheckpoint, SummaryRecord, Tally, TimeRange, Verdict, Versions, WarningRecord, exit_code,
 };
 
-/// Why saved records can't be read.
+/// The reason why saved records can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file can't be read, or whoever takes the records could not.
+    /// The file can't be read, or `take` failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A line is no record.
+    /// A line is not a record.
     #[error("line {line} is no record of ctverify/2: {reason}")]
     Line {
-        /// Which, counted from one.
+        /// The number of the line, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// A description of the fault.
         reason: String,
     },
-    /// The end is missing.
+    /// The run record or the summary is missing.
     #[error(
         "the records have no {0}: they are not those of a whole run, as --format jsonl or --report jsonl=FILE writes them"
     )]
     Incomplete(&'static str),
-    /// The summary's verdict is none that these records can have.
+    /// The summary has a verdict that these records can't result in.
     #[error(
         "the summary does not fit the records: '{claimed}' with exit code {exit_code} is no verdict that they can come to"
     )]
     Verdict {
-        /// The verdict that it has.
+        /// The verdict in the summary.
         claimed: Verdict,
-        /// The exit code that it has.
+        /// The exit code in the summary.
         exit_code: u8,
     },
-    /// The summary counts something else than what is there.
+    /// A count in the summary differs from the records.
     #[error("the summary does not fit the records: it counts {claimed} {what}, and there are {found}")]
     Contradiction {
-        /// Of what.
+        /// The kind of record that is counted.
         what: String,
-        /// How many the summary has.
+        /// The count in the summary.
         claimed: u64,
-        /// How many there are.
+        /// The number of records that were found.
         found: u64,
     },
 }
 
-/// Reads the records of one run, as JSON lines, and hands each to `take`. Kinds of records that this version doesn't know are passed over.
+/// Reads the records of one run from lines of JSON, and passes each to `take`. Kinds of records
+/// that this version doesn't know are skipped.
 pub fn read_records(
     lines: impl BufRead,
     mut take: impl FnMut(&Record) -> std::io::Result<()>,
@@ -446,7 +448,8 @@ impl WireSummary {
         })
     }
 
-    /// Records that someone took a line out of, or put one in, don't fit their summary.
+    /// Compares the summary with the counts of the records, which differ if someone removed a line
+    /// or added one.
     fn compare(&self, counted: &SummaryRecord) -> Result<(), ReadError> {
         let fits = |what: &str, claimed: u64, found: u64| {
             if claimed == found {
@@ -461,7 +464,7 @@ impl WireSummary {
         }
         for status in LogFileStatus::ALL {
             let claimed = self.log_files.get(status.as_str()).copied().unwrap_or_default();
-            // What was not read counts as unverified in the summary, and has no record.
+            // Log files that were not read count as unverified in the summary, but have no record.
             let unread = if *status == LogFileStatus::Unverified { counted.not_read } else { 0 };
             fits(&format!("{status} log files"), claimed, tally.log_files(*status) + unread)?;
         }
@@ -473,7 +476,8 @@ impl WireSummary {
         Err(ReadError::Verdict { claimed: counted.verdict, exit_code: self.exit_code })
     }
 
-    /// Whether these counts can have this verdict, whatever `--allow` kept out of it: that softens no violation.
+    /// Returns whether these counts can result in this verdict, whatever `--allow` excluded from
+    /// it: no allowance softens a violation.
     fn can_come_to(&self, counted: &SummaryRecord) -> bool {
         let claimed = counted.verdict;
         if counted.interrupted {

@@ -1,4 +1,5 @@
-//! Findings as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), for whatever shows such results beside code or in a queue.
+//! Findings as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), for tools that
+//! show such results beside code or in a queue.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -11,10 +12,10 @@ use super::finding::{Finding, Severity};
 use super::wire::time;
 use crate::model::{Record, RunRecord, SummaryRecord};
 
-/// How many results a report holds: readers refuse more (GitHub's limit is 25,000 a run).
+/// The maximum number of results in a report: readers refuse more (GitHub's limit is 25,000 a run).
 const MAX_RESULTS: usize = 25_000;
 
-/// What a URI's path can't hold as it is (RFC 3986, 3.3).
+/// The characters that must be encoded in the path of a URI (RFC 3986, 3.3).
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -43,7 +44,7 @@ pub struct Sarif<W> {
 }
 
 impl<W: Write> Sarif<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
         Self { out, run: None, summary: None, results: Vec::new(), rules: BTreeSet::new(), left_out: 0 }
     }
@@ -61,7 +62,8 @@ impl<W: Write> Sarif<W> {
         };
         self.rules.insert(rule);
         let mut result = json!({ "ruleId": rule, "level": level, "message": { "text": finding.message } });
-        // A place that every reader takes is a path: GitHub refuses other schemes than its checkout's, and results without a place.
+        // Every reader accepts a path as location: GitHub refuses other schemes than that of its
+        // checkout, and results without a location.
         let (place, name) = match (&finding.object, &finding.chain) {
             (Some(object), _) => (format!("{}/{}", object.bucket, object.key), object.to_string()),
             (None, Some(chain)) => (format!("{}/{}/{}", chain.account, chain.region, chain.trail), chain.to_string()),
@@ -72,7 +74,7 @@ impl<W: Write> Sarif<W> {
             "physicalLocation": { "artifactLocation": { "uri": uri } },
             "logicalLocations": [{ "fullyQualifiedName": name }],
         }]);
-        // The same finding keeps its name from run to run.
+        // The fingerprint of a finding is the same in every run.
         result["partialFingerprints"] = json!({ "finding/v1": finding.id() });
         self.results.push(result);
     }
@@ -115,7 +117,7 @@ impl<W: Write> Report for Sarif<W> {
     }
 }
 
-/// `hash_mismatch` as `HashMismatch`.
+/// Converts `hash_mismatch` to `HashMismatch`.
 fn name_of(rule: &str) -> String {
     let capital =
         |word: &str| word.get(..1).map(str::to_ascii_uppercase).unwrap_or_default() + word.get(1..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The report for people: a line for each chain, what is wrong spelled out, the verdict last.
+//! The report for people: a line for each chain, then the findings, and the verdict last.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -17,25 +17,26 @@ use crate::model::{
     SampleResult, SinceCheckpoint, SummaryRecord, Tally, Verdict,
 };
 
-/// The time for which a digest may be late where nobody says another, in seconds.
+/// The time by which a digest may be late by default, in seconds.
 const DEFAULT_GRACE_SECONDS: i64 = 2 * 60 * 60;
 
-/// The sentence about a verdict that rests on the bag's own keys.
+/// The note on a verdict that relies on the bag's own keys.
 pub(super) const KEYS_OF_BAG: &str =
     "this rests on the public keys that the bag itself holds, which were compared with no others";
 
-/// How the report is written.
+/// Options of the text report.
 #[derive(Debug, Clone, Default)]
 pub struct TextOptions {
-    /// List every digest and log file, the intact ones too.
+    /// True if every digest and log file is listed, the intact ones too.
     pub verbose: bool,
-    /// Write nothing if the verdict is `verified`.
+    /// True if nothing is written for the verdict `verified`.
     pub quiet: bool,
-    /// What was kept out of the verdict, so that the report can say so.
+    /// The findings that were excluded from the verdict, so that the report can say so.
     pub allowed: Allowances,
 }
 
-/// The report for people. Styled for a terminal; whoever owns `out` strips that where it is not wanted.
+/// The report for people. It is styled for a terminal; the owner of `out` strips the styles where
+/// they are not wanted.
 pub struct Text<W> {
     out: W,
     options: TextOptions,
@@ -54,7 +55,7 @@ struct Row {
 }
 
 impl<W: Write> Text<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W, options: TextOptions) -> Self {
         Self {
             out,
@@ -208,7 +209,7 @@ impl<W: Write> Text<W> {
 }
 
 impl<W: Write> Text<W> {
-    /// Says in one line that the run found the same as the one before it, if that is so.
+    /// Writes one line if the run found the same as the previous one. Returns whether it did.
     fn same(&mut self, summary: &SummaryRecord) -> io::Result<bool> {
         let Some(since) = summary.since_checkpoint.as_ref().filter(|since| since.is_same(summary.verdict)) else {
             return Ok(false);
@@ -222,7 +223,7 @@ impl<W: Write> Text<W> {
         Ok(true)
     }
 
-    /// How the run stands to those before it.
+    /// Writes how the findings compare with those of earlier runs.
     fn since(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let Some(SinceCheckpoint { last_run, new, known, earlier }) = &summary.since_checkpoint else { return Ok(()) };
         let Some(last) = last_run else {
@@ -266,7 +267,7 @@ impl<W: Write> Report for Text<W> {
                 self.listing.clear();
             }
         }
-        // An object in no region's folder belongs to no chain.
+        // An object in the folder of no region belongs to no chain.
         if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
             self.current.count(record);
         }
@@ -322,7 +323,7 @@ impl Row {
         list(counts, "none")
     }
 
-    /// Rounded down, so that 100 % means all of it.
+    /// Formats the share that is covered, rounded down so that 100 % means all of it.
     fn coverage(&self) -> String {
         let ChainRecord { covered_seconds, requested_seconds, .. } = self.record;
         if requested_seconds == 0 {
@@ -394,11 +395,11 @@ fn open_points(tally: &Tally, allowed: &Allowances) -> String {
     format!("nothing was found changed, and not everything could be judged: {}", parts.join(", "))
 }
 
-/// What a sample says of the log files that it left out.
+/// Describes what a sample implies for the log files that it left out.
 fn bound(sample: &SampleResult) -> String {
     let SampleResult { total, read, bad } = *sample;
     let at_most = sample.at_most_bad();
-    // Rounded up: the bound must hold.
+    // Rounded up, because the bound must hold.
     let share = if total == 0 { 0 } else { (u128::from(at_most) * 10_000).div_ceil(u128::from(total)) };
     format!(
         "The sample: {read} of {} that exist, drawn at random; {}. With 95 % confidence, at most {at_most} of the {total} \

@@ -1,5 +1,5 @@
-//! What is wrong, spelled out. A report that lists a hundred thousand objects tells nobody anything: of each kind the first
-//! ones are shown, and the rest is counted.
+//! The findings of the text report. A list of a hundred thousand objects is of no use to a reader,
+//! so the first findings of each kind are shown, and the rest are counted.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use anstyle::Style;
 
-/// How many findings of one kind are spelled out.
+/// The maximum number of findings of one kind that are spelled out.
 const SHOWN: usize = 20;
 
 /// The sections of the report, in their order.
@@ -48,7 +48,7 @@ struct Count {
     shown: usize,
 }
 
-/// What was found wrong, by section and kind.
+/// The findings, by section and kind.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     shown: BTreeMap<Section, Vec<String>>,
@@ -105,7 +105,7 @@ impl Findings {
     }
 }
 
-/// One line for one object, with `--verbose`.
+/// Writes one line for one object, for `--verbose`.
 pub(super) fn line(out: &mut impl Write, record: &Record) -> io::Result<()> {
     let (style, word, what, object) = match record {
         Record::Digest(digest) => (digest_style(digest), digest.status.as_str(), "digest", &digest.object),
@@ -123,7 +123,7 @@ fn spell_out(record: &Record) -> String {
     }
 }
 
-/// The begin of the earlier run that told of the same first.
+/// Returns the time at which the earlier run began that first reported the same finding.
 fn since(record: &Record) -> Option<Timestamp> {
     match record {
         Record::Digest(digest) => digest.since,
@@ -178,7 +178,7 @@ fn log_file_entry(log_file: &LogFileRecord) -> String {
     entry
 }
 
-/// What a versioned bucket still holds.
+/// Formats the versions that a versioned bucket still holds.
 fn versions(versions: Option<&Versions>) -> String {
     let Some(Versions { intact_version_id, intact_last_modified, deleted_at }) = versions else { return String::new() };
     let mut lines = String::new();

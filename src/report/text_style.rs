@@ -1,4 +1,4 @@
-//! What the text report is dressed in: colours, and numbers as people say them.
+//! The style of the text report: colours, and numbers in the form that people use.
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
@@ -9,12 +9,12 @@ pub(super) const OPEN: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const HEAD: Style = Style::new().bold();
 
-/// A number with the thing that it counts.
+/// Formats a number with the thing that it counts.
 pub(super) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// How long it is from one time to another, as people say it.
+/// Formats the time from one moment to another in the form that people use.
 pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = (to.as_second() - from.as_second()).max(0);
     let (days, hours, minutes, rest) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

@@ -1,4 +1,5 @@
-//! The records as they are promised to the outside, schema `ctverify/2`, apart from the types that the code works with.
+//! The public form of the records, schema `ctverify/2`, kept apart from the types that the code
+//! works with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::model::{
 
 pub(super) const SCHEMA: &str = "ctverify/2";
 
-/// A record in its outer form. Fields stand in the order in which they are written.
+/// A record in its public form. Fields are declared in the order in which they are written.
 #[derive(Serialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub(super) enum Wire<'a> {
@@ -145,11 +146,11 @@ pub(super) struct SampleResult {
     total: u64,
     read: u64,
     bad: u64,
-    /// With 95 % confidence.
+    /// The upper bound of bad files, with 95 % confidence.
     at_most_bad: u64,
 }
 
-/// How the run stands to those before it.
+/// The findings of the run compared with those of earlier runs.
 #[derive(Serialize)]
 pub(super) struct SinceCheckpoint<'a> {
     last_run: Option<String>,
@@ -208,12 +209,12 @@ impl<'a> From<&'a Arc<ChainId>> for Chain<'a> {
     }
 }
 
-/// RFC 3339, UTC, whole seconds unless there are finer ones.
+/// Formats a time as RFC 3339 in UTC, in whole seconds unless there are milliseconds.
 pub(super) fn time(at: Timestamp) -> String {
     at.round(Unit::Millisecond).unwrap_or(at).to_string()
 }
 
-/// A record as a JSON value.
+/// Converts a record to a JSON value.
 pub(super) fn value(record: &Record) -> serde_json::Result<serde_json::Value> {
     serde_json::to_value(Wire::from(record))
 }
@@ -350,7 +351,8 @@ impl<'a> From<&'a CircumstancesRecord> for Wire<'a> {
     }
 }
 
-/// What a shallow audit did not look at counts as unverified here, and decides nothing.
+/// Counts log files by status. Those that a shallow audit did not read count as unverified here,
+/// but do not affect the verdict.
 fn log_file_counts(summary: &SummaryRecord) -> BTreeMap<&'static str, u64> {
     let count = |status: &LogFileStatus| (status.as_str(), summary.tally.log_files(*status));
     let mut counts: BTreeMap<_, _> = LogFileStatus::ALL.iter().map(count).collect();

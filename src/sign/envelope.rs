@@ -1,4 +1,5 @@
-//! Signatures of DSSE envelopes: Ed25519, and ECDSA on P-256 with SHA-256 in DER, as DSSE's implementations take them.
+//! Signatures of DSSE envelopes: Ed25519, and ECDSA on P-256 with SHA-256 in DER, as
+//! implementations of DSSE accept them.
 
 use std::path::Path;
 
@@ -30,7 +31,7 @@ enum Pair {
 }
 
 impl EnvelopeKey {
-    /// Whether a file holds a key in PKCS#8 PEM.
+    /// Returns whether a file holds a key in PKCS#8 PEM.
     pub fn is_pem(path: &Path) -> Result<bool, SignError> {
         Ok(Zeroizing::new(read(path)?).contains("-----BEGIN PRIVATE KEY-----"))
     }
@@ -55,7 +56,7 @@ impl EnvelopeKey {
         Ok(Self { id: hex::encode(public), pair })
     }
 
-    /// The same SSH key that signs reports. Its ID is its fingerprint.
+    /// Uses the SSH key that signs reports for envelopes, too. Its ID is its fingerprint.
     pub fn of_ssh(signer: &SshSigner) -> Result<Self, SignError> {
         let refused = || SignError::Kind("the key can't sign an envelope".to_owned());
         let pair = match signer.key().key_data() {
@@ -82,7 +83,8 @@ impl EnvelopeKey {
         Ok(Self { pair, id: signer.fingerprint() })
     }
 
-    /// Signs what an envelope has to sign; the signature, and the key's ID.
+    /// Signs the pre-authentication encoding of an envelope. Returns the signature and the key's
+    /// ID.
     pub fn sign(&self, encoded: &[u8]) -> Result<(Vec<u8>, String), SignError> {
         let signature = match &self.pair {
             Pair::Ed25519(pair) => pair.sign(encoded).as_ref().to_vec(),
@@ -98,7 +100,7 @@ impl EnvelopeKey {
     }
 }
 
-/// An envelope as DSSE v1 has it.
+/// An envelope in the form of DSSE v1.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "payloadType")]
@@ -116,28 +118,30 @@ struct EnvelopeSignature {
 /// The result of checking the signatures of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckedEnvelope {
-    /// It bears none.
+    /// The envelope has no signature.
     Unsigned,
-    /// One is by a key that is known, under this name.
+    /// One of the signatures was made with a known key of this name.
     Good {
         /// The name that the file of known keys gives it.
         name: String,
         /// The key's fingerprint.
         fingerprint: String,
     },
-    /// It is signed, and none of the signatures was made over this content with a known key.
+    /// The envelope is signed, but none of the signatures was made over this content with a known
+    /// key.
     Bad {
-        /// The keys that it names as its signers.
+        /// The IDs of the keys that the envelope names as its signers.
         key_ids: Vec<String>,
     },
-    /// It is signed, and nobody said by which keys it may be.
+    /// The envelope is signed, but no known keys were given to check it with.
     Unknown {
-        /// The keys that it names as its signers.
+        /// The IDs of the keys that the envelope names as its signers.
         key_ids: Vec<String>,
     },
 }
 
-/// Checks the signatures of a DSSE envelope with the keys that are known; `None` for a content that is no envelope.
+/// Checks the signatures of a DSSE envelope with the known keys; `None` if the content is not an
+/// envelope.
 pub fn check_envelope(content: &[u8], known: Option<&KnownSigners>) -> Option<CheckedEnvelope> {
     let envelope: Envelope = serde_json::from_slice(content).ok()?;
     let payload = STANDARD.decode(&envelope.payload).ok()?;

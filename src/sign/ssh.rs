@@ -27,7 +27,7 @@ pub struct SshSigner {
 }
 
 impl SshSigner {
-    /// Opens a private key; `passphrase` is asked for one if the key wants it.
+    /// Opens a private key; `passphrase` is called if the key is encrypted.
     pub fn open(
         path: &Path,
         passphrase: impl FnOnce() -> std::io::Result<Zeroizing<String>>,
@@ -47,7 +47,7 @@ impl SshSigner {
         Ok(Self { key: key.map_err(|_| SignError::Passphrase(path.to_owned()))? })
     }
 
-    /// Signs a content, as SSHSIG in its armoured form.
+    /// Signs a content. Returns an SSHSIG signature in its armoured form.
     pub fn sign(&self, content: &[u8]) -> Result<String, SignError> {
         let failed = |error: ssh_key::Error| SignError::Kind(format!("the key can't sign this: {error}"));
         let signature = match self.key.key_data() {
@@ -64,7 +64,7 @@ impl SshSigner {
         signature.to_pem(LineEnding::LF).map_err(failed)
     }
 
-    /// The fingerprint by which people know the key: `SHA256:…`.
+    /// Returns the fingerprint of the key in OpenSSH's form: `SHA256:…`.
     pub fn fingerprint(&self) -> String {
         self.key.public_key().fingerprint(HashAlg::Sha256).to_string()
     }
@@ -83,8 +83,9 @@ fn is_supported(kind: &Algorithm) -> bool {
     }
 }
 
-/// An RSA signature (PKCS#1 v1.5, SHA-512) by AWS-LC. The `rsa` crate only writes the key down in another form: its own private operations
-/// take a time that depends on the key (RUSTSEC-2023-0071).
+/// Makes an RSA signature (PKCS#1 v1.5, SHA-512) with AWS-LC. The `rsa` crate only converts the key
+/// to another form, because the time that its own private operations take depends on the key
+/// (RUSTSEC-2023-0071).
 fn rsa_sign(pair: &RsaKeypair, content: &[u8]) -> Option<Vec<u8>> {
     let number = |mpint: &Mpint| Some(BigUint::from_bytes_be(mpint.as_positive_bytes()?));
     let (n, e, d) = (number(&pair.public.n)?, number(&pair.public.e)?, number(&pair.private.d)?);
@@ -96,10 +97,10 @@ fn rsa_sign(pair: &RsaKeypair, content: &[u8]) -> Option<Vec<u8>> {
     Some(signature)
 }
 
-/// The public keys that are known to be somebody's.
+/// Public keys whose owners are known.
 #[derive(Debug, Default)]
 pub struct KnownSigners {
-    /// Each with the name that the file gives it.
+    /// Each key with the name that the file gives it.
     keys: Vec<(String, PublicKey)>,
 }
 
@@ -121,7 +122,8 @@ impl KnownSigners {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let now = Timestamp::now();
         for line in lines {
-            // A line that is for something else, or that can't be read, says nothing of these reports.
+            // A line that has another purpose, or that can't be read, does not concern these
+            // reports.
             let signer = match PublicKey::from_openssh(line) {
                 Ok(key) => Some((key.comment().to_owned(), key)),
                 Err(_) => allowed_signer(line, now),
@@ -137,7 +139,7 @@ impl KnownSigners {
         Ok(Self { keys })
     }
 
-    /// Each key, and the name that the file gives it.
+    /// Returns each key with the name that the file gives it.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&str, &PublicKey)> {
         self.keys.iter().map(|(name, key)| (name.as_str(), key))
     }
@@ -156,7 +158,7 @@ const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112")
 /// The algorithm of keys on elliptic curves (RFC 5480, 2.1.1).
 const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
-/// The base64 of the first public key in PEM in a text.
+/// Returns the Base64 body of the first public key in PEM in a text.
 fn pem_body(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("-----BEGIN PUBLIC KEY-----")?;
     let (body, _) = rest.split_once("-----END PUBLIC KEY-----")?;
@@ -179,11 +181,12 @@ fn public_key_of_pem(body: &str) -> Option<PublicKey> {
     Some(PublicKey::from(data))
 }
 
-/// The signer that a line of allowed signers names (ssh-keygen(1), ALLOWED SIGNERS), if it may sign reports at this time.
+/// Returns the signer that a line of allowed signers names (ssh-keygen(1), ALLOWED SIGNERS), if it
+/// may sign reports at this time.
 fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
     let (principals, rest) = line.split_once(char::is_whitespace)?;
     let rest = rest.trim_start();
-    // Principals stand first: a line that begins with an option has none.
+    // The principals come first, so a line that begins with an option has none.
     let first = principals.split('=').next().unwrap_or_default().to_ascii_lowercase();
     if OPTIONS.contains(&first.as_str()) {
         return None;
@@ -210,7 +213,7 @@ fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
             "namespaces" => matches_list(value, NAMESPACE),
             "valid-after" => option_time(value).is_some_and(|at| at <= now),
             "valid-before" => option_time(value).is_some_and(|at| now <= at),
-            // Certificates are not read, and what else an option may say is not known.
+            // Certificates are not supported, and any other option has an unknown meaning.
             _ => false,
         };
         if !applies {
@@ -249,7 +252,7 @@ fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// `YYYYMMDD[HHMM[SS]][Z]`, taken as UTC.
+/// Reads a time in the form `YYYYMMDD[HHMM[SS]][Z]`, which is taken as UTC.
 fn option_time(text: &str) -> Option<Timestamp> {
     let digits = text.trim_end_matches(['Z', 'z']);
     let padded = match digits.len() {
@@ -261,26 +264,26 @@ fn option_time(text: &str) -> Option<Timestamp> {
     parse_compact_time(&format!("{}T{}Z", padded.get(..8)?, padded.get(8..)?))
 }
 
-/// What came of checking a signature.
+/// The result of checking a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Checked {
-    /// It is by a key that is known, under this name.
+    /// The signature was made with a known key of this name.
     Good {
         /// The name that the file of known keys gives it.
         name: String,
-        /// The key.
+        /// The fingerprint of the key.
         fingerprint: String,
     },
-    /// It verifies, and nobody knows whose key that is.
+    /// The signature verifies, but it is not known whose key that is.
     Unknown {
-        /// The key.
+        /// The fingerprint of the key.
         fingerprint: String,
     },
-    /// It does not verify: the report, or the signature, was changed.
+    /// The signature does not verify: the report or the signature was changed.
     Bad,
 }
 
-/// Checks the signature beside a report, or in `signature`.
+/// Checks the signature of a report, which lies beside it or in `signature`.
 pub fn check(report: &Path, signature: Option<&Path>, known: Option<&KnownSigners>) -> Result<Checked, SignError> {
     let path = signature.map_or_else(|| signature_path(report), Path::to_path_buf);
     let signature = DetachedSignature::parse(&read(&path)?);
@@ -291,7 +294,7 @@ pub fn check(report: &Path, signature: Option<&Path>, known: Option<&KnownSigner
     Ok(signature.check(&content, known))
 }
 
-/// An SSH signature beside what it signs.
+/// An SSH signature that is kept apart from the content that it signs.
 #[derive(Debug)]
 pub struct DetachedSignature(SshSig);
 
@@ -300,7 +303,8 @@ impl DetachedSignature {
     ///
     /// # Errors
     ///
-    /// A text that is no such signature, or a signature by a kind of key that can't be checked here: the error says which.
+    /// A text that is not such a signature, or a signature by a kind of key that can't be checked
+    /// here; the error says which.
     pub fn parse(text: &str) -> Result<Self, String> {
         let signature = SshSig::from_pem(text).map_err(|error| error.to_string())?;
         let kind = signature.public_key().algorithm();
@@ -310,17 +314,17 @@ impl DetachedSignature {
         Ok(Self(signature))
     }
 
-    /// Returns whether it says that it is by one of these keys.
+    /// Returns whether the signature claims to be by one of these keys.
     pub fn is_by(&self, known: &KnownSigners) -> bool {
         known.name_of(&PublicKey::from(self.0.public_key().clone())).is_some()
     }
 
-    /// The fingerprint of the key that it says it is by.
+    /// Returns the fingerprint of the key that the signature claims to be by.
     pub fn fingerprint(&self) -> String {
         PublicKey::from(self.0.public_key().clone()).fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// Checks it against a content.
+    /// Checks the signature against a content.
     pub fn check(&self, content: &[u8], known: Option<&KnownSigners>) -> Checked {
         let key = PublicKey::from(self.0.public_key().clone());
         if key.verify(NAMESPACE, content, &self.0).is_err() {
@@ -368,7 +372,7 @@ mod tests {
         ] {
             assert!(!takes(options), "{options}");
         }
-        // A line without principals names nobody.
+        // A line without principals names no signer.
         for options in ["cert-authority ", "namespaces=\"ctverify\" ", "Valid-After=\"20260101\" "] {
             assert!(allowed_signer(&format!("{options}{KEY}"), now).is_none(), "{options}");
         }

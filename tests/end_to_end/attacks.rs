@@ -1,4 +1,4 @@
-//! What someone might do so that a cut or broken trail passes for whole. Each was found to work once.
+//! Attacks that make a cut or broken trail pass for whole. Each of them worked once.
 
 use ctverify_testkit::{
     Digest, DigestDocument, ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gzip,
@@ -19,7 +19,7 @@ fn live(trail: &ForgedTrail, more: &[&str]) -> Run {
     records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "47h"]).args(more))
 }
 
-/// Puts a digest without a signature into the bucket, in its place by its name.
+/// Puts a digest without a signature into the bucket, under the key for its end time.
 fn plant(trail: &mut ForgedTrail, like: &Digest, end: &str, edit: impl FnOnce(&mut DigestDocument)) {
     let end: Timestamp = end.parse().unwrap();
     let compact = |time: Timestamp| time.strftime("%Y%m%dT%H%M%SZ").to_string();
@@ -37,7 +37,7 @@ fn plant(trail: &mut ForgedTrail, like: &Digest, end: &str, edit: impl FnOnce(&m
 
 #[test]
 fn a_young_missing_predecessor_does_not_excuse_two_days() {
-    // The newest digest ended within the hour, and nothing before it is there.
+    // The newest digest ends within the hour; of those before it, only the first two are there.
     let start = Timestamp::now() - SignedDuration::from_hours(48);
     let mut trail = TrailSpec { start, hours: 48, ..TrailSpec::default() }.forge();
     let digests = trail.chains[0].digests.clone();
@@ -78,7 +78,7 @@ fn another_chains_digests_cover_nothing_of_this_one() {
     for digest in &own[4..] {
         trail.remove(&digest.key);
     }
-    // It names the other trail's newest digest as its predecessor.
+    // The planted digest names the other trail's newest digest as its predecessor.
     let after = (end.parse::<Timestamp>().unwrap() + SignedDuration::from_hours(1)).to_string();
     plant(&mut trail, &own[5], &after, |document| {
         document.previous_digest_s3_object = Some(newest.key.clone());
@@ -285,7 +285,7 @@ fn an_unsigned_digest_in_a_hole_does_not_excuse_the_hole() {
 
 #[test]
 fn a_young_late_digest_in_order_is_no_accusation() {
-    // It ended an hour and a half ago, its own hour began more than two hours ago, and its successor is there.
+    // The late digest ended up to an hour ago, and its successor is there.
     let start = Timestamp::now() - SignedDuration::from_hours(30);
     for seed in 0..8 {
         let mut trail = TrailSpec { start, hours: 30, seed, ..TrailSpec::default() }.forge();
@@ -332,8 +332,8 @@ fn an_expired_backfill_predecessor_is_not_asked_about_without_a_start() {
         trail.remove(&digest.key);
     }
     let run = verify_folder(&trail);
-    // The contract's "The beginning": the first standard digest's predecessor is asked for, and in a copy
-    // nobody can say what became of it.
+    // The contract's "The beginning": the predecessor of the first standard digest is asked for,
+    // and a copy does not show what became of it.
     assert_eq!(
         (run.code, run.count("digest", "missing"), run.gaps()),
         (3, 0, vec!["before_first_digest"]),
@@ -347,7 +347,8 @@ fn a_trail_whose_digests_are_gone_for_months_is_told_of_beside_one_that_lives_on
     let spec = |name: &str| TrailSpec { name: name.to_owned(), hours: 110 * 24, log_files: 0, ..TrailSpec::default() };
     let mut trail = spec("living").forge();
     let other = spec("gappy").forge();
-    // From the day before the range on, nothing is left for ten weeks.
+    // The first 75 days are removed: from the day before the range on, nothing is left for ten
+    // weeks.
     let digests = other.chains[0].digests.clone();
     trail.merge(other);
     for digest in &digests[..75 * 24] {
@@ -385,13 +386,13 @@ fn digests_with_the_same_end_are_told_of_in_the_order_of_their_keys() {
     let like = trail.chains[0].digests[3].clone();
     let end: Timestamp = like.document.digest_end_time.parse().unwrap();
     let day = end.strftime("/%Y/%m/%d/").to_string();
-    // In folders of days on both sides of its own.
+    // Copies of the digest, in folders of days before and after its own.
     for folder in ["/2026/02/07/", "/2026/02/01/", "/2026/12/31/", "/2026/02/03/", "/2026/12/01/"] {
         let key = like.key.replace(&day, folder);
         let stored = trail.object_mut(&like.key).clone();
         trail.objects.insert((trail.spec.bucket.clone(), key), stored);
     }
-    // Its own name, which its successor knows, comes last then.
+    // The original is removed: its record, made because its successor names it, comes last then.
     trail.remove(&like.key);
     let server = Server::start(&trail, ServerOptions::default());
     let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "2026-01-01"]));

@@ -24,7 +24,7 @@ fn log_files_that_only_a_backfill_digest_lists_are_judged_by_it() {
     for run in both(&trail) {
         assert_eq!((run.code, backfill(&run).len(), run.gaps().len()), (0, 3, 0), "{}", run.stdout);
         assert_eq!((run.of("digest").len(), run.of("log_file").len()), (trail.digest_count(), trail.log_file_count()));
-        // Beside the standard digest of the same hour, after it.
+        // Each backfill digest follows the standard digest of the same hour.
         let kinds: Vec<_> = run.of("digest").iter().map(|digest| digest["kind"].as_str().unwrap()).collect();
         assert_eq!(&kinds[2..6], ["standard", "backfill", "standard", "backfill"]);
     }
@@ -95,7 +95,7 @@ fn without_metadata_the_successor_proves_a_backfill_digest_too() {
     assert_eq!((run.code, statuses), (3, vec!["valid", "valid", "unverified"]), "{}", run.stdout);
 }
 
-/// Backfill digests of this trail are generated weeks later, when another key signs.
+/// Returns a trail whose backfill digests are generated weeks later, when another key signs.
 fn late_backfill() -> ForgedTrail {
     let keys = KeyAuthority { rotation: SignedDuration::from_hours(10 * 24) };
     TrailSpec { keys, backfill_delay: SignedDuration::from_hours(15 * 24), ..trail().spec }.forge()

@@ -53,7 +53,8 @@ impl Bench {
     }
 }
 
-/// The records that tell of the trail, without the texts, which tell of S3 there and of a copy here.
+/// Returns the records about the trail, without their texts, which mention S3 in one run and a copy
+/// in the other.
 fn findings(run: &Run) -> Vec<Value> {
     let mut found = run.findings();
     found.iter_mut().for_each(|record| record["detail"] = Value::Null);
@@ -92,7 +93,7 @@ fn a_bag_holds_what_was_found_and_gives_the_same_records_elsewhere() {
     outside_agrees("bag.py", &[bench.bag().as_os_str()]);
     let info = std::fs::read_to_string(bench.bag().join("bag-info.txt")).unwrap();
     assert!(info.contains("External-Identifier: 117") && info.contains("Contact-Name: J. Doe"), "{info}");
-    // Moved to where nothing else is.
+    // The bag is moved to a folder that holds nothing else.
     let moved = tempfile::tempdir().unwrap();
     let there = moved.path().join("from a colleague");
     std::fs::rename(bench.bag(), &there).unwrap();
@@ -102,7 +103,7 @@ fn a_bag_holds_what_was_found_and_gives_the_same_records_elsewhere() {
     let python = "import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])";
     assert!(Command::new("python3").args(["-c", python]).arg(&zip).arg(&unpacked).status().unwrap().success());
     assert!(is_valid_bag(&unpacked.join("bag")));
-    // The modified and the planted file are in it; what is gone is listed.
+    // The bag holds the modified and the planted file, and lists the objects that are gone.
     let held = files(&there.join("data/objects")).len();
     assert_eq!(
         held,
@@ -156,7 +157,7 @@ fn what_is_changed_consistently_rests_on_the_keys_and_those_are_checked_with_aws
     let check = |server: &Server| records(ctverify_at(server).arg("--from").arg(bench.bag()).arg("--check-keys"));
     let genuine = check(&bench.server);
     assert_eq!((genuine.code, genuine.of("warning").len()), (0, 0), "{}", genuine.stdout);
-    // Somebody makes a trail of their own, with keys of their own, and a bag of it in which everything fits.
+    // An attacker's own trail, with keys of its own, and a bag of it in which everything fits.
     let mut other = spec;
     other.keys.rotation = jiff::SignedDuration::from_hours(31 * 24 * 7);
     other.seed = 99;
@@ -214,7 +215,7 @@ fn a_collection_that_was_stopped_goes_on_and_fetches_what_is_missing_alone() {
         .into_iter()
         .filter(|path| path.extension().is_some_and(|e| e == "gz"))
         .collect();
-    // One is gone, one was cut short by whatever stopped the run.
+    // One file is gone, and one was cut short when the run was stopped.
     std::fs::remove_file(&lost[2]).unwrap();
     let cut = std::fs::read(&lost[7]).unwrap();
     std::fs::write(&lost[7], &cut[..cut.len() / 2]).unwrap();
@@ -226,7 +227,7 @@ fn a_collection_that_was_stopped_goes_on_and_fetches_what_is_missing_alone() {
     assert_eq!(bench.collect(&[]).code, 0);
     assert_eq!(bench.server.calls("GetObject"), gets + 2);
     assert!(is_valid_bag(&bench.bag()));
-    // What was there and was not what had been collected is kept beside.
+    // The half file is kept beside the one that was fetched again.
     assert_eq!(std::fs::read(&lost[7]).unwrap(), cut);
     let aside = format!("{}.altered-1", lost[7].display());
     assert_eq!(std::fs::read(aside).unwrap(), &cut[..cut.len() / 2]);
@@ -287,7 +288,7 @@ fn a_copy_is_collected_as_a_bucket_is() {
     assert!(is_valid_bag(&bag));
     let verified = records(ctverify().arg("--from").arg(&bag));
     assert_eq!(findings(&verified), findings(&collected));
-    // Keys of which nobody knows whose they are stay such.
+    // Keys that are not known to be a region's own are not made so by the bag.
     mirror.write_keys(&trail.keys_flat());
     let flat = folder.path().join("flat");
     records(
@@ -304,7 +305,7 @@ fn a_copy_is_collected_as_a_bucket_is() {
     assert!(keys["PublicKeyList"].is_array());
 }
 
-/// Nobody can judge them; the bag takes them along.
+/// Log files that no digest covers can't be verified; the bag holds them all the same.
 #[test]
 fn log_files_of_hours_without_any_digest_are_collected_from_a_copy() {
     let mut trail = TrailSpec { hours: 12, busy_percent: 100, ..TrailSpec::default() }.forge();
@@ -493,7 +494,7 @@ fn what_became_of_an_object_since_it_was_collected_is_found_out() {
     let again = bench.collect(&[]);
     let counts = (again.code, again.count("log_file", "deleted"), again.count("log_file", "modified"));
     assert_eq!(counts, (1, 1, 1), "{} {}", again.stdout, again.stderr);
-    // What was collected before stays: it is the evidence.
+    // The objects that were collected first are kept: they are the evidence.
     let held = bench.bag().join("data/objects").join(&bench.trail.spec.bucket);
     assert!(held.join(gone).is_file() && held.join(format!("{changed}.altered-1")).is_file());
     assert!(is_valid_bag(&bench.bag()));
@@ -513,7 +514,7 @@ fn a_collection_that_fails_leaves_a_whole_bag_whole() {
         assert!(matches!(failed.code, 2 | 4), "{wrong:?} {}", failed.stderr);
         assert_eq!(bench.verify(&bench.bag()).code, 0, "{wrong:?}");
     }
-    // A statement signed with a PEM key does not ask the bag's own records to be.
+    // Signing a statement with a PEM key does not require that the bag's own records are signed.
     let pem = bench.folder.path().join("key.pem");
     assert!(
         Command::new("openssl")
@@ -527,7 +528,7 @@ fn a_collection_that_fails_leaves_a_whole_bag_whole() {
     let statement = format!("intoto={}", bench.folder.path().join("statement").display());
     let signed = bench.collect(&["--report", &statement, "--sign-key", pem.to_str().unwrap()]);
     assert_eq!(signed.code, 0, "{}", signed.stderr);
-    // A bag that was changed gets no manifest that covers it.
+    // A collection into a bag that was changed does not write a manifest that covers the change.
     let object = files(&bench.bag().join("data/records"))[0].clone();
     std::fs::write(&object, "other").unwrap();
     let refused = bench.collect(&[]);
@@ -625,7 +626,7 @@ fn a_custody_log_that_is_signed_can_not_be_written_anew() {
     };
     handover(&["--sign-key", &key]);
     let range = range_of(&bench.trail);
-    // A disk that nobody writes to: verification itself adds a line.
+    // Each verification gets a copy of the bag, since it adds a line to the custody log itself.
     let copy = |change: &dyn Fn(&Path)| {
         let folder = tempfile::tempdir().unwrap();
         let bag = folder.path().join("bag");
@@ -646,7 +647,7 @@ fn a_custody_log_that_is_signed_can_not_be_written_anew() {
     assert_eq!(verify(&nothing, &["--signer", &public]), fine);
     assert_eq!(verify(&nothing, &[]), fine);
     assert_eq!(verify(&nothing, &["--signer", &other]), altered);
-    // ssh-keygen takes it, too.
+    // ssh-keygen accepts the signature, too.
     let head = std::fs::File::open(bench.bag().join("custody-head.txt")).unwrap();
     let mut check = Command::new("ssh-keygen");
     check.args(["-Y", "check-novalidate", "-n", "ctverify", "-s"]).arg(bench.bag().join("custody-head.txt.sig"));
@@ -673,7 +674,7 @@ fn a_custody_log_that_is_signed_can_not_be_written_anew() {
     handover(&["--sign-key", &other_key]);
     assert_eq!(verify(&nothing, &["--signer", &public]), altered);
     assert_eq!(verify(&nothing, &["--signer", &other]), fine);
-    // Where there is no bag, nothing is signed.
+    // Without a bag there is no custody log whose signature could be made or checked.
     let mirror = Mirror::new(&bench.trail, Layout::Keys, true);
     let refused = run(mirror.command().args(["--signer", &public]));
     assert!(refused.code == 2 && refused.stderr.contains("custody log of a bag"), "{}", refused.stderr);
@@ -762,7 +763,7 @@ fn only_the_signed_part_of_a_custody_log_vouches_for_the_manifest() {
     assert_eq!((run.code, run.of("warning")[0]["code"].as_str()), (1, Some("bag_altered")), "{}", run.stdout);
 }
 
-/// Found by an attack: what a bag says of itself was sealed by nothing.
+/// Found by an attack: nothing sealed `bag-info.txt`, in which a bag describes itself.
 #[test]
 fn what_a_bag_says_of_itself_is_sealed_by_the_custody_log() {
     let (bench, ..) = signed_bag();
@@ -790,7 +791,8 @@ fn a_bag_without_its_declaration_is_a_bag_that_was_altered() {
     assert!(run.code == 2 && run.stdout.is_empty(), "{} {}", run.code, run.stderr);
 }
 
-/// Found by an attack: a line that nobody could read again was written, and a log of very many lines took gigabytes.
+/// Found by an attack: a line too long to be read again was written, and a log of very many lines
+/// took gigabytes.
 #[test]
 fn a_custody_log_stays_readable_and_bounded() {
     let (bench, ..) = signed_bag();

@@ -1,11 +1,11 @@
-//! The beginning of a chain, where nobody says from when on to look.
+//! The beginning of a chain, without a `--start` that says from when on to look.
 
 use ctverify_testkit::{ForgedTrail, Layout, Lifecycle, Server, ServerOptions, TrailSpec};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::{Mirror, Run, ctverify_at, records};
 
-/// In whole seconds, as names tell times.
+/// Returns the time so many hours ago, in whole seconds, as object names have it.
 fn hours_ago(hours: i64) -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second() - hours * 3600).unwrap()
 }
@@ -71,7 +71,7 @@ fn what_a_lifecycle_rule_explains_of_the_beginning_has_expired() {
     let run = over_s3(&expired, ServerOptions { lifecycle: vec![rule], ..ServerOptions::default() }, &[]);
     assert_eq!((run.code, run.count("digest", "missing")), (3, 0), "{}", run.stdout);
     assert!(run.gaps().contains(&"expired"), "{}", run.stdout);
-    // If the rules may not be read, nobody can say.
+    // If the rules may not be read, the cause stays open.
     let denied_operations = ["GetBucketLifecycleConfiguration".to_owned()].into();
     let run = over_s3(&trail, ServerOptions { denied_operations, ..ServerOptions::default() }, &[]);
     assert_eq!((run.code, run.gaps()), (3, vec!["before_first_digest"]), "{}", run.stdout);
@@ -82,7 +82,7 @@ fn a_beginning_in_a_bucket_that_the_trail_has_left_is_open() {
     let start = hours_ago(60);
     let mut trail = TrailSpec { start, hours: 24, ..TrailSpec::default() }.forge();
     trail.house_before(12, "old-bucket");
-    // It is there, and read.
+    // The old bucket is there, and its digests are read.
     assert_eq!(over_s3(&trail, ServerOptions::default(), &[]).code, 0);
     let mut gone = trail.clone();
     gone.objects.retain(|(bucket, _), _| bucket != "old-bucket");

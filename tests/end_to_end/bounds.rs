@@ -1,4 +1,4 @@
-//! What is bounded: decompression bombs, nesting, names, keys.
+//! Bounds on the input: decompression bombs, nesting, names, keys.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -24,7 +24,7 @@ fn bomb(bytes: u64) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Runs a command and gives its standard output and the most memory that it had resident, in KiB.
+/// Runs a command and returns its standard output and its peak resident memory, in KiB.
 fn watched(command: &mut Command) -> (String, u64) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
@@ -152,7 +152,7 @@ fn a_key_file_without_end_is_refused() {
     assert!(run.code == 2 && run.stderr.contains("larger than"), "{}", run.stderr);
 }
 
-/// A file system of its own that is soon full, where one can be mounted.
+/// A small file system that is soon full. It is mounted if that is permitted, until it is dropped.
 struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
@@ -173,7 +173,8 @@ impl Drop for Mounted<'_> {
 fn a_long_chain_is_judged_the_same_whether_or_not_there_is_room_for_temporary_files() {
     let spec = TrailSpec { hours: 60, busy_percent: 100, log_files: 300, events: 1, ..TrailSpec::default() };
     let mut trail = spec.forge();
-    // The hashes alone are more than waits in memory where there is a file for it.
+    // The hashes alone exceed the 256 KiB that are kept in memory if a temporary file can be
+    // written.
     let listed: usize = trail.chains[0].digests.iter().map(|digest| digest.document.log_files.len()).sum();
     assert!(listed * 32 > 300 << 10, "{listed}");
     let key = trail.chains[0].digests[7].document.log_files[11].s3_object.clone();

@@ -1,4 +1,5 @@
-//! What is wrong with a command line or a place is said clearly, with exit 2 or 4, and never as a verdict.
+//! Errors in a command line or a place: each is reported clearly, with exit 2 or 4, and never as a
+//! verdict.
 
 use std::process::Command;
 
@@ -8,7 +9,8 @@ use crate::support::{Mirror, Run, ctverify, ctverify_at, range_of, run, testdata
 
 const ARN: &str = "arn:aws:cloudtrail:us-east-1:111122223333:trail/management-events";
 
-/// Nothing is judged: the exit code says why, standard error says it in words, and standard output has no verdict.
+/// Asserts that nothing was judged: the exit code is `code`, standard error contains `words`, and
+/// standard output has no verdict.
 fn refused(run: &Run, code: i32, words: &[&str]) {
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
     for word in words {

@@ -1,4 +1,5 @@
-//! Which chains should be there: whoever removes all of an account or a region leaves nothing that names it.
+//! Chains that are expected to exist: removing all of an account or a region leaves nothing that
+//! names it.
 
 use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, TrailAnswer, TrailSpec};
 use jiff::{SignedDuration, Timestamp};
@@ -23,13 +24,14 @@ fn organization() -> ForgedTrail {
     .forge()
 }
 
-/// A range that every chain covers, whatever its minute of the hour; and the trail.
+/// Returns the arguments for a range that every chain covers, whatever its minute of the hour, and
+/// for the trail.
 fn arguments(trail: &ForgedTrail) -> Vec<String> {
     let range = ["--start", "2026-03-01T01:00:00Z", "--end", "2026-03-01T05:00:00Z", "--trail-arn"];
     range.into_iter().map(str::to_owned).chain([trail.spec.arn()]).collect()
 }
 
-/// Removes what lies in folders of this name.
+/// Removes the objects whose keys contain `folder`.
 fn remove_all(trail: &mut ForgedTrail, folder: &str) {
     trail.objects.retain(|(_, key), _| !key.contains(folder));
 }
@@ -39,7 +41,8 @@ fn verify(trail: &ForgedTrail, options: ServerOptions, more: &[&str]) -> Run {
     records(ctverify_at(&server).args(arguments(trail)).args(more))
 }
 
-/// CloudTrail tells of no region but those that are found, and of no delivery to eu-west-1 within the range.
+/// Returns options with which no region is listed as enabled, and CloudTrail reports no delivery to
+/// eu-west-1 within the range.
 fn nothing_told() -> ServerOptions {
     let long_ago = "2025-01-01T00:00:00Z".parse().unwrap();
     ServerOptions {
@@ -49,7 +52,7 @@ fn nothing_told() -> ServerOptions {
     }
 }
 
-/// Account, region and cause of every gap.
+/// Returns the account, region and cause of every gap.
 fn gaps(run: &Run) -> Vec<(&str, &str, &str)> {
     run.of("gap")
         .into_iter()
@@ -63,7 +66,7 @@ fn an_enabled_region_without_any_digest_is_a_gap() {
     remove_all(&mut trail, "/eu-west-1/");
     let run = verify(&trail, ServerOptions::default(), &[]);
     assert_eq!((run.code, gaps(&run)), (3, vec![("111122223333", "eu-west-1", "no_digests")]), "{}", run.stdout);
-    // A place named by flags asks nothing of the account.
+    // If flags name the place, the account is not asked for its regions.
     let server = Server::start(&trail, ServerOptions::default());
     let flags = records(ctverify_at(&server).args(arguments(&trail)).args(["--bucket", "example-trail-logs"]));
     assert_eq!((flags.code, server.calls("ListRegions")), (0, 0), "{}", flags.stdout);
@@ -275,7 +278,7 @@ fn a_region_that_was_wiped_is_missed_where_regions_may_not_be_listed() {
         "{}",
         run.stdout
     );
-    // A region that is not enabled is no warning.
+    // A region that is not enabled causes no warning.
     let disabled_regions = ["af-south-1".to_owned(), "ap-east-1".to_owned()].into();
     let server = Server::start(&trail, ServerOptions { disabled_regions, ..denied() });
     let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "9h"]));

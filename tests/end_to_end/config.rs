@@ -14,7 +14,7 @@ fn file(folder: &Path, text: &str) -> PathBuf {
     path
 }
 
-/// The settings that name a folder of testdata.
+/// Returns the settings that name a folder of testdata.
 fn of(name: &str) -> String {
     let dir = testdata(name);
     format!("from = {:?}\nkeys = {:?}\n", dir.display().to_string(), dir.join("keys.json").display().to_string())
@@ -45,7 +45,8 @@ fn several_trails_are_verified_in_one_run_and_the_gravest_result_counts() {
     assert_eq!(verdicts, ["violated", "verified", "inconclusive"]);
     assert_eq!(said.of("run")[1]["depth"], "chain");
     assert!(report.is_file());
-    // One that can't be run does not keep the others from it, and what is violated does not hide behind it.
+    // A trail that can't be run does not keep the others from being verified, and its error does
+    // not hide a violation.
     std::fs::remove_file(&report).unwrap();
     std::fs::create_dir(&report).unwrap();
     let said = run(&mut with(&config));
@@ -61,7 +62,7 @@ fn the_command_line_counts_more_than_the_environment_and_that_more_than_the_file
     assert_eq!(depth(&run(&mut with(&config))), "chain");
     assert_eq!(depth(&run(with(&config).env("CTVERIFY_DEPTH", "presence"))), "presence");
     assert_eq!(depth(&run(with(&config).env("CTVERIFY_DEPTH", "presence").args(["--depth", "content"]))), "content");
-    // What stands at the trail counts more than what stands above all.
+    // A setting of one trail overrides the same setting above all trails.
     let text = format!("depth = \"chain\"\nformat = \"jsonl\"\n[[trail]]\ndepth = \"presence\"\n{}", of("clean"));
     assert_eq!(depth(&run(&mut with(&file(folder.path(), &text)))), "presence");
     // The file itself can be named in the environment; without tables it has one trail.
@@ -169,7 +170,7 @@ fn logs_go_to_standard_error_as_json_lines() {
     let errors = verify("log-modified", &["--log-format", "text", "--log-level", "error"]);
     assert!(errors.stderr.contains("ERROR") && !errors.stderr.contains("the run begins"), "{}", errors.stderr);
     assert_eq!(verify("clean", &["--log-format", "text", "--log-level", "error", "--quiet"]).stderr, "");
-    // What keeps a run from being made is logged like the rest.
+    // An error that keeps a run from being made is logged like the rest.
     let said = verify("clean", &["--log-format", "json", "--report", "json=/nonexistent/report"]);
     let last: Value = serde_json::from_str(said.stderr.lines().last().unwrap()).unwrap();
     assert_eq!((said.code, &last["exit_code"]), (4, &Value::from(4)));

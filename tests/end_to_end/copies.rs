@@ -46,7 +46,7 @@ fn a_partial_copy_is_not_accused_of_deletion() {
     let cut = without(&|key| key.contains("/2026/02/") || key.contains("/2026/03/03/") || key.contains("/2026/03/04/"));
     assert!(faults(&cut).iter().all(|fault| *fault == ("unverified", "not_found")), "{}", cut.stdout);
     assert_eq!((cut.code, cut.count("log_file", "deleted")), (3, 0));
-    // A day in the middle was there to be copied, and so was one file of a day that is there.
+    // A day in the middle of the copy, or one file of a day that is there, was there to be copied.
     let middle = without(&|key| key.contains("/2026/03/02/"));
     assert!(middle.code == 1 && middle.count("log_file", "deleted") > 10, "{}", middle.stdout);
     let one = trail.chains[0].digests[40].document.log_files[0].s3_object.clone();
@@ -88,7 +88,8 @@ fn a_copy_that_was_decompressed_whole_is_verified() {
             let plain = path.with_extension("");
             fs::write(&plain, gunzip(&fs::read(path).unwrap()).unwrap()).unwrap();
             fs::remove_file(path).unwrap();
-            // A tool that renames what it decompresses renames what lies beside it, or does not.
+            // A tool that renames the files that it decompresses may rename their metadata files or
+            // not.
             let beside = |path: &Path| format!("{}.metadata.json", path.display());
             if index % 2 == 0 && Path::new(&beside(path)).exists() {
                 fs::rename(beside(path), beside(&plain)).unwrap();
@@ -100,7 +101,7 @@ fn a_copy_that_was_decompressed_whole_is_verified() {
         let digest = run.of("digest")[0];
         assert!(digest["detail"].as_str().unwrap().contains("uncompressed file"), "{digest}");
         assert!(digest["key"].as_str().unwrap().ends_with(".json.gz"), "{digest}");
-        // A bag of it holds the files as they lie there.
+        // A bag of the copy holds the files as they are in it.
         let folder = tempfile::tempdir().unwrap();
         let bag = folder.path().join("bag");
         let mut collect = ctverify();
@@ -110,7 +111,8 @@ fn a_copy_that_was_decompressed_whole_is_verified() {
         assert_eq!(fs::read_to_string(&files(&bag.join("data/not-collected"))[0]).unwrap(), "");
         let verified = records(ctverify().arg("--from").arg(&bag));
         assert_eq!((verified.code, verified.findings()), (0, run.findings()), "{}", verified.stderr);
-        // One that lies there compressed as well is read, and what was changed is found.
+        // A digest that is there compressed as well is read in that form, and a changed digest is
+        // found.
         let path = |key: &str| {
             let name = key.rsplit_once('/').unwrap().1;
             compressed.iter().find(|path| path.ends_with(name)).unwrap().clone()

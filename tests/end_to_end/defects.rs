@@ -1,18 +1,20 @@
-//! Every way of breaking a trail that has a folder in `testdata/`: what the promise demands, from the folder and over S3.
+//! The defects that have a folder in `testdata/`: each run gives what the promise demands, from the
+//! folder and over S3.
 
 use ctverify_testkit::defects;
 use serde_json::Value;
 
 use crate::support::{Run, ctverify, one_absence, records, testdata, verify_s3};
 
-/// What is demanded of one defect: all that is not valid or intact, by status and fault.
+/// The result that is demanded for one defect: all that is not valid or intact, by status and
+/// fault.
 struct Demand {
     name: &'static str,
     exit: i32,
     digests: &'static [(&'static str, &'static str)],
-    /// Those that are neither intact nor uncovered.
+    /// The log files that are neither intact nor uncovered.
     log_files: &'static [(&'static str, &'static str)],
-    /// How many log files lie in a gap that no valid digest lists.
+    /// The number of log files in a gap that no valid digest lists.
     uncovered: usize,
     gaps: &'static [(&'static str, u64)],
     warnings: &'static [&'static str],
@@ -225,12 +227,13 @@ fn from_the_folder_every_defect_is_what_the_promise_says() {
     }
 }
 
-/// In a copy, log files with names within two hours of the newest digest are too fresh to be missed in one;
-/// in S3, what was just written is.
+/// The defects with a log file that counts as uncovered only in S3. In a copy, a log file whose
+/// name is within two hours of the newest digest is too fresh to be missed in one; in S3, only one
+/// that was just written is.
 const FRESH_IN_A_COPY: [&str; 3] =
     ["newest-digest-edited", "newest-digest-foreign-key", "newest-digest-borrowed-fingerprint"];
 
-/// The records of the digests and their log files, apart from those that no digest covers.
+/// Returns the records of the digests and their log files, apart from files that no digest covers.
 fn of_digests(run: &Run) -> Vec<Value> {
     let kinds = |record: &Value| matches!(record["record"].as_str(), Some("digest" | "log_file" | "warning"));
     run.findings().into_iter().filter(|record| kinds(record) && record["status"] != "uncovered").collect()

@@ -1,4 +1,4 @@
-//! The demo: what the binary carries, and what it tells its user to break.
+//! The demo: the trail that the binary carries, and the ways to break it that it suggests.
 
 use crate::support::{ctverify, run, testdata};
 
@@ -19,7 +19,7 @@ fn the_demo_unpacks_verifies_and_its_advice_works() {
     let first = demo();
     assert_eq!(first.code, 0, "{}", first.stderr);
     assert!(first.stdout.contains("VERIFIED"));
-    // Each line that it gives ends with a shell command; what the command breaks is found.
+    // Each of these lines ends with a shell command; the damage that the command does is found.
     let mut tried = 0;
     for line in first.stdout.lines().filter(|line| line.contains("a log file is") || line.contains("a digest is")) {
         let command = line.split("  ").last().unwrap().trim();

@@ -1,4 +1,4 @@
-//! What lies in `deploy/`: each file is held against the reader that it is made for.
+//! The files in `deploy/`: each is checked by the program that reads it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,14 +12,14 @@ fn deploy(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
 }
 
-/// Whether a program is there; where all tests are asked for, it has to be.
+/// Returns whether a program is installed. If all tests are asked for, it has to be.
 fn is_there(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     assert!(found || std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "{program} has to be there");
     found
 }
 
-/// The names of all flags that the program takes.
+/// Returns the help text, with the names of all flags that the program takes.
 fn known_flags() -> String {
     run(ctverify().arg("--help")).stdout
 }
@@ -49,7 +49,7 @@ fn the_units_are_what_systemd_takes_and_their_command_runs() {
     let folder = tempfile::tempdir().unwrap();
     for unit in units {
         let text = std::fs::read_to_string(deploy("systemd").join(unit)).unwrap();
-        // The program is where the build put it.
+        // The units run the binary from the build.
         let text = text.replace("/usr/local/bin/ctverify", env!("CARGO_BIN_EXE_ctverify"));
         std::fs::write(folder.path().join(unit), text).unwrap();
     }
@@ -67,7 +67,7 @@ fn the_units_are_what_systemd_takes_and_their_command_runs() {
     let here = |text: &str| text.replace("%S", folder.path().to_str().unwrap());
     let command = here(command);
     let settings = service.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='));
-    // As its environment file may say, where a copy takes the trail's place.
+    // The variables replace the environment file of the unit; a copy takes the trail's place.
     let start = Timestamp::now() - SignedDuration::from_hours(30);
     let trail = TrailSpec { start, hours: 20, ..TrailSpec::default() }.forge();
     let mirror = Mirror::new(&trail, Layout::Keys, true);

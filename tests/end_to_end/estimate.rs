@@ -1,4 +1,4 @@
-//! `--estimate`: what a run would read, before it does.
+//! `--estimate`: the amount that a run would read, reported before it reads anything.
 
 use ctverify_testkit::{ForgedTrail, Server, ServerOptions, TrailSpec};
 use serde_json::Value;

@@ -20,12 +20,12 @@ use crate::support::{Mirror, figure};
 struct Bench {
     mirror: Mirror,
     runtime: Runtime,
-    /// By key.
+    /// The original bytes of each object, by key.
     whole: BTreeMap<String, Vec<u8>>,
     tried: u64,
 }
 
-/// What a run said: the verdict, and what is said of the object in question.
+/// The result of a run: its verdict, and the objects that it accuses.
 struct Said {
     verdict: Verdict,
     /// Keys of digests that are not valid and of log files that are not intact.
@@ -51,7 +51,7 @@ impl Bench {
         let folder = Folder::open(&self.mirror.dir(), Some("example-trail-logs".into())).unwrap();
         let keys = KeyFile::open(&self.mirror.keys()).unwrap();
         let now: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
-        // From the first digest's begin on, so that the first one is asked about, too.
+        // The range begins with the first digest, so that this one is asked about, too.
         let range = TimeRange { start: "2026-02-28T23:30:47Z".parse().ok(), end: None };
         let request = AuditRequest { locations: folder.locations(), ..AuditRequest::new(range, now) };
         let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
@@ -141,7 +141,8 @@ fn every_bit_of_a_signature_counts() {
             json["Metadata"]["signature"] = hex::encode(changed).into();
             std::fs::write(&path, json.to_string()).unwrap();
             let said = bench.run();
-            // What a successor recorded proves a digest whose own signature was spoilt; nothing proves the newest.
+            // The signature that a successor recorded proves a digest whose own was spoilt; the
+            // newest has no successor.
             assert_eq!(said.verdict == Verdict::Verified, !is_newest, "bit {bit} of {key}");
             assert_eq!(said.accused.contains(&key), is_newest);
         }
@@ -181,7 +182,8 @@ fn every_swap_and_every_removal_is_found_out() {
     for keys in removals.collect::<Vec<_>>() {
         keys.iter().for_each(|key| std::fs::remove_file(bench.path(key)).unwrap());
         let said = bench.run();
-        // A copy just ends where its newest digests are gone: nothing in it tells.
+        // A copy without its newest digests just ends earlier: nothing in it shows that they are
+        // gone.
         let at_end = keys.iter().rev().eq(digests.iter().rev().take(keys.len()));
         if !at_end {
             assert_ne!(said.verdict, Verdict::Verified, "{keys:?} removed");

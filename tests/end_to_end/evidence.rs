@@ -53,7 +53,7 @@ fn ssh_keygen(arguments: &[&str], dir: &Path) -> bool {
     output.status.success()
 }
 
-/// Makes a key pair and gives the path of the private key.
+/// Makes a key pair and returns the path of the private key.
 pub fn key(dir: &Path, kind: &str, passphrase: &str) -> PathBuf {
     let name = format!("id_{kind}{}", passphrase.len());
     assert!(ssh_keygen(&["-q", "-t", kind, "-N", passphrase, "-C", "doe@example.org", "-f", &name], dir));
@@ -278,7 +278,8 @@ fn a_key_with_a_passphrase_signs_and_a_wrong_one_is_told() {
     assert_eq!(verify_report(&report, &["--signer".as_ref(), public.as_ref()]).code, 0);
 }
 
-/// Found by an attack: a signature by a key of a kind that is not known was told as a report that was changed.
+/// Found by an attack: a signature by a key of an unsupported kind was reported as a changed
+/// report.
 #[test]
 fn a_key_of_a_kind_that_is_not_supported_is_named() {
     let keys = tempfile::tempdir().unwrap();

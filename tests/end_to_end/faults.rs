@@ -1,4 +1,5 @@
-//! A network that is never kind: faults that pass change no record, and those that stay accuse nobody.
+//! Faults of the network and the server: transient ones change no record, and permanent ones accuse
+//! nobody.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ fn faults_that_stay_accuse_nobody() {
     assert!(run.code == 4 || run.code == 3, "{} {}", run.code, run.stderr);
 }
 
-/// What is said of the log file under this key; there must be one record of it.
+/// Returns the record of the log file under this key; there must be exactly one.
 fn record_of(run: &Run, key: &str) -> Value {
     let files: Vec<_> = run.of("log_file").into_iter().filter(|file| file["key"] == key).collect();
     assert_eq!(files.len(), 1, "{}", run.stdout);

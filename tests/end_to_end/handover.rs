@@ -52,7 +52,8 @@ fn of_an_organizations_chain_alone_the_time_before_it_is_not_covered() {
         let run = over_s3(&trail, &[&only[..], &[start]].concat());
         assert_eq!((run.code, run.gaps()), (3, vec!["before_first_digest"]), "{}", run.stdout);
     }
-    // If the one that it names is gone, something is missing.
+    // If the digest that the organization's chain names as its predecessor is gone, that is a
+    // missing digest.
     let mut gone = trail.clone();
     let last = gone.chains[1].digests.last().unwrap().key.clone();
     gone.remove(&last);

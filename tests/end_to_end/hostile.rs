@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Mirror, ctverify, ctverify_at, range_of, records, run, verify_folder};
 
-/// Runs a command for its exit code, and gives that and the most memory that it had resident, in KiB.
+/// Runs a command and returns its exit code and its peak resident memory, in KiB.
 fn watched(command: &mut Command) -> (i32, u64) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
@@ -71,7 +71,7 @@ fn planted_digests_that_name_each_other_take_time_in_proportion() {
     let mut trail = TrailSpec { hours: 30, ..TrailSpec::default() }.forge();
     let like = trail.chains[0].digests[20].clone();
     let end: Timestamp = like.document.digest_end_time.parse().unwrap();
-    // Each names one that is not listed, since it lies in another day's folder.
+    // Each digest names one that is not listed, since it lies in another day's folder.
     let count = if all { 10_000 } else { 1_000 };
     let mut previous = like.clone();
     for second in 1..=count {
@@ -91,7 +91,7 @@ fn planted_digests_that_name_each_other_take_time_in_proportion() {
     let place = ["--bucket", "example-trail-logs", "--start", &start, "--format", "jsonl"];
     let (code, _) = watched(ctverify_at(&server).args(place));
     let took = begun.elapsed();
-    // Not a measurement: what took half an hour before.
+    // Not a measurement, only a bound: this took half an hour before.
     assert!(code != 0 && took < Duration::from_secs(60), "{took:?} for {count}, exit {code}");
     assert!(server.calls("GetObject") < 400, "{} of {count} were followed", server.calls("GetObject"));
 }
@@ -130,7 +130,7 @@ fn what_a_planted_digest_of_another_trail_lists_is_told_where_a_valid_one_lists_
         let key = like.key.replace("management-events", name);
         let mut document = like.document.clone();
         document.digest_s3_object.clone_from(&key);
-        // A claim that no valid digest makes is told.
+        // An entry that no valid digest lists is reported.
         let mut odd = document.log_files[0].clone();
         odd.s3_object = format!("{name}.json.gz");
         document.log_files.push(odd);
@@ -169,7 +169,7 @@ fn what_an_unproven_digest_names_in_another_bucket_is_not_asked_for() {
         let run = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "9h"]));
         (run, server)
     };
-    // Without its successor's word, nobody proves it.
+    // Without its successor, which recorded its signature, nothing proves the digest.
     trail.remove(&digests[5].key);
     for bucket in ["attackers-bucket", "arn:aws:s3:us-east-1:444455556666:accesspoint/evil", "../evil"] {
         unsigned(&mut trail, bucket);
@@ -211,7 +211,7 @@ fn names_are_no_commands_to_a_runner_of_jobs() {
             assert!(!out.contains("##"), "{format} {out}");
         }
     }
-    // Whoever parses the JSON gets the name as it is.
+    // Parsing the JSON gives the name as it is.
     let parsed = records(mirror.command().env("GITHUB_ACTIONS", "true"));
     assert!(parsed.of("log_file").iter().any(|file| file["key"].as_str().unwrap().ends_with("/##[add-mask]secret")));
 }
@@ -312,7 +312,7 @@ fn a_backfill_digest_can_not_choose_the_time_of_its_key() {
         let found = run.of("digest").into_iter().find(|digest| digest["kind"] == "backfill").unwrap().clone();
         assert_eq!((run.code, &found["fault"]), (1, &json!("malformed")), "{}", run.stdout);
     }
-    // One that says that it was generated after S3 wrote it.
+    // A backfill digest that claims to have been generated after S3 stored it.
     let run = crate::support::verify_s3(&with("2026-03-09T00:00:00Z"));
     let found = run.of("digest").into_iter().find(|digest| digest["kind"] == "backfill").unwrap().clone();
     assert_eq!((run.code, &found["fault"]), (1, &json!("malformed")), "{}", run.stdout);

@@ -9,21 +9,21 @@ use crate::support::{Run, ctverify_at, records};
 
 const DAYS: i32 = 2;
 
-/// A trail of the last five days, and a little more: S3 removes at midnight, so how old the oldest spared object must be to tell
-/// anything depends on the hour.
+/// Returns a trail of the last five days and three hours: S3 removes objects at midnight, so the
+/// age at which the oldest spared object tells anything depends on the hour.
 fn five_days() -> ForgedTrail {
     const HOURS: u32 = 5 * 24 + 3;
     let start = Timestamp::now() - SignedDuration::from_hours(i64::from(HOURS));
     TrailSpec { start, hours: HOURS, busy_percent: 100, ..TrailSpec::default() }.forge()
 }
 
-/// What was made before this has expired by now.
+/// Returns the time before which objects were made that have expired by now.
 fn horizon() -> Timestamp {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).start_of_day().unwrap().timestamp();
     today - SignedDuration::from_hours(24 * i64::from(DAYS))
 }
 
-/// Removes what was made before `horizon`, as S3 does.
+/// Removes the objects that were made before `horizon`, as S3 does.
 fn expire(trail: &mut ForgedTrail, horizon: Timestamp) {
     trail.objects.retain(|_, stored| stored.last_modified >= horizon);
 }
@@ -53,7 +53,8 @@ fn the_oldest_losses_have_expired() {
 #[test]
 fn an_expired_gap_can_be_allowed() {
     let mut trail = five_days();
-    // Digests alone: where log files have expired too, the digests of their last hour list what is gone.
+    // Only digests expire: if log files had expired too, the digests of their last hour would list
+    // files that are gone.
     let horizon = horizon();
     trail.objects.retain(|(_, key), stored| !key.contains("CloudTrail-Digest") || stored.last_modified >= horizon);
     let allowed = verify(&trail, vec![rule("")], &["--allow", "gap:expired"]);
@@ -80,7 +81,7 @@ fn log_files_that_expired_a_day_before_their_digest_are_not_called_deleted() {
 fn a_loss_that_older_objects_outlived_is_somebodys_doing() {
     let mut trail = five_days();
     let digests = trail.chains[0].digests.clone();
-    // In the middle, and old enough for the rule.
+    // A digest and a log file in the middle of the trail, old enough for the rule.
     let (lost, listed_by) = (&digests[30], &digests[35]);
     let file = listed_by.document.log_files[0].s3_object.clone();
     trail.remove(&lost.key);
@@ -101,7 +102,7 @@ fn a_loss_that_older_objects_outlived_is_somebodys_doing() {
 fn what_a_rule_does_not_reach_yet_is_missing() {
     let mut trail = five_days();
     let horizon = horizon();
-    // Someone went ten hours further than the rule.
+    // Somebody removed ten hours more than the rule did.
     expire(&mut trail, horizon + SignedDuration::from_hours(10));
     let run = verify(&trail, vec![rule("AWSLogs/")], &[]);
     assert_eq!(run.code, 1, "{}", run.stdout);
@@ -139,7 +140,7 @@ fn rules_that_may_not_be_read_leave_the_oldest_losses_open() {
     assert_eq!((run.code, run.count("digest", "missing")), (3, 0), "{}", run.stdout);
     let gap = run.of("gap").into_iter().find(|gap| gap["cause"] == "digests_unverified").unwrap().clone();
     assert!(gap["detail"].as_str().unwrap().contains("s3:GetLifecycleConfiguration"), "{gap}");
-    // A loss that older digests outlived is nobody's rule's.
+    // No rule explains a loss that older digests outlived.
     let middle = trail.chains[0].digests[trail.chains[0].digests.len() - 9].key.clone();
     trail.remove(&middle);
     assert_eq!(verify(&trail).code, 1);
@@ -165,7 +166,7 @@ fn a_rule_that_was_written_after_the_deletion_explains_nothing() {
     assert_eq!((run.code, run.count("digest", "missing")), (1, 1), "{}", run.stdout);
     let missing = run.of("digest").into_iter().find(|digest| digest["status"] == "missing").unwrap().clone();
     assert!(missing["detail"].as_str().unwrap().contains("most of what it should have removed"), "{missing}");
-    // Less than half of it is there: nobody can say.
+    // Less than half of it is there: the cause stays open.
     remove_until(&mut trail, 84);
     let run = verify(&trail);
     assert_eq!((run.code, run.gaps().contains(&"digests_unverified")), (3, true), "{}", run.stdout);
@@ -201,7 +202,7 @@ fn a_digest_that_came_late_and_is_still_there_accuses_nobody() {
     let mut whole = trail.clone();
     let horizon = horizon();
     expire(&mut trail, horizon);
-    // Of hours before the horizon, and made after it.
+    // A digest of an hour before the horizon that was stored after it.
     let long_before = horizon - SignedDuration::from_hours(5);
     let late = whole.chains[0].digests.iter().rfind(|digest| digest.delivered() < long_before).unwrap().key.clone();
     let mut stored = whole.remove(&late);
@@ -242,11 +243,12 @@ fn the_rules_of_a_replica_explain_nothing() {
 
 #[test]
 fn a_single_file_that_expired_is_not_called_deleted_nor_is_its_neighbour_accused() {
-    // The horizon, which is a midnight, parts an hour in two, whatever the time is now.
+    // The start is chosen so that the horizon, which is a midnight, splits an hour of the chain,
+    // whatever the time is now.
     let hour = Timestamp::now().as_second() / 3600 * 3600;
     let start = Timestamp::from_second(hour).unwrap() - SignedDuration::from_mins(5 * 24 * 60 + 30);
     let spec = TrailSpec { start, hours: 5 * 24, busy_percent: 100, log_files: 12, ..TrailSpec::default() };
-    // And one of its log files was made before, as nearly always.
+    // With nearly every seed, one of that hour's log files was made before the horizon: take one.
     let (trail, digests, first, gone) = (1..50)
         .find_map(|seed| {
             let mut trail = TrailSpec { seed, ..spec.clone() }.forge();

@@ -1,4 +1,4 @@
-//! Local copies: how they are laid out, what they lack, what they must not be able to do.
+//! Local copies: their layouts, what they lack, and attempts to lead out of the folder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ fn keys_that_are_nobodys_prove_and_do_not_accuse() {
     };
     assert_eq!(apply("clean").code, 0);
     assert_eq!(apply("log-modified").code, 1);
-    // A valid successor accuses, with whatever keys it was proven.
+    // A valid successor proves an edit, whichever keys the successor was proven with.
     assert_eq!(apply("digest-edited").code, 1);
     for name in ["newest-digest-foreign-key", "newest-digest-borrowed-fingerprint"] {
         let run = apply(name);
@@ -195,7 +195,7 @@ fn a_name_that_leads_out_of_the_folder_is_refused() {
 fn two_copies_of_one_bucket_are_an_error_that_names_them() {
     let trail = defects::small_trail();
     let mirror = Mirror::new(&trail, Layout::Keys, true);
-    // Neither lies where its names put it.
+    // Neither copy lies where its objects' names put it.
     fs::create_dir(mirror.dir().join("newer")).unwrap();
     fs::rename(mirror.dir().join("AWSLogs"), mirror.dir().join("newer/AWSLogs")).unwrap();
     trail.write(&mirror.dir().join("older"), Layout::Keys, true).unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{ctverify, outside_agrees, run, testdata};
 
-/// Verifies a folder of testdata with one further report, and gives the exit code.
+/// Verifies a folder of testdata with one further report, and returns the exit code.
 fn report(name: &str, kind: &str, path: &Path) -> i32 {
     let dir = testdata(name);
     let mut command = ctverify();
@@ -121,7 +121,7 @@ fn every_record_fits_the_schema_that_the_program_prints() {
         report(defect.name, "jsonl", &path);
         arguments.push(path);
     }
-    // Those of a second run, which know what the first one told of.
+    // The records of a second run, which mark the findings that the first one made.
     for name in ["two-digests-deleted", "log-modified", "clean"] {
         let (dir, state) = (testdata(name), folder.path().join(format!("{name}.state")));
         for pass in ["first", "second"] {
@@ -156,7 +156,8 @@ fn every_flag_can_be_set_in_the_environment_and_the_command_line_counts_more() {
     assert!(wrong.code == 2 && wrong.stderr.contains("--start"), "{}", wrong.stderr);
 }
 
-/// How many findings one of the scripts in `tests/outside` counts in a report, after it has judged it.
+/// Returns the number of findings that a script in `tests/outside` counts in a report, after it has
+/// validated the report.
 fn judged(kind: &str, path: &Path) -> Option<usize> {
     Some(outside_agrees(&format!("{kind}.py"), &[path.as_os_str()])?.trim().parse().unwrap())
 }

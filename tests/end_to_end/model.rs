@@ -1,4 +1,4 @@
-//! Random trails with random tampering, judged against a plain model that keeps what was done to them.
+//! Random trails with random tampering, compared with a simple model that records the tampering.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::support::{Mirror, Run, records};
 
-/// What was done to a digest.
+/// The tampering with one digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DigestDeed {
     Nothing,
@@ -18,7 +18,7 @@ enum DigestDeed {
     Stripped,
 }
 
-/// What was done to a log file.
+/// The tampering with one log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FileDeed {
     Nothing,
@@ -33,9 +33,10 @@ enum FileDeed {
 struct Case {
     seed: u64,
     regions: usize,
-    /// For each digest of each chain.
+    /// The tampering with each digest of each chain.
     digests: Vec<Vec<DigestDeed>>,
-    /// Taken in turn by the log files of the trail.
+    /// The tampering with the log files of the trail, repeated from the start as often as
+    /// necessary.
     files: Vec<FileDeed>,
 }
 
@@ -67,7 +68,7 @@ fn case() -> impl Strategy<Value = Case> {
     })
 }
 
-/// Statuses by key, and the verdict, as the model has them.
+/// The statuses by key, and the verdict, that the model gives.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Judgement {
     digests: BTreeMap<String, &'static str>,
@@ -128,14 +129,14 @@ impl Case {
         }
     }
 
-    /// The log files that deleted digests listed.
+    /// Returns the log files that deleted digests listed.
     fn files_of_deleted(&self, trail: &ForgedTrail) -> BTreeSet<String> {
         let digests = trail.chains.iter().zip(&self.digests).flat_map(|(chain, deeds)| chain.digests.iter().zip(deeds));
         let deleted = digests.filter(|(_, deed)| **deed == DigestDeed::Deleted);
         deleted.flat_map(|(digest, _)| digest.document.log_files.iter().map(|file| file.s3_object.clone())).collect()
     }
 
-    /// What has to be said of the tampered trail.
+    /// Returns the result that a run on the tampered trail has to give.
     fn judge(&self, trail: &ForgedTrail) -> Judgement {
         let mut expected = Judgement::default();
         let mut index = 0;
@@ -147,9 +148,9 @@ impl Case {
                 statuses[at] = match deed {
                     DigestDeed::Nothing => Some("valid"),
                     DigestDeed::Edited => Some("invalid"),
-                    // Its successor recorded the signature, proven or not.
+                    // Its successor recorded the signature, whether the successor is proven or not.
                     DigestDeed::Stripped => Some(if successor_is_there { "valid" } else { "unverified" }),
-                    // What an invalid digest names is nobody's word.
+                    // An invalid digest is no evidence that the one that it names existed.
                     DigestDeed::Deleted => (successor_is_there && after != Some("invalid")).then_some("missing"),
                 };
                 after = statuses[at];
@@ -206,11 +207,12 @@ proptest! {
     fn what_was_done_is_what_is_told(case in case()) {
         let mut trail = case.forge();
         case.tamper(&mut trail);
-        // A chain without any digest is no chain of a copy: there it is nobody's.
+        // Every chain keeps a digest: without any, it is no chain in a copy.
         let left = |deeds: &Vec<DigestDeed>| deeds.iter().any(|deed| *deed != DigestDeed::Deleted);
         prop_assume!(case.digests.iter().all(left));
         let mirror = Mirror::new(&trail, Layout::Keys, true);
-        // From the first digest of the later chain on, so that each chain's first digest is asked about.
+        // The range begins with the earliest digest, so that each chain's first digest is asked
+        // about.
         let start = trail.chains.iter().map(|chain| chain.digests[0].document.digest_start_time.clone()).min().unwrap();
         let run = records(mirror.command().args(["--start", &start, "--allow", "gap,unlisted"]));
         let expected = case.judge(&trail);

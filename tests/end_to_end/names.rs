@@ -83,7 +83,7 @@ fn names_are_harmless_in_a_spreadsheet_and_told_exactly() {
     let table = folder.path().join("table.csv");
     let run = records(mirror.command().arg("--report").arg(format!("csv={}", table.display())));
     assert_eq!(run.code, 0, "{}", run.stderr);
-    // Read by an implementation of others.
+    // The table is read by an independent implementation.
     let script = "import csv, json, sys; print(json.dumps(list(csv.DictReader(open(sys.argv[1], newline='')))))";
     let output = std::process::Command::new("python3").args(["-c", script]).arg(&table).output().unwrap();
     let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
@@ -121,7 +121,7 @@ fn fields_that_aws_may_add_and_escapes_that_it_uses_are_no_fault() {
     }
 }
 
-/// The findings of one chain, without its name.
+/// Returns the findings of one chain.
 fn of_chain(run: &Run, account: &str, region: &str) -> Vec<Value> {
     let mine = |record: &&Value| record["account"] == account && record["region"] == region;
     run.findings().iter().filter(mine).cloned().collect()

@@ -23,7 +23,7 @@ fn broken() -> ForgedTrail {
     trail
 }
 
-/// Verifies a copy, and tells `server`.
+/// Verifies a copy and notifies `server` by a webhook.
 fn verify(mirror: &Mirror, server: &Server, more: &[&str]) -> Run {
     let mut command = ctverify_at(server);
     command.arg("--from").arg(mirror.dir()).arg("--keys").arg(mirror.keys());
@@ -35,14 +35,14 @@ fn server(trail: &ForgedTrail, options: ServerOptions) -> Server {
     Server::start(trail, options)
 }
 
-/// What was said, if its signature is the secret's.
+/// Returns the content of a notice, after checking that it was signed with the secret.
 fn signed(received: &Received) -> Value {
     let headers: HeaderMap = received
         .headers
         .iter()
         .map(|(name, value)| (HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap()))
         .collect();
-    // The library of those who receive them.
+    // This is the library that receivers of webhooks use.
     Webhook::from_bytes(SECRET.into()).unwrap().verify(received.body.as_bytes(), &headers).unwrap();
     assert!(
         Webhook::from_bytes(b"another secret, as long as it".into())
@@ -62,14 +62,14 @@ fn a_webhook_tells_what_is_new_and_is_signed() {
     assert_eq!(said.code, 1, "{}", said.stderr);
     let received = server.received();
     assert_eq!((received.len(), &*received[0].path), (1, "/hooks/me"));
-    // Where it goes is a secret, which no report tells.
+    // The URL of a webhook is a secret: no report contains it.
     let told = verify(&mirror, &server, &["--format", "jsonl"]);
     assert!(told.stdout.contains("webhook:…") && !told.stdout.contains("hooks/me"), "{}", told.stdout);
     let notice = signed(&received[0]);
     assert_eq!((&notice["verdict"], &notice["previous_verdict"]), (&"violated".into(), &Value::Null));
     assert_eq!((&notice["new"][0]["rule"], notice["new"].as_array().unwrap().len()), (&"hash_mismatch".into(), 1));
     assert_eq!(notice["summary"]["exit_code"], 1);
-    // All is well: nobody is told.
+    // A run without findings sends no notice.
     let whole = Mirror::new(&self::trail(), Layout::Keys, true);
     assert_eq!(verify(&whole, &server, &[]).code, 0);
     assert_eq!(server.received().len(), 2);
@@ -89,12 +89,12 @@ fn with_a_checkpoint_only_a_change_is_told() {
     };
     assert_eq!((step(3, "change"), server.received().len()), (0, 0));
     assert_eq!((step(8, "change"), server.received().len()), (1, 1));
-    // The hole is still there, and nobody is told again.
+    // The gap is still there, and no second notice is sent.
     assert_eq!((step(9, "change"), server.received().len()), (1, 1));
     assert_eq!((step(10, "violation"), server.received().len()), (1, 2));
     let notice = signed(&server.received()[1]);
     assert_eq!((notice["new"].as_array().unwrap().len(), notice["known"].as_array().unwrap().len()), (0, 2));
-    // It is mended: that is told, too.
+    // The gap is closed: a notice of that is sent, too.
     made.write(&mirror.dir(), Layout::Keys, true).unwrap();
     assert_eq!((step(11, "change"), server.received().len()), (0, 3));
     assert_eq!(signed(&server.received()[2])["previous_verdict"], "violated");
@@ -108,7 +108,7 @@ fn a_webhook_is_sent_again_until_it_is_taken() {
     assert_eq!(verify(&mirror, &passing, &[]).code, 1);
     let received = passing.received();
     assert_eq!(received.len(), 3);
-    // The receiver can tell that it is the same one.
+    // The ID stays the same, so that the receiver recognises a notice that is sent again.
     assert!(received.iter().all(|notice| notice.headers["webhook-id"] == received[0].headers["webhook-id"]));
     let refusing = server(&trail, ServerOptions { webhook_fails: Some((usize::MAX, 403)), ..ServerOptions::default() });
     let report = mirror.dir().with_file_name("report.json");
@@ -121,7 +121,8 @@ fn a_webhook_is_sent_again_until_it_is_taken() {
         "{}",
         refused.stderr
     );
-    // It was not heard: the report is there, and the next run finds the same again.
+    // The notice was refused: the report is written, but no checkpoint, so the next run finds the
+    // same again.
     let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
     assert_eq!(report["summary"]["verdict"], "violated");
     assert!(!state.exists());

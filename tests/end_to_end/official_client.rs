@@ -10,10 +10,10 @@ use ctverify_testkit::{ACCESS_KEY, ForgedTrail, SECRET_KEY, Server, ServerOption
 
 use crate::support::{Run, ctverify_at, range_of, records};
 
-/// Whether an object is as it should be, by its URL.
+/// Objects by URL: true if the object is as it should be.
 type Judgements = BTreeMap<String, bool>;
 
-/// What the official client prints, and its exit code; `None` where it is not installed.
+/// Returns the exit code and the output of the official client, or `None` if it is not installed.
 pub fn official_output(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32, String)> {
     let Some(aws) = std::env::var_os("CTVERIFY_TEST_AWS") else {
         assert!(std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "CTVERIFY_TEST_AWS has to name the official client");
@@ -38,12 +38,12 @@ pub fn official_output(server: &Server, trail: &ForgedTrail, more: &[&str]) -> O
         .args(more)
         .output()
         .unwrap();
-    // What is invalid goes to standard error.
+    // The official client reports invalid objects on standard error.
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     Some((output.status.code().unwrap(), text))
 }
 
-/// What it says of each object.
+/// Returns the exit code of the official client, and its judgement of each object.
 fn official(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32, Judgements)> {
     let (code, text) = official_output(server, trail, more)?;
     let mut judgements = Judgements::new();
@@ -58,7 +58,8 @@ fn official(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32,
     Some((code, judgements))
 }
 
-/// What ctverify says of the same. What only an invalid digest lists, the official client passes over.
+/// Returns ctverify's judgement of each object that the official client judges, too: that one
+/// passes over log files that only an invalid digest lists or that no digest covers.
 fn ours(run: &Run) -> Judgements {
     let objects = run.of("digest").into_iter().chain(run.of("log_file"));
     let judged =
@@ -138,7 +139,8 @@ fn under_a_prefix_and_in_an_organization_both_find_the_same() {
     agree(&trail, &["--account-id", "444455556666"], 1, 1);
 }
 
-/// Where ctverify sees what the official client does not: if one of these fails, README's comparison is out of date.
+/// Defects that ctverify finds and the official client does not: if one of these fails, README's
+/// comparison is out of date.
 #[test]
 fn what_the_official_client_is_blind_to_is_found() {
     for (name, bad) in [("digest-reissued", 1), ("two-digests-deleted", 1)] {

@@ -18,7 +18,7 @@ fn put(trail: &mut ForgedTrail, bucket: &str, key: &str) -> String {
     key.to_owned()
 }
 
-/// Keys and faults of the log files with this status.
+/// Returns the keys of the log files with this status.
 fn found<'a>(run: &'a Run, status: &str) -> Vec<&'a str> {
     let files = run.of("log_file").into_iter().filter(|file| file["status"] == status);
     files.map(|file| file["key"].as_str().unwrap()).collect()
@@ -66,7 +66,7 @@ fn objects_in_no_regions_folder_stand_first_with_region_null() {
     let server = Server::start(&trail, ServerOptions::default());
     let run = records(ctverify_at(&server).args(range_of(&trail)).args(["--regions", "us-east-1"]));
     assert_eq!((run.code, found(&run, "unlisted").len()), (0, 0), "{}", run.stdout);
-    // A scheduled run tells of them as new once.
+    // A scheduled run reports them as new once.
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let scheduled = || {
@@ -134,7 +134,7 @@ fn a_log_file_whose_digest_was_deleted_is_named() {
 /// Issue: "log files delivered late are `unlisted`".
 #[test]
 fn a_log_file_that_was_delivered_late_is_not_called_unlisted() {
-    // Named five hours ago, and written ten minutes ago.
+    // A log file named five hours ago, and written ten minutes ago.
     let start = Timestamp::now() - SignedDuration::from_hours(10);
     let mut trail = TrailSpec { start, hours: 8, ..TrailSpec::default() }.forge();
     let named = Timestamp::now() - SignedDuration::from_hours(5);
@@ -155,7 +155,7 @@ fn a_log_file_that_was_delivered_late_is_not_called_unlisted() {
     trail.object_mut(&late).last_modified = Timestamp::now() - SignedDuration::from_hours(3);
     assert_eq!(found(&verify(&trail), "unlisted"), [late.as_str()]);
 
-    // Listed by a digest four hours past the end of the range.
+    // A log file that is listed by a digest four hours past the end of the range.
     let mut trail = TrailSpec { hours: 12, ..TrailSpec::default() }.forge();
     let early = trail.chains[0].digests[2].document.clone();
     let late = early.log_files[0].clone();
@@ -210,7 +210,7 @@ fn a_log_folder_of_other_events_is_looked_into_once_a_digest_lists_a_file_there(
     for run in [verify_folder(&trail), verify_s3(&trail)] {
         assert_eq!((run.code, found(&run, "unlisted")), (3, vec![planted.as_str()]), "{}", run.stdout);
     }
-    // CloudTrail Lake's folder is none.
+    // CloudTrail Lake's folder is no log folder of the trail.
     let lake = planted.replace("CloudTrail-Insight", "CloudTrail-Lake");
     put(&mut trail, "example-trail-logs", &lake);
     assert_eq!(found(&verify_s3(&trail), "unlisted").len(), 1);

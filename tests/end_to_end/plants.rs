@@ -1,4 +1,5 @@
-//! Random objects planted into random trails: whatever they are, they mend nothing, hide nothing and cost little.
+//! Random objects planted into random trails: whatever they are, they improve no verdict, hide
+//! nothing and cost little.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -20,9 +21,9 @@ enum Deed {
 /// An object that somebody puts into the bucket.
 #[derive(Debug, Clone)]
 enum Plant {
-    /// A log file: its folder and its name, of which either may be none of CloudTrail's.
+    /// A log file, whose folder and name need not be ones that CloudTrail uses.
     LogFile { folder: usize, name: usize, minute: i64 },
-    /// A digest in the place of no other, so many minutes after the begin of the trail.
+    /// A digest that replaces no other, so many minutes after the beginning of the trail.
     Digest { minute: i64, kind: usize, pointer: usize, signature: bool },
 }
 
@@ -49,7 +50,7 @@ fn plant() -> impl Strategy<Value = Plant> {
     ]
 }
 
-/// Puts the objects into the trail, each where nothing was.
+/// Puts the objects into the trail, each only if there is none under its key.
 fn put(trail: &mut ForgedTrail, plants: &[Plant]) {
     let digests = trail.chains[0].digests.clone();
     let begin: Timestamp = digests[0].document.digest_start_time.parse().unwrap();
@@ -92,7 +93,7 @@ fn put(trail: &mut ForgedTrail, plants: &[Plant]) {
                 }
                 let body = match kind {
                     0 => b"junk".to_vec(),
-                    // A genuine one in another's place.
+                    // A genuine digest in the place of another.
                     1 => gzip(&like.document.to_json()),
                     _ => gzip(&document.to_json()),
                 };
@@ -110,7 +111,7 @@ fn rank(run: &Run) -> usize {
     ["verified", "inconclusive", "violated"].iter().position(|verdict| *verdict == run.verdict()).unwrap()
 }
 
-/// The objects that are called changed or removed.
+/// Returns the objects that are called changed or removed.
 fn violations(run: &Run) -> BTreeSet<(String, String)> {
     let bad = |record: &&serde_json::Value| {
         matches!(record["status"].as_str(), Some("modified" | "deleted" | "invalid" | "missing"))

@@ -1,4 +1,5 @@
-//! Ranges, gaps and coverage: what is asked about, what is covered, and why the rest is not.
+//! Ranges, gaps and coverage: the time that is asked about, the part that is covered, and the
+//! reasons why the rest is not.
 
 use ctverify_testkit::{ForgedTrail, Layout, TrailSpec, defects};
 use jiff::{SignedDuration, Timestamp};
@@ -74,12 +75,12 @@ fn the_last_digests_of_the_range_are_missed_through_the_next_one_that_exists() {
         let key = trail.chains[0].digests[index].key.clone();
         trail.remove(&key);
     }
-    // Both that cover the end of the range are gone; the next one ends an hour after it.
+    // Both digests that cover the end of the range are gone; the next one ends an hour after it.
     let run = between(&trail, Some("2026-03-01T00:25:30Z"), Some("2026-03-01T04:25:30Z"));
     assert_eq!((run.code, run.gaps()), (1, vec!["digests_missing"]));
     assert_eq!(run.of("gap")[0]["missing_digests"], 2);
     assert_eq!(ends(&run), ["2026-03-01T01:25:30Z", "2026-03-01T02:25:30Z", "2026-03-01T04:25:30Z"]);
-    // Where the deleted ones lie wholly past the range, they are not asked about.
+    // Deleted digests that lie wholly past the range are not asked about.
     let run = between(&trail, Some("2026-03-01T00:25:30Z"), Some("2026-03-01T02:25:30Z"));
     assert_eq!((run.code, run.gaps().len()), (0, 0));
 }
@@ -94,7 +95,7 @@ fn the_first_digests_of_the_range_are_missed_through_their_successor() {
     let run = between(&trail, Some("2026-03-01T01:25:30Z"), None);
     assert_eq!((run.code, run.gaps()), (1, vec!["digests_missing"]));
     assert_eq!(run.of("gap")[0]["missing_digests"], 2);
-    // What lies before the range is not asked about.
+    // Digests before the range are not asked about.
     let run = between(&trail, Some("2026-03-01T03:25:30Z"), None);
     assert_eq!((run.code, run.gaps().len()), (0, 0));
 }
@@ -160,7 +161,8 @@ fn forged_digests_past_the_range_do_not_hide_that_its_last_ones_are_missing() {
     let digests = trail.chains[0].digests.clone();
     let end = digests[4].document.digest_end_time.clone();
     trail.remove(&digests[4].key);
-    // Three that come right after the range are worth nothing; the one after them tells.
+    // The three digests right after the range are invalid and show nothing; the one after them
+    // does.
     for digest in &digests[5..8] {
         trail.edit_content(&digest.key, |_| b"{}".to_vec());
     }

@@ -2,14 +2,15 @@
 
 use crate::support::{ctverify, run};
 
-/// The outputs that README shows, each from the line that begins with `from` on.
+/// Returns the output in README that begins with `from`.
 fn shown(from: &str) -> String {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let mut blocks = readme.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
     blocks.find(|block| block.starts_with(from)).unwrap()
 }
 
-/// What a run prints for a folder of testdata, without its last line, which tells how long it took.
+/// Returns the text that a run prints for a folder of testdata, without its last line, which says
+/// how long it took.
 fn printed(name: &str) -> String {
     let dir = format!("testdata/{name}");
     let mut command = ctverify();

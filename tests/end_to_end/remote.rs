@@ -1,4 +1,5 @@
-//! A trail in S3: found through CloudTrail or the flags, in whichever region, with whatever is refused.
+//! A trail in S3: found through CloudTrail or the flags, in any region, with requests that are
+//! refused.
 
 use std::collections::HashMap;
 
@@ -43,7 +44,7 @@ fn a_trail_that_went_silent_is_no_clean_one() {
 
 #[test]
 fn a_predecessor_that_may_still_come_is_not_missing() {
-    // The newest digest ended up to an hour ago; the one before it is still on its way.
+    // The removed digest ended up to an hour ago and may still come; its successor is there.
     let start = Timestamp::now() - SignedDuration::from_hours(10);
     let mut trail = TrailSpec { start, hours: 10, ..TrailSpec::default() }.forge();
     let late = trail.chains[0].digests[9].key.clone();
@@ -97,11 +98,12 @@ fn a_bucket_in_another_region_works_without_a_flag() {
     let regions = HashMap::from([("example-trail-logs".to_owned(), "eu-central-1".to_owned())]);
     let (run, server) = verify(&trail, ServerOptions { bucket_regions: regions, ..ServerOptions::default() });
     assert_eq!(run.code, 0, "{}", run.stderr);
-    // Learned once, from the answer to the first request.
+    // The region is learned once, from the answer to the first request.
     assert_eq!((server.calls("Redirect"), server.calls("HeadBucket")), (1, 0));
 }
 
-/// A trail whose first five digests, and what they list, lie in another bucket, and were signed for it.
+/// Returns a trail whose first five digests, and the log files that they list, lie in another
+/// bucket and were signed for it.
 pub fn moved_trail() -> ForgedTrail {
     let mut trail = TrailSpec { hours: 9, seed: 7, ..TrailSpec::default() }.forge();
     trail.house_before(5, "old-bucket");
@@ -151,7 +153,7 @@ fn every_object_is_read_once_and_the_summary_counts_the_requests() {
     let (run, server) = verify(&trail, ServerOptions::default());
     let requests = &run.of("summary")[0]["requests"];
     let objects = (run.of("digest").len() + run.of("log_file").len()) as u64;
-    // One more a chain may be read: the digest next to the range.
+    // One more object per chain may be read: the digest next to the range.
     let read = server.calls("GetObject");
     assert!((objects..=objects + 4).contains(&read), "{read} of {objects}");
     assert_eq!(server.calls("HeadObject") + server.calls("HeadBucket"), 0);
@@ -289,7 +291,7 @@ fn a_replica_is_read_under_the_names_that_the_digests_record() {
     let run = verify(&["--recorded-bucket", "example-trail-logs"]);
     assert_eq!((run.code, &run.of("run")[0]["source"]), (0, &json!("s3://replica")), "{}", run.stdout);
     assert_eq!(run.findings(), expected.findings());
-    // Read from elsewhere than it names, and nobody said that this is a replica.
+    // Without `--recorded-bucket`, every digest lies in another bucket than the one that it names.
     let run = verify(&[]);
     assert_eq!((run.code, run.count("digest", "invalid")), (1, replica.digest_count()));
     assert!(run.of("digest").iter().all(|digest| digest["fault"] == "moved"));
@@ -307,7 +309,8 @@ fn an_organizations_folder_beside_the_accounts_own_makes_no_chain_expected_twice
 
 #[test]
 fn a_long_range_is_listed_in_parts_and_gives_the_same_records() {
-    // 120 days, so that it is parted; the hours between are off, so that the trail is small.
+    // The range has 120 days, so that it is listed in parts; the hours between are off, so that the
+    // trail is small.
     let on = [0, 1, 5, 700, 701, 969, 970, 971, 1500, 2400, 2850, 2870];
     let stopped = (0..2880).filter(|hour| !on.contains(hour)).collect();
     let mut trail = TrailSpec { hours: 2879, stopped, busy_percent: 100, ..TrailSpec::default() }.forge();

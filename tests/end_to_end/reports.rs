@@ -1,4 +1,5 @@
-//! What reports look like: the records as promised, the text for people, files that are whole or not there.
+//! The form of reports: the records as promised, the text for people, files that are complete or
+//! absent.
 
 use ctverify_testkit::{Layout, Server, ServerOptions, TrailSpec, defects};
 use serde_json::{Value, json};
@@ -313,12 +314,12 @@ fn a_run_that_is_killed_leaves_the_old_report() {
         let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "partial")).collect()
     };
-    // What it had begun is cleared away by the next run, once nobody can be writing it any more.
+    // The next run removes the file that was begun, once it is too old to be still in use.
     for partial in left_behind() {
         let old = std::time::SystemTime::now() - Duration::from_secs(3600);
         std::fs::File::options().write(true).open(partial).unwrap().set_modified(old).unwrap();
     }
-    // The same run to its end replaces it.
+    // The same run, when it completes, replaces the report.
     let quick = ctverify_testkit::Server::start(&trail, ctverify_testkit::ServerOptions::default());
     let whole = run(crate::support::ctverify_at(&quick)
         .args(crate::support::range_of(&trail))

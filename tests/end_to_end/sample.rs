@@ -1,4 +1,4 @@
-//! A random part of the log files, and what it bounds.
+//! Samples: a random part of the log files is read, and bounds how many of all can be bad.
 
 use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, TrailSpec, gzip};
 use serde_json::json;
@@ -29,7 +29,7 @@ fn a_sample_is_never_verified_and_says_what_it_bounds() {
     assert_eq!(summary["log_files"]["not_read"], json!(total - 20));
     let sample = &summary["sample"];
     assert_eq!((&sample["total"], &sample["read"], &sample["bad"]), (&json!(total), &json!(20), &json!(0)));
-    // None of twenty: about one in seven could be bad, less than by the rule of three.
+    // With none of twenty bad, about one in seven could be, less than by the rule of three.
     let at_most = sample["at_most_bad"].as_u64().unwrap() as usize;
     assert!(at_most > total / 10 && at_most < total * 3 / 20, "{at_most} of {total}");
     let allowed = verify(&trail, &["--sample", "20", "--seed", "7", "--allow", "sample"]);

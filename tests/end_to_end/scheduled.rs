@@ -1,4 +1,4 @@
-//! Audits that go on where the last one ended: `--state`.
+//! `--state`: audits that continue where the last one ended.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Job {
         command
     }
 
-    /// Runs up to the end of the digest at this place of the first chain.
+    /// Runs up to the end of the digest at this index of the first chain.
     pub fn run_to(&self, digest: usize) -> Run {
         records(self.command().args(["--end", &self.end(digest)]))
     }
@@ -78,7 +78,7 @@ fn the_next_run_goes_on_where_the_last_one_ended() {
 
     let second = job.run_to(22);
     assert_eq!((second.code, second.verdict()), (0, "verified"), "{}", second.stdout);
-    // The last one of before, that is still the same, and two new ones.
+    // The last digest of the first run, which is still the same, and two new ones.
     let told: Vec<&str> = second.of("digest").iter().map(|digest| digest["key"].as_str().unwrap()).collect();
     let expected: Vec<&str> = job.trail.chains[0].digests[20..=22].iter().map(|digest| &*digest.key).collect();
     assert_eq!(told, expected);
@@ -88,7 +88,7 @@ fn the_next_run_goes_on_where_the_last_one_ended() {
     assert_eq!(kept["chains"][0]["told"]["valid"], 24);
     assert_eq!(kept["chains"][0]["begin"], first.of("chain")[0]["from"]);
 
-    // Nothing new: what was verified is still there.
+    // Without new digests, the run checks that the last verified one is still there.
     let third = job.run_to(22);
     assert_eq!((third.code, third.verdict(), third.of("digest").len()), (0, "verified", 1));
     let quiet = run(job.command().args(["--end", &job.end(22), "--quiet"]));
@@ -120,7 +120,8 @@ fn a_digest_in_the_place_of_the_verified_one_contradicts_the_checkpoint() {
         job.run_to(20);
         let key = &job.trail.chains[0].digests[20].key;
         if seeded {
-            // As genuine as the first, as far as anyone can tell who has not seen that one.
+            // The replacement looks as genuine as the first digest to anyone who has not seen that
+            // one.
             let (bucket, spec) = (job.trail.spec.bucket.clone(), &other.spec);
             for chain in &other.chains {
                 for digest in chain.digests.iter().take(22) {
@@ -145,7 +146,7 @@ fn a_digest_in_the_place_of_the_verified_one_contradicts_the_checkpoint() {
         assert_eq!(chain["fault"], "checkpoint_contradicted");
         assert!(chain["detail"].as_str().unwrap().contains(&**key), "{chain}");
         assert!(chain.get("since").is_none());
-        // It stays, and is known then.
+        // The fault stays in the next report, as known.
         let again = job.run_to(21);
         let chain = again.of("chain")[0];
         assert_eq!(
@@ -190,7 +191,7 @@ fn a_starting_digest_after_the_verified_one_is_a_gap() {
     let run = job.run_to(25);
     assert_eq!((run.verdict(), run.gaps()), ("inconclusive", vec!["logging_stopped"]));
     assert_eq!(run.of("chain")[0]["fault"], Value::Null);
-    // It was told, and what is covered now has no hole.
+    // The gap was reported, and the time that is covered now has none.
     let next = job.run_to(30);
     assert_eq!((next.verdict(), next.gaps().len()), ("verified", 0), "{}", next.stdout);
 }
@@ -206,7 +207,7 @@ fn a_late_digest_closes_the_hole_that_it_left() {
     assert_eq!((first.verdict(), first.gaps()), ("violated", vec!["digests_missing"]));
     assert_eq!(of_kind(&first, "digest", "missing").len(), 1);
     let started = &first.of("run")[0]["started"];
-    // It stays in the report, as known.
+    // The finding stays in the report, as known.
     let second = job.run_to(25);
     assert_eq!((second.verdict(), second.gaps()), ("violated", vec!["digests_missing"]));
     assert_eq!(second.of("gap")[0]["since"], *started);
@@ -216,7 +217,7 @@ fn a_late_digest_closes_the_hole_that_it_left() {
     let same = run(job.command().args(["--end", &job.end(25), "--quiet"]));
     assert_eq!((same.code, same.stdout.lines().count()), (1, 1), "{}", same.stdout);
     assert!(same.stdout.contains("the same as at"), "{}", same.stdout);
-    // It comes.
+    // The late digest is delivered.
     job.server.put(&bucket, &key, stored);
     let third = job.run_to(25);
     assert_eq!((third.verdict(), third.gaps().len()), ("verified", 0), "{}", third.stdout);
@@ -233,7 +234,7 @@ fn a_backfill_digest_for_an_hour_that_is_past_is_picked_up() {
     let stored = job.trail.objects[&(bucket.clone(), key.clone())].clone();
     job.server.delete(&bucket, &key, stored.last_modified);
     assert_eq!(job.run_to(30).verdict(), "inconclusive");
-    // Its log files lie there, and nothing lists them yet.
+    // Its log files are there, and no digest lists them yet.
     let at = "2026-03-04T00:00:00Z".parse().unwrap();
     job.server.put(&bucket, &key, ctverify_testkit::Stored { last_modified: at, ..stored });
     let run = job.run_to(31);
@@ -272,7 +273,7 @@ fn what_could_not_be_read_is_looked_at_again() {
 fn log_files_that_nobody_lists_are_found_at_the_seam_of_two_runs() {
     let made = trail();
     let edge: jiff::Timestamp = made.chains[0].digests[20].document.digest_end_time.parse().unwrap();
-    // As close to the end of what the first run covers as names go.
+    // Names close to the end of what the first run covers, on both sides.
     for minutes in [-16, -9, -3, 2, 7, 13, 21] {
         let job = Job::new(made.clone());
         job.run_to(20);
@@ -300,7 +301,7 @@ fn log_files_that_nobody_lists_are_found_at_the_seam_of_two_runs() {
     }
 }
 
-/// However its name sorts: a run that goes on from a checkpoint must see what a whole run sees.
+/// A run that continues from a checkpoint must find what a whole run finds, however the names sort.
 #[test]
 fn a_planted_file_with_an_odd_name_is_found_by_a_later_run() {
     let made = trail();
@@ -331,7 +332,7 @@ fn a_log_file_that_was_changed_later_is_found_by_a_recheck() {
     let all = records(job.command().args(["--end", &job.end(21), "--recheck", "100%"]));
     assert_eq!((all.code, all.verdict()), (1, "violated"));
     assert_eq!(of_kind(&all, "log_file", "modified")[0]["key"], *file);
-    // It was told, and nothing mends it: later runs say so.
+    // The change was reported, and nothing undoes it: later runs mention it.
     let text = run(job.command().args(["--end", &job.end(22)]));
     assert!(text.stdout.contains("Earlier runs told of what nothing mends: 1 modified"), "{}", text.stdout);
 }
@@ -353,7 +354,7 @@ fn a_copy_is_gone_on_with() {
     assert_eq!(first.count("digest", "valid"), 21);
     std::fs::rename(&aside, &late).unwrap();
     let second = run_to(22);
-    // The one from before, two new ones, and the late one.
+    // The last digest of the first run, two new ones, and the late backfill digest.
     assert_eq!((second.verdict(), second.count("digest", "valid")), ("verified", 4), "{}", second.stdout);
     assert_eq!(run_to(22).count("digest", "valid"), 1);
     assert!(!std::fs::read_dir(folder.path()).unwrap().any(|entry| entry.unwrap().path().ends_with("partial")));
@@ -415,28 +416,29 @@ fn a_run_that_fails_or_is_interrupted_leaves_the_checkpoint_as_it_was() {
 
 #[test]
 fn grace_says_how_long_a_digest_may_take() {
-    // The newest digest ended up to an hour ago.
+    // The newest digest ends within the hour.
     let start = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(10);
     let mut made = TrailSpec { start, hours: 10, ..TrailSpec::default() }.forge();
     let late = made.chains[0].digests[7].key.clone();
     made.remove(&late);
     let job = Job::new(made);
     let run_with = |grace: &[&str]| records(job.command().args(grace));
-    // It ended at least three hours ago.
+    // The removed digest ended two to three hours ago.
     let strict = run_with(&[]);
     assert_eq!((strict.code, strict.count("digest", "missing")), (1, 1), "{}", strict.stdout);
     std::fs::remove_file(job.state()).unwrap();
     let patient = run_with(&["--grace", "6h"]);
     assert_eq!((patient.code, patient.count("digest", "missing")), (0, 0), "{}", patient.stdout);
     assert!(patient.gaps().iter().all(|cause| *cause == "not_yet_delivered") && !patient.gaps().is_empty());
-    // Once its time is over, a later run says so, for the first time.
+    // Once the grace is over, a later run reports the digest as missing, for the first time.
     let later = run_with(&["--grace", "90min"]);
     assert_eq!((later.code, later.count("digest", "missing")), (1, 1), "{}", later.stdout);
     assert!(of_kind(&later, "digest", "missing")[0].get("since").is_none());
     assert_eq!(run(job.command().args(["--grace", "soon"])).code, 2);
 }
 
-/// What is found and what the next run goes on from must never part: a finding that was told of in no report has to be found again.
+/// A report and the checkpoint must never contradict each other: a finding that is in no report has
+/// to be found again by the next run.
 #[test]
 fn a_run_that_is_killed_at_any_moment_loses_no_finding() {
     const KILLS: usize = 100;
@@ -456,7 +458,7 @@ fn a_run_that_is_killed_at_any_moment_loses_no_finding() {
             }
         }
     };
-    // The first one comes to its end, and shows how long that takes.
+    // The first run is not killed, and shows how long a run takes.
     let (mut killed, mut longest) = (0, std::time::Duration::from_secs(60));
     for kill in 0..KILLS {
         let report = job.folder.path().join(format!("{kill}.jsonl"));
@@ -477,11 +479,11 @@ fn a_run_that_is_killed_at_any_moment_loses_no_finding() {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 killed += 1;
-                // Some are to come to their end.
+                // The next run gets more time, so that some runs complete.
                 longest = longest.mul_f64(1.1);
             }
         }
-        // Whatever stands there is whole.
+        // The checkpoint, if there is one, is complete.
         if job.state().exists() {
             assert_eq!(job.kept()["ctverify_checkpoint"], 2);
         }
@@ -529,7 +531,7 @@ fn a_checkpoint_lies_in_s3_and_two_jobs_do_not_lose_each_others_work() {
         kept["chains"].as_array().unwrap().iter().map(|chain| &chain["through"]["key"]).collect();
     let expected: Vec<Value> = made.chains.iter().map(|chain| chain.digests[20].key.clone().into()).collect();
     assert_eq!(through, expected.iter().collect::<Vec<_>>());
-    // The next run goes on from it.
+    // The next run continues from the checkpoint.
     let next = run(&mut command("us-east-1", &made.chains[1].digests[22].document.digest_end_time));
     assert_eq!((next.code, next.of("digest").len()), (0, 3), "{}{}", next.stdout, next.stderr);
 }
@@ -576,7 +578,7 @@ fn verified_digests_that_are_deleted_later_are_missed() {
     let third = job.run_to(32);
     let new = |run: &Run| run.of("summary")[0]["checkpoint"]["new"].as_u64().unwrap();
     assert_eq!((third.code, third.count("digest", "missing"), new(&third)), (1, gone.len(), 0), "{}", third.stdout);
-    // They are put back.
+    // The digests and their log files are put back.
     for digest in &gone {
         let stored = job.trail.objects[&("example-trail-logs".to_owned(), digest.key.clone())].clone();
         job.server.put("example-trail-logs", &digest.key, stored);

@@ -1,4 +1,5 @@
-//! Where two runs of a scheduled audit meet: what an attacker could slip through there, and what could raise a false alarm.
+//! The seam between two runs of a scheduled audit: attacks that could slip through there, and
+//! events that could raise a false alarm.
 
 use std::process::Command;
 
@@ -43,10 +44,10 @@ fn planted(at: Timestamp) -> String {
     )
 }
 
-/// Runs where this is refused.
+/// Runs against a server that refuses what these options say.
 fn run_denied(job: &Job, options: ServerOptions, digest: usize) -> Run {
     let mut trail = job.trail.clone();
-    // As the bucket is now.
+    // The server gets the objects as they are in the bucket now.
     for ((bucket, key), stored) in &mut trail.objects {
         if let Some(now) = job.server.object(bucket, key) {
             *stored = now;
@@ -78,7 +79,7 @@ fn a_contradiction_outlives_a_read_that_fails() {
         let run = job.run_to(digest);
         assert_eq!((fault(&run), run.verdict()), (&"checkpoint_contradicted".into(), "violated"), "{}", run.stdout);
     }
-    // The genuine one is put back.
+    // The genuine digest is put back.
     put(&job, &key, made(&job.trail, &key));
     assert_eq!(fault(&job.run_to(27)), &Value::Null);
 }
@@ -175,7 +176,7 @@ fn a_backfill_digest_names_one_that_is_gone() {
         digest.document.log_files.iter().for_each(|file| delete(&job, &file.s3_object));
     }
     assert_eq!(job.run_to(20).verdict(), "verified");
-    // The first was delivered and removed; the second comes.
+    // The first backfill digest was delivered and removed; the second one is delivered.
     let second = &backfill[1];
     second.document.log_files.iter().for_each(|file| put(&job, &file.s3_object, made(&job.trail, &file.s3_object)));
     let at = "2026-03-05T00:00:00Z".parse().unwrap();
@@ -190,7 +191,8 @@ fn a_recheck_misses_what_verified_history_has_lost() {
     job.run_to(20);
     [10, 11, 15].iter().for_each(|index| delete(&job, &job.trail.chains[0].digests[*index].key));
     let run = records(job.command().args(["--end", &job.end(21), "--recheck", "100%"]));
-    // The first of two neighbours is named by one that is gone itself, and an earlier run has verified it.
+    // The first of two neighbours is named only by a digest that is gone itself; an earlier run has
+    // verified it.
     assert_eq!((run.verdict(), run.count("digest", "missing")), ("violated", 3), "{}", run.stdout);
 }
 
@@ -199,7 +201,7 @@ fn a_digest_that_is_written_over_is_read_again_whenever_it_came() {
     let job = Job::new(TrailSpec { backfill: vec![3], ..spec() }.forge());
     let key = job.trail.chains[0].backfill[0].key.clone();
     let newest = job.trail.chains[0].digests.last().unwrap().delivered();
-    // Delivered next to the newest one.
+    // The backfill digest was delivered three minutes before the newest digest.
     let at = newest - SignedDuration::from_mins(3);
     put(&job, &key, Stored { last_modified: at, ..made(&job.trail, &key) });
     assert_eq!(job.run_to(30).verdict(), "verified");

@@ -1,4 +1,4 @@
-//! `ctverify file`: is this one log file as AWS delivered it?
+//! `ctverify file`: checks whether single log files are as AWS delivered them.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! Running the real binary, and reading what it says.
+//! Helpers that run the real binary and read its output.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use ctverify_testkit::{ACCESS_KEY, ForgedTrail, Layout, SECRET_KEY, Server, Serv
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The folder of test data that the repository carries.
+/// Returns a folder of the test data that the repository carries.
 pub fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
 }
@@ -43,7 +43,7 @@ pub fn ctverify_at(server: &Server) -> Command {
     command
 }
 
-/// What a run said.
+/// The exit code and the output of a run.
 pub struct Run {
     pub code: i32,
     pub stdout: String,
@@ -51,7 +51,7 @@ pub struct Run {
     pub records: Vec<Value>,
 }
 
-/// Runs a command that was given no format, for its records.
+/// Runs a command that was given no format, with JSON Lines as its format, to get its records.
 pub fn records(command: &mut Command) -> Run {
     run(command.args(["--format", "jsonl"]))
 }
@@ -66,8 +66,9 @@ pub fn run(command: &mut Command) -> Run {
     Run { code: status.code().unwrap_or(-1), stdout, stderr, records }
 }
 
-/// Keeps the records of a run for `tests/run`, which holds them all against the schema that the program prints. Of very many, the last ones
-/// say nothing new.
+/// Keeps the records of a run for `tests/run`, which validates them all against the schema that the
+/// program prints. Of more than 500, the first 500 and the last are kept: the others say nothing
+/// new.
 fn keep(records: &[Value]) {
     const MOST: usize = 500;
     let Some(folder) = std::env::var_os("CTVERIFY_TEST_RECORDS").filter(|_| !records.is_empty()) else { return };
@@ -79,28 +80,28 @@ fn keep(records: &[Value]) {
 }
 
 impl Run {
-    /// The records of one kind.
+    /// Returns the records of one kind.
     pub fn of(&self, kind: &str) -> Vec<&Value> {
         self.records.iter().filter(|record| record["record"] == kind).collect()
     }
 
-    /// `verdict` of the summary.
+    /// Returns the `verdict` of the summary.
     pub fn verdict(&self) -> &str {
         self.of("summary")[0]["verdict"].as_str().unwrap()
     }
 
-    /// How many records of this kind have this status.
+    /// Returns the number of records of this kind that have this status.
     pub fn count(&self, kind: &str, status: &str) -> usize {
         self.of(kind).iter().filter(|record| record["status"] == status).count()
     }
 
-    /// The causes of all gaps.
+    /// Returns the causes of all gaps.
     pub fn gaps(&self) -> Vec<&str> {
         self.of("gap").iter().map(|gap| gap["cause"].as_str().unwrap()).collect()
     }
 
-    /// The records that tell of the trail, without those that tell of the run; and with one word for absence, which stores
-    /// word differently.
+    /// Returns the records about the trail, without those about the run, and with one wording for
+    /// absence, which stores word differently.
     pub fn findings(&self) -> Vec<Value> {
         let about_the_run =
             |record: &&Value| matches!(record["record"].as_str(), Some("run" | "circumstances" | "summary"));
@@ -109,7 +110,7 @@ impl Run {
     }
 }
 
-/// One word for absence.
+/// Replaces the wordings of different stores for absence with one.
 pub fn one_absence(line: &str) -> String {
     line.replace("S3 answers that it does not exist", "absent").replace("not in this copy", "absent")
 }
@@ -159,7 +160,7 @@ pub fn verify_s3(trail: &ForgedTrail) -> Run {
     records(ctverify_at(&server).args(range_of(trail)))
 }
 
-/// The arguments that name the trail and exactly what was made of its first chain.
+/// Returns the arguments that name the trail and exactly the range that its first chain covers.
 pub fn range_of(trail: &ForgedTrail) -> Vec<String> {
     let digests = &trail.chains[0].digests;
     let (first, last) = (&digests[0].document, &digests[digests.len() - 1].document);
@@ -167,14 +168,15 @@ pub fn range_of(trail: &ForgedTrail) -> Vec<String> {
     vec!["--trail-arn".into(), trail.spec.arn(), "--start".into(), start, "--end".into(), end]
 }
 
-/// Keeps a figure for the end of `tests/run`: how much was tried.
+/// Keeps a figure for the end of `tests/run`, such as the number of changes that were tried.
 pub fn figure(name: &str, told: &str) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), format!("{told}\n")).unwrap();
 }
 
-/// Runs one of the scripts in `tests/outside` with the tools that `tests/run` installs; `None` where they are not there.
+/// Runs one of the scripts in `tests/outside` with the tools that `tests/run` installs, or returns
+/// `None` if they are not installed.
 pub fn outside(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Output> {
     let Some(python) = std::env::var_os("CTVERIFY_TEST_PYTHON") else {
         assert!(
@@ -188,7 +190,7 @@ pub fn outside(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Output> {
     Some(Command::new(python).arg(script).args(arguments).output().unwrap())
 }
 
-/// The same, where it has to succeed; what it says.
+/// Runs a script as [`outside`] does, asserts that it succeeds, and returns its standard output.
 pub fn outside_agrees(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<String> {
     let output = outside(script, arguments)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! The cut tail: the newest digests are gone, and only CloudTrail's own word tells.
+//! The cut tail: the newest digests are gone, and only the status that CloudTrail reports shows it.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ fn verify(trail: &ForgedTrail, options: ServerOptions, more: &[&str]) -> Run {
     records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "9h"]).args(more))
 }
 
-/// The fault of the chain in each region.
+/// Returns the fault of the chain in each region.
 fn faults(run: &Run) -> Vec<(&str, &Value)> {
     run.of("chain").into_iter().map(|chain| (chain["region"].as_str().unwrap(), &chain["fault"])).collect()
 }
@@ -79,7 +79,7 @@ fn an_old_digest_copied_over_itself_does_not_hide_the_cut() {
 fn a_digest_that_lands_after_the_status_was_read_is_no_alarm() {
     let trail = living_trail();
     let newest = chain_of(&trail, "eu-west-1").digests.last().unwrap().delivered();
-    // What the status tells is a delivery before the newest one.
+    // The status reports a delivery before the newest one.
     let latest_deliveries = HashMap::from([("eu-west-1".to_owned(), newest - SignedDuration::from_mins(30))]);
     let run = verify(&trail, ServerOptions { latest_deliveries, ..ServerOptions::default() }, &[]);
     assert_eq!(faults(&run)[0].1, &Value::Null);
@@ -100,7 +100,8 @@ fn a_late_delivery_of_an_old_digest_is_no_alarm() {
 fn a_range_that_ended_before_the_delivery_is_about_it_where_no_later_digest_is_there() {
     let mut trail = living_trail();
     cut(&mut trail, "eu-west-1", 2);
-    // Digests past the range are there, and which one is the newest nobody asked.
+    // Digests past the range are there: that some of the newest are gone does not concern the
+    // range.
     let run = verify(&trail, ServerOptions::default(), &["--end", "6h"]);
     assert_eq!((run.code, faults(&run)[0].1), (0, &Value::Null), "{}", run.stdout);
     cut(&mut trail, "eu-west-1", 6);
@@ -181,7 +182,7 @@ fn a_listing_that_is_denied_is_no_evidence_of_a_cut() {
 #[test]
 fn a_backfill_digest_for_hours_before_the_range_accounts_for_the_delivery() {
     let start = Timestamp::now() - SignedDuration::from_hours(72);
-    // Generated an hour or two ago.
+    // The backfill digest was generated an hour or two ago.
     let backfill_delay = SignedDuration::from_hours(65);
     let mut trail = TrailSpec { start, hours: 70, backfill: vec![5], backfill_delay, ..TrailSpec::default() }.forge();
     let late = Timestamp::now() - SignedDuration::from_mins(5);
@@ -190,7 +191,8 @@ fn a_backfill_digest_for_hours_before_the_range_accounts_for_the_delivery() {
     let latest_deliveries = HashMap::from([("us-east-1".to_owned(), late)]);
     let run = verify(&trail, ServerOptions { latest_deliveries, ..ServerOptions::default() }, &[]);
     assert_eq!(faults(&run), [("us-east-1", &Value::Null)], "{}", run.stdout);
-    // One that was generated long ago, and that somebody wrote over itself, accounts for nothing.
+    // A backfill digest that was generated long ago and then written over itself does not account
+    // for the delivery.
     let mut old = TrailSpec { backfill_delay: SignedDuration::from_hours(6), ..trail.spec.clone() }.forge();
     old.object_mut(&backfill).last_modified = late;
     let latest_deliveries = HashMap::from([("us-east-1".to_owned(), late)]);

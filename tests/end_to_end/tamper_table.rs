@@ -62,7 +62,7 @@ fn readme_shows_what_both_say_of_every_defect() {
         let official = official_output(&server, &trail, &[]);
         let theirs = match official {
             Some((code, text)) => theirs(code, &text),
-            // Without the official client, what README says of it is taken as it stands.
+            // Without the official client, its column in README is taken as it is.
             None => {
                 let line = shown.lines().find(|line| line.contains(defect.about)).unwrap_or_default();
                 line.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default().to_owned()

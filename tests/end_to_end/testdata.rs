@@ -1,4 +1,4 @@
-//! What the repository carries is what the forge makes.
+//! The test data in the repository is what the forge makes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use ctverify_testkit::{defects, gunzip};
 
 use crate::support::testdata;
 
-/// The objects of a folder by path: content where it is gzip, since compressors differ, bytes where it is not.
+/// Returns the files of a folder by path: decompressed if they are gzip, since compressors differ.
 fn content(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut pending = vec![dir.to_path_buf()];

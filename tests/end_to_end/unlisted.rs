@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{Mirror, Run, ctverify_at, range_of, records, run, verify_folder, verify_s3};
 
-/// Puts a log file of its own into the log folder, named for this minute.
+/// Plants a log file in the log folder, named for this minute, and returns its key.
 fn plant(trail: &mut ForgedTrail, minute: &str, unique: &str) -> String {
     let day = format!("{}/{}/{}", &minute[..4], &minute[4..6], &minute[6..8]);
     plant_at(trail, &format!("{day}/111122223333_CloudTrail_us-east-1_{minute}_{unique}.json.gz"))
@@ -39,7 +39,8 @@ fn a_file_that_no_digest_lists_is_found_in_the_folder_and_over_s3() {
         assert_eq!(unlisted(&run), planted.iter().map(String::as_str).collect::<Vec<_>>());
         let record = run.of("log_file").into_iter().find(|file| file["status"] == "unlisted").unwrap().clone();
         assert_eq!((&record["fault"], &record["digest"]), (&json!("not_listed"), &json!(null)));
-        // After the digests and their log files, before the gaps and the chain.
+        // Unlisted files come after the digests and their log files, and before the gaps and the
+        // chain.
         let kinds: Vec<_> = run.records.iter().map(|record| record["record"].as_str().unwrap()).collect();
         assert_eq!(&kinds[kinds.len() - 5..], ["log_file", "log_file", "chain", "circumstances", "summary"]);
     }
@@ -72,7 +73,8 @@ fn files_at_the_edge_of_what_is_covered_are_left_alone() {
     plant(&mut trail, "20260228T2340Z", "PlantedPlanted01");
     plant(&mut trail, "20260301T0615Z", "PlantedPlanted02");
     plant(&mut trail, "20260301T0700Z", "PlantedPlanted03");
-    // In a copy, names within two hours of the newest digest are too fresh; in S3, what was just written is.
+    // In a copy, files named within two hours of the newest digest are too fresh to be judged; in
+    // S3, files that were just written are.
     let late = plant(&mut trail, "20260301T0610Z", "PlantedPlanted04");
     let inside = plant(&mut trail, "20260301T0420Z", "PlantedPlanted05");
     let (copy, s3) = (verify_folder(&trail), verify_s3(&trail));
@@ -103,7 +105,7 @@ fn what_another_trails_digests_list_is_listed() {
     let planted = plant(&mut trail, "20260301T0220Z", "PlantedPlanted01");
     let run = verify_s3(&trail);
     assert_eq!((run.of("chain").len(), unlisted(&run)), (1, vec![planted.as_str()]), "{}", run.stdout);
-    // With both trails asked for, the file is told of once.
+    // If both trails are asked for, the file is reported once.
     let run = records(&mut Mirror::new(&trail, Layout::Keys, true).command());
     assert_eq!((run.of("chain").len(), unlisted(&run)), (2, vec![planted.as_str()]));
 }
@@ -171,7 +173,7 @@ fn depth_presence_finds_what_is_gone_by_listing() {
     let presence = || records(ctverify_at(&server).args(range_of(&trail)).args(["--depth", "presence"]));
     let run = presence();
     assert_eq!((run.code, run.of("log_file").len()), (0, 0), "{}", run.stdout);
-    // What was there, told in the summary alone: the content of all was left unread.
+    // Files that are there are counted in the summary only, since their content was not read.
     assert_eq!(run.of("summary")[0]["log_files"]["unverified"], trail.log_file_count());
     assert_eq!(server.calls("GetObject"), trail.digest_count() as u64);
     server.delete("example-trail-logs", &deleted, jiff::Timestamp::now());
@@ -181,7 +183,7 @@ fn depth_presence_finds_what_is_gone_by_listing() {
         (run.code, found.len(), &found[0]["status"], &found[0]["key"]),
         (1, 1, &json!("deleted"), &json!(deleted))
     );
-    // The same from a copy, however it is laid out.
+    // The same holds for a copy, however it is laid out.
     trail.remove(&deleted);
     for layout in [Layout::Keys, Layout::AwsLogs] {
         let local = records(Mirror::new(&trail, layout, true).command().args(["--depth", "presence"]));

@@ -13,7 +13,7 @@ fn spec() -> TrailSpec {
     TrailSpec { hours: 60, ..TrailSpec::default() }
 }
 
-/// A log file that the digest at this place, or the first one after it, lists.
+/// Returns a log file that the digest at this index, or the first one after it, lists.
 fn listed(trail: &ForgedTrail, digest: usize) -> String {
     let files = trail.chains[0].digests[digest..].iter().flat_map(|digest| &digest.document.log_files);
     files.map(|file| file.s3_object.clone()).next().unwrap()
@@ -44,7 +44,7 @@ fn delete(job: &Job, key: &str) {
 fn a_log_file_of_a_verified_hour_that_vanishes_is_deleted_and_told_once() {
     let job = Job::new(spec().forge());
     assert_eq!(job.run_to(40).code, 0);
-    // A day before the last verified digest, and on its day.
+    // One file of the day before the last verified digest, and one of the same day.
     let gone = [listed(&job.trail, 15), listed(&job.trail, 30)];
     let stored = gone.clone().map(|key| job.server.object(&job.trail.spec.bucket, &key).unwrap());
     gone.iter().for_each(|key| delete(&job, key));
@@ -59,7 +59,7 @@ fn a_log_file_of_a_verified_hour_that_vanishes_is_deleted_and_told_once() {
     assert_eq!((run.code, of_kind(&run, "log_file", "deleted").len()), (1, 1), "{}", run.stdout);
     assert_eq!(of_kind(&run, "log_file", "deleted")[0]["key"], *other);
     assert_eq!(job.run_to(44).code, 0);
-    // One that is put back is judged again.
+    // A file that is put back is judged again.
     let [_, stored] = stored;
     put(&job, &gone[1], stored);
     let run = job.run_to(45);
@@ -79,7 +79,7 @@ fn a_log_file_that_is_planted_in_a_verified_hour_is_unlisted() {
         let unlisted = of_kind(&run, "log_file", "unlisted");
         assert_eq!((run.code, unlisted.len()), (3, 1), "{key}: {}", run.stdout);
         assert_eq!(unlisted[0]["key"], *key);
-        // It stays, as known.
+        // The finding stays in the report, as known.
         let again = job.run_to(43);
         assert_eq!(of_kind(&again, "log_file", "unlisted")[0]["since"], run.of("run")[0]["started"]);
         delete(&job, &key);
@@ -99,7 +99,7 @@ fn a_day_before_the_keys_were_exchanged_is_looked_at_again() {
     assert_eq!(run.count("digest", "unverified"), 0, "{}", run.stdout);
 }
 
-/// As many files as before, and others.
+/// The folder holds as many files as before, but others.
 #[test]
 fn a_log_file_that_is_exchanged_for_a_planted_one_is_missed() {
     let job = Job::new(spec().forge());
@@ -115,7 +115,7 @@ fn a_log_file_that_is_written_after_the_run_that_verified_it_is_read_again() {
     let job = Job::new(spec().forge());
     assert_eq!(job.run_to(40).code, 0);
     let key = listed(&job.trail, 20);
-    // Later than all digests that the listing showed then.
+    // The file is written later than all digests that the listing showed then.
     put(&job, &key, junk("2026-03-05T20:00:00Z"));
     let run = job.run_to(42);
     assert_eq!((run.code, of_kind(&run, "log_file", "modified").len()), (1, 1), "{}", run.stdout);
@@ -123,7 +123,7 @@ fn a_log_file_that_is_written_after_the_run_that_verified_it_is_read_again() {
     for digest in [43, 44] {
         assert_eq!(job.run_to(digest).count("log_file", "modified"), 0);
     }
-    // Whoever writes it once more is found again.
+    // Another write of the file is found again.
     put(&job, &key, junk("2026-03-06T20:00:00Z"));
     assert_eq!(job.run_to(45).count("log_file", "modified"), 1);
 }
@@ -155,7 +155,7 @@ fn an_untouched_trail_stays_verified_from_hour_to_hour() {
     }
 }
 
-/// Log files of two trails in one folder: which trail lists one, its name does not tell.
+/// Log files of two trails in one folder: a file's name does not tell which trail lists it.
 #[test]
 fn the_files_of_another_trail_in_the_same_folder_are_no_alarm() {
     let mut trail = TrailSpec { busy_percent: 100, ..spec() }.forge();
@@ -307,7 +307,8 @@ fn a_digest_of_a_verified_day_that_is_exchanged_hides_no_deletion() {
         std::fs::write(copied.digest(30), gzip(b"{}")).unwrap();
         let run = copied.run_to(42, &[]);
         assert_eq!((run.code, run.count("digest", "invalid")), (1, 1), "{}", run.stdout);
-        // It is told once; with the genuine digest in its place, so is the file.
+        // The invalid digest is reported once; when the genuine one is back, the file is reported,
+        // too.
         let later = copied.run_to(43, &[]);
         assert_eq!((later.code, later.count("digest", "invalid")), (0, 0), "{}", later.stdout);
         assert_eq!(copied.run_to(44, &[]).code, 0);
@@ -349,7 +350,7 @@ fn a_recheck_says_that_a_file_of_an_older_day_is_deleted() {
     assert_eq!((run.code, run.count("log_file", "deleted")), (1, 1), "{}", run.stdout);
 }
 
-/// Found by an attack: what a copy did not hold was told once and forgotten.
+/// Found by an attack: log files that a copy did not hold were reported once and then forgotten.
 #[test]
 fn a_log_file_that_was_not_copied_stays_open_until_it_is_there_or_deleted() {
     let copied = Copied::new(120);
@@ -362,7 +363,7 @@ fn a_log_file_that_was_not_copied_stays_open_until_it_is_there_or_deleted() {
     let open = run.count("log_file", "unverified");
     assert!(run.code == 3 && open > 0, "{}", run.stdout);
     std::fs::rename(&aside, day("05")).unwrap();
-    // A later day is there now: that one was deleted.
+    // A later day is there now, so the day before it was deleted.
     let run = copied.run_to(98, &[]);
     let deleted = run.count("log_file", "deleted");
     assert!(run.code == 1 && deleted >= open && run.count("log_file", "unverified") == 0, "{}", run.stdout);

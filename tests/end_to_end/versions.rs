@@ -1,4 +1,4 @@
-//! What a versioned bucket still holds of what is gone or changed.
+//! Earlier versions, in a versioned bucket, of objects that are gone or changed.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ fn a_modified_log_file_is_traced_to_the_newest_version_that_is_intact() {
     let trail = defects::small_trail();
     let server = Server::start(&trail, ServerOptions { objects_a_page: Some(2), ..ServerOptions::default() });
     let key = log_file(&trail);
-    // Written, copied over itself, and then twice replaced.
+    // The file was written, copied over itself, and then replaced twice.
     let mut copy = trail.objects[&(BUCKET.to_owned(), key.clone())].clone();
     copy.last_modified = at("2026-03-02T00:00:00Z");
     server.put(BUCKET, &key, copy);
@@ -93,7 +93,7 @@ fn the_newest_earlier_version_of_a_digest_that_verifies_is_named() {
     let (edited, deleted, newest) =
         (&trail.chains[0].digests[2], &trail.chains[0].digests[4], &trail.chains[0].digests[6]);
     server.put(BUCKET, &edited.key, junk(b"{}"));
-    // The second version is one that someone made of an older digest, validly signed and yet not this one.
+    // The second version is a copy of an older digest: validly signed, and yet not this digest.
     let other = trail.objects[&(BUCKET.to_owned(), trail.chains[0].digests[1].key.clone())].clone();
     server.put(BUCKET, &deleted.key, other);
     server.delete(BUCKET, &deleted.key, at("2026-03-04T00:00:00Z"));
@@ -143,7 +143,7 @@ fn who_may_not_see_versions_is_told_once() {
         let warnings = run.of("warning");
         assert_eq!((warnings.len(), &warnings[0]["code"]), (1, &json!("versions_unavailable")), "{}", run.stdout);
         assert!(warnings[0]["detail"].as_str().unwrap().contains("s3:"), "{}", warnings[0]);
-        // What may be seen is told of every file, however many are read at once.
+        // The versions that may be seen are reported for every file, however many are read at once.
         let told = run.of("log_file").into_iter().filter(|file| file["versions"]["deleted_at"].is_string()).count();
         assert_eq!(told, if denied == "GetObjectVersion" { files.len() } else { 0 });
     }

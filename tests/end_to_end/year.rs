@@ -1,4 +1,5 @@
-//! A year of hourly runs, on a trail to which things happen: what is reported, and when.
+//! A year of hourly runs, on a trail with late deliveries and tampering: the findings, and the hour
+//! of each.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use crate::support::figure;
 
 const HOURS: usize = 365 * 24;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// How long after the end of a digest's hour the job runs.
+/// The time from the end of a digest's hour to the run of the job.
 const RUNS_AFTER: SignedDuration = SignedDuration::from_mins(31);
 
 const LATE_IN_TIME: [usize; 3] = [500, 2345, 8000];
@@ -29,7 +30,8 @@ const BACKFILL: [usize; 3] = [40, 1000, 6700];
 const STOPPED: usize = 4000;
 const MOVED: usize = 5000;
 
-/// The hours in which somebody tampers, drawn by lot: `CTVERIFY_TEST_SEED` draws others.
+/// The hours in which somebody tampers, chosen at random: another `CTVERIFY_TEST_SEED` chooses
+/// others.
 #[derive(Debug, Clone, Copy)]
 struct Tampered {
     /// A log file is changed before the job has read it.
@@ -49,7 +51,7 @@ impl Tampered {
             // A linear congruential generator: nothing here has to be hard to foresee (Knuth's constants for MMIX).
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let hour = usize::try_from(state >> 33).unwrap() % (HOURS - 100) + 50;
-            // Two things in one day would be told of together.
+            // Two events in one day would be reported together.
             if taken.iter().all(|other| hour.abs_diff(*other) > 24) {
                 taken.push(hour);
                 return hour;
@@ -59,7 +61,7 @@ impl Tampered {
     }
 }
 
-/// What was reported of a run that no earlier one had reported.
+/// The findings of a run that no earlier run had reported.
 type New = Vec<String>;
 
 fn spec() -> TrailSpec {
@@ -83,9 +85,9 @@ struct Year {
     _folder: tempfile::TempDir,
 }
 
-/// The digest of this hour, counted from the first one.
+/// Returns the digest of this hour, counted from the first one.
 fn digest_of(trail: &ForgedTrail, hour: usize) -> &Digest {
-    // One is missing because logging was off.
+    // One digest is missing because logging was off.
     &trail.chains[0].digests[if hour > STOPPED { hour - 1 } else { hour }]
 }
 
@@ -106,7 +108,7 @@ impl Year {
         };
         LATE_IN_TIME.iter().for_each(|hour| late(&mut trail, *hour, SignedDuration::from_mins(100)));
         LATE.iter().for_each(|hour| late(&mut trail, *hour, SignedDuration::from_mins(5 * 60 + 10)));
-        // What a backfill digest lists came late itself.
+        // The log files that a backfill digest lists came late themselves.
         for backfill in trail.chains[0].backfill.clone() {
             let generated = trail.object_mut(&backfill.key).last_modified;
             for file in &backfill.document.log_files {
@@ -141,7 +143,8 @@ impl Year {
         Self { trail, server, config, tampered, state, _folder: folder }
     }
 
-    /// A run at `now`; what it came to, and what it reported for the first time.
+    /// Runs the audit at `now`, and returns its outcome and the findings that it reported for the
+    /// first time.
     async fn run(&self, store: &Arc<S3>, now: Timestamp) -> (Outcome, New) {
         self.server.set_now(now);
         let arn: TrailArn = self.trail.spec.arn().parse().unwrap();
@@ -174,7 +177,7 @@ impl Year {
     }
 }
 
-/// A finding that no earlier run told of.
+/// Returns the finding that a record is, if no earlier run reported it.
 fn finding(record: &Record) -> Option<String> {
     match record {
         Record::Digest(digest) if digest.status != DigestStatus::Valid && digest.since.is_none() => {
@@ -194,8 +197,8 @@ fn finding(record: &Record) -> Option<String> {
     }
 }
 
-/// The hours of the year in which the job runs: each one where all tests are asked for, else those around what happens, and one a
-/// day.
+/// Returns the hours of the year in which the job runs: each one if all tests are asked for, else
+/// those around each event, and one a day.
 fn runs(tampered: Tampered) -> impl Iterator<Item = usize> {
     let every_one = std::env::var_os("CTVERIFY_TEST_ALL").is_some();
     let happens =
@@ -206,7 +209,7 @@ fn runs(tampered: Tampered) -> impl Iterator<Item = usize> {
     })
 }
 
-/// What has to be reported, by the hour of the run.
+/// Returns the findings that have to be reported, by the hour of the run.
 fn expected(trail: &ForgedTrail, tampered: Tampered) -> BTreeMap<usize, New> {
     let key = |hour: usize| digest_of(trail, hour).key.clone();
     let begin = |hour: usize| end_of(digest_of(trail, hour)) - HOUR;
@@ -248,7 +251,7 @@ fn a_year_of_hourly_runs_reports_each_thing_once_and_nothing_else() {
     });
     assert_eq!(reported, expected(&year.trail, year.tampered));
     assert!(largest < 64 << 10, "the checkpoint grew to {largest} bytes");
-    // A hole stays in the report until it closes; what was told once and nothing mends does not.
+    // A gap stays in the report until it closes; a finding that nothing can undo is reported once.
     let is = |hour: usize, verdict| assert_eq!(verdicts[&hour], verdict, "hour {hour}");
     let Tampered { log_file, removed, .. } = year.tampered;
     for hour in LATE {

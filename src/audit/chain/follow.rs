@@ -1,5 +1,6 @@
-//! The walk along one chain: what a listing shows is read first, then what digests name as their predecessors and no listing
-//! showed. Only a direct read tells that a digest is missing.
+//! Reading and judging the digests of one chain: first those that a listing shows, then those that
+//! digests name as their predecessors and that no listing showed. Only a direct read can establish
+//! that a digest is missing.
 
 use std::sync::Arc;
 
@@ -22,19 +23,19 @@ use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRan
 use crate::store::Location;
 use crate::verify::{KeyRing, PendingDigest, Rejection, try_recorded_signatures};
 
-/// The digests of a chain, judged.
+/// The judged digests of a chain.
 pub(crate) struct JudgedDigests {
-    /// By end time, standard before backfill, then key.
+    /// Sorted by end time, standard before backfill, then by key.
     pub entries: Vec<ChainEntry>,
-    /// What they say.
+    /// The spool that holds the content of the digests.
     pub spool: Arc<DigestSpool>,
-    /// Why a part of the chain could not be listed.
+    /// The reason why a part of the chain could not be listed.
     pub failure: Option<String>,
-    /// The folders that hold it: those that were known, and those that pointers led to.
+    /// The folders that hold the chain: those that were known, and those that pointers led to.
     pub folders: Vec<RegionFolder>,
 }
 
-/// Reads and judges digests, and those that they name.
+/// Reads and judges the given digests, and the unlisted ones that they name.
 pub(crate) async fn judge_digests(
     context: &Arc<Context>,
     id: &Arc<ChainId>,
@@ -77,8 +78,9 @@ pub(crate) async fn judge_digests(
     Ok(JudgedDigests { entries, spool, failure, folders })
 }
 
-/// Digests that reach into the range, with the first one past its end, which is always wanted; those past its end, by time; and how
-/// many the former are.
+/// Splits digests at the end of the range. Returns those that reach into the range, with the first
+/// standard digest past its end, which is always needed; those past its end, sorted by time; and
+/// the number of the former.
 fn by_range(digests: ListedDigests, range: TimeRange) -> (Digests, Vec<ListedDigest>, usize) {
     let mut past: Vec<ListedDigest> = digests.iter().filter(|digest| range.is_past(digest.end)).collect();
     past.sort_by_key(|digest| digest.end);
@@ -88,13 +90,14 @@ fn by_range(digests: ListedDigests, range: TimeRange) -> (Digests, Vec<ListedDig
     (Box::new(reaching), past, count)
 }
 
-/// Digests that are made when their turn comes.
+/// An iterator over digests; those of [`ListedDigests`] are decoded one at a time.
 type Digests = Box<dyn Iterator<Item = ListedDigest> + Send>;
 
-/// How many digests with a seat wait to be read.
+/// The number of admitted digests that may be queued for reading.
 const ADMITTED_AHEAD: usize = 64;
 
-/// Hands on the digests that were not known yet, as far as there is room.
+/// Sends each digest that is not known yet to `admitted`, as soon as the look-ahead limit admits
+/// it.
 async fn admit_digests(
     context: &Context,
     digests: Digests,
@@ -106,31 +109,33 @@ async fn admit_digests(
         if known.insert(context.fingerprint(&digest.place)) {
             admission.take().await?;
             if admitted.send(digest).await.is_err() {
-                // Reading has failed, and says so itself.
+                // The reading side has failed, and reports its own error.
                 break;
             }
         }
     }
-    // It needs no more: the next chain may take what is left while this one reads.
+    // All digests are admitted: the next chain may use the remaining permits while this one is
+    // still being read.
     admission.close();
     Ok(())
 }
 
-/// The digests of one chain, as they are found.
+/// A reader of the digests of one chain, with all that it has found so far.
 struct ChainReader<'a> {
     context: &'a Arc<Context>,
     id: &'a Arc<ChainId>,
-    /// What was read, by [`Context::fingerprint`].
+    /// The digests that were read, by [`Context::fingerprint`].
     known: HashSet<u64>,
     folders: Vec<RegionFolder>,
     read: Vec<(DigestMeta, PendingDigest)>,
-    /// What those say.
+    /// The spool that holds the content of the digests that were read.
     spool: Arc<DigestSpool>,
-    /// Those of them that are proven and begin past the end of the range, by [`Context::fingerprint`].
+    /// The digests that are proven and begin past the end of the range, by
+    /// [`Context::fingerprint`].
     begin_past_end: HashSet<u64>,
     absent: Vec<AbsentDigest>,
     failure: Option<String>,
-    /// The keys that were asked for last, and what the recorded signatures came to under them.
+    /// The results of trying recorded signatures, under the keys that were requested last.
     trials: Trials,
 }
 
@@ -138,20 +143,20 @@ struct ChainReader<'a> {
 /// digests are found.
 #[derive(Default)]
 struct Trials {
-    /// A digest and one that names it.
+    /// Pairs of a digest and one that names it, as indexes.
     tried: HashSet<(usize, usize)>,
-    /// The digests that such a signature proves.
+    /// The digests that a recorded signature proves, as indexes.
     proven: HashSet<usize>,
     wants_newer_keys: bool,
     has_newer_keys: bool,
 }
 
-/// How many times what unproven digests name is followed: whoever plants some that name each other would keep
-/// the run busy for good.
+/// The largest number of rounds in which predecessors named by unproven digests are followed.
+/// Without a limit, planted digests that name each other would keep the run busy forever.
 const MAX_UNPROVEN_STEPS: usize = 64;
 
 impl ChainReader<'_> {
-    /// Reads digests that were not read yet, and says how many those were.
+    /// Reads the digests that were not read yet, and returns their number.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
         let new = |digest: &ListedDigest| !self.known.contains(&self.context.fingerprint(&digest.place));
         let mut new: Vec<ListedDigest> = digests.into_iter().filter(new).collect();
@@ -161,7 +166,8 @@ impl ChainReader<'_> {
         self.read_each(Box::new(new.into_iter()), &mut Admission::apart()).await
     }
 
-    /// The same, one at a time as far as there is room.
+    /// Reads the digests that are not known yet, each as soon as `admission` admits it, and returns
+    /// their number.
     async fn read_each(&mut self, digests: Digests, admission: &mut Admission) -> Result<usize, AuditError> {
         let Self { context, id, known, read, spool, begin_past_end, absent, .. } = self;
         let context: &Arc<Context> = context;
@@ -218,8 +224,8 @@ impl ChainReader<'_> {
         Ok(count)
     }
 
-    /// The keys that judge this chain: those for the range, unless a signature that a successor recorded
-    /// wants newer ones.
+    /// Returns the keys that judge this chain: those for the range, unless a digest's own signature
+    /// or one that its successor recorded needs newer ones.
     async fn keys_for_all(&mut self) -> Result<Arc<KeyRing>, AuditError> {
         let region = &self.id.region;
         if !self.trials.has_newer_keys {
@@ -257,7 +263,8 @@ impl ChainReader<'_> {
         )
     }
 
-    /// Reads on past the end of the range, by time, until a proven digest shows what came before it.
+    /// Reads digests past the end of the range, each series in order of time, until a proven one
+    /// begins past that end and shows what came before it.
     async fn read_past_end(&mut self, past: Vec<ListedDigest>) -> Result<(), AuditError> {
         for kind in [DigestKind::Standard, DigestKind::Backfill] {
             for digest in past.iter().filter(|digest| digest.kind == kind) {
@@ -270,9 +277,9 @@ impl ChainReader<'_> {
         Ok(())
     }
 
-    /// The digests that were named as predecessors, and not found by listing. What an invalid digest names is
-    /// nobody's word, nor is what an unproven one names that lies past the range or in a place that no proven
-    /// one has named. A pointer out of the chain is none.
+    /// Returns the digests that were named as predecessors and that no listing showed. Ignores what
+    /// an invalid digest names, what an unproven one names that lies past the range or at a
+    /// location that is not listed for this chain, and pointers to other chains.
     fn unlisted_predecessors(&self, follows_unproven: bool) -> Result<Named, AuditError> {
         let range = &self.context.range;
         let first = self.first_start();
@@ -303,14 +310,16 @@ impl ChainReader<'_> {
             let named_place = predecessor.object.clone();
             let digest =
                 ListedDigest { place: named_place, kind: name.kind, end: name.end, last_modified: None, size: None };
-            // The standard series has no holes of its own: the digest before one that begins in the range touches the range.
+            // The standard series has no holes of its own: the predecessor of a digest that begins
+            // in the range touches the range.
             let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
             let is_lost = self
                 .context
                 .resume
                 .as_ref()
                 .is_some_and(|resume| resume.is_in_open_gap(name.end) || resume.follows(place, name.end));
-            // Without a begin, the whole chain is asked about: only a starting digest begins one.
+            // Without a start, the whole chain is requested, and only a starting digest begins a
+            // chain.
             let is_before_first = range.start.is_none()
                 && proven
                 && (meta.kind, name.kind) == (DigestKind::Standard, DigestKind::Standard)
@@ -325,12 +334,12 @@ impl ChainReader<'_> {
         Ok(named)
     }
 
-    /// Returns whether a place is one that is listed for this chain.
+    /// Returns whether this location is among those listed for this chain.
     fn knows(&self, location: &Location) -> bool {
         self.folders.iter().any(|folder| folder.location == *location)
     }
 
-    /// Where the chain begins, as far as it was read.
+    /// Returns the start of the earliest standard digest that was read and parsed.
     fn first_start(&self) -> Option<Timestamp> {
         let starts = self.read.iter().filter_map(|(meta, digest)| match digest {
             PendingDigest::Parsed(summary, _) if meta.kind == DigestKind::Standard => Some(summary.period().start),
@@ -339,7 +348,8 @@ impl ChainReader<'_> {
         starts.min()
     }
 
-    /// Where a pointer leads to a bucket or prefix that was not listed, the chain goes on there. Says whether anything was found.
+    /// Lists each bucket and prefix that a pointer led to and that was not listed before, and reads
+    /// the digests found there. Returns whether any were new.
     async fn list_new_locations(&mut self, locations: &[Location]) -> Result<bool, AuditError> {
         let mut found = Vec::new();
         for location in locations {
@@ -361,14 +371,14 @@ impl ChainReader<'_> {
     }
 }
 
-/// What digests name that was not read yet.
+/// The unlisted digests and locations that digests name.
 #[derive(Default)]
 struct Named {
-    /// Digests of the range that no listing showed.
+    /// Digests of the range that proven digests name and no listing showed.
     by_proven: Vec<ListedDigest>,
-    /// The same, which only digests name that nothing proves.
+    /// The same, named by unproven digests.
     by_unproven: Vec<ListedDigest>,
-    /// The places that pointers of proven digests name.
+    /// The locations that pointers of proven digests lead to.
     elsewhere: Vec<Location>,
 }
 

@@ -1,5 +1,5 @@
-//! Chains that go on from each other, as when an account's trail became its organization's: the first digest of
-//! the one names the last digest of the other.
+//! Handovers between chains, as when an account's trail became its organization's: the first digest
+//! of the later chain names the last digest of the earlier one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::audit::shared::context::Context;
 use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, Period, Sha256Hash, earlier, is_bucket_name};
 use crate::verify::ValidDigest;
 
-/// How many chains of one folder are asked whether they go on from another: whoever plants digests of many
-/// trails makes no more requests than these.
+/// The largest number of chains of one folder that are checked for a handover. It bounds the
+/// requests that planted digests of many trails can cause.
 const MAX_ASKED: usize = 16;
-/// How many pages of a folder's listing are read for them.
+/// The largest number of pages of a folder's listing that are read to find these chains.
 const MAX_PAGES: usize = 4;
 
-/// The step from one chain to the other.
+/// The transition from one chain to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Handover {
-    /// The begin of the first digest of the later chain.
+    /// The start of the first digest of the later chain.
     pub at: Timestamp,
     /// The other chain.
     pub other: ChainId,
@@ -34,8 +34,8 @@ pub(crate) struct Handover {
     pub folder: RegionFolder,
 }
 
-/// The chain that this one goes on from: the chain of the digest that its first one names, if that digest is
-/// there and valid.
+/// Finds the chain that this one continues: the chain of the digest that its first one names, if
+/// that digest exists and is valid.
 pub(crate) async fn predecessor(
     context: &Context,
     id: &ChainId,
@@ -47,7 +47,8 @@ pub(crate) async fn predecessor(
     let digest = spool.valid(first)?;
     let Some(named) = digest.predecessor() else { return Ok(None) };
     let Some(name) = DigestName::parse(&named.object.key).filter(|name| name.chain != *id) else { return Ok(None) };
-    // Keys and events are of one account and region, whoever owns the trail.
+    // A handover never crosses accounts or regions, because keys and events belong to one account
+    // and region, whoever owns the trail.
     if (&name.chain.account, &name.chain.region) != (&id.account, &id.region) || !is_bucket_name(&named.object.bucket) {
         return Ok(None);
     }
@@ -58,8 +59,8 @@ pub(crate) async fn predecessor(
     Ok(is_recorded.then_some(Handover { at: first.summary().period().start, other, folder }))
 }
 
-/// The chain that goes on from this one: a valid digest of it, the first after this chain's last one, names
-/// that. `others` are the folders in which it may lie.
+/// Finds the chain that continues this one: its first valid digest after this chain's last one
+/// names that digest. `others` are the folders in which it may be stored.
 pub(crate) async fn successor(
     context: &Context,
     id: &ChainId,
@@ -88,7 +89,8 @@ pub(crate) async fn successor(
     Ok(None)
 }
 
-/// Returns whether a digest of another chain names `last`, or, where that was not read, a valid digest of the chain.
+/// Returns whether a digest of another chain names `last` or, if `last` was not read, any valid
+/// digest of this chain.
 async fn names(
     context: &Context,
     id: &ChainId,
@@ -108,11 +110,13 @@ async fn names(
     Ok(found.is_some_and(|(_, found)| is_recorded(found.sha256())))
 }
 
-/// The first standard digest of each chain in a folder that ends after `end`, as far as the first pages of its
-/// listing show them. What can't be listed shows none: then the chain ends without an explanation.
+/// Returns the first standard digest of each chain in a folder that ends after `end`, as far as the
+/// first pages of its listing show them. A folder that cannot be listed yields none, and the chain
+/// then ends without an explanation.
 async fn first_digests(context: &Context, folder: &RegionFolder, end: Option<Timestamp>) -> Vec<ObjectRef> {
     let (mut asked, mut found) = (BTreeSet::new(), Vec::new());
-    // The day before, too: nothing says which day's folder takes a digest that ends at midnight.
+    // Include the day before: it is undocumented which day's folder holds a digest that ends at
+    // midnight.
     let from = end.map(|end| earlier(end, SignedDuration::from_hours(24)));
     let mut pages = digests::Pages::new(folder, from);
     for _ in 0..MAX_PAGES {
@@ -131,7 +135,8 @@ async fn first_digests(context: &Context, folder: &RegionFolder, end: Option<Tim
     found
 }
 
-/// Reads a digest, and says when it begins; `None` unless it is there, and its own signature proves it.
+/// Reads a digest and returns it with its start; `None` unless it exists and its own signature
+/// proves it.
 async fn read_valid(
     context: &Context,
     place: ObjectRef,
@@ -155,11 +160,12 @@ fn folder_of(name: &DigestName, object: &ObjectRef) -> RegionFolder {
     RegionFolder { location, organization, account, region }
 }
 
-/// How long after the digest before it a starting digest begins that is the chain's restart.
+/// The longest time between the end of a digest and the start of a starting digest that counts as a
+/// restart of the chain.
 const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
-/// Marks starting digests that leave no hole: the chain was begun anew while it went on, and nothing but time
-/// joins them to the digests before.
+/// Marks starting digests that leave no gap: the chain was started anew while it was active, and
+/// only the time connects them to the digests before.
 pub(crate) fn mark_restarts(entries: &mut [ChainEntry]) {
     let mut before: Option<Timestamp> = None;
     for entry in entries.iter_mut().filter(|entry| entry.kind == DigestKind::Standard) {

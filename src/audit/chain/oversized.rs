@@ -1,5 +1,5 @@
-//! Digests that are too large to be read: what a valid successor recorded of one still tells whether it was
-//! changed, and hashing needs no memory.
+//! Checking digests that are too large to be parsed. The hash that a valid successor recorded still
+//! shows whether such a digest was changed, and hashing takes constant memory.
 
 use std::sync::atomic::Ordering;
 
@@ -10,8 +10,8 @@ use crate::audit::shared::context::Context;
 use crate::model::{Fault, ObjectRef, Sha256Hash};
 use crate::verify::{Content, RejectedDigest, Rejection, limits};
 
-/// Hashes each digest that is too large to be read and that a valid one names. If another hash was recorded, it
-/// is invalid.
+/// Hashes each digest that is too large to be parsed and that a valid digest names. It is invalid
+/// if another hash was recorded.
 pub(crate) async fn judge(
     context: &Context,
     entries: &mut [ChainEntry],
@@ -21,7 +21,8 @@ pub(crate) async fn judge(
         let Some(digest) = too_large(&entries[index]) else { continue };
         let object = digest.object.clone();
         let Some((by, recorded)) = recorded(context, entries, spool, &object)? else { continue };
-        // Whoever puts bombs over a year's digests costs the run no more than this.
+        // This bounds the cost for the run when someone replaces a year's digests with
+        // decompression bombs.
         if context.oversized_bytes.load(Ordering::Relaxed) >= limits::MAX_OVERSIZED_BYTES_OF_RUN {
             continue;
         }
@@ -44,7 +45,7 @@ fn too_large(entry: &ChainEntry) -> Option<&RejectedDigest> {
     }
 }
 
-/// The valid digest that names this one, and the hash that it recorded.
+/// Returns the valid digest that names this one, and the hash that it recorded.
 fn recorded(
     context: &Context,
     entries: &[ChainEntry],

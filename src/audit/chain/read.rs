@@ -1,4 +1,4 @@
-//! Reading one digest.
+//! Reading one digest and examining it by itself.
 
 use std::cell::RefCell;
 
@@ -13,13 +13,13 @@ use crate::model::{ChainId, DigestKind, DigestName, Fault, ObjectRef};
 use crate::store::{Object, StoreError};
 use crate::verify::{CheckedDigest, KeyRing, PendingDigest, RawDigest, Rejection, examine, inflates_beyond, limits};
 
-/// What came of reading a digest.
+/// The outcome of reading a digest.
 pub(crate) enum Reading {
     Read(Box<ReadDigest>),
     Absent(AbsentDigest),
 }
 
-/// A digest that was read, examined by itself and put on its chain's shelf.
+/// A digest that was read, examined by itself and written to its chain's spool.
 pub(crate) struct ReadDigest {
     pub listed: ListedDigest,
     pub pending: PendingDigest,
@@ -28,16 +28,16 @@ pub(crate) struct ReadDigest {
     pub note: Option<String>,
     /// True if a copy holds it uncompressed.
     pub is_uncompressed: bool,
-    /// The name that it bears, where that is another one than it was read under.
+    /// The name that the digest states for itself, if it was read under another one.
     pub bears: Option<ObjectRef>,
-    /// When it was generated, as a backfill digest says.
+    /// The time at which it was generated, as a backfill digest states.
     pub generated: Option<Timestamp>,
     /// True if its own signature proves it and it begins past the end of the range.
     pub begins_past_end: bool,
 }
 
-/// Reads a digest, examines it by itself and puts what it says on the shelf: digests wait for their turn, and
-/// large ones must not wait in memory.
+/// Reads a digest, examines it by itself and writes its content to the spool: digests are kept
+/// until their whole chain is verified, and large ones must not stay in memory.
 pub(crate) async fn read_digest(
     context: &Context,
     id: &ChainId,
@@ -66,7 +66,7 @@ pub(crate) async fn read_digest(
     let is_uncompressed = object.is_uncompressed;
     let is_large = bytes.len() > limits::SMALL_DIGEST_OBJECT_BYTES
         && (is_uncompressed || inflates_beyond(&bytes, limits::LARGE_DIGEST_BYTES));
-    // Until it is on the shelf, no other large one is decompressed.
+    // Until its content is on the spool, no other large digest is decompressed.
     let turn = if is_large { Some(context.large_digests.acquire().await) } else { None };
     let written = object.head.as_ref().and_then(|head| head.last_modified);
     let found = RawDigest {
@@ -156,7 +156,7 @@ pub(crate) async fn read_bytes(
             },
         )
         .await?;
-    // Nearly every digest comes in one piece.
+    // Avoid a copy: nearly every digest arrives in one piece.
     let bytes = match <[Bytes; 1]>::try_from(pieces) {
         Ok([bytes]) => bytes,
         Err(pieces) => Bytes::from(pieces.concat()),
@@ -170,7 +170,7 @@ async fn examine_with_keys(
     found: &RawDigest<'_>,
 ) -> Result<CheckedDigest, AuditError> {
     let examined = examine_in_place(context, found, context.keys.for_range(&id.region).await.as_ref())?;
-    // Before a key is called unknown, it is asked for once more up to now.
+    // Before a key is reported as unknown, the keys up to the present are requested once.
     if let CheckedDigest::Parsed(_, Err(unproven)) = &examined
         && matches!(unproven.rejection().fault, Fault::KeyUnknown | Fault::KeyNotValidThen)
     {

@@ -1,4 +1,4 @@
-//! From digests that were read to the elements of their chain.
+//! Turning the digests that were read into the entries of their chain.
 
 use ahash::{HashMap, HashMapExt};
 use jiff::Timestamp;
@@ -12,19 +12,19 @@ use crate::audit::shared::context::Context;
 use crate::model::{DigestKind, Fault, ObjectRef};
 use crate::verify::{JudgedDigest, KeyRing, PendingDigest, Rejection, SettledDigest, UnparsedDigest, verify_chain};
 
-/// What stays at hand of a digest while its chain is read.
+/// The facts about a digest that stay in memory while its chain is read.
 pub(crate) struct DigestMeta {
     pub kind: DigestKind,
-    /// The end that its name tells.
+    /// The end time in its name.
     pub end: Timestamp,
     pub last_modified: Option<Timestamp>,
     pub remarks: Option<Box<Remarks>>,
-    /// Where it lies, if not at the name that it bears.
+    /// The object under which it was read, if that is not the name that it states for itself.
     pub place: Option<Box<ObjectRef>>,
     pub spool_key: SpoolKey,
 }
 
-/// Judges the digests that were read, and puts those to them that are not there.
+/// Judges the digests that were read, and adds entries for those that are absent.
 pub(crate) fn judge(
     context: &Context,
     read: Vec<(DigestMeta, PendingDigest)>,
@@ -62,9 +62,9 @@ fn entry(settled: JudgedDigest<DigestMeta>) -> ChainEntry {
     ChainEntry { kind, named_end: end, state, last_modified, remarks }
 }
 
-/// What becomes of digests that are not there. Only one that another digest names is missing, and one that a valid digest names may
-/// still come, if it is young enough. One that a listing showed, that nobody names and that was gone when it was read, is
-/// nobody's evidence.
+/// Returns the entries of digests that are absent. Only a digest that another one names is missing;
+/// one that a valid digest names may still be delivered, if it is young enough. One that a listing
+/// showed, that no digest names and that was gone when it was read, is unverified.
 fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<AbsentDigest>) -> Vec<ChainEntry> {
     if absent.is_empty() {
         return Vec::new();
@@ -90,7 +90,7 @@ fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<Absent
         named.get(&context.fingerprint(&digest.place)).copied().max(before)
     };
     let absence = |digest: &ListedDigest| match by_valid(digest) {
-        // What an earlier run has seen can't be on its way.
+        // A digest that an earlier run verified cannot still be in delivery.
         _ if resume.is_some_and(|resume| resume.was_verified(&digest.place)) => Some(Absence::Missing),
         Some(true) if context.store.is_live() && digest.end > youngest && digest.end <= now => {
             Some(Absence::NotYetDelivered)
@@ -120,7 +120,7 @@ fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<Absent
     found
 }
 
-/// Returns whether a digest stands before the first one that is there, where no begin was asked about.
+/// Returns whether a digest precedes the first valid one, in a run whose range has no start.
 pub(crate) fn is_before_first(context: &Context, entries: &[ChainEntry], digest: &ListedDigest) -> bool {
     let mut standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
     context.range.start.is_none()
@@ -128,8 +128,8 @@ pub(crate) fn is_before_first(context: &Context, entries: &[ChainEntry], digest:
         && !standard.any(|entry| entry.valid().is_some() && entry.start() < digest.end)
 }
 
-/// Returns whether the digest before the first one that is there lies in a bucket which the trail has left,
-/// and which is denied.
+/// Returns whether this entry precedes the first valid digest and was denied in a bucket that the
+/// trail has left.
 fn is_denied_before_first(context: &Context, entries: &[ChainEntry], index: usize) -> bool {
     let entry = &entries[index];
     let EntryState::Rejected(digest) = &entry.state else { return false };
@@ -147,12 +147,12 @@ fn is_denied_before_first(context: &Context, entries: &[ChainEntry], index: usiz
         && is_before_first(context, entries, &listed)
 }
 
-/// Returns whether an object lies in the bucket that the trail is known to deliver to.
+/// Returns whether an object is in a bucket that the trail is known to deliver to.
 pub(crate) fn is_own_bucket(context: &Context, object: &ObjectRef) -> bool {
     context.request.locations.iter().any(|location| *location.bucket == *object.bucket)
 }
 
-/// Sorts by end time, standard before backfill, then key.
+/// Sorts the entries by end time, standard before backfill, then by key.
 pub(crate) fn sort(entries: &mut [ChainEntry], spool: &DigestSpool) -> Result<(), AuditError> {
     let place = |entry: &ChainEntry| (entry.end(), entry.kind);
     entries.sort_unstable_by_key(place);
@@ -161,7 +161,8 @@ pub(crate) fn sort(entries: &mut [ChainEntry], spool: &DigestSpool) -> Result<()
         let objects: Vec<ObjectRef> = objects.collect::<Result<_, AuditError>>()?;
         let mut order: Vec<usize> = (0..same.len()).collect();
         order.sort_by_key(|index| (&objects[*index].key, &objects[*index].bucket));
-        // Along each cycle, what belongs in a place comes there, and what stood there goes on to the next.
+        // Apply the permutation in place, cycle by cycle: each swap puts one entry into its final
+        // position.
         for first in 0..order.len() {
             let mut at = first;
             loop {
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    // Only then does the standard library collect one vector into the other's room.
+    // Only then does the standard library collect one vector into the other's allocation.
     fn the_digests_of_a_chain_are_judged_in_the_room_where_they_wait() {
         let waiting = size_of::<(DigestMeta, PendingDigest)>();
         assert!(size_of::<JudgedDigest<DigestMeta>>() <= waiting && size_of::<ChainEntry>() <= waiting);

@@ -1,9 +1,9 @@
-//! The cut tail: whoever removes a chain's newest digests leaves no successor that names them. What CloudTrail itself says of its
-//! last delivery tells.
+//! Detection of a cut tail. Someone who removes a chain's newest digests leaves no successor that
+//! names them, but CloudTrail itself states the time of its last delivery.
 //!
-//! That a delivery's time lies within minutes of that digest's `LastModified` is an inference, not documented, so it takes
-//! much to accuse: no digest may account for the delivery, and either every one is older than it, or the newest one
-//! speaks of a time long before it.
+//! That a delivery's time lies within minutes of that digest's `LastModified` is an inference, not
+//! documented, so the bar for an accusation is high: no digest may account for the delivery, and
+//! either every one is older than it, or the newest one covers a time long before it.
 
 use std::sync::Arc;
 
@@ -20,40 +20,42 @@ use crate::audit::shared::context::Context;
 use crate::model::{ChainId, DigestKind, DigestStatus, Fault, GapCause, GapRecord, TimeRange, earlier, later};
 use crate::trail::TrailStatus;
 
-/// How far apart the time of a delivery and the time of the object may lie.
+/// The longest time between a delivery and the `LastModified` of the object that it delivered.
 const SAME_DELIVERY: SignedDuration = SignedDuration::from_mins(15);
 
 impl Context {
-    /// What CloudTrail says of this chain, if it can say anything of it.
+    /// Returns CloudTrail's statement about this chain, if it can make one.
     pub fn status_of(&self, chain: &ChainId) -> Option<&Result<TrailStatus, String>> {
         let own = self.request.trail.as_ref().is_some_and(|arn| arn.account == chain.account && chain.belongs_to(arn))
-            // It speaks of the folder that the trail delivers to now.
+            // The status concerns the folder that the trail delivers to now.
             && self.request.is_organization.is_none_or(|is| is == chain.organization.is_some());
         self.statuses.get(&chain.region).filter(|_| own)
     }
 }
 
-/// How long before a delivery the digest's own hour may have ended, or a backfill digest been generated. An
-/// older one that is copied over itself at the right moment accounts for nothing.
+/// The longest time before a delivery at which the digest's own hour may have ended, or a backfill
+/// digest been generated. An older digest that is copied over itself at the right moment accounts
+/// for no delivery.
 const DELIVERED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Context {
-    /// When CloudTrail last delivered a digest of this chain, where that speaks of the range and what was
-    /// listed of it shows the chain's newest digest.
+    /// Returns the time at which CloudTrail last delivered a digest of this chain, if that concerns
+    /// the range and the listing shows the chain's newest digest.
     fn last_delivery(&self, chain: &ChainId, entries: &[ChainEntry]) -> Option<Timestamp> {
         let status = self.status_of(chain)?.as_ref().ok()?;
         let delivery = status.latest_digest_delivery?;
         if self.range.start.is_some_and(|start| delivery <= start) {
             return None;
         }
-        // The listing goes on past the range to the next digest: where one is there, newer ones may be.
+        // The listing continues past the range to the next digest: if one is there, newer ones may
+        // exist.
         let has_later = || entries.iter().any(|entry| entry.absence().is_none() && self.range.is_past(entry.end()));
         (!self.range.is_past(delivery) || !has_later()).then_some(delivery)
     }
 }
 
-/// Says how the tail of the chain was cut; `None` where nothing shows that it was. `lost_all`: whether a
-/// chain of which no digest is there is known to have had some.
+/// Describes how the tail of the chain was cut; `None` if nothing shows that it was. `lost_all` is
+/// true if a chain without any digest is known to have had some.
 pub(crate) fn cut(chain: &ChainId, entries: &[ChainEntry], lost_all: bool, context: &Context) -> Option<String> {
     let delivery = context.last_delivery(chain, entries)?;
     let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
@@ -61,7 +63,8 @@ pub(crate) fn cut(chain: &ChainId, entries: &[ChainEntry], lost_all: bool, conte
     let Some(newest) = counted().map(ChainEntry::end).max() else {
         return lost_all.then(|| format!("{said}, and no digest of it is there"));
     };
-    // One that nobody could judge may be the one that was delivered: it leaves the verdict open by itself.
+    // A digest that could not be verified may be the delivered one; it leaves the verdict open by
+    // itself.
     if entries.iter().any(|entry| may_be_genuine(entry) && accounts_for(entry, delivery)) {
         return None;
     }
@@ -72,7 +75,7 @@ pub(crate) fn cut(chain: &ChainId, entries: &[ChainEntry], lost_all: bool, conte
     cut.then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
 }
 
-/// Returns whether a digest is valid, or nobody could judge it.
+/// Returns whether a digest is valid or could not be verified.
 fn may_be_genuine(entry: &ChainEntry) -> bool {
     match &entry.state {
         EntryState::Valid(_) => true,
@@ -81,7 +84,7 @@ fn may_be_genuine(entry: &ChainEntry) -> bool {
     }
 }
 
-/// Returns whether this digest may be the one of the delivery.
+/// Returns whether this digest may be the one that was delivered at this time.
 fn accounts_for(entry: &ChainEntry, delivery: Timestamp) -> bool {
     let Some(written) = entry.last_modified else { return false };
     let speaks_of = match entry.kind {
@@ -92,9 +95,9 @@ fn accounts_for(entry: &ChainEntry, delivery: Timestamp) -> bool {
     written.duration_since(delivery).abs() <= SAME_DELIVERY && speaks_of.is_some_and(|time| time >= earliest)
 }
 
-/// Returns whether a chain without any digest had some: log files from long before the last delivery lie
-/// there, or an earlier run has seen a digest, and no lifecycle rule explains that they are gone. To be asked
-/// only where no digest is there.
+/// Returns whether a chain without any digest had some: log files from long before the last
+/// delivery exist, or an earlier run has seen a digest, and no lifecycle rule explains the loss. To
+/// be called only if no digest exists.
 pub(crate) async fn lost_all(
     chain: &ChainId,
     entries: &[ChainEntry],
@@ -121,8 +124,9 @@ pub(crate) async fn lost_all(
     has_old_files
 }
 
-/// Whether a digest from before the range accounts for the last delivery: a late one, or a backfill digest. To be asked only where
-/// the tail looks cut: it lists the whole chain, and reads the digests that were written at the time of the delivery.
+/// Returns whether a digest from before the range accounts for the last delivery: a late one, or a
+/// backfill digest. To be called only if the tail looks cut: it lists the whole chain, and reads
+/// the digests that were written at the time of the delivery.
 pub(crate) async fn accounted_before_range(
     chain: &Arc<ChainId>,
     folders: &[RegionFolder],
@@ -133,7 +137,7 @@ pub(crate) async fn accounted_before_range(
     let whole = TimeRange { start: None, end: context.range.end };
     for folder in folders {
         let listing = digests::digests(context.store.as_ref(), folder, &whole, &context.request).await;
-        // A listing that broke off could have shown it.
+        // An incomplete listing may have omitted it.
         if listing.failure.is_some() {
             return Ok(true);
         }
@@ -155,8 +159,9 @@ pub(crate) async fn accounted_before_range(
     Ok(false)
 }
 
-/// Whether a digest may account for a delivery: a valid one, or one that nobody could judge. What someone put there without a
-/// signature of CloudTrail's accounts for nothing.
+/// Returns whether a digest may account for a delivery: a valid one, or one that could not be
+/// verified. An object without a signature of CloudTrail's, which anyone may have put there,
+/// accounts for nothing.
 fn counts(entry: &ChainEntry) -> bool {
     match &entry.state {
         EntryState::Valid(_) => true,
@@ -171,7 +176,7 @@ fn counts(entry: &ChainEntry) -> bool {
     }
 }
 
-/// Adds to a gap what CloudTrail says of it.
+/// Adds CloudTrail's statements to the detail of a gap.
 pub(crate) fn describe_gap(gap: &mut GapRecord, context: &Context) {
     if !matches!(gap.cause, GapCause::LoggingStopped | GapCause::AfterLastDigest | GapCause::NoDigests) {
         return;

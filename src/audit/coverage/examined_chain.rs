@@ -1,4 +1,4 @@
-//! A chain whose digests were verified, with everything that its gaps and log files are judged by.
+//! A chain whose digests were verified, with all facts by which its gaps and log files are judged.
 
 use std::sync::Arc;
 
@@ -15,30 +15,32 @@ use crate::model::ChainId;
 #[derive(Debug)]
 pub(crate) struct ExaminedChain {
     pub id: Arc<ChainId>,
-    /// By end time, standard before backfill, then key. Those past the end of the range are among them.
+    /// Sorted by end time, standard before backfill, then by key. Includes digests past the end of
+    /// the range.
     pub entries: Vec<ChainEntry>,
-    /// What they say.
+    /// The spool that holds the content of the digests.
     pub spool: Arc<DigestSpool>,
-    /// Why a part of it could not be listed.
+    /// The reason why a part of the chain could not be listed.
     pub listing_failure: Option<String>,
-    /// True if that was in the places where it is known to lie, and not where a digest's pointer led.
+    /// True if that failure concerns the chain's known folders, and not a location that a pointer
+    /// led to.
     pub own_listing_failed: bool,
-    /// The chain that this one goes on from: nothing is missing in between.
+    /// The chain that this one continues: nothing is missing in between.
     pub goes_on_from: Option<Handover>,
-    /// The chain that goes on from this one: nothing is missing after that.
+    /// The chain that continues this one: nothing is missing after the handover.
     pub goes_on_as: Option<Handover>,
-    /// True if it has no digest, and is known to have had some.
+    /// True if the chain has no digest but is known to have had some.
     pub lost_all: bool,
-    /// Whether there are digests older than the range.
+    /// True if there are digests older than the range.
     pub has_earlier: bool,
-    /// Whether a digest from before the range accounts for CloudTrail's last delivery.
+    /// True if a digest from before the range accounts for CloudTrail's last delivery.
     pub delivery_accounted: bool,
-    /// What lies in its log folder; nothing at depth `chain`.
+    /// The findings on its log folder; empty at depth `chain`.
     pub log_folder: LogFolder,
-    /// What lifecycle rules say of what it lost.
+    /// The lifecycle rules that may explain the chain's losses.
     pub expiry: Expiry,
-    /// What the listing shows of the deliveries to it.
+    /// The deliveries to the chain that the listing shows.
     pub deliveries: Deliveries,
-    /// What earlier runs verified, and history leads to no longer.
+    /// The digests that earlier runs verified and that the history no longer leads to.
     pub contradictions: Vec<Contradiction>,
 }

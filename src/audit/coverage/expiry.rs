@@ -1,5 +1,6 @@
-//! Losses that a lifecycle rule of the bucket explains. A bucket that lets old objects expire loses the oldest ones, and nothing
-//! else: a loss that older objects outlived was somebody's doing, whatever the rules say.
+//! Losses that a lifecycle rule of the bucket explains. A bucket whose old objects expire loses the
+//! oldest ones and nothing else: if older objects are still there, somebody removed the lost one,
+//! whatever the rules say.
 
 use std::collections::BTreeMap;
 
@@ -17,37 +18,41 @@ use crate::audit::shared::context::Context;
 use crate::model::{ChainId, LogFileKey, ObjectRef, earlier};
 use crate::store::LifecycleRule;
 
-/// A log file is made at most this long before the time in its name.
+/// The longest time by which the creation of a log file precedes the time in its name.
 const NAMED_AHEAD: SignedDuration = SignedDuration::from_mins(5);
-/// Log files of one moment are made in no particular order.
+/// The shortest time by which a log file must precede another to count as older: log files of one
+/// moment are created in no particular order.
 const DISORDER: SignedDuration = SignedDuration::from_mins(15);
-/// S3 removes what has expired by and by, in no promised order: only what should have been gone for this long was spared.
+/// The time that S3 is given to remove an expired object. It does so gradually and in no promised
+/// order, so an object counts as spared only if it should have been gone for this long.
 const REMOVAL: SignedDuration = SignedDuration::from_hours(48);
 
-/// What the lifecycle rules of a chain's buckets say of its losses.
+/// The lifecycle rules of a chain's buckets, and the facts that decide which of its losses they
+/// explain.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
     now: Option<Timestamp>,
     rules: BTreeMap<String, Result<Vec<LifecycleRule>, String>>,
-    /// When the oldest digest that is there was made.
+    /// The time at which the oldest existing digest was created.
     oldest_digest: Option<Timestamp>,
-    /// When the oldest log file that is there was made.
+    /// The time at which the oldest existing log file was created.
     oldest_log_file: Option<Timestamp>,
-    /// The objects of the chain that each rule should have removed long ago.
+    /// The counts of the chain's objects that each rule should have removed long ago.
     counts: BTreeMap<Counted, Removed>,
 }
 
-/// The objects of one kind that one rule is about. Digests and log files are not counted together: how many
-/// log files the digests listed that are gone, nobody knows.
+/// The objects of one kind that one rule applies to. Digests and log files are counted separately,
+/// because it is unknown how many log files the lost digests listed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Counted {
     bucket: String,
-    /// The place of the rule among those of its bucket.
+    /// The index of the rule among those of its bucket.
     rule: usize,
     digests: bool,
 }
 
-/// Of the objects that a rule should have removed long ago: valid digests, and log files that valid digests list.
+/// The counts of existing and lost objects that a rule should have removed long ago: valid digests,
+/// and log files that valid digests list.
 #[derive(Debug, Clone, Copy, Default)]
 struct Removed {
     there: u64,
@@ -55,7 +60,7 @@ struct Removed {
 }
 
 impl Removed {
-    /// Returns whether the rule explains a loss.
+    /// Returns how far the rule explains a loss.
     fn standing(self) -> Standing {
         match self {
             Self { there: 0, .. } => Standing::Explains,
@@ -65,33 +70,35 @@ impl Removed {
     }
 }
 
-/// The word of a rule on a loss that it may be about.
+/// The extent to which a rule explains a loss that it applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Explains,
-    /// Some of what it should have removed is there: it may have been written after the loss, or be slow.
+    /// Some of what it should have removed still exists: the rule may have been written after the
+    /// loss, or it may be slow.
     Open,
-    /// Most of what it should have removed is there: it removes nothing.
+    /// Most of what it should have removed still exists, so the rule removes nothing.
     ExplainsNothing,
 }
 
-/// What is said of one loss.
+/// The explanation of one loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Explanation {
-    /// No rule is about it.
+    /// No rule applies to it.
     None,
-    /// This is worth knowing, and explains nothing.
+    /// A fact worth reporting, which does not explain the loss.
     Hint(String),
-    /// Nobody can say whether a rule removed it.
+    /// It is unknown whether a rule removed it.
     Open(String),
     /// This rule removed it.
     Rule(String),
-    /// The copy holds nothing of its day.
+    /// The copy holds no log file of its day.
     NotCopied,
 }
 
 impl Expiry {
-    /// Asks for the rules where the chain lost anything. `lost_log_files`: whether log files may be among that.
+    /// Requests the rules if the chain lost anything. `lost_log_files` is true if log files may be
+    /// among the losses.
     pub async fn examine(
         context: &Context,
         id: &ChainId,
@@ -119,7 +126,7 @@ impl Expiry {
         let present = entries.iter().filter(|entry| entry.absence().is_none());
         expiry.oldest_digest = present.map(|entry| made(entry.end(), entry.last_modified)).min();
         for folder in folders {
-            // What can't be looked at is no evidence.
+            // A failed listing is no evidence that older objects exist.
             if lost_digests && let Some(start) = context.range.start {
                 let first = digests::first_before(context.store.as_ref(), folder, id, start).await;
                 let first = first.ok().flatten().map(|digest| made(digest.end, digest.last_modified));
@@ -133,8 +140,8 @@ impl Expiry {
         Ok(expiry)
     }
 
-    /// Counts what each rule should have removed long ago, as far as this run has seen it. Planted objects
-    /// are never counted.
+    /// Counts the objects that each rule should have removed long ago, as far as this run has seen
+    /// them. Planted objects are never counted.
     fn count(
         &mut self,
         entries: &[ChainEntry],
@@ -170,7 +177,7 @@ impl Expiry {
                         add(&log_file.object, at, is_there, 1);
                     }
                 }
-                // One name stands for all digests of the hole before it.
+                // One missing digest represents all digests of the hole before it.
                 EntryState::Absent(object, Absence::Missing) => {
                     let hours = covered_to.map_or(1, |from| (entry.end().as_second() - from.as_second()) / 3600);
                     add(object, entry.end(), false, hours.max(1).unsigned_abs());
@@ -208,13 +215,13 @@ impl Expiry {
         }
     }
 
-    /// What is said of a digest that is gone.
+    /// Returns the explanation of a lost digest.
     pub fn of_digest(&self, object: &ObjectRef, end: Timestamp) -> Explanation {
         let older = self.oldest_digest.filter(|oldest| *oldest < end);
         self.explain(object, end, older, "digests")
     }
 
-    /// What is said of a log file that is gone.
+    /// Returns the explanation of a lost log file.
     pub fn of_log_file(&self, object: &ObjectRef) -> Explanation {
         let Some(LogFileKey { time: name, .. }) = LogFileKey::parse(&object.key) else { return Explanation::None };
         let earliest = earlier(name.from, NAMED_AHEAD);
@@ -223,13 +230,13 @@ impl Expiry {
         self.explain(object, earliest, older, "log files")
     }
 
-    /// Whether there are rules that may explain anything.
+    /// Returns whether there are rules that may explain anything.
     pub fn knows_rules(&self) -> bool {
         self.rules.values().any(|rules| rules.as_ref().is_ok_and(|rules| !rules.is_empty()))
     }
 
-    /// Before when everything like this digest was removed by a rule, if nothing older than the hole that begins at `from` was spared;
-    /// and the rule.
+    /// Returns the time before which a rule removed every digest like this one, and the rule, if
+    /// nothing older than the hole that starts at `from` was spared.
     pub fn horizon(&self, object: &ObjectRef, from: Timestamp) -> Option<(Timestamp, String)> {
         let now = self.now?;
         let older = self.oldest_digest.filter(|oldest| *oldest <= from);
@@ -243,7 +250,7 @@ impl Expiry {
         about.map(|(_, rule)| (rule.horizon(now), rule.to_string())).max()
     }
 
-    /// The word of the rule at this place on an object like this one.
+    /// Returns how far the rule with this index explains the loss of an object like this one.
     fn standing(&self, object: &ObjectRef, rule: usize) -> Standing {
         let digests = LogFileKey::parse(&object.key).is_none();
         let counted = Counted { bucket: object.bucket.to_string(), rule, digests };
@@ -291,13 +298,14 @@ impl Expiry {
     }
 }
 
-/// Whether this older object is still there though the rule should have removed it long ago.
+/// Returns whether this older object still exists although the rule should have removed it long
+/// ago.
 fn spared(rule: &LifecycleRule, older: Option<Timestamp>, now: Timestamp) -> bool {
     let then = earlier(now, REMOVAL);
     older.is_some_and(|made| rule.has_removed(made, then))
 }
 
-/// Whether any log file may be gone that valid digests list.
+/// Returns whether any log file that valid digests list may be gone.
 pub(crate) fn may_lack_log_files(log_folder: &LogFolder) -> bool {
     log_folder.failure.is_some() || !log_folder.absent.is_empty()
 }

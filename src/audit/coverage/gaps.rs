@@ -1,4 +1,5 @@
-//! What a chain's valid digests cover of the range, and why the rest is not covered.
+//! The part of the range that a chain's valid digests cover, and the causes of the gaps in the
+//! rest.
 
 use std::sync::Arc;
 
@@ -17,23 +18,25 @@ use crate::model::{
 };
 use crate::verify::ValidDigest;
 
-/// Pieces shorter than this have no room for an hourly digest of their own: they belong to what they touch.
+/// The length of the shortest piece that can hold an hourly digest of its own. A shorter one is
+/// merged with the piece that it touches.
 const ROOM_SECONDS: i64 = 30 * 60;
 
-/// How many contradictions to earlier runs a chain's detail spells out. Each digest has a record of its own.
+/// The largest number of contradictions of earlier runs that a chain's detail spells out. Each
+/// digest has a record of its own.
 const SPELLED_OUT_CONTRADICTIONS: usize = 3;
 
-/// What the range comes to for a chain.
+/// The coverage of the range by one chain, its gaps and its closing record.
 pub(crate) struct Account {
-    /// What valid digests cover, those next to the range included.
+    /// The time that valid digests cover, including those next to the range.
     pub coverage: Coverage,
-    /// By time.
+    /// Sorted by time.
     pub gaps: Vec<GapRecord>,
-    /// Closes the chain.
+    /// The record that closes the chain.
     pub record: ChainRecord,
 }
 
-/// Works out what is covered of the range, and why the rest is not.
+/// Determines which part of the range is covered, and the causes of the gaps in the rest.
 pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Account, AuditError> {
     let standard: Vec<&ChainEntry> = chain.entries.iter().filter(|e| e.kind == DigestKind::Standard).collect();
     let Period { start: from, end: to } = bounds(chain, context);
@@ -56,17 +59,19 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     let mut gaps = ledger.expire_all(gaps)?;
     gaps.splice(0..0, ledger.still_open(&coverage)?);
     if chain.entries.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
-        // Even where the range is empty, because nobody said when it begins: what should be there is not.
+        // This holds even if the range is empty because it has no start: a chain that should exist
+        // has no digests.
         gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
     }
     if chain.listing_failure.is_some() && gaps.iter().all(|gap| gap.cause != GapCause::ListingFailed) {
-        // Whatever is covered, nobody knows what else was there.
+        // Whatever is covered, an incomplete listing may have omitted other digests.
         gaps.push(ledger.record(Piece { cause: GapCause::ListingFailed, from, to, present: 0, named: 0 }));
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
-    // A place that could not be listed is no evidence, and a delivery that an older digest accounts for is
-    // none either. A pointer that leads to a place which can't be listed says nothing of the newest digests.
+    // A location that could not be listed is no evidence of a cut tail, nor is a delivery that an
+    // older digest accounts for. A pointer to a location that cannot be listed says nothing about
+    // the newest digests.
     let evidence = !chain.own_listing_failed && !chain.delivery_accounted && chain.goes_on_as.is_none();
     let cut = cut_tail::cut(&chain.id, &chain.entries, chain.lost_all, context).filter(|_| evidence);
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
@@ -99,7 +104,7 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     Ok(Account { coverage, gaps, record })
 }
 
-/// Why nobody can say whether a lifecycle rule removed the digests of a gap.
+/// Returns the reason why it is unknown whether a lifecycle rule removed the digests of a gap.
 fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
     let inside = |entry: &&ChainEntry| entry.end() > gap.from && entry.start() < gap.to;
     chain.entries.iter().filter(inside).find_map(|entry| match &entry.state {
@@ -120,7 +125,7 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> Period {
     let (first, last) = proven_bounds(inside()).map(|bounds| (bounds.start, bounds.end)).unzip();
     let from = range.start.or(first);
     let to = range.end.or(last);
-    // Before and after that, the other chain answers for the time.
+    // Outside the two handovers, the other chain accounts for the time.
     let from = match &chain.goes_on_from {
         Some(handover) if context.examined.contains(&handover.other) => from.max(Some(handover.at)),
         _ => from,
@@ -129,7 +134,8 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> Period {
         Some(handover) => Some(to.unwrap_or(handover.at).min(handover.at)),
         None => to,
     };
-    // What should be there and is not has no time of its own: the others' is as good as any.
+    // An expected chain without digests has no time of its own. Use that of its unlisted log files,
+    // or else that of the other chains.
     let files = chain.log_folder.strays.bounds().filter(|_| chain.entries.is_empty());
     let files = files.map(|files| Period { end: later(files.end, NAMED_FOR), ..files });
     let others = files.or(context.ends).filter(|_| chain.entries.is_empty());
@@ -139,15 +145,16 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> Period {
     Period::new(from, to.unwrap_or(from).max(from))
 }
 
-/// The time that a log file's name speaks of: names are five-minute multiples.
+/// The period that a log file's name denotes: names are five-minute multiples.
 const NAMED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
-/// How far from what is proven a digest may lie that is not, to count where nobody says when the range begins
-/// or ends. Names can tell any time: one planted digest named 1970 would make a gap of half a million.
+/// The longest distance from the known part of the chain at which a rejected digest still extends a
+/// range that has no start or no end. Names can state any time: one planted digest named 1970 would
+/// make a gap of half a million.
 const NEAR: SignedDuration = SignedDuration::from_hours(24);
 
-/// The ends of the chain: of the digests that are valid or known to be gone, and of the
-/// others as far as they follow on.
+/// Returns the start and the end of the chain: those of the digests that are valid or known to be
+/// absent, extended by the rejected ones that lie within [`NEAR`].
 fn proven_bounds<'a>(entries: impl Iterator<Item = &'a ChainEntry> + Clone) -> Option<Period> {
     let is_known = |entry: &&ChainEntry| !matches!(entry.state, EntryState::Rejected(_));
     let known = || entries.clone().filter(is_known);
@@ -157,7 +164,7 @@ fn proven_bounds<'a>(entries: impl Iterator<Item = &'a ChainEntry> + Clone) -> O
         return start.zip(end).map(|(start, end)| Period { start, end });
     };
     let mut to = known().map(ChainEntry::end).max().unwrap_or(from);
-    // Elements come by their end.
+    // Entries are sorted by their end.
     let rejected: Vec<&ChainEntry> = all().filter(|entry| !is_known(entry)).collect();
     for entry in &rejected {
         if entry.end() > to && entry.start().duration_since(to) <= NEAR {
@@ -176,11 +183,13 @@ fn valid<'a>(entries: &'a [&ChainEntry]) -> impl Iterator<Item = &'a SpooledDige
     entries.iter().filter_map(|entry| entry.valid())
 }
 
-/// The valid digest that this one names as its predecessor. Both being valid, hash and signature are the recorded ones.
+/// Returns the valid digest that this one names as its predecessor. As both are valid, its hash and
+/// signature are the recorded ones.
 fn linked_predecessor<'a>(digest: &SpooledDigest, entries: &'a [&ChainEntry]) -> Option<&'a SpooledDigest> {
     let named = digest.summary().predecessor()?;
     let is_named = |other: &&SpooledDigest| other.summary().name() == named;
-    // Elements are sorted by end time, and a predecessor nearly always stands right before.
+    // Entries are sorted by end time, and a predecessor nearly always comes directly before its
+    // successor.
     let until = entries.partition_point(|entry| entry.end() <= digest.summary().period().start);
     let near = entries[..until].last().and_then(|entry| entry.valid()).filter(is_named);
     near.or_else(|| valid(entries).find(is_named))
@@ -197,15 +206,15 @@ struct Piece {
     cause: GapCause,
     from: Timestamp,
     to: Timestamp,
-    /// Digests that are there, though not valid.
+    /// The number of digests that exist but are not valid.
     present: u64,
-    /// Digests that are known by name not to be there.
+    /// The number of digests that are known by name and do not exist.
     named: u64,
 }
 
 impl Ledger<'_> {
-    /// Says why `[from, to)` is not covered. It is a hole of the coverage, so a valid digest starts at `to`, unless that is
-    /// the end of the range.
+    /// Explains why `[from, to)` is not covered. It is a hole in the coverage, so a valid digest
+    /// starts at `to`, unless that is the end of the range.
     fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut cursor = from;
@@ -218,8 +227,8 @@ impl Ledger<'_> {
             }
             let mut from = cursor;
             if cause == GapCause::NotYetDelivered {
-                // Only what ended within the newest two hours may still come; a valid digest follows, so what is older was
-                // delivered.
+                // Only digests that ended within the grace, two hours by default, may still come. A
+                // valid digest follows, so older ones were delivered.
                 let split = self.youngest().min(start);
                 if split.as_second() - cursor.as_second() >= ROOM_SECONDS {
                     pieces.push(Piece {
@@ -232,7 +241,7 @@ impl Ledger<'_> {
                     from = split;
                 }
             } else if !missing && start.as_second() - cursor.as_second() >= ROOM_SECONDS {
-                // A digest that is not valid speaks of its own hour alone.
+                // A digest that is not valid accounts for its own hour only.
                 pieces.extend(self.rest(cursor, start, range_end));
                 from = start;
             }
@@ -261,7 +270,7 @@ impl Ledger<'_> {
         merged.into_iter().map(|piece| self.record(piece)).collect()
     }
 
-    /// Says why nothing at all is known of `[from, to)`.
+    /// Explains `[from, to)`, of which no digest of any kind is known.
     fn rest(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<Piece> {
         let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
         if self.chain.listing_failure.is_some() {
@@ -270,9 +279,10 @@ impl Ledger<'_> {
         let next = valid(self.standard).find(|digest| digest.summary().period().start >= to);
         let is_last = to == range_end;
         match next {
-            // If the digest that it names can't be read, that may be a starting one: then nothing is missing before it.
+            // If the digest that it names cannot be verified, that may be a starting digest, and
+            // then nothing is missing before it.
             Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
-            // Before that, another chain has its digests.
+            // Before the handover, the digests belong to another chain.
             Some(next)
                 if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.summary().period().start) =>
             {
@@ -289,7 +299,8 @@ impl Ledger<'_> {
         }
     }
 
-    /// What is left of the gaps from before the range that earlier runs found, and why.
+    /// Returns the remaining parts of the gaps from before the range that earlier runs found, with
+    /// their causes.
     fn still_open(&self, coverage: &Coverage) -> Result<Vec<GapRecord>, AuditError> {
         let open = self.context.resume.iter().flat_map(|resume| resume.open_gaps());
         let mut left = Vec::new();
@@ -300,7 +311,7 @@ impl Ledger<'_> {
             };
             for Period { start, end } in holes.filter(has_room) {
                 let found = self.explain(start, end, Timestamp::MAX);
-                // Only where the digest that follows was read is it known to be a starting one.
+                // The digest that follows is known to be a starting one only if it was read.
                 let mut summaries = valid(self.standard).map(SpooledDigest::summary);
                 let starts = summaries.any(|next| next.period().start == end && next.predecessor().is_none());
                 let may_close = found.iter().all(|gap| match gap.cause {
@@ -325,7 +336,7 @@ impl Ledger<'_> {
         Ok(left)
     }
 
-    /// Parts a gap that missing digests left where a lifecycle rule explains its beginning.
+    /// Splits a gap left by missing digests if a lifecycle rule explains its beginning.
     fn expire(&self, gap: GapRecord) -> Result<Vec<GapRecord>, AuditError> {
         if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) || !self.chain.expiry.knows_rules() {
             return Ok(vec![gap]);
@@ -366,18 +377,19 @@ impl Ledger<'_> {
         })
     }
 
-    /// What ended before this may no longer be on its way.
+    /// Returns the time from which on a digest's end is so recent that it may still be delivered.
     fn youngest(&self) -> Timestamp {
         awaited_from(&self.context.request)
     }
 
-    /// Says why the end of the range is not covered, where no valid digest comes after it.
+    /// Explains why the end of the range is not covered if no valid digest follows it.
     fn tail(&self, from: Timestamp, to: Timestamp) -> Vec<Piece> {
         let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
         if self.chain.entries.is_empty() && !self.chain.has_earlier {
             return vec![piece(GapCause::NoDigests, from, to)];
         }
-        // The hour that is running and the next one's delivery leave the end open for longer than an hour, whatever the grace.
+        // The running hour and the delivery of its digest leave the end uncovered for more than an
+        // hour, whatever the grace.
         let split = fresh_from(&self.context.request).clamp(from, to);
         let pieces = [(GapCause::AfterLastDigest, from, split), (GapCause::NotYetDelivered, split, to)];
         let may_come = self.context.store.is_live();
@@ -403,7 +415,8 @@ impl Ledger<'_> {
         }
     }
 
-    /// A hole that a longer grace than two hours alone excuses says so.
+    /// Returns the detail of a gap that may still be filled, which states if only a grace of more
+    /// than two hours excuses it.
     fn not_yet_delivered(&self, from: Timestamp) -> String {
         let request = &self.context.request;
         let usual = earlier(request.now, DELIVERY_TIME);
@@ -455,13 +468,13 @@ impl Ledger<'_> {
     }
 }
 
-/// A length of time in hours, or in minutes where it is none of whole hours.
+/// Formats a length of time in hours, or in minutes if it is not a whole number of hours.
 fn span_of(length: SignedDuration) -> String {
     let minutes = length.as_mins();
     if minutes % 60 == 0 { format!("{} h", minutes / 60) } else { format!("{minutes} min") }
 }
 
-/// Why the time of this digest is not covered; `None` for a valid one.
+/// Returns the reason why the time of this digest is not covered; `None` for a valid one.
 fn cause_of(entry: &ChainEntry) -> Option<GapCause> {
     match &entry.state {
         EntryState::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),

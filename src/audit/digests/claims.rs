@@ -1,4 +1,5 @@
-//! The log files that digests claim which are not valid, bounded: whoever plants digests may claim millions.
+//! The log files claimed by digests that are not valid. Their number is bounded, because planted
+//! digests may claim millions.
 
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::ChainEntry;
@@ -6,7 +7,7 @@ use crate::audit::error::AuditError;
 use crate::model::ObjectRef;
 use crate::verify::limits;
 
-/// How many more log files of digests that are not valid are named.
+/// The number of log files that may still be named for digests that are not valid.
 pub(crate) struct ClaimBudget(usize);
 
 impl Default for ClaimBudget {
@@ -16,7 +17,8 @@ impl Default for ClaimBudget {
 }
 
 impl ClaimBudget {
-    /// The claims of the next digest that are named. Digests have to come in the order in which they are told of.
+    /// Returns the claims of the next digest that are named. Digests must be passed in the order in
+    /// which their records are emitted.
     pub fn take(&mut self, entry: &ChainEntry, spool: &DigestSpool) -> Result<Vec<ObjectRef>, AuditError> {
         let most = self.0.min(limits::MAX_NAMED_CLAIMS);
         if entry.claims() == 0 || most == 0 {

@@ -1,4 +1,5 @@
-//! What the digests of a chain say, kept aside until it is asked for: a chain has to be judged as a whole, and may be long.
+//! Spill-to-disk storage for the content of a chain's digests: a chain must be verified as a whole,
+//! and may be long.
 
 use std::fmt::Display;
 use std::num::NonZero;
@@ -12,14 +13,14 @@ use crate::verify::{
     CheckedDigest, DigestSummary, HashKey, NameHash, ParsedDigest, PendingDigest, ProvenDigest, ValidDigest,
 };
 
-/// Keeps what the digests of a chain say.
+/// Stores the content of a chain's digests.
 #[derive(Debug, Default)]
 pub(crate) struct DigestSpool {
     spool: Mutex<Spool>,
     key: HashKey,
 }
 
-/// Where a shelf keeps a digest.
+/// The position of a digest in a [`DigestSpool`], and the fingerprint of its predecessor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SpoolKey {
     ticket: Ticket,
@@ -27,13 +28,13 @@ pub(crate) struct SpoolKey {
 }
 
 impl SpoolKey {
-    /// The digest that this one names as its predecessor, by its fingerprint.
+    /// The fingerprint of the digest that this one names as its predecessor.
     pub fn predecessor_fingerprint(&self) -> Option<u64> {
         self.predecessor.map(NonZero::get)
     }
 }
 
-/// A valid digest, and where the whole of it is kept.
+/// A valid digest, and the key of its full content on the spool.
 #[derive(Debug)]
 pub(crate) struct SpooledDigest {
     pub proven: ProvenDigest,
@@ -47,7 +48,7 @@ impl SpooledDigest {
 }
 
 impl DigestSpool {
-    /// Keeps a digest that was examined. `fingerprint` is how its predecessor is known.
+    /// Stores an examined digest. `fingerprint` computes the fingerprint of its predecessor.
     pub fn keep(
         &self,
         examined: CheckedDigest,
@@ -63,7 +64,7 @@ impl DigestSpool {
         Ok((waiting, SpoolKey { ticket, predecessor: follows }))
     }
 
-    /// A digest that was kept.
+    /// Reads a stored digest back.
     pub fn open(&self, spool_key: &SpoolKey, summary: &DigestSummary) -> Result<ParsedDigest, AuditError> {
         lock(&self.spool)
             .get(spool_key.ticket, |packed| summary.unpack(packed, &self.key))
@@ -71,7 +72,7 @@ impl DigestSpool {
             .map_err(put_aside)
     }
 
-    /// A valid digest that was kept.
+    /// Reads a stored valid digest back.
     pub fn valid(&self, SpooledDigest { proven, spool_key }: &SpooledDigest) -> Result<ValidDigest, AuditError> {
         lock(&self.spool)
             .get(spool_key.ticket, |packed| proven.unpack(packed, &self.key))
@@ -79,7 +80,7 @@ impl DigestSpool {
             .map_err(put_aside)
     }
 
-    /// The hash of a name, as outlines have it.
+    /// The hash of a name, as a [`DigestSummary`] holds it.
     pub fn name(&self, object: &ObjectRef) -> NameHash {
         self.key.name(object)
     }

@@ -1,4 +1,4 @@
-//! One digest of a chain, judged or known to be missing.
+//! One digest of a chain, either judged or known to be missing.
 
 use std::borrow::Cow;
 
@@ -9,63 +9,64 @@ use crate::audit::error::AuditError;
 use crate::model::{DigestKind, ObjectRef, Versions, earlier};
 use crate::verify::{Predecessor, RejectedDigest, ValidDigest};
 
-/// One digest of a chain: there, or known to be missing. Chains are long: what a valid one says waits on the chain's
-/// [`DigestSpool`].
+/// One digest of a chain, either present or known to be missing. Chains are long, so the content of
+/// a valid digest is kept on the chain's [`DigestSpool`].
 #[derive(Debug)]
 pub(crate) struct ChainEntry {
     pub kind: DigestKind,
-    /// The end that its name tells.
+    /// The end time in its name.
     pub named_end: Timestamp,
     pub state: EntryState,
-    /// When S3 last wrote it, where a listing told.
+    /// The time at which S3 last wrote it, if a listing showed it.
     pub last_modified: Option<Timestamp>,
-    /// Few have any.
+    /// Boxed because it is rarely present and chains are long.
     pub remarks: Option<Box<Remarks>>,
 }
 
-/// What else is known of a digest.
+/// Rarely present facts about a digest.
 #[derive(Debug, Default)]
 pub(crate) struct Remarks {
-    /// What a reader should know about its metadata.
+    /// The warning about its metadata.
     pub note: Option<String>,
     /// True if a copy holds it uncompressed.
     pub is_uncompressed: bool,
-    /// What a versioned bucket still holds of it.
+    /// The findings on its earlier versions in a versioned bucket.
     pub versions: Option<Versions>,
-    /// The log files that it claims, where it is not valid.
+    /// The spool key of its content, if it is not valid and claims log files.
     pub claims: Option<SpoolKey>,
-    /// When it was generated, as a backfill digest says.
+    /// The time at which it was generated, as a backfill digest states.
     pub generated: Option<Timestamp>,
-    /// True if it begins the chain anew, right after the digest before it.
+    /// True if it starts the chain anew, directly after the digest before it.
     pub restarts: bool,
 }
 
-/// What is known of it.
+/// The state of a digest of a chain.
 #[derive(Debug)]
 pub(crate) enum EntryState {
     Valid(SpooledDigest),
     Rejected(Box<RejectedDigest>),
-    /// It is not there.
+    /// It does not exist.
     Absent(Box<ObjectRef>, Absence),
 }
 
-/// Why a digest that is named by its successor is not there.
+/// The reason why a digest that is named by its successor does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absence {
     Missing,
-    /// It is young enough that it may still come.
+    /// It is recent enough that it may still be delivered.
     NotYetDelivered,
     /// A lifecycle rule removed it.
     Expired,
-    /// Nobody can say whether a lifecycle rule removed it.
+    /// It is unknown whether a lifecycle rule removed it.
     Unexplained,
-    /// It lies before the first digest that is there, where no begin was asked about, and nobody can say what
-    /// became of it.
+    /// It precedes the first existing digest in a run whose range has no start, and its fate is
+    /// unknown.
     BeforeFirst,
 }
 
 impl ChainEntry {
-    /// The begin of its period. Of a digest that is not valid, an hour before its end: what it claims itself is not to be trusted.
+    /// The start of its period. For a digest that is not valid, an hour before its end, because
+    /// what it claims itself is not to be trusted.
     pub fn start(&self) -> Timestamp {
         match &self.state {
             EntryState::Valid(digest) => digest.summary().period().start,
@@ -95,7 +96,7 @@ impl ChainEntry {
         }
     }
 
-    /// How many log files it claims, if it is not valid.
+    /// The number of log files that it claims, if it is not valid.
     pub fn claims(&self) -> usize {
         match &self.state {
             EntryState::Rejected(digest) => digest.claims,
@@ -115,7 +116,7 @@ impl ChainEntry {
         }
     }
 
-    /// The digest with all that it says.
+    /// Loads the entry's content from the spool.
     pub fn whole(&self, spool: &DigestSpool) -> Result<LoadedEntry<'_>, AuditError> {
         let (object, valid) = match &self.state {
             EntryState::Valid(digest) => {
@@ -129,17 +130,17 @@ impl ChainEntry {
     }
 }
 
-/// A digest with all that it says.
+/// A chain entry with its content, loaded from the spool.
 #[derive(Debug)]
 pub(crate) struct LoadedEntry<'a> {
     pub entry: &'a ChainEntry,
     pub object: Cow<'a, ObjectRef>,
-    /// What it says, if it is valid.
+    /// Its content, if it is valid.
     pub valid: Option<ValidDigest>,
 }
 
 impl LoadedEntry<'_> {
-    /// The digest that it names as the one before it.
+    /// The digest that it names as its predecessor.
     pub fn predecessor(&self) -> Option<&Predecessor> {
         match &self.entry.state {
             EntryState::Valid(_) => self.valid.as_ref()?.predecessor(),

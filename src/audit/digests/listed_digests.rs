@@ -1,4 +1,5 @@
-//! What listings show of digests, kept small: those of all chains wait until their chain's turn comes.
+//! Digests as listings show them, stored compactly: those of all chains are kept in memory until
+//! their chain is examined.
 
 use std::sync::Arc;
 
@@ -11,22 +12,22 @@ use crate::model::{DigestKind, NameCoder, ObjectRef, read_number, write_number};
 pub(crate) struct ListedDigest {
     pub place: ObjectRef,
     pub kind: DigestKind,
-    /// The end time that its name tells.
+    /// The end time in its name.
     pub end: Timestamp,
-    /// When S3 last wrote it, where a listing told; to the second.
+    /// The time at which S3 last wrote it, to the second, if a listing showed it.
     pub last_modified: Option<Timestamp>,
-    /// How large it is, in bytes as stored, where a listing told.
+    /// The size of the stored object in bytes, if a listing showed it.
     pub size: Option<u64>,
 }
 
-/// A digest that was named or listed, and is not there.
+/// A digest that was named or listed, but does not exist.
 pub(crate) struct AbsentDigest {
     pub listed: ListedDigest,
-    /// True if its bucket is not there, either.
+    /// True if its bucket does not exist either.
     pub without_bucket: bool,
 }
 
-/// Digests as listings show them: some 30 bytes each.
+/// Digests as listings show them, packed into some 30 bytes each.
 #[derive(Debug, Default)]
 pub(crate) struct ListedDigests {
     /// Runs of digests in one bucket.
@@ -37,7 +38,7 @@ pub(crate) struct ListedDigests {
 }
 
 impl ListedDigests {
-    /// Adds one.
+    /// Appends a digest.
     pub fn push(&mut self, digest: &ListedDigest) {
         match self.buckets.last_mut().filter(|(bucket, _)| *bucket == digest.place.bucket) {
             Some((_, count)) => *count += 1,
@@ -47,27 +48,27 @@ impl ListedDigests {
         self.count += 1;
     }
 
-    /// Adds all of another.
+    /// Appends all digests of `other`.
     pub fn extend(&mut self, other: &Self) {
         other.iter().for_each(|digest| self.push(&digest));
     }
 
-    /// How many there are.
+    /// The number of digests.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no digests.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Their ends.
+    /// Iterates over the end times of the digests.
     pub fn ends(&self) -> impl Iterator<Item = Timestamp> + '_ {
         self.iter().map(|digest| digest.end)
     }
 
-    /// Each digest, made anew.
+    /// Iterates over the digests, decoding each one.
     pub fn iter(&self) -> impl Iterator<Item = ListedDigest> + '_ {
         let (mut coder, mut rest) = (Coder::default(), self.packed.as_slice());
         buckets(self.buckets.iter().cloned()).map_while(move |bucket| coder.read(bucket, &mut rest))
@@ -101,15 +102,15 @@ fn buckets(runs: impl Iterator<Item = (Arc<str>, usize)>) -> impl Iterator<Item 
     runs.flat_map(|(bucket, count)| std::iter::repeat_n(bucket, count))
 }
 
-/// Writes digests one after the other, without their buckets, and reads them again.
+/// Encodes consecutive digests, without their buckets, and decodes them again.
 #[derive(Debug, Default)]
 struct Coder {
     names: NameCoder,
-    /// The end of the last one, in seconds.
+    /// The end of the previous digest, in seconds.
     last_end: i64,
 }
 
-/// What is known of a digest besides its name and its end, as bits of a number.
+/// Flag bits for the facts about a digest that are stored besides its name and its end.
 const BACKFILL: u64 = 1;
 const HAS_LAST_MODIFIED: u64 = 2;
 const HAS_SIZE: u64 = 4;
@@ -149,7 +150,8 @@ impl Coder {
     }
 }
 
-/// Small numbers of either sign as small numbers: 0, -1, 1, -2, 2 …
+/// Maps small numbers of either sign to small unsigned numbers: 0, -1, 1, -2, 2 … become 0, 1, 2,
+/// 3, 4 …
 fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }

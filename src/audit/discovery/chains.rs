@@ -1,4 +1,4 @@
-//! Which chains there are, and which digests of theirs the range needs.
+//! Discovery of the chains at the requested locations, and of the digests that the range needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,33 +25,33 @@ use crate::trail::StatusSource;
 pub(crate) struct ListedChain {
     /// The folders that hold it.
     pub folders: Vec<RegionFolder>,
-    /// The folders in which a chain may lie that goes on from it: of the same account and region, in an
-    /// organization or out of it.
+    /// The folders that may hold a chain which continues it: of the same account and region, inside
+    /// an organization or outside.
     pub other_folders: Vec<RegionFolder>,
     /// The digests that the range needs.
     pub digests: ListedDigests,
-    /// Why a part of it could not be listed.
+    /// The reason why a part of it could not be listed.
     pub failure: Option<String>,
-    /// Whether the chain is known from digests older than the range alone.
+    /// True if only digests older than the range are known of the chain.
     pub ended_before: bool,
-    /// What the listing shows of the deliveries to it, where a checkpoint is kept.
+    /// The deliveries to it that the listing shows, if a checkpoint is kept.
     pub deliveries: Deliveries,
-    /// What earlier runs left of it.
+    /// The state that earlier runs left of it.
     pub resume: Option<Arc<Resume>>,
 }
 
-/// What was found.
+/// The result of discovery.
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
     pub chains: BTreeMap<ChainId, ListedChain>,
     pub statuses: Statuses,
     pub warnings: Vec<WarningRecord>,
     pub folders: Folders,
-    /// Accounts whose digests could not be listed at all, and why.
+    /// The accounts whose digests could not be listed at all, with the reasons.
     unlisted: BTreeMap<AccountId, String>,
 }
 
-/// Finds every chain that the request asks for. Fails only where nothing could be listed.
+/// Finds every chain that the request asks for. Fails only if nothing could be listed.
 pub(crate) async fn discover(
     store: &Arc<dyn Store>,
     status: Option<&dyn StatusSource>,
@@ -59,15 +59,15 @@ pub(crate) async fn discover(
     range: &TimeRange,
 ) -> Result<Discovery, AuditError> {
     let mut discovery = Discovery::default();
-    // What earlier runs found has to be there.
+    // Chains that earlier runs found have to exist.
     for id in request.checkpoint.iter().flat_map(|checkpoint| checkpoint.chains.keys()) {
-        // Objects in no region's folder are no chain.
+        // Objects outside the folders of regions do not form a chain.
         if request.wants(id) && id.region.known().is_some() {
             discovery.chains.insert(id.clone(), ListedChain::default());
         }
     }
     let folders = region_folders(store.as_ref(), request, &mut discovery).await?;
-    // What a chain lies in that has moved since, too.
+    // Include the former folders of chains that have moved since.
     let elsewhere = selection::other_folders(request, store.is_live());
     discovery.statuses = statuses::ask(status, request, &own_regions(request, &folders)).await;
     let shared = Arc::new(request.clone());
@@ -107,7 +107,8 @@ pub(crate) async fn discover(
         match earlier {
             Ok(chains) => {
                 for chain in chains {
-                    // A trail that became the organization's goes on in the organization's folder.
+                    // A trail that became the organization's continues in the organization's
+                    // folder.
                     if request.is_organization.is_some_and(|is| is != chain.organization.is_some()) {
                         continue;
                     }
@@ -121,7 +122,7 @@ pub(crate) async fn discover(
             Err(error) => failure = failure.or(Some(error)),
         }
         match failure {
-            // A place that the trail has left may be gone, or denied by now.
+            // A location that the trail has left may be deleted or denied by now.
             Some(error) if elsewhere.contains(&folder) => discovery.warn_of_former_place(&folder, &error),
             Some(error) => discovery.failed(&folder, request, error),
             None => {}
@@ -137,10 +138,11 @@ pub(crate) async fn discover(
 }
 
 impl Discovery {
-    /// Adds a chain that should be there, if there is none of that account and region.
+    /// Adds an expected chain if none of that account and region was found.
     pub fn expect(&mut self, chain: ChainId, request: &AuditRequest) {
         let is_it = |other: &ChainId| {
-            // What lies under `AWSLogs/ACCOUNT/` was delivered before the trail became the organization's, or after.
+            // Objects under `AWSLogs/ACCOUNT/` were delivered while the trail was not the
+            // organization's, before or after.
             let same_kind = request.is_organization.is_none_or(|is| is == other.organization.is_some());
             other.account == chain.account && other.region == chain.region && same_kind
         };
@@ -149,11 +151,11 @@ impl Discovery {
         }
     }
 
-    /// Adds a chain that should be there, if there is none by its very name.
+    /// Adds an expected chain if none with exactly this identity was found.
     pub fn expect_exactly(&mut self, chain: ChainId) {
         if !self.chains.contains_key(&chain) {
             let failure = self.unlisted.get(&chain.account).cloned();
-            // Its log files may be there all the same.
+            // Its log files may exist all the same.
             let log_files = self.folders.log_files.iter().filter(|folder| folder.holds(&chain)).cloned();
             let folders = log_files.collect();
             self.chains.insert(chain, ListedChain { folders, failure, ..ListedChain::default() });
@@ -173,7 +175,7 @@ impl Discovery {
         }
     }
 
-    /// Warns where trails of several organizations have the name that is asked about.
+    /// Warns if trails of several organizations have the requested name.
     fn warn_of_organizations(&mut self, request: &AuditRequest) {
         let Some(arn) = &request.trail else { return };
         let organizations: BTreeSet<&OrganizationId> =
@@ -193,9 +195,11 @@ impl Discovery {
         self.warnings.push(WarningRecord { code, bucket: None, key: None, detail });
     }
 
-    /// Leaves of what was listed what a run needs that goes on from a checkpoint.
+    /// Reduces the listed digests to those that are needed by a run that continues from the
+    /// checkpoint.
     fn go_on_from(&mut self, checkpoint: &Checkpoint, request: &AuditRequest, range: &TimeRange, live: bool) {
-        // What stood in for a chain that nobody had seen goes when that is there.
+        // Drop the placeholder of an unseen chain once a real chain of its account and region is
+        // found.
         let known = |id: &ChainId| id.trail != TrailName::unknown();
         let real: BTreeSet<(AccountId, Region)> = self
             .chains
@@ -210,7 +214,7 @@ impl Discovery {
                 chain.failure = self.unlisted.get(&id.account).cloned();
             }
             let before = checkpoint.chains.get(id);
-            // A listing that is not whole shows nothing of what is gone.
+            // An incomplete listing is no evidence that a digest is gone.
             let places: &[_] = if chain.failure.is_none() { &request.locations } else { &[] };
             let selected =
                 before.and_then(|before| Resume::select(id, before, &chain.digests, places, request.recheck, live));
@@ -220,7 +224,8 @@ impl Discovery {
                     chain.digests = digests;
                 }
                 None => {
-                    // Other chains of the folder may have asked for more.
+                    // The listing may reach back before the range, because other chains of the
+                    // folder need that.
                     let (inside, before): (Vec<_>, Vec<_>) =
                         chain.digests.iter().partition(|digest| range.reaches(digest.end));
                     chain.digests = inside.iter().collect();
@@ -230,7 +235,8 @@ impl Discovery {
         }
     }
 
-    /// Notes that a region's folder could not be listed whole: no chain of it may pass as complete.
+    /// Records that a region's folder could not be listed completely: none of its chains may pass
+    /// as complete.
     fn failed(&mut self, folder: &RegionFolder, request: &AuditRequest, error: StoreError) {
         let reason = error.to_string();
         let place = format!("the digests of {} in {}", folder.account, folder.region);
@@ -261,7 +267,8 @@ impl Discovery {
         }
     }
 
-    /// Warns that a place could not be listed to which the trail delivered when an earlier run verified it.
+    /// Warns that a location could not be listed that the trail delivered to when an earlier run
+    /// verified it.
     fn warn_of_former_place(&mut self, folder: &RegionFolder, error: &StoreError) {
         let RegionFolder { account, region, location, .. } = folder;
         let detail = format!(
@@ -279,9 +286,9 @@ impl Discovery {
 /// The folders of accounts and regions that the request asks for.
 #[derive(Debug, Default)]
 pub(crate) struct Folders {
-    /// Those that hold digests.
+    /// The folders that hold digests.
     pub digests: Vec<RegionFolder>,
-    /// Those that hold log files; the folder of the digests beside it need not be there.
+    /// The folders that hold log files; the digest folder of the same region need not exist.
     pub log_files: Vec<RegionFolder>,
     /// The objects that lie in log folders and belong to no region.
     pub beside: Vec<BesideRegions>,
@@ -297,7 +304,8 @@ pub(crate) struct BesideRegions {
 }
 
 impl BesideRegions {
-    /// `None` where there is nothing but regions. `below` is what lies directly in the log folder.
+    /// Returns `None` if the log folder holds nothing but regions. `below` lists the objects and
+    /// folders directly in it.
     pub fn new(
         location: Location,
         organization: Option<OrganizationId>,
@@ -310,7 +318,8 @@ impl BesideRegions {
     }
 }
 
-/// The regions in which the trail's own account may have a chain: to be asked about.
+/// Returns the regions in which the trail's own account may have a chain, and whose status is
+/// requested.
 fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -> BTreeSet<&'a Region> {
     let Some(arn) = &request.trail else { return BTreeSet::new() };
     let found = folders.digests.iter().chain(&folders.log_files).filter(|folder| folder.account == arn.account);

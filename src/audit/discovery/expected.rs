@@ -1,7 +1,9 @@
-//! Which chains should be there: whoever removes every digest of an account or a region leaves nothing that names them.
+//! Chains that should exist: someone who removes every digest of an account or a region leaves
+//! nothing that names them.
 //!
-//! A chain is expected in the trail's home region, where CloudTrail says that it delivered a digest, where log files lie without
-//! digests, and in the accounts and regions that the caller, or AWS, says the trail reaches.
+//! A chain is expected in the trail's home region, in regions where CloudTrail says that it
+//! delivered a digest, in regions that have log files without digests, and in the accounts and
+//! regions that the trail reaches according to the caller or AWS.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +11,7 @@ use crate::audit::discovery::chains::{Discovery, Folders};
 use crate::audit::request::{AuditRequest, Expected};
 use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName};
 
-/// Adds the chains to `discovery` that should be there and were not found.
+/// Adds the expected chains that were not found to `discovery`.
 pub(crate) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &TimeRange) {
     let folders = &discovery.folders;
     let mut expected: BTreeSet<(Option<OrganizationId>, AccountId, Region)> = BTreeSet::new();
@@ -45,7 +47,8 @@ pub(crate) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &Tim
     }
 }
 
-/// Below which organization's folder an account's chains lie, as far as folders tell.
+/// Returns the organization below whose folder an account's chains lie, as far as the folders show
+/// it.
 fn organization_of(account: &AccountId, request: &AuditRequest, folders: &Folders) -> Option<OrganizationId> {
     if request.organization.is_some() {
         return request.organization.clone();
@@ -57,7 +60,8 @@ fn organization_of(account: &AccountId, request: &AuditRequest, folders: &Folder
         None => {}
     }
     let own = || all().filter(|folder| folder.account == *account).map(|folder| &folder.organization);
-    // Where an account has a folder of its own beside the organization's, nobody knows which one the trail used.
+    // If an account has a folder of its own beside the organization's, it is unknown which one the
+    // trail used.
     if own().next().is_some() {
         return if own().any(Option::is_none) { None } else { own().find_map(Clone::clone) };
     }
@@ -67,7 +71,8 @@ fn organization_of(account: &AccountId, request: &AuditRequest, folders: &Folder
     all().find_map(|folder| folder.organization.clone())
 }
 
-/// Name and home region of the trail: the ARN's, or those of the only trail that was found.
+/// Returns the name and home region of the trail: the ARN's, or those of the only trail that was
+/// found.
 pub(crate) fn guess_trail<'a>(
     chains: impl Iterator<Item = &'a ChainId>,
     request: &AuditRequest,

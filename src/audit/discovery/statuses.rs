@@ -1,4 +1,5 @@
-//! What CloudTrail says about the delivery of the trail's own digests, asked region by region.
+//! CloudTrail's statements about the delivery of the trail's own digests, requested region by
+//! region.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,8 @@ use crate::audit::shared::context::Statuses;
 use crate::model::{Region, WarningCode, WarningRecord};
 use crate::trail::{StatusSource, TrailStatus};
 
-/// Asks in each region in which the trail's own account may have digests. To be read before digests are listed: what is
-/// delivered in between must not look as if it was missing.
+/// Requests the status in each region in which the trail's own account may have digests. Must be
+/// called before digests are listed: one that is delivered in between must not look missing.
 pub(crate) async fn ask(
     source: Option<&dyn StatusSource>,
     request: &AuditRequest,
@@ -31,19 +32,20 @@ pub(crate) async fn ask(
     statuses
 }
 
-/// How long after a checkpoint's last probe the regions that may be there are asked again.
+/// The shortest time between two probes of the regions that may be enabled, if a checkpoint is
+/// kept.
 const PROBED_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Returns whether the regions in which the trail may have digests are asked in this run: where a checkpoint
-/// is kept, once a day.
+/// Returns whether this run probes the regions in which the trail may have digests: once a day, if
+/// a checkpoint is kept.
 pub(crate) fn probes(request: &AuditRequest) -> bool {
     let last = request.checkpoint.as_ref().and_then(|checkpoint| checkpoint.regions_asked);
     !request.expected.maybe_own_regions.is_empty()
         && last.is_none_or(|last| request.now.duration_since(last) >= PROBED_EVERY)
 }
 
-/// Asks in the regions in which the trail may have digests, where nobody could say which are enabled. Those
-/// that are not enabled, or give no answer, are left out; if none gives any, that is said.
+/// Probes the regions in which the trail may have digests, if it is unknown which are enabled.
+/// Omits those that are not enabled or give no answer; if none gives an answer, returns one error.
 async fn probe(source: &dyn StatusSource, request: &AuditRequest, known: &Statuses) -> Statuses {
     if !probes(request) {
         return Statuses::new();
@@ -66,14 +68,14 @@ async fn probe(source: &dyn StatusSource, request: &AuditRequest, known: &Status
     });
     let mut known: Statuses = known.collect();
     if all_failed {
-        // One stands for all.
+        // One error represents all of them.
         let first = known.pop_first();
         known = first.into_iter().collect();
     }
     known
 }
 
-/// The warnings for regions of which nothing is known.
+/// Returns the warnings for regions whose status is unknown.
 pub(crate) fn warnings(statuses: &Statuses) -> impl Iterator<Item = WarningRecord> {
     statuses.iter().filter_map(|(region, status)| {
         let reason = status.as_ref().err()?;

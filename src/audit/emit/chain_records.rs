@@ -1,4 +1,5 @@
-//! From a judged chain to its records, in the order that is promised. Log files are still to be read.
+//! The conversion of a judged chain into its records, in the promised order. Log files are read
+//! later.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::model::{
 };
 use crate::verify::{ValidDigest, limits};
 
-/// One step of a report: a record, or a log file that becomes one when it was read.
+/// One step of a report: a record, or a log file that becomes one once it is read.
 pub(crate) enum Step {
     Record(Box<Record>),
     LogFile(Arc<ChainId>, Box<Task>),
@@ -31,31 +32,34 @@ pub(crate) enum Step {
 
 /// The report on one chain: an iterator over its steps.
 pub(crate) struct ChainRecords {
-    /// Without its digests.
+    /// The examined chain, without its digests.
     chain: ExaminedChain,
     context: Arc<Context>,
     tasks: Tasks,
-    /// The digests that are still to be told of.
+    /// The digests that are not emitted yet.
     digests: std::vec::IntoIter<ChainEntry>,
-    /// What is told next.
+    /// The steps that are emitted next.
     steps: VecDeque<Step>,
-    /// Told after the digests.
+    /// The unlisted files, emitted after the digests.
     unlisted: SortedStrays,
-    /// Those of them that a digest of another trail may list which can't be read, by [`Context::fingerprint`].
+    /// The unlisted files that an unreadable digest of another trail may list, by
+    /// [`Context::fingerprint`].
     unverified: HashSet<u64>,
-    /// Told after those.
+    /// The uncovered files, emitted after the unlisted ones.
     uncovered: SortedStrays,
-    /// The records that are told last.
+    /// The records that are emitted last.
     end: Vec<Step>,
-    /// How many log files there are whose content the depth does not ask for, as far as they were passed.
+    /// The number of log files passed so far whose content the depth does not require, since it was
+    /// last taken.
     not_read: u64,
-    /// The room that the digests take which wait: given back as they are told of, so that the next chain can be examined meanwhile.
+    /// The look-ahead permits of the remaining digests. They are returned as the digests are
+    /// emitted, so that the next chain can be examined meanwhile.
     admission: Admission,
     snapshot: Option<ChainSnapshot>,
 }
 
 impl ChainRecords {
-    /// Plans the report on one chain.
+    /// Prepares the report on one chain.
     pub fn new(mut chain: ExaminedChain, context: Arc<Context>, admission: Admission) -> Result<Self, AuditError> {
         let tasks = Tasks::new(&chain, &context, |entry| context.reads(entry, &chain.spool))?;
         let mut account = gaps::account_for(&chain, &context)?;
@@ -82,7 +86,7 @@ impl ChainRecords {
         Ok(chain_records)
     }
 
-    /// Plans what earlier runs left open.
+    /// Queues the log files that earlier runs left open.
     fn begin(&mut self) {
         let mut tasks = match self.context.request.depth {
             Depth::Chain => Vec::new(),
@@ -97,12 +101,13 @@ impl ChainRecords {
         self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(self.chain.id.clone(), Box::new(task))));
     }
 
-    /// What the next run needs to know of the chain, where a checkpoint is kept.
+    /// Takes the snapshot of the chain for the next run, if a checkpoint is kept.
     pub fn take_snapshot(&mut self) -> Option<ChainSnapshot> {
         self.snapshot.take()
     }
 
-    /// The next file that no valid digest lists: two trails may share a folder, and a file is told of once.
+    /// Returns the next file that no valid digest lists. Two trails may share a folder, and a file
+    /// is emitted only once.
     fn next_stray(&mut self) -> Option<Step> {
         let context = self.context.clone();
         let is_new = |stray: &Stray| context.is_new_stray(&stray.object);
@@ -129,12 +134,14 @@ impl ChainRecords {
         Some(record_step(Record::LogFile(record)))
     }
 
-    /// How many log files there are whose content the depth does not ask for, since this was asked last.
+    /// Takes the number of log files whose content the depth does not require, counted since the
+    /// last call.
     pub fn take_not_read(&mut self) -> u64 {
         std::mem::take(&mut self.not_read)
     }
 
-    /// Plans the next digest.
+    /// Queues the steps of the next digest or, after the last one, of the next file that no valid
+    /// digest lists, and finally the closing records.
     fn advance(&mut self) -> Result<(), AuditError> {
         let Self { chain, context, tasks, .. } = self;
         let Some(entry) = &self.digests.next() else {
@@ -177,12 +184,12 @@ impl Iterator for ChainRecords {
     }
 }
 
-/// The files that no valid digest lists, by what becomes of them.
+/// The files that no valid digest lists, by their class.
 struct Classified {
     unlisted: StrayFiles,
     unverified: HashSet<u64>,
     uncovered: StrayFiles,
-    /// The earliest time that a file's name tells which is left alone because it is fresh.
+    /// The earliest time in the name of a file that is left alone because it is fresh.
     earliest_fresh: Option<Timestamp>,
 }
 
@@ -190,7 +197,8 @@ struct Classified {
 fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> Result<Classified, AuditError> {
     let log_folder = &chain.log_folder;
     let Account { coverage, gaps, record } = account;
-    // In the folder of a chain that goes on elsewhere, nothing is delivered any more.
+    // Nothing is delivered any more to the folder of a chain that continues elsewhere, so the
+    // successor's coverage counts.
     coverage.extend(&log_folder.covered_by_successor);
     let mut known_coverage = coverage.clone();
     if let Some(known) = context.resume.as_ref().and_then(|resume| resume.known_coverage()) {
@@ -214,9 +222,9 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
     };
     let (mut uncovered, mut unverified, mut earliest_fresh) = (vec![0_u64; gaps.len()], HashSet::new(), None);
     let (mut fresh, mut edge) = (0, 0);
-    // If another trail delivers here without digests, nobody knows whose a file is.
+    // If another trail delivers here without digests, an unlisted file may belong to it.
     let judges_unlisted = log_folder.neighbours.is_empty();
-    // A file that a digest claims which is not valid is told of with that digest.
+    // A file that is claimed by a digest which is not valid is reported with that digest.
     let claimed = claimed(chain, context)?;
     let strays = log_folder.strays.filtered(|stray| !claimed.contains(&context.fingerprint(&stray.object)));
     let mut unlisted = strays.filtered(|stray| match judge.class(stray) {
@@ -259,7 +267,7 @@ fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> 
             unverified.insert(context.fingerprint(&stray.object));
             judges_unlisted
         }
-        // Those in a gap were told of when it was found, and count through it.
+        // Files in a gap were reported when the gap was found, and count as part of it.
         _ => false,
     }));
     (record.fresh_log_files, record.edge_log_files) = (fresh, edge);
@@ -283,7 +291,8 @@ fn claimed(chain: &ExaminedChain, context: &Context) -> Result<HashSet<u64>, Aud
     Ok(claimed)
 }
 
-/// The warnings that follow from the files that no valid digest lists.
+/// Returns the closing records of a chain: a warning if its log files could not be listed, its
+/// gaps, and the chain record.
 fn end(chain: &ExaminedChain, account: Account) -> Vec<Step> {
     let mut steps = Vec::new();
     let Account { gaps, record, .. } = account;
@@ -298,7 +307,7 @@ fn end(chain: &ExaminedChain, account: Account) -> Vec<Step> {
     steps
 }
 
-/// What is said of one digest; nothing of one that is a gap alone.
+/// Returns the record of a digest and its warnings; nothing for one that is reported as a gap only.
 pub(crate) fn digest_steps(chain: &ExaminedChain, digest: &LoadedEntry<'_>, context: &Context) -> Vec<Step> {
     let Some(record) = digest_record(chain, digest, context) else { return Vec::new() };
     let warnings = warnings(digest).into_iter().map(Record::Warning);
@@ -309,7 +318,8 @@ pub(crate) fn record_step(record: Record) -> Step {
     Step::Record(Box::new(record))
 }
 
-/// The record of a digest; `None` for one that may still come or has expired, which is a gap alone.
+/// Returns the record of a digest; `None` for one that may still come, has expired or has an
+/// unknown fate, and is reported as a gap only.
 fn digest_record(chain: &ExaminedChain, whole: &LoadedEntry<'_>, context: &Context) -> Option<DigestRecord> {
     let LoadedEntry { entry, object, valid } = whole;
     let mut record = DigestRecord {

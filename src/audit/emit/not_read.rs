@@ -1,4 +1,5 @@
-//! What a run leaves unread, on purpose: by its depth, or because a sample left it out.
+//! Log files that a run leaves unread on purpose: because of its depth, or because a sample omits
+//! them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,20 +9,20 @@ use crate::audit::emit::sample::Chosen;
 use crate::audit::error::AuditError;
 use crate::model::{LogFileStatus, Sample, SampleResult};
 
-/// What was left unread, and what a sample showed.
+/// The number of log files that are left unread, and the result of a sample.
 #[derive(Debug, Default)]
 pub(crate) struct NotRead {
-    /// Log files that the depth did not ask for.
+    /// The number of log files that the depth does not require.
     by_depth: AtomicU64,
     sample: OnceLock<Chosen>,
-    /// Log files of the sample that were read.
+    /// The number of log files of the sample that were read.
     read: AtomicU64,
-    /// Those of them that are not intact.
+    /// The number of read log files of the sample that are not intact.
     bad: AtomicU64,
 }
 
 impl NotRead {
-    /// The steps of a plan, with what it leaves unread counted.
+    /// Returns the steps of a chain's report, and counts the log files that it leaves unread.
     pub fn counting(&self, mut chain_records: ChainRecords) -> impl Iterator<Item = Result<Step, AuditError>> {
         std::iter::from_fn(move || {
             let step = chain_records.next();
@@ -30,7 +31,7 @@ impl NotRead {
         })
     }
 
-    /// Keeps which log files the sample chose.
+    /// Stores the sample that was chosen.
     pub fn set_sample(&self, chosen: Chosen) {
         self.sample.get_or_init(|| chosen);
     }
@@ -46,7 +47,7 @@ impl NotRead {
         self.bad.fetch_add(u64::from(status != LogFileStatus::Intact), Ordering::Relaxed);
     }
 
-    /// How many log files the depth did not ask for.
+    /// The number of log files that the depth does not require.
     pub fn by_depth(&self) -> u64 {
         self.by_depth.load(Ordering::Relaxed)
     }

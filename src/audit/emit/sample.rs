@@ -8,17 +8,17 @@ use crate::audit::request::SampleRequest;
 use crate::audit::shared::identity::rank;
 use crate::model::{ObjectRef, Sample};
 
-/// What was chosen.
+/// The sample that was chosen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chosen {
     pub sample: Sample,
-    /// Of how many.
+    /// The number of log files that it was chosen from.
     pub total: u64,
 }
 
 impl SampleRequest {
-    /// Chooses among the log files that the listing shows, and drops the others. Those that it does not show are looked for
-    /// in any case.
+    /// Chooses among the log files that the listing shows, and drops the others. Log files that it
+    /// does not show are looked for in any case.
     pub(crate) fn choose(&self, steps: &mut Vec<Step>) -> Chosen {
         let candidates = steps.iter().filter_map(candidate);
         let mut ranked: Vec<(u64, &ObjectRef)> =

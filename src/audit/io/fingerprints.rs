@@ -1,14 +1,15 @@
-//! Sets of very many objects.
+//! Compact sets of very many objects.
 
-/// A set of fingerprints, as [`crate::audit::shared::context::Context`] makes them: eight bytes each. Made once, and asked then.
+/// A set of fingerprints, as [`crate::audit::shared::context::Context`] computes them, at eight
+/// bytes each. Built once, and then queried.
 #[derive(Debug, Default)]
 pub(crate) struct Fingerprints {
-    /// In ascending order, each once.
+    /// The fingerprints in ascending order, without duplicates.
     sorted: Vec<u64>,
 }
 
 impl Fingerprints {
-    /// The set, and those that came more than once.
+    /// Builds the set, and the set of the fingerprints that occurred more than once.
     pub fn of(mut fingerprints: Vec<u64>) -> (Self, Self) {
         fingerprints.sort_unstable();
         let mut twice: Vec<u64> =
@@ -18,7 +19,7 @@ impl Fingerprints {
         (Self { sorted: fingerprints }, Self { sorted: twice })
     }
 
-    /// Adds those of another set.
+    /// Adds the fingerprints of another set.
     pub fn extend(&mut self, other: Self) {
         if self.sorted.is_empty() {
             *self = other;
@@ -29,17 +30,17 @@ impl Fingerprints {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty()
     }
 
-    /// How many there are.
+    /// The number of fingerprints.
     pub fn len(&self) -> usize {
         self.sorted.len()
     }
 
-    /// Whether this one is among them.
+    /// Returns whether the set contains this fingerprint.
     pub fn contains(&self, fingerprint: u64) -> bool {
         self.place(fingerprint).is_some()
     }
@@ -49,7 +50,7 @@ impl Fingerprints {
     }
 }
 
-/// Which of a set were met.
+/// The members of a set that were met so far.
 #[derive(Debug, Clone)]
 pub(crate) struct Met<'a> {
     of: &'a Fingerprints,
@@ -57,12 +58,12 @@ pub(crate) struct Met<'a> {
 }
 
 impl<'a> Met<'a> {
-    /// None yet.
+    /// Starts with no member met.
     pub fn none(of: &'a Fingerprints) -> Self {
         Self { of, met: vec![false; of.sorted.len()] }
     }
 
-    /// Meets one, and says whether it is of the set.
+    /// Marks a fingerprint as met, and returns whether the set contains it.
     pub fn meet(&mut self, fingerprint: u64) -> bool {
         let place = self.of.place(fingerprint);
         if let Some(place) = place {
@@ -71,12 +72,12 @@ impl<'a> Met<'a> {
         place.is_some()
     }
 
-    /// Returns whether one is of the set, without meeting it.
+    /// Returns whether the set contains a fingerprint, without marking it as met.
     pub fn knows(&self, fingerprint: u64) -> bool {
         self.of.contains(fingerprint)
     }
 
-    /// Those that were not met.
+    /// Returns the members that were not met.
     pub fn others(&self) -> Fingerprints {
         let others = self.of.sorted.iter().zip(&self.met).filter(|(_, met)| !**met);
         Fingerprints { sorted: others.map(|(fingerprint, _)| *fingerprint).collect() }

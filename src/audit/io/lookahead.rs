@@ -1,7 +1,9 @@
-//! How many digests wait: chains are examined ahead of the one that is told of, as far as there is room.
+//! A limit on the digests held in memory, up to which chains are examined ahead of the one whose
+//! records are emitted.
 //!
-//! One chain after the other takes its room, in the order in which they are told of, so the chain that is told of next never
-//! waits for a later one. A chain that needs more than there is takes what there is.
+//! Chains are admitted one after the other, in the order in which they are emitted, so the chain
+//! that is emitted next never waits for a later one. A chain with more digests than the limit takes
+//! all permits and is read nevertheless.
 
 use std::sync::Arc;
 
@@ -9,10 +11,10 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use crate::audit::error::AuditError;
 
-/// How many chains are examined ahead of the one whose records are emitted.
+/// The number of chains that are examined ahead of the one whose records are emitted.
 pub(crate) const CHAINS_AHEAD: usize = 32;
 
-/// The room that all chains share.
+/// The limit that all chains share.
 pub(crate) struct Lookahead {
     most: usize,
     permits: Arc<Semaphore>,
@@ -20,29 +22,30 @@ pub(crate) struct Lookahead {
 }
 
 impl Lookahead {
-    /// Room for `most` digests.
+    /// Creates a limit of `most` digests.
     pub fn new(most: usize) -> Self {
         Self { most, permits: Arc::new(Semaphore::new(most)), turn: Arc::default() }
     }
 
-    /// Waits until every chain that came before has what it needs.
+    /// Waits until every earlier chain has all the permits that it needs.
     pub async fn turn(&self) -> Admission {
         let turn = self.turn.clone().lock_owned().await;
         Admission { most: self.most, permits: self.permits.clone(), held: None, turn: Some(turn) }
     }
 }
 
-/// The room that one chain takes.
+/// The permits that one chain holds.
 pub(crate) struct Admission {
     most: usize,
     permits: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
-    /// As long as it is held, no later chain takes any.
+    /// While this lock is held, no later chain takes any permits.
     turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Admission {
-    /// A seat for a chain that is examined for itself, and limits nobody.
+    /// An admission for a chain that is examined by itself, which is unlimited and takes no
+    /// permits.
     pub fn apart() -> Self {
         Self { most: 0, permits: Arc::new(Semaphore::new(0)), held: None, turn: None }
     }
@@ -51,7 +54,7 @@ impl Admission {
         self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
     }
 
-    /// Waits until there is room for one more digest.
+    /// Waits for a permit for one more digest. Once the chain holds all permits, returns at once.
     pub async fn take(&mut self) -> Result<(), AuditError> {
         if self.holds() < self.most {
             let permit = self.permits.clone().acquire_owned().await;
@@ -64,12 +67,12 @@ impl Admission {
         Ok(())
     }
 
-    /// The chain needs no more: the next one may take what is left.
+    /// Ends the admission of this chain's digests: the next chain may take the remaining permits.
     pub fn close(&mut self) {
         self.turn = None;
     }
 
-    /// Gives back what `waiting` digests don't need.
+    /// Returns the permits that `waiting` remaining digests do not need.
     pub fn shrink_to(&mut self, waiting: usize) {
         let needless = self.holds().saturating_sub(waiting);
         drop(self.held.as_mut().and_then(|held| held.split(needless)));

@@ -1,7 +1,7 @@
-//! Work on many objects, on all threads, with results in order.
+//! Concurrent work on many objects, on all threads, with results in order.
 //!
-//! Real objects are a few KB: a task for each would cost more than reading it. So a task takes a batch, and where reading means
-//! waiting, it waits for all of the batch at once.
+//! Real objects are a few KB, so a task for each would cost more than reading it. A task therefore
+//! takes a batch, and if the store is remote, it waits for all reads of the batch at once.
 
 use std::future::Future;
 
@@ -9,22 +9,22 @@ use futures::stream::{self, FuturesOrdered, Stream, StreamExt, TryStreamExt};
 
 use crate::audit::error::AuditError;
 
-/// How many objects a task takes from a store that answers at once.
+/// The number of objects that a task takes from a local store.
 const LOCAL_BATCH: usize = 32;
-/// How many objects a task takes from a store that is waited for.
+/// The number of objects that a task takes from a remote store.
 const REMOTE_BATCH: usize = 16;
 
-/// How many tasks run at once.
+/// The limits on concurrent tasks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TaskLimits {
-    /// How many objects are read at once.
+    /// The number of objects that are read at once.
     pub concurrency: usize,
     /// True if the store answers over a network.
     pub is_remote: bool,
 }
 
-/// Runs `work` on each item, and gives the results in the order of the items. How many objects are read at once is for the work to
-/// limit, by the context's permits.
+/// Runs `work` on each item, and yields the results in the order of the items. `work` itself limits
+/// how many objects are read at once, through the context's permits.
 pub(crate) fn in_order<I, T, W, F>(
     limits: TaskLimits,
     items: impl Stream<Item = Result<I, AuditError>>,
@@ -38,7 +38,8 @@ where
 {
     let TaskLimits { concurrency, is_remote } = limits;
     let (batch, at_once, batches) = if is_remote {
-        // Enough batches to have work for every permit while an object is waited for that has to be asked for several times.
+        // Enough batches to keep every permit busy while one object has to be requested several
+        // times.
         (REMOTE_BATCH, REMOTE_BATCH, (8 * concurrency).div_ceil(REMOTE_BATCH))
     } else {
         (LOCAL_BATCH, 1, 2 * concurrency)

@@ -1,4 +1,4 @@
-//! Reading an object to its end, again from the start where its body breaks off.
+//! Reading an object to its end, restarting if its body breaks off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
 use crate::verify::{Content, ContentHasher};
 
-/// Failed requests are sent again by the store itself; bodies that break off are read again here, after such a pause.
+/// The pause before a body that broke off is read again, doubled with each attempt. Failed requests
+/// are sent again by the store itself.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads objects of a store, no more of them at once than its throttle permits.
@@ -22,8 +23,8 @@ pub(crate) struct ObjectReader {
 }
 
 impl ObjectReader {
-    /// Reads an object, as it is now or in an earlier version. `begin` makes what takes the pieces, anew for each
-    /// attempt; `feed` hands it one and says whether to go on.
+    /// Reads the current version of an object, or an earlier one. `begin` creates the sink of the
+    /// pieces, anew for each attempt; `feed` passes it a piece and returns whether to continue.
     pub async fn read<T>(
         &self,
         object: &ObjectRef,

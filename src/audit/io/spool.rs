@@ -1,4 +1,5 @@
-//! Bytes that are kept aside until their turn: in memory as long as they are few, else in a temporary file without a name.
+//! Temporary storage for bytes: in memory while they are few, otherwise in an unnamed temporary
+//! file.
 
 use crate::sync::lock;
 use std::fs::File;
@@ -6,26 +7,28 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// How many bytes stay in memory before they go to the file: those of some days. What a scheduled run reads is less.
+/// The number of bytes that stay in memory before they are moved to the file: those of some days. A
+/// scheduled run reads less.
 const IN_MEMORY: usize = 256 << 10;
-/// The file is read in pieces of this size: what is kept together is asked for together.
+/// The size of the pieces in which the file is read: bytes that are stored together are requested
+/// together.
 const PIECE: u64 = 64 << 10;
 
-/// Where some bytes are kept.
+/// The position of stored bytes in a [`Spool`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ticket {
     offset: u64,
     length: usize,
 }
 
-/// Bytes that are kept aside.
+/// Temporary storage for bytes, in memory and in a file.
 #[derive(Debug, Default)]
 pub(crate) struct Spool {
     file: Option<Mutex<Reader>>,
-    /// Where what is in memory begins.
+    /// The length of the file, which is the offset of the bytes in memory.
     in_file: u64,
     memory: Vec<u8>,
-    /// Whether no file could be had, or written: then memory has to do.
+    /// True if the file could not be created or written: then all further bytes stay in memory.
     is_without_file: bool,
 }
 
@@ -38,7 +41,7 @@ struct Reader {
 }
 
 impl Spool {
-    /// Keeps what `write` adds to the bytes that it is given.
+    /// Stores the bytes that `write` appends to the given buffer.
     pub fn put<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<(T, Ticket), E> {
         let begin = self.memory.len();
         let written = write(&mut self.memory)?;

@@ -1,4 +1,5 @@
-//! How many objects are read at once: fewer while the store asks to slow down, more again when it no longer does.
+//! An adaptive limit on concurrent reads: it falls while the store asks to slow down, and rises
+//! again when it no longer does.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,20 +10,22 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::audit::error::AuditError;
 use crate::sync::lock;
 
-/// How often the number is looked at again.
+/// The interval at which the limit is adjusted.
 const WINDOW: Duration = Duration::from_millis(200);
-/// It gives way to no less than this part of what was asked for.
+/// The divisor of the requested concurrency that gives the lowest limit.
 const LEAST_PART: usize = 16;
-/// It comes back by this part of what was asked for in each window without refusal.
+/// The divisor of the requested concurrency that gives the increase after each window without
+/// refusals.
 const STEP_PART: usize = 16;
 
-/// The permits to read.
+/// The permits to read objects.
 pub(crate) struct Throttle {
     semaphore: Semaphore,
     most: usize,
-    /// How many there are to be now.
+    /// The number of permits that there should be now.
     limit: AtomicUsize,
-    /// How many there are above the limit that could not be taken back yet, because someone holds them.
+    /// The number of permits above the limit that could not be taken back yet, because they are in
+    /// use.
     owed: AtomicUsize,
     window: Mutex<Window>,
 }
@@ -34,7 +37,7 @@ struct Window {
 }
 
 impl Throttle {
-    /// At most `most` reads at once.
+    /// Creates a throttle that permits at most `most` reads at once.
     pub fn new(most: usize) -> Self {
         let window = Window { begun: Instant::now(), reads: 0, refusals: 0 };
         Self {
@@ -51,7 +54,8 @@ impl Throttle {
         self.semaphore.acquire().await.map_err(|error| AuditError::Task(error.to_string()))
     }
 
-    /// Takes a permit back after a read. `refusals`: how often the store has asked to slow down so far.
+    /// Takes a permit back after a read. `refusals` is the number of times that the store has asked
+    /// to slow down so far.
     pub fn done(&self, permit: SemaphorePermit<'_>, refusals: u64) {
         let owes = |owed: usize| owed.checked_sub(1);
         if self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, owes).is_ok() {
@@ -77,7 +81,7 @@ impl Throttle {
             self.owed.fetch_add(fewer - taken, Ordering::Relaxed);
         } else {
             let mut more = limit - before;
-            // What is still owed need not be given.
+            // Permits that are still owed need not be added.
             let forgive = |owed: usize| Some(owed.saturating_sub(more));
             let owed = self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forgive).unwrap_or_default();
             more -= owed.min(more);
@@ -86,7 +90,8 @@ impl Throttle {
     }
 }
 
-/// Gives way by half the share of requests that were refused, and comes back step by step.
+/// Returns the next limit: it falls by half the share of requests that were refused, and rises step
+/// by step without refusals.
 fn next_limit(limit: usize, most: usize, reads: u64, refused: u64) -> usize {
     let least = most.div_ceil(LEAST_PART);
     if refused == 0 {

@@ -1,4 +1,4 @@
-//! Listing: the folders below a folder, and the digests of a region.
+//! Listing of the folders below a prefix, and of the digests of a region.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,19 +14,21 @@ use crate::model::{
 };
 use crate::store::{ListRequest, ListedObject, Location, Store, StoreError};
 
-/// How many digests of a series have to be seen past the end of the range before listing stops. The first may still begin
-/// within it; the next one tells whether the last ones of the range are missing.
+/// The number of digests of a series that have to be seen past the end of the range before listing
+/// stops. The first may still begin within it; the next one tells whether the last ones of the
+/// range are missing.
 const DIGESTS_PAST_END: usize = 2;
-/// How far past the end of the range names are taken in any case: someone may have put others before the one that tells.
+/// The time past the end of the range up to which names are listed in any case: someone may have
+/// put other names before the decisive one.
 const PAST_END: SignedDuration = SignedDuration::from_hours(48);
 
-/// The form of the part of a key that tells its day.
+/// The form of the part of a key that states its day.
 const DAY: &str = "2026/03/01";
 
-/// How many folders of days are looked through for digests older than the range.
+/// The number of days' folders that are searched for digests older than the range.
 const MAX_EARLIER_DAYS: usize = 31;
 
-/// Where the digests of one account and region lie.
+/// The folder that holds the digests of one account and region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RegionFolder {
     pub location: Location,
@@ -36,7 +38,7 @@ pub(crate) struct RegionFolder {
 }
 
 impl RegionFolder {
-    /// Whether a chain's digests may lie here.
+    /// Returns whether a chain's digests may lie in this folder.
     pub fn holds(&self, chain: &ChainId) -> bool {
         (&chain.organization, &chain.account, &chain.region) == (&self.organization, &self.account, &self.region)
     }
@@ -47,18 +49,19 @@ impl RegionFolder {
         format!("{regions}{}/", self.region)
     }
 
-    /// What the keys of its digests begin with.
+    /// The prefix of its digests' keys.
     pub fn prefix(&self) -> String {
         let accounts = self.location.root.digest_regions(self.organization.as_ref(), &self.account);
         format!("{accounts}{}/", self.region)
     }
 }
 
-/// Reads the names of digests below one prefix. Those of a chain differ by their times alone, so the rest is read once.
+/// Parses the names of digests below one prefix. Those of a chain differ only in their times, so
+/// the rest is parsed once.
 struct Names {
-    /// How long the prefix is.
+    /// The length of the prefix.
     prefix: usize,
-    /// The last file's name up to its time, and what it says.
+    /// The previous file's name up to its time, and its parsed form.
     last: Option<(String, DigestName)>,
 }
 
@@ -81,7 +84,7 @@ impl Names {
         Some(name)
     }
 
-    /// The file's name, of a key that lies in a day's folder.
+    /// Returns the file's name if the key lies in a day's folder.
     fn file<'a>(&self, key: &'a str) -> Option<&'a str> {
         let (day, file) = key.get(self.prefix..)?.split_at_checked(DAY.len() + 1)?;
         let is_slash = |byte: u8| byte == b'/';
@@ -90,16 +93,16 @@ impl Names {
     }
 }
 
-/// What listing one region's folder gave.
+/// The result of listing one region's folder.
 #[derive(Debug, Default)]
 pub(crate) struct RegionListing {
     /// The digests by chain, as far as the range needs them, in no particular order.
     pub digests: BTreeMap<ChainId, ListedDigests>,
     /// Chains of which only digests older than the range were seen.
     pub earlier: BTreeSet<ChainId>,
-    /// How many digests of each chain were seen past the end of the range.
+    /// The number of digests of each chain that were seen past the end of the range.
     past: BTreeMap<ChainId, usize>,
-    /// Why the listing stopped early.
+    /// The reason why the listing stopped early.
     pub failure: Option<StoreError>,
 }
 
@@ -145,7 +148,8 @@ pub(crate) async fn digests(
     request: &AuditRequest,
 ) -> RegionListing {
     let prefix = &folder.prefix();
-    // The day before, too: nothing says which day's folder takes a digest that ends at midnight.
+    // Include the day before: it is undocumented which day's folder holds a digest that ends at
+    // midnight.
     let first = match range.start {
         Some(start) => Some(earlier(start, SignedDuration::from_hours(24))),
         None => first_year(store, &folder.location.bucket, prefix).await,
@@ -168,7 +172,7 @@ pub(crate) async fn digests(
         listing.add(part);
     }
     if listing.failure.is_none() {
-        // The rest, past the end of the range, as far as what was found needs it.
+        // List the rest, past the end of the range, as far as the chains found so far need it.
         let day = blocks.last().cloned().or_else(|| range.start.and(first).map(day_of));
         let after = day.map(|day| format!("{prefix}{day}"));
         listing.list(store, folder, range, request, after, None).await;
@@ -177,12 +181,13 @@ pub(crate) async fn digests(
     listing
 }
 
-/// How many parts of a long range are listed at once.
+/// The number of parts of a long range that are listed at once.
 pub(crate) const BLOCKS_AT_ONCE: usize = 16;
-/// How many days a part has at least: a page of a listing holds the digests of six weeks.
+/// The smallest number of days in a part: a page of a listing holds the digests of six weeks.
 const BLOCK_DAYS: i64 = 40;
 
-/// The days, as folders, at which a long range is parted so that its parts can be listed at once; nothing for a short one.
+/// Returns the days, as folders, at which a long range is split so that its parts can be listed at
+/// once; empty for a short range.
 pub(crate) fn blocks(from: Timestamp, to: Timestamp) -> Vec<String> {
     let days = (to.as_second() - from.as_second()) / 86_400;
     let count = days / BLOCK_DAYS;
@@ -196,12 +201,13 @@ pub(crate) fn blocks(from: Timestamp, to: Timestamp) -> Vec<String> {
     (0..=count).map(day).collect()
 }
 
-/// `YYYY/MM/DD/`.
+/// Formats a day as `YYYY/MM/DD/`.
 fn day_of(time: Timestamp) -> String {
     time.strftime("%Y/%m/%d/").to_string()
 }
 
-/// The begin of the first year that has a folder. What can't be listed is found out by listing.
+/// Returns the start of the first year that has a folder. A failure is ignored here, because the
+/// listing itself will report it.
 async fn first_year(store: &dyn Store, bucket: &str, prefix: &str) -> Option<Timestamp> {
     let years = folders(store, bucket, prefix).await.ok()?;
     let year: i16 = years.iter().filter_map(|year| year.parse().ok()).min()?;
@@ -220,7 +226,8 @@ impl RegionListing {
         self.failure = self.failure.take().or(part.failure);
     }
 
-    /// Lists the keys after `after` and before the day `until`; without one, until enough is known of what comes after the range.
+    /// Lists the keys after `after` and before the day `until`; without `until`, up to where enough
+    /// digests past the end of the range are known.
     async fn list(
         &mut self,
         store: &dyn Store,
@@ -250,7 +257,8 @@ impl RegionListing {
                     return;
                 }
                 let Some(name) = names.parse(&key) else { continue };
-                // Names can tell any time; where a key lies in the listing can't be made up.
+                // A name can state any time, but the position of a key in the listing cannot be
+                // forged.
                 let day = inside.get(..DAY.len()).unwrap_or_default();
                 if last_day.as_deref() != Some(day) {
                     last_day = Some(day.to_owned());
@@ -277,7 +285,8 @@ impl RegionListing {
                     size,
                 });
             }
-            // In a copy, all of it is at hand; what S3 would have to be asked for page by page, it need not.
+            // A copy is listed to its end, because all of it is at hand; only S3 has to be asked
+            // page by page.
             let enough = store.is_live()
                 && range.end.zip(last_day).is_some_and(|(end, last_day)| {
                     let enough = later(end, PAST_END).strftime("%Y/%m/%d").to_string();
@@ -304,7 +313,7 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    /// The keys from the day of `from` on; without one, all.
+    /// Lists the keys from the day of `from` on; without it, all keys.
     pub fn new(folder: &RegionFolder, from: Option<Timestamp>) -> Self {
         let prefix = folder.prefix();
         let start_after = from.map(|from| format!("{prefix}{}", day_of(from)));
@@ -324,7 +333,8 @@ impl Pages {
     }
 }
 
-/// The chains that have digests in a region's folder from before `before`: those of the newest such day that has any.
+/// Returns the chains that have digests in a region's folder from before `before`: those of the
+/// newest such day that has any.
 pub(crate) async fn earlier_chains(
     store: &dyn Store,
     folder: &RegionFolder,

@@ -1,4 +1,4 @@
-//! Listing log files: names, sizes and ages, and nothing of what they mean.
+//! Listing of log files: names, sizes and ages, without their content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use crate::model::{
 };
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
-/// Deliveries may be late, by less than this nearly always. Whoever copies an old object over itself makes it no younger than that.
+/// The longest usual delay of a delivery. An old object that is copied over itself is not taken to
+/// be younger than this.
 const LATE: SignedDuration = SignedDuration::from_hours(26);
 
-/// When something was made that speaks of `time`, as far as can be known.
+/// Returns the time at which an object was created that covers `time`, as far as can be known.
 pub(crate) fn made(time: Timestamp, last_modified: Option<Timestamp>) -> Timestamp {
     let latest = later(time, LATE);
     last_modified.map_or(latest, |at| at.min(latest))
@@ -42,29 +43,29 @@ pub(crate) struct ListedLogFile {
     pub key: String,
     pub name: LogFileName,
     pub last_modified: Option<Timestamp>,
-    /// False if it is something else in a copy, such as a symbolic link or a pipe.
+    /// False if it is another kind of file in a copy, such as a symbolic link or a pipe.
     pub is_file: bool,
 }
 
-/// The log files that a region's part of a log folder holds, kept small.
+/// The log files in a region's part of a log folder, stored compactly.
 #[derive(Debug, Default)]
 pub(crate) struct ListedFiles {
     bucket: Arc<str>,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub prefix: String,
     keys: PackedNames,
-    /// Those of them that were written lately, by their places in the list, and when.
+    /// The write times of the files that were written recently, by their index.
     recent: BTreeMap<usize, Timestamp>,
 }
 
 impl ListedFiles {
-    /// Each file, made anew, and when it was written, where that was lately.
+    /// Iterates over the files, each with its write time if that is recent.
     pub fn files(&self) -> impl Iterator<Item = (ObjectRef, Option<Timestamp>)> + '_ {
         let object = |key| ObjectRef { bucket: self.bucket.clone(), key };
         self.keys.iter().enumerate().map(move |(place, key)| (object(key), self.recent.get(&place).copied()))
     }
 
-    /// The bucket of all of them.
+    /// The bucket of the files.
     pub fn bucket(&self) -> Arc<str> {
         self.bucket.clone()
     }
@@ -81,9 +82,9 @@ impl ListedFiles {
 #[derive(Clone, Copy)]
 pub(crate) struct LogFileLister<'a> {
     pub store: &'a dyn Store,
-    /// The time from which on what was written counts as recent.
+    /// The time from which on a write counts as recent.
     pub recent_from: Timestamp,
-    /// The present.
+    /// The current time.
     pub now: Timestamp,
 }
 
@@ -123,15 +124,16 @@ impl LogFileLister<'_> {
         listed
     }
 
-    /// Lists the log files of a region's part of a log folder: of a long range, several blocks of days at once.
+    /// Lists the log files of a region's part of a log folder. A long range is listed in several
+    /// blocks of days at once.
     pub async fn list(&self, region: &LogRegion, from: Timestamp, to: Timestamp) -> Result<ListedFiles, StoreError> {
         let store = self.store;
         let whole = self.begin(region, from, to);
-        // Without a begin, nobody knows how much there is.
+        // Without a start, the length of the range is unknown.
         let blocks =
             if store.is_live() && from > Timestamp::UNIX_EPOCH { digests::blocks(from, to) } else { Vec::new() };
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
-        // A day before the first block and a day after the last belong to it.
+        // The listing includes a day before the first block and a day after the last.
         let before = Listing { until: Some(first.clone()), ..whole.clone() };
         let after = Listing { request: whole.after(last), ..whole.clone() };
         let between = blocks.iter().zip(blocks.iter().skip(1)).map(|(from, until)| Listing {
@@ -149,7 +151,8 @@ impl LogFileLister<'_> {
         Ok(files)
     }
 
-    /// When the oldest log files of a region were made, as far as the first page of them tells.
+    /// Returns the time at which the oldest log files of a region were created, as far as the first
+    /// page that has any shows it.
     pub async fn oldest(&self, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
         let mut listing = self.begin_whole(folder);
         while let Some(files) = listing.next_page(self.store).await? {
@@ -160,7 +163,8 @@ impl LogFileLister<'_> {
         Ok(None)
     }
 
-    /// The day of the oldest log file of a region; `None` where there is none, or it can't be listed.
+    /// Returns the day of the oldest log file of a region; `None` if there is none or it cannot be
+    /// listed.
     pub async fn oldest_day(&self, folder: &RegionFolder) -> Option<Timestamp> {
         let mut listing = self.begin_whole(folder);
         while let Ok(Some(files)) = listing.next_page(self.store).await {
@@ -176,7 +180,7 @@ impl LogFileLister<'_> {
         self.begin(&LogRegion::of(folder, LOG_FOLDER), Timestamp::UNIX_EPOCH, self.now)
     }
 
-    /// Returns whether a listing shows an object, or can't be had.
+    /// Returns whether a listing shows an object, or fails.
     pub async fn shows(&self, object: &ObjectRef) -> bool {
         let prefix = object.key.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
         let request = ListRequest { bucket: object.bucket.to_string(), prefix, start_after: None, folders: false };
@@ -193,8 +197,8 @@ impl LogFileLister<'_> {
         }
     }
 
-    /// How many log files the first page of a region's range has, and how many bytes. A folder that can't be listed
-    /// has none.
+    /// Returns the number of log files on the first page of a region's range, and their size in
+    /// bytes. A folder that cannot be listed has none.
     pub async fn sizes(&self, folder: &RegionFolder, range: &TimeRange) -> (u64, u64) {
         let from = range.start.unwrap_or(Timestamp::UNIX_EPOCH);
         let mut listing = self.begin(&LogRegion::of(folder, LOG_FOLDER), from, range.end.unwrap_or(self.now));
@@ -203,24 +207,25 @@ impl LogFileLister<'_> {
     }
 }
 
-/// A listing of the log files of one region, as far as a range reaches and a day more on either side.
+/// A listing of the log files of one region for the days of a range, and one more day on either
+/// side.
 #[derive(Clone)]
 pub(crate) struct Listing {
     request: ListRequest,
     last_day: String,
     continuation: Option<String>,
     at_end: bool,
-    /// The day, as a folder, at which it ends.
+    /// The day, as a folder, at which the listing ends.
     until: Option<String>,
     /// The size of all that was listed, in bytes.
     bytes: u64,
-    /// From when on what was written counts as recent.
+    /// The time from which on a write counts as recent.
     recent_from: Timestamp,
     is_copy: bool,
 }
 
 impl Listing {
-    /// The same from this day on.
+    /// Returns the same request, starting at this day.
     fn after(&self, day: &str) -> ListRequest {
         ListRequest { start_after: Some(format!("{}{day}", self.request.prefix)), ..self.request.clone() }
     }
@@ -230,7 +235,7 @@ impl Listing {
         ListedFiles { bucket: bucket.as_str().into(), prefix: prefix.clone(), ..ListedFiles::default() }
     }
 
-    /// All pages.
+    /// Reads all pages.
     async fn all(mut self, store: &dyn Store) -> Result<ListedFiles, StoreError> {
         let mut files = self.nothing();
         while let Some(page) = self.next_page(store).await? {
@@ -239,12 +244,12 @@ impl Listing {
         Ok(files)
     }
 
-    /// When a file was written, where that was lately.
+    /// Returns the time at which a file was written, if that is recent.
     pub fn recent(&self, file: &ListedLogFile) -> Option<Timestamp> {
         file.last_modified.filter(|at| *at >= self.recent_from)
     }
 
-    /// The log files of the next page; `None` after the last.
+    /// Returns the log files of the next page; `None` after the last.
     pub async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<ListedLogFile>>, StoreError> {
         if self.at_end {
             return Ok(None);
@@ -271,8 +276,8 @@ impl Listing {
     }
 }
 
-/// Returns whether an object is a marker that some tools put for a folder: an empty one whose key ends with a
-/// slash.
+/// Returns whether an object is a folder marker as some tools create it: an empty object whose key
+/// ends with a slash.
 pub(crate) fn is_folder_marker(key: &str, size: Option<u64>) -> bool {
     key.ends_with('/') && size.is_none_or(|size| size == 0)
 }

@@ -3,7 +3,7 @@
 use crate::model::{Fault, LogFileStatus, Sha256Hash};
 use crate::verify::{Content, ExpectedHash};
 
-/// What is said of a log file, apart from its name.
+/// The judgement of a log file, without its name.
 pub(crate) struct Judgement {
     pub status: LogFileStatus,
     pub fault: Option<Fault>,
@@ -21,12 +21,12 @@ impl Judgement {
 /// The detail of an object that a copy holds uncompressed.
 pub(crate) const READ_UNCOMPRESSED: &str = "read from the uncompressed file that the copy has in its place";
 
-/// Whether this is the content that digests expect.
+/// Returns whether this is the content that digests expect.
 pub(crate) fn is_intact(content: &Content, expected: &[ExpectedHash]) -> bool {
     compare(content, expected).status == LogFileStatus::Intact
 }
 
-/// Compares what was read with what digests expect.
+/// Compares the content that was read with the hashes that digests expect.
 pub(crate) fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement {
     let judged = |status, fault, detail: Option<String>| Judgement {
         status,
@@ -80,7 +80,7 @@ pub(crate) fn compare(content: &Content, expected: &[ExpectedHash]) -> Judgement
     }
 }
 
-/// The note about a file that stands in for the compressed one.
+/// Returns the note about a file that a copy has in place of the compressed one.
 fn uncompressed(content: &Content) -> Option<String> {
     content.is_uncompressed.then(|| READ_UNCOMPRESSED.to_owned())
 }

@@ -27,30 +27,32 @@ pub(crate) struct Task {
     /// The key of the first digest that lists it.
     pub digest: Arc<str>,
     pub listing: Listing,
-    /// Whether a sample may leave it out: the listing shows it, and a valid digest lists it.
+    /// True if a sample may omit it: the listing shows it, and a valid digest lists it.
     pub is_candidate: bool,
-    /// What lifecycle rules say of it, where the listing does not show it.
+    /// The explanation that lifecycle rules give if the listing does not show it.
     pub expiry: Explanation,
 }
 
-/// What digests say of a log file.
+/// The way in which digests list a log file.
 #[derive(Debug)]
 pub(crate) enum Listing {
-    /// What valid digests expect, each hash once, the first listing first.
+    /// The hashes that valid digests expect, each once, in the order of the listings.
     Expected(Vec<ExpectedHash>),
-    /// Only digests list it that are not valid.
+    /// It is listed only by digests that are not valid.
     Claimed,
 }
 
-/// The log files of a chain's digests: one task an object, at the first valid digest that lists it, else at the first that claims it.
-/// Tasks are made when their digest's turn comes: a chain may list millions.
+/// The log files of a chain's digests: one task per object, at the first valid digest that lists
+/// it, otherwise at the first that claims it. The tasks of a digest are created when it is emitted,
+/// because a chain may list millions.
 #[derive(Default)]
 pub(crate) struct Tasks {
-    /// The objects that valid digests list, as hashes; where nobody asks for them, none.
+    /// The objects that valid digests list, as hashes; empty if they are not needed.
     listed: Fingerprints,
-    /// Those that are listed more than once, with every hash that is expected of them; nothing once a task was made.
+    /// The objects that are listed more than once, with every hash that is expected of them; the
+    /// hashes are empty once a task was created.
     repeated: HashMap<ObjectRef, Vec<ExpectedHash>>,
-    /// The claims that a task was made of, by [`Context::fingerprint`].
+    /// The claims of which a task was created, by [`Context::fingerprint`].
     claimed: HashSet<u64>,
     /// The claims that valid digests of other trails list.
     claimed_elsewhere: HashSet<u64>,
@@ -64,7 +66,7 @@ impl Tasks {
         context: &Context,
         reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
     ) -> Result<Self, AuditError> {
-        // Only what is claimed or was left open is compared with them.
+        // The hashes are compared only with log files that are claimed or were left open.
         let is_asked = context.resume.is_some() || chain.entries.iter().any(|entry| entry.claims() > 0);
         if chain.log_folder.lists_each_once && !is_asked {
             return Ok(Self { claimed_elsewhere: chain.log_folder.claimed_elsewhere.clone(), ..Self::default() });
@@ -88,8 +90,8 @@ impl Tasks {
         Ok(Self { listed, repeated, claimed_elsewhere, ..Self::default() })
     }
 
-    /// The tasks of log files that earlier runs could not judge, and that no digest lists which is told of now.
-    /// `again`: those that are looked at once more.
+    /// Returns the tasks of log files that earlier runs could not judge and that no digest of this
+    /// run lists, and of those in `again`, which are checked once more.
     pub fn left_open(&self, context: &Context, again: &[AgainFile]) -> Vec<Task> {
         let open = context.resume.iter().flat_map(|resume| resume.open_log_files());
         let open = open.map(|(object, digest, sha256)| (object, digest, ExpectedHash::Sha256(sha256)));
@@ -109,7 +111,8 @@ impl Tasks {
         tasks
     }
 
-    /// The tasks of the next digest. Digests have to come in the order in which they are told of.
+    /// Returns the tasks of the next digest. Digests must be passed in the order in which they are
+    /// emitted.
     pub fn of(
         &mut self,
         digest: &LoadedEntry<'_>,
@@ -144,12 +147,12 @@ impl Tasks {
     }
 }
 
-/// How many log files a digest lists.
+/// Returns the number of log files that a digest lists.
 fn count(digest: &SpooledDigest) -> usize {
     digest.summary().log_files()
 }
 
-/// Hands on what valid digests list whose log files are to be judged.
+/// Passes to `take` every log file entry of the valid digests for which `reads` returns true.
 fn each_entry(
     chain: &ExaminedChain,
     reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
@@ -164,8 +167,9 @@ fn each_entry(
     Ok(())
 }
 
-/// Drops what the depth does not ask for, and says how many log files that leaves unread. At depth `presence` only those stay
-/// that the listing did not show, for a direct look.
+/// Drops the tasks that the depth does not require, and returns the number of log files that this
+/// leaves unread. At depth `presence`, only those stay that the listing did not show; they are read
+/// directly.
 pub(crate) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &Context) -> u64 {
     let depth = context.request.depth;
     if depth == Depth::Content {
@@ -180,7 +184,7 @@ pub(crate) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &C
     (before - tasks.len()) as u64
 }
 
-/// Notes for each log file what the listing says of it.
+/// Notes for each log file whether the listing shows it and, if not, what may explain that.
 pub(crate) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expiry, context: &Context) {
     for task in tasks.iter_mut().filter(|task| matches!(task.listing, Listing::Expected(_))) {
         let seen = folder.shows(&task.object, context);
@@ -245,7 +249,7 @@ fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgeme
                 let detail = format!("{absence}; --depth chain verifies the digests alone");
                 Judgement::not_read(LogFileStatus::Unverified, Fault::NotFound, detail)
             }
-            // Nobody can say whether someone was faster than the rule.
+            // It is unknown whether someone removed it before the rule did.
             Explanation::Rule(rule) => Judgement::not_read(
                 LogFileStatus::Unverified,
                 Fault::Expired,

@@ -1,4 +1,4 @@
-//! What a versioned bucket still holds of objects that are gone or not as they were.
+//! Earlier versions, in a versioned bucket, of objects that are gone or changed.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use crate::store::{ObjectVersion, StoreError};
 use crate::sync::lock;
 use crate::verify::{CheckedDigest, ExpectedHash, Predecessor, limits};
 
-/// Looks for an earlier version of a log file that is as the digests expect it.
+/// Looks for an earlier version of a log file whose content is what the digests expect.
 pub(crate) async fn of_log_file(context: &Context, object: &ObjectRef, expected: &[ExpectedHash]) -> Option<Versions> {
     let earlier = Earlier::of(context, object).await?;
     let mut versions = earlier.found();
@@ -76,7 +76,7 @@ pub(crate) async fn of_digests(
     Ok(())
 }
 
-/// What a valid digest recorded of this one.
+/// Returns what a valid digest recorded of this one as its predecessor.
 fn recorded(
     entries: &[ChainEntry],
     object: &ObjectRef,
@@ -92,7 +92,7 @@ fn recorded(
     Ok(None)
 }
 
-/// The name of a digest that is missing or invalid.
+/// Returns the name of a digest that is missing or invalid.
 fn damaged_object(entry: &ChainEntry) -> Option<&ObjectRef> {
     match &entry.state {
         EntryState::Absent(object, Absence::Missing) => Some(object),
@@ -123,7 +123,8 @@ async fn of_digest(
     Some(versions)
 }
 
-/// Whether a digest is what CloudTrail delivered, by its own signature or the one that its valid successor recorded.
+/// Returns whether a digest is what CloudTrail delivered, according to its own signature or the one
+/// that its valid successor recorded.
 async fn verifies(context: &Context, id: &ChainId, examined: &CheckedDigest, recorded: Option<&Predecessor>) -> bool {
     let CheckedDigest::Parsed(digest, own) = examined else { return false };
     let kept = recorded.and_then(|recorded| recorded.signature.as_ref());
@@ -136,15 +137,15 @@ async fn verifies(context: &Context, id: &ChainId, examined: &CheckedDigest, rec
     is_signed && is_recorded
 }
 
-/// The versions of an object behind the one that a read gives.
+/// The versions of an object that are older than the one that a read returns.
 struct Earlier {
-    /// The newest first, delete markers left out.
+    /// The earlier versions, newest first, without delete markers.
     versions: Vec<ObjectVersion>,
     deletion: Option<ObjectVersion>,
 }
 
 impl Earlier {
-    /// `None` where there are none, or they may not be seen.
+    /// Returns `None` if there are none, or they may not be listed.
     async fn of(context: &Context, object: &ObjectRef) -> Option<Self> {
         if context.may_not_list_versions(object) {
             return None;
@@ -172,7 +173,7 @@ impl Earlier {
 const LIST_VERSIONS: &str = "s3:ListBucketVersions";
 
 impl Context {
-    /// Keeps what is lacking for a look at versions.
+    /// Records the permission that is missing for reading versions.
     fn note_denied_versions(&self, action: &str, object: &ObjectRef, error: &StoreError) {
         if error.fault() == Fault::AccessDenied {
             let mut denied = lock(&self.versions_denied);
@@ -180,13 +181,14 @@ impl Context {
         }
     }
 
-    /// Whether there is no use in asking for the versions of another object of this bucket.
+    /// Returns whether listing versions in this object's bucket was denied before, so that another
+    /// request is useless.
     fn may_not_list_versions(&self, object: &ObjectRef) -> bool {
         let denied = lock(&self.versions_denied);
         denied.contains(&format!("{LIST_VERSIONS} on {}", object.bucket))
     }
 
-    /// Says once that not all versions were looked at.
+    /// Returns the warnings that versions could not be listed or read, or that not all were read.
     pub(crate) fn versions_warnings(&self) -> impl Iterator<Item = WarningRecord> {
         let cut = self.versions_cut.load(Ordering::Relaxed).then(|| WarningRecord {
             code: WarningCode::VersionsUnavailable,

@@ -72,8 +72,8 @@ pub(crate) async fn find(
     Ok(found)
 }
 
-/// The files that no valid digest of the account lists. Digests are read for it only where such a file is
-/// there, which is rare.
+/// Returns the files that no valid digest of the account lists. Digests are read for this only if
+/// there are such files, which is rare.
 async fn unlisted(
     context: &Arc<Context>,
     folders: &Folders,

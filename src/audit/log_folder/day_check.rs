@@ -1,5 +1,5 @@
-//! The check of a listing against the log files that earlier runs verified: a day whose names are not just
-//! those is looked at again.
+//! The check of a listing against the log files that earlier runs verified. A day that does not
+//! hold exactly those files is examined again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::model::{
     DAY, DigestKind, LogFileName, ObjectRef, VerifiedDay, VerifiedFiles, begin_of_day, earlier, parse_day,
 };
 
-/// The form of the part of a log file's key that tells its day.
+/// The form of the part of a log file's key that states its day.
 const DAY_FOLDER: &str = "2026/03/01";
 
 /// The days whose log files a checkpoint keeps: the one of the last verified digest, and the one before it.
@@ -31,20 +31,20 @@ pub(crate) fn kept_days(through: Timestamp) -> [Timestamp; 2] {
     [earlier(last, DAY), last]
 }
 
-/// The folder of a log file that a digest lists, up to its day, and the begin of that day; `None` for one in no
-/// day's folder. `name` is [`crate::audit::shared::identity::identity`]'s.
+/// Returns the folder of a listed log file, up to its day, and the start of that day; `None` for a
+/// file in no day's folder. `name` is that of [`crate::audit::shared::identity::identity`].
 pub(crate) fn folder_of_listed(name: &str) -> Option<(&str, Timestamp)> {
     let folder = name.rsplit_once('/')?.0;
     Some((folder, day_of_folder(folder)?))
 }
 
-/// The day of such a folder.
+/// Returns the day of such a folder.
 pub(crate) fn day_of_folder(folder: &str) -> Option<Timestamp> {
     parse_day(folder.get(folder.len().checked_sub(DAY_FOLDER.len())?..)?)
 }
 
-/// Returns whether a log file was written after the run that judged it. `seen`: when S3 had last written a digest
-/// of the chain then.
+/// Returns whether a log file was written after the run that judged it. `seen` is the time at which
+/// S3 had last written a digest of the chain at that run.
 pub(crate) fn was_rewritten(before: &VerifiedFiles, seen: Option<Timestamp>, name: &str, written: Timestamp) -> bool {
     seen.is_some_and(|seen| written > seen) && !before.judged.contains(&written_hash(before, name, written))
 }
@@ -55,21 +55,22 @@ pub(crate) struct DayCheck<'a> {
     context: &'a Context,
     before: &'a VerifiedFiles,
     days: [Timestamp; 2],
-    /// The log files that digests list which earlier runs did not verify.
+    /// The log files listed by digests that earlier runs did not verify.
     new: Arc<Fingerprints>,
-    /// The files that earlier runs have told of as unlisted.
+    /// The files that earlier runs have reported as unlisted.
     known_unlisted: Arc<HashSet<u64>>,
     /// The time from which a file that no digest lists may still be listed.
     edge: Timestamp,
-    /// When S3 had last written a digest of the chain: what is written later was written after the run that
-    /// verified it.
+    /// The time at which S3 had last written a digest of the chain: an object that is written later
+    /// was written after the run that verified it.
     seen: Option<Timestamp>,
     shown: BTreeMap<String, (u64, u64)>,
     rewritten: BTreeSet<Timestamp>,
 }
 
 impl<'a> DayCheck<'a> {
-    /// A check of the days before the last verified digest; `None` where earlier runs kept nothing of them.
+    /// Creates a check of the days before the last verified digest; `None` if earlier runs recorded
+    /// nothing about them.
     pub fn new(context: &'a Context, judged: &JudgedDigests) -> Result<Option<Self>, AuditError> {
         let Some(resume) = context.resume.as_deref() else { return Ok(None) };
         let (Some(before), Some(through)) = (resume.verified_files(), resume.start()) else { return Ok(None) };
@@ -97,8 +98,8 @@ impl<'a> DayCheck<'a> {
         }))
     }
 
-    /// Takes note of a file that the listing of a region shows. `is_listed`: whether a digest lists it that was
-    /// read in this run. `written`: when it was written, where that was lately.
+    /// Records a file that the listing of a region shows. `is_listed` is true if a digest that was
+    /// read in this run lists it. `written` is the time at which it was written, if that is recent.
     pub fn see(&mut self, prefix: &str, object: &ObjectRef, is_listed: bool, written: Option<Timestamp>) {
         let Some(file) = object.key.get(prefix.len()..) else { return };
         let Some(day) = file.get(..DAY_FOLDER.len()).and_then(parse_day).filter(|day| self.days.contains(day)) else {
@@ -108,12 +109,12 @@ impl<'a> DayCheck<'a> {
         if self.new.contains(fingerprint) || self.known_unlisted.contains(&fingerprint) {
             return;
         }
-        // Nobody can say yet which digest will list it.
+        // The digest that will list it may not have been delivered yet.
         let is_young = || LogFileName::parse(file).is_some_and(|name| !name.is_odd() && name.from > self.edge);
         if !is_listed && is_young() {
             return;
         }
-        // A name below the day may hold `AWSLogs/` itself.
+        // Only the prefix is parsed, because a name below the day may itself contain `AWSLogs/`.
         let region = identity_of_key(&object.bucket, prefix, self.context.store.is_live());
         let name = format!("{region}{file}");
         if written.is_some_and(|written| was_rewritten(self.before, self.seen, &name, written)) {
@@ -124,8 +125,8 @@ impl<'a> DayCheck<'a> {
         *shown = (shown.0 + 1, shown.1.wrapping_add(hash));
     }
 
-    /// The days that hold other files than earlier runs verified, or some that were written since, of the
-    /// regions that were listed.
+    /// Returns the days of the listed regions that hold other files than earlier runs verified, or
+    /// files that were written since.
     pub fn changed(&self, listed: &[LogRegion]) -> BTreeSet<Timestamp> {
         let live = self.context.store.is_live();
         let prefixes: Vec<String> =

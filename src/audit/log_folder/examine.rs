@@ -1,4 +1,5 @@
-//! The log folders of a chain: whether listed log files exist, and which files no digest lists.
+//! The examination of a chain's log folders: whether listed log files exist, and which files no
+//! digest lists.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,33 +32,36 @@ use crate::store::StoreError;
 pub(crate) struct LogFolder {
     /// The log files that valid digests list and that were not seen there.
     pub absent: Fingerprints,
-    /// Whether it was seen that no log file is listed by two valid digests, or twice by one.
+    /// True if it was seen that no log file is listed by two valid digests, or twice by one.
     pub lists_each_once: bool,
     /// Files of the range that no valid digest lists.
     pub strays: StrayFiles,
-    /// The log files that digests claim which are not valid, and that valid digests of other trails list, by
-    /// [`Context::fingerprint`].
+    /// The log files claimed by digests that are not valid, and listed by valid digests of other
+    /// trails, by [`Context::fingerprint`].
     pub claimed_elsewhere: HashSet<u64>,
     /// Files in the hours of digests that came late, which no valid digest lists.
     pub late_strays: StrayFiles,
-    /// Files that no digest listed in earlier runs either, and that are still there.
+    /// Files that no digest listed in earlier runs either, and that still exist.
     pub known_strays: StrayFiles,
-    /// The first and the last day of which a copy has log files of the chain, where it is known; a copy is
-    /// often partial.
+    /// The first and the last day of which a copy has log files of the chain, if they are known; a
+    /// copy is often partial.
     pub copied_days: Option<Option<Period>>,
-    /// The times of digests of other trails that can't be read and may list some of them.
+    /// The times of unreadable digests of other trails that may list some of them.
     pub unreadable: Coverage,
-    /// The time that valid digests of the chain cover which goes on from this one, on the days of some of them.
+    /// The time covered by valid digests of the chain that continues this one, on the days of some
+    /// of the files.
     pub covered_by_successor: Coverage,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub other_folders: BTreeSet<String>,
-    /// Trails that deliver log files here without digests, where any file is to be judged by that.
+    /// Trails that deliver log files here without digests, requested if any unlisted file has to be
+    /// judged.
     pub neighbours: Vec<String>,
-    /// The log files that digests list and that were written after the newest of them, by [`identity`], and when.
+    /// The log files that digests list and that were written after the newest digest, by
+    /// [`identity`], with their write times.
     pub recent: Vec<(Timestamp, String)>,
     /// The findings on days before the range.
     pub past: PastDays,
-    /// Why a part of it could not be listed.
+    /// The reason why a part of it could not be listed.
     pub failure: Option<String>,
 }
 
@@ -70,12 +74,12 @@ pub(crate) struct EarlyListings {
 }
 
 impl EarlyListings {
-    /// Lists what lies in the log folders, as far as that need not wait for the digests.
+    /// Lists the log folders, as far as that need not wait for the digests.
     pub async fn list(context: &Context, folders: &[RegionFolder], has_digests: bool) -> Self {
         let (from, to) = (context.range.start, context.range.end);
         let regions: Vec<LogRegion> = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER)).collect();
-        // Nobody waits for what is at hand, and where there are no digests, it is listed all the same: a bag
-        // takes what is there.
+        // A copy is at hand and need not be listed early. Without digests it is listed all the
+        // same: a bag includes what exists.
         let early = if context.store.is_live() || !has_digests { from.zip(to) } else { None };
         let files = async {
             match early {
@@ -102,15 +106,15 @@ struct Comparison<'a> {
     /// The check of the days that earlier runs verified.
     verified: Option<DayCheck<'a>>,
     listed: Met<'a>,
-    /// Files that digests list and that were written after the newest of them.
+    /// Files that digests list and that were written after the newest digest.
     recent: Vec<(Timestamp, ObjectRef)>,
-    /// The first and the last day that a file was seen of.
+    /// The first and the last day of which a file was seen.
     days: Option<Period>,
 }
 
 impl Comparison<'_> {
-    /// Compares a file of a region. Says whether no valid digest lists it. What is no regular file is not taken
-    /// for a listed log file that is there.
+    /// Compares a file of a region, and returns whether no valid digest lists it. An object that is
+    /// not a regular file does not count as the listed log file.
     fn is_stray(&mut self, prefix: &str, object: &ObjectRef, written: Option<Timestamp>, is_file: bool) -> bool {
         if let Some(day) = day_of(object).filter(|_| !self.context.store.is_live()) {
             let Period { start: first, end: last } = self.days.unwrap_or(Period::new(day, day));
@@ -118,7 +122,7 @@ impl Comparison<'_> {
         }
         let fingerprint = self.context.fingerprint(object);
         let is_listed = if is_file { self.listed.meet(fingerprint) } else { self.listed.knows(fingerprint) };
-        // In a copy, a file that somebody decompressed stands for the one that is listed.
+        // In a copy, a file that somebody decompressed counts as the compressed one that is listed.
         let uncompressed = is_file && !is_listed && !self.context.store.is_live() && object.key.ends_with(UNCOMPRESSED);
         let stands_in = uncompressed
             && self.listed.meet(
@@ -149,14 +153,15 @@ impl Comparison<'_> {
         }
     }
 
-    /// The same with all files of a region, a page at a time: they need not wait in memory.
+    /// Compares all files of a region, a page at a time, so that they need not be kept in memory.
     async fn add_all(
         &mut self,
         region: &LogRegion,
         Period { start: from, end: to }: Period,
         strays: &mut StrayFiles,
     ) -> Result<(), StoreError> {
-        // Half a folder tells nothing: only a whole one is taken.
+        // An incomplete listing proves nothing: the result is applied only once the whole folder
+        // was listed.
         let (mut compared, mut found) = (self.clone(), StrayFiles::default());
         let mut listing = self.context.log_files().begin(region, from, to);
         let bucket: Arc<str> = region.bucket.as_str().into();
@@ -176,11 +181,11 @@ impl Comparison<'_> {
     }
 }
 
-/// How many log files are remembered that were written after the newest digest. There is none as long as nobody
-/// writes over what CloudTrail has delivered.
+/// The largest number of log files written after the newest digest that are remembered. There are
+/// none as long as nobody overwrites what CloudTrail has delivered.
 const MAX_RECENT: usize = 10_000;
 
-/// The suffix of a log file, and what it has without compression.
+/// The suffix of a log file, and the one that it has when decompressed.
 const GZIP: &str = ".gz";
 const UNCOMPRESSED: &str = ".json";
 
@@ -248,7 +253,7 @@ pub(crate) async fn examine(
             *first = oldest.into_iter().chain([*first]).min().unwrap_or(*first);
         }
     }
-    // Half a listing shows nothing of what changed.
+    // An incomplete listing does not show what changed.
     let regions: Vec<LogRegion> = main.clone().chain(beside.iter().cloned()).collect();
     let check = compared.verified.take().filter(|_| found.failure.is_none());
     let mut days = check.map(|check| check.changed(&regions)).unwrap_or_default();
@@ -274,7 +279,8 @@ pub(crate) async fn examine(
     strays.append(odd);
     let known = still_unlisted(context, &by_digests).await;
     drop(by_digests);
-    // A digest that lists it may still come: nobody needs to be asked.
+    // A digest that lists a fresh file may still come, so no other trail needs to be examined for
+    // it.
     let fresh_from = fresh_from(&context.request);
     let is_recent = |stray: &Stray| stray.written.is_some_and(|written| written >= fresh_from);
     let fresh = |stray: &Stray| is_recent(stray) && stray.name.is_some_and(|name| !name.is_odd());
@@ -292,7 +298,7 @@ pub(crate) async fn examine(
     let mut past = past_days::examine(context, chain, judged, &regions, &days).await?;
     found.failure = found.failure.take().or(past.failure.take());
     found.unreadable.extend(&past.unreadable);
-    // Those of the range were judged above.
+    // Strays of the range were judged above.
     let is_past = |stray: &Stray| stray.name.is_some_and(|name| !(from <= name.to && name.from < to));
     let in_past = past.strays.filtered(is_past);
     found.past = past;
@@ -308,8 +314,8 @@ pub(crate) async fn examine(
     Ok(found)
 }
 
-/// The log files that digests of this chain claim which are not valid, and that valid digests of other trails
-/// list: those tell of them.
+/// Returns the log files claimed by digests of this chain that are not valid, and listed by valid
+/// digests of other trails, which report them.
 async fn claimed_elsewhere(
     context: &Arc<Context>,
     chain: &ChainId,
@@ -336,7 +342,8 @@ async fn claimed_elsewhere(
     Ok(asked.into_iter().filter(|fingerprint| !left.contains(fingerprint)).collect())
 }
 
-/// The files that no digest listed in earlier runs, and that are still there and still not listed.
+/// Returns the files that no digest listed in earlier runs, and that still exist and are still not
+/// listed.
 async fn still_unlisted(context: &Context, listed: &Fingerprints) -> StrayFiles {
     let open = context.resume.iter().flat_map(|resume| resume.open_unlisted());
     let mut open: Vec<ObjectRef> =
@@ -344,7 +351,8 @@ async fn still_unlisted(context: &Context, listed: &Fingerprints) -> StrayFiles 
     open.sort_by(|one, other| (&one.key, &one.bucket).cmp(&(&other.key, &other.bucket)));
     let looked = stream::iter(open).map(|object| async move {
         let gone = context.store.get(&object, None).await.is_err_and(|error| error.is_absence());
-        // A copy may list what can't be opened: a link that leads nowhere, or a name that is not UTF-8.
+        // A copy may list a name that cannot be opened: a link that leads nowhere, or a name that
+        // is not UTF-8.
         let gone = gone && (context.store.is_live() || !context.log_files().shows(&object).await);
         (!gone).then_some(object)
     });
@@ -361,7 +369,8 @@ async fn still_unlisted(context: &Context, listed: &Fingerprints) -> StrayFiles 
     found
 }
 
-/// The files in the hours of digests that came late: the runs before could not judge them.
+/// Returns the unlisted files in the hours of digests that came late: earlier runs could not judge
+/// them.
 async fn in_late_hours(
     context: &Context,
     judged: &JudgedDigests,
@@ -378,7 +387,7 @@ async fn in_late_hours(
         }
         let (from, to) = (entry.start(), entry.end());
         for folder in folders {
-            // What can't be listed now is not judged; the log folder's own listing tells of the failure.
+            // A failed listing is skipped here; the log folder's own listing reports the failure.
             let Ok(files) = context.log_files().list(&LogRegion::of(folder, LOG_FOLDER), from, to).await else {
                 continue;
             };
@@ -392,8 +401,8 @@ async fn in_late_hours(
 }
 
 impl LogFolder {
-    /// Returns whether a copy has no log file of this one's day, nor of any beyond: then it was not copied,
-    /// as far as anyone can say.
+    /// Returns whether a copy has no log files of this file's day or beyond it, so that the file
+    /// was presumably not copied.
     pub fn was_not_copied(&self, object: &ObjectRef) -> bool {
         let Some(days) = self.copied_days else { return false };
         match (days, day_of(object)) {
@@ -403,7 +412,8 @@ impl LogFolder {
         }
     }
 
-    /// Returns whether a log file that a valid digest lists was seen there, if anyone looked.
+    /// Returns whether a log file that a valid digest lists was seen in the log folder. Also true
+    /// if the folder was not examined.
     pub fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
         self.absent.is_empty() || !self.absent.contains(context.fingerprint(object))
     }

@@ -15,7 +15,7 @@ use crate::model::{LOG_FOLDER, log_folder_of};
 pub(crate) struct ListedEntries {
     /// The log files, by [`Context::fingerprint`].
     pub fingerprints: Fingerprints,
-    /// Those that are listed more than once.
+    /// The log files that are listed more than once.
     pub twice: Fingerprints,
     /// The log folders beside `CloudTrail/` that hold some of them.
     pub other_folders: BTreeSet<String>,

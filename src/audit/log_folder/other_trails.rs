@@ -1,4 +1,4 @@
-//! The search for log files that digests of other trails list, which deliver to the same place.
+//! The search for log files listed by digests of other trails that deliver to the same location.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::audit::shared::context::Context;
 use crate::audit::shared::folder_answers::Answer;
 use crate::model::{ChainId, Coverage, DAY, DigestKind, DigestStatus, Period, TimeRange, begin_of_day, earlier, later};
 
-/// How many listed files are remembered of one, at 8 bytes each.
+/// The largest number of listed files that are remembered of one answer, at 8 bytes each.
 const KEPT_FILES: usize = 500_000;
 
-/// Adds what the digests of a chain say to the answer of its folder.
+/// Adds the statements of a chain's digests to the answer of its folder.
 fn add_answer(
     answer: &mut Answer,
     context: &Context,
@@ -39,34 +39,36 @@ fn add_answer(
     Ok(())
 }
 
-/// How long before the time in a log file's name the hour of the digest may end that lists it.
+/// The longest time before the time in a log file's name at which the hour of the digest that lists
+/// it ends.
 const LISTED_BEFORE: SignedDuration = SignedDuration::from_hours(1);
-/// How long after it. AWS gives no bound; nearly every log file is delivered within minutes, and the rest within a day.
+/// The longest time after it. AWS gives no bound; nearly every log file is delivered within
+/// minutes, and the rest within a day.
 const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
 
-/// The search for files that other digests list: log files don't carry their trail's name, and what another
-/// trail's digests list, which delivers to the same place, is listed. So is what a digest past the range
-/// lists that came late.
+/// The search for files that other digests list. Log files do not carry their trail's name, so a
+/// file counts as listed if the digests of another trail that delivers to the same location list
+/// it, or a late digest past the range.
 pub(crate) struct OtherTrails<'a> {
     context: &'a Arc<Context>,
     chain: &'a ChainId,
     folders: &'a [RegionFolder],
     successor: Option<&'a Handover>,
     pub strays: StrayFiles,
-    /// The times of digests of other trails that can't be read.
+    /// The times of unreadable digests of other trails.
     pub unreadable: Coverage,
-    /// The time that valid digests of the chain cover which goes on from this one.
+    /// The time covered by valid digests of the chain that continues this one.
     pub by_successor: Coverage,
 }
 
 impl<'a> OtherTrails<'a> {
-    /// A search for these files, which no digest of this chain lists.
+    /// Creates a search for these files, which no digest of this chain lists.
     pub fn new(context: &'a Arc<Context>, chain: &'a ChainId, folders: &'a [RegionFolder], strays: StrayFiles) -> Self {
         let (unreadable, by_successor) = (Coverage::default(), Coverage::default());
         Self { context, chain, folders, successor: None, strays, unreadable, by_successor }
     }
 
-    /// The same, with the digests of the chain that goes on from this one.
+    /// Also searches the digests of the chain that continues this one.
     #[must_use]
     pub fn with_successor(self, successor: Option<&'a Handover>) -> Self {
         Self { successor, ..self }
@@ -78,7 +80,7 @@ impl<'a> OtherTrails<'a> {
         let Some(Period { start: first, end: last }) = self.strays.bounds() else { return Ok(()) };
         let start = earlier(first, LISTED_BEFORE);
         let end = later(last, LISTED_AFTER).min(context.request.now).max(start);
-        // Whole days, so that chains of the same days ask the same.
+        // Use whole days, so that chains with strays of the same days share the same answer.
         let (start, end) = (begin_of_day(start), later(begin_of_day(end), DAY).min(context.request.now));
         let end = end.max(start);
         let range = TimeRange { start: Some(start), end: Some(end) };
@@ -93,7 +95,7 @@ impl<'a> OtherTrails<'a> {
             let is_whole = match answer.first.take() {
                 None if answer.is_known => true,
                 None => self.ask_all(&around, folder, &any_trail, &mut answer).await?,
-                // The strays are files that its own digests don't list.
+                // The chain's own digests are skipped, because they do not list any of the strays.
                 Some(first) if first.0 == *self.chain => {
                     answer.first = Some(first);
                     true
@@ -131,7 +133,8 @@ impl<'a> OtherTrails<'a> {
         Ok(())
     }
 
-    /// Asks every chain of a folder but this one. Returns whether the folder could be listed whole.
+    /// Examines every chain of a folder but this one. Returns whether the folder could be listed
+    /// completely.
     async fn ask_all(
         &self,
         around: &Arc<Context>,
@@ -169,7 +172,7 @@ async fn ask(
     judge_digests(around, &id, std::slice::from_ref(folder), digests, &mut Admission::apart()).await
 }
 
-/// The time that valid hourly digests cover.
+/// Returns the time that valid hourly digests cover.
 pub(crate) fn covered(judged: &JudgedDigests) -> Coverage {
     let mut covered = Coverage::default();
     let standard = judged.entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
@@ -179,13 +182,14 @@ pub(crate) fn covered(judged: &JudgedDigests) -> Coverage {
     covered
 }
 
-/// The times of the digests that could not be judged: any of them may list a file.
+/// Returns the times of the digests that could not be verified: any of them may list a file.
 pub(crate) fn unreadable(entries: &[ChainEntry]) -> Coverage {
     let mut times = Coverage::default();
     for entry in entries {
         let EntryState::Rejected(digest) = &entry.state else { continue };
         if digest.rejection.status == DigestStatus::Unverified {
-            // A log file is delivered after the time in its name, and stands in the digest of its delivery.
+            // A log file is delivered after the time in its name, and listed in the digest of its
+            // delivery.
             let start = earlier(entry.start(), LISTED_BEFORE);
             times.add(start, entry.end());
         }

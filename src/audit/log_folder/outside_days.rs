@@ -1,8 +1,8 @@
-//! Objects in a log folder that lie outside `REGION/YYYY/MM/DD/`: CloudTrail puts none there, and whoever
-//! reads by folder takes them.
+//! Objects in a log folder that lie outside `REGION/YYYY/MM/DD/`: CloudTrail puts none there, but
+//! readers that read by folder include them.
 //!
-//! They are found with delimiter listings of the log folder, its regions, and the years and months of the
-//! range. A folder whose name is none of CloudTrail's is listed whole.
+//! They are found with delimiter listings of the log folder, its regions, and the years and months
+//! of the range. A folder with a name that CloudTrail does not use is listed completely.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::audit::log_folder::unlisted::StrayFiles;
 use crate::model::{is_copy_artefact, parse_day};
 use crate::store::{ListRequest, ListedObject, Store, StoreError};
 
-/// How many folders are listed at once.
+/// The number of folders that are listed at once.
 const FOLDERS_AT_ONCE: usize = 16;
 
-/// The objects below a region's part of a log folder that lie in no day's folder.
+/// Returns the objects below a region's part of a log folder that lie in no day's folder.
 pub(crate) async fn outside_days(
     store: &dyn Store,
     region: &LogRegion,
@@ -68,7 +68,8 @@ pub(crate) async fn outside_days(
 const YEAR: usize = 5;
 /// The length of `YYYY/MM/`.
 const MONTH: usize = 8;
-/// For a longer range, the folders that are there are fewer than its months.
+/// The largest number of months that are listed without looking at what exists: for a longer range,
+/// fewer folders exist than it has months.
 const MAX_MONTHS: usize = 60;
 
 /// The months of a range, as `YYYY/MM/`. The day before it is listed, too.
@@ -100,7 +101,8 @@ fn is_of_cloudtrail(path: &str) -> bool {
     path.ends_with('/') && parse_day(&day).is_some()
 }
 
-/// Takes the objects of a level, and all that lies below folders with names of their own.
+/// Adds the objects of a level, and all objects below folders with names that CloudTrail does not
+/// use.
 async fn sort_out(
     store: &dyn Store,
     region: &LogRegion,

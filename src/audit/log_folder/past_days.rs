@@ -1,5 +1,6 @@
-//! Days before the range that are looked at again: those whose listing is not what earlier runs verified, and
-//! those that `Recheck` draws. Their digests are read once more, and tell which log files should be there.
+//! Days before the range that are examined again: those whose listing differs from what earlier
+//! runs verified, and those that `Recheck` draws. Their digests are read once more, since these
+//! state which log files should exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,9 +27,11 @@ use crate::audit::shared::identity::{identity, name_hash};
 use crate::model::{ChainId, Coverage, DAY, ObjectRef, TimeRange, VerifiedDay, earlier, later};
 use crate::verify::ExpectedHash;
 
-/// How long before a day the hour of the first digest may end that lists a log file of its folder.
+/// The longest time before a day at which the hour of the first digest ends that lists a log file
+/// of its folder.
 const LISTED_BEFORE: SignedDuration = SignedDuration::from_hours(1);
-/// How long after its end the last one. AWS gives no bound; nearly every log file is delivered within a day.
+/// The longest time after its end at which the hour of the last one ends. AWS gives no bound;
+/// nearly every log file is delivered within a day.
 const LISTED_AFTER: SignedDuration = SignedDuration::from_hours(27);
 
 /// A log file that earlier runs verified and that is judged again.
@@ -43,27 +46,27 @@ pub(crate) struct AgainFile {
 /// The findings on days before the range.
 #[derive(Debug, Default)]
 pub(crate) struct PastDays {
-    /// Log files that vanished, came back or were written again since.
+    /// Log files that disappeared, came back or were overwritten since.
     pub again: Vec<AgainFile>,
     /// Files that no digest of the chain lists.
     pub strays: StrayFiles,
     /// Digests that were read again and are not valid.
     pub rejected: Vec<ChainEntry>,
-    /// Those of them that a valid one names.
+    /// The rejected digests that a valid one names.
     pub named: Vec<ObjectRef>,
-    /// The time that the digests cover which were read again.
+    /// The time covered by the digests that were read again.
     pub coverage: Coverage,
-    /// The times of those that can't be read.
+    /// The times of the digests that were read again and could not be verified.
     pub unreadable: Coverage,
-    /// Those that were written again, by [`identity`], and when.
+    /// The listed log files that were overwritten, by [`identity`], with their write times.
     pub recent: Vec<(Timestamp, String)>,
-    /// The days as they are to be kept, by folder.
+    /// The state of the days for the next checkpoint, by folder.
     pub verified: BTreeMap<String, VerifiedDay>,
-    /// Why a part could not be listed.
+    /// The reason why a part could not be listed.
     pub failure: Option<String>,
 }
 
-/// Looks at days again. `judged` are the digests that were read for the range.
+/// Examines days again. `judged` are the digests that were read for the range.
 pub(crate) async fn examine(
     context: &Arc<Context>,
     chain: &ChainId,
@@ -77,7 +80,8 @@ pub(crate) async fn examine(
     for day in days {
         let Some(mut read) = digests_of(context, &id, judged, *day, &resume, &mut found).await? else { continue };
         let rejected = take_rejected(context, &mut read, &mut found.named);
-        // Nobody knows any more which files a digest listed that is not valid now: the day stays as it was verified.
+        // It is unknown which files a digest listed that is not valid now, so the day stays
+        // recorded as it was verified.
         let day = Day { context, resume: &resume, day: *day, is_renewed: rejected.is_empty() };
         found.unreadable.extend(&unreadable(&rejected));
         found.rejected.extend(rejected);
@@ -93,8 +97,8 @@ pub(crate) async fn examine(
     Ok(found)
 }
 
-/// Reads the digests that may list the log files of a day, as far as they lie before the range; `None` where
-/// they can't be listed.
+/// Reads the digests before the range that may list the log files of a day; `None` if they cannot
+/// be listed.
 async fn digests_of(
     context: &Arc<Context>,
     id: &Arc<ChainId>,
@@ -120,12 +124,12 @@ async fn digests_of(
     }
     let around = Arc::new(context.with_range(range));
     let mut read = judge_digests(&around, id, &judged.folders, digests, &mut Admission::apart()).await?;
-    // Those past it were read for what they say of the ones before.
+    // Digests past the end were read only for what they record of the ones before.
     read.entries.retain(|entry| entry.end() <= to);
     Ok(Some(read))
 }
 
-/// Takes out the digests that are not valid, and notes those that a valid one names.
+/// Removes the digests that are not valid, and notes those that a valid one names.
 fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<ObjectRef>) -> Vec<ChainEntry> {
     let is_rejected = |entry: &mut ChainEntry| matches!(entry.state, EntryState::Rejected(_));
     let mut rejected: Vec<ChainEntry> = read.entries.extract_if(.., is_rejected).collect();
@@ -139,7 +143,7 @@ fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<Ob
         .filter_map(|digest| digest.spool_key.predecessor_fingerprint())
         .collect();
     for entry in &mut rejected {
-        // What they claim lies on another shelf.
+        // Their claims are stored on another spool than the chain's.
         entry.remarks.iter_mut().for_each(|remarks| remarks.claims = None);
         if let EntryState::Rejected(digest) = &entry.state
             && follow.contains(&context.fingerprint(&digest.object))
@@ -150,8 +154,8 @@ fn take_rejected(context: &Context, read: &mut JudgedDigests, named: &mut Vec<Ob
     rejected
 }
 
-/// Puts digests that were read again to those of the chain, unless they are there already: one that only its
-/// successor proves is judged with that.
+/// Adds digests that were read again to those of the chain, unless they are there already: a digest
+/// that only its successor proves is judged together with that.
 pub(crate) fn add_rejected(
     context: &Context,
     entries: &mut Vec<ChainEntry>,
@@ -179,7 +183,7 @@ struct Entry<'a> {
     file: AgainFile,
     fingerprint: u64,
     folder: &'a str,
-    /// The name by which it is counted.
+    /// The name under which it is counted.
     name: &'a str,
     /// True if earlier runs have not verified the digest.
     is_new: bool,
@@ -188,7 +192,7 @@ struct Entry<'a> {
 /// The files of a day that a listing shows.
 struct Shown {
     files: Fingerprints,
-    /// Those that were written after the run that verified them.
+    /// The files that were written after the run that verified them.
     rewritten: Fingerprints,
 }
 
@@ -196,12 +200,12 @@ struct Day<'a> {
     context: &'a Context,
     resume: &'a Resume,
     day: Timestamp,
-    /// True if the day is to be kept as it is found now.
+    /// True if the checkpoint should record the day as it is found now.
     is_renewed: bool,
 }
 
 impl Day<'_> {
-    /// Hands on the log files of the day that valid digests list, each once.
+    /// Passes to `take` each log file of the day that valid digests list, once.
     fn each_listed(
         &self,
         judged: &JudgedDigests,
@@ -231,8 +235,8 @@ impl Day<'_> {
         Ok(())
     }
 
-    /// Lists the day, and takes those files for strays that no valid digest of the chain lists; `None` where it
-    /// can't be listed.
+    /// Lists the day, and adds the files to the strays that no valid digest of the chain lists;
+    /// `None` if it cannot be listed.
     async fn shown(&self, regions: &[LogRegion], listed: &Fingerprints, found: &mut PastDays) -> Option<Shown> {
         let (mut files, mut rewritten) = (Vec::new(), Vec::new());
         let seen = self.resume.seen();
@@ -252,7 +256,7 @@ impl Day<'_> {
                 let fingerprint = self.context.fingerprint_of_copy(&object, listed);
                 files.push(fingerprint);
                 if fingerprint != self.context.fingerprint(&object) {
-                    // It was not decompressed yet when it was verified.
+                    // It was still compressed when it was verified.
                     rewritten.push(fingerprint);
                 }
                 let name = identity(&object, self.context.store.is_live());
@@ -283,7 +287,7 @@ impl Day<'_> {
             }
         }
         let is_there = shown.files.contains(log_file.fingerprint);
-        // What an earlier run has told of as gone is told of again only if it is back.
+        // A file that an earlier run reported as gone is reported again only if it is back.
         if is_there == was_lost || shown.rewritten.contains(log_file.fingerprint) {
             found.again.push(log_file.file);
         }
@@ -291,8 +295,8 @@ impl Day<'_> {
 }
 
 impl Context {
-    /// The fingerprint of a listed file: in a copy, one that somebody decompressed stands for the one that is
-    /// among `listed`.
+    /// Returns the fingerprint of a listed file. In a copy, a file that somebody decompressed has
+    /// the fingerprint of the compressed one, if that is among `listed`.
     fn fingerprint_of_copy(&self, object: &ObjectRef, listed: &Fingerprints) -> u64 {
         let own = self.fingerprint(object);
         if self.store.is_live() || listed.contains(own) || !object.key.ends_with(".json") {
@@ -303,7 +307,7 @@ impl Context {
     }
 }
 
-/// The days of a chain that are drawn, of those that earlier runs verified.
+/// Returns the days that are drawn for a recheck, among those that earlier runs verified.
 pub(crate) fn drawn(context: &Context) -> BTreeSet<Timestamp> {
     context.resume.as_ref().map(|resume| resume.drawn_days().clone()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Regions that have log files and no digests: a chain should be there.
+//! Regions that have log files and no digests, although a chain should exist.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) async fn add_chains(discovery: &mut Discovery, context: &Arc<Context>
     let candidates: Vec<RegionFolder> = candidates.cloned().collect();
     let looked = stream::iter(candidates)
         .map(|folder| async move {
-            // Files of a trail without digests explain themselves.
+            // Files of a trail without digests need no other explanation.
             let unexplained =
                 has_unexplained(context, &folder).await? && context.neighbours.of(&folder.region).await.is_empty();
             Ok::<_, AuditError>(unexplained.then_some(folder))
@@ -39,19 +39,21 @@ pub(crate) async fn add_chains(discovery: &mut Discovery, context: &Arc<Context>
     let trail = guess_trail(discovery.chains.keys(), request);
     for RegionFolder { organization, account, region, .. } in found.into_iter().flatten() {
         let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
-        // Its log files are explained by no digest, those of the same region below another folder included.
+        // No digest explains its log files, including those of the same region below another
+        // folder.
         discovery.expect_exactly(ChainId { organization, account, region, trail, home_region });
     }
     Ok(())
 }
 
-/// Returns whether log files of the range lie here that no trail's digests explain: those that other trails' valid digests cover the time
-/// of and don't list, or any, where no valid digest is there at all.
+/// Returns whether the folder has log files of the range that no trail's digests explain: those
+/// that valid digests of other trails do not list although they cover their time, or any, if there
+/// is no valid digest at all.
 async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolder) -> Result<bool, AuditError> {
     let range = &context.range;
     let fresh = fresh_from(&context.request);
     let (from, to) = (range.start.unwrap_or(Timestamp::UNIX_EPOCH), range.end.unwrap_or(context.request.now));
-    // A failure to look is no reason to expect anything.
+    // A failed listing is no reason to expect a chain.
     let Ok(files) = context.log_files().list(&LogRegion::of(folder, LOG_FOLDER), from, to).await else {
         return Ok(false);
     };

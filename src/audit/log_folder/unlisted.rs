@@ -1,4 +1,4 @@
-//! Log files that no valid digest of a chain lists, kept small, and the class that each falls into.
+//! Log files that no valid digest of a chain lists, stored compactly, and their classification.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -14,17 +14,17 @@ use crate::model::{
     earlier, later,
 };
 
-/// A log file that is written lately is left alone only if its name tells a time so near: whoever writes an
-/// old file over itself every hour would keep it out of the report for good.
+/// The greatest age, by its name, at which a recently written log file counts as fresh. Otherwise
+/// someone who overwrites an old file every hour could keep it out of the report forever.
 const FRESH_NAME: SignedDuration = SignedDuration::from_hours(26);
 
 /// A file in a log folder that no valid digest of the chain lists.
 #[derive(Debug, Clone)]
 pub(crate) struct Stray {
     pub object: ObjectRef,
-    /// The time that its name and folder tell; `None` for a file outside `REGION/YYYY/MM/DD/`.
+    /// The time that its name and folder state; `None` for a file outside `REGION/YYYY/MM/DD/`.
     pub name: Option<LogFileName>,
-    /// When it was written, where that was lately.
+    /// The time at which it was written, if that is recent.
     pub written: Option<Timestamp>,
 }
 
@@ -35,11 +35,11 @@ struct Group {
     /// The length of `…/REGION/`, which precedes the day in each key; `None` for files outside the folders of days.
     days_at: Option<usize>,
     keys: PackedNames,
-    /// The times of those that were written lately, by their places in the group.
+    /// The write times of recently written files, by their index in the group.
     recent: BTreeMap<usize, Timestamp>,
 }
 
-/// Many of them: some 25 bytes each.
+/// A collection of such files, at some 25 bytes each.
 #[derive(Debug, Default)]
 pub(crate) struct StrayFiles {
     groups: Vec<Group>,
@@ -69,8 +69,8 @@ impl Group {
 }
 
 impl StrayFiles {
-    /// Begins the files of another listing. `prefix` is what precedes the day in each key; `None` outside the
-    /// folders of days.
+    /// Begins the files of another listing. `prefix` is the part of each key before the day; `None`
+    /// outside the folders of days.
     pub fn begin(&mut self, bucket: Arc<str>, prefix: Option<&str>) {
         self.groups.push(Group::new(bucket, prefix.map(str::len)));
     }
@@ -82,7 +82,7 @@ impl StrayFiles {
         }
     }
 
-    /// Adds the files of a listing that `keep` wants.
+    /// Adds the files of a listing for which `keep` returns true.
     pub fn add_listed(&mut self, files: &ListedFiles, keep: impl Fn(&ObjectRef) -> bool) {
         let mut begun = false;
         for (object, written) in files.files().filter(|(object, _)| keep(object)) {
@@ -93,22 +93,22 @@ impl StrayFiles {
         }
     }
 
-    /// Adds all of another.
+    /// Adds all files of `other`.
     pub fn append(&mut self, other: Self) {
         self.groups.extend(other.groups);
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no files.
     pub fn is_empty(&self) -> bool {
         self.groups.iter().all(|group| group.keys.is_empty())
     }
 
-    /// Each file, listing by listing.
+    /// Iterates over the files, listing by listing.
     pub fn iter(&self) -> impl Iterator<Item = Stray> + '_ {
         self.groups.iter().flat_map(Group::iter)
     }
 
-    /// The files that `keep` wants.
+    /// Returns the files for which `keep` returns true.
     #[must_use]
     pub fn filtered(&self, mut keep: impl FnMut(&Stray) -> bool) -> Self {
         let groups = self.groups.iter().map(|group| {
@@ -121,14 +121,14 @@ impl StrayFiles {
         Self { groups: groups.filter(|group| !group.keys.is_empty()).collect() }
     }
 
-    /// The earliest and the latest time that the names tell.
+    /// Returns the earliest and the latest time that the names state.
     pub fn bounds(&self) -> Option<Period> {
         let names = || self.iter().filter_map(|stray| stray.name);
         let (start, end) = (names().map(|name| name.from).min()?, names().map(|name| name.to).max()?);
         Some(Period { start, end })
     }
 
-    /// Each file once, by key.
+    /// Returns each file once, sorted by key.
     pub fn into_sorted(self) -> SortedStrays {
         let groups = self.groups.into_iter().map(|group| {
             let Group { bucket, days_at, keys, recent } = group;
@@ -140,7 +140,7 @@ impl StrayFiles {
     }
 }
 
-/// Files of several listings, each file once, by key.
+/// Files of several listings, each once, sorted by key.
 pub(crate) struct SortedStrays {
     groups: Vec<Peekable<Box<dyn Iterator<Item = Stray> + Send>>>,
     last: Option<ObjectRef>,
@@ -178,13 +178,13 @@ fn by_key(one: &ObjectRef, other: &ObjectRef) -> Ordering {
 pub(crate) enum StrayClass {
     /// Valid digests cover its time, or CloudTrail puts no file where it lies.
     Unlisted,
-    /// The same, and a digest of another trail that may list it can't be read.
+    /// The same, but an unreadable digest of another trail may list it.
     Unverified,
     /// It lies in the gap with this index.
     Uncovered(usize),
     /// A digest that lists it may still come.
     Fresh,
-    /// It lies so near the edge of what is covered that a digest beyond it may list it.
+    /// It lies so near the edge of the covered time that a digest beyond it may list it.
     Edge,
     /// Its time lies outside the range.
     OutOfRange,
@@ -192,19 +192,19 @@ pub(crate) enum StrayClass {
 
 /// The facts known of a chain when its strays are classified.
 pub(crate) struct StrayJudge<'a> {
-    /// The range in which log files are looked for; an open side is the chain's own.
+    /// The range in which log files are examined; an open side is that of the chain.
     pub from: Timestamp,
     pub to: Timestamp,
     pub coverage: &'a Coverage,
-    /// The same with what earlier runs covered: digests are read for the day of an odd name only where it
-    /// lies in the range.
+    /// The coverage with that of earlier runs. It is used for odd names, since digests are read for
+    /// the day of an odd name only where it lies in the range.
     pub known_coverage: &'a Coverage,
-    /// The times of digests of other trails that can't be read.
+    /// The times of unreadable digests of other trails.
     pub unreadable: &'a Coverage,
     pub gaps: &'a [GapRecord],
-    /// The time since which files count as fresh, and the present; `None` in a copy.
+    /// The time since which files count as fresh, and the current time; `None` in a copy.
     pub live: Option<Period>,
-    /// The times between which files of a copy are fresh, by their names; `None` where there are none.
+    /// The times in names between which files of a copy are fresh; `None` if none are.
     pub copy_fresh: Option<Period>,
 }
 
@@ -232,7 +232,8 @@ impl StrayJudge<'_> {
         gap.map_or(StrayClass::Edge, StrayClass::Uncovered)
     }
 
-    /// A file whose name tells no time of its folder's day is judged by that day, as far as it lies in the range.
+    /// Classifies a file whose name states no time of its folder's day: by that day, as far as it
+    /// lies in the range.
     fn class_of_odd(&self, name: &LogFileName) -> StrayClass {
         let (from, to) = (name.from.max(self.from), name.to.min(self.to));
         if from >= to {

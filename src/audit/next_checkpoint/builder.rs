@@ -1,4 +1,5 @@
-//! What a run leaves for the next one: the checkpoint, made of what was examined and of what was told.
+//! The builder of the checkpoint for the next run, from the chains that were examined and the
+//! records that were emitted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,11 +15,12 @@ use crate::model::{
     SinceCheckpoint, TrailName, Verdict,
 };
 
-/// How many log files of a chain are kept open because they were not copied: whoever copies a part of a trail may
-/// leave out millions.
+/// The largest number of log files of a chain that are kept open because they were not copied: a
+/// copy of a part of a trail may omit millions.
 const MAX_NOT_COPIED: usize = 10_000;
 
-/// By what a finding is recognized from run to run. What was merely open and is violated now is another one.
+/// The key by which a finding is recognized from run to run. A finding that was merely open and is
+/// a violation now is a different one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Mark {
     Digest(ObjectRef, DigestStatus),
@@ -26,7 +28,7 @@ enum Mark {
     Fault(ChainId, ChainFault),
 }
 
-/// A gap that an earlier run told of.
+/// A gap that an earlier run reported.
 #[derive(Debug)]
 struct KnownGap {
     chain: ChainId,
@@ -36,7 +38,7 @@ struct KnownGap {
     since: Timestamp,
 }
 
-/// Makes the checkpoint of a run.
+/// Builds the checkpoint of a run.
 #[derive(Debug)]
 pub(crate) struct CheckpointBuilder {
     before: Arc<Checkpoint>,
@@ -44,7 +46,7 @@ pub(crate) struct CheckpointBuilder {
     known_gaps: Vec<KnownGap>,
     now: Timestamp,
     allowed: Allowances,
-    /// True if this run asks the regions of which nobody could say whether they are enabled.
+    /// True if this run probes the regions of which it is unknown whether they are enabled.
     probed: bool,
     chains: BTreeMap<ChainId, Next>,
     /// Unlisted files in no region's folder, which belong to no chain.
@@ -54,7 +56,7 @@ pub(crate) struct CheckpointBuilder {
 }
 
 impl CheckpointBuilder {
-    /// Begins the checkpoint of a run that started at `now` from the one of the run before.
+    /// Begins the checkpoint of a run that started at `now`, from that of the previous run.
     pub fn new(before: Arc<Checkpoint>, now: Timestamp, allowed: Allowances, probed: bool) -> Self {
         let (mut known, mut known_gaps) = (HashMap::new(), Vec::new());
         for (id, chain) in &before.chains {
@@ -88,14 +90,14 @@ impl CheckpointBuilder {
         }
     }
 
-    /// Takes note of a chain whose records follow.
+    /// Registers a chain whose records follow.
     pub fn on_chain(&mut self, snapshot: ChainSnapshot) {
         let id = (*snapshot.id).clone();
         let next = Next::new(self.before.chains.get(&id), snapshot);
         self.chains.insert(id, next);
     }
 
-    /// Marks what an earlier run told of, and keeps what a later one has to look at again.
+    /// Marks a finding that an earlier run reported, and keeps what a later run must check again.
     pub fn on_record(&mut self, record: &mut Record) {
         match record {
             Record::Digest(digest) => self.on_digest(digest),
@@ -111,7 +113,7 @@ impl CheckpointBuilder {
         digest.since = is_finding.then(|| self.since(&Mark::Digest(digest.object.clone(), digest.status))).flatten();
         let since = self.count(is_finding, digest.since);
         let Some(next) = self.chains.get_mut(&*digest.chain) else { return };
-        // The last one of earlier runs was counted then.
+        // The last digest of earlier runs was counted then.
         if !next.went_on_from(&digest.object) {
             next.count(counted_digest(digest.status), digest.since);
         }
@@ -125,7 +127,7 @@ impl CheckpointBuilder {
     fn on_log_file(&mut self, file: &mut LogFileRecord) {
         let is_finding = file.status != LogFileStatus::Intact;
         file.since = is_finding.then(|| self.since(&Mark::LogFile(file.object.clone(), file.status))).flatten();
-        // What is said of those that only an invalid digest lists is said of that digest.
+        // Log files that only an invalid digest lists are counted with that digest.
         let claimed = file.fault == Some(Fault::ListedByInvalidDigest);
         let is_allowed = file.status == LogFileStatus::Unlisted && self.allowed.unlisted;
         // A file that no digest covers counts through its gap.
@@ -138,8 +140,8 @@ impl CheckpointBuilder {
             return;
         }
         let Some(next) = self.chains.get_mut(&*file.chain) else { return };
-        // A file that a lifecycle rule has removed comes back no more: it is told of once. One that was not
-        // copied may still be.
+        // A file that a lifecycle rule has removed does not come back, so it is reported once. One
+        // that was not copied may still be.
         let may_be_copied = !next.snapshot.is_live && next.not_copied < MAX_NOT_COPIED;
         let is_not_copied = file.fault == Some(Fault::NotFound);
         next.not_copied += usize::from(is_not_copied && file.status == LogFileStatus::Unverified);
@@ -177,7 +179,8 @@ impl CheckpointBuilder {
                     next.open(Open::Contradicted { object, sha256, end }, since);
                 }
             }
-            // A failure to ask mends nothing.
+            // Cleared only when CloudTrail's status could be read: a failed request does not clear
+            // it.
             None => {
                 if let Some(since) = next.cut_since.filter(|_| next.snapshot.is_tail_unknown) {
                     next.open(Open::TailCut, Some(since));
@@ -190,7 +193,8 @@ impl CheckpointBuilder {
         self.known.get(mark).copied()
     }
 
-    /// Since when a gap is known: one of the same cause that it overlaps. Where a chain is not there at all, its range moves on.
+    /// Returns the time since which a gap is known, from a gap of the same cause that it overlaps.
+    /// If a chain does not exist at all, its range moves on, so overlap is not required.
     fn since_gap(&self, gap: &GapRecord) -> Option<Timestamp> {
         let same = self.known_gaps.iter().filter(|known| known.cause == gap.cause && known.chain == *gap.chain);
         let mut overlapping =
@@ -198,7 +202,7 @@ impl CheckpointBuilder {
         overlapping.next().map(|known| known.since)
     }
 
-    /// Counts a finding, and says since when it is known.
+    /// Counts a finding, and returns the time since which it is known.
     fn count(&mut self, is_finding: bool, since: Option<Timestamp>) -> Option<Timestamp> {
         if !is_finding {
             return None;
@@ -210,7 +214,7 @@ impl CheckpointBuilder {
         since.or(Some(self.now))
     }
 
-    /// How the run stands to those before it.
+    /// Returns the comparison of the run with those before it.
     pub fn since_checkpoint(&self) -> SinceCheckpoint {
         let mut earlier: BTreeMap<String, u64> = BTreeMap::new();
         let past = [DigestStatus::Invalid.as_str(), LogFileStatus::Modified.as_str(), LogFileStatus::Deleted.as_str()];
@@ -222,7 +226,7 @@ impl CheckpointBuilder {
         SinceCheckpoint { last_run: self.before.last_run, new: self.new, known: self.repeated, earlier }
     }
 
-    /// The checkpoint that the run leaves.
+    /// Returns the checkpoint for the next run.
     pub fn finish(self, verdict: Verdict) -> Checkpoint {
         let mut checkpoint = (*self.before).clone();
         let known = |id: &ChainId| id.trail != TrailName::unknown();
@@ -232,7 +236,7 @@ impl CheckpointBuilder {
         checkpoint.chains.retain(|id, _| !stands_in(id) && id.region.known().is_some());
         checkpoint.chains.extend(self.beside);
         for (id, next) in self.chains.into_iter().filter(|(id, _)| !stands_in(id)) {
-            // A chain of which nothing could be listed yet has nothing that could be gone on from.
+            // A chain that could not be listed yet has no position to continue from.
             if !next.snapshot.is_unlisted || checkpoint.chains.contains_key(&id) {
                 checkpoint.chains.insert(id, next.checkpoint);
             }
@@ -245,7 +249,8 @@ impl CheckpointBuilder {
     }
 }
 
-/// The word under which a checkpoint counts a digest; `None` for one that is counted once it is settled.
+/// Returns the word under which a checkpoint counts a digest; `None` for one that is counted once
+/// its status is final.
 fn counted_digest(status: DigestStatus) -> Option<&'static str> {
     match status {
         DigestStatus::Valid | DigestStatus::Invalid => Some(status.as_str()),
@@ -253,7 +258,8 @@ fn counted_digest(status: DigestStatus) -> Option<&'static str> {
     }
 }
 
-/// The word under which a checkpoint counts a log file; `None` for one that is counted once it is settled.
+/// Returns the word under which a checkpoint counts a log file; `None` for one that is counted once
+/// its status is final.
 fn counted_log_file(status: LogFileStatus) -> Option<&'static str> {
     match status {
         LogFileStatus::Unverified | LogFileStatus::Unlisted | LogFileStatus::Uncovered => None,
@@ -261,7 +267,8 @@ fn counted_log_file(status: LogFileStatus) -> Option<&'static str> {
     }
 }
 
-/// The open point of a log file that later runs judge again; `None` where nothing is left to be judged.
+/// Returns the open point of a log file that later runs judge again; `None` if nothing is left to
+/// be judged.
 fn open_log_file(file: &LogFileRecord, is_final: bool) -> Option<Open> {
     let object = file.object.clone();
     match (file.status, &file.digest, file.expected_sha256) {

@@ -1,4 +1,4 @@
-//! The part of the next checkpoint that is about one chain.
+//! The part of the next checkpoint that concerns one chain.
 
 use std::collections::HashMap;
 
@@ -12,23 +12,23 @@ use crate::model::{
     ChainCheckpoint, DigestStatus, Fault, GapCause, LogFileRecord, LogFileStatus, ObjectRef, Open, OpenPoint,
 };
 
-/// What is kept of a chain.
+/// The data kept of a chain for the next checkpoint.
 #[derive(Debug)]
 pub(crate) struct Next {
     /// The last digest that earlier runs verified.
     pub began_with: Option<ObjectRef>,
-    /// Since when its tail is known to be cut.
+    /// The time since which its tail is known to be cut.
     pub cut_since: Option<Timestamp>,
     pub snapshot: ChainSnapshot,
     pub checkpoint: ChainCheckpoint,
-    /// How many log files are kept open because they were not copied.
+    /// The number of log files that are kept open because they were not copied.
     pub not_copied: usize,
-    /// Where each open object stands among the open points.
+    /// The index of each open object among the open points.
     places: HashMap<(ObjectRef, bool), usize>,
 }
 
 impl Next {
-    /// Begins with what earlier runs left of the chain, and what this one saw of it.
+    /// Begins the part of a chain from the checkpoint of earlier runs and the snapshot of this one.
     pub fn new(before: Option<&ChainCheckpoint>, snapshot: ChainSnapshot) -> Self {
         let mut old = before.cloned().unwrap_or_default();
         let cut_since = old.open.iter().find(|point| point.what == Open::TailCut).and_then(|point| point.since);
@@ -48,7 +48,7 @@ impl Next {
 
     /// Removes the points of digests that are valid again.
     fn close_restored(&mut self) {
-        // A digest that is valid again is open no more.
+        // A digest that is valid again is no longer open.
         let back = std::mem::take(&mut self.snapshot.back);
         let open = &mut self.checkpoint.open;
         open.retain(|point| !matches!(&point.what, Open::Digest { object, .. } if back.contains(object)));
@@ -63,13 +63,13 @@ impl Next {
             None => open.iter().position(|point| point.what == what).unwrap_or(open.len()),
         };
         match open.get_mut(place) {
-            // What is said of it may change.
+            // The statement about a known point may change.
             Some(point) => *point = OpenPoint { since: point.since.or(since), what },
             None => open.push(OpenPoint { what, since }),
         }
     }
 
-    /// Notes for later runs whether a log file that a valid digest lists is there.
+    /// Records for later runs whether a log file that a valid digest lists exists.
     pub fn note_presence(&mut self, file: &LogFileRecord) {
         let Some(files) = &mut self.checkpoint.verified_files else { return };
         let name = identity(&file.object, self.snapshot.is_live);
@@ -94,13 +94,15 @@ impl Next {
         }
     }
 
-    /// Whether a digest that is not valid is kept: one that may still turn out to be, or that the next run will read again anyhow.
+    /// Returns whether a digest that is not valid is kept: one that may still turn out to be valid,
+    /// or that the next run will read again anyhow.
     pub fn stays(&self, status: DigestStatus, end: Timestamp) -> bool {
         status != DigestStatus::Invalid
             || end > selection::lately(&self.checkpoint).min(selection::read_back(&self.checkpoint))
     }
 
-    /// Whether a gap is kept: one that may still close, or that the next run will find again.
+    /// Returns whether a gap is kept: one that may still close, or that the next run will find
+    /// again.
     pub fn stays_open(&self, cause: GapCause, to: Timestamp) -> bool {
         let is_past = self.checkpoint.end().is_some_and(|through| to <= through);
         let may_close =
@@ -109,7 +111,7 @@ impl Next {
     }
 }
 
-/// The object of an open point, and whether it is a digest.
+/// Returns the object of an open point, and whether it is a digest.
 fn name_of(what: &Open) -> Option<(ObjectRef, bool)> {
     match what {
         Open::Digest { object, .. } => Some((object.clone(), true)),
@@ -118,10 +120,11 @@ fn name_of(what: &Open) -> Option<(ObjectRef, bool)> {
     }
 }
 
-/// The checkpoint of a chain before anything of it is open. `before` is what earlier runs left, and `old` the same or a new one.
+/// Returns the next checkpoint of a chain, before its open points are added. `before` is the one
+/// that earlier runs left, and `old` is the same without its open points, or a new one.
 fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &ChainSnapshot) -> ChainCheckpoint {
     if snapshot.is_unlisted {
-        // Nobody knows what else came: the next run looks from the same place.
+        // Other objects may have arrived unseen, so the next run continues from the same position.
         let before = before.cloned().unwrap_or_default();
         return ChainCheckpoint { reported: old.reported, ..before };
     }
@@ -143,8 +146,8 @@ fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &
     }
 }
 
-/// Of the points that earlier runs left open, the invalid digests that are read again for some weeks: they are
-/// emitted only if they are valid then.
+/// Returns the invalid digests among the points that earlier runs left open. They are read again
+/// for some weeks, and emitted only if they are valid then.
 fn still_invalid(checkpoint: &ChainCheckpoint, points: Vec<OpenPoint>) -> Vec<OpenPoint> {
     let (lately, read_back) = (selection::lately(checkpoint), selection::read_back(checkpoint));
     let stays = |point: &OpenPoint| match &point.what {

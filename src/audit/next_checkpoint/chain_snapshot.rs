@@ -1,4 +1,5 @@
-//! What the next run needs to know of a chain: taken from it when it was examined, before its digests are told of.
+//! The facts about a chain that the next run needs, collected when the chain was examined, before
+//! its digests are emitted.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::model::{
     earlier,
 };
 
-/// What the next run needs to know of a chain that was examined.
+/// The facts about an examined chain that the next run needs.
 #[derive(Debug)]
 pub(crate) struct ChainSnapshot {
     pub id: Arc<ChainId>,
@@ -37,21 +38,22 @@ pub(crate) struct ChainSnapshot {
     pub verified_files: Option<VerifiedFiles>,
     /// True if the bytes come from S3.
     pub is_live: bool,
-    /// Whether a part of it could not be listed.
+    /// True if a part of it could not be listed.
     pub is_unlisted: bool,
     pub contradictions: Vec<Contradiction>,
-    /// Whether CloudTrail could not be asked about the chain's last delivery.
+    /// True if CloudTrail's status of the chain's last delivery could not be read.
     pub is_tail_unknown: bool,
-    /// Digests that were known to be invalid, and are valid.
+    /// Digests that were valid in this run, which closes those that were known to be invalid.
     pub back: HashSet<ObjectRef>,
     /// Digests that are named and may still come.
     pub awaited: Vec<(ObjectRef, DigestKind, Timestamp)>,
-    /// The digests that are not there or not valid, and that a valid one names.
+    /// The digests that are absent or not valid, and that a valid one names.
     pub named: HashSet<ObjectRef>,
 }
 
 impl ChainSnapshot {
-    /// `earliest_fresh`: the earliest time of a log file that was left alone because it is fresh.
+    /// Collects the facts about a chain. `earliest_fresh` is the earliest time of a log file that
+    /// was left alone because it is fresh.
     pub fn new(
         chain: &ExaminedChain,
         context: &Context,
@@ -63,7 +65,7 @@ impl ChainSnapshot {
         let verified_files = if deep { verified_files(chain, context, end)? } else { None };
         let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
         let unlisted_from = match (&chain.log_folder.failure, deep) {
-            // What could not be looked at is looked at by the next run.
+            // The next run examines what could not be listed in this one.
             (Some(_), _) => context.range.start.or_else(|| chain.entries.first().map(ChainEntry::start)),
             (None, true) => end.map(|end| {
                 let judged = earlier(end, EDGE).min(fresh);
@@ -117,8 +119,8 @@ impl ChainSnapshot {
     }
 }
 
-/// The digests that this run verified, and those of earlier runs that are still there, as far as they are
-/// looked for in later ones.
+/// Returns the digests that this run verified, and those of earlier runs that still exist, as far
+/// as later runs look for them.
 fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<VerifiedRun>, AuditError> {
     let now = context.request.now;
     let newest = chain.entries.iter().filter(|entry| entry.valid().is_some()).map(ChainEntry::end).max();
@@ -127,7 +129,7 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
     let (mut found, mut gone) = (BTreeSet::new(), BTreeSet::new());
     let mut place = |object: &ObjectRef, is_there: bool| {
         let Some(name) = DigestName::parse(&object.key) else { return };
-        // A digest in another day's folder would not be found again by its name.
+        // A digest in another day's folder could not be found again by its name.
         if name.end <= oldest || name.end > now || name.key() != *object.key {
             return;
         }
@@ -141,7 +143,7 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
     for entry in &chain.entries {
         match &entry.state {
             EntryState::Valid(digest) => place(chain.spool.valid(digest)?.object(), true),
-            // A digest that is known to be gone, or another one now, stays among what is open.
+            // A digest that is known to be gone or replaced is kept among the open points.
             EntryState::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => {
                 place(&digest.object, false)
             }
@@ -154,8 +156,8 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
     Ok(VerifiedRun::encode(found))
 }
 
-/// The log files of the last two days, as far as the digests list them that this run and earlier ones verified.
-/// Those that turn out to be gone are taken out when they are told of.
+/// Returns the log files of the last two days that are listed by digests verified in this run or
+/// earlier ones. Those that turn out to be gone are removed when their records are emitted.
 fn verified_files(
     chain: &ExaminedChain,
     context: &Context,
@@ -170,12 +172,12 @@ fn verified_files(
         None => random_key()?,
     };
     let is_kept = |folder: &str| day_of_folder(folder).is_some_and(|day| days.contains(&day));
-    // As long as no later digest was written, they would count as written later again.
+    // Until a later digest is written, these files would count as written later again.
     let seen = chain.deliveries.seen;
     let is_same = resume.is_some_and(|resume| seen <= resume.seen());
     let judged = before.filter(|_| is_same).map(|before| before.judged.clone()).unwrap_or_default();
     let before = before.into_iter().flat_map(|before| &before.days);
-    // Days that were looked at again are known anew.
+    // Days that were examined again replace their old state.
     let known = before.chain(&chain.log_folder.past.verified).filter(|(folder, _)| is_kept(folder));
     let known = known.map(|(folder, day)| (folder.clone(), day.clone()));
     let mut files = VerifiedFiles { key, judged, days: known.collect() };

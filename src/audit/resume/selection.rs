@@ -1,8 +1,10 @@
-//! Going on where earlier runs ended: which digests a run needs that has a checkpoint, and whether history still leads there.
+//! Continuation from a checkpoint: selecting the digests that a run needs, and checking that the
+//! history still leads to the verified ones.
 //!
-//! A run reads, of each chain, what came after the last verified digest; that digest itself, which must still be there and the same; what was open;
-//! and what came late: S3's own time of the last write tells that of any digest whose hour is past. The digests of the last hours before are
-//! read once more, since only they tell which log files of those hours are listed.
+//! Of each chain, a run reads the digests after the last verified one; that digest itself, which
+//! must still exist unchanged; the open ones; and those that came late: S3's time of the last write
+//! identifies them among the digests whose hour is past. The digests of the last hours before are
+//! read once more, since only they list the log files of those hours.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -24,20 +26,21 @@ use crate::model::{
 use crate::store::Location;
 use crate::verify::ValidDigest;
 
-/// How long before the time from which unlisted log files are looked for the digests are read that may list them.
+/// The time before the start of the search for unlisted log files from which digests are read that
+/// may list them.
 const LISTED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// What earlier runs left of a chain, and which digests are told of again.
+/// The state of a chain that earlier runs left, and the digests that are emitted again.
 #[derive(Debug, Default)]
 pub(crate) struct Resume {
     before: ChainCheckpoint,
-    /// Digests from before the range that are told of, by [`identity`].
+    /// Digests from before the range that are emitted, by [`identity`].
     again: HashSet<String>,
-    /// Digests that are known to have been verified, by [`identity`].
+    /// Digests that earlier runs verified, by [`identity`].
     verified: HashSet<String>,
-    /// Those of them that no listing shows any longer, and the ends that their names tell.
+    /// The verified digests that no listing shows any longer, with the end times in their names.
     gone: Vec<(ObjectRef, Timestamp)>,
-    /// Those of them that came late, or were open; the others are only read once more.
+    /// The emitted digests that came late or were open; the others are only read once more.
     late: HashSet<String>,
     /// Digests that a valid one named, by [`identity`].
     awaited: HashSet<String>,
@@ -48,17 +51,17 @@ pub(crate) struct Resume {
     live: bool,
 }
 
-/// A verified digest that history leads to no longer.
+/// A verified digest that the history no longer leads to.
 #[derive(Debug, Clone)]
 pub(crate) struct Contradiction {
     pub object: ObjectRef,
-    /// The hash that it had, where that is kept.
+    /// Its hash at that time, if the checkpoint has it.
     pub sha256: Option<Sha256Hash>,
     pub end: Timestamp,
     pub detail: String,
 }
 
-/// The range for which a region's folder has to be listed.
+/// Returns the range for which a region's folder has to be listed.
 pub(crate) fn listing_range(request: &AuditRequest, folder: &RegionFolder, range: &TimeRange) -> TimeRange {
     let Some(checkpoint) = &request.checkpoint else { return *range };
     let known =
@@ -70,12 +73,13 @@ pub(crate) fn listing_range(request: &AuditRequest, folder: &RegionFolder, range
         Some(_) => chain.begin,
         None => chain.end().map(|end| earlier(end, LOOK_BACK).min(read_back(chain))),
     });
-    // Without a time, all there is.
+    // Without a time, the whole folder is listed.
     let start = begins.min().flatten();
     TimeRange { start, end: range.end }
 }
 
-/// The folders of the last verified digests that lie at none of the places which are examined: the trail delivers to another one since.
+/// Returns the folders of the last verified digests that lie outside the examined locations,
+/// because the trail has delivered to another one since.
 pub(crate) fn other_folders(request: &AuditRequest, live: bool) -> Vec<RegionFolder> {
     let Some(checkpoint) = request.checkpoint.as_ref().filter(|_| live) else { return Vec::new() };
     let chains = checkpoint.chains.iter().filter(|(id, _)| request.wants(id));
@@ -95,19 +99,21 @@ pub(crate) fn other_folders(request: &AuditRequest, live: bool) -> Vec<RegionFol
     folders
 }
 
-/// From when on what came late is looked for.
+/// Returns the time from which on late digests are looked for.
 pub(crate) fn lately(chain: &ChainCheckpoint) -> Timestamp {
     chain.end().map_or(Timestamp::MIN, |end| earlier(end, LOOK_BACK))
 }
 
-/// From when on digests are read: those that may list a log file which no digest listed when the last run looked.
+/// Returns the time from which on digests are read: those that may list a log file which no digest
+/// listed at the last run.
 pub(crate) fn read_back(chain: &ChainCheckpoint) -> Timestamp {
     let Some(end) = chain.end() else { return Timestamp::MIN };
     let from = chain.unlisted_from.map_or(end, |from| earlier(earlier(from, LISTED_WITHIN), EDGE));
     from.min(end)
 }
 
-/// The digests that earlier runs verified in places that were listed whole, and that the listing does not show.
+/// Returns the digests that earlier runs verified in locations that were listed completely, and
+/// that the listing does not show.
 fn unlisted(
     id: &ChainId,
     before: &ChainCheckpoint,
@@ -135,7 +141,8 @@ fn unlisted(
 }
 
 impl Recheck {
-    /// The days that it draws of a chain's. `oldest`: the end of its oldest digest that was listed.
+    /// Returns the days that it draws from those of a chain. `oldest` is the end of the chain's
+    /// oldest listed digest.
     fn days_of(&self, id: &ChainId, chain: &ChainCheckpoint, oldest: Option<Timestamp>) -> BTreeSet<Timestamp> {
         let (Some(begin), Some(end)) = (chain.begin.max(oldest), chain.end()) else { return BTreeSet::new() };
         let days = std::iter::successors(Some(begin_of_day(begin)), |day| day.checked_add(DAY).ok());
@@ -148,9 +155,9 @@ impl Recheck {
 }
 
 impl Resume {
-    /// Keeps of what was listed of a chain what the run needs, and adds what it needs beside that. `None` where nothing of the chain was
-    /// verified yet.
-    /// `places`: the places that were listed whole for it.
+    /// Selects the listed digests of a chain that the run needs, and adds those that it needs
+    /// besides. Returns `None` if nothing of the chain was verified yet. `places` are the locations
+    /// that were listed completely for it.
     pub fn select(
         id: &ChainId,
         before: &ChainCheckpoint,
@@ -176,7 +183,8 @@ impl Resume {
                     if *is_named {
                         resume.awaited.insert(named(object));
                     }
-                    // One that is invalid is told of again only if it is valid now: somebody may have put the genuine one back.
+                    // An invalid digest is emitted again only if it is valid now: somebody may have
+                    // restored the genuine one.
                     if *status != DigestStatus::Invalid {
                         resume.again.insert(named(object));
                         resume.late.insert(named(object));
@@ -191,7 +199,7 @@ impl Resume {
                 Open::LogFile { .. } | Open::Unlisted { .. } | Open::Gap { .. } | Open::TailCut => {}
             }
         }
-        // Those that earlier runs verified and that no listing shows are asked for: they may be gone.
+        // Verified digests that no listing shows are requested directly: they may be gone.
         for (object, kind, end) in unlisted(id, before, listed, places) {
             if resume.verified.insert(named(&object)) {
                 resume.gone.push((object.clone(), end));
@@ -216,7 +224,8 @@ impl Resume {
                 resume.again.insert(name);
             }
         }
-        // What a digest's successor recorded of it may be all that proves it, and which files of its hour are listed its neighbours tell.
+        // Also keep the neighbours of these digests: the record in its successor may be all that
+        // proves a digest, and the neighbours list some of the log files of its hour.
         let standard: Vec<usize> =
             (0..by_time.len()).filter(|index| by_time[*index].kind == DigestKind::Standard).collect();
         for near in standard.windows(2) {
@@ -239,63 +248,64 @@ impl Resume {
         Some((resume, kept))
     }
 
-    /// Where the run goes on.
+    /// The time from which the run continues.
     pub fn start(&self) -> Option<Timestamp> {
         self.before.end()
     }
 
-    /// From when on unlisted log files are looked for.
+    /// The time from which on unlisted log files are looked for.
     pub fn unlisted_from(&self) -> Option<Timestamp> {
         self.before.unlisted_from.or(self.before.end())
     }
 
-    /// Whether a digest from before the range is told of.
+    /// Returns whether a digest from before the range is emitted.
     pub fn emits(&self, digest: &LoadedEntry<'_>) -> bool {
         let name = identity(&digest.object, self.live);
         let (is_valid, is_known_bad) = (digest.valid.is_some(), self.known_bad.contains(&*name));
-        // One that was valid and is so no longer, and one that is so again; and the last one that was verified: that it is the same is what
-        // was checked.
+        // Emit one that was valid and no longer is, one that is valid again, and the last verified
+        // one, since this run checked that it is unchanged.
         self.again.contains(&*name) || self.verified.contains(&*name) || is_valid == is_known_bad
     }
 
-    /// Whether the log files of a digest from before the range are read again.
+    /// Returns whether the log files of a digest from before the range are read again.
     pub fn reads(&self, digest: &LoadedEntry<'_>) -> bool {
         let name = identity(&digest.object, self.live);
         let is_back = digest.valid.is_some() && self.known_bad.contains(&*name);
         self.again.contains(&*name) || is_back
     }
 
-    /// Whether any digest may have come late, or be back.
+    /// Returns whether any digest may have come late or been restored.
     pub fn expects_late(&self) -> bool {
         !(self.late.is_empty() && self.known_bad.is_empty())
     }
 
-    /// Whether a digest of an hour that is past came late, or is back.
+    /// Returns whether a digest of a past hour came late or was restored.
     pub fn came_late(&self, digest: &LoadedEntry<'_>) -> bool {
         let name = identity(&digest.object, self.live);
         digest.valid.is_some() && (self.late.contains(&*name) || self.known_bad.contains(&*name))
     }
 
-    /// Whether what a digest names as its predecessor is looked for, though it lies before the range: a digest that came late, or is read
-    /// once more, may name one that is gone.
+    /// Returns whether the predecessor that a digest names is looked for although it lies before
+    /// the range: a digest that came late or is read once more may name one that is gone.
     pub fn follows(&self, object: &ObjectRef, predecessor_end: Timestamp) -> bool {
         self.again.contains(&*identity(object, self.live))
             && self.before.begin.is_none_or(|begin| predecessor_end > begin)
     }
 
-    /// What is known to be covered from before the range: the last two days, unless something in them is open.
+    /// The time before the range that is known to be covered: the last two days, unless a gap in
+    /// them is open.
     pub fn known_coverage(&self) -> Option<Period> {
         let (begin, end) = (self.before.begin?, self.before.end()?);
         let from = earlier(end, SignedDuration::from_hours(48)).max(begin);
         self.open_gaps().all(|(_, _, to)| to <= from).then_some(Period::new(from, end))
     }
 
-    /// Whether a digest was there and valid when an earlier run looked.
+    /// Returns whether a digest existed and was valid at an earlier run.
     pub fn was_verified(&self, object: &ObjectRef) -> bool {
         self.verified.contains(&*identity(object, self.live))
     }
 
-    /// Whether a valid digest named this one in an earlier run.
+    /// Returns whether a valid digest named this one in an earlier run.
     pub fn awaits(&self, object: &ObjectRef) -> bool {
         self.awaited.contains(&*identity(object, self.live))
     }
@@ -309,13 +319,13 @@ impl Resume {
         })
     }
 
-    /// Whether a digest that ends then would stand in one of those.
+    /// Returns whether a digest with this end would lie in one of those gaps.
     pub fn is_in_open_gap(&self, end: Timestamp) -> bool {
         self.open_gaps().any(|(_, from, to)| from < end && end <= to)
     }
 
-    /// The digests that earlier runs verified and that are looked for: bucket, prefix, series and the end
-    /// that the name tells.
+    /// The digests that earlier runs verified and that are looked for, as bucket, prefix, series
+    /// and the end time in the name.
     pub fn verified_digests(&self) -> impl Iterator<Item = (Arc<str>, String, DigestKind, Timestamp)> + '_ {
         self.before
             .verified
@@ -323,12 +333,12 @@ impl Resume {
             .flat_map(|run| run.ends().map(|end| (Arc::clone(&run.bucket), run.prefix.clone(), run.kind, end)))
     }
 
-    /// The log files of the last days that earlier runs verified, where they kept any.
+    /// The log files of the last days that earlier runs verified, if they recorded any.
     pub fn verified_files(&self) -> Option<&VerifiedFiles> {
         self.before.verified_files.as_ref()
     }
 
-    /// When S3 had last written a digest that earlier runs listed.
+    /// The time at which S3 had last written a digest that earlier runs listed.
     pub fn seen(&self) -> Option<Timestamp> {
         self.before.seen
     }
@@ -343,7 +353,7 @@ impl Resume {
         self.before.log_folders.iter()
     }
 
-    /// The log files that could not be judged.
+    /// The log files that earlier runs could not judge.
     pub fn open_log_files(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<str>, Sha256Hash)> {
         self.before.open.iter().filter_map(|point| match &point.what {
             Open::LogFile { object, digest, sha256 } => Some((object, digest, *sha256)),
@@ -351,7 +361,7 @@ impl Resume {
         })
     }
 
-    /// The log files that no digest listed.
+    /// The log files that no digest listed in earlier runs.
     pub fn open_unlisted(&self) -> impl Iterator<Item = &ObjectRef> {
         self.before.open.iter().filter_map(|point| match &point.what {
             Open::Unlisted { object } => Some(object),
@@ -359,7 +369,8 @@ impl Resume {
         })
     }
 
-    /// The verified digests that history leads to no longer: another stands in its place, or it is gone and no rule explains that.
+    /// Returns the verified digests that the history no longer leads to: another object has
+    /// replaced the digest, or it is gone and no rule explains that.
     pub fn contradictions(
         &self,
         entries: &[ChainEntry],
@@ -403,7 +414,7 @@ impl Resume {
             if found.iter().any(|other| other.object == *object) {
                 continue;
             }
-            // What was found replaced is so until it is seen to be back: a failure to read mends nothing.
+            // Cleared only when the original digest is seen again; a read error does not clear it.
             let still = (is_known && !sighted.is_back).then(|| "it was not seen to be back since".to_owned());
             if let Some(detail) = sighted.replaced.or(sighted.recorded).or(still) {
                 let with = sha256.map(|sha256| format!(" with SHA-256 {sha256}")).unwrap_or_default();
@@ -415,19 +426,19 @@ impl Resume {
     }
 }
 
-/// What is seen now of a digest that was verified.
+/// The observations of this run about a digest that was verified.
 #[derive(Default)]
 struct Sighted {
-    /// Whether an element of the chain bears its name.
+    /// True if an entry of the chain has its name.
     is_there: bool,
     is_back: bool,
-    /// What stands in its place instead.
+    /// The description of the object that replaced it.
     replaced: Option<String>,
-    /// What its successor recorded otherwise.
+    /// The description of a different hash that its successor recorded.
     recorded: Option<String>,
 }
 
-/// What stands in the place of a digest that had this hash, if it is not the same.
+/// Describes the object that replaced a digest with this hash; `None` if it is the same.
 fn replaced(whole: &LoadedEntry<'_>, sha256: Option<&Sha256Hash>) -> Option<String> {
     let differs = |found: Sha256Hash| sha256.is_some_and(|sha256| found != *sha256);
     if let Some(digest) = &whole.valid {

@@ -1,4 +1,5 @@
-//! The statements of the digests in other trails' folders, kept for the next chain that asks.
+//! The statements of the digests in other trails' folders, cached for the next chain that needs
+//! them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,15 +11,15 @@ use crate::audit::io::fingerprints::Fingerprints;
 use crate::model::{ChainId, Coverage};
 use crate::sync::lock;
 
-/// How many folders are remembered, each with a range of days.
+/// The largest number of folders that are remembered, each with a range of days.
 const KEPT_FOLDERS: usize = 100_000;
 
-/// The answers of folders that were asked what their digests list. Whoever plants digests of very many trails
-/// would have the folder listed, and each of them judged, for each other one.
+/// The cached statements of the digests of each folder. Without the cache, planted digests of very
+/// many trails would cause the folder to be listed, and all of them judged, once for each chain.
 #[derive(Default)]
 pub(crate) struct Answers(Mutex<HashMap<u64, Slot>>);
 
-/// The answer of a folder, once somebody has asked for it.
+/// The answer of a folder, once it was computed.
 pub(crate) type Slot = Arc<AsyncMutex<Option<Answer>>>;
 
 /// The statements of a folder's digests that lie in some range of days.
@@ -30,14 +31,14 @@ pub(crate) struct Answer {
     pub unreadable: Vec<(ChainId, Coverage)>,
     /// The time that valid digests cover, by chain.
     pub covered: Vec<(ChainId, Coverage)>,
-    /// The chain that asked first, and its digests: it has read them itself.
+    /// The chain that asked first, and its digests, which it has read itself.
     pub first: Option<(ChainId, ListedDigests)>,
-    /// True once every chain of the folder but that one was asked.
+    /// True once every other chain of the folder was examined.
     pub is_known: bool,
 }
 
 impl Answers {
-    /// The answer to a question, shared by all who ask it.
+    /// Returns the slot of the answer to a question, shared by all chains that need it.
     pub fn slot(&self, question: u64) -> Slot {
         let mut slots = lock(&self.0);
         match slots.get(&question) {

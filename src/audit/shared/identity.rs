@@ -1,4 +1,4 @@
-//! What an object is known by, and its place in a draw by lot.
+//! The name by which an object is recognized, and its rank in a random draw.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::{AWS_LOGS_FOLDER, ObjectRef, VerifiedFiles};
 
-/// What an object is known by where digests and listings are compared. A copy may be laid out under another bucket's name or prefix: there,
-/// what follows `AWSLogs/` counts.
+/// Returns the name by which an object is recognized where digests and listings are compared. A
+/// copy may be laid out under another bucket's name or prefix, so only the part after `AWSLogs/`
+/// counts there.
 pub(crate) fn identity(object: &ObjectRef, live: bool) -> Cow<'_, str> {
     if live {
         return format!("{}/{}", object.bucket, object.key).into();
@@ -16,7 +17,7 @@ pub(crate) fn identity(object: &ObjectRef, live: bool) -> Cow<'_, str> {
     inside(&object.key).into()
 }
 
-/// The same of a part of a key.
+/// Returns the same name for a part of a key.
 pub(crate) fn identity_of_key(bucket: &str, key: &str, live: bool) -> String {
     if live { format!("{bucket}/{key}") } else { inside(key).to_owned() }
 }
@@ -25,7 +26,7 @@ fn inside(key: &str) -> &str {
     key.rfind(AWS_LOGS_FOLDER).map_or(key, |at| &key[at + AWS_LOGS_FOLDER.len()..])
 }
 
-/// The hash of a log file that was written then.
+/// Returns the hash of a log file that was written at this time.
 pub(crate) fn written_hash(files: &VerifiedFiles, name: &str, written: Timestamp) -> u64 {
     name_hash(files, &format!("{name}\n{}", written.as_second()))
 }
@@ -36,7 +37,7 @@ pub(crate) fn name_hash(files: &VerifiedFiles, name: &str) -> u64 {
     hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The place of a name in the order in which a seed draws names.
+/// Returns the rank of a name in the order in which a seed draws names.
 pub(crate) fn rank(seed: u64, name: &str) -> u64 {
     let hash = Sha256::new().chain_update(seed.to_be_bytes()).chain_update(name).finalize();
     hash.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))

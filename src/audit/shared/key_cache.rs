@@ -1,4 +1,5 @@
-//! The public keys of each region, asked for once, and once more up to the present where a digest names an unknown one.
+//! The public keys of each region, requested once, and once more up to the present if a digest
+//! names an unknown one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -22,9 +23,9 @@ pub(crate) struct KeyCache {
 
 #[derive(Default)]
 struct Rings {
-    /// For the range that is audited.
+    /// The keys for the range that is audited.
     range: OnceCell<Answer>,
-    /// Up to the present.
+    /// The keys up to the present.
     present: OnceCell<Answer>,
 }
 
@@ -34,7 +35,7 @@ struct Answer {
 }
 
 impl KeyCache {
-    /// Keys for digests that end within `ends`, both ends included.
+    /// Creates a cache of keys for digests that end in `[from, to]`.
     pub fn new(source: Arc<dyn KeySource>, ends: Period, now: Timestamp) -> Self {
         let Period { start: from, end: to } = ends;
         Self { source, from, to, now: now.max(to), regions: Mutex::default() }
@@ -46,14 +47,15 @@ impl KeyCache {
         rings.range.get_or_init(|| self.ask(region, self.to)).await.ring.clone()
     }
 
-    /// The keys of a region up to the present; where they can't be had, those for the range.
+    /// Returns the keys of a region up to the present; if they cannot be obtained, those for the
+    /// range.
     pub async fn up_to_now(&self, region: &Region) -> Arc<KeyRing> {
         let rings = self.rings(region);
         let ring = rings.present.get_or_init(|| self.ask(region, self.now)).await.ring.clone();
         if ring.trouble().is_some() { self.for_range(region).await } else { ring }
     }
 
-    /// What a reader should know about the keys, by region.
+    /// Returns the warnings about the keys, by region.
     pub fn warnings(&self) -> Vec<WarningRecord> {
         let regions = lock(&self.regions);
         let answers = regions.values().flat_map(|rings| [rings.range.get(), rings.present.get()]).flatten();

@@ -1,4 +1,5 @@
-//! Trails that deliver to the same place without digests: a file that no digest lists may be theirs.
+//! Trails that deliver to the same location without digests: a file that no digest lists may belong
+//! to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use crate::model::{Depth, Region, WarningCode, WarningRecord};
 use crate::sync::lock;
 use crate::trail::NeighbourSource;
 
-/// The trails without digests, asked for once in each region that has a file which no digest lists.
+/// The trails without digests, requested once in each region that has a file which no digest lists.
 #[derive(Default)]
 pub(crate) struct Neighbours {
     source: Option<Arc<dyn NeighbourSource>>,
@@ -17,13 +18,13 @@ pub(crate) struct Neighbours {
 }
 
 impl Neighbours {
-    /// Asks this source; without one, nobody can say.
+    /// Creates a cache of this source's answers; without a source, no trails are known.
     pub fn new(source: Option<Arc<dyn NeighbourSource>>) -> Self {
         Self { source, regions: Mutex::default() }
     }
 
-    /// The names of the trails that deliver log files of a region to the same place without digests. A caller
-    /// who may not ask learns of none.
+    /// Returns the names of the trails that deliver log files of a region to the same location
+    /// without digests; none if the request is denied or fails.
     pub async fn of(&self, region: &Region) -> Vec<String> {
         let Some(source) = &self.source else { return Vec::new() };
         let cell = {
@@ -33,7 +34,7 @@ impl Neighbours {
         cell.get_or_init(|| async { source.without_digests(region).await.unwrap_or_default() }).await.clone()
     }
 
-    /// A warning that unlisted files could not be judged, where any trail was found.
+    /// Returns the warning that unlisted files could not be judged, if any such trail was found.
     pub fn warning(&self, depth: Depth) -> Option<WarningRecord> {
         let names: Vec<String> = self.names().into_iter().collect();
         if names.is_empty() || depth == Depth::Chain {

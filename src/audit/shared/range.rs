@@ -1,4 +1,5 @@
-//! Which digests and log files of a chain are told of, where earlier runs verified it up to some digest.
+//! The selection of the digests and log files of a chain that are emitted, if earlier runs verified
+//! it up to some digest.
 
 use std::sync::Arc;
 
@@ -12,26 +13,26 @@ use crate::audit::shared::context::Context;
 use crate::model::{DigestKind, TimeRange, VerifiedDigest};
 
 impl Context {
-    /// The same for a chain that earlier runs verified up to some digest.
-    /// `seen`: when S3 has last written a digest of it.
+    /// Returns the context for a chain that earlier runs verified up to some digest. `seen` is the
+    /// time at which S3 last wrote a digest of it.
     pub fn resumed(&self, resume: Arc<Resume>, seen: Option<Timestamp>) -> Self {
         let range = TimeRange { start: resume.start(), end: self.range.end };
         let written_after = resume.seen().into_iter().chain(seen).min();
         Self { range, resume: Some(resume), written_after, ..self.clone() }
     }
 
-    /// The same for the look into the log folder, which reaches further back.
+    /// Returns the context for examining the log folder, which reaches further back.
     pub fn for_log_folder(&self) -> Self {
         let from = self.resume.as_ref().map_or(self.range.start, |resume| resume.unlisted_from());
         self.with_range(TimeRange { start: from, end: self.range.end })
     }
 
-    /// Whether a digest is told of.
+    /// Returns whether a digest is emitted.
     pub fn emits(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
         self.concerns(entry, spool, Resume::emits)
     }
 
-    /// Whether its log files are judged.
+    /// Returns whether its log files are judged.
     pub fn reads(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
         self.concerns(entry, spool, Resume::reads)
     }
@@ -53,7 +54,7 @@ impl Context {
     }
 }
 
-/// The last digest of a chain that is verified now, which the next run goes on from.
+/// Returns the last digest of a chain that is verified now, from which the next run continues.
 pub(crate) fn last_verified(
     entries: &[ChainEntry],
     spool: &DigestSpool,

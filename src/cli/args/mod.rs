@@ -1,4 +1,4 @@
-//! The command line as the user types it. What it means is worked out in `settings`.
+//! The command line as the user types it. The module `resolve` turns it into the inputs of a run.
 
 mod reports;
 mod scheduled;

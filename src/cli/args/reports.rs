@@ -1,4 +1,4 @@
-//! What is written where, and what is logged.
+//! Arguments about reports and logs.
 
 use std::path::PathBuf;
 

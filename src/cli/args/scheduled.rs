@@ -1,4 +1,4 @@
-//! What is for jobs that run again and again.
+//! Arguments of scheduled jobs: the checkpoint, and notices.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What is verified, and where bytes and keys come from.
+//! Arguments that name what is verified, and the sources of objects and keys.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Collecting a trail into an evidence bag, and verifying it in the same breath.
+//! The command that collects a trail into an evidence bag and verifies it at the same time.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::cli::exit::Failure;
 use crate::cli::resolve::{self, Settings};
 use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, Record, exit_code};
 
-/// Collects what the arguments name, and gives the exit code that the verdict on it stands for.
+/// Collects what the arguments name, and returns the exit code for the verdict.
 pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
     if args.verify.depth != Depth::Content || args.verify.sample.is_some() || args.verify.estimate {
         let what = "a bag holds every digest and every log file: leave --depth, --sample and --estimate out";
@@ -40,7 +40,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
         let what = format!("a bag holds all of its range: leave --state {name} out");
         return Err(Failure::Usage(what));
     }
-    // What is wrong with the command line is found out before the bag is touched.
+    // Faults of the command line are found before the bag is touched.
     let case = evidence::case(&args.verify.reports.evidence)?;
     let signing = Arc::new(Signing::open(&args.verify.reports)?);
     signing.check_use(&args.verify.reports, true)?;
@@ -61,7 +61,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let stop = Notify::new();
     let watch = |record: &Record| {
         match record {
-            // It is copied with what else no digest lists.
+            // Such a log file is copied later, with the others that no digest lists.
             Record::LogFile(file) if matches!(file.status, LogFileStatus::Unlisted | LogFileStatus::Uncovered) => {}
             Record::LogFile(file) if !bag.holds(&file.object) => {
                 let why = file.detail.as_deref().or(Some(NO_FILE_NAME));
@@ -130,12 +130,12 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     Ok(summary.exit_code)
 }
 
-/// Says what is in the bag; on standard error, since standard output has the report.
+/// Prints a summary of the bag to standard error, since standard output has the report.
 fn print_collected(bag: &Path, objects: u64, bytes: u64, missing: usize) {
     use std::io::Write as _;
     let size = indicatif::DecimalBytes(bytes);
     let shown = bag.display();
-    // Who can't be told is not left without a bag for that.
+    // If it can't be printed, that is no reason to fail: the bag is complete.
     let _ = writeln!(
         anstream::stderr(),
         "collected {objects} objects, {size}, into {shown}; {missing} could not be (data/not-collected)\n\
@@ -143,7 +143,7 @@ fn print_collected(bag: &Path, objects: u64, bytes: u64, missing: usize) {
     );
 }
 
-/// Something that is listed and is not in the bag.
+/// An object that is listed but is not in the bag.
 struct Missing {
     object: ObjectRef,
     line: serde_json::Value,

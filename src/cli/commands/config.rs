@@ -1,4 +1,4 @@
-//! Runs over several trails, as a configuration file has them.
+//! The commands for a configuration file: a run over its trails, and its check.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -12,7 +12,8 @@ use crate::cli::output::cannot_write_standard;
 use crate::model::exit_code;
 use crate::report::printable;
 
-/// The exit codes, the gravest first: what is violated must not hide behind what could not run.
+/// The exit codes, the gravest first: a violation must not be hidden by a trail that could not be
+/// verified.
 const GRAVITY: [u8; 6] = [
     exit_code::INTERRUPTED,
     exit_code::VIOLATED,
@@ -28,7 +29,7 @@ pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let configured = read(path, &words)?;
     if let Some(first) = configured.first() {
-        // The file may ask for logs that the command line does not.
+        // The file may ask for logs even if the command line does not.
         logs::begin(&first.args.reports.logs);
     }
     for Configured { name, args, .. } in configured {
@@ -51,7 +52,7 @@ pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
     Ok(gravest)
 }
 
-/// Says what a configuration file comes to; asks nothing of AWS.
+/// Prints the settings that a configuration file results in; asks nothing of AWS.
 pub fn config_check(path: &Path) -> Result<u8, Failure> {
     let configured = read(path, &[OsString::from("ctverify")])?;
     let mut out = std::io::stdout().lock();

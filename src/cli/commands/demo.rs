@@ -1,4 +1,4 @@
-//! The demo: unpack the sample trail that the binary carries, verify it, and say what to break.
+//! The demo: unpacks the sample trail in the binary, verifies it, and shows how to tamper with it.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -11,7 +11,8 @@ use crate::cli::exit::Failure;
 
 static SAMPLE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/testdata/sample-trail");
 
-/// Unpacks the sample into a new folder, verifies it, and says what to break to see a tampering found.
+/// Unpacks the sample into a new folder, verifies it, and prints commands that tamper with it, so
+/// that the next run finds that.
 pub fn demo(args: DemoArgs) -> Result<u8, Failure> {
     let dir = args.dir;
     let shown = dir.display();
@@ -33,7 +34,7 @@ pub fn demo(args: DemoArgs) -> Result<u8, Failure> {
     say(&mut out, format!("$ {command}\n\n"))?;
     let arguments: [&OsStr; 5] =
         ["ctverify".as_ref(), "--from".as_ref(), dir.as_os_str(), "--keys".as_ref(), keys.as_os_str()];
-    // What is set for the jobs of this machine is not meant for a demo.
+    // Environment variables for the jobs of this machine do not apply to the demo.
     let args = Args::read(arguments, false).map_err(|error| Failure::Usage(error.to_string()))?;
     let code = super::verify(&args.verify)?;
     let log = first_file(SAMPLE.path(), &SAMPLE, "/CloudTrail/").unwrap_or_default();
@@ -51,7 +52,7 @@ pub fn demo(args: DemoArgs) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// The path of a file of the sample that someone could tamper with.
+/// Returns the path of a file of the sample, as an example of what to tamper with.
 fn first_file(root: &Path, dir: &Dir<'_>, below: &str) -> Option<String> {
     let mut files: Vec<String> = dir
         .files()

@@ -1,4 +1,4 @@
-//! Single log files: is this one as AWS delivered it?
+//! The verification of single log files.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -17,13 +17,13 @@ use crate::model::{DigestName, LogFileKey, ObjectRef, TimeRange};
 use crate::store::Folder;
 use crate::trail::caller_identity;
 
-/// Verifies single log files, and gives the exit code that the verdict on them stands for.
+/// Verifies single log files, and returns the exit code for the verdict.
 pub fn file(args: &FileArgs) -> Result<u8, Failure> {
     let names = names(&args.names)?;
     run(&args.reports, async { resolve(&args.source, &args.reports, &names, now()).await })
 }
 
-/// The names, with those from standard input in the place of '-'.
+/// Returns the names, with those from standard input in place of '-'.
 fn names(given: &[String]) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for name in given {
@@ -85,7 +85,7 @@ async fn resolve(
     }
 }
 
-/// Reads `s3://BUCKET/KEY`.
+/// Parses `s3://BUCKET/KEY`.
 fn remote(name: &str) -> Result<ObjectRef, Failure> {
     let parts = name.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
     let Some((bucket, key)) = parts.filter(|(bucket, _)| !bucket.is_empty()) else {
@@ -95,13 +95,13 @@ fn remote(name: &str) -> Result<ObjectRef, Failure> {
     is_log_file(ObjectRef::new(bucket, key))
 }
 
-/// Reads a path in the copy, or the name that the object had in S3.
+/// Parses a path in the copy, or the name that the object had in S3.
 fn local(folder: &Folder, name: &str) -> Result<ObjectRef, Failure> {
     if name.starts_with("s3://") {
         return remote(name);
     }
     let object = folder.object_at(Path::new(name)).map_err(Failure::Usage)?;
-    // One that somebody decompressed is known by the name that digests list.
+    // A file that somebody decompressed is identified by the name that digests list.
     let listed =
         object.key.strip_suffix(".json").map(|stem| ObjectRef::new(object.bucket.clone(), format!("{stem}.json.gz")));
     is_log_file(

@@ -1,4 +1,4 @@
-//! A bag goes from one to another.
+//! The handover of a bag from one person to another.
 
 use crate::bag::{Action, Bag, CustodyEntry, CustodyLog};
 use crate::cli::args::HandoverArgs;
@@ -6,7 +6,7 @@ use crate::cli::custody::{add, entry};
 use crate::cli::evidence::Signing;
 use crate::cli::exit::Failure;
 
-/// Notes the handover. A log in which lines were changed gets no new one.
+/// Records the handover in the custody log. A log in which lines were changed gets no new one.
 pub fn handover(args: &HandoverArgs) -> Result<u8, Failure> {
     Bag::open(&args.bag)?;
     let signing = Signing::of_custody(args.sign_key.as_deref())?;

@@ -1,4 +1,4 @@
-//! What shells and `man` want to know of the command line.
+//! The commands that print completions for shells, and man pages.
 
 use std::io::Write as _;
 

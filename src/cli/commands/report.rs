@@ -1,4 +1,4 @@
-//! Reports from records that were saved earlier.
+//! The command that makes reports from records that were saved earlier.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -16,7 +16,8 @@ use crate::cli::output::Reports;
 use crate::model::Allowances;
 use crate::report::{Origin, ReadError, read_records};
 
-/// Makes the reports that are asked for, and gives the exit code of the run that the records are of.
+/// Makes the reports that are asked for, and returns the exit code of the run that the records are
+/// of.
 pub fn report(args: &RemakeArgs) -> Result<u8, Failure> {
     let origin =
         Origin { records_sha256: Some(sha256_of(&args.records)?), case: evidence::case(&args.reports.evidence)? };
@@ -38,7 +39,7 @@ pub fn open(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| Failure::Usage(format!("the records {} can't be read: {error}", path.display())))
 }
 
-/// What is wrong with a file of records.
+/// Creates the failure for an error of reading a file of records.
 pub fn failure(path: &Path, error: &ReadError) -> Failure {
     match error {
         ReadError::Io(error) => Failure::CannotRun(format!("reports of {} can't be made: {error}", path.display())),
@@ -46,7 +47,7 @@ pub fn failure(path: &Path, error: &ReadError) -> Failure {
     }
 }
 
-/// The SHA-256 of a file, in hex.
+/// Computes the SHA-256 of a file, in hex.
 pub fn sha256_of(path: &Path) -> Result<String, Failure> {
     let mut file = open(path)?;
     let (mut hash, mut piece) = (Sha256::new(), vec![0; 256 * 1024]);

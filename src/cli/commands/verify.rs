@@ -1,4 +1,4 @@
-//! The main job: verify a trail.
+//! The main command, which verifies a trail.
 
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -20,10 +20,10 @@ use crate::cli::resolve::{self, Settings};
 use crate::model::{Prices, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
 
-/// How long reads that are under way may take to end after an interruption.
+/// The time that reads in progress may take to end after an interruption.
 const LAST_READS: Duration = Duration::from_millis(200);
 
-/// Verifies what the arguments name, and gives the exit code that its verdict stands for.
+/// Verifies what the arguments name, and returns the exit code for the verdict.
 pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     if args.estimate {
         return estimate(args);
@@ -31,7 +31,7 @@ pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     run(&args.reports, async { resolve::resolve(args, now()).await })
 }
 
-/// Says what the run would read.
+/// Prints an estimate of what the run would read.
 fn estimate(args: &VerifyArgs) -> Result<u8, Failure> {
     let runtime = runtime()?;
     let estimate = runtime.block_on(async {
@@ -64,12 +64,12 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
     Runtime::new().map_err(|error| Failure::CannotRun(format!("no threads can be started: {error}")))
 }
 
-/// Ends a runtime without waiting for what is under way.
+/// Shuts a runtime down and waits only briefly for reads in progress.
 pub(super) fn shut_down(runtime: Runtime) {
     runtime.shutdown_timeout(LAST_READS);
 }
 
-/// Runs the audit that `settings` resolves to, and gives its exit code.
+/// Runs the audit that `settings` resolves to, and returns its exit code.
 pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Settings, Failure>>) -> Result<u8, Failure> {
     let signing = Arc::new(Signing::open(args)?);
     let runtime = runtime()?;
@@ -90,19 +90,20 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
     outcome
 }
 
-/// Notes in a bag's custody log that it was verified. Where it can't be written to, such as on a disk that is kept from
-/// being changed, that is said, and changes nothing of the result.
+/// Records in a bag's custody log that the bag was verified. If the log can't be written, for
+/// example on a disk that is protected from changes, an error is printed, but the result stays the
+/// same.
 fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord, signing: &Signing) {
     let examiner = evidence::case(&args.evidence).ok().and_then(|case| case.examiner);
     let entry = CustodyEntry { result: Some(summary.verdict.to_string()), ..custody::entry(Action::Verify, examiner) };
     if let Err(error) = custody::add(bag, entry, signing) {
-        // Where standard error is closed, nobody wants to know.
+        // If standard error is closed, nobody reads this.
         let _ = writeln!(anstream::stderr(), "the custody log could not be added to: {error}");
     }
 }
 
-/// Runs an audit and writes its reports, and further ones that nobody signs; `watch` sees each record, and the run ends early when `stop`
-/// does.
+/// Runs an audit and writes its reports, and further ones that are not signed. `watch` is called
+/// with each record, and the run ends early when `stop` completes.
 pub(super) async fn audit_with(
     args: &ReportArgs,
     (unsigned, signing): (&[(ReportKind, PathBuf)], &Arc<Signing>),
@@ -114,7 +115,7 @@ pub(super) async fn audit_with(
     let mut circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let mut brief = Brief::default();
-    // A line that redraws itself and records that scroll past would write over each other.
+    // A line that redraws itself and records that scroll past would overwrite each other.
     let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
     let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls && !logs::are_on();
     let line = shows.then(|| ProgressLine::show(progress.clone()));
@@ -147,7 +148,7 @@ pub(super) async fn audit_with(
             () = interruption() => return Err(Failure::Interrupted),
         }
     }
-    // Last: what nobody was told of is found again by the next run.
+    // The checkpoint is saved last, so that the next run finds again what could not be reported.
     if let Some((kept, checkpoint)) = kept.zip(checkpoint) {
         kept.save(checkpoint).await?;
         tracing::info!("the checkpoint is written");
@@ -155,9 +156,9 @@ pub(super) async fn audit_with(
     Ok(summary)
 }
 
-/// Ends when the user interrupts the run, or a supervisor asks it to end.
+/// Completes when the user interrupts the run, or a supervisor asks it to end.
 pub(super) async fn interruption() {
-    // Where signals can't be had, the run just can't be interrupted politely.
+    // If no signal handler can be installed, the run can't be interrupted gracefully.
     let interrupt = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

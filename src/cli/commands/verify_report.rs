@@ -1,4 +1,4 @@
-//! Is this report the one that was signed, and does it say what the records say?
+//! The check of a report: of its signature, and of its content against the records.
 
 use std::io::{BufReader, Write as _};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::model::exit_code;
 use crate::report::{Made, Origin, ReadError, printable, read_records};
 use crate::sign::{Checked, CheckedEnvelope, KnownSigners, check, check_envelope, signature_path};
 
-/// What was found, worst last.
+/// The result of a check, in ascending order of gravity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Good,
@@ -29,7 +29,7 @@ impl Outcome {
     }
 }
 
-/// Checks a report, and gives the exit code that this comes to.
+/// Checks a report, and returns the resulting exit code.
 pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
     let report = &args.report;
     let content = std::fs::read(report)
@@ -79,7 +79,7 @@ pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
     Ok(worst.exit_code())
 }
 
-/// Says what came of the signatures that an envelope holds itself.
+/// Describes the result of checking the signatures that an envelope contains.
 fn envelope_line(envelope: &CheckedEnvelope) -> (Outcome, String) {
     let by =
         |key_ids: &[String]| if key_ids.is_empty() { String::new() } else { format!(" with {}", key_ids.join(", ")) };
@@ -100,7 +100,7 @@ fn envelope_line(envelope: &CheckedEnvelope) -> (Outcome, String) {
     }
 }
 
-/// Compares a report with the one that its records make.
+/// Compares a report with the one that results from its records.
 fn compare(
     report: &Path,
     content: &[u8],
@@ -120,7 +120,8 @@ fn compare(
             Err(error @ (ReadError::Contradiction { .. } | ReadError::Verdict { .. })) => {
                 Some((Outcome::Bad, error.to_string()))
             }
-            // Not every kind of report tells what it was made from; its signature speaks for it.
+            // Not every kind of report names the records that it was made from; the signature of
+            // such a report has to suffice.
             Err(_) if signed && records.is_none() => None,
             Err(_) if signed => {
                 let why = "what it says can't be compared with records: it does not tell what it was made from";

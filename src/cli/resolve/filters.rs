@@ -53,7 +53,8 @@ pub(super) fn recheck(percent: f64) -> Result<Recheck, Failure> {
     Ok(Recheck { percent, seed: random_seed()? })
 }
 
-/// Whoever could foresee a sample would know which files to leave alone.
+/// Returns a random seed. A sample must not be predictable: an attacker would know which files to
+/// leave alone.
 fn random_seed() -> Result<u64, Failure> {
     let mut random = [0; 8];
     let filled = SystemRandom::new().fill(&mut random);
@@ -61,7 +62,7 @@ fn random_seed() -> Result<u64, Failure> {
     Ok(u64::from_be_bytes(random) & MAX_SEED)
 }
 
-/// The uncompressed size to which a log file is read.
+/// Returns the uncompressed size up to which a log file is read.
 pub fn max_log_file_bytes(args: &SourceArgs) -> u64 {
     args.max_log_file_size.map_or(limits::MAX_LOG_FILE_BYTES, |size| size.as_u64())
 }

@@ -8,7 +8,8 @@ use crate::cli::exit::Failure;
 use crate::keys::{KeyFile, ListPublicKeys, unpublished};
 use crate::model::{WarningCode, WarningRecord};
 
-/// Compares a file of keys with what CloudTrail publishes. A key that it does not publish is nobody's.
+/// Compares a file of keys with those that CloudTrail publishes. A key that it does not publish
+/// can't be trusted.
 pub async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure> {
     if !args.check_keys {
         return Ok(Vec::new());
@@ -30,7 +31,7 @@ pub async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure
     let authority = ListPublicKeys::new(load_config(args, regions[0].as_str()).await, partition);
     let mut found = Vec::new();
     for region in regions {
-        // Who asks for a check that can't be made must not take its silence for an answer.
+        // If the check can't be made, the run fails: no warnings would look like a passed check.
         let failed = |error: crate::keys::KeySourceError| Failure::CannotRun(format!("--check-keys: {error}"));
         let foreign = unpublished(&file, &authority, &region, Timestamp::now()).await.map_err(failed)?;
         found.extend(foreign.iter().map(|key| {

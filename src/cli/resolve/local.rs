@@ -51,7 +51,7 @@ pub(super) async fn local(
             LogSignature::Wrong(what) => {
                 Some(altered_warning(dir, &Altered { path: "custody.jsonl".to_owned(), what }))
             }
-            // Whoever does not ask about it need not know who added the last lines.
+            // Without `--signer`, unsigned last lines are not worth a warning.
             LogSignature::Partial(_) if known.is_none() => None,
             LogSignature::Partial(what) => {
                 let detail = format!("custody.jsonl of the bag {} {what}", dir.display());
@@ -93,7 +93,7 @@ fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
     WarningRecord { code: WarningCode::BagAltered, bucket: None, key: None, detail }
 }
 
-/// Objects read at once from a folder where nobody says.
+/// Returns the default number of objects that are read at once from a folder.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -31,33 +31,33 @@ use local::local;
 use remote::remote;
 use state::open_checkpoint;
 
-/// The longest time for which a digest may be late: what is older is not on its way.
+/// The maximum time by which a digest may be late: a digest that is older is missing, not late.
 const MAX_GRACE: SignedDuration = SignedDuration::from_hours(24);
 
-/// Objects read at once from S3: what counts is the time to the first byte.
+/// The number of objects that are read at once from S3, where the time to the first byte dominates.
 pub const S3_CONCURRENCY: usize = 192;
 
-/// Everything an audit needs.
+/// The inputs of an audit.
 pub struct Settings {
     pub store: Arc<dyn Store>,
     pub keys: Arc<dyn KeySource>,
     pub status: Option<Arc<dyn StatusSource>>,
     pub neighbours: Option<Arc<dyn NeighbourSource>>,
     pub request: AuditRequest,
-    /// In whose name AWS is asked, where a report is to tell.
+    /// The identity under which AWS is asked, if a report is to name it.
     pub identity: Option<String>,
-    /// What CloudTrail says of the trail, where it was asked.
+    /// The description of the trail by CloudTrail, if it was asked for.
     pub trail: Option<serde_json::Value>,
-    /// The evidence bag that is read, if it is one.
+    /// The evidence bag that is read, if the source is one.
     pub bag: Option<PathBuf>,
-    /// The checkpoint, where one is kept.
+    /// The checkpoint, if one is kept.
     pub kept: Option<Kept>,
-    /// Who is told of what it finds.
+    /// The notifier, if notices are asked for.
     pub notifier: Option<Notifier>,
 }
 
 impl Settings {
-    /// For this store, with these keys, and nothing beside that.
+    /// Creates settings with this store, these keys and this request, and nothing else.
     pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
         Self {
             store,
@@ -74,7 +74,7 @@ impl Settings {
     }
 }
 
-/// Works out what the command line asks for. Asks AWS where the trail delivers, if nothing else tells.
+/// Resolves the arguments. Asks AWS where the trail delivers to, if the arguments do not say.
 pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
     let time = |argument: Option<super::time_argument::TimeArgument>| {
         argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
@@ -113,7 +113,7 @@ pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Fail
         ..AuditRequest::new(range, now)
     };
     let mut settings = match &args.source.from {
-        // A topic is reached with AWS's credentials, wherever the bytes come from.
+        // An SNS topic needs AWS credentials, wherever the logs are read from.
         Some(dir) => {
             let asks_aws = args.notices.notify.iter().any(|target| target.starts_with("sns:"));
             local(args, dir, asks_aws, request).await?

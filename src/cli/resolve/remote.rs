@@ -64,7 +64,8 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
             request.expected.unknown = unknown;
             request.requests_before += trail.requests() + reach.requests();
             request.is_organization = Some(settings.is_organization);
-            // It speaks of the place that the trail delivers to now, which is the one that is read.
+            // The status describes the location that the trail delivers to now, which is the one
+            // that is read.
             if args.organization_id.is_none() {
                 status = Some(Arc::new(GetTrailStatus::new(arn.clone(), config.clone())));
             }
@@ -86,7 +87,8 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
     Ok(Settings { status, neighbours, identity, trail: description, ..Settings::new(store, keys, request) })
 }
 
-/// The partition whose regions are asked for keys: the trail's, or that of the region at hand.
+/// Returns the partition whose regions are asked for keys: that of the trail, or that of the
+/// configured region.
 fn partition_of(trail: Option<&TrailArn>, config: &SdkConfig) -> String {
     let region = || config.region().and_then(|region| region.as_ref().parse::<Region>().ok());
     match trail {
@@ -95,10 +97,11 @@ fn partition_of(trail: Option<&TrailArn>, config: &SdkConfig) -> String {
     }
 }
 
-/// A store, and the public keys for it.
+/// A store with the public keys for it.
 pub type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
 
-/// S3, and the public keys for it. `bucket` is the one that stands for `--recorded-bucket`, if that is given.
+/// Opens S3 and the public keys for it. `bucket` is the bucket that is read in place of
+/// `--recorded-bucket`, if that is given.
 pub fn open_s3(
     args: &SourceArgs,
     config: SdkConfig,

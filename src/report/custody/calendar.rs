@@ -1,4 +1,4 @@
-//! Which hours of a chain are covered, empty, missing or violated: the picture of a report.
+//! The calendar of a report: which hours of a chain are covered, empty, missing or violated.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,24 +9,24 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-/// What is known of one hour; what counts more stands later.
+/// The state of one hour; a later variant takes precedence over an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Hour {
-    /// Outside of what was asked about.
+    /// The hour is outside the requested range.
     Outside,
-    /// Covered, and no log file was delivered.
+    /// The hour is covered, and no log file was delivered.
     Empty,
-    /// Covered, and what was delivered is intact.
+    /// The hour is covered, and the log files that were delivered are intact.
     Covered,
-    /// Something could not be judged.
+    /// Something in the hour could not be judged.
     Open,
-    /// Not covered.
+    /// The hour is not covered.
     Gap,
-    /// Something was changed or removed.
+    /// Something in the hour was changed or removed.
     Violated,
 }
 
-/// The states that are drawn, with the class that styles each.
+/// The states that are drawn, with the CSS class of each.
 const DRAWN: [(Hour, &str); 5] = [
     (Hour::Empty, "empty"),
     (Hour::Covered, "covered"),
@@ -35,36 +35,37 @@ const DRAWN: [(Hour, &str); 5] = [
     (Hour::Violated, "violated"),
 ];
 
-/// Days beyond which a picture shows a day in each cell instead of an hour.
+/// The number of days beyond which each cell of a picture is a day instead of an hour.
 const MANY_DAYS: usize = 800;
 
 /// The hours of one chain, by day (UTC).
 #[derive(Debug, Default)]
 pub(super) struct Calendar {
     days: BTreeMap<Date, [Option<Hour>; 24]>,
-    /// The hour of the digest that was told of last.
+    /// The hour of the most recent digest.
     current: Option<Timestamp>,
 }
 
 impl Calendar {
-    /// A digest that speaks of `[start, end)`. It counts for the hour in whose middle it is: chains keep their own minute.
+    /// Marks the hour of a digest that covers `[start, end)`. It counts for the hour that contains
+    /// its middle, because each chain has its own minute.
     pub fn digest(&mut self, start: Timestamp, end: Timestamp, hour: Hour) {
         let middle = start.as_second() / 2 + end.as_second() / 2;
         self.current = Timestamp::from_second(middle).ok();
         self.mark(self.current, hour);
     }
 
-    /// A log file that the last digest lists.
+    /// Marks the hour of the last digest for a log file that it lists.
     pub fn log_file(&mut self, hour: Hour) {
         self.mark(self.current, hour);
     }
 
-    /// Something that happened at a time.
+    /// Marks the hour that contains `time`.
     pub fn at(&mut self, time: Timestamp, hour: Hour) {
         self.mark(Some(time), hour);
     }
 
-    /// A part of the range that is not covered.
+    /// Marks the hours of a part of the range that is not covered.
     pub fn gap(&mut self, from: Timestamp, to: Timestamp, hour: Hour) {
         let half = SignedDuration::from_mins(30);
         let mut time = later(from, half);
@@ -85,7 +86,7 @@ impl Calendar {
         }
     }
 
-    /// The picture: blocks of a month by hours, or of a year by days.
+    /// Draws the picture, in blocks of a month by hours, or of a year by days.
     pub fn picture(&self) -> Picture {
         let by_day = self.days.len() > MANY_DAYS;
         let mut blocks: BTreeMap<String, Block> = BTreeMap::new();
@@ -109,10 +110,10 @@ impl Calendar {
     }
 }
 
-/// What a template draws of one chain.
+/// The drawing of one chain, for a template.
 #[derive(Debug, Serialize)]
 pub(super) struct Picture {
-    /// Whether a cell is a day, and not an hour.
+    /// True if a cell is a day instead of an hour.
     pub by_day: bool,
     pub blocks: Vec<Drawn>,
 }
@@ -122,9 +123,9 @@ pub(super) struct Picture {
 pub(super) struct Drawn {
     pub name: String,
     pub rows: u32,
-    /// Class and path.
+    /// The CSS class and the path of each state.
     pub paths: Vec<(&'static str, String)>,
-    /// A cross over each cell that is violated: seen without colour.
+    /// A path of crosses over the violated cells, which are visible without colour.
     pub crosses: String,
 }
 
@@ -135,7 +136,7 @@ struct Block {
     crosses: String,
 }
 
-/// The width and the height of a cell and of what it fills, in units of the picture.
+/// The size of a cell, and of the part of it that is filled, in units of the picture.
 const CELL: f64 = 10.0;
 const FILLED: f64 = 9.0;
 

@@ -19,19 +19,21 @@ use crate::model::{
 /// The schema of the facts as JSON.
 pub(super) const SCHEMA: &str = "ctverify-custody/1";
 
-/// How many findings, gaps and warnings a report spells out of each kind. All of them are in the records.
+/// The maximum number of findings, of gaps and of warnings that a report spells out. The records
+/// have all of them.
 const SPELLED_OUT: usize = 5_000;
 
-/// Where the records of a report come from.
+/// The origin of the records of a report.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
-    /// The SHA-256 of the file of records, in hex, where there is one; else that of the lines that `--report jsonl=` would write.
+    /// The SHA-256 of the file of records, in hex, if there is one; otherwise that of the lines
+    /// that `--report jsonl=` would write is used.
     pub records_sha256: Option<String>,
-    /// What the examiner says of the case now, over what the records say.
+    /// The case as the examiner describes it now, which takes precedence over what the records say.
     pub case: CaseInfo,
 }
 
-/// A chain, and what was found in it.
+/// A chain with the facts that were found in it.
 pub(super) struct ChainFacts {
     pub chain: Arc<ChainId>,
     pub tally: Tally,
@@ -39,11 +41,11 @@ pub(super) struct ChainFacts {
     pub calendar: Calendar,
 }
 
-/// Gathers facts, one record at a time.
+/// A collector of facts, which takes one record at a time.
 pub(super) struct Gathering {
     origin: Origin,
     records: u64,
-    /// What the lines of the records hash to.
+    /// The hash of the lines of the records.
     lines: Jsonl<Hasher>,
     run: Option<RunRecord>,
     circumstances: CircumstancesRecord,
@@ -91,7 +93,7 @@ impl Gathering {
         self.records += 1;
         self.lines.record(record)?;
         let (tally, calendar) = &mut self.current;
-        // An object in no region's folder belongs to no chain.
+        // An object in the folder of no region belongs to no chain.
         if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
             tally.count(record);
         }
@@ -107,7 +109,8 @@ impl Gathering {
             Record::LogFile(file) => {
                 let hour = hour_of_log_file(file);
                 match (file.status, LogFileKey::parse(&file.object.key)) {
-                    // Nothing of it belongs to the hour of the digest before it in the records.
+                    // Such a file does not belong to the hour of the digest before it in the
+                    // records.
                     _ if file.chain.region.known().is_none() => {}
                     (LogFileStatus::Unlisted | LogFileStatus::Uncovered, Some(name)) => {
                         calendar.at(name.time.from, hour)
@@ -151,7 +154,7 @@ impl Gathering {
         Ok(())
     }
 
-    /// The facts, once all records are there.
+    /// Returns the facts, once all records were taken.
     pub fn facts(&mut self) -> io::Result<Facts> {
         let (Some(run), Some(summary)) = (&self.run, &self.summary) else {
             return Err(io::Error::other("the run came to no summary"));
@@ -217,7 +220,7 @@ impl Gathering {
 
 fn hour_of_digest(digest: &DigestRecord) -> Hour {
     match digest.status {
-        // A log file that it lists makes more of it.
+        // A log file that the digest lists raises the state of the hour.
         DigestStatus::Valid => Hour::Empty,
         DigestStatus::Unverified => Hour::Open,
         DigestStatus::Invalid | DigestStatus::Missing => Hour::Violated,
@@ -232,13 +235,14 @@ fn hour_of_log_file(file: &LogFileRecord) -> Hour {
     }
 }
 
-/// Everything that a report says, in the order in which it says it.
+/// The content of a report, in the order in which it is written.
 #[derive(Debug, Serialize)]
 pub(super) struct Facts {
     pub schema: &'static str,
     pub verdict: VerdictFacts,
     pub case: Case,
-    /// What was said of the case when the report was made, over what the records say: with it and the records it can be made again.
+    /// The case as the examiner described it when the report was made, which takes precedence over
+    /// what the records say. With it and the records, the report can be made again.
     pub made_with: MadeWith,
     pub examination: Examination,
     pub proves: Vec<String>,
@@ -248,7 +252,7 @@ pub(super) struct Facts {
     pub findings: Vec<serde_json::Value>,
     pub gaps: Vec<serde_json::Value>,
     pub warnings: Vec<serde_json::Value>,
-    /// Findings, gaps and warnings that stand in the records alone.
+    /// The number of findings, gaps and warnings that only the records have.
     pub not_spelled_out: u64,
     pub records: RecordsFacts,
     pub method: &'static [&'static str],
@@ -272,12 +276,12 @@ pub(super) struct Case {
     pub notes: Vec<String>,
 }
 
-/// What a report was made with, besides the records.
+/// The inputs from which a report was made, besides the records.
 #[derive(Debug, Serialize)]
 pub(super) struct MadeWith {
     #[serde(flatten)]
     pub case: Case,
-    /// The version that made the report.
+    /// The version of the program that made the report.
     pub version: &'static str,
 }
 
@@ -308,7 +312,7 @@ pub(super) struct Examination {
     pub objects_read: u64,
 }
 
-/// How many there are of each status.
+/// The numbers of digests and log files of each status, of gaps and of warnings.
 #[derive(Debug, Serialize)]
 pub(super) struct Counts {
     pub digests: Vec<(&'static str, u64)>,
@@ -384,7 +388,7 @@ pub(super) struct Named {
 }
 
 impl Facts {
-    /// One line for a heading.
+    /// Returns the title, in one line.
     pub fn title(&self) -> String {
         let case = self.case.case.as_ref().map(|case| format!("{case}: ")).unwrap_or_default();
         let files: u64 = self.counts.log_files.iter().map(|(_, count)| count).sum();

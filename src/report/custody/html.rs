@@ -1,4 +1,5 @@
-//! The custody report as one page: nothing is fetched, nothing but its own script runs, and it prints.
+//! The custody report as one page that fetches nothing, runs only its own script, and can be
+//! printed.
 
 use std::collections::HashMap;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -18,11 +19,11 @@ use crate::model::{ObjectRef, Record};
 const TEMPLATE: &str = include_str!("custody.html");
 const STYLE: &str = include_str!("custody.css");
 const SCRIPT: &str = include_str!("custody.js");
-/// Where the list of files stands in the rendered page.
+/// The placeholder of the list of files in the rendered page.
 const ROWS: &str = "@@ROWS@@";
 const FOLDERS: &str = "@@FOLDERS@@";
 
-/// How much of the list of files is kept in memory.
+/// The number of bytes of the list of files that are kept in memory.
 const SPOOL_BYTES: usize = 4 * 1024 * 1024;
 
 /// The custody report for people.
@@ -31,20 +32,21 @@ pub struct CustodyHtml<W> {
     gathering: Gathering,
     rows: SpooledTempFile,
     any: bool,
-    /// Each folder once, by its place in the list.
+    /// Each folder once, with its index in `names`.
     folders: HashMap<String, usize>,
     names: Vec<String>,
 }
 
 impl<W: Write> CustodyHtml<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W, origin: Origin) -> Self {
         let rows = SpooledTempFile::new(SPOOL_BYTES);
         let gathering = Gathering::new(origin);
         Self { out, gathering, rows, any: false, folders: HashMap::new(), names: Vec::new() }
     }
 
-    /// One row: status, whether it is a digest, folder, name, hash found, hash expected where it is another.
+    /// Writes one row: status, whether it is a digest, folder, name, actual hash, and the expected
+    /// hash if that differs.
     fn row(&mut self, record: &Record) -> io::Result<()> {
         let (status, kind, object, found, expected) = match record {
             Record::Digest(digest) => (digest.status.as_str(), 1, &digest.object, digest.sha256, None),
@@ -70,19 +72,19 @@ impl<W: Write> CustodyHtml<W> {
     }
 }
 
-/// Folder and name, as they are shown.
+/// Returns the folder and the name of an object, as they are shown.
 fn split(object: &ObjectRef) -> (String, String) {
     let whole = object.to_string();
     let (folder, name) = whole.rsplit_once('/').unwrap_or(("", &whole));
     (printable(folder).into_owned(), printable(name).into_owned())
 }
 
-/// JSON within a script element: nothing in it may look like its end, or like a comment.
+/// Escapes JSON for a script element, in which nothing may look like its end, or like a comment.
 fn for_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-/// What a content security policy names a script or a style by.
+/// Returns the hash by which a content security policy names a script or a style.
 fn policy_hash(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
@@ -97,7 +99,8 @@ impl<W: Write> Report for CustodyHtml<W> {
         let facts = self.gathering.facts()?;
         let pictures: Vec<_> = self.gathering.chains.iter().map(|chain| chain.calendar.picture()).collect();
         let mut environment = Environment::new();
-        // Names come from the bucket: what would change how a line is written is told, before HTML is escaped.
+        // Names come from the bucket, so characters that would change how a line is written are
+        // escaped, before HTML is escaped.
         environment.add_filter("shown", |text: &str| printable(text).into_owned());
         let origin = json!({ "schema": facts.schema, "records": facts.records, "made_with": facts.made_with });
         let origin = for_script(&origin.to_string());
@@ -112,7 +115,8 @@ impl<W: Write> Report for CustodyHtml<W> {
             })
             .map_err(|error| io::Error::other(format!("the page can't be made: {error:#}")))?;
         let missing = || io::Error::other("the page has no place for the list of files");
-        // What a name may hold can't be taken for these: both stand behind everything that was rendered from names.
+        // No name can be taken for one of these placeholders: both come after everything that was
+        // rendered from names.
         let (page, end) = page.rsplit_once(ROWS).ok_or_else(missing)?;
         let (head, between) = page.rsplit_once(FOLDERS).ok_or_else(missing)?;
         self.out.write_all(head.as_bytes())?;

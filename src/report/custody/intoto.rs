@@ -1,8 +1,10 @@
-//! The result as an in-toto statement in a DSSE envelope: what was found of which file, for other tools to build on.
+//! The result as an in-toto statement in a DSSE envelope: the verified files and the verdict, in a
+//! form that other tools can process.
 //!
-//! Statement v1 (github.com/in-toto/attestation, spec/v1/statement.md), predicate "Verification Summary" (slsa.dev/verification_summary/v1),
-//! envelope and pre-authentication encoding as DSSE v1 (github.com/secure-systems-lab/dsse). The SHA-256 of a subject is that of
-//! the uncompressed content, as the digest files have it.
+//! Statement v1 (github.com/in-toto/attestation, spec/v1/statement.md), predicate "Verification
+//! Summary" (slsa.dev/verification_summary/v1), envelope and pre-authentication encoding as defined
+//! by DSSE v1 (github.com/secure-systems-lab/dsse). The SHA-256 of a subject is that of the
+//! uncompressed content, as in the digest files.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -15,17 +17,17 @@ use super::super::Report;
 use super::facts::{Gathering, Origin};
 use crate::model::{LogFileStatus, Record};
 
-/// The type of what an envelope holds.
+/// The type of the payload of an envelope.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://slsa.dev/verification_summary/v1";
 
-/// How much of the subjects is kept in memory.
+/// The number of bytes of the subjects that are kept in memory.
 const SPOOL_BYTES: usize = 4 * 1024 * 1024;
 
-/// Signs the pre-authentication encoding of an envelope.
+/// A signer of the pre-authentication encoding of an envelope.
 pub trait SignEnvelope {
-    /// The signature, and the name of the key that made it.
+    /// Returns the signature, and the name of the key that made it.
     fn sign(&self, encoded: &[u8]) -> io::Result<(Vec<u8>, String)>;
 }
 
@@ -39,7 +41,7 @@ pub struct InToto<W> {
 }
 
 impl<W: Write> InToto<W> {
-    /// Writes to `out`; without a signer, the envelope bears no signature.
+    /// Creates a report that is written to `out`; without a signer, the envelope has no signature.
     pub fn new(out: W, origin: Origin, signer: Option<Box<dyn SignEnvelope>>) -> Self {
         let subjects = SpooledTempFile::new(SPOOL_BYTES);
         Self { out, gathering: Gathering::new(origin), subjects, any: false, signer }
@@ -102,7 +104,7 @@ impl<W: Write> Report for InToto<W> {
     }
 }
 
-/// DSSE's pre-authentication encoding: what is signed.
+/// Returns DSSE's pre-authentication encoding of a payload, which is the content that is signed.
 fn pre_authentication(payload: &[u8]) -> Vec<u8> {
     let mut encoded = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
     encoded.extend_from_slice(payload);

@@ -13,7 +13,7 @@ pub struct CustodyJson<W> {
 }
 
 impl<W: Write> CustodyJson<W> {
-    /// Writes to `out`.
+    /// Creates a report that is written to `out`.
     pub fn new(out: W, origin: Origin) -> Self {
         Self { out, gathering: Gathering::new(origin) }
     }

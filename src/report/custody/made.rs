@@ -1,4 +1,4 @@
-//! A custody report that was made earlier: which kind it is, and from what.
+//! A custody report that was made earlier: its kind, and the inputs from which it was made.
 
 use std::io::Write;
 
@@ -10,15 +10,16 @@ use super::super::Report;
 use super::{CustodyHtml, CustodyJson, InToto, Origin};
 use crate::model::CaseInfo;
 
-/// What an earlier report says of its making.
+/// The origin that an earlier report records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     kind: Kind,
-    /// The SHA-256 of the records that it was made from, in hex.
+    /// The SHA-256 of the records from which it was made, in hex.
     pub records_sha256: String,
-    /// What the examiner said of the case when it was made, over what the records say.
+    /// The case as the examiner described it at that time, which takes precedence over what the
+    /// records say.
     pub case: CaseInfo,
-    /// The version that made it: another one may say the same in other words.
+    /// The version that made it: another one may use other words.
     pub version: String,
 }
 
@@ -80,7 +81,7 @@ struct InTotoFacts {
     made_with: Written,
 }
 
-/// Where a page says what it was made from.
+/// The tags around the part of a page that records its origin.
 const ORIGIN: (&str, &str) = ("<script type=\"application/json\" id=\"origin\">", "</script>");
 
 impl Made {
@@ -109,7 +110,7 @@ impl Made {
         read(Kind::Html, serde_json::from_str(origin).ok()?)
     }
 
-    /// What makes it again.
+    /// Returns a writer that makes the report again.
     pub fn writer<'a, W: Write + 'a>(&self, out: W, origin: Origin) -> Box<dyn Report + 'a> {
         match self.kind {
             Kind::Html => Box::new(CustodyHtml::new(out, origin)),
@@ -118,7 +119,8 @@ impl Made {
         }
     }
 
-    /// Whether two reports say the same. The signatures of an envelope are no part of what it says.
+    /// Returns whether two reports have the same content. The signatures of an envelope do not
+    /// count as content.
     pub fn same(&self, one: &[u8], other: &[u8]) -> bool {
         if self.kind != Kind::InToto {
             return one == other;

@@ -1,11 +1,11 @@
-//! What a report says in sentences: the verdict, what it proves, and what it does not.
+//! The sentences of a report: the verdict, what it proves, and what it does not prove.
 
 use super::super::text::KEYS_OF_BAG;
 use super::super::text_style::counted;
 use super::super::wire::time;
 use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, RunRecord, SummaryRecord, Verdict};
 
-/// The verdict in one sentence that a court understands.
+/// Returns the verdict in one sentence that a court understands.
 pub(super) fn sentence(summary: &SummaryRecord) -> String {
     let verdict = verdict(summary);
     match verdict.strip_suffix('.') {
@@ -54,7 +54,7 @@ fn verdict(summary: &SummaryRecord) -> String {
     }
 }
 
-/// What exactly the verdict speaks of.
+/// Describes the scope of the verdict.
 pub(super) fn scope(run: &RunRecord, chains: usize) -> String {
     let trail = run.trail_arn.as_ref().map_or_else(
         || "every CloudTrail trail found at the source".to_owned(),
@@ -77,7 +77,7 @@ pub(super) fn scope(run: &RunRecord, chains: usize) -> String {
     )
 }
 
-/// What follows from the verdict.
+/// Returns the statements that follow from the verdict.
 pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
     let mut proven = vec![
         "Each digest file called valid bears an RSA signature, its own or the one that its successor recorded, that verifies under a public \
@@ -105,7 +105,7 @@ pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
     proven
 }
 
-/// What does not follow from it.
+/// Returns the statements that do not follow from the verdict.
 pub(super) fn does_not_prove(summary: &SummaryRecord) -> Vec<String> {
     let mut open = vec![
         "That events are true or complete: what CloudTrail wrote is what is verified, not what happened.",
@@ -120,7 +120,7 @@ pub(super) fn does_not_prove(summary: &SummaryRecord) -> Vec<String> {
     open.into_iter().map(str::to_owned).collect()
 }
 
-/// How it was done.
+/// The method of the examination.
 pub(super) const METHOD: &[&str] = &[
     "Digest files were found by listing the trail's folders, and by following the name of the predecessor that each digest file records.",
     "Each was decompressed (RFC 1952), its SHA-256 computed (FIPS 180-4), and its signature checked as RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017) over: \
@@ -131,7 +131,7 @@ pub(super) const METHOD: &[&str] = &[
     "Nothing was written to the place that was examined. A refusal, a timeout or a broken connection was never taken as evidence.",
 ];
 
-/// Where the rules come from.
+/// The sources of the rules that the examination follows.
 pub(super) const REFERENCES: &[(&str, &str)] = &[
     (
         "AWS CloudTrail User Guide",
@@ -146,7 +146,7 @@ pub(super) const REFERENCES: &[(&str, &str)] = &[
     ("RFC 8017, FIPS 180-4, RFC 1952", "RSASSA-PKCS1-v1_5, SHA-256, gzip"),
 ];
 
-/// The words of the report.
+/// The terms that the report uses, with their meanings.
 pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ("log file", "A file in which CloudTrail writes events, delivered to an Amazon S3 bucket every few minutes."),
     (

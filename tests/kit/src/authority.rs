@@ -1,4 +1,5 @@
-//! The keys that sign: a few RSA-2048 keys that the tests carry, assigned to regions and times as CloudTrail assigns its own.
+//! The signing keys: twelve RSA-2048 keys that the tests carry, assigned to regions and periods of
+//! time as CloudTrail assigns its own.
 
 use std::sync::{Arc, LazyLock};
 
@@ -24,7 +25,8 @@ const PEMS: [&str; 12] = [
     include_str!("../keys/11.pem"),
 ];
 
-/// Regions in this order take the first keys; any other takes those that are left over.
+/// The regions that have two keys of their own, in the order of `PEMS`; all others share the last
+/// two keys.
 const REGIONS: [&str; 5] = ["us-east-1", "eu-west-1", "ap-northeast-1", "us-west-2", "eu-central-1"];
 
 static KEYS: LazyLock<Vec<Arc<TestKey>>> =
@@ -35,7 +37,7 @@ pub struct TestKey {
     pair: RsaKeyPair,
     /// The public key, PKCS#1 DER.
     pub public_der: Vec<u8>,
-    /// Hex MD5 of that.
+    /// The hex MD5 of `public_der`.
     pub fingerprint: String,
 }
 
@@ -62,10 +64,11 @@ impl TestKey {
     }
 }
 
-/// Which key signs where and when. Keys are valid for a day before and after their turn, so that windows overlap.
+/// The schedule by which keys sign in each region. A key is valid for a day before and after the
+/// period in which it signs, so that validity windows overlap.
 #[derive(Debug, Clone)]
 pub struct KeyAuthority {
-    /// How long one key signs before the next one does.
+    /// The time for which a key signs before the next one does.
     pub rotation: SignedDuration,
 }
 
@@ -111,7 +114,7 @@ impl KeyAuthority {
             .collect()
     }
 
-    /// What `aws cloudtrail list-public-keys` prints.
+    /// Returns the keys in the form in which `aws cloudtrail list-public-keys` prints them.
     pub fn listing(&self, region: &str, from: Timestamp, to: Timestamp) -> serde_json::Value {
         let keys = self.published(region, from, to);
         serde_json::json!({ "PublicKeyList": keys.iter().map(PublishedKey::json).collect::<Vec<_>>() })

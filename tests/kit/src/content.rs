@@ -1,4 +1,4 @@
-//! What forged log files hold: events of its own making, in the sizes and the shape of real ones.
+//! The content of forged log files: random events in the sizes and the shape of real ones.
 
 use fastrand::Rng;
 use jiff::Timestamp;

@@ -11,13 +11,14 @@ use crate::tamper::{gunzip, gzip, gzip_at};
 pub struct Defect {
     /// The name of its folder.
     pub name: &'static str,
-    /// What happened, in a sentence.
+    /// A description of the defect, in one sentence.
     pub about: &'static str,
-    /// Does it.
+    /// Applies the defect to a trail.
     pub apply: fn(&mut ForgedTrail),
 }
 
-/// Which digest of the seven most defects are about: neither the first nor the newest.
+/// The index of the digest that most defects are about: of the seven, neither the first nor the
+/// newest.
 pub const VICTIM: usize = 3;
 
 /// The trail that is broken: one region, seven digests.
@@ -38,7 +39,7 @@ fn log_file(trail: &ForgedTrail) -> String {
     digest(trail, VICTIM).document.log_files[0].s3_object.clone()
 }
 
-/// A key that is genuine, and another region's.
+/// A genuine key of another region.
 fn foreign_key() -> std::sync::Arc<TestKey> {
     TestKey::number(3)
 }
@@ -48,7 +49,7 @@ fn own_key(trail: &ForgedTrail, digest: &Digest) -> std::sync::Arc<TestKey> {
     trail.spec.keys.signing_key(&trail.chains[0].region, end)
 }
 
-/// All of them.
+/// All defects.
 pub const ALL: &[Defect] = &[
     Defect { name: "clean", about: "Nothing happened.", apply: |_| {} },
     Defect {

@@ -44,7 +44,7 @@ impl DigestDocument {
         serde_json::to_vec(self).expect("a digest serialises")
     }
 
-    /// Hex SHA-256 of those.
+    /// The hex SHA-256 of the uncompressed bytes.
     pub fn sha256(&self) -> String {
         hex::encode(Sha256::digest(self.to_json()))
     }
@@ -54,7 +54,7 @@ impl DigestDocument {
         self.sign_text(key, &self.to_json())
     }
 
-    /// Signs the digest, written as this text.
+    /// Signs the digest as if `text` were its uncompressed bytes.
     pub fn sign_text(&self, key: &TestKey, text: &[u8]) -> String {
         let sha256 = hex::encode(Sha256::digest(text));
         let previous = self.previous_digest_signature.as_deref().unwrap_or("null");

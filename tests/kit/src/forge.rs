@@ -26,7 +26,7 @@ pub const REGIONS: [&str; 8] = [
     "ap-south-1",
 ];
 
-/// What a trail shall be like. The same specification always gives the same trail.
+/// The specification of a forged trail. The same specification always gives the same trail.
 #[derive(Debug, Clone)]
 pub struct TrailSpec {
     pub name: String,
@@ -34,27 +34,29 @@ pub struct TrailSpec {
     /// The account that owns the trail.
     pub owner: String,
     pub bucket: String,
-    /// Without a slash at its end; empty for none.
+    /// The key prefix, without a trailing slash; empty for none.
     pub prefix: String,
-    /// For an organization trail, its `o-…`.
+    /// The ID (`o-…`) of the organization, for an organization trail.
     pub organization: Option<String>,
     pub accounts: Vec<String>,
     pub regions: Vec<String>,
-    /// From when on the range is covered. Chains keep their own minute: the first digest begins up to an hour earlier.
+    /// The time from which the range is covered. Each chain has its own minute of the hour: its
+    /// first digest begins up to an hour earlier.
     pub start: Timestamp,
-    /// How many hours are covered.
+    /// The number of hours that are covered.
     pub hours: u32,
     /// Hours, counted from the first digest of a chain, in which logging was off.
     pub stopped: Vec<u32>,
     /// Hours, counted from the first digest of a chain, that have a backfill digest beside the standard one.
     pub backfill: Vec<u32>,
-    /// How long after its hour a backfill digest is generated.
+    /// The time from the end of an hour to the generation of its backfill digest.
     pub backfill_delay: SignedDuration,
-    /// In which share of its hours a chain has log files, in percent; the home region has them always.
+    /// The share of its hours in which a chain has log files, in percent; the home region has them
+    /// in every hour.
     pub busy_percent: u8,
-    /// At most how many log files a busy hour has.
+    /// The maximum number of log files in a busy hour.
     pub log_files: usize,
-    /// At most how many events a log file has.
+    /// The maximum number of events in a log file.
     pub events: usize,
     pub keys: KeyAuthority,
     pub seed: u64,
@@ -94,7 +96,7 @@ pub struct Stored {
     pub last_modified: Timestamp,
 }
 
-/// A digest that was made, as it was made.
+/// A digest as the forge made it.
 #[derive(Debug, Clone)]
 pub struct Digest {
     pub key: String,
@@ -112,7 +114,8 @@ impl Digest {
         Stored { body: gzip(&self.document.to_json()).into(), metadata, last_modified }
     }
 
-    /// When CloudTrail delivered it: some time after its hour.
+    /// Returns the time at which CloudTrail delivered the digest: 26 minutes after the end of its
+    /// hour.
     pub fn delivered(&self) -> Timestamp {
         let end: Timestamp = self.document.digest_end_time.parse().expect("the forge writes times");
         end + SignedDuration::from_mins(26)
@@ -124,19 +127,19 @@ impl Digest {
 pub struct Chain {
     pub account: String,
     pub region: String,
-    /// By time.
+    /// The standard digests, ordered by time.
     pub digests: Vec<Digest>,
-    /// The backfill digests, a series of their own, by time.
+    /// The backfill digests, a series of their own, ordered by time.
     pub backfill: Vec<Digest>,
 }
 
-/// A trail, whole or broken.
+/// A forged trail, intact or tampered with.
 #[derive(Debug, Clone)]
 pub struct ForgedTrail {
     pub spec: TrailSpec,
-    /// By bucket and key.
+    /// The stored objects, by bucket and key.
     pub objects: BTreeMap<(String, String), Stored>,
-    /// What was made, whatever became of it.
+    /// The chains as they were made, regardless of later tampering with `objects`.
     pub chains: Vec<Chain>,
 }
 
@@ -148,7 +151,7 @@ impl Chain {
 }
 
 impl TrailSpec {
-    /// `arn:aws:cloudtrail:…`.
+    /// The ARN of the trail, `arn:aws:cloudtrail:…`.
     pub fn arn(&self) -> String {
         format!("arn:aws:cloudtrail:{}:{}:trail/{}", self.home_region, self.owner, self.name)
     }
@@ -305,12 +308,12 @@ impl TrailSpec {
 }
 
 impl ForgedTrail {
-    /// How many digests were made.
+    /// Returns the number of digests that were made.
     pub fn digest_count(&self) -> usize {
         self.chains.iter().flat_map(Chain::all).count()
     }
 
-    /// How many log files were made.
+    /// Returns the number of log files that were made.
     pub fn log_file_count(&self) -> usize {
         self.chains.iter().flat_map(Chain::all).map(|digest| digest.document.log_files.len()).sum()
     }
@@ -321,7 +324,8 @@ impl ForgedTrail {
         self.chains.extend(other.chains);
     }
 
-    /// The public keys by region: the key file that may accuse.
+    /// The public keys by region: a key file whose keys are known to be the regions' own, so that
+    /// they can accuse.
     pub fn keys_by_region(&self) -> serde_json::Value {
         let day = SignedDuration::from_hours(24);
         let (from, to) =
@@ -330,7 +334,8 @@ impl ForgedTrail {
         serde_json::Value::Object(self.spec.regions.iter().map(listing).collect())
     }
 
-    /// The public keys of all regions in one list: the key file that can only prove.
+    /// The public keys of all regions in one list: a key file that does not say whose keys they
+    /// are, so that they can only prove.
     pub fn keys_flat(&self) -> serde_json::Value {
         let by_region = self.keys_by_region();
         let lists = by_region.as_object().expect("an object").values();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::forge::{ForgedTrail, Stored};
 
-/// How a copy is laid out.
+/// The layout of a local copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// `DIR/BUCKET/KEY`.
@@ -47,7 +47,7 @@ impl ForgedTrail {
     }
 }
 
-/// What `aws s3api head-object` prints.
+/// Returns an object's metadata in the form in which `aws s3api head-object` prints it.
 fn head_object(stored: &Stored) -> serde_json::Value {
     serde_json::json!({
         "AcceptRanges": "bytes",

@@ -49,7 +49,7 @@ impl ForgedTrail {
         self.objects.remove(&name).expect("it was found")
     }
 
-    /// Changes what an object decompresses to.
+    /// Changes the decompressed content of an object.
     pub fn edit_content(&mut self, key: &str, edit: impl FnOnce(Vec<u8>) -> Vec<u8>) {
         let content = edit(gunzip(&self.object_mut(key).body).expect("the forge writes gzip"));
         self.replace(key, gzip(&content));
@@ -72,7 +72,8 @@ impl ForgedTrail {
         stored.metadata.insert("signature".to_owned(), signature);
     }
 
-    /// Lets the first chain go on from a digest of another trail: its first digest names that one.
+    /// Makes the first chain continue from a digest of another trail: its first digest names `last`
+    /// as its predecessor.
     pub fn continue_from(&mut self, last: &Digest) {
         self.reissue(|index, document| {
             if index == 0 {
@@ -85,8 +86,8 @@ impl ForgedTrail {
         });
     }
 
-    /// Changes the digests of the first chain as CloudTrail itself would have made them: each is signed anew,
-    /// and names the one before it as that is now.
+    /// Changes the digests of the first chain as CloudTrail itself would have made them: each is
+    /// signed anew, and records the new hash and signature of the one before it.
     pub fn reissue(&mut self, mut edit: impl FnMut(usize, &mut DigestDocument)) {
         let region = self.chains[0].region.clone();
         let mut previous: Option<Digest> = None;
@@ -108,8 +109,9 @@ impl ForgedTrail {
         }
     }
 
-    /// Lets the digests of the first chain before this place, and what they list, lie in another bucket, as if the trail had moved since; signs
-    /// all that follows anew.
+    /// Moves the digests of the first chain before this place, and the log files that they list, to
+    /// another bucket, as if the trail had changed its bucket there; signs all digests of the chain
+    /// anew.
     pub fn house_before(&mut self, place: usize, bucket: &str) {
         let region = self.chains[0].region.clone();
         let own = self.spec.bucket.clone();

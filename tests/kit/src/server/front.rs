@@ -1,4 +1,5 @@
-//! Which service a request is for, and whether it came to the right region.
+//! Dispatches requests to their services, injects faults, and redirects S3 requests that were
+//! signed for another region than the bucket's.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,15 +14,15 @@ use s3s::service::S3Service;
 use super::state::{Fault, Received, State};
 use super::{account, cloudtrail};
 
-/// Why a connection is closed without an answer.
+/// The error that closes a connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is reset")]
 pub struct Reset;
 
-/// Answers a request, unless something goes wrong with it.
+/// Answers a request, with the fault that [`State::fault`] draws for it, if any.
 pub async fn answer(state: Arc<State>, s3: S3Service, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
     let is_s3 = matches!(*request.method(), Method::GET | Method::PUT);
-    // Other services answer whole, or not at all.
+    // Only S3's bodies are cut short; other services answer in full or not at all.
     let fault = state.fault().filter(|fault| is_s3 || !matches!(fault, Fault::CutShort | Fault::CutUnannounced));
     let refusal = |status: StatusCode, code: &str| {
         if !is_s3 {
@@ -65,7 +66,7 @@ pub async fn answer(state: Arc<State>, s3: S3Service, request: Request<Incoming>
         _ => parts.headers.remove(http::header::CONTENT_LENGTH),
     };
     let half = bytes.slice(..bytes.len() / 2);
-    // A body of unknown length is sent in chunks, whose end says that it is whole.
+    // A body of unknown length is sent in chunks; its final chunk makes the cut body look complete.
     let half = http_body_util::StreamBody::new(futures::stream::iter([Ok::<_, Infallible>(Frame::data(half))]));
     Ok(Response::from_parts(parts, Body::http_body(half)))
 }
@@ -104,7 +105,7 @@ async fn sound(state: Arc<State>, s3: S3Service, request: Request<Incoming>) -> 
     }))
 }
 
-/// Whatever takes webhooks.
+/// Records a request to a webhook and answers it.
 fn webhook(state: &State, path: &str, headers: &HeaderMap, body: String) -> Response<Body> {
     let headers =
         headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
@@ -116,7 +117,7 @@ fn webhook(state: &State, path: &str, headers: &HeaderMap, body: String) -> Resp
     response
 }
 
-/// Access key and region of the credential scope.
+/// Returns the access key and the region of the credential scope.
 pub fn credential(headers: &HeaderMap) -> Option<(String, String)> {
     let authorization = headers.get("authorization")?.to_str().ok()?;
     let scope = authorization.split_once("Credential=")?.1.split([',', ' ']).next()?;
@@ -125,7 +126,8 @@ pub fn credential(headers: &HeaderMap) -> Option<(String, String)> {
     Some((key, parts.nth(1)?.to_owned()))
 }
 
-/// S3 answers a request that was signed for another region than the bucket's with a redirect that names it.
+/// Returns the redirect with which S3 answers a request that was signed for another region than the
+/// bucket's. It names the bucket's region.
 fn elsewhere(state: &State, request: &Request<Incoming>) -> Option<Response<Body>> {
     let bucket = request.uri().path().trim_start_matches('/').split('/').next()?.to_owned();
     let (_, signed_for) = credential(request.headers())?;

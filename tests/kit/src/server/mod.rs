@@ -23,7 +23,7 @@ use state::State;
 
 /// The only credentials that the server takes.
 pub const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
-/// Their secret part.
+/// The secret key that belongs to [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "test/secret/key";
 
 /// A running server. It stops when it is dropped.
@@ -66,7 +66,7 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// How often each operation was called, by name.
+    /// Returns the number of calls of the operation with this name.
     pub fn calls(&self, operation: &str) -> u64 {
         self.state.calls(operation)
     }
@@ -93,12 +93,13 @@ impl Server {
         buckets.entry(bucket.to_owned()).or_default().region = region.to_owned();
     }
 
-    /// The notices that came.
+    /// Returns the notices that the server received.
     pub fn received(&self) -> Vec<Received> {
         self.state.received()
     }
 
-    /// Sets the present: what was written later is not there yet, and what was deleted later still is.
+    /// Sets the server's current time: objects written later do not exist yet, and objects deleted
+    /// later still do.
     pub fn set_now(&self, now: jiff::Timestamp) {
         self.state.set_now(now);
     }
@@ -122,7 +123,8 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
     let s3 = storage::service(state.clone());
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        // Without it, every small answer waits for an acknowledgement.
+        // Without `TCP_NODELAY`, Nagle's algorithm delays every small answer until an
+        // acknowledgement.
         let _ = stream.set_nodelay(true);
         let (state, s3) = (state.clone(), s3.clone());
         tokio::spawn(async move {

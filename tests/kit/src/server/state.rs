@@ -1,4 +1,4 @@
-//! What the server holds: versioned buckets, trails, keys, and what it refuses.
+//! The state of the server: versioned buckets, trails, keys, and the requests that it refuses.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, RwLock};
@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use crate::authority::KeyAuthority;
 use crate::forge::{Chain, Digest, ForgedTrail, Stored};
 
-/// How the server behaves.
+/// The options that control how the server behaves.
 #[derive(Debug, Clone, Default)]
 pub struct ServerOptions {
-    /// How long it waits before it answers.
+    /// The time that the server waits before it answers.
     pub latency: Duration,
-    /// Regions of buckets, where they are not the trail's home region.
+    /// The regions of buckets that are not in the trail's home region.
     pub bucket_regions: HashMap<String, String>,
     /// Keys that GetObject refuses with AccessDenied.
     pub denied_keys: HashSet<String>,
@@ -22,75 +22,80 @@ pub struct ServerOptions {
     pub archived_keys: HashSet<String>,
     /// Prefixes that listing refuses; the empty one refuses every listing.
     pub denied_prefixes: Vec<String>,
-    /// Prefixes that listing refuses, and not what lies below them.
+    /// Prefixes that listing refuses, while it allows prefixes below them.
     pub denied_exact_prefixes: Vec<String>,
     /// True if listings leave out `KeyCount`, as some servers' do.
     pub without_key_count: bool,
     /// CloudTrail actions that are refused, as `GetTrail` or `ListPublicKeys:eu-west-1`.
     pub denied_actions: HashSet<String>,
-    /// How many keys a page of ListPublicKeys has.
+    /// The maximum number of keys on a page of ListPublicKeys.
     pub keys_a_page: Option<usize>,
-    /// How many objects a page of a listing has.
+    /// The maximum number of objects on a page of a listing.
     pub objects_a_page: Option<usize>,
-    /// When CloudTrail says that it last delivered a digest, by region; by itself, when the forge's newest one was delivered.
+    /// The time at which CloudTrail says that it last delivered a digest, by region; by default,
+    /// the delivery time of the forge's newest one.
     pub latest_deliveries: HashMap<String, Timestamp>,
-    /// When digests were delivered that came later than others do, by key.
+    /// The delivery times of digests that come later than others do, by key.
     pub late_deliveries: HashMap<String, Timestamp>,
-    /// When CloudTrail says that logging was last stopped.
+    /// The time at which logging was last stopped, as CloudTrail says.
     pub logging_stopped: Option<Timestamp>,
     /// Trails that CloudTrail knows beside the forged one.
     pub other_trails: Vec<TrailAnswer>,
-    /// The enabled regions of every account; by itself, those of the trail.
+    /// The enabled regions of every account; by default, those of the trail.
     pub enabled_regions: Option<Vec<String>>,
     /// Regions in which CloudTrail does not take the credentials, because they are not enabled.
     pub disabled_regions: HashSet<String>,
-    /// The accounts of the organization and when each joined; by itself, the trail's own and those that it logs.
+    /// The accounts of the organization with the time at which each joined; by default, the trail's
+    /// own and those that it logs.
     pub organization_accounts: Option<Vec<(String, Timestamp)>>,
-    /// The account of the caller; by itself, the owner of the trail.
+    /// The account of the caller; by default, the owner of the trail.
     pub caller: Option<String>,
     /// The lifecycle rules of every bucket.
     pub lifecycle: Vec<Lifecycle>,
-    /// Passing faults: the seed, and how many of a hundred requests have one.
+    /// Transient faults: the random seed, and the percentage of requests that have one.
     pub faults: Option<(u64, u8)>,
-    /// How many of a hundred GetObject requests are answered with SlowDown.
+    /// The percentage of GetObject requests that are answered with SlowDown.
     pub slow_down_percent: u8,
-    /// What happens to single objects for good.
+    /// The faults of single objects, by key.
     pub key_faults: HashMap<String, KeyFault>,
-    /// The status and the code with which every S3 request is refused, after so many that were answered.
+    /// The number of S3 requests that are answered before every further one is refused, and the
+    /// status and the code of the refusal.
     pub refuses_after: Option<(u64, u16, &'static str)>,
-    /// Whether a bucket always says that it is in another region than the one that was asked.
+    /// True if a bucket always claims to be in another region than the one that was asked.
     pub wandering_buckets: bool,
-    /// Whether a misdirected request is answered with 400 and the region in the answer's header, not with 301.
+    /// True if a misdirected request is answered with 400 instead of 301; the region is in the
+    /// answer's header.
     pub bad_request_redirects: bool,
-    /// Whether every page of a listing but the first fails.
+    /// True if every page of a listing but the first fails.
     pub later_pages_fail: bool,
-    /// How many webhooks are answered with this status before one is taken.
+    /// The number of webhooks that fail before one is accepted, and the status with which they
+    /// fail.
     pub webhook_fails: Option<(usize, u16)>,
     /// S3 operations that are refused, as `ListObjectVersions` or `GetObjectVersion`.
     pub denied_operations: HashSet<String>,
 }
 
-/// A notice that came.
+/// A notice that the server received.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Where it came; `sns REGION` for a topic.
+    /// The path of a webhook's URL; `sns REGION` for a notice to a topic.
     pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body: String,
 }
 
-/// What happens to one object for good.
+/// A fault of one object, which does not depend on chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyFault {
-    /// The key that encrypts it may not be used.
+    /// The caller may not use the KMS key that encrypts the object.
     KmsDenied,
-    /// A listing shows it, and reading it says that it does not exist.
+    /// A listing shows the object, and reading it says that it does not exist.
     Vanishes,
-    /// Its body never comes to its end, once.
+    /// The body of the first answer stops halfway and never ends.
     StallsOnce,
 }
 
-/// A fault that passes.
+/// A transient fault of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     InternalError,
@@ -100,9 +105,9 @@ pub enum Fault {
     Reset,
     /// The body ends before its announced length.
     CutShort,
-    /// The same, without an announced length.
+    /// The body is cut short, and no length was announced.
     CutUnannounced,
-    /// The answer is whole, and the connection closed behind it.
+    /// The answer is complete, and the connection is closed after it.
     ClosedAfter,
 }
 
@@ -122,7 +127,7 @@ pub struct Lifecycle {
     pub id: String,
     pub prefix: String,
     pub days: i32,
-    /// Whether it is for objects with a certain tag alone.
+    /// True if the rule applies only to objects with a certain tag.
     pub tagged: bool,
 }
 
@@ -133,11 +138,11 @@ pub struct TrailAnswer {
     pub bucket: String,
     pub prefix: String,
     pub organization: Option<String>,
-    /// Whether log file validation is on.
+    /// True if log file validation is on.
     pub validated: bool,
 }
 
-/// One version of an object; no content is a delete marker.
+/// One version of an object. A version without content is a delete marker.
 #[derive(Debug, Clone)]
 pub struct Version {
     pub content: Option<Stored>,
@@ -154,12 +159,12 @@ impl Version {
 #[derive(Debug, Default)]
 pub struct Bucket {
     pub region: String,
-    /// The newest version last.
+    /// The versions of each key, the newest last.
     pub objects: BTreeMap<String, Vec<Version>>,
 }
 
 impl Bucket {
-    /// The object as it was at `now`, if that is given.
+    /// Returns the object as it was at `now`, or as it is if that is `None`.
     pub fn current(&self, key: &str, now: Option<Timestamp>) -> Option<&Stored> {
         let written = |version: &&Version| now.is_none_or(|now| version.last_modified <= now);
         self.objects.get(key)?.iter().rfind(written)?.content.as_ref()
@@ -169,9 +174,10 @@ impl Bucket {
 pub struct State {
     pub buckets: RwLock<HashMap<String, Bucket>>,
     pub trails: Vec<TrailAnswer>,
-    /// When digests were delivered, by region and by time.
+    /// The delivery times of the digests, by region, in the order of the digests.
     deliveries: HashMap<String, Vec<Timestamp>>,
-    /// The present, where it is not that of the machine: what was written later is not there yet.
+    /// The server's current time, if it is not the machine's: objects written later do not exist
+    /// yet.
     now: RwLock<Option<Timestamp>>,
     pub keys: KeyAuthority,
     /// The owner of the trail.
@@ -229,7 +235,7 @@ impl State {
         }
     }
 
-    /// When CloudTrail last delivered a digest.
+    /// Returns the time at which CloudTrail last delivered a digest.
     pub fn latest_delivery(&self, region: &str) -> Option<Timestamp> {
         let told = self.options.latest_deliveries.get(region).copied();
         let now = self.now();
@@ -245,7 +251,7 @@ impl State {
         *self.now.write().expect("no test panics holding it") = Some(now);
     }
 
-    /// Takes a notice, and says how many came so far.
+    /// Records a notice and returns the number of notices received so far.
     pub fn receive(&self, notice: Received) -> usize {
         let mut received = self.received.lock().expect("no test panics holding it");
         received.push(notice);
@@ -256,26 +262,26 @@ impl State {
         self.received.lock().expect("no test panics holding it").clone()
     }
 
-    /// What goes wrong with this request.
+    /// Draws the fault of this request, if it is to have one.
     pub fn fault(&self) -> Option<Fault> {
         let (_, percent) = self.options.faults?;
         let mut dice = self.dice.lock().expect("no test panics holding it");
         (dice.u8(..100) < percent).then(|| ALL_FAULTS[dice.usize(..ALL_FAULTS.len())])
     }
 
-    /// Whether this request is to be refused with SlowDown.
+    /// Returns whether this request is to be refused with SlowDown.
     pub fn slows_down(&self) -> bool {
         let percent = self.options.slow_down_percent;
         percent > 0 && self.dice.lock().expect("no test panics holding it").u8(..100) < percent
     }
 
-    /// How many requests came, of whatever kind.
+    /// Counts a request and returns the number of requests so far.
     pub fn next_request(&self) -> u64 {
         self.count("Request");
         self.calls("Request")
     }
 
-    /// Whether this object's body is to stall now.
+    /// Returns whether this object's body is to stall now: only in the first answer.
     pub fn stalls(&self, key: &str) -> bool {
         if self.options.key_faults.get(key) != Some(&KeyFault::StallsOnce) {
             return false;
@@ -310,7 +316,7 @@ impl State {
             .push(Version { last_modified: stored.last_modified, content: Some(stored) });
     }
 
-    /// Puts an object in a bucket that there is, if what stands there fits.
+    /// Puts an object in an existing bucket if `fits` accepts the object that is there, if any.
     pub fn put_if(
         &self,
         bucket: &str,

@@ -87,7 +87,7 @@ impl Storage {
         Ok(())
     }
 
-    /// The versions of the keys that begin like `prefix`, each key's newest first.
+    /// Returns the versions of the keys that begin with `prefix`, each key's newest first.
     fn versions(&self, bucket: &str, prefix: &str) -> S3Result<Vec<HeldVersion>> {
         let buckets = self.state.buckets.read().expect("no test panics holding it");
         let held = buckets.get(bucket).ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))?;
@@ -137,7 +137,7 @@ impl Storage {
             listing.last = Some(name.to_owned());
             match folder {
                 Some(folder) => {
-                    // What else lies in it shows nothing new.
+                    // A folder is listed once: skip the other keys in it.
                     at = Bound::Included(format!("{folder}\u{10ffff}"));
                     listing.folders.push(folder.to_owned());
                 }
@@ -148,7 +148,7 @@ impl Storage {
     }
 }
 
-/// As S3 makes it of what was put at once.
+/// Returns the ETag that S3 gives an object put in a single request: the MD5 of its body.
 fn e_tag(stored: &Stored) -> ETag {
     ETag::Strong(hex::encode(md5::Md5::digest(&stored.body)))
 }
@@ -162,7 +162,7 @@ fn object((key, stored): (String, Stored)) -> Object {
     }
 }
 
-/// As S3 encodes keys where it is asked to.
+/// Encodes a key as S3 does if the request has an `encoding-type`.
 fn url_encode(key: &str) -> String {
     const PLAIN: &AsciiSet =
         &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b' ');
