@@ -1,7 +1,7 @@
 //! Benchmarks of the parts of a verification: `cargo bench --bench parts`.
 //!
-//! Each is measured on what the forge makes, in the sizes of real objects: a quiet hour's digest, a busy hour's, a log file of a few
-//! KB and one of some MB. `side_by_side` measures the whole.
+//! Each is measured on what the forge makes, in the sizes of real objects: a quiet hour's digest, a
+//! busy hour's, a log file of a few KB and one of some MB. `side_by_side` measures the whole.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that can't go on has failed")]
 
@@ -82,7 +82,8 @@ fn hash_log_file_with_flate2(bencher: Bencher<'_, '_>, events: usize) {
     });
 }
 
-/// Inflating, hashing, parsing a digest and checking its signature, by how many log files it may list.
+/// Inflating, hashing, parsing a digest and checking its signature, by how many log files it may
+/// list.
 #[divan::bench(args = [0, 10, 1_000])]
 fn examine_digest(bencher: Bencher<'_, '_>, log_files: usize) {
     let chain = Chain::forge(1, log_files, 1);

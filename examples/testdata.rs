@@ -1,11 +1,12 @@
-//! Makes `testdata/` anew: the sample trail, and a folder for each defect with its expected records.
+//! Makes `testdata/` anew: the sample trail, and a folder for each defect with its expected
+//! records.
 //!
 //! ```sh
 //! cargo run --example testdata
 //! ```
 //!
-//! The same code always makes the same folders. Read the difference before you commit it: expected records are what the
-//! promise demands, not what the program happens to say.
+//! The same code always makes the same folders. Read the difference before you commit it: expected
+//! records are what the promise demands, not what the program happens to say.
 
 use std::error::Error;
 use std::fs;

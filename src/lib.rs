@@ -2,8 +2,9 @@
 //!
 //! # The chain of trust
 //!
-//! CloudTrail delivers log files to S3 and, every hour, a *digest file*: it lists the log files that were delivered in that hour with
-//! the SHA-256 of their content, names the digest before it with hash and signature, and is signed with an RSA key of its region.
+//! CloudTrail delivers log files to S3 and, every hour, a *digest file*: it lists the log files
+//! that were delivered in that hour with the SHA-256 of their content, names the digest before it
+//! with hash and signature, and is signed with an RSA key of its region.
 //!
 //! ```text
 //!            AWS's public keys (ListPublicKeys, per region)
@@ -15,39 +16,40 @@
 //!               log files              log files              log files
 //! ```
 //!
-//! So whoever changes a log file has to change its digest, whose signature then fails; who deletes a log file leaves it listed; who deletes a
-//! digest leaves it named by the next one. What is signed is
+//! So an attacker who changes a log file has to change its digest, whose signature then fails; one
+//! who deletes a log file leaves it listed; one who deletes a digest leaves it named by the next
+//! one. The signed text is
 //!
 //! ```text
 //! digestEndTime \n digestS3Bucket/digestS3Object \n hex(SHA-256 of the uncompressed digest) \n previousDigestSignature
 //! ```
 //!
-//! with RSASSA-PKCS1-v1_5 and SHA-256 (CloudTrail user guide, "Custom implementations of CloudTrail log file integrity
-//! validation").
+//! with RSASSA-PKCS1-v1_5 and SHA-256 (CloudTrail user guide, "Custom implementations of CloudTrail
+//! log file integrity validation").
 //!
-//! # Floors
+//! # Layers
 //!
-//! Each floor uses those below it, never one above.
+//! Each layer uses those below it, never one above.
 //!
-//! | floor | what lives there |
+//! | layer | content |
 //! |---|---|
 //! | [`cli`] | what the user types and sees: arguments, commands, progress, exit codes |
 //! | [`report`] | one file per output format; knows the model, nothing else |
-//! | [`notice`] | who is told: SNS, webhooks |
+//! | [`notice`] | notifications: SNS, webhooks |
 //! | [`sign`] | signatures under reports |
-//! | [`audit`] | the walk: which chains, which digests, in which order; gaps, coverage, verdict |
-//! | [`checkpoint`] | where a scheduled audit keeps what it proved |
+//! | [`audit`] | the verification run: chains, digests and their order; gaps, coverage, verdict |
+//! | [`checkpoint`] | storage for the results of a scheduled audit |
 //! | [`bag`] | evidence bags: what is collected, manifests, the custody log |
-//! | [`store`] | where bytes are: S3, a folder |
-//! | [`keys`] | where public keys come from: `ListPublicKeys`, a key file |
-//! | [`trail`] | what AWS says about a trail |
+//! | [`store`] | access to stored objects: S3, a folder |
+//! | [`keys`] | sources of public keys: `ListPublicKeys`, a key file |
+//! | [`trail`] | AWS's information about a trail |
 //! | [`disk`] | files that appear only once they are whole |
-//! | [`aws`] | how AWS is spoken to |
+//! | [`aws`] | what every client of AWS shares: limits, retries |
 //! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
-//! | [`model`] | the words |
+//! | [`model`] | the domain types |
 //!
-//! The audit names no report and reports name no store: what the audit finds goes to an [`audit::Observer`], one
-//! [`model::Record`] at a time, and the command line ties the two.
+//! The audit names no report and reports name no store: the audit passes what it finds to an
+//! [`audit::Observer`], one [`model::Record`] at a time, and the command line connects the two.
 //!
 //! # Example
 //!

@@ -1,5 +1,6 @@
-//! The bare floor: every digest is read, inflated, hashed, parsed and its signature checked once, every log file is read, inflated and
-//! hashed, on two threads, with no chain logic and no comparison. Nothing that reads and checks each object can be faster.
+//! The bare floor: every digest is read, inflated, hashed, parsed and its signature checked once,
+//! every log file is read, inflated and hashed, on two threads, with no chain logic and no
+//! comparison. Nothing that reads and checks each object can be faster.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

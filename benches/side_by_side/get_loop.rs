@@ -1,4 +1,5 @@
-//! A bare GetObject loop: every object of a bucket, listed once and read to its end, so many at once, through the SDK that ctverify uses.
+//! A bare GetObject loop: every object of a bucket, listed once and read to its end, so many at
+//! once, through the SDK that ctverify uses.
 
 use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;

@@ -1,13 +1,14 @@
-//! ctverify beside what bounds it and what it replaces, on the same trails in the same run: the bare floor (read, inflate, hash,
-//! parse, one RSA check, no chain logic), a bare GetObject loop through the same SDK, and the official client.
+//! ctverify beside what bounds it and what it replaces, on the same trails in the same run: the
+//! bare floor (read, inflate, hash, parse, one RSA check, no chain logic), a bare GetObject loop
+//! through the same SDK, and the official client.
 //!
 //! ```sh
 //! cargo bench --bench side_by_side                    # everything; the official client if $CTVERIFY_TEST_AWS names it
 //! cargo bench --bench side_by_side -- folder memory   # only these
 //! ```
 //!
-//! Machines are noisy: only the ratios are worth comparing. Each contestant runs in turn, several times, in a process of its own,
-//! and the fastest run counts.
+//! Machines are noisy: only the ratios are worth comparing. Each contestant runs in turn, several
+//! times, in a process of its own, and the fastest run counts.
 
 #![allow(
     clippy::unwrap_used,

@@ -213,7 +213,8 @@ impl Pipeline<'_> {
         Arc::new(context)
     }
 
-    /// The records of each chain, in order. The builder of the next checkpoint sees each chain before its records.
+    /// The records of each chain, in order. The builder of the next checkpoint sees each chain
+    /// before its records.
     fn of_chains(
         &self,
         chains: BTreeMap<ChainId, ListedChain>,
@@ -229,8 +230,8 @@ impl Pipeline<'_> {
             })
     }
 
-    /// The steps of all chains, with the log files that the sample leaves out removed. The choice depends on how many there
-    /// are, so all chains are examined first.
+    /// The steps of all chains, with the log files that the sample leaves out removed. The choice
+    /// depends on how many there are, so all chains are examined first.
     async fn sampled(
         &self,
         sample: &SampleRequest,
@@ -287,7 +288,8 @@ impl Pipeline<'_> {
 }
 
 impl Audit {
-    /// The context of a run over `range`. `ends` are the ends of the first and of the last digest that were listed.
+    /// The context of a run over `range`. `ends` are the ends of the first and of the last digest
+    /// that were listed.
     pub(super) fn context(&self, range: TimeRange, ends: Option<Period>) -> Context {
         let Self { store, keys, request, progress, .. } = self;
         let period = key_range(&range, request.now, ends);

@@ -17,7 +17,8 @@ pub(super) struct RecordSink<'a> {
 }
 
 impl<'a> RecordSink<'a> {
-    /// A sink that hands its records to `observer` and, where there is one, to the builder of the next checkpoint.
+    /// A sink that hands its records to `observer` and, where there is one, to the builder of the
+    /// next checkpoint.
     pub(super) fn new(observer: &'a mut dyn Observer, checkpoint: Option<&'a Mutex<CheckpointBuilder>>) -> Self {
         Self { observer, checkpoint, tally: Tally::default(), has_begun: false }
     }

@@ -2,36 +2,40 @@
 
 use std::time::Duration;
 
-/// How long a connection may take to open.
+/// The longest time that a connection may take to open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a request may wait for the first byte of its answer. S3 takes milliseconds; a page of a listing under load, seconds.
+/// The longest time that a request may wait for the first byte of its answer. S3 takes
+/// milliseconds; a page of a listing under load, seconds.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a body may stand still before it counts as broken off.
+/// The longest time that a body may stand still before it counts as broken off.
 pub const STALL: Duration = Duration::from_secs(10);
 
-/// The least rate at which a body has to come, in bytes a second, once [`BODY_GRACE`] is over: a server that lets each byte come just
-/// before [`STALL`] must not hold a run up for ever. It leaves a slow line room: some 200 bodies share it.
+/// The minimum rate at which a body has to come, in bytes a second, once [`BODY_GRACE`] is over: a
+/// server that lets each byte come just before [`STALL`] must not hold a run up for ever. It is low
+/// enough for a slow line that some 200 bodies share.
 pub const LEAST_RATE: u64 = 500;
 
-/// How long a body may take whatever its length.
+/// The time that a body may take whatever its length.
 pub const BODY_GRACE: Duration = Duration::from_secs(60);
 
-/// How often a request is sent at most, as the SDK counts it.
+/// The maximum number of times that a request is sent, as the SDK counts them.
 pub const MAX_ATTEMPTS: u32 = 8;
 
-/// The first pause before a request is sent again is up to this, the next ones up to twice the one before.
+/// The maximum length of the first pause before a request is sent again; for the next ones, it is
+/// twice that of the one before.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 
-/// How often a body that broke off is read from its begin at most.
+/// The maximum number of times that a body that broke off is read from its start.
 pub const MAX_READS: u32 = 4;
 
-/// How often a listing is asked for again whose answer broke off.
+/// The maximum number of times that a listing whose answer broke off is asked for again.
 pub const MAX_BROKEN_LISTINGS: usize = 4;
 
-/// How often a request follows a bucket to another region. One redirect is usual; two buckets that name each other would go on.
+/// The maximum number of times that a request follows a bucket to another region. One redirect is
+/// usual; two buckets that name each other would go on.
 pub const MAX_REDIRECTS: usize = 3;
 
-/// How many versions of one object are looked at: an attacker may make any number.
+/// The maximum number of versions of one object that are examined: an attacker may make any number.
 pub const MAX_VERSIONS: usize = 1000;

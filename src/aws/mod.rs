@@ -1,4 +1,4 @@
-//! How AWS is spoken to: what every client of the SDK has in common.
+//! The settings that all clients of the AWS SDK have in common.
 
 pub mod limits;
 mod retry;

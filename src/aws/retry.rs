@@ -1,9 +1,10 @@
-//! Which answers are worth asking again, besides those that the SDK knows.
+//! A classifier of answers that are worth a retry, besides those that the SDK knows.
 
 use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 
-/// Asks again where an answer is 429: AWS says 503 or names a code that the SDK knows, and proxies and other stores say this.
+/// A classifier that retries a request if the answer is 429: AWS answers 503 or with a code that
+/// the SDK knows, and proxies and other stores answer 429.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryTooManyRequests;
 

@@ -116,8 +116,8 @@ fn beside(path: &Path) -> PathBuf {
     beside.into()
 }
 
-/// Returns whether a folder can't be made because something else has its name, or a name that no file can
-/// have.
+/// Returns whether a folder can't be made because something else has its name, or a name that no
+/// file can have.
 fn is_conflict(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{AlreadyExists, InvalidFilename, NotADirectory};
     matches!(error.kind(), AlreadyExists | InvalidFilename | NotADirectory)

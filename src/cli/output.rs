@@ -111,8 +111,8 @@ impl Observer for Reports {
     }
 }
 
-/// Returns whether the output of this process is read by a runner of jobs that takes `##[…]` in it for a
-/// command.
+/// Returns whether the output of this process is read by a runner of jobs that takes `##[…]` in it
+/// for a command.
 fn in_job() -> bool {
     ["GITHUB_ACTIONS", "TF_BUILD"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }

@@ -1,4 +1,5 @@
-//! Files that appear only once they are whole (what was there before stays until then), and small files that are read whole.
+//! Files that appear only once they are whole (an earlier file stays until then), and small files
+//! that are read whole.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write};
@@ -7,12 +8,12 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-/// The place to which a file is written: through a symbolic link, at what it leads to.
+/// Returns the path to which a file is written: the target, if `path` is a symbolic link.
 ///
 /// # Errors
 ///
-/// A link in the place of the file that another user owns is refused: in a folder that many can write to, it
-/// would lead to a file of the caller's that the other chose.
+/// Refuses a symbolic link at `path` that another user owns: in a folder that many can write to, it
+/// could lead to a file of the caller's that the other user chose.
 pub fn target(path: &Path) -> io::Result<PathBuf> {
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_symlink() => {
@@ -30,14 +31,14 @@ pub fn target(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The size of a settings file, a key or a signature, in bytes.
+/// The maximum size of a settings file, a key or a signature, in bytes.
 const MAX_SMALL_FILE_BYTES: u64 = 1 << 20;
 
 /// Reads a small file whole: settings, a key, a signature. It may be a pipe.
 ///
 /// # Errors
 ///
-/// A file larger than 1 MiB is refused: a device may never end.
+/// Refuses a file larger than 1 MiB: a device may never end.
 pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(MAX_SMALL_FILE_BYTES + 1).read_to_end(&mut content)?;
@@ -51,7 +52,7 @@ pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// A file that is too large, or not in UTF-8, is refused.
+/// Refuses a file that is too large, or not in UTF-8.
 pub fn read_small_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read_small(path)?).map_err(|_| io::Error::other("it is not in UTF-8"))
 }
@@ -67,8 +68,8 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A temporary file beside the one that is meant, to be renamed when it is whole; and what to write to. A pipe or a device is written to as
-/// it is.
+/// Creates a temporary file beside `path`, to be renamed when it is whole, and returns it with a
+/// handle to write to. A pipe or a device is opened itself, without a temporary file.
 pub fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
     if path.is_dir() {
         return Err(io::Error::other("it is a folder"));
@@ -83,24 +84,25 @@ pub fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // As any file that a program makes: the umask decides.
+        // The mode of any file that a program creates: the umask decides.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let file = builder.tempfile_in(folder)?;
-    // Where files can't be locked, a later run leaves it alone for its age.
+    // Best effort: if files can't be locked here, a later run can't lock this one either, and
+    // leaves it alone.
     let _ = file.as_file().try_lock();
     let writer = file.reopen()?;
     Ok((Some(file), writer))
 }
 
-/// How the name of a file begins and ends that is not whole yet.
+/// The prefix and the suffix in the name of a file that is not whole yet.
 const PARTIAL: (&str, &str) = (".ctverify-", ".partial");
-/// How old one has to be before it may count as left behind.
+/// The age beyond which such a file may count as left behind.
 const STALE: Duration = Duration::from_secs(60);
 
-/// Removes what runs that were killed left behind. Whoever still writes holds a lock.
+/// Removes partial files that killed runs left behind. A run that is still writing holds a lock.
 fn remove_stale(folder: &Path) {
-    // Nothing depends on it: what can't be looked at or removed stays.
+    // Best effort: a file that can't be examined or removed stays.
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let age = entry.metadata().ok().filter(Metadata::is_file).and_then(|file| file.modified().ok()?.elapsed().ok());

@@ -1,18 +1,18 @@
-//! Why public keys could not be had.
+//! The errors of sources of public keys.
 
 use std::path::PathBuf;
 
-/// Why the keys of a region could not be had.
+/// The reason why the keys of a region could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the public keys of {region} could not be read: {reason}")]
 pub struct KeySourceError {
     /// The region that was asked.
     pub region: String,
-    /// Why, and what to do.
+    /// The reason, and what to do.
     pub reason: String,
 }
 
-/// Why a file of public keys can't be used.
+/// The reason why a file of public keys can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// It can't be read.
@@ -20,7 +20,7 @@ pub enum KeyFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of reading it.
         error: std::io::Error,
     },
     /// It is not a list of public keys.
@@ -31,7 +31,7 @@ pub enum KeyFileError {
     Form {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The fault of its content, and where it is.
         reason: String,
     },
 }

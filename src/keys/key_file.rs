@@ -1,4 +1,5 @@
-//! Public keys from a file: what `aws cloudtrail list-public-keys` prints, or `{REGION: that, …}`.
+//! Public keys from a file: the output of `aws cloudtrail list-public-keys`, or `{REGION: that,
+//! …}`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,7 +24,8 @@ pub struct KeyFile {
 
 #[derive(Debug)]
 enum Keys {
-    /// Keys of which the file doesn't say whose they are: they can prove, and accuse nobody.
+    /// Keys of a file that does not state their region: they can show that a digest is valid, but
+    /// not that one is invalid.
     Flat(KeySet),
     /// Keys by region.
     ByRegion(BTreeMap<String, KeySet>),
@@ -81,7 +83,7 @@ impl KeyFile {
         Ok(Self { origin: format!("the file {}, SHA-256 {}{whose}", path.display(), sha256(&bytes)), ..keys })
     }
 
-    /// Reads the content of a file; an error says what is wrong with it.
+    /// Parses the content of a file; the error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let bytes = json_text(bytes)?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
@@ -109,7 +111,7 @@ impl KeyFile {
         Self { keys, origin: "a list of public keys".to_owned() }
     }
 
-    /// The regions that it has keys of; none where it doesn't say whose they are.
+    /// The regions that the file has keys of; empty if it does not state them.
     pub fn regions(&self) -> Vec<Region> {
         match &self.keys {
             Keys::Flat(_) => Vec::new(),
@@ -133,7 +135,7 @@ fn read(listing: serde_json::Value, authoritative: bool) -> Result<KeySet, Strin
             useless.push(format!("the public key {} in the file is of no use: {reason}", entry.fingerprint));
         }
     }
-    // One key that can't be used takes nothing from the others.
+    // One key that can't be used does not affect the others.
     if count > 0 && useless.len() == count {
         return Err(format!("none of its keys can be used: {}", useless.join("; ")));
     }

@@ -14,7 +14,7 @@ use super::{KeySet, KeySource, KeySourceError};
 use crate::aws::RetryTooManyRequests;
 use crate::model::Region;
 
-/// CloudTrail, as the AWS configuration at hand reaches it.
+/// A source of public keys that asks CloudTrail with an AWS configuration.
 pub struct ListPublicKeys {
     config: SdkConfig,
     partition: String,
@@ -22,8 +22,8 @@ pub struct ListPublicKeys {
 }
 
 impl ListPublicKeys {
-    /// Reaches CloudTrail with this configuration, in the regions of this partition; the configuration's own
-    /// region doesn't matter.
+    /// Creates a source with this configuration, for the regions of this partition; the
+    /// configuration's own region doesn't matter.
     pub fn new(config: SdkConfig, partition: String) -> Self {
         Self { config, partition, requests: AtomicU64::new(0) }
     }
@@ -33,7 +33,8 @@ impl ListPublicKeys {
 impl KeySource for ListPublicKeys {
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
         let failed = |reason: String| KeySourceError { region: region.to_string(), reason };
-        // The name of a folder decides which region is asked: none of another partition, whose endpoints are others'.
+        // The region comes from the name of a folder. None of another partition is asked: its
+        // endpoints belong to others.
         if region.partition() != self.partition {
             let (partition, own) = (region.partition(), &self.partition);
             return Err(failed(format!(
@@ -76,7 +77,7 @@ impl KeySource for ListPublicKeys {
                     set.notes.push(format!("the public key {delivered} came without a value or without its window"));
                     continue;
                 };
-                // A window past what can be told has no end that matters.
+                // A time out of the representable range leaves the window open on that side.
                 let time = |at: DateTime, beyond| Timestamp::from_second(at.secs()).unwrap_or(beyond);
                 let window = (time(from, Timestamp::MIN), time(to, Timestamp::MAX));
                 if let Err(reason) = set.add_der(&delivered, value.as_ref(), window.0, window.1) {

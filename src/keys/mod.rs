@@ -1,7 +1,8 @@
-//! Where public keys come from: CloudTrail's `ListPublicKeys`, or a file of its output.
+//! Sources of public keys: CloudTrail's `ListPublicKeys`, or a file of its output.
 //!
-//! A digest is signed with a key of the region in its path, so that region is asked. Only keys that are known to be one
-//! region's can accuse; a file that doesn't say whose they are can prove.
+//! A digest is signed with a key of the region in its path, so that region is asked. Only keys that
+//! are known to be one region's can show that a digest is invalid; keys from a file that does not
+//! state their region can only show that one is valid.
 
 mod error;
 mod key_file;
@@ -24,9 +25,10 @@ use crate::verify::{PublicKey, RsaKey, fingerprint};
 pub struct KeySet {
     /// The keys.
     pub keys: Vec<PublicKey>,
-    /// Whether these are known to be the region's own keys, so that they can accuse.
+    /// True if these are known to be the region's own keys, so that they can show that a digest is
+    /// invalid.
     pub authoritative: bool,
-    /// What a reader should know about keys in the set.
+    /// Notes for a reader about keys in the set.
     pub notes: Vec<String>,
     /// The keys as they were delivered.
     pub listed: Vec<ListedKey>,
@@ -39,14 +41,14 @@ pub struct ListedKey {
     pub fingerprint: String,
     /// Its DER bytes.
     pub der: Vec<u8>,
-    /// From when on it is valid.
+    /// The time from which it is valid.
     pub valid_from: Timestamp,
-    /// Until when.
+    /// The time until which it is valid.
     pub valid_to: Timestamp,
 }
 
 impl KeySet {
-    /// Takes one key as it was delivered: fingerprint, base64 of its DER, and its window.
+    /// Adds one key as it was delivered: fingerprint, base64 of its DER, and its window.
     fn add(&mut self, delivered: &str, value: &str, valid_from: Timestamp, valid_to: Timestamp) -> Result<(), String> {
         let der = STANDARD.decode(value.trim()).map_err(|error| format!("its Value is not base64: {error}"))?;
         self.add_der(delivered, &der, valid_from, valid_to)
@@ -75,21 +77,21 @@ impl KeySet {
 /// A source of public keys.
 #[async_trait]
 pub trait KeySource: Send + Sync {
-    /// The keys of `region` whose windows touch `[from, to]`; a source may hand out more.
+    /// Returns the keys of `region` whose windows touch `[from, to]`; a source may return more.
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError>;
 
-    /// How many requests were made so far.
+    /// The number of requests made so far.
     fn requests(&self) -> u64;
 
-    /// Where the keys come from, for people.
+    /// The origin of the keys, for people.
     fn origin(&self) -> String;
 }
 
-/// The keys that `held` has for a region and `authority` does not publish there.
+/// Returns the keys that `held` has for a region and `authority` does not publish there.
 ///
 /// # Errors
 ///
-/// Either source could not be asked.
+/// Fails if either source could not be asked.
 pub async fn unpublished(
     held: &dyn KeySource,
     authority: &dyn KeySource,

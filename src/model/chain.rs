@@ -1,10 +1,11 @@
-//! What one chain of digests is known by.
+//! The identity of one chain of digests.
 
 use std::fmt;
 
 use super::{AccountId, OrganizationId, Region, TrailArn, TrailName};
 
-/// One chain of digests. Buckets and prefixes may change along it; this does not.
+/// The identity of one chain of digests. The chain's buckets and prefixes may change over time; its
+/// identity does not.
 ///
 /// The derived order is the order in which chains are reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,8 +23,8 @@ pub struct ChainId {
 }
 
 impl ChainId {
-    /// Whether this is a chain of the trail that `arn` names: its own account's under `AWSLogs/ACCOUNT/`, every account's
-    /// under `AWSLogs/O-ID/`.
+    /// Returns whether this is a chain of the trail that `arn` names: its own account's under
+    /// `AWSLogs/ACCOUNT/`, every account's under `AWSLogs/O-ID/`.
     pub fn belongs_to(&self, arn: &TrailArn) -> bool {
         self.trail == arn.name
             && self.home_region == arn.home_region

@@ -1,4 +1,4 @@
-//! What a scheduled audit keeps from one run to the next.
+//! The state that a scheduled audit keeps from one run to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,59 +9,60 @@ use super::{
     ChainId, Depth, DigestKind, DigestStatus, GapCause, ObjectRef, Sha256Hash, TrailArn, Verdict, VerifiedFiles,
 };
 
-/// What earlier runs over a trail proved, and what they left open.
+/// The results that earlier runs over a trail proved, and the points that they left open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The trail that was asked about; `None` for every trail at the location.
     pub trail: Option<TrailArn>,
-    /// Where the bytes came from: `s3://…`, or a folder.
+    /// The source of the bytes: `s3://…`, or a folder.
     pub source: String,
-    /// How deep the runs looked.
+    /// The depth of the runs.
     pub depth: Depth,
     /// The last run that came to its end; `None` before the first.
     pub last_run: Option<LastRun>,
-    /// When regions were last asked of which nobody could say whether they are enabled.
+    /// The time at which AWS was last asked about the regions that may or may not be enabled.
     pub regions_asked: Option<Timestamp>,
     /// Each chain that was found.
     pub chains: BTreeMap<ChainId, ChainCheckpoint>,
 }
 
-/// How a run ended.
+/// The start and the verdict of a run that came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastRun {
-    /// When it began.
+    /// The time at which the run began.
     pub started: Timestamp,
-    /// What it came to.
+    /// The verdict of the run.
     pub verdict: Verdict,
 }
 
-/// What is kept of one chain.
+/// The part of a checkpoint that is kept of one chain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChainCheckpoint {
-    /// From when on the runs have looked.
+    /// The time from which the runs have examined the chain.
     pub begin: Option<Timestamp>,
     /// The last verified standard digest; `None` where none was valid yet.
     pub through: Option<VerifiedDigest>,
-    /// Log files whose names tell an earlier time were looked for that no digest lists.
+    /// The time up to which, by the times in their names, unlisted log files have been looked for.
     pub unlisted_from: Option<Timestamp>,
-    /// When S3 last wrote any digest that was listed.
+    /// The latest time at which S3 wrote any digest that was listed.
     pub seen: Option<Timestamp>,
-    /// Digests that were listed and would count as new again, by a short hash of their names.
+    /// Digests that were listed and would count as new again, by a short hash of name and time of
+    /// writing.
     pub recent: BTreeSet<u64>,
-    /// The digests of the last 31 days that were verified, by place, series and time.
+    /// The digests of the last 31 days that were verified, by location, series and time.
     pub verified: Vec<VerifiedRun>,
     /// The log folders beside `CloudTrail/` of which a valid digest has listed a file.
     pub log_folders: BTreeSet<String>,
-    /// The log files of the last two days that verified digests list; `None` at depth `chain`, and in a
-    /// checkpoint of an earlier version.
+    /// The log files of the last two days that verified digests list; `None` at depth `chain`, and
+    /// in a checkpoint of an earlier version.
     pub verified_files: Option<VerifiedFiles>,
-    /// What is to be looked at again.
+    /// The points that later runs look at again.
     pub open: Vec<OpenPoint>,
-    /// How many of each kind were told of so far, by status.
+    /// The number of findings reported so far, by status.
     pub reported: BTreeMap<String, u64>,
 }
 
-/// Verified digests of one series in one place whose ends follow each other at the same distance.
+/// A run of verified digests of one series at one location whose end times are evenly spaced.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VerifiedRun {
     /// The bucket.
@@ -70,16 +71,16 @@ pub struct VerifiedRun {
     pub prefix: String,
     /// The series.
     pub kind: DigestKind,
-    /// The end that the name of the first one tells.
+    /// The end time in the name of the first digest.
     pub first: Timestamp,
-    /// The distance, in seconds.
+    /// The distance between two end times, in seconds.
     pub step: i64,
-    /// How many there are; at least one.
+    /// The number of digests; at least one.
     pub count: u32,
 }
 
 impl VerifiedRun {
-    /// The ends that the names tell, by time.
+    /// Returns the end times in the digests' names, in ascending order.
     pub fn ends(&self) -> impl Iterator<Item = Timestamp> + '_ {
         let end = |index: u32| {
             let seconds = self.first.as_second().checked_add(self.step.checked_mul(i64::from(index))?)?;
@@ -88,7 +89,8 @@ impl VerifiedRun {
         (0..self.count).filter_map(end)
     }
 
-    /// Writes the digests of one chain as runs. Each is given by its place, its series and the end that its name tells.
+    /// Encodes the digests of one chain as runs. Each digest is given by its bucket and prefix, its
+    /// series and the end time in its name.
     pub fn encode(digests: impl IntoIterator<Item = (Arc<str>, String, DigestKind, Timestamp)>) -> Vec<Self> {
         let digests: BTreeSet<_> = digests.into_iter().collect();
         let mut runs: Vec<Self> = Vec::new();
@@ -117,20 +119,21 @@ pub struct VerifiedDigest {
     pub sha256: Sha256Hash,
     /// The signature that proved it.
     pub signature: Option<Arc<[u8]>>,
-    /// The end of the period that it speaks of.
+    /// The end of the period that it covers.
     pub end: Timestamp,
 }
 
 /// Something that later runs look at again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPoint {
-    /// What.
+    /// The kind of the point, with the object or period that it concerns.
     pub what: Open,
-    /// The begin of the run that told of it first; `None` for what may still come, and was no finding yet.
+    /// The start of the run that first reported it; `None` for something that may still come, and
+    /// was no finding yet.
     pub since: Option<Timestamp>,
 }
 
-/// What can be open.
+/// The points that can be open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Open {
     /// A digest that is missing, invalid, could not be judged, or may still come.
@@ -141,9 +144,9 @@ pub enum Open {
         kind: DigestKind,
         /// The end of its period.
         end: Timestamp,
-        /// What was said of it last; `missing` for one that may still come.
+        /// The status that was last reported; `missing` for a digest that may still come.
         status: DigestStatus,
-        /// Whether a valid digest names it: then it was delivered.
+        /// True if a valid digest names it, which proves that it was delivered.
         is_named: bool,
     },
     /// A log file that could not be judged.
@@ -162,18 +165,18 @@ pub enum Open {
     },
     /// A part of the chain that is not covered.
     Gap {
-        /// Why.
+        /// The reason why it is not covered.
         cause: GapCause,
-        /// Where it begins.
+        /// The time at which the gap begins.
         from: Timestamp,
-        /// Where it ends.
+        /// The time at which the gap ends.
         to: Timestamp,
     },
-    /// A verified digest that history leads to no longer.
+    /// A verified digest to which the links of the chain no longer lead.
     Contradicted {
         /// Its name.
         object: ObjectRef,
-        /// The hash that it had, where that is kept.
+        /// The hash that it had, if that was kept.
         sha256: Option<Sha256Hash>,
         /// The end of its period.
         end: Timestamp,
@@ -183,13 +186,14 @@ pub enum Open {
 }
 
 impl Checkpoint {
-    /// Nothing is known yet.
+    /// Creates a checkpoint that holds no results yet.
     pub fn new(trail: Option<TrailArn>, source: String, depth: Depth) -> Self {
         Self { trail, source, depth, last_run: None, regions_asked: None, chains: BTreeMap::new() }
     }
 
-    /// What two jobs that began with the same checkpoint come to together: of each chain the one that is further, and what either
-    /// found open. `base` is what `self` began with.
+    /// Merges the checkpoints of two jobs that began with the same one: of each chain it keeps the
+    /// state that is further, and adds the points that the other job found open. `base` is the
+    /// checkpoint that both began with.
     #[must_use]
     pub fn merged_with(mut self, other: Self, base: &Self) -> Self {
         for (id, theirs) in other.chains {
@@ -222,7 +226,7 @@ impl Checkpoint {
 }
 
 impl ChainCheckpoint {
-    /// Up to when the chain is verified.
+    /// Returns the time up to which the chain is verified.
     pub fn end(&self) -> Option<Timestamp> {
         self.through.as_ref().map(|digest| digest.end)
     }

@@ -1,4 +1,4 @@
-//! Which part of a range is covered: a set of moments, kept as intervals that neither touch nor overlap.
+//! The covered part of a range: a set of times, kept as intervals that neither touch nor overlap.
 
 use jiff::Timestamp;
 
@@ -30,7 +30,8 @@ impl Coverage {
         other.intervals.iter().for_each(|interval| self.add(interval.start, interval.end));
     }
 
-    /// The time from its first to its last moment; `None` if it is empty.
+    /// The period from the start of the first interval to the end of the last; `None` if there are
+    /// none.
     pub fn bounds(&self) -> Option<Period> {
         Some(Period { start: self.intervals.first()?.start, end: self.intervals.last()?.end })
     }
@@ -59,7 +60,7 @@ impl Coverage {
         self.intervals.iter().any(|interval| interval.start <= from && to <= interval.end)
     }
 
-    /// How many seconds of `[from, to)` are covered.
+    /// Returns the number of seconds of `[from, to)` that are covered.
     pub fn seconds(&self, from: Timestamp, to: Timestamp) -> u64 {
         let inside = |interval: &Period| Period { start: interval.start.max(from), end: interval.end.min(to) };
         self.intervals.iter().map(|interval| inside(interval).seconds()).sum()

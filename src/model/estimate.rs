@@ -1,18 +1,19 @@
-//! What a run would read, and what that would cost.
+//! An estimate of what a run would read and cost.
 
 use super::Requests;
 
-/// What S3 charges, in US dollars.
+/// The prices of S3, in US dollars.
 ///
-/// The defaults are those of S3 Standard in us-east-1 (Amazon S3 pricing, "Requests & data retrievals" and "Data transfer", 2026).
-/// Other regions and storage classes differ, and within a region transfer costs nothing.
+/// The defaults are those of S3 Standard in us-east-1 (Amazon S3 pricing, "Requests & data
+/// retrievals" and "Data transfer", 2026). Other regions and storage classes differ, and within a
+/// region transfer costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {
-    /// For a thousand GET requests.
+    /// The price of a thousand GET requests.
     pub thousand_gets: f64,
-    /// For a thousand LIST requests.
+    /// The price of a thousand LIST requests.
     pub thousand_lists: f64,
-    /// For a GB (10^9 bytes) out of the region.
+    /// The price of a GB (10^9 bytes) transferred out of the region.
     pub gigabyte_out: f64,
 }
 
@@ -22,7 +23,7 @@ impl Default for Prices {
     }
 }
 
-/// What a run would read.
+/// An estimate of what a run would read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
     /// Chains found.
@@ -31,7 +32,7 @@ pub struct Estimate {
     pub digests: u64,
     /// Their size, in bytes as stored.
     pub digest_bytes: u64,
-    /// How many of them were read to guess the log files.
+    /// The number of digests that were read to guess the log files.
     pub sampled_digests: u64,
     /// Log files: a guess.
     pub log_files: u64,
@@ -39,27 +40,27 @@ pub struct Estimate {
     pub log_file_bytes: u64,
     /// The requests that it would make: a guess.
     pub requests: Requests,
-    /// How long it would take, in seconds: a guess.
+    /// The duration of the run, in seconds: a guess.
     pub seconds: f64,
     /// The requests that this estimate made.
     pub spent: Requests,
 }
 
 impl Estimate {
-    /// What S3 would charge for the requests, in US dollars.
+    /// Returns the price of the requests, in US dollars.
     pub fn request_dollars(&self, prices: &Prices) -> f64 {
         count(self.requests.get) / 1000.0 * prices.thousand_gets
             + count(self.requests.list) / 1000.0 * prices.thousand_lists
     }
 
-    /// What it would charge for the transfer out of the bucket's region, in US dollars.
+    /// Returns the price of the transfer out of the bucket's region, in US dollars.
     pub fn transfer_dollars(&self, prices: &Prices) -> f64 {
         count(self.digest_bytes + self.log_file_bytes) / 1e9 * prices.gigabyte_out
     }
 }
 
 fn count(number: u64) -> f64 {
-    // Counts beyond 2^53 would cost more than anyone has.
+    // Exact up to 2^53, which is more requests or bytes than anyone could pay for.
     number as f64
 }
 

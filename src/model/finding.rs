@@ -1,6 +1,7 @@
-//! The words of a judgement: statuses, faults, causes and verdicts, with the names that reports write.
+//! The terms of a judgement: statuses, faults, causes and verdicts, with the names that reports
+//! write.
 //!
-//! The names are promised to the outside: scripts match on them.
+//! The names are part of the public interface: scripts match on them.
 
 use std::fmt;
 
@@ -38,7 +39,7 @@ macro_rules! words {
 }
 
 words!(
-    /// What is known of a log file.
+    /// The judgement on a log file.
     LogFileStatus {
         /// Its uncompressed bytes have the hash that a valid digest recorded.
         Intact = "intact",
@@ -46,18 +47,19 @@ words!(
         Modified = "modified",
         /// A valid digest lists it, and the store says that it does not exist.
         Deleted = "deleted",
-        /// Nobody can say.
+        /// The log file could not be judged.
         Unverified = "unverified",
-        /// It lies in the log folder, within a period that valid digests cover, and none of them lists it.
+        /// It lies in the log folder, within a period that valid digests cover, and none of them
+        /// lists it.
         Unlisted = "unlisted",
-        /// It lies in the log folder, in the range, in a time that no valid digest covers, and no valid
-        /// digest lists it.
+        /// It lies in the log folder, in the range, in a time that no valid digest covers, and no
+        /// valid digest lists it.
         Uncovered = "uncovered",
     }
 );
 
 words!(
-    /// How deep an audit looks.
+    /// The depth of an audit.
     Depth {
         /// Digests only: signatures and links.
         Chain = "chain",
@@ -69,15 +71,15 @@ words!(
 );
 
 words!(
-    /// What is known of a digest.
+    /// The judgement on a digest.
     DigestStatus {
         /// Its signature verifies, and no valid successor recorded anything else.
         Valid = "valid",
-        /// It is not what CloudTrail signed, or not in the place that it was signed for.
+        /// It is not what CloudTrail signed, or not at the location that it was signed for.
         Invalid = "invalid",
         /// Its successor names it, and reading it directly answers that it does not exist.
         Missing = "missing",
-        /// Nobody can say.
+        /// The digest could not be judged.
         Unverified = "unverified",
     }
 );
@@ -85,15 +87,15 @@ words!(
 words!(
     /// The series a digest belongs to.
     DigestKind {
-        /// One an hour.
+        /// The series with one digest an hour.
         Standard = "standard",
-        /// For log files that processing delay kept out of the hour's standard digest.
+        /// The series for log files that processing delay kept out of the hour's standard digest.
         Backfill = "backfill",
     }
 );
 
 words!(
-    /// Where the signature came from that proved a digest.
+    /// The origin of the signature that proved a digest.
     SignatureFrom {
         /// The object's own metadata.
         Metadata = "metadata",
@@ -103,7 +105,7 @@ words!(
 );
 
 words!(
-    /// What exactly is wrong with an object, or kept it from being judged.
+    /// The fault of an object, or the reason why it could not be judged.
     Fault {
         /// The content's SHA-256 is not the recorded one.
         HashMismatch = "hash_mismatch",
@@ -117,7 +119,7 @@ words!(
         TrailingData = "trailing_data",
         /// The store says that it does not exist.
         NotFound = "not_found",
-        /// The store refused to hand it out.
+        /// The store denied access to it.
         AccessDenied = "access_denied",
         /// It lies in an archive tier and has to be restored first.
         Archived = "archived",
@@ -137,7 +139,7 @@ words!(
         ListedByInvalidDigest = "listed_by_invalid_digest",
         /// The digest's content is not a digest.
         Malformed = "malformed",
-        /// The digest names another place as its own.
+        /// The digest names another location as its own.
         Moved = "moved",
         /// No signature is known for the digest.
         SignatureMissing = "signature_missing",
@@ -159,9 +161,10 @@ words!(
 );
 
 words!(
-    /// Why a part of the range is not covered.
+    /// The reason why a part of the range is not covered.
     GapCause {
-        /// A starting digest follows: logging or validation was off, or earlier digests were removed.
+        /// A starting digest follows: logging or validation was off, or earlier digests were
+        /// removed.
         LoggingStopped = "logging_stopped",
         /// Digests that were delivered are not there.
         DigestsMissing = "digests_missing",
@@ -185,19 +188,20 @@ words!(
 );
 
 words!(
-    /// What is wrong with a chain as a whole.
+    /// The fault of a chain as a whole.
     ChainFault {
         /// Its newest digests were removed.
         TailCut = "tail_cut",
-        /// History leads no longer to the digest that an earlier run verified last.
+        /// The links of the chain no longer lead to the digest that an earlier run verified last.
         CheckpointContradicted = "checkpoint_contradicted",
     }
 );
 
 words!(
-    /// Something that a reader should know and that decides nothing.
+    /// The kind of a warning: something that a reader should know. Few kinds affect the verdict.
     WarningCode {
-        /// The object's signature is gone or changed; its successor's record of it proved the digest.
+        /// The object's signature is gone or changed; its successor's record of it proved the
+        /// digest.
         ObjectTouched = "object_touched",
         /// The two implementations of RSA disagree on a signature.
         WitnessesDisagree = "witnesses_disagree",
@@ -211,19 +215,22 @@ words!(
         ListingFailed = "listing_failed",
         /// CloudTrail did not say when it last delivered a digest.
         StatusUnavailable = "status_unavailable",
-        /// Files that no digest lists can't be told from those of a trail that delivers no digests.
+        /// Files that no digest lists can't be distinguished from those of a trail that delivers no
+        /// digests.
         UnlistedNotJudged = "unlisted_not_judged",
-        /// What a versioned bucket still holds may not be looked at.
+        /// The caller may not look at the versions that a versioned bucket still holds.
         VersionsUnavailable = "versions_unavailable",
-        /// Which accounts or regions the trail has to reach can't be told.
+        /// The accounts or regions that the trail has to reach could not be determined.
         ReachUnknown = "reach_unknown",
-        /// A file of an evidence bag is not as its manifests or its custody log have it. This one decides: the bag was changed.
+        /// A file of an evidence bag is not as its manifests or its custody log state. Unlike other
+        /// warnings, this one makes the verdict `violated`: the bag was changed.
         BagAltered = "bag_altered",
-        /// A second copy of a bucket lies in the folder that is read, where no layout puts it: it is left alone.
+        /// A second copy of a bucket lies in the folder that is read, where no layout puts it: it
+        /// is not read.
         SecondCopy = "second_copy",
         /// A starting digest follows the digest before it without a hole.
         ChainRestarted = "chain_restarted",
-        /// Chains of several organizations' trails of one name lie at one place.
+        /// Chains of several organizations' trails of one name lie at one location.
         SeveralOrganizations = "several_organizations",
         /// The newest lines of a bag's custody log are not signed, though those before them are.
         CustodyNotSigned = "custody_not_signed",
@@ -255,7 +262,8 @@ impl Verdict {
     }
 }
 
-/// The exit codes of a run. They are promised to the outside, and stand in the summary record.
+/// The exit codes of a run. They are part of the public interface, and are written to the summary
+/// record.
 pub mod exit_code {
     /// The verdict is `verified`.
     pub const VERIFIED: u8 = 0;

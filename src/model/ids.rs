@@ -62,7 +62,8 @@ identifier!(
 );
 
 identifier!(
-    /// An AWS Organizations ID: `o-` and 10 to 32 lower-case letters or digits (Organizations API reference, `Organization`).
+    /// An AWS Organizations ID: `o-` and 10 to 32 lower-case letters or digits (Organizations API
+    /// reference, `Organization`).
     OrganizationId,
     "an organization ID",
     "it is 'o-' followed by 10 to 32 lower-case letters or digits",
@@ -72,7 +73,8 @@ identifier!(
 );
 
 identifier!(
-    /// An AWS region code such as `eu-central-1`. Checked by form alone, so that regions opened tomorrow are accepted.
+    /// An AWS region code such as `eu-central-1`. Checked by form alone, so that regions opened
+    /// tomorrow are accepted.
     Region,
     "an AWS region",
     "it looks like eu-central-1",
@@ -85,7 +87,8 @@ identifier!(
 );
 
 identifier!(
-    /// A trail's name: 3 to 128 ASCII letters, digits, `.`, `_` and `-` (CloudTrail user guide, "Naming requirements").
+    /// A trail's name: 3 to 128 ASCII letters, digits, `.`, `_` and `-` (CloudTrail user guide,
+    /// "Naming requirements").
     TrailName,
     "a trail name",
     "it has 3 to 128 letters, digits, '.', '_' or '-'",
@@ -99,8 +102,8 @@ impl Region {
         Self("unknown-region-0".into())
     }
 
-    /// The placeholder for an object that lies in no region's folder: records write it as null. It sorts
-    /// before every region.
+    /// The placeholder for an object that lies in no region's folder: records write it as null. It
+    /// sorts before every region.
     pub fn none() -> Self {
         Self("".into())
     }
@@ -127,7 +130,7 @@ impl Region {
 }
 
 impl TrailName {
-    /// What stands for the trail of something of which nobody knows it.
+    /// The placeholder for a trail whose name is not known.
     pub fn unknown() -> Self {
         Self("unknown".into())
     }

@@ -1,7 +1,8 @@
-//! The words: what CloudTrail, its digest files and a verification are made of.
+//! The domain types: the parts of CloudTrail, of its digest files and of a verification.
 //!
-//! Plain data with its own rules of form (an account ID has twelve digits, an object name is read from both ends) and
-//! nothing else: no file, network, clock or cryptography. Every other floor speaks in these types.
+//! Plain data with its own rules of form (an account ID has twelve digits, an object name is read
+//! from both ends) and nothing else: no file, network, clock or cryptography. Every other layer
+//! uses these types.
 
 mod chain;
 mod checkpoint;

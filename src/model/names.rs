@@ -1,11 +1,12 @@
-//! How CloudTrail names the objects it delivers.
+//! The names that CloudTrail gives to the objects it delivers.
 //!
 //! ```text
 //! [prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail-Digest/REGION/YYYY/MM/DD/
 //!     ACCOUNT_CloudTrail-Digest_REGION_TRAIL_HOMEREGION_YYYYMMDDTHHMMSSZ[_backfill].json.gz
 //! ```
 //!
-//! Source: CloudTrail user guide, "CloudTrail digest file structure"; the `_backfill` form from the AWS CLI 1.46.
+//! Source: CloudTrail user guide, "CloudTrail digest file structure"; the `_backfill` form from the
+//! AWS CLI 1.46.
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -31,24 +32,24 @@ const UNCOMPRESSED: &str = ".json";
 const BACKFILL: &str = "_backfill";
 const COMPACT: &str = "%Y%m%dT%H%M%SZ";
 
-/// What a digest's key says of it. The time is the digest's end time.
+/// The parts of a digest's key. The time in it is the digest's end time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestName {
-    /// Where the key's `AWSLogs/` folder lies in the bucket.
+    /// The location of the key's `AWSLogs/` folder in the bucket.
     pub root: LogRoot,
     /// The chain it belongs to.
     pub chain: ChainId,
     /// Standard, or the series of backfill digests beside it.
     pub kind: DigestKind,
-    /// The end of the hour that the digest speaks of.
+    /// The end of the hour that the digest covers.
     pub end: Timestamp,
 }
 
 impl DigestName {
-    /// What every name ends with.
+    /// The suffix of every digest's name.
     pub const SUFFIX: &str = SUFFIX;
 
-    /// The key that bears this name, in the folder of its end's day.
+    /// Returns the key with this name, in the folder of its end's day.
     pub fn key(&self) -> String {
         let ChainId { organization, account, region, trail, home_region } = &self.chain;
         let regions = self.root.digest_regions(organization.as_ref(), account);
@@ -59,8 +60,8 @@ impl DigestName {
         )
     }
 
-    /// Reads a digest's key; `None` if it is not the name of a digest. A trail name may hold `_`, `-` and `.`, so the file
-    /// name is read from both ends, and what the folders say has to agree with it.
+    /// Reads a digest's key; `None` if it is not the name of a digest. A trail name may hold `_`,
+    /// `-` and `.`, so the file name is read from both ends and has to agree with the folders.
     pub fn parse(key: &str) -> Option<Self> {
         let mut folders = key.rsplit('/');
         let file = folders.next()?;
@@ -94,7 +95,8 @@ impl DigestName {
     }
 }
 
-/// Reads what lies above an account's folders, from the inside out: `[prefix/]AWSLogs/[O-ID/]ACCOUNT/`.
+/// Reads the part of a key up to an account's folder, from the inside out:
+/// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/`.
 fn above<'a>(mut folders: impl Iterator<Item = &'a str>) -> Option<(AccountId, Option<OrganizationId>, LogRoot)> {
     let account = folders.next()?.parse().ok()?;
     let mut above = folders.next()?;
@@ -106,7 +108,8 @@ fn above<'a>(mut folders: impl Iterator<Item = &'a str>) -> Option<(AccountId, O
         return None;
     }
     let mut prefix: Vec<&str> = folders.collect();
-    // A key that begins with a slash does not lie in the root: no root's folder is spelled like that.
+    // A key that begins with a slash does not lie in the root: no root's folder is spelled like
+    // that.
     if prefix == [""] {
         return None;
     }
@@ -114,7 +117,8 @@ fn above<'a>(mut folders: impl Iterator<Item = &'a str>) -> Option<(AccountId, O
     Some((account, organization, LogRoot { prefix: prefix.join("/") }))
 }
 
-/// The place of an `AWSLogs/` folder in a bucket: the prefix before it, without the slash between them; empty if none.
+/// The location of an `AWSLogs/` folder in a bucket: the prefix before it, without the slash
+/// between them; empty if none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct LogRoot {
     /// The trail's key prefix.
@@ -151,15 +155,15 @@ impl LogRoot {
         format!("{}{account}/{DIGEST_FOLDER}/", self.accounts(organization))
     }
 
-    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/FOLDER/`, which holds a folder a region. FOLDER is [`LOG_FOLDER`], or
-    /// another log folder beside it.
+    /// `[prefix/]AWSLogs/[O-ID/]ACCOUNT/FOLDER/`, which holds a folder a region. FOLDER is
+    /// [`LOG_FOLDER`], or another log folder beside it.
     pub fn log_regions(&self, organization: Option<&OrganizationId>, account: &AccountId, folder: &str) -> String {
         format!("{}{account}/{folder}/", self.accounts(organization))
     }
 }
 
-/// The name of the log folder that a log file's key lies in (`CloudTrail`, `CloudTrail-Insight` …); `None`
-/// for a key that lies in none.
+/// The name of the log folder that a log file's key lies in (`CloudTrail`, `CloudTrail-Insight` …);
+/// `None` for a key that lies in none.
 pub fn log_folder_of(key: &str) -> Option<&str> {
     let mut parts = key.rsplit('/');
     // FILE, DD, MM, YYYY and REGION lie below it.
@@ -171,28 +175,28 @@ fn is_log_folder(name: &str) -> bool {
     name.starts_with(LOG_FOLDER) && name != DIGEST_FOLDER && name != LAKE_FOLDER
 }
 
-/// What the place of a log file says of its time.
+/// The time of a log file, as far as its key tells.
 ///
 /// ```text
 /// …/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHMMZ_UNIQUE16.json.gz
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogFileName {
-    /// The earliest time that it can speak of.
+    /// The earliest time that the log file can be of.
     pub from: Timestamp,
-    /// The latest: the same, unless the name is none that CloudTrail gives, or tells another day than its
-    /// folder. Then only the folder's day is known.
+    /// The latest time that it can be of: the same, unless the name is none that CloudTrail gives,
+    /// or names another day than its folder. Then only the folder's day is known.
     pub to: Timestamp,
 }
 
-/// What the whole key of a log file says.
+/// The parts of a log file's key.
 ///
 /// ```text
 /// [prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail…/REGION/YYYY/MM/DD/FILE
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFileKey {
-    /// Where the key's `AWSLogs/` folder lies in the bucket.
+    /// The location of the key's `AWSLogs/` folder in the bucket.
     pub root: LogRoot,
     /// The organization in whose folder it lies.
     pub organization: Option<OrganizationId>,
@@ -200,7 +204,7 @@ pub struct LogFileKey {
     pub account: AccountId,
     /// The region whose events were logged.
     pub region: Region,
-    /// The time.
+    /// The time of the log file.
     pub time: LogFileName,
 }
 
@@ -223,14 +227,16 @@ impl LogFileKey {
 }
 
 impl LogFileName {
-    /// Reads what follows the region's folder in a key. `None` for what does not lie in a day's folder.
+    /// Reads the part of a key that follows the region's folder; `None` if it does not lie in a
+    /// day's folder.
     pub fn parse(inside: &str) -> Option<Self> {
-        // What lies in folders of its own below the day is read by whoever reads the day.
+        // A file in a folder below the day's counts as one of that day: whoever reads the day reads
+        // it, too.
         let day = inside.match_indices('/').nth(2).and_then(|(end, _)| inside.get(..end))?;
         let file = inside.rsplit('/').next()?;
         let day = parse_day(day)?;
         let next_day = later(day, SignedDuration::from_hours(24));
-        // One that somebody decompressed tells the time of the one that it was.
+        // The name of a decompressed file gives the same time as that of the original.
         let stem = file.strip_suffix(SUFFIX).or_else(|| file.strip_suffix(UNCOMPRESSED));
         let named = stem.and_then(|stem| stem.rsplit('_').nth(1)).and_then(|minute| {
             parse_compact_time(&format!("{}00Z", minute.strip_suffix('Z').filter(|rest| rest.len() == 13)?))
@@ -241,13 +247,15 @@ impl LogFileName {
         })
     }
 
-    /// Returns whether the name tells no time of its folder's day: CloudTrail gives none of that kind.
+    /// Returns whether the name gives no time of its folder's day, which no name that CloudTrail
+    /// gives does.
     pub fn is_odd(&self) -> bool {
         self.to > self.from
     }
 }
 
-/// The begin of the day that a folder's path `YYYY/MM/DD` names; `None` if it is no such path.
+/// Returns the start of the day that a folder's path `YYYY/MM/DD` names; `None` if it is no such
+/// path.
 pub fn parse_day(path: &str) -> Option<Timestamp> {
     let is_day = path.len() == "2026/03/01".len()
         && path.bytes().enumerate().all(|(i, b)| if matches!(i, 4 | 7) { b == b'/' } else { b.is_ascii_digit() });
@@ -257,8 +265,8 @@ pub fn parse_day(path: &str) -> Option<Timestamp> {
     Some(Date::strptime("%Y/%m/%d", path).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-/// Returns whether a file beside log files is an artefact of a copy and no object of the bucket: metadata of
-/// an object, or a hidden file.
+/// Returns whether a file beside log files is an artefact of a copy and no object of the bucket:
+/// metadata of an object, or a hidden file.
 pub fn is_copy_artefact(key: &str) -> bool {
     let name = key.rsplit('/').next().unwrap_or_default();
     name.starts_with('.') || name.ends_with(".metadata.json")

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A bucket and a key, exactly as S3 knows them. Untrusted text: never a path, and escaped before it is shown.
+/// The bucket and the key of an object, exactly as S3 knows them. Untrusted text: never a path, and
+/// escaped before it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
     /// The bucket's name.
@@ -25,9 +26,9 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// Returns whether a text may be a bucket's name (Amazon S3 user guide, "General purpose bucket naming
-/// rules", with what buckets in us-east-1 were allowed before March 2018). A digest may name anything, and
-/// requests are signed.
+/// Returns whether a text may be a bucket's name (Amazon S3 user guide, "General purpose bucket
+/// naming rules", with what buckets in us-east-1 were allowed before March 2018). A digest may name
+/// anything, and requests are signed.
 pub fn is_bucket_name(text: &str) -> bool {
     (3..=255).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))

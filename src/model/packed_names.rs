@@ -1,12 +1,13 @@
-//! Many names, kept small.
+//! A compact list of many names.
 
 use std::sync::Arc;
 
-/// Writes names one after the other, each as what differs from the one before it, and reads them again in that order: the keys
-/// of a listing and those that a digest lists differ by few characters in their middle.
+/// A coder that writes each name as its difference from the one before it, and reads the names
+/// again in that order: the keys of a listing and those that a digest lists differ by few
+/// characters in their middle.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct NameCoder {
-    /// The last one, to which the next is compared.
+    /// The last name, to which the next one is compared.
     last: Vec<u8>,
 }
 
@@ -24,7 +25,7 @@ impl NameCoder {
         self.last.splice(front..self.last.len() - back, own.iter().copied());
     }
 
-    /// Reads the next name from what is left of the written ones; `None` at their end.
+    /// Reads the next name from the rest of the written bytes; `None` at their end.
     pub fn read(&mut self, rest: &mut &[u8]) -> Option<Arc<str>> {
         let mut length = || read_number(rest).and_then(|length| usize::try_from(length).ok());
         let (front, back, own) = (length()?, length()?, length()?);
@@ -32,7 +33,7 @@ impl NameCoder {
         *rest = after;
         let replaced = front..self.last.len().checked_sub(back).filter(|end| front <= *end)?;
         self.last.splice(replaced, own.iter().copied());
-        // What went in was text, and so is what comes out.
+        // Only text was written, so what is read is valid UTF-8.
         std::str::from_utf8(&self.last).ok().map(Arc::from)
     }
 }
@@ -50,7 +51,7 @@ pub fn write_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Reads a number that [`write_number`] wrote, and leaves what follows it.
+/// Reads a number that [`write_number`] wrote, and removes it from `rest`.
 pub fn read_number(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..u64::BITS).step_by(7) {
@@ -64,7 +65,7 @@ pub fn read_number(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Names in the order in which they were added, kept small.
+/// A compact list of names, in the order in which they were added.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct PackedNames {
     packed: Vec<u8>,
@@ -79,17 +80,17 @@ impl PackedNames {
         self.count += 1;
     }
 
-    /// How many there are.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Each name, made anew.
+    /// Returns an iterator that unpacks each name.
     pub fn iter(&self) -> impl Iterator<Item = Arc<str>> + '_ {
         let (mut coder, mut rest) = (NameCoder::default(), self.packed.as_slice());
         (0..self.count).map_while(move |_| coder.read(&mut rest))
@@ -119,7 +120,8 @@ mod tests {
     #[test]
     fn what_is_packed_comes_out_as_it_was() {
         let long = "k".repeat(1024);
-        // The third shares the first of two bytes of a character with the one before it, the next the last of two.
+        // The third shares the first of two bytes of a character with the one before it, the next
+        // the last of two.
         let names = [
             "a/2026/x1.json.gz",
             "a/é",

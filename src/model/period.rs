@@ -1,24 +1,24 @@
-//! A time with a begin and an end.
+//! A period of time with a start and an end.
 
 use jiff::Timestamp;
 
 /// The time from `start` (inclusive) to `end` (exclusive).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period {
-    /// The begin.
+    /// The start, which belongs to the period.
     pub start: Timestamp,
-    /// The end.
+    /// The end, which does not belong to the period.
     pub end: Timestamp,
 }
 
 impl Period {
-    /// The period between two times.
+    /// Creates the period between two times.
     #[must_use]
     pub fn new(start: Timestamp, end: Timestamp) -> Self {
         Self { start, end }
     }
 
-    /// Its length in whole seconds; none if it ends before it begins.
+    /// Returns the length in whole seconds; 0 if the period ends before it starts.
     #[must_use]
     pub fn seconds(&self) -> u64 {
         (self.end.as_second() - self.start.as_second()).max(0).unsigned_abs()

@@ -1,28 +1,30 @@
-//! The part of a trail's history that is asked about.
+//! The part of a trail's history that an audit is asked to examine.
 
 use jiff::Timestamp;
 
-/// From `start` (inclusive) to `end` (exclusive); an open side reaches to the first or the last digest.
+/// From `start` (inclusive) to `end` (exclusive); an open side reaches to the first or the last
+/// digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeRange {
-    /// Where the range begins.
+    /// The time at which the range begins.
     pub start: Option<Timestamp>,
-    /// Where the range ends.
+    /// The time at which the range ends.
     pub end: Option<Timestamp>,
 }
 
 impl TimeRange {
-    /// Whether a digest of this period belongs to the range: it ends after the start and starts before the end.
+    /// Returns whether a digest of this period belongs to the range: it ends after the start and
+    /// starts before the end.
     pub fn includes(&self, digest_start: Timestamp, digest_end: Timestamp) -> bool {
         self.reaches(digest_end) && self.end.is_none_or(|end| digest_start < end)
     }
 
-    /// Whether a digest with this end time is not too old for the range.
+    /// Returns whether a digest with this end time is not too old for the range.
     pub fn reaches(&self, digest_end: Timestamp) -> bool {
         self.start.is_none_or(|start| digest_end > start)
     }
 
-    /// Whether `time` lies behind the range's end.
+    /// Returns whether `time` is after the range's end.
     pub fn is_past(&self, time: Timestamp) -> bool {
         self.end.is_some_and(|end| time > end)
     }

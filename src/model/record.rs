@@ -1,8 +1,8 @@
-//! What an audit finds, one record at a time.
+//! The records of an audit, each of which states one finding.
 //!
-//! The order in which records come is part of the promise: the run; chain by chain in the order of [`ChainId`]: its digests by end time,
-//! standard before backfill, then key, each followed by its log files; its gaps by time; its chain record; last the
-//! summary. Warnings follow what they are about.
+//! The order of records is guaranteed: the run; chain by chain in the order of [`ChainId`]: its
+//! digests by end time, standard before backfill, then key, each followed by its log files; its
+//! gaps by time; its chain record; last the summary. A warning follows the record that it is about.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{
 /// One thing that was found.
 #[derive(Debug, Clone)]
 pub enum Record {
-    /// What was asked.
+    /// The request that the run answers.
     Run(RunRecord),
     /// A digest that is there, or should be.
     Digest(DigestRecord),
@@ -29,52 +29,54 @@ pub enum Record {
     Warning(WarningRecord),
     /// A chain, after all that belongs to it.
     Chain(ChainRecord),
-    /// Who ran what, where and for which case; before the summary.
+    /// The circumstances of the run: its command, machine, AWS identity and case; before the
+    /// summary.
     Circumstances(CircumstancesRecord),
-    /// The end, with the verdict.
+    /// The end of the run, with the verdict.
     Summary(SummaryRecord),
 }
 
-/// What was asked of this run.
+/// The request that a run answers.
 #[derive(Debug, Clone)]
 pub struct RunRecord {
     /// The version of the tool.
     pub version: String,
-    /// When the run began.
+    /// The time at which the run began.
     pub started: Timestamp,
     /// The trail that was asked about; `None` for every trail at the location.
     pub trail_arn: Option<TrailArn>,
     /// The range that was asked about.
     pub range: TimeRange,
-    /// Where the bytes came from: `s3://…`, or a folder.
+    /// The source of the bytes: `s3://…`, or a folder.
     pub source: String,
-    /// How deep it looks.
+    /// The depth of the audit.
     pub depth: Depth,
-    /// Which log files are read, where not all are.
+    /// The sample of the log files that is read, if not all are.
     pub sample: Option<Sample>,
-    /// How long after its hour a digest may still come before its absence counts, in seconds.
+    /// The grace period for a digest after its hour, in seconds: its absence counts only after
+    /// that.
     pub grace_seconds: i64,
-    /// How many single log files were asked about; none for all of a range.
+    /// The number of single log files that were asked about; 0 if a whole range was.
     pub files: usize,
 }
 
 /// A random part of the log files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// How many log files are read.
+    /// The number of log files that are read.
     pub files: u64,
-    /// What the choice was made with: the same seed makes the same choice of the same files.
+    /// The seed of the random choice: the same seed makes the same choice of the same files.
     pub seed: u64,
 }
 
-/// What a versioned bucket still holds of an object that is gone or not as it was.
+/// The versions that a versioned bucket still holds of an object that was deleted or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Versions {
     /// The newest earlier version that is as CloudTrail delivered it.
     pub intact_version_id: Option<String>,
-    /// When S3 wrote that version.
+    /// The time at which S3 wrote that version.
     pub intact_last_modified: Option<Timestamp>,
-    /// When the object was deleted, if it is.
+    /// The time at which the object was deleted, if it was.
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -89,21 +91,22 @@ pub struct DigestRecord {
     pub chain: Arc<ChainId>,
     /// The digest.
     pub object: ObjectRef,
-    /// The begin of the period it speaks of. For a digest that could not be read, an hour before its end.
+    /// The start of the period that it covers. For a digest that could not be read, an hour before
+    /// its end.
     pub start: Timestamp,
     /// The end of that period.
     pub end: Timestamp,
     /// The SHA-256 of its uncompressed bytes, where they could be read.
     pub sha256: Option<Sha256Hash>,
-    /// What is wrong with it.
+    /// The fault of the digest, if it has one.
     pub fault: Option<Fault>,
     /// The same in words.
     pub detail: Option<String>,
-    /// Which signature proved it.
+    /// The origin of the signature that proved it.
     pub signature_from: Option<SignatureFrom>,
-    /// What a versioned bucket still holds, for one that is missing or invalid.
+    /// The versions that a versioned bucket still holds of a digest that is missing or invalid.
     pub versions: Option<Versions>,
-    /// The begin of the earlier run that told of the same first.
+    /// The start of the earlier run that first reported the same.
     pub since: Option<Timestamp>,
 }
 
@@ -118,51 +121,51 @@ pub struct LogFileRecord {
     pub object: ObjectRef,
     /// The key of the digest that lists it.
     pub digest: Option<Arc<str>>,
-    /// The hash that the digest recorded, as it stands there if it is no SHA-256.
+    /// The hash that the digest recorded; `None` if there is none, or it is not a SHA-256 value.
     pub expected_sha256: Option<Sha256Hash>,
     /// The SHA-256 of its uncompressed bytes, where they could be read.
     pub actual_sha256: Option<Sha256Hash>,
     /// The size of the object, in bytes as stored.
     pub size: Option<u64>,
-    /// What is wrong with it.
+    /// The fault of the log file, if it has one.
     pub fault: Option<Fault>,
     /// The same in words.
     pub detail: Option<String>,
-    /// What a versioned bucket still holds, for one that is deleted or modified.
+    /// The versions that a versioned bucket still holds of a log file that is deleted or modified.
     pub versions: Option<Versions>,
-    /// The begin of the earlier run that told of the same first.
+    /// The start of the earlier run that first reported the same.
     pub since: Option<Timestamp>,
 }
 
 /// A part of the range that no valid digest of the chain covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GapRecord {
-    /// Why it is not covered.
+    /// The reason why it is not covered.
     pub cause: GapCause,
     /// The chain.
     pub chain: Arc<ChainId>,
-    /// Where the gap begins.
+    /// The time at which the gap begins.
     pub from: Timestamp,
-    /// Where it ends.
+    /// The time at which the gap ends.
     pub to: Timestamp,
-    /// How many hourly digests it has room for that are not there.
+    /// The number of hourly digests that would fit into the gap and are not there.
     pub missing_digests: u64,
-    /// How many log files lie in it that no valid digest lists.
+    /// The number of log files in the gap that no valid digest lists.
     pub uncovered_log_files: u64,
     /// The same in words.
     pub detail: String,
-    /// The begin of the earlier run that told of it first.
+    /// The start of the earlier run that first reported the gap.
     pub since: Option<Timestamp>,
 }
 
 /// Something a reader should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarningRecord {
-    /// What kind of thing.
+    /// The kind of the warning.
     pub code: WarningCode,
-    /// The bucket it is about.
+    /// The bucket that it is about.
     pub bucket: Option<Arc<str>>,
-    /// The key it is about.
+    /// The key that it is about.
     pub key: Option<Arc<str>>,
     /// The same in words.
     pub detail: String,
@@ -173,59 +176,62 @@ pub struct WarningRecord {
 pub struct ChainRecord {
     /// The chain.
     pub chain: Arc<ChainId>,
-    /// What is wrong with it as a whole.
+    /// The fault of the chain as a whole, if it has one.
     pub fault: Option<ChainFault>,
     /// The same in words.
     pub detail: Option<String>,
-    /// Where the range begins for this chain.
+    /// The time at which the range begins for this chain.
     pub from: Timestamp,
-    /// Where it ends for this chain.
+    /// The time at which the range ends for this chain.
     pub to: Timestamp,
-    /// How many seconds of it valid digests cover.
+    /// The number of seconds of the range that valid digests cover.
     pub covered_seconds: u64,
-    /// How many seconds it has.
+    /// The number of seconds that the range has.
     pub requested_seconds: u64,
-    /// Log files that are too fresh for a digest to list them.
+    /// The number of log files that are too recent for a digest to list them.
     pub fresh_log_files: u64,
-    /// Log files within 15 minutes of the edge of what is covered that no digest lists: one beyond the edge may.
+    /// The number of log files within 15 minutes of the edge of the covered time that no digest
+    /// lists: a digest beyond the edge may list them.
     pub edge_log_files: u64,
-    /// The begin of the earlier run that told of the same fault first.
+    /// The start of the earlier run that first reported the same fault.
     pub since: Option<Timestamp>,
 }
 
-/// Who ran what, where and for which case: what a chain of custody needs to know of a run.
+/// The circumstances of a run that a chain of custody needs to state: command, machine, AWS
+/// identity and case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CircumstancesRecord {
-    /// What the tool was built as: target and profile.
+    /// The build of the tool: target and profile.
     pub build: String,
     /// The command line, word by word.
     pub command: Vec<String>,
     /// The name of the machine.
     pub host: Option<String>,
-    /// The ARN in whose name AWS was asked, where it was asked and told.
+    /// The ARN of the caller, if AWS was asked and gave it.
     pub identity: Option<String>,
-    /// Where the public keys came from.
+    /// The origin of the public keys.
     pub keys: Option<String>,
-    /// How far the machine's clock was ahead of AWS's, in milliseconds, as far as an answer's `Date` tells.
+    /// The number of milliseconds by which the machine's clock was ahead of AWS's, if the `Date` of
+    /// an answer gave it.
     pub clock_ahead_ms: Option<i64>,
-    /// What the examiner says of the case.
+    /// The examiner's information on the case.
     pub case: CaseInfo,
 }
 
-/// What the examiner says of the case.
+/// The examiner's information on a case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CaseInfo {
     /// The case.
     pub case: Option<String>,
     /// The exhibit.
     pub exhibit: Option<String>,
-    /// Who examines it.
+    /// The examiner.
     pub examiner: Option<String>,
-    /// Whatever else the report shall say.
+    /// Further notes for the report.
     pub notes: Vec<String>,
 }
 
-/// How many requests were made of the store and of AWS.
+/// The number of requests that were made to the store and to AWS, by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Requests {
     /// Objects read.
@@ -236,21 +242,22 @@ pub struct Requests {
     pub other: u64,
 }
 
-/// How a run stands to the runs before it.
+/// The comparison of a run with the runs before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SinceCheckpoint {
-    /// When the last run began that came to its end, and its verdict; `None` for the first.
+    /// The start and the verdict of the last run that came to its end; `None` if this is the first.
     pub last_run: Option<LastRun>,
-    /// Findings that no earlier run told of.
+    /// The number of findings that no earlier run reported.
     pub new: u64,
-    /// Findings that an earlier run told of, and that are still open.
+    /// The number of findings that an earlier run reported and that are still open.
     pub known: u64,
-    /// What earlier runs told of and nothing can mend any more, by status: modified and deleted log files, invalid digests.
+    /// The number of findings of earlier runs that can't be mended any more, by status: modified
+    /// and deleted log files, invalid digests.
     pub earlier: BTreeMap<String, u64>,
 }
 
 impl SinceCheckpoint {
-    /// Whether the run found the same as the one before it.
+    /// Returns whether the run found the same as the one before it.
     pub fn is_same(&self, verdict: Verdict) -> bool {
         self.new == 0 && self.last_run.is_some_and(|last| last.verdict == verdict)
     }
@@ -259,26 +266,28 @@ impl SinceCheckpoint {
 /// The end of a run.
 #[derive(Debug, Clone)]
 pub struct SummaryRecord {
-    /// The answer.
+    /// The verdict of the run.
     pub verdict: Verdict,
     /// The exit code that the process ends with.
     pub exit_code: u8,
-    /// What was counted.
+    /// The counts of what was found.
     pub tally: Tally,
-    /// How deep it looked.
+    /// The depth of the audit.
     pub depth: Depth,
-    /// How many log files valid digests list whose content was not read, because depth or sample did not ask for it.
+    /// The number of log files that valid digests list and whose content was not read, because
+    /// depth or sample did not ask for it.
     pub not_read: u64,
-    /// What the sample says of the log files that were not read.
+    /// The result of the sample, from which the log files that were not read can be judged.
     pub sample: Option<SampleResult>,
-    /// Whether the run was interrupted before its end.
+    /// True if the run was interrupted before its end.
     pub interrupted: bool,
-    /// True if the public keys are those that the examined bag itself holds, compared with no others.
+    /// True if the public keys are those that the examined bag itself holds, compared with no
+    /// others.
     pub keys_of_bag: bool,
-    /// What it cost.
+    /// The requests that the run made.
     pub requests: Requests,
-    /// How it stands to the runs before it, where a checkpoint is kept.
+    /// The comparison with the runs before it, if a checkpoint is kept.
     pub since_checkpoint: Option<SinceCheckpoint>,
-    /// When the run ended.
+    /// The time at which the run ended.
     pub finished: Timestamp,
 }

@@ -1,24 +1,25 @@
-//! What a random sample says of the files that it left out.
+//! Statistics of a random sample: a bound on the bad files among those that it left out.
 
 use libm::{exp, lgamma};
 
-/// What came of a sample.
+/// The result of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleResult {
-    /// How many log files the sample was drawn from.
+    /// The number of log files that the sample was drawn from.
     pub total: u64,
-    /// How many of them were read.
+    /// The number of log files that were read.
     pub read: u64,
-    /// How many of those are not intact: modified, deleted, or not readable.
+    /// The number of log files read that are not intact: modified, deleted, or not readable.
     pub bad: u64,
 }
 
-/// How sure the bound is: it fails in one of twenty samples.
+/// The probability that the bound fails: one of twenty samples.
 const DOUBT: f64 = 0.05;
 
 impl SampleResult {
-    /// With 95 % confidence, how many of all the log files are not intact at most: the largest number with which a sample of this
-    /// size shows so few of them in at least one of twenty draws (the exact bound of the hypergeometric distribution).
+    /// Returns the largest number of log files, of all, that may not be intact, with 95 %
+    /// confidence: the largest number with which a sample of this size shows so few of them in at
+    /// least one of twenty draws (the exact bound of the hypergeometric distribution).
     pub fn at_most_bad(&self) -> u64 {
         let Self { total, read, bad } = *self;
         let bad = bad.min(read);
@@ -30,7 +31,8 @@ impl SampleResult {
         low
     }
 
-    /// The chance that a sample shows no more bad files than this one did, if there are `all_bad` in all.
+    /// Returns the probability that a sample shows no more bad files than this one did, if there
+    /// are `all_bad` in all.
     fn chance_of_so_few(&self, all_bad: u64) -> f64 {
         let Self { total, read, bad } = *self;
         let good = total - all_bad;
@@ -59,7 +61,8 @@ mod tests {
     fn small_cases_are_those_of_counting_by_hand() {
         // One of twenty files read: 19 bad ones would hide in 1 of 20 draws.
         assert_eq!(at_most(20, 1, 0), 19);
-        // Of ten, five read: two bad hide in C(8,5)/C(10,5) = 56/252, three in 21/252 = 8.3 %, four in 6/252 = 2.4 %.
+        // Of ten, five read: two bad hide in C(8,5)/C(10,5) = 56/252, three in 21/252 = 8.3 %, four
+        // in 6/252 = 2.4 %.
         assert_eq!(at_most(10, 5, 0), 3);
         assert_eq!(at_most(10, 10, 2), 2);
         assert_eq!(at_most(10, 0, 0), 10);

@@ -1,10 +1,11 @@
-//! Counting what was found, and the verdict that follows from it: the one place where a verdict is made.
+//! Counts of what was found, and the verdict that follows from them: the only code that makes a
+//! verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DigestStatus, Fault, GapCause, LogFileStatus, Record, Verdict, WarningCode};
 
-/// What a caller accepts: it stays in the reports and out of the verdict.
+/// The findings that a caller accepts: they stay in the reports and do not affect the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allowances {
     /// Gaps of every cause that alone would leave the verdict open.
@@ -18,13 +19,13 @@ pub struct Allowances {
 }
 
 impl Allowances {
-    /// Whether gaps of this cause are accepted.
+    /// Returns whether gaps of this cause are accepted.
     pub fn gap(&self, cause: GapCause) -> bool {
         self.every_gap || self.gaps.contains(&cause)
     }
 }
 
-/// How many of each kind were found.
+/// The number of records of each kind and status.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
     digests: BTreeMap<DigestStatus, u64>,
@@ -85,7 +86,7 @@ impl Tally {
         self.gaps.get(&cause).copied().unwrap_or_default()
     }
 
-    /// The verdict on what was counted. Nothing examined is never `verified`.
+    /// Returns the verdict on what was counted. A run that examined nothing is never `verified`.
     ///
     /// An allowance never softens a violation: a gap left by digests that were removed stays one.
     pub fn verdict(&self, allowed: &Allowances, interrupted: bool) -> Verdict {

@@ -1,4 +1,5 @@
-//! Arithmetic with times that never fails: a result past the first or the last time that can be told is that time.
+//! Arithmetic with times that never fails: a result before the first or after the last
+//! representable time is clamped to it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +18,7 @@ pub fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.saturating_add(by).unwrap_or(time)
 }
 
-/// The begin of the day, in UTC, that holds a time.
+/// The start of the day, in UTC, that holds a time.
 #[must_use]
 pub fn begin_of_day(time: Timestamp) -> Timestamp {
     let second = time.as_second();

@@ -12,13 +12,14 @@ pub struct TrailArn {
     pub partition: String,
     /// The region the trail was made in.
     pub home_region: Region,
-    /// The account that owns the trail (an organization trail's management account or delegated administrator).
+    /// The account that owns the trail (an organization trail's management account or delegated
+    /// administrator).
     pub account: AccountId,
     /// The trail's name.
     pub name: TrailName,
 }
 
-/// Why a text is not a trail's ARN.
+/// The reason why a text is not a trail's ARN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArnError {
     /// The parts are not those of a trail's ARN.
@@ -29,7 +30,7 @@ pub enum ArnError {
     Part {
         /// The whole text.
         arn: String,
-        /// What is wrong with which part.
+        /// The part that breaks its rule, and the rule.
         part: IdError,
     },
 }

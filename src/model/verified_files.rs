@@ -1,20 +1,21 @@
-//! The log files of the last verified days, kept in a checkpoint in short.
+//! A short form of the log files of the last verified days, which a checkpoint keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many log files of a day are remembered of which an earlier run said that they are gone.
+/// The maximum number of log files of a day that are remembered as reported gone by an earlier run.
 const MAX_LOST: usize = 10_000;
 
-/// The log files that verified digests list, by day folder: how many, and the sum of their names' hashes.
+/// The log files that verified digests list, by day folder: their number, and the sum of their
+/// names' hashes.
 ///
-/// Hashes have a key of their own, which stands in no report: whoever could compute them would plant files
-/// whose hashes sum to those of the files that he removes.
+/// The hashes have a key of their own, which appears in no report: an attacker who could compute
+/// them could plant files whose hashes sum to those of the files that he removes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedFiles {
-    /// The key.
+    /// The key of the hashes.
     pub key: [u8; 16],
-    /// The hashes, with the time of writing, of log files that were judged and had been written after the newest
-    /// digest: by that time alone, they would count as written later.
+    /// The hashes, with the time of writing, of log files that were judged and had been written
+    /// after the newest digest: by that time alone, they would count as written later.
     pub judged: BTreeSet<u64>,
     /// The days, by the part of the keys that precedes the file's name, without its last slash.
     pub days: BTreeMap<String, VerifiedDay>,
@@ -23,11 +24,11 @@ pub struct VerifiedFiles {
 /// The log files of one day folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifiedDay {
-    /// How many verified digests list, without those that are known to be gone.
+    /// The number of log files that verified digests list, without those that are known to be gone.
     pub count: u64,
     /// The sum of the hashes of their names, modulo 2^64.
     pub sum: u64,
-    /// The hashes of those that verified digests list and that are known to be gone.
+    /// The hashes of the log files that verified digests list and that are known to be gone.
     pub lost: BTreeSet<u64>,
 }
 

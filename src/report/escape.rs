@@ -34,7 +34,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 fn is_plain(character: char) -> bool {
     !matches!(character,
         '\\'
-        // Soft hyphen, Arabic letter mark, zero-width and directional marks, separators, embeddings, overrides, isolates.
+        // Soft hyphen, Arabic letter mark, zero-width and directional marks, separators,
+        // embeddings, overrides, isolates.
         | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
     ) && !character.is_control()

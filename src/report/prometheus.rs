@@ -1,4 +1,5 @@
-//! Metrics in the text format of Prometheus (prometheus.io, "Exposition formats"), for the textfile collector of its node exporter.
+//! Metrics in the text format of Prometheus (prometheus.io, "Exposition formats"), for the textfile
+//! collector of its node exporter.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};

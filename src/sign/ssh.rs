@@ -105,8 +105,9 @@ pub struct KnownSigners {
 }
 
 impl KnownSigners {
-    /// Reads a public key, as `id_ed25519.pub`, a file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS), or an
-    /// Ed25519 or P-256 public key in PEM (RFC 8410, RFC 5480). A key in PEM has the name of its file.
+    /// Reads a public key, as `id_ed25519.pub`, a file of allowed signers (ssh-keygen(1), ALLOWED
+    /// SIGNERS), or an Ed25519 or P-256 public key in PEM (RFC 8410, RFC 5480). A key in PEM has
+    /// the name of its file.
     ///
     /// # Errors
     ///
@@ -223,8 +224,8 @@ fn allowed_signer(line: &str, now: Timestamp) -> Option<(String, PublicKey)> {
     Some((principals.to_owned(), PublicKey::from_openssh(key.trim()).ok()?))
 }
 
-/// Returns whether a text matches a list of patterns (ssh_config(5), PATTERNS): one of them at least, and
-/// none that is negated.
+/// Returns whether a text matches a list of patterns (ssh_config(5), PATTERNS): one of them at
+/// least, and none that is negated.
 fn matches_list(patterns: &str, text: &str) -> bool {
     let mut matched = false;
     for pattern in patterns.split(',') {

@@ -1,9 +1,10 @@
-//! Why an object could not be had.
+//! The errors of a store.
 
 use crate::model::{Fault, ObjectRef};
 use crate::verify::limits::MAX_KEY_BYTES;
 
-/// Why an object could not be had. Absence is a kind of its own: it is an answer, all else is a failure to look.
+/// The reason why an object could not be read. Absence is a kind of its own: it is an answer, all
+/// else is a failure to look.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store says that the object does not exist.
@@ -12,7 +13,7 @@ pub enum StoreError {
     /// The store says that the bucket does not exist.
     #[error("the bucket {0} does not exist")]
     NoSuchBucket(String),
-    /// The store refuses.
+    /// The store denies access to it.
     #[error("access denied: {0}")]
     AccessDenied(String),
     /// The object lies in an archive tier.
@@ -27,27 +28,27 @@ pub enum StoreError {
     /// The name is longer than any that S3 can hold.
     #[error("its name has {0} bytes, and no object's has more than {MAX_KEY_BYTES}")]
     NameTooLong(usize),
-    /// Two places in a folder fit one name.
+    /// Two files in a folder fit one name.
     #[error("{0}")]
     Ambiguous(String),
-    /// It could not be put where it is collected.
+    /// The object could not be written to where it is collected.
     #[error("{0}")]
     Unwritable(String),
-    /// It broke off on the way; reading it again may help.
+    /// The transfer broke off; reading it again may help.
     #[error("{0}")]
     Broken(String),
-    /// Anything else, retries included.
+    /// Any other failure, after all retries.
     #[error("{0}")]
     Failed(String),
 }
 
 impl StoreError {
-    /// Whether reading again may help where the store itself has no more retries.
+    /// Returns whether reading again may help although the store itself has no more retries.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Broken(_))
     }
 
-    /// Whether the answer is that there is no such object.
+    /// Returns whether the answer is that there is no such object.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::NotFound | Self::NoSuchBucket(_))
     }
@@ -66,7 +67,7 @@ impl StoreError {
     }
 }
 
-/// Refuses a name that no object can have: nobody need be asked for it.
+/// Refuses a name that no object can have, so that no request is made for it.
 pub(super) fn check_length(object: &ObjectRef) -> Result<(), StoreError> {
     let length = object.key.len();
     if length > MAX_KEY_BYTES { Err(StoreError::NameTooLong(length)) } else { Ok(()) }

@@ -1,9 +1,9 @@
 //! A folder that mirrors a bucket, such as `aws s3 sync` makes.
 //!
-//! An object is looked for in the copy of its own bucket and prefix, where the digests told of one; then, for `s3://B/K`, at
-//! `DIR/B/K`, at `DIR/K`, and in the copy of `AWSLogs/` below DIR whose remainder is the same.
-//! Names come from digests, so an attacker may have chosen them: every file is opened beneath the folder's own
-//! handle, which neither `..` nor a symbolic link can leave.
+//! An object is looked for in the copy of its own bucket and prefix, if the digests reveal one;
+//! then, for `s3://B/K`, at `DIR/B/K`, at `DIR/K`, and in the copy of `AWSLogs/` below DIR whose
+//! remainder is the same. Names come from digests, so an attacker may have chosen them: every file
+//! is opened beneath the folder's own handle, which neither `..` nor a symbolic link can leave.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
@@ -24,11 +24,13 @@ use super::{
 use crate::model::{AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
-/// How much of a file is read at a time.
+/// The number of bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 256 * 1024;
-/// How many objects a page of a listing has at least, unless it is the last: what was listed is not held whole.
+/// The minimum number of objects in a page of a listing, unless it is the last. Pages keep a
+/// listing from being held in memory whole.
 const PAGE: usize = 1000;
-/// What `aws s3api head-object` prints is far smaller; more is no metadata file.
+/// The maximum size of a metadata file, in bytes: the output of `aws s3api head-object` is far
+/// smaller.
 const MAX_METADATA_BYTES: u64 = 64 * 1024;
 
 /// A local copy of one or more buckets.
@@ -37,14 +39,14 @@ pub struct Folder {
     dir: Dir,
     copies: Vec<Copy>,
     notes: Vec<String>,
-    /// The bucket that this is a copy of, where that is known from elsewhere.
+    /// The bucket that this is a copy of, if the caller states it.
     recorded_bucket: Option<String>,
     counter: Counter,
 }
 
 impl Folder {
-    /// Opens a folder and finds the copies of `AWSLogs/` in it. With `recorded_bucket`, all of it is a copy of that bucket,
-    /// and a digest that names another one is in the wrong place.
+    /// Opens a folder and finds the copies of `AWSLogs/` in it. With `recorded_bucket`, all of it
+    /// is a copy of that bucket, and a digest that names another one is at the wrong location.
     pub fn open(path: &Path, recorded_bucket: Option<String>) -> Result<Self, StoreError> {
         let name = path.display().to_string();
         let dir = Dir::open_ambient_dir(path, ambient_authority())
@@ -58,12 +60,13 @@ impl Folder {
         &self.notes
     }
 
-    /// What the folder holds copies of.
+    /// The locations that the folder holds copies of.
     pub fn locations(&self) -> Vec<Location> {
         self.copies.iter().map(|copy| copy.location.clone()).collect()
     }
 
-    /// The places where an object may lie, in the order in which they are tried; those of the last rule come in one step.
+    /// Returns the paths at which an object may lie, in the order in which they are tried; those of
+    /// the last rule are tried in one step.
     fn candidates(&self, object: &ObjectRef) -> Result<[Vec<PathBuf>; 3], StoreError> {
         let ObjectRef { bucket, key } = object;
         self.check_name(object)?;
@@ -79,8 +82,8 @@ impl Folder {
         if is_safe_name(object) { Ok(()) } else { Err(StoreError::UnsafeName(self.name.clone())) }
     }
 
-    /// Where an object lies, relative to the folder: in the copy of its own bucket and prefix, where the digests told of one;
-    /// else wherever the rules of a mirror's layout find it.
+    /// Returns the path of an object, relative to the folder: in the copy of its own bucket and
+    /// prefix, if the digests reveal one; else wherever the rules of a mirror's layout find it.
     fn resolve(&self, object: &ObjectRef) -> Result<PathBuf, StoreError> {
         let candidates = self.candidates(object)?;
         for step in [self.own_copy(object)].into_iter().chain(candidates) {
@@ -102,7 +105,8 @@ impl Folder {
         Err(StoreError::NotFound)
     }
 
-    /// Opens an object's file. Nearly every one lies where its own name puts it: there it is looked for by opening it.
+    /// Opens an object's file. Nearly every object lies where its own name puts it, so that file is
+    /// opened without checking first that it exists.
     fn open_object(&self, object: &ObjectRef) -> Result<(PathBuf, File), StoreError> {
         self.check_name(object)?;
         if let Ok([path]) = <[PathBuf; 1]>::try_from(self.own_copy(object)) {
@@ -117,7 +121,8 @@ impl Folder {
         Ok((path, file))
     }
 
-    /// Opens a file for reading. What is no file must not make anyone wait: opening a pipe does, unless it is told not to.
+    /// Opens a file for reading. Opening a pipe would block until it has a writer; `O_NONBLOCK`
+    /// prevents that.
     fn open_file(&self, path: &Path) -> std::io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true);
@@ -146,18 +151,21 @@ impl Folder {
     fn explain(&self, path: &Path, error: &std::io::Error) -> StoreError {
         let path = Path::new(&self.name).join(path);
         match error.kind() {
-            // cap-std refuses a path that leaves its folder with this kind and without a number of the system's.
+            // cap-std refuses a path that leaves its folder with this kind and without an OS error
+            // code.
             ErrorKind::PermissionDenied if error.raw_os_error().is_none() => StoreError::UnsafeName(self.name.clone()),
             ErrorKind::PermissionDenied => StoreError::AccessDenied(format!("{} may not be read", path.display())),
             _ => StoreError::Failed(format!("{} can't be read: {error}", path.display())),
         }
     }
 
-    /// The name of the object that the file at `path` is a copy of; an error says why it is none.
+    /// Returns the name of the object that the file at `path` is a copy of; the error says why it
+    /// is none.
     pub fn object_at(&self, path: &Path) -> Result<ObjectRef, String> {
         let shown = path.display();
         let top = Path::new(&self.name).canonicalize().map_err(|error| format!("{}: {error}", self.name))?;
-        // The file's own name stands as it is: what a symbolic link leads to is another file. Folders of what was deleted may be gone.
+        // The file's own name is not resolved: the target of a symbolic link is another file.
+        // Folders of deleted files may be gone, so the nearest one that exists is resolved.
         let mut gone = vec![path.file_name().unwrap_or_default().to_owned()];
         let mut above = path.parent().map(Path::to_path_buf).unwrap_or_default();
         let real = loop {
@@ -181,7 +189,7 @@ impl Folder {
         Ok(ObjectRef::new(copy.location.bucket.as_str(), key))
     }
 
-    /// What the metadata file beside a digest says, and what is wrong with it.
+    /// Reads the metadata file beside a digest, and returns a note on what is wrong with it.
     fn metadata(&self, path: &Path) -> (DigestMetadata, Option<String>) {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".metadata.json");
@@ -213,7 +221,8 @@ impl Folder {
         }
     }
 
-    /// The metadata of a digest that somebody decompressed: the file beside it may have the name of either.
+    /// Reads the metadata of a digest that somebody decompressed: the file beside it may be named
+    /// after the compressed or the uncompressed one.
     fn metadata_of_uncompressed(&self, path: &Path) -> (DigestMetadata, Option<String>) {
         let mut compressed = path.as_os_str().to_owned();
         compressed.push(GZIP);
@@ -223,7 +232,8 @@ impl Folder {
         }
     }
 
-    /// The objects below `path` that are asked for, in the byte order of keys, until the page is full. Says whether it is.
+    /// Collects the requested objects below `path`, in the byte order of keys, until the page is
+    /// full. Returns whether it is full.
     fn collect(
         &self,
         path: &Path,
@@ -243,14 +253,15 @@ impl Folder {
         let mut is_full = false;
         for (key, folder, is_file) in below {
             match folder {
-                // A page ends between folders: what was read of one need not be read again.
+                // A page ends between folders, so that no folder has to be read twice.
                 Some(_) if found.len() >= PAGE => return Ok(true),
                 None if key.starts_with(request.prefix) && request.after.is_none_or(|after| *key > *after) => {
                     found.push(ListedObject { key, last_modified: None, size: None, is_file });
                 }
                 None => {}
                 Some(name) => {
-                    // A folder whose every key comes before the first one asked for need not be entered.
+                    // A folder whose every key comes before the first one asked for need not be
+                    // entered.
                     let before = request.after.is_some_and(|after| *key < *after && !after.starts_with(&key));
                     let on_path = key.starts_with(request.prefix) || request.prefix.starts_with(&key);
                     if on_path && !before {
@@ -266,7 +277,7 @@ impl Folder {
     }
 }
 
-/// Which objects are listed.
+/// The objects that are requested of a listing.
 struct Wanted<'a> {
     prefix: &'a str,
     /// Keys up to and with this one are left out.
@@ -287,13 +298,13 @@ impl Store for Folder {
         self.counter.list();
         let mut page = Page::default();
         let mut end: Option<String> = None;
-        // The last key of a page is what the next one is asked with.
+        // The last key of a page is the continuation of the next one.
         let wanted = Wanted { prefix: &request.prefix, after: continuation.or(request.start_after.as_deref()) };
         for copy in self.copies.iter().filter(|copy| copy.location.bucket == request.bucket) {
             let folder = copy.location.root.folder();
             let Some(inside) = request.prefix.strip_prefix(&folder) else { continue };
             if let Some(organization) = copy.organization.as_ref().filter(|_| inside.is_empty()) {
-                // The copy is one of this folder's content.
+                // The copy holds only the content of this organization's folder.
                 if request.folders {
                     page.folders.push(format!("{folder}{organization}/"));
                 }
@@ -317,7 +328,8 @@ impl Store for Folder {
                 let Some(path) = copy.file(inside) else { continue };
                 let is_full = self.collect(&path, &top, &wanted, &mut objects)?;
                 let last = objects.last().filter(|_| is_full).map(|object| object.key.clone());
-                // Of several copies, none may be told of beyond where another one's page ends.
+                // With several copies, the page ends where the first of their pages does: beyond
+                // that key, its copy has not been listed yet.
                 end = [end, last].into_iter().flatten().min();
                 page.objects.extend(objects);
             }
@@ -338,7 +350,8 @@ impl Store for Folder {
         self.counter.get();
         let (path, file, is_uncompressed) = match self.open_object(object) {
             Ok((path, file)) => (path, file, false),
-            // A file that somebody decompressed: every hash is that of the uncompressed bytes.
+            // Fall back to a file that somebody decompressed: every hash is that of the
+            // uncompressed bytes.
             Err(StoreError::NotFound) if object.key.ends_with(COMPRESSED) => {
                 let plain = ObjectRef::new(Arc::clone(&object.bucket), object.key.trim_end_matches(GZIP));
                 let (path, file) = self.open_object(&plain)?;
@@ -392,7 +405,7 @@ impl Store for Folder {
         let Some(at) = object.key.rfind(AWS_LOGS_FOLDER) else { return Cow::Borrowed(object) };
         let inside = &object.key[at + AWS_LOGS_FOLDER.len()..];
         Cow::Owned(match self.copies.as_slice() {
-            // The copy of another bucket or prefix: there it is looked for.
+            // The only copy is of another bucket or prefix: the object is looked for there.
             [only] => {
                 let Location { bucket, root } = &only.location;
                 ObjectRef::new(bucket.as_str(), format!("{}{inside}", root.folder()))
@@ -416,7 +429,7 @@ impl Store for Folder {
 
 struct FileBody {
     file: File,
-    /// How much of the length that it had when it was opened is still to come.
+    /// The number of bytes still to come of the length that the file had when it was opened.
     left: u64,
     at_end: bool,
 }
@@ -427,7 +440,7 @@ impl Body for FileBody {
         if self.at_end {
             return Ok(None);
         }
-        // One byte more than there is, so that the end shows in the same read.
+        // One byte more than is left, so that the same read shows the end.
         let room = usize::try_from(self.left.saturating_add(1)).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
         let mut piece = vec![0; room];
         let length =
@@ -440,17 +453,19 @@ impl Body for FileBody {
     }
 }
 
-/// The suffix of what is compressed.
+/// The suffix of compressed files.
 const GZIP: &str = ".gz";
-/// The suffix of digests and log files.
+/// The suffix of digests and log files as CloudTrail delivers them.
 const COMPRESSED: &str = ".json.gz";
 
-/// Lists a digest that somebody decompressed by the name that it has in S3, unless that file is there, too. `files` are those
-/// of one folder, sorted by name, and `key` is that folder's.
+/// Renames digests that somebody decompressed to the names that they have in S3, unless a file of
+/// that name is there, too. `files` are those of one folder, sorted by name, and `key` is that
+/// folder's.
 fn name_as_compressed(files: &mut [(String, bool)], key: &str) {
     let is_digest = |name: &str| DigestName::parse(&format!("{key}{name}{GZIP}")).is_some();
     for at in 0..files.len() {
-        // The name with the suffix sorts after the one without, and nothing comes between but names that begin with that.
+        // The name with the suffix sorts after the one without, and nothing comes between but names
+        // that begin with that.
         let (name, later) = (&files[at].0, &files[at + 1..]);
         if !name.ends_with(GZIP) && is_digest(name) {
             let compressed = format!("{name}{GZIP}");

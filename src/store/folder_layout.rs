@@ -1,4 +1,5 @@
-//! How a local copy of a bucket is laid out: where in the folder the copies of `AWSLogs/` are, and whose they are.
+//! The layout of a local copy of a bucket: the locations of the copies of `AWSLogs/` in the folder,
+//! and the bucket and prefix that each came from.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,27 +12,30 @@ use crate::model::{
 };
 use crate::verify::{limits, peek_object, uncompressed};
 
-/// How deep below the folder copies of `AWSLogs/` are looked for: a key prefix has at most 200 characters (CloudTrail
-/// API reference, `S3KeyPrefix`), and few have more than two or three parts.
+/// The depth below the folder to which copies of `AWSLogs/` are looked for: a key prefix has at
+/// most 200 characters (CloudTrail API reference, `S3KeyPrefix`), and few have more than two or
+/// three parts.
 const MAX_DEPTH: usize = 12;
 
-/// How many digests are opened to find out whose a copy is, before it is taken as nobody's.
+/// The maximum number of digests that are opened to find out where a copy came from, before its
+/// digests count as unreadable.
 const MAX_PEEKS: usize = 1000;
 
 /// One copy of an `AWSLogs/` folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Copy {
-    /// Where the content of `AWSLogs/` lies, relative to the folder that is read.
+    /// The path of the content of `AWSLogs/`, relative to the folder that is read.
     pub path: PathBuf,
-    /// Where it came from, as far as its digests tell.
+    /// The location that it came from, as far as its digests tell.
     pub location: Location,
-    /// The organization whose folder this is a copy of, where it is one of `AWSLogs/O-ID/` and not of `AWSLogs/`.
+    /// The organization whose folder this is a copy of, if it is one of `AWSLogs/O-ID/` and not of
+    /// `AWSLogs/`.
     pub organization: Option<OrganizationId>,
 }
 
 impl Copy {
-    /// The place of the object at `inside` below `AWSLogs/`, relative to the folder that is read; `None`
-    /// for what this copy can't hold.
+    /// Returns the path of the object at `inside` below `AWSLogs/`, relative to the folder that is
+    /// read; `None` for an object that this copy can't hold.
     pub fn file(&self, inside: &str) -> Option<PathBuf> {
         let below = match &self.organization {
             Some(organization) => inside.strip_prefix(organization.as_str())?.strip_prefix('/')?,
@@ -54,7 +58,7 @@ impl Copy {
     }
 }
 
-/// The copies of `AWSLogs/` in a folder, and what a reader should know of others.
+/// The copies of `AWSLogs/` in a folder, and notes for a reader on copies that were left alone.
 pub(super) struct Copies {
     pub copies: Vec<Copy>,
     pub notes: Vec<String>,
@@ -89,7 +93,8 @@ pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) 
             found.push(copy);
             continue;
         };
-        // One that lies where its names put it comes first; what somebody copied elsewhere is left alone.
+        // A copy that lies where its names put it takes precedence; one that somebody put elsewhere
+        // is left alone.
         let other = &found[at];
         let left_alone = match (other.is_in_its_place(), copy.is_in_its_place()) {
             (true, false) => copy.path.clone(),
@@ -111,7 +116,8 @@ pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) 
             copy.location.root.folder()
         ));
     }
-    // Log files without digests: whose they are, the layout alone tells, and what digests tell counts more.
+    // The origin of log files without digests follows from the layout alone, so a copy that is
+    // known by its digests takes precedence.
     for path in without_digests {
         let object = by_layout(&path);
         let prefix = object.key.rsplit_once(&format!("{AWS_LOGS}/")).map_or("", |(prefix, _)| prefix);
@@ -144,7 +150,8 @@ fn walk(dir: &Dir, path: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Resul
     Ok(())
 }
 
-/// Whether this is an account's folder in a copy of `AWSLogs/`. A bucket or a prefix may be named like an account, too.
+/// Returns whether this is an account's folder in a copy of `AWSLogs/`. A bucket or a prefix may be
+/// named like an account, too.
 fn is_account_folder(dir: &Dir, name: &str, path: &Path) -> Result<bool, StoreError> {
     if name.parse::<AccountId>().is_err() {
         return Ok(false);
@@ -158,7 +165,8 @@ fn is_account_folder(dir: &Dir, name: &str, path: &Path) -> Result<bool, StoreEr
         && folders(dir, &path.join(LOG_FOLDER))?.iter().any(|region| region.parse::<Region>().is_ok()))
 }
 
-/// Returns whether a folder has the content of `AWSLogs/`, or of `AWSLogs/O-ID/`: folders of accounts.
+/// Returns whether a folder has the content of `AWSLogs/`, or of `AWSLogs/O-ID/`: folders of
+/// accounts.
 fn is_copy_of_aws_logs(dir: &Dir, path: &Path) -> Result<bool, StoreError> {
     for name in folders(dir, path)? {
         let below = path.join(&name);
@@ -176,7 +184,8 @@ fn is_copy_of_aws_logs(dir: &Dir, path: &Path) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// The name that the first readable digest of a copy bears, if it lies where that name belongs.
+/// Returns the origin of a copy: the name in its first readable digest that lies where that name
+/// belongs.
 fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
     let mut peeks = 0;
     let mut pending = vec![(copy.to_path_buf(), 0_usize)];
@@ -187,7 +196,7 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
         } else if below.iter().any(|path| path.ends_with(DIGEST_FOLDER)) {
             below.retain(|path| path.ends_with(DIGEST_FOLDER));
         }
-        // The stack hands out the last one first.
+        // The stack returns the last one first.
         below.reverse();
         pending.extend(below.into_iter().map(|path| (path, depth + 1)));
         for (file, _) in files(dir, &path)?.into_iter() {
@@ -205,7 +214,7 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
                 if object.key.ends_with(&key) {
                     return Ok(Owner::Told { object, organization: None });
                 }
-                // In a copy of an organization's folder, its name is missing.
+                // The paths in a copy of an organization's folder lack the organization's ID.
                 let organization = DigestName::parse(&object.key).and_then(|name| name.chain.organization);
                 let whole = organization.as_ref().map(|id| format!("{AWS_LOGS}/{id}/{inside}"));
                 if whole.is_some_and(|whole| object.key.ends_with(&whole)) {
@@ -220,18 +229,19 @@ fn whose(dir: &Dir, copy: &Path) -> Result<Owner, StoreError> {
     Ok(if peeks > 0 { Owner::Unreadable } else { Owner::NoDigests })
 }
 
-/// What the digests of a copy say of where it came from.
+/// The origin of a copy, as its digests state it.
 enum Owner {
-    /// One of them bears this name; and the organization whose folder the copy is one of, if it is not one of
-    /// `AWSLogs/`.
+    /// A digest names `object` as its own; `organization` is set if the copy is one of that
+    /// organization's folder and not of `AWSLogs/`.
     Told { object: ObjectRef, organization: Option<OrganizationId> },
-    /// There are digests, and none can be read.
+    /// There are digests, and none of them gives an origin.
     Unreadable,
-    /// There are none.
+    /// There are no digests.
     NoDigests,
 }
 
-/// Where a copy came from, if nothing but the layout tells: the first folder is the bucket, as `DIR/BUCKET/KEY` has it.
+/// Returns the origin of a copy by its layout alone: the first folder is the bucket, as in
+/// `DIR/BUCKET/KEY`.
 fn by_layout(path: &Path) -> ObjectRef {
     let path = path.to_string_lossy().replace('\\', "/");
     let key = |inside: &str| if inside.ends_with(AWS_LOGS) { format!("{inside}/") } else { format!("{AWS_LOGS}/") };
@@ -241,7 +251,7 @@ fn by_layout(path: &Path) -> ObjectRef {
     }
 }
 
-/// Whether a name stays below the folder that it is looked for in.
+/// Returns whether a name stays below the folder that it is looked for in.
 pub(super) fn is_safe_name(object: &ObjectRef) -> bool {
     let is_separator = |c: char| c == '\0' || (cfg!(windows) && c == '\\');
     let is_safe = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(is_separator);
@@ -277,8 +287,8 @@ pub(super) fn folders(dir: &Dir, path: &Path) -> Result<Vec<String>, StoreError>
     Ok(found.into_iter().map(|(name, ())| name).collect())
 }
 
-/// The files directly below `path`, by name, and whether each is a regular file. A symbolic link counts: reading
-/// it is refused if it leads outside.
+/// The files directly below `path`, by name, and whether each is a regular file. A symbolic link
+/// counts: reading it is refused if it leads outside.
 pub(super) fn files(dir: &Dir, path: &Path) -> Result<Vec<(String, bool)>, StoreError> {
     entries(dir, path, |kind| (!kind.is_dir()).then_some(kind.is_file()))
 }
@@ -304,7 +314,8 @@ fn entries<T: Ord>(
     let mut names = Vec::new();
     for entry in listing {
         let entry = entry.map_err(failed)?;
-        // A name that is not UTF-8 is no key of S3, and yet somebody may have put a file there.
+        // A name that is not UTF-8 can't be an S3 key, but is listed all the same: somebody may
+        // have put a file there.
         if let Some(kind) = entry.file_type().ok().and_then(wanted) {
             names.push((entry.file_name().to_string_lossy().into_owned(), kind));
         }

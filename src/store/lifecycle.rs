@@ -1,42 +1,43 @@
-//! What a bucket's lifecycle rules remove by themselves.
+//! Lifecycle rules of a bucket, by which objects expire without anyone deleting them.
 
 use std::fmt;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// When a rule lets an object expire.
+/// The time at which a rule lets an object expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// So many days after it was made, from the next midnight UTC on.
+    /// This many days after the object was made, from the next midnight UTC on.
     Days(i32),
-    /// From this time on, whatever there is, as long as the rule is enabled.
+    /// From this time on, every object, as long as the rule is enabled.
     At(Timestamp),
 }
 
 /// One enabled rule that lets objects expire.
 ///
-/// Source: Amazon S3 user guide, "Lifecycle configuration elements" and "Setting lifecycle configuration": S3 adds the days to
-/// the creation time and rounds up to the next midnight UTC.
+/// Source: Amazon S3 user guide, "Lifecycle configuration elements" and "Setting lifecycle
+/// configuration": S3 adds the days to the creation time and rounds up to the next midnight UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LifecycleRule {
-    /// Its name.
+    /// The rule's name.
     pub id: String,
-    /// What the keys begin with that it is for; empty for all.
+    /// The prefix of the keys that it applies to; empty for all.
     pub prefix: String,
-    /// When.
+    /// The time at which objects expire.
     pub expiry: Expiry,
-    /// Whether it is for objects with certain tags or sizes alone: nobody can say whether an object that is gone was one of them.
+    /// True if it applies only to objects with certain tags or sizes: of an object that is gone,
+    /// these can't be determined.
     pub narrowed: bool,
 }
 
 impl LifecycleRule {
-    /// Whether it is for objects with this key, as far as a key tells.
+    /// Returns whether it applies to objects with this key, as far as a key tells.
     pub fn applies_to(&self, key: &str) -> bool {
         key.starts_with(&self.prefix)
     }
 
-    /// Whether by `now` it has removed what was made at `made`.
+    /// Returns whether, by `now`, it has removed an object that was made at `made`.
     pub fn has_removed(&self, made: Timestamp, now: Timestamp) -> bool {
         match self.expiry {
             Expiry::At(_) => made < self.horizon(now),
@@ -51,7 +52,7 @@ impl LifecycleRule {
         }
     }
 
-    /// Before when something must have been made to be removed by `now`.
+    /// Returns the time before which an object must have been made to be removed by `now`.
     pub fn horizon(&self, now: Timestamp) -> Timestamp {
         let today = now.to_zoned(TimeZone::UTC).start_of_day().map_or(now, |day| day.timestamp());
         match self.expiry {
@@ -94,7 +95,8 @@ mod tests {
     #[test]
     fn days_are_counted_to_the_next_midnight() {
         let rule = rule(Expiry::Days(3));
-        // The example of the S3 user guide: made at 2014-01-15 10:30, three days, removed at 2014-01-19 00:00.
+        // The example of the S3 user guide: made at 2014-01-15 10:30, three days, removed at
+        // 2014-01-19 00:00.
         let made = at("2014-01-15T10:30:00Z");
         assert!(!rule.has_removed(made, at("2014-01-18T23:59:59Z")));
         assert!(rule.has_removed(made, at("2014-01-19T00:00:00Z")));

@@ -1,7 +1,8 @@
-//! Where bytes are: S3, or a folder that mirrors it.
+//! Access to objects: in S3, or in a folder that mirrors it.
 //!
-//! A [`Store`] lists names and hands out objects by name. That an object does not exist is an answer; everything else that keeps it
-//! from being read is a failure to look. The audit knows stores by this trait alone.
+//! A [`Store`] lists names and opens objects by name. That an object does not exist is an answer;
+//! everything else that keeps it from being read is a failure to look. The audit knows stores by
+//! this trait alone.
 
 mod error;
 mod folder;
@@ -31,26 +32,26 @@ pub use s3::S3;
 use crate::model::{LogRoot, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
-/// A bucket and the place of the `AWSLogs/` folder in it.
+/// A bucket and the location of the `AWSLogs/` folder in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
     /// The bucket.
     pub bucket: String,
-    /// Where in it CloudTrail delivers.
+    /// The location in the bucket to which CloudTrail delivers.
     pub root: LogRoot,
 }
 
-/// What to list.
+/// A request for a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListRequest {
     /// The bucket.
     pub bucket: String,
-    /// What the keys begin with.
+    /// The prefix of the keys.
     pub prefix: String,
     /// Keys up to and with this one are left out.
     pub start_after: Option<String>,
-    /// If true, the answer has the folders and objects directly below the prefix instead of all the keys
-    /// below it.
+    /// If true, the answer has the folders and objects directly below the prefix instead of all the
+    /// keys below it.
     pub folders: bool,
 }
 
@@ -59,12 +60,12 @@ pub struct ListRequest {
 pub struct ListedObject {
     /// Its key.
     pub key: String,
-    /// When S3 last wrote it. A copy doesn't know.
+    /// The time at which S3 last wrote it; `None` in a copy.
     pub last_modified: Option<Timestamp>,
-    /// How large it is, in bytes as stored, where the listing tells.
+    /// The size, in bytes as stored, if the listing gives it.
     pub size: Option<u64>,
-    /// False if it is something else in a copy, such as a symbolic link or a pipe: only reading it tells what it
-    /// holds.
+    /// False if it is something else than a file in a copy, such as a symbolic link or a pipe: its
+    /// content is known only by reading it.
     pub is_file: bool,
 }
 
@@ -75,7 +76,7 @@ pub struct Page {
     pub objects: Vec<ListedObject>,
     /// The folders directly below the prefix, whole, each with its slash at the end.
     pub folders: Vec<String>,
-    /// What to ask the next page with; `None` on the last.
+    /// The continuation of the next page; `None` on the last.
     pub next: Option<String>,
 }
 
@@ -85,21 +86,21 @@ pub struct Object {
     pub metadata: DigestMetadata,
     /// Something about the metadata that a reader should know.
     pub metadata_note: Option<String>,
-    /// All that the store says of it, where somebody may want to keep that.
+    /// All that the store says of it, for callers that keep it, if the store has it.
     pub head: Option<Head>,
-    /// True if the bytes are those that the object decompresses to: a copy may hold files that somebody
-    /// decompressed.
+    /// True if the bytes are those that the object decompresses to: a copy may hold files that
+    /// somebody decompressed.
     pub is_uncompressed: bool,
     /// Its bytes.
     pub body: Box<dyn Body>,
 }
 
-/// What a store says of an object besides its bytes.
+/// The properties of an object besides its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Head {
     /// Its user metadata; names are those that follow `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
-    /// When it was last written.
+    /// The time at which it was last written.
     pub last_modified: Option<Timestamp>,
     /// Its entity tag.
     pub e_tag: Option<String>,
@@ -110,13 +111,13 @@ pub struct Head {
 /// One version of an object in a versioned bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectVersion {
-    /// Its ID; `null` for what was written while versioning was off.
+    /// The version's ID; `null` for one that was written while versioning was off.
     pub id: String,
-    /// When S3 wrote it.
+    /// The time at which S3 wrote it.
     pub last_modified: Option<Timestamp>,
-    /// Whether it is a mark that the object was deleted, and holds nothing.
+    /// True if it is a marker that the object was deleted, and holds nothing.
     pub is_delete_marker: bool,
-    /// Whether it is what a read without a version gives.
+    /// True if it is the version that a read without a version gives.
     pub is_latest: bool,
 }
 
@@ -127,46 +128,49 @@ pub trait Body: Send {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
 }
 
-/// A place that holds objects under S3 names.
+/// A collection of objects under S3 names.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// What the bytes come from, for people: `s3://…`, or a folder's path.
+    /// The source of the bytes, for people: `s3://…`, or a folder's path.
     fn source(&self) -> String;
 
-    /// Whether the trail goes on writing here. A copy ends where it was made.
+    /// Returns whether the trail still writes here. A copy ends where it was made.
     fn is_live(&self) -> bool;
 
-    /// One page of a listing; `continuation` is what the page before it gave.
+    /// Returns one page of a listing; `continuation` is what the page before it gave.
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError>;
 
     /// Opens an object, as it is now or in an earlier version.
     async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError>;
 
-    /// The versions of an object that the store still holds, the newest first; none where it keeps no versions.
+    /// The versions of an object that the store still holds, the newest first; none where it keeps
+    /// no versions.
     async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError>;
 
     /// The enabled lifecycle rules of a bucket that let objects expire.
     async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError>;
 
-    /// Whether an object that lies under the name `place` lies where one with the name `claimed` belongs.
+    /// Returns whether an object that lies under the name `place` lies where one with the name
+    /// `claimed` belongs.
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError>;
 
-    /// The name under which this store lists an object: a copy may be laid out under another bucket's name or
-    /// prefix than the digests record.
+    /// The name under which this store lists an object: a copy may be laid out under another
+    /// bucket's name or prefix than the digests record.
     fn listed_name<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
         Cow::Borrowed(object)
     }
 
-    /// What is said of an object that does not exist here.
+    /// The words for an object that does not exist here.
     fn absence(&self) -> &'static str;
 
-    /// How many requests were made so far.
+    /// The number of requests made so far.
     fn requests(&self) -> Requests;
 
-    /// How often it has asked so far to be asked less.
+    /// The number of answers so far that asked for fewer requests.
     fn refusals(&self) -> u64;
 
-    /// How far the clock of this machine is ahead of the store's, in milliseconds, as far as an answer told.
+    /// The number of milliseconds by which the clock of this machine is ahead of the store's, if an
+    /// answer gave the time.
     fn clock_ahead_ms(&self) -> Option<i64> {
         None
     }

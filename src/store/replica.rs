@@ -1,4 +1,5 @@
-//! A bucket that is a replica or a restored copy of another one: objects go by the names that they had there.
+//! A bucket that is a replica or a restored copy of another one: objects are addressed by the names
+//! that they had there.
 
 use async_trait::async_trait;
 
@@ -54,7 +55,8 @@ impl<S: Store> Store for Replica<S> {
 
     async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
         if bucket == self.recorded {
-            // What the copy's own rules remove says nothing of what was ever copied.
+            // The copy's own lifecycle rules can't explain a missing object: it may never have been
+            // copied.
             return Ok(Vec::new());
         }
         self.inner.lifecycle_rules(bucket).await

@@ -1,7 +1,8 @@
 //! Amazon S3, through the AWS SDK.
 //!
-//! Requests that fail for a passing reason are retried by the SDK. A bucket in another region answers with that region's name: it is
-//! asked there from then on, so no flag and no extra request is needed.
+//! Requests that fail for a passing reason are retried by the SDK. A bucket in another region
+//! answers with that region's name: later requests for it go there, so no flag and no extra request
+//! is needed.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -39,7 +40,7 @@ async fn pause(tries: usize) {
     tokio::time::sleep(std::time::Duration::from_millis(50) * times).await;
 }
 
-/// S3 as the AWS configuration at hand reaches it.
+/// A store that reads S3 with an AWS configuration.
 pub struct S3 {
     config: SdkConfig,
     path_style: bool,
@@ -50,8 +51,8 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Reaches S3 with this configuration. `source` is what reports call it. Path-style addressing is for endpoints that
-    /// are not AWS's own.
+    /// Creates a store with this configuration. `source` is its name in reports. Path-style
+    /// addressing is for endpoints that are not AWS's own.
     pub fn new(config: SdkConfig, path_style: bool, source: String) -> Self {
         Self {
             config,
@@ -69,10 +70,12 @@ impl S3 {
         let client = clients.entry(region.clone()).or_insert_with(|| {
             let mut config = aws_sdk_s3::config::Builder::from(&self.config)
                 .force_path_style(self.path_style)
-                // The content is checked against the digests; S3's own checksums would hash everything a second time.
+                // The content is checked against the digests; S3's own checksums would hash
+                // everything a second time.
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-                // The SDK stops retrying where many requests fail. Here each object is somebody's evidence.
+                // The SDK stops retrying if many requests fail. Here each object is evidence, so
+                // retries have no such limit.
                 .retry_partition(RetryPartition::custom("ctverify").token_bucket(TokenBucket::unlimited()).build())
                 .retry_classifier(RetryTooManyRequests)
                 .interceptor(WatchAnswers(self.counter.clone()));
@@ -84,7 +87,7 @@ impl S3 {
         client.clone()
     }
 
-    /// One page of the versions of keys that begin like this one's.
+    /// Returns one page of the versions of the keys that begin with this object's key.
     async fn version_page(
         &self,
         object: &ObjectRef,
@@ -115,7 +118,8 @@ impl S3 {
         }
     }
 
-    /// Decides on a failed request: `Ok` to send it again, to the region that was learned.
+    /// Handles a failed request. Returns `Ok` if it is to be sent again, to the region that the
+    /// answer named.
     pub(super) fn redirect<E>(
         &self,
         error: &SdkError<E, HttpResponse>,
@@ -171,7 +175,8 @@ impl Store for S3 {
                 .set_start_after(start_after.clone())
                 .set_continuation_token(continuation.map(str::to_owned))
                 .set_delimiter(folders.then(|| "/".to_owned()))
-                // XML can't hold every key that S3 can: one with a control character would break the whole page.
+                // XML can't hold every key that S3 can: one with a control character would break
+                // the whole page.
                 .encoding_type(EncodingType::Url)
                 .customize()
                 .interceptor(end)
@@ -224,7 +229,8 @@ impl Store for S3 {
             let request = self.client(bucket).get_object().bucket(&**bucket).key(&**key);
             match request.set_version_id(version.map(str::to_owned)).send().await {
                 Ok(answer) => {
-                    // S3 always announces it. Without it, nobody could tell that a body is whole.
+                    // S3 always announces the length. Without it, a body that is cut short could
+                    // not be distinguished from a whole one.
                     let length = answer.content_length.and_then(|length| u64::try_from(length).ok());
                     let length = length.ok_or_else(|| {
                         StoreError::Broken("the answer did not announce how long the body is".to_owned())
@@ -260,7 +266,7 @@ impl Store for S3 {
                 page.versions.unwrap_or_default(),
                 page.delete_markers.unwrap_or_default(),
             ));
-            // Keys that only begin like this one come after it.
+            // Keys of which this one is only a prefix come after it.
             let next = page.next_key_marker.filter(|next| decode(next).is_some_and(|next| next == *object.key));
             match next {
                 Some(key) if page.is_truncated == Some(true) && versions.len() < MAX_VERSIONS => {
@@ -309,7 +315,8 @@ impl Store for S3 {
     }
 }
 
-/// Counts the answers that ask to be asked less, which the SDK doesn't tell of, and looks at the clock of the first.
+/// An interceptor that counts the answers that ask for fewer requests, which the SDK does not
+/// report, and reads the clock from the first answer that has a date.
 #[derive(Debug)]
 struct WatchAnswers(Arc<Counter>);
 
@@ -324,7 +331,8 @@ impl Intercept for WatchAnswers {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // SlowDown is a 503 (S3 API reference, "Error responses"); proxies and other stores say 429.
+        // SlowDown is a 503 (S3 API reference, "Error responses"); proxies and other stores answer
+        // 429.
         let status = context.response().map(|response| response.status().as_u16());
         // `Date` is a whole second (RFC 9110, 6.6.1): half of one makes up for what it leaves out.
         let date = context

@@ -1,4 +1,4 @@
-//! What S3's answers say, in the store's own words: pages, versions, lifecycle rules, bodies.
+//! Conversions of S3's answers to the store's own types: pages, versions, lifecycle rules, bodies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,9 +20,10 @@ use super::{Body, Expiry, LifecycleRule, ListedObject, ObjectVersion, StoreError
 use crate::aws::limits::{BODY_GRACE, LEAST_RATE, STALL};
 use crate::model::ObjectRef;
 
-/// Returns whether a page has all the keys that it announces. The SDK takes XML that breaks off for a shorter answer,
-/// and a key that is left out looks like one that was removed. `ended`: whether the answer's document came to
-/// its end, which has to do for servers that announce no count.
+/// Returns whether a page has all the keys that it announces. The SDK takes XML that breaks off for
+/// a shorter answer, and a key that is left out looks like one that was removed. `ended` states
+/// whether the answer's document came to its end, which is the only check for servers that announce
+/// no count.
 pub(super) fn is_whole(page: &ListObjectsV2Output, ended: bool) -> bool {
     let found = page.contents().len() + page.common_prefixes().len();
     page.is_truncated().is_some()
@@ -32,7 +33,7 @@ pub(super) fn is_whole(page: &ListObjectsV2Output, ended: bool) -> bool {
         }
 }
 
-/// Notes whether the document of a listing came to its end.
+/// An interceptor that notes whether the document of a listing came to its end.
 #[derive(Debug, Default)]
 pub(super) struct EndOfList(pub Arc<AtomicBool>);
 
@@ -68,7 +69,7 @@ pub(super) fn listed(object: aws_sdk_s3::types::Object) -> Option<ListedObject> 
     })
 }
 
-/// What a page of versions and delete markers has of one object.
+/// Returns the versions and delete markers that a page has of one object.
 pub(super) fn versions_of(
     object: &ObjectRef,
     versions: Vec<aws_sdk_s3::types::ObjectVersion>,
@@ -91,12 +92,12 @@ pub(super) fn versions_of(
     versions.chain(markers).collect()
 }
 
-/// A time of S3's, in whole seconds.
+/// Converts a time of S3, in whole seconds.
 pub(super) fn timestamp(at: Option<DateTime>) -> Option<Timestamp> {
     Timestamp::from_second(at?.secs()).ok()
 }
 
-/// What matters of a lifecycle rule; `None` for one that is off, or lets no current version expire.
+/// Converts a lifecycle rule; `None` for one that is off, or lets no current version expire.
 pub(super) fn lifecycle_rule(rule: aws_sdk_s3::types::LifecycleRule) -> Option<LifecycleRule> {
     if rule.status != ExpirationStatus::Enabled {
         return None;
@@ -122,21 +123,22 @@ pub(super) fn lifecycle_rule(rule: aws_sdk_s3::types::LifecycleRule) -> Option<L
     Some(LifecycleRule { id: rule.id.unwrap_or_default(), prefix, expiry, narrowed })
 }
 
-/// Reads a URL-encoded key, in which a space is a plus sign. What is not UTF-8 then is no key.
+/// Decodes a URL-encoded key, in which a space is a plus sign; `None` if the result is not UTF-8,
+/// which no key can be.
 pub(super) fn decode(encoded: &str) -> Option<String> {
     percent_decode_str(&encoded.replace('+', " ")).decode_utf8().ok().map(Into::into)
 }
 
-/// The bytes of an object on their way.
+/// The body of an answer, as it is received.
 pub(super) struct S3Body {
     stream: ByteStream,
-    /// How many of the announced bytes have not come yet.
+    /// The number of announced bytes that have not come yet.
     missing: u64,
-    /// How long it may stand still.
+    /// The longest time that the body may stand still.
     stall: Duration,
-    /// When what has come so far has to have come, and what is next.
+    /// The time by which the next piece has to come; each piece that comes extends it.
     deadline: Instant,
-    /// The least rate, in bytes a second.
+    /// The minimum rate, in bytes a second.
     rate: u64,
 }
 
@@ -162,7 +164,7 @@ impl Body for S3Body {
         match piece {
             Some(Ok(piece)) => {
                 let missing = self.missing.checked_sub(piece.len() as u64);
-                // What has come earns the rest its time, not what was announced.
+                // Only the bytes that have come extend the deadline, not the announced length.
                 self.deadline += Duration::from_secs_f64(piece.len() as f64 / self.rate as f64);
                 self.missing = missing.ok_or_else(|| broken("S3 sent more bytes than it had announced".to_owned()))?;
                 Ok(Some(piece))
@@ -182,7 +184,8 @@ mod tests {
 
     use super::*;
 
-    /// A body that gives a byte at each interval, and has to be there within 300 ms without standing still for 100.
+    /// A body that gives a byte at each interval, and has to be there within 300 ms without
+    /// standing still for 100.
     fn slow(interval: Duration) -> S3Body {
         let frames = stream::unfold((), move |()| async move {
             tokio::time::sleep(interval).await;

@@ -1,4 +1,5 @@
-//! Reading and writing one object of S3 that others may write as well (S3 user guide, "Conditional writes").
+//! Reading and writing one object of S3 that others may write as well (S3 user guide, "Conditional
+//! writes").
 
 use async_trait::async_trait;
 use aws_sdk_s3::config::http::HttpResponse;
@@ -63,8 +64,8 @@ impl ConditionalStore for S3 {
     }
 }
 
-/// Returns whether somebody else has written meanwhile: S3 answers 412 where the object has another entity tag, 409 where it
-/// is being written or deleted just now, 404 where it is gone.
+/// Returns whether another writer has interfered: S3 answers 412 if the object has another entity
+/// tag, 409 if it is just being written or deleted, and 404 if it is gone.
 fn is_conflict<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     let status = error.raw_response().map(|response| response.status().as_u16());

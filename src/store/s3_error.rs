@@ -1,4 +1,4 @@
-//! What S3's errors mean: absence, denial, another region, or a failure that may pass.
+//! The meaning of S3's errors: absence, denial, another region, or a failure that may pass.
 
 use std::error::Error;
 
@@ -7,15 +7,16 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::StoreError;
 
-/// A failed request, sorted.
+/// The kind of a failed request.
 pub(super) enum Failure {
-    /// The bucket is in this region; ask there.
+    /// The bucket is in this region, to which the request has to be sent.
     OtherRegion(String),
-    /// Final, as far as this request goes.
+    /// Any other failure, as an error of the store.
     Store(StoreError),
 }
 
-/// Sorts a failed request on `bucket`. `action` is the permission that it needs, such as `s3:GetObject`.
+/// Classifies a failed request on `bucket`. `action` is the permission that it needs, such as
+/// `s3:GetObject`.
 pub(super) fn sort<E>(error: &SdkError<E, HttpResponse>, action: &str, bucket: &str, key: Option<&str>) -> Failure
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -35,7 +36,8 @@ where
                     | "TemporaryRedirect"
             )
         );
-    // A 400 may name the region in its message alone: "the region 'us-east-1' is wrong; expecting 'eu-west-1'".
+    // A 400 may name the region in its message alone: "the region 'us-east-1' is wrong; expecting
+    // 'eu-west-1'".
     let expected =
         message.split_once("expecting '").and_then(|(_, rest)| rest.split_once('\'')).map(|(region, _)| region);
     if let (true, Some(region)) = (misdirected, region.or(expected)) {
@@ -72,13 +74,15 @@ where
             let object = key.map(|key| format!("/{key}")).unwrap_or_default();
             StoreError::AccessDenied(format!("the caller needs {action} on {bucket}{object}{}", hint(action)))
         }
-        // A 404 without a code comes from something that is not S3, or from a proxy: no evidence of absence.
+        // A 404 without a code comes from something that is not S3, or from a proxy: no evidence of
+        // absence.
         _ => StoreError::Failed(explain(error)),
     })
 }
 
 fn hint(action: &str) -> &'static str {
-    // S3 answers 403 and not 404 for a key that doesn't exist to those who may not list (GetObject, "Permissions").
+    // S3 answers 403 and not 404 for a key that doesn't exist to those who may not list (GetObject,
+    // "Permissions").
     if action == "s3:GetObject" {
         " (S3 answers the same for an object that does not exist if s3:ListBucket is not allowed)"
     } else {
@@ -86,7 +90,7 @@ fn hint(action: &str) -> &'static str {
     }
 }
 
-/// The whole cause of a failure, in one line.
+/// Returns the whole cause of a failure, in one line.
 pub(super) fn explain<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -97,7 +101,7 @@ where
     }
 }
 
-/// Whether the failure is that there are no credentials at all.
+/// Returns whether the failure is that there are no credentials at all.
 pub(super) fn lacks_credentials<E>(error: &SdkError<E, HttpResponse>) -> bool
 where
     E: Error + 'static,

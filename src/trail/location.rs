@@ -1,4 +1,4 @@
-//! Where a trail delivers: `GetTrail`, or `DescribeTrails` where that is denied.
+//! The location to which a trail delivers: `GetTrail`, or `DescribeTrails` if that is denied.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,20 +11,20 @@ use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 use crate::aws::RetryTooManyRequests;
 use crate::model::TrailArn;
 
-/// What CloudTrail says of a trail.
+/// The settings of a trail, as CloudTrail states them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailSettings {
     /// The bucket that it delivers to now.
     pub bucket: String,
     /// The key prefix, without a slash at its end; empty if none.
     pub prefix: String,
-    /// Whether it logs in every region.
+    /// True if it logs in every region.
     pub is_multi_region: bool,
-    /// Whether it logs every account of an organization.
+    /// True if it logs every account of an organization.
     pub is_organization: bool,
 }
 
-/// Why a trail's settings could not be had.
+/// The reason why a trail's settings could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrailError {
     /// There is no such trail.
@@ -36,12 +36,12 @@ pub enum TrailError {
     /// There are no credentials, or none that AWS takes.
     #[error("no AWS credentials that work ({0})")]
     Credentials(String),
-    /// Anything else.
+    /// Any other failure.
     #[error("CloudTrail could not be asked where {arn} delivers: {reason}")]
     Failed {
         /// The trail.
         arn: TrailArn,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -53,7 +53,7 @@ pub struct Trail {
     requests: AtomicU64,
 }
 
-/// What a failed call means for the next step.
+/// The kind of a failed call, which decides the next step.
 enum Failure {
     Denied,
     NotFound,
@@ -61,7 +61,7 @@ enum Failure {
 }
 
 impl Trail {
-    /// Asks about `arn` in the trail's home region.
+    /// Creates a client that asks about `arn` in the trail's home region.
     pub fn new(arn: TrailArn, config: &SdkConfig) -> Self {
         let config = aws_sdk_cloudtrail::config::Builder::from(config)
             .retry_classifier(RetryTooManyRequests)
@@ -70,7 +70,7 @@ impl Trail {
         Self { arn, client: Client::from_conf(config), requests: AtomicU64::new(0) }
     }
 
-    /// Where the trail delivers now.
+    /// Returns the settings of the trail as they are now.
     pub async fn settings(&self) -> Result<TrailSettings, TrailError> {
         match self.get_trail().await {
             Err(Failure::Denied) => {}
@@ -80,7 +80,7 @@ impl Trail {
         self.finish(described)
     }
 
-    /// How many requests were made so far.
+    /// The number of requests made so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }

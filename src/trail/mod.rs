@@ -1,4 +1,5 @@
-//! What AWS says about a trail: where it delivers, when it last did, and which accounts and regions it has to reach.
+//! AWS's information about a trail: the location to which it delivers, the time at which it last
+//! did, and the accounts and regions that it has to reach.
 
 mod identity;
 mod location;

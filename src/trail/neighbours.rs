@@ -1,5 +1,5 @@
-//! Trails that deliver to the same bucket and prefix without digests: `DescribeTrails`, which speaks of one
-//! region at a time.
+//! Trails that deliver to the same bucket and prefix without digests: `DescribeTrails`, which
+//! covers one region at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,18 +17,19 @@ use crate::model::{Region, TrailArn};
 /// A source that knows the trails of an account.
 #[async_trait]
 pub trait NeighbourSource: Send + Sync {
-    /// The names of trails that deliver log files of `region` to the same place without digests.
+    /// Returns the names of trails that deliver log files of `region` to the same location without
+    /// digests.
     ///
     /// # Errors
     ///
-    /// Says why they can't be told, such as a caller who may not ask.
+    /// Returns the reason why they can't be determined, such as a permission that the caller lacks.
     async fn without_digests(&self, region: &Region) -> Result<Vec<String>, String>;
 
-    /// How many requests were made so far.
+    /// The number of requests made so far.
     fn requests(&self) -> u64;
 }
 
-/// CloudTrail, as the AWS configuration at hand reaches it.
+/// A source of trails that asks CloudTrail's `DescribeTrails` with an AWS configuration.
 pub struct DescribeTrails {
     arn: TrailArn,
     settings: TrailSettings,
@@ -37,7 +38,7 @@ pub struct DescribeTrails {
 }
 
 impl DescribeTrails {
-    /// Asks for the neighbours of `arn`, which delivers as `settings` say.
+    /// Creates a source for the neighbours of `arn`, which delivers as `settings` say.
     pub fn new(arn: TrailArn, settings: TrailSettings, config: SdkConfig) -> Self {
         Self { arn, settings, config, requests: AtomicU64::new(0) }
     }

@@ -1,7 +1,7 @@
-//! Which accounts and regions a trail has to reach: the regions that are enabled, for a multi-region trail, and the accounts of
-//! the organization, for an organization trail.
+//! The accounts and regions that a trail has to reach: the regions that are enabled, for a
+//! multi-region trail, and the accounts of the organization, for an organization trail.
 //!
-//! Not every caller may ask. Who may not learns less about what is missing, and nothing wrong.
+//! A caller without the permissions learns less about what is missing, and nothing wrong.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,24 +16,26 @@ use super::location::TrailSettings;
 use crate::aws::RetryTooManyRequests;
 use crate::model::{AccountId, OrganizationId, Region, TrailArn};
 
-/// Which accounts and regions a trail has to reach, as far as AWS tells.
+/// The accounts and regions that a trail has to reach, as far as AWS gives them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reach {
     /// The enabled regions of the trail's own account, for a multi-region trail.
     pub own_regions: BTreeSet<Region>,
     /// The regions that are enabled in every account, for a multi-region trail.
     pub default_regions: BTreeSet<Region>,
-    /// The accounts of the organization, for an organization trail, that were in it at the end of the range.
+    /// The accounts of the organization, for an organization trail, that were in it at the end of
+    /// the range.
     pub accounts: BTreeSet<AccountId>,
-    /// The trail's organization, where the caller may list its accounts and the trail's own is among them.
+    /// The trail's organization, where the caller may list its accounts and the trail's own is
+    /// among them.
     pub organization: Option<OrganizationId>,
-    /// True if the trail logs in every region, and which are enabled can't be told.
+    /// True if the trail logs in every region, and the enabled ones could not be determined.
     pub regions_unknown: bool,
-    /// Why something of this can't be told, each reason once.
+    /// The reasons why some of this could not be determined, each once.
     pub unknown: Vec<String>,
 }
 
-/// Asks AWS which accounts and regions a trail has to reach.
+/// A client that asks AWS which accounts and regions a trail has to reach.
 pub struct ReachSource {
     arn: TrailArn,
     config: SdkConfig,
@@ -41,12 +43,13 @@ pub struct ReachSource {
 }
 
 impl ReachSource {
-    /// Asks about `arn` with this configuration.
+    /// Creates a client that asks about `arn` with this configuration.
     pub fn new(arn: TrailArn, config: SdkConfig) -> Self {
         Self { arn, config, requests: AtomicU64::new(0) }
     }
 
-    /// Asks what the kind of the trail makes worth asking. Accounts that joined after `until` are left out.
+    /// Asks for the regions of a multi-region trail, and for the accounts of an organization trail.
+    /// Accounts that joined after `until` are left out.
     pub async fn reach(&self, settings: &TrailSettings, until: Timestamp) -> Reach {
         let mut reach = Reach::default();
         let (regions, accounts) =
@@ -73,7 +76,7 @@ impl ReachSource {
         reach
     }
 
-    /// How many requests were made so far.
+    /// The number of requests made so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
@@ -85,7 +88,7 @@ impl ReachSource {
         let sts = aws_sdk_sts::Client::from_conf(sts);
         let identity = sts.get_caller_identity().send().await;
         let caller = identity.map_err(|error| explain(&error, "sts:GetCallerIdentity"))?.account;
-        // The management account may ask for its members, and nobody may name himself.
+        // The management account may ask for its members, and no caller may name its own account.
         let other = Some(self.arn.account.to_string()).filter(|account| caller.as_ref() != Some(account));
         let client =
             aws_sdk_account::config::Builder::from(&self.config).retry_classifier(RetryTooManyRequests).build();
@@ -117,7 +120,8 @@ impl ReachSource {
         }
     }
 
-    /// The accounts of the caller's organization, and its id if the trail's own account is one of them.
+    /// The accounts of the caller's organization, and its id if the trail's own account is one of
+    /// them.
     async fn accounts(&self, until: Timestamp) -> Result<(BTreeSet<AccountId>, Option<OrganizationId>), String> {
         let client = aws_sdk_organizations::config::Builder::from(&self.config);
         let client = aws_sdk_organizations::Client::from_conf(client.retry_classifier(RetryTooManyRequests).build());
@@ -153,8 +157,9 @@ impl ReachSource {
     }
 }
 
-/// The organization that the ARN of a member account names: `arn:aws:organizations::MANAGEMENT:account/o-…/ACCOUNT`
-/// (Organizations API reference, "Account").
+/// The organization that the ARN of a member account names:
+/// `arn:aws:organizations::MANAGEMENT:account/o-…/ACCOUNT` (Organizations API reference,
+/// "Account").
 fn organization_of(arn: &str) -> Option<OrganizationId> {
     arn.rsplit_once(":account/")?.1.split('/').next()?.parse().ok()
 }

@@ -1,9 +1,10 @@
-//! The regions of each partition that are known to this version: where a caller may not list them, each is
-//! asked by itself.
+//! The regions of each partition that are known to this version. If a caller may not list the
+//! enabled ones, each is asked by itself.
 
 use crate::model::Region;
 
-/// The regions in which CloudTrail is offered (AWS General Reference, "AWS CloudTrail endpoints and quotas", 2026).
+/// The regions in which CloudTrail is offered (AWS General Reference, "AWS CloudTrail endpoints and
+/// quotas", 2026).
 const REGIONS: &[&str] = &[
     "af-south-1",
     "ap-east-1",

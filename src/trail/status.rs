@@ -1,4 +1,4 @@
-//! What CloudTrail says of a trail's delivery: `GetTrailStatus`, which speaks of one region at a time.
+//! The status of a trail's delivery: `GetTrailStatus`, which covers one region at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,40 +16,41 @@ use jiff::Timestamp;
 use crate::aws::RetryTooManyRequests;
 use crate::model::{Region, TrailArn};
 
-/// What CloudTrail says of a trail's delivery in one region.
+/// The status of a trail's delivery in one region, as CloudTrail states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrailStatus {
-    /// When it last delivered a digest there.
+    /// The time at which it last delivered a digest there.
     pub latest_digest_delivery: Option<Timestamp>,
-    /// Why it could not deliver the last digest.
+    /// The reason why it could not deliver the last digest.
     pub digest_delivery_error: Option<String>,
-    /// When logging was last stopped.
+    /// The time at which logging was last stopped.
     pub logging_stopped: Option<Timestamp>,
-    /// When logging was last started.
+    /// The time at which logging was last started.
     pub logging_started: Option<Timestamp>,
 }
 
-/// A source of such answers.
+/// A source of the status of a trail's delivery.
 #[async_trait]
 pub trait StatusSource: Send + Sync {
-    /// What is said of `region`; an error says why nothing is known, and what to do.
+    /// Returns the status in `region`; the error says why nothing is known, and what to do.
     async fn status(&self, region: &Region) -> Result<TrailStatus, String>;
 
-    /// The same for a region that may not be enabled: one attempt, of a few seconds. `None` where it is not enabled.
+    /// Returns the status in a region that may not be enabled, with one attempt of a few seconds;
+    /// `None` if the region is not enabled.
     ///
     /// # Errors
     ///
-    /// Says why nothing is known.
+    /// Returns the reason why nothing is known.
     async fn probe(&self, region: &Region) -> Result<Option<TrailStatus>, String>;
 
-    /// How many requests were made so far.
+    /// The number of requests made so far.
     fn requests(&self) -> u64;
 }
 
-/// How long one attempt in a region may take that may not be enabled.
+/// The longest time that an attempt may take in a region that may not be enabled.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// CloudTrail, as the AWS configuration at hand reaches it.
+/// A source of statuses that asks CloudTrail's `GetTrailStatus` with an AWS configuration.
 pub struct GetTrailStatus {
     arn: TrailArn,
     config: SdkConfig,
@@ -57,7 +58,7 @@ pub struct GetTrailStatus {
 }
 
 impl GetTrailStatus {
-    /// Asks about `arn`; the configuration's own region doesn't matter.
+    /// Creates a source for `arn`; the configuration's own region doesn't matter.
     pub fn new(arn: TrailArn, config: SdkConfig) -> Self {
         Self { arn, config, requests: AtomicU64::new(0) }
     }

@@ -1,8 +1,8 @@
-//! Judging the digests of a chain together: each by its own signature, by what its successor recorded of it, and by the
-//! signature that the successor kept.
+//! Verification of the digests of a chain together: each by its own signature, by its successor's
+//! record of it, and by the signature in that record.
 //!
-//! A digest that a *valid* successor recorded with another hash or signature is invalid, whatever its own signature says. So
-//! successors are settled before the digests they name.
+//! A digest that a *valid* successor recorded with another hash or signature is invalid, whatever
+//! its own signature says. So successors are judged before the digests that they name.
 
 use std::sync::Arc;
 
@@ -17,21 +17,23 @@ use super::pending::{DigestSummary, HashKey, NameHash, PackError, PendingDigest}
 use super::signature::RecordedSignature;
 use crate::model::{Fault, ObjectRef, Sha256Hash, SignatureFrom};
 
-/// A digest that is as CloudTrail signed it, in its place, and contradicted by no valid successor. Only [`verify_chain()`] makes one.
+/// A digest that is as CloudTrail signed it, at the location that it names, and contradicted by no
+/// valid successor. Only [`verify_chain()`] makes one.
 #[derive(Debug)]
 pub struct ProvenDigest {
     summary: DigestSummary,
-    /// The signature that proved it, where that is the one that its successor recorded, and not the one that it bears itself.
+    /// The signature that proved it, if that is the one that its successor recorded and not its
+    /// own.
     from_successor: Option<Box<RecordedSignature>>,
 }
 
 impl ProvenDigest {
-    /// What is at hand of it.
+    /// The summary of the digest, which stays in memory.
     pub fn summary(&self) -> &DigestSummary {
         &self.summary
     }
 
-    /// The whole of it, from the bytes that it was packed into.
+    /// Unpacks the whole digest from the bytes that it was packed into.
     pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ValidDigest, PackError> {
         let mut open = self.summary.unpack(packed, key)?;
         let (mut signature_from, mut touched) = (SignatureFrom::Metadata, false);
@@ -44,7 +46,7 @@ impl ProvenDigest {
     }
 }
 
-/// The whole of a [`ProvenDigest`].
+/// An unpacked [`ProvenDigest`], with all its fields.
 #[derive(Debug)]
 pub struct ValidDigest {
     open: ParsedDigest,
@@ -63,7 +65,7 @@ impl ValidDigest {
         self.open.sha256
     }
 
-    /// What it recorded of the digest before it; `None` for a starting digest.
+    /// The digest's record of its predecessor; `None` for a starting digest.
     pub fn predecessor(&self) -> Option<&Predecessor> {
         self.open.predecessor.as_ref()
     }
@@ -73,7 +75,7 @@ impl ValidDigest {
         &self.open.log_files
     }
 
-    /// Which signature proved it.
+    /// The origin of the signature that proved it.
     pub fn signature_from(&self) -> SignatureFrom {
         self.signature_from
     }
@@ -86,28 +88,30 @@ impl ValidDigest {
         }
     }
 
-    /// Whether the object's own metadata lacks the signature that proved it, or has another.
+    /// Returns whether the object's own metadata lacks the signature that proved it, or has
+    /// another.
     pub fn was_touched(&self) -> bool {
         self.touched
     }
 }
 
-/// A digest that is not valid, and what it claims.
+/// A digest that is not valid, with its unproven claims.
 #[derive(Debug)]
 pub struct RejectedDigest {
-    /// Why it is not valid.
+    /// The reason why it is not valid.
     pub rejection: Rejection,
-    /// SHA-256 of its uncompressed bytes, if they could be had.
+    /// SHA-256 of its uncompressed bytes, if they could be read.
     pub sha256: Option<Sha256Hash>,
-    /// The name that it bears; if none could be read that leads to where it was found, where it was found.
+    /// The object that the digest names as its own; the one under which it was found, if the digest
+    /// could not be read or its name leads elsewhere.
     pub object: ObjectRef,
     /// The digest that it claims to follow.
     pub predecessor: Option<Predecessor>,
     /// True if the store keeps metadata for it, and that holds no signature.
     pub lost_signature: bool,
-    /// How many log files it claims.
+    /// The number of log files that it claims to list.
     pub claims: usize,
-    /// Its packed claims, if it was read: with them, its claims can be unpacked.
+    /// The digest's summary, if it was parsed: its claims can be unpacked with it.
     pub summary: Option<DigestSummary>,
 }
 
@@ -120,9 +124,9 @@ impl From<UnparsedDigest> for RejectedDigest {
 /// A digest after judgement.
 #[derive(Debug)]
 pub enum SettledDigest {
-    /// It is what CloudTrail delivered.
+    /// The digest is what CloudTrail delivered.
     Valid(ProvenDigest),
-    /// It is not, or nobody can say.
+    /// The digest is not what CloudTrail delivered, or could not be judged.
     Rejected(Box<RejectedDigest>),
 }
 
@@ -135,7 +139,7 @@ pub struct JudgedDigest<T> {
     pub digest: SettledDigest,
 }
 
-/// How a digest stands to the record that another one has of it.
+/// The result of comparing a digest with another digest's record of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkState {
     /// Hash and signature are the recorded ones, as far as both are known.
@@ -154,8 +158,9 @@ fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&Recor
     }
 }
 
-/// Judges the digests of one chain together. They may come in any order, and leave in the same. `open` unpacks one: in a chain without
-/// forks, each is asked for once, those that are named by others after those.
+/// Judges the digests of one chain together. They may come in any order, and are returned in the
+/// same. `open` unpacks one: in a chain without forks, it is called once for each, and for a digest
+/// only after those that name it.
 pub fn verify_chain<T, E>(
     mut waiting: Vec<(T, PendingDigest)>,
     mut open: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
@@ -171,17 +176,17 @@ pub fn verify_chain<T, E>(
         let digest = open(handle, summary)?;
         let own = std::mem::replace(own, Ok(()));
         let mut referrers = Vec::new();
-        // What one says of itself is nobody's word.
+        // Ignore self-links: a digest must not vouch for itself.
         for by in links.referrers(index).filter(|by| *by != index) {
             let record = record(by, &waiting[by], judgements[by].as_ref(), last.as_ref(), &mut open)?;
-            // That their names have the same hash proves nothing yet.
+            // Equal hashes of names prove nothing: compare the names themselves.
             referrers.extend(record.filter(|record| record.recorded.object == digest.object));
         }
         last = Some(Last { index, object: digest.object.clone(), predecessor: digest.predecessor.clone() });
         judgements[index] = Some(judge(digest, own, &referrers, keys));
     }
     let mut judgements = judgements.into_iter();
-    // Where they waited is room for them: chains are long.
+    // Collected from the consumed vector, so that its allocation can be reused: chains are long.
     let settled = waiting.into_iter().filter_map(|(handle, digest)| {
         let digest = match (digest, judgements.next().flatten()) {
             (PendingDigest::Parsed(summary, _), Some(Judgement::Valid { from_successor })) => {
@@ -191,7 +196,7 @@ pub fn verify_chain<T, E>(
                 digest.summary = Some(summary);
                 SettledDigest::Rejected(digest)
             }
-            // Every one that is open was judged.
+            // Unreachable: every parsed digest was judged above.
             (PendingDigest::Parsed(..), None) => return None,
             (PendingDigest::Unparsed(closed), _) => SettledDigest::Rejected(Box::new(RejectedDigest::from(*closed))),
         };
@@ -200,28 +205,29 @@ pub fn verify_chain<T, E>(
     Ok(settled.collect())
 }
 
-/// What comes of judging a digest that was read.
+/// The judgement on a digest that was parsed.
 enum Judgement {
     Valid { from_successor: Option<Box<RecordedSignature>> },
     Rejected(Box<RejectedDigest>),
 }
 
-/// What some digest recorded of its predecessor.
+/// A digest's record of its predecessor.
 struct Record {
     recorded: Predecessor,
     by: ObjectRef,
-    /// Whether the digest that says so is valid.
+    /// True if the recording digest is valid.
     valid: bool,
 }
 
-/// The digest that was judged last. Nearly always it is the next one's successor.
+/// The digest that was judged last, kept so that it need not be unpacked again: it is nearly always
+/// the successor of the next one.
 struct Last {
     index: usize,
     object: ObjectRef,
     predecessor: Option<Predecessor>,
 }
 
-/// What the digest at a place recorded of its predecessor.
+/// Returns the record that the digest at an index has of its predecessor.
 fn record<T, E>(
     index: usize,
     (handle, digest): &(T, PendingDigest),
@@ -241,10 +247,10 @@ fn record<T, E>(
     Ok(recorded.map(|recorded| Record { recorded, by, valid }))
 }
 
-/// Tries the signatures that successors recorded of digests whose own one is missing or fails: they are what
-/// such a digest will be judged by. `tell` learns of each what came of it, and the place of the digest that
-/// it is about. `tried` holds the pairs of places, of a digest and of one that names it, which are passed
-/// over; those that are tried are added to it.
+/// Tries the signatures that successors recorded of digests whose own signature is missing or
+/// fails: such a digest will be judged by them. `tell` is called for each, with the index of the
+/// digest that it is about and the result. `tried` holds pairs of indexes, of a digest and of one
+/// that names it, which are skipped; those that are tried are added to it.
 pub fn try_recorded_signatures<T, E>(
     waiting: &[(T, PendingDigest)],
     mut open: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
@@ -269,7 +275,8 @@ pub fn try_recorded_signatures<T, E>(
         if !tried.insert((index, by)) {
             continue;
         }
-        // The signature is over the name, too: it proves that the name is the one which is meant.
+        // The signed text includes the name, so a signature that verifies proves that the name,
+        // which is only known by its hash here, is the one that is meant.
         if let Some(signature) = open(handle, summary)?.predecessor.and_then(|recorded| recorded.signature) {
             tell(index, unproven.check(&signature, keys));
         }
@@ -278,12 +285,13 @@ pub fn try_recorded_signatures<T, E>(
 }
 
 fn judge(open: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Record], keys: &KeyRing) -> Judgement {
-    // One that is not in its place is not the one that was named there.
+    // A moved digest is not the one that its successors name at this location: ignore their
+    // records.
     let referrers = match &own {
         Err(unproven) if unproven.rejection().fault == Fault::Moved => &[],
         _ => referrers,
     };
-    // The signature that proves it, if that is its successor's record.
+    // The signature that proves the digest, if that is a successor's record.
     let proven = match own {
         Ok(()) => Ok(None),
         Err(unproven) => from_successor(&open, *unproven, referrers, keys).map(Some),
@@ -307,7 +315,8 @@ fn judge(open: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Record
     }
 }
 
-/// Tries the signatures that successors recorded, be they proven or not: a signature proves itself.
+/// Tries the signatures that successors recorded, whether or not those successors are proven: a
+/// signature proves itself.
 fn from_successor(
     open: &ParsedDigest,
     own: Unproven,
@@ -335,7 +344,7 @@ fn from_successor(
     Err(rejection)
 }
 
-/// What a valid successor says against the digest.
+/// Returns a rejection if a valid successor contradicts the digest.
 fn contradiction(
     open: &ParsedDigest,
     signature: Option<&RecordedSignature>,

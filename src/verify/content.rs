@@ -1,4 +1,5 @@
-//! Hashing content: SHA-256 over the uncompressed bytes of an object, as the digest files record it.
+//! Hashes of content: SHA-256 over the uncompressed bytes of an object, as the digest files record
+//! it.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -11,14 +12,15 @@ pub fn sha256(content: &[u8]) -> Sha256Hash {
     Sha256Hash(Sha256::digest(content).into())
 }
 
-/// A gzipped object being read: fed piece by piece, it keeps only a hash.
+/// An incremental hasher of a gzipped object: it is fed piece by piece and keeps only a hash.
 pub struct ContentHasher {
     ceiling: u64,
-    /// The first piece, which is all there is of nearly every object: it waits, so that an object that is still on its way takes
-    /// no room to decompress in.
+    /// The first piece, which is the whole of nearly every object. It is decompressed only when the
+    /// next piece or the end comes, so that an object still in transfer holds no decompression
+    /// buffers.
     first: Option<Bytes>,
     stream: Option<Stream>,
-    /// The hash of bytes that are hashed as they come.
+    /// The hasher of an object that is stored uncompressed: its bytes are hashed as they come.
     plain: Option<Sha256>,
     size: u64,
 }
@@ -43,34 +45,35 @@ impl Stream {
     }
 }
 
-/// What an object was found to contain.
+/// The result of reading and hashing an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
     /// The object's size as stored, in bytes.
     pub size: u64,
-    /// SHA-256 of all that could be decompressed of it; `None` where that is not the content of a whole file.
+    /// SHA-256 of the decompressed content; `None` if that is not the content of a whole file.
     pub sha256: Option<Sha256Hash>,
-    /// How many bytes were hashed.
+    /// The number of uncompressed bytes that were hashed.
     pub hashed: u64,
-    /// What is wrong with the gzip stream.
+    /// The fault of the gzip stream or of the content's size, if there is one.
     pub fault: Option<Fault>,
     /// True if the bytes were uncompressed as they were stored.
     pub is_uncompressed: bool,
 }
 
 impl ContentHasher {
-    /// Begins an object that may decompress to `ceiling` bytes.
+    /// Creates a hasher for an object that may decompress to `ceiling` bytes.
     pub fn new(ceiling: u64) -> Self {
         Self { ceiling, first: None, stream: None, plain: None, size: 0 }
     }
 
-    /// The same for an object whose bytes are the uncompressed ones.
+    /// Prepares the hasher for an object that is stored uncompressed.
     #[must_use]
     pub fn of_uncompressed(self) -> Self {
         Self { plain: Some(Sha256::new()), ..self }
     }
 
-    /// Takes the next piece of the object as stored, and says whether there is any use in the rest.
+    /// Takes the next piece of the object as stored. Returns whether the rest is still of use: it
+    /// is not once the content has passed the ceiling.
     pub fn feed(&mut self, piece: Bytes) -> bool {
         self.size += piece.len() as u64;
         if let Some(plain) = &mut self.plain {
@@ -91,7 +94,7 @@ impl ContentHasher {
         self.stream.as_ref().is_none_or(|stream| stream.gunzip.finish() != Err(Fault::TooLarge))
     }
 
-    /// Ends the object.
+    /// Ends the object and returns its content.
     pub fn finish(self) -> Content {
         if let Some(plain) = self.plain {
             let fault = (self.size > self.ceiling).then_some(Fault::TooLarge);
@@ -103,7 +106,7 @@ impl ContentHasher {
             stream.feed(&first);
         }
         let fault = stream.gunzip.finish().err();
-        // What follows the last member does not change what its members contain.
+        // Bytes after the last member do not change the content of the members.
         let whole = matches!(fault, None | Some(Fault::TrailingData));
         let hashed = stream.inflated;
         let sha256 = whole.then(|| Sha256Hash(stream.sha256.finalize().into()));

@@ -1,4 +1,4 @@
-//! Examining one digest by itself: its form, its place, its own signature.
+//! Examination of one digest by itself: its form, its location, its own signature.
 
 use jiff::Timestamp;
 
@@ -12,21 +12,21 @@ use super::metadata::DigestMetadata;
 use super::signature::{RecordedSignature, SHA256_WITH_RSA, SignatureCheck, check, signed_hash};
 use crate::model::{DigestKind, DigestStatus, Fault, ObjectRef, Period, Sha256Hash};
 
-/// Why a digest is not valid: `status` is `Invalid` or `Unverified`.
+/// The reason why a digest is not valid: `status` is `Invalid` or `Unverified`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// `Invalid`, or `Unverified` where nobody can say.
+    /// `Invalid`, or `Unverified` if the digest could not be judged.
     pub status: DigestStatus,
-    /// What exactly is wrong.
+    /// The kind of fault.
     pub fault: Fault,
     /// The same in words, to follow "the digest …".
     pub detail: String,
-    /// Whether it is `Unverified` because two implementations of RSA disagree on the signature.
+    /// True if it is `Unverified` because two implementations of RSA disagree on the signature.
     pub disputed: bool,
 }
 
 impl Rejection {
-    /// The digest is no whole gzip stream, or decompresses to more than a digest may.
+    /// Rejects a digest that is not a whole gzip stream, or decompresses to more than a digest may.
     pub fn broken_gzip(fault: Fault) -> Self {
         let detail = match fault {
             Fault::TooLarge => {
@@ -40,41 +40,41 @@ impl Rejection {
         Self::invalid(fault, detail)
     }
 
-    /// The digest is not what CloudTrail signed.
+    /// Rejects a digest that is not what CloudTrail signed.
     pub fn invalid(fault: Fault, detail: impl Into<String>) -> Self {
         Self { status: DigestStatus::Invalid, fault, detail: detail.into(), disputed: false }
     }
 
-    /// Nobody can say.
+    /// Rejects a digest that could not be judged.
     pub fn unverified(fault: Fault, detail: impl Into<String>) -> Self {
         Self { status: DigestStatus::Unverified, fault, detail: detail.into(), disputed: false }
     }
 
-    /// Two implementations of RSA disagree on the signature.
+    /// Rejects a digest on whose signature two implementations of RSA disagree.
     fn disputed() -> Self {
         let detail = "has a signature on which two implementations of RSA disagree: please report this as a bug";
         Self { disputed: true, ..Self::unverified(Fault::SignatureMismatch, detail) }
     }
 }
 
-/// A digest as a store handed it out.
+/// A digest as a store returned it.
 #[derive(Debug)]
 pub struct RawDigest<'a> {
-    /// Where it lies.
+    /// The object under which it was found.
     pub place: &'a ObjectRef,
     /// The series that its name puts it in.
     pub kind: DigestKind,
-    /// The object's bytes, gzipped.
+    /// The object's bytes as stored: gzipped, unless `is_uncompressed` is true.
     pub bytes: &'a [u8],
     /// True if the bytes are not gzipped: a copy may hold a digest that somebody decompressed.
     pub is_uncompressed: bool,
     /// Its user metadata.
     pub metadata: &'a DigestMetadata,
-    /// When S3 last wrote it, where that is known.
+    /// The time at which S3 last wrote it, if that is known.
     pub last_modified: Option<Timestamp>,
 }
 
-/// A digest that was read: it claims things, and nothing of that is proven.
+/// A digest that was parsed. Its content is a claim, and nothing of it is proven.
 #[derive(Debug)]
 pub struct ParsedDigest {
     pub(super) object: ObjectRef,
@@ -83,7 +83,7 @@ pub struct ParsedDigest {
     pub(super) sha256: Sha256Hash,
     pub(super) predecessor: Option<Predecessor>,
     pub(super) log_files: LogFileEntries,
-    /// Whether the store keeps metadata for it, and the signature there.
+    /// True if the store keeps metadata for it; `signature` comes from there.
     pub(super) metadata_kept: bool,
     pub(super) signature: Option<RecordedSignature>,
 }
@@ -95,54 +95,59 @@ struct SigningTime {
     latest: Timestamp,
 }
 
-/// What a signature over a digest has to fit.
+/// The values that a signature over a digest is checked against.
 #[derive(Debug)]
 struct Signing {
     /// SHA-256 of the text that is signed.
     signed: Sha256Hash,
     fingerprint: Box<str>,
-    /// The signature algorithm, where it is not the one that is known.
+    /// The signature algorithm, if it is not the known one.
     algorithm: Option<Box<str>>,
-    /// When it was signed, as far as that is known.
+    /// The time at which it was signed, as far as that is known.
     time: SigningTime,
 }
 
-/// A digest that its own signature does not prove. Another one may: its successor's record of it.
+/// The rejection of a digest that its own signature does not prove. Another signature may still
+/// prove it: its successor's record of it.
 #[derive(Debug)]
 pub struct Unproven {
     rejection: Rejection,
     signing: Signing,
 }
 
-/// What examining a digest by itself says.
+/// The result of examining a digest by itself.
 #[derive(Debug)]
 pub enum CheckedDigest {
-    /// It was read; the second part is what its own signature says. What other signatures would have to fit is kept only where that one
-    /// does not: chains are long, and nearly all digests prove themselves.
+    /// It was parsed; the second field is the result of checking its own signature. The values that
+    /// other signatures are checked against are kept only if that one does not verify: chains are
+    /// long, and nearly all digests prove themselves.
     Parsed(Box<ParsedDigest>, Result<(), Box<Unproven>>),
-    /// It could not be read, or is no digest, or not in its place.
+    /// It could not be read or parsed, or a backfill digest's generation time is missing or not
+    /// plausible.
     Unparsed(Box<UnparsedDigest>),
 }
 
-/// A digest that could not be read, or is none, or is not in its place.
+/// A digest that could not be read or parsed, or a backfill digest whose generation time is missing
+/// or not plausible.
 #[derive(Debug)]
 pub struct UnparsedDigest {
-    /// Where it lies.
+    /// The object under which it was found.
     pub place: ObjectRef,
-    /// SHA-256 of the uncompressed bytes, if they could be had.
+    /// SHA-256 of the uncompressed bytes, if they could be read.
     pub sha256: Option<Sha256Hash>,
-    /// Why.
+    /// The reason why it was rejected.
     pub rejection: Rejection,
 }
 
 impl CheckedDigest {
-    /// A digest that is closed.
+    /// Creates the result for a digest that was not parsed.
     pub fn closed(place: ObjectRef, sha256: Option<Sha256Hash>, rejection: Rejection) -> Self {
         Self::Unparsed(Box::new(UnparsedDigest { place, sha256, rejection }))
     }
 }
 
-/// Examines a digest by itself. `in_place` says whether the name that the digest bears leads to where it was found.
+/// Examines a digest by itself. `in_place` returns whether the object that the digest names as its
+/// own leads to where it was found.
 pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> CheckedDigest {
     let json = match uncompressed(found.bytes, found.is_uncompressed, MAX_DIGEST_BYTES) {
         Ok(json) => json,
@@ -177,7 +182,7 @@ pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, key
                 "is a backfill digest with a signature and without a readable backfill-generation-timestamp",
             ));
         }
-        // Without metadata nobody knows when it was generated, only that its hour was over.
+        // Without metadata, all that is known of its generation time is that its hour was over.
         (DigestKind::Backfill, None) => SigningTime { earliest: end, latest: Timestamp::MAX },
     };
     let signing = Signing {
@@ -214,8 +219,9 @@ pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, key
     CheckedDigest::Parsed(Box::new(open), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
 }
 
-/// A digest that lies elsewhere than its name says. It claims its log files like any other that is not valid,
-/// under the name of the place where it lies; what it names as its predecessor is nobody's word.
+/// Returns the result for a digest that was found elsewhere than its name says. It claims its log
+/// files like any other digest that is not valid, under the name of the object where it was found;
+/// its record of a predecessor is ignored.
 fn moved(place: &ObjectRef, open: ParsedDigest, own: &Result<(), Rejection>, signing: Signing) -> CheckedDigest {
     let name = &open.object;
     let detail = match own {
@@ -227,13 +233,13 @@ fn moved(place: &ObjectRef, open: ParsedDigest, own: &Result<(), Rejection>, sig
     CheckedDigest::Parsed(Box::new(open), Err(Box::new(Unproven { rejection, signing })))
 }
 
-/// A backfill digest is generated after its hour, and before it is written. One that says something else
-/// would choose the key that it is checked with.
+/// Rejects a backfill digest that states a generation time before the end of its hour, or after S3
+/// wrote it. Such a digest would choose the key that it is checked with.
 fn backfill_rejection(generated: Timestamp, end: Timestamp, written: Option<Timestamp>) -> Option<Rejection> {
     let detail = if generated < end {
         format!("says that it was generated at {generated}, before the end of its own hour at {end}")
     } else {
-        // S3 tells the time of a write in whole seconds.
+        // S3 gives the time of a write in whole seconds.
         let written = written.filter(|written| generated.as_second() > written.as_second())?;
         format!("says that it was generated at {generated}, after S3 wrote it at {written}")
     };
@@ -241,12 +247,12 @@ fn backfill_rejection(generated: Timestamp, end: Timestamp, written: Option<Time
 }
 
 impl ParsedDigest {
-    /// The name that it bears, and that leads to where it was found.
+    /// The object that the digest names as its own, which leads to where it was found.
     pub fn object(&self) -> &ObjectRef {
         &self.object
     }
 
-    /// What the digest recorded of the one before it: a claim.
+    /// The digest's record of its predecessor: a claim.
     pub fn predecessor(&self) -> Option<&Predecessor> {
         self.predecessor.as_ref()
     }
@@ -256,19 +262,20 @@ impl ParsedDigest {
         self.sha256
     }
 
-    /// The log files that it lists, without their hashes: a claim, by which no content can be judged.
+    /// The log files that it lists, without their hashes: an unproven claim, so no content can be
+    /// judged by it.
     pub fn claimed_log_files(&self) -> impl Iterator<Item = ObjectRef> + '_ {
         self.log_files.iter().map(|entry| entry.object)
     }
 
-    /// The begin of the period it claims to speak of.
+    /// The start of the period that it claims to cover.
     pub fn start(&self) -> Timestamp {
         self.start
     }
 }
 
 impl Unproven {
-    /// Why its own signature does not prove it.
+    /// The reason why its own signature does not prove it.
     pub fn rejection(&self) -> &Rejection {
         &self.rejection
     }

@@ -15,7 +15,8 @@ use crate::model::{ObjectRef, Period, Sha256Hash};
 /// The only hash algorithm that CloudTrail documents.
 const SHA_256: &str = "SHA-256";
 
-/// A digest's fields as they stand in its JSON. Fields that AWS may add are passed over.
+/// The fields of a digest's JSON, as they stand there. Unknown fields, which AWS may add, are
+/// ignored.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document<'a> {
@@ -45,7 +46,8 @@ pub(super) struct Document<'a> {
     pub log_files: LogFileEntries,
 }
 
-/// Packs the log files while they are read: half a million of them fit into a digest of the largest size.
+/// Packs the log files while they are read: half a million of them fit into a digest of the largest
+/// size.
 fn packed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogFileEntries, D::Error> {
     struct Entries;
 
@@ -91,14 +93,14 @@ impl LogFileFields<'_> {
     }
 }
 
-/// What a digest recorded of the digest before it.
+/// A digest's record of the digest before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Predecessor {
-    /// Its name.
+    /// The name of the digest before it.
     pub object: ObjectRef,
     /// The SHA-256 of its uncompressed bytes; `None` if another hash algorithm was used.
     pub sha256: Option<Sha256Hash>,
-    /// Its signature.
+    /// The signature of the digest before it.
     pub signature: Option<RecordedSignature>,
 }
 
@@ -107,7 +109,7 @@ impl<'a> Document<'a> {
         serde_json::from_slice(json).map_err(|error| format!("its content is not a digest: {error}"))
     }
 
-    /// Start and end of the period that the digest speaks of.
+    /// Returns the period that the digest covers.
     pub fn period(&self) -> Result<Period, String> {
         let time = |name, text: &str| {
             Timestamp::from_str(text).map_err(|_| format!("its {name}, '{text}', is not an RFC 3339 time"))
@@ -121,12 +123,12 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The name that the digest bears.
+    /// Returns the object that the digest names as its own.
     pub fn object(&self) -> ObjectRef {
         ObjectRef::new(&*self.digest_s3_bucket, &*self.digest_s3_object)
     }
 
-    /// What it recorded of the digest before it; `None` for a starting digest.
+    /// Returns the digest's record of its predecessor; `None` for a starting digest.
     pub fn predecessor(&self, own: &ObjectRef) -> Option<Predecessor> {
         let bucket = self.previous_digest_s3_bucket.as_deref()?;
         // Nearly always the digest's own bucket: one allocation serves both.
@@ -142,12 +144,14 @@ impl<'a> Document<'a> {
     }
 }
 
-/// How many log files uncompressed digest bytes list, unproven: good for a guess.
+/// Returns the number of log files that uncompressed digest bytes list. It is unproven: good only
+/// for an estimate.
 pub fn peek_log_files(json: &[u8]) -> Option<usize> {
     Document::parse(json).ok().map(|document| document.log_files.len())
 }
 
-/// The name that uncompressed digest bytes bear, unproven: good for finding out how a local copy is laid out.
+/// Returns the object that uncompressed digest bytes name as their own. It is unproven: good only
+/// for finding out how a local copy is laid out.
 pub fn peek_object(json: &[u8]) -> Option<ObjectRef> {
     Document::parse(json).ok().map(|document| document.object())
 }

@@ -1,15 +1,16 @@
-//! The log files of one digest, kept small: a chain may list millions, and they wait until all its digests are judged.
+//! The log files of one digest in packed form: a chain may list millions, and they are kept until
+//! all its digests are judged.
 
 use std::sync::Arc;
 
 use crate::model::{NameCoder, ObjectRef, Sha256Hash, read_number, write_number};
 
-/// The hash by which a log file can be judged.
+/// The hash that a log file is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedHash {
     /// SHA-256 of the uncompressed bytes.
     Sha256(Sha256Hash),
-    /// Something that this version can't compare with; the text says what.
+    /// A hash that this version can't compare with; the text says why.
     Unknown(String),
 }
 
@@ -22,14 +23,14 @@ pub struct LogFileEntry {
     pub expected: ExpectedHash,
 }
 
-/// The length to which a text is kept that stands in the place of a hash, in bytes.
+/// The maximum length, in bytes, of a text that is kept in the place of a hash.
 const MAX_TEXT_BYTES: usize = 160;
 
 /// Marks an entry in another bucket than the first one's.
 const OTHER_BUCKET: u8 = 1;
 /// Marks an entry with another hash algorithm, whose name takes the place of the hash.
 const OTHER_ALGORITHM: u8 = 2;
-/// Marks an entry with a hash that can't be read, which takes the place of one that can.
+/// Marks an entry with a hash that can't be read, whose text takes the place of the hash.
 const UNREADABLE_HASH: u8 = 4;
 
 /// The hash of an entry as a digest records it.
@@ -43,7 +44,7 @@ pub(super) enum RecordedHash<'a> {
 }
 
 impl RecordedHash<'_> {
-    /// The form that is compared.
+    /// Returns the form that is compared.
     fn expected(self) -> ExpectedHash {
         match self {
             Self::Sha256(hash) => ExpectedHash::Sha256(hash),
@@ -121,17 +122,17 @@ fn read_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 }
 
 impl LogFileEntries {
-    /// How many there are.
+    /// Returns the number of log files.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no log files.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Each log file, made anew.
+    /// Returns an iterator that unpacks each log file.
     pub fn iter(&self) -> impl Iterator<Item = LogFileEntry> + '_ {
         let (mut coder, mut rest) = (NameCoder::default(), &*self.packed);
         (0..self.count).map_while(move |_| {

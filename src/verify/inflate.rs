@@ -1,10 +1,10 @@
-//! Gunzip, fed piece by piece, and judged as a consumer of the file would read it (RFC 1952).
+//! Incremental gzip decompression that judges a file as its consumer would read it (RFC 1952).
 //!
-//! Every member is decompressed. Bytes after the last member, or a stream that ends early, are faults: a reader that
-//! ignores them and one that does not would see different logs.
+//! Every member is decompressed. Bytes after the last member, or a stream that ends early, are
+//! faults: a reader that ignores them and one that does not would see different logs.
 //!
-//! The members' frames are read here, and only what they hold is handed to the decompressor: one that reads frames itself
-//! can't be used again for the next object without making all of it anew.
+//! The members' frames are parsed here, and only their content is passed to the decompressor: one
+//! that parses frames itself can't be reused for the next object without being made anew.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -16,11 +16,13 @@ use crate::model::Fault;
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// CM: the only compression method there is.
 const DEFLATE: u8 = 8;
-/// MTIME, XFL and OS, which say nothing of the content.
+/// The length of MTIME, XFL and OS, in bytes, which are skipped: they say nothing about the
+/// content.
 const PASSED_OVER: usize = 6;
-/// CRC32 and ISIZE.
+/// The length of CRC32 and ISIZE, in bytes.
 const TRAILER: usize = 8;
-/// Large enough to take a typical log file in one piece, small enough for a cache.
+/// The size of the output buffer, in bytes: large enough for a typical log file in one piece, small
+/// enough for a cache.
 const OUT_BYTES: usize = 64 * 1024;
 
 /// Bits of FLG.
@@ -49,7 +51,7 @@ enum Position {
 enum Field {
     Method,
     Flags,
-    /// So many bytes that don't matter.
+    /// This many bytes that are skipped.
     Skip(usize),
     /// The length of the extra field, this many bytes of it seen.
     ExtraLength(usize),
@@ -60,13 +62,14 @@ enum Field {
     Crc(usize),
 }
 
-/// What decompressing needs room for. Most objects are smaller than it is, so it is kept for the next one.
+/// The buffers that decompression needs. Most objects are smaller than they are, so they are kept
+/// for the next one.
 struct Buffers {
     inflate: Decompress,
     out: Box<[u8]>,
 }
 
-/// How much room a thread keeps.
+/// The number of buffers that a thread keeps.
 const KEPT: usize = 4;
 
 thread_local! {
@@ -82,11 +85,11 @@ impl Buffers {
 
 /// A gzip stream being decompressed.
 pub struct Gunzip {
-    /// Taken out when the stream is dropped, and only then.
+    /// Present until the stream is dropped, which takes them out.
     buffers: Option<Buffers>,
     state: Position,
     flags: u8,
-    /// Of a number that comes byte by byte, what was seen.
+    /// The bytes seen so far of a number that comes byte by byte.
     number: [u8; TRAILER],
     header_crc: Crc,
     crc: Crc,
@@ -96,7 +99,7 @@ pub struct Gunzip {
 }
 
 impl Gunzip {
-    /// Begins a stream that may decompress to `ceiling` bytes and no more.
+    /// Creates a stream that may decompress to at most `ceiling` bytes.
     pub fn new(ceiling: u64) -> Self {
         Self {
             buffers: Some(Buffers::new()),
@@ -111,7 +114,7 @@ impl Gunzip {
         }
     }
 
-    /// Decompresses the next piece of the stream and hands what comes out of it to `sink`, piece by piece.
+    /// Decompresses the next piece of the stream and passes the output to `sink`, piece by piece.
     pub fn feed(&mut self, mut input: &[u8], mut sink: impl FnMut(&[u8])) {
         while let [first, rest @ ..] = input {
             input = match self.state {
@@ -133,7 +136,7 @@ impl Gunzip {
         }
     }
 
-    /// Ends the stream: the number of uncompressed bytes, or what is wrong with it.
+    /// Ends the stream and returns the number of uncompressed bytes, or the stream's fault.
     pub fn finish(&self) -> Result<u64, Fault> {
         match self.state {
             Position::Failed(fault) => Err(fault),
@@ -258,7 +261,7 @@ impl Gunzip {
 impl Drop for Gunzip {
     fn drop(&mut self) {
         let buffers = self.buffers.take();
-        // A thread that is ending keeps nothing.
+        // Fails only in a thread that is ending, where the buffers are dropped instead of kept.
         let _ = SPARE_BUFFERS.try_with(|rooms| {
             if let Ok(mut rooms) = rooms.try_borrow_mut()
                 && rooms.len() < KEPT
@@ -269,10 +272,12 @@ impl Drop for Gunzip {
     }
 }
 
-/// Nothing that deflate compresses becomes smaller by more than this (zlib's technical details, "Maximum Compression Factor").
+/// The largest factor by which deflate compresses (zlib's technical details, "Maximum Compression
+/// Factor").
 const DEFLATE_FACTOR: usize = 1032;
 
-/// How much room the content of an object may need: what its end announces (RFC 1952, ISIZE), as far as that can be true.
+/// Returns the capacity that the content of an object may need, in bytes: the size that its end
+/// announces (RFC 1952, ISIZE), as far as that can be true.
 fn room_for(compressed: &[u8], ceiling: u64) -> usize {
     let end = compressed.last_chunk().filter(|_| compressed.starts_with(&MAGIC));
     let announced = end.map_or(0, |size| u32::from_le_bytes(*size));
@@ -288,11 +293,11 @@ pub fn gunzip(compressed: &[u8], ceiling: u64) -> Result<Vec<u8>, Fault> {
     stream.finish().map(|_| content)
 }
 
-/// The content of a whole object held in memory, which may be uncompressed as it is.
+/// Returns the content of a whole object held in memory, which may be stored uncompressed.
 ///
 /// # Errors
 ///
-/// A broken gzip stream, or a content of more than `ceiling` bytes.
+/// Fails if the gzip stream is broken, or the content has more than `ceiling` bytes.
 pub fn uncompressed(bytes: &[u8], is_uncompressed: bool, ceiling: u64) -> Result<Cow<'_, [u8]>, Fault> {
     match is_uncompressed {
         true if bytes.len() as u64 > ceiling => Err(Fault::TooLarge),
@@ -301,8 +306,8 @@ pub fn uncompressed(bytes: &[u8], is_uncompressed: bool, ceiling: u64) -> Result
     }
 }
 
-/// Returns whether an object decompresses to more than `bytes`, as far as it decompresses. Keeps nothing of
-/// it.
+/// Returns whether an object decompresses to more than `bytes`, as far as it decompresses. Keeps
+/// nothing of it.
 pub fn inflates_beyond(compressed: &[u8], bytes: u64) -> bool {
     let mut stream = Gunzip::new(bytes);
     stream.feed(compressed, |_| {});
@@ -404,7 +409,7 @@ mod tests {
         assert_eq!(gunzip(&checked, u64::MAX).unwrap(), b"log");
         checked[content] ^= 1;
         assert_eq!(gunzip(&checked, u64::MAX), Err(Fault::Corrupt));
-        // Methods and flags that nobody has defined.
+        // Methods and flags that RFC 1952 reserves.
         for (at, value) in [(2, 7), (3, 0x20), (3, 0x80)] {
             let mut unknown = gzip(b"log");
             unknown[at] = value;

@@ -1,7 +1,8 @@
 //! Public keys: their encodings, fingerprints and windows.
 //!
-//! `ListPublicKeys` hands out DER, PKCS#1 `RSAPublicKey` (RFC 8017, A.1.1); the CloudTrail user guide also prints one in
-//! SPKI form (RFC 5280, 4.1.2.7), so both are read. A key's fingerprint is the MD5 of those bytes in hex.
+//! `ListPublicKeys` returns DER, PKCS#1 `RSAPublicKey` (RFC 8017, A.1.1); the CloudTrail user guide
+//! also prints one in SPKI form (RFC 5280, 4.1.2.7), so both are read. A key's fingerprint is the
+//! MD5 of those bytes in hex.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rsa::{BigUint, RsaPublicKey};
 
 use super::limits::{KEY_EXPONENTS, KEY_WINDOW_TOLERANCE_SECONDS, MAX_KEY_BITS, MIN_KEY_BITS};
 
-/// Why bytes are not a public key that can have signed a digest.
+/// The reason why bytes are not a public key that can have signed a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Neither PKCS#1 nor SPKI.
@@ -86,14 +87,15 @@ pub struct PublicKey {
     pub fingerprint: String,
     /// The key.
     pub key: Arc<RsaKey>,
-    /// When it begins to be valid.
+    /// The time from which the key is valid.
     pub valid_from: Timestamp,
-    /// When it ceases to be valid.
+    /// The time until which the key is valid.
     pub valid_to: Timestamp,
 }
 
 impl PublicKey {
-    /// Whether the key may sign at a time in `[from, to]`: its window, and two hours on either side.
+    /// Returns whether the key may sign at a time in `[from, to]`: in its validity window, widened
+    /// by two hours on either side.
     fn covers(&self, from: Timestamp, to: Timestamp) -> bool {
         let (from, to) = (from.as_second(), to.as_second());
         to >= self.valid_from.as_second().saturating_sub(KEY_WINDOW_TOLERANCE_SECONDS)
@@ -109,20 +111,21 @@ pub struct KeyRing {
     unavailable: Option<String>,
 }
 
-/// What a key ring knows of the key that a digest names.
+/// The result of looking up the key that a digest names.
 #[derive(Debug)]
 pub enum KeyLookup<'a> {
-    /// It is known, and was valid then.
+    /// The key is known, and was valid at that time.
     Found(&'a RsaKey),
-    /// It is known, and was not valid then.
+    /// The key is known, and was not valid at that time.
     NotValidThen(&'a PublicKey),
-    /// It is not known.
+    /// The key is not known.
     Unknown,
 }
 
 impl KeyRing {
-    /// Makes a ring. `authoritative` says that these are known to be the region's own keys: only such a ring can accuse;
-    /// any other can prove.
+    /// Creates a key ring. `authoritative` states that these are known to be the region's own keys:
+    /// only such a ring can show that a digest is invalid; any other can only show that one is
+    /// valid.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>, authoritative: bool) -> Self {
         let mut by_fingerprint: HashMap<String, Vec<PublicKey>> = HashMap::new();
         for key in keys {
@@ -131,12 +134,12 @@ impl KeyRing {
         Self { by_fingerprint, authoritative, unavailable: None }
     }
 
-    /// A ring that holds nothing because the keys could not be had, and why.
+    /// Creates an empty key ring for a region whose keys could not be obtained, with the reason.
     pub fn unavailable(reason: String) -> Self {
         Self { unavailable: Some(reason), ..Self::default() }
     }
 
-    /// Why the keys could not be had.
+    /// The reason why the keys could not be obtained, if they could not.
     pub fn trouble(&self) -> Option<&str> {
         self.unavailable.as_deref()
     }
@@ -150,8 +153,8 @@ impl KeyRing {
         }
     }
 
-    /// Whether a digest signed in `[from, to]` may be called invalid on the word of this ring: its keys are the region's
-    /// own, and at least one of them was valid then.
+    /// Returns whether a digest signed in `[from, to]` may be called invalid by this ring: its keys
+    /// are the region's own, and at least one of them was valid at that time.
     pub fn can_accuse(&self, from: Timestamp, to: Timestamp) -> bool {
         self.authoritative && self.by_fingerprint.values().flatten().any(|key| key.covers(from, to))
     }

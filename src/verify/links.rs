@@ -1,12 +1,12 @@
-//! Which digests name which, and the order in which they can be judged.
+//! The links between digests and their predecessors, and the order in which digests can be judged.
 
 use std::cmp::Reverse;
 
 use super::pending::{DigestSummary, NameHash, PendingDigest};
 
-/// Which digests name which as their predecessors.
+/// The links between the digests of a chain and the predecessors that they name.
 pub(super) struct Links {
-    /// The place of one that is named, and the place of one that names it; sorted.
+    /// The index of a digest that is named, and the index of one that names it; sorted.
     pairs: Vec<(usize, usize)>,
     count: usize,
 }
@@ -27,14 +27,14 @@ impl Links {
         Self { pairs, count: waiting.len() }
     }
 
-    /// Those that name this one.
+    /// Returns the indexes of the digests that name this one.
     pub fn referrers(&self, index: usize) -> impl Iterator<Item = usize> {
         let first = self.pairs.partition_point(|(named, _)| *named < index);
         self.pairs[first..].iter().take_while(move |(named, _)| *named == index).map(|(_, by)| *by)
     }
 
-    /// An order in which every digest comes after those that name it as predecessor. Names that go in a circle can only be
-    /// forged; they come last, newest first.
+    /// Returns an order in which every digest comes after those that name it as predecessor. A
+    /// circle of names can only be forged; its digests come last, newest first.
     pub fn successors_first<T>(&self, waiting: &[(T, PendingDigest)]) -> Vec<usize> {
         let mut names: Vec<(usize, usize)> = self.pairs.iter().map(|(named, by)| (*by, *named)).collect();
         names.sort_unstable();
@@ -66,7 +66,7 @@ fn outline_of<T>((handle, digest): &(T, PendingDigest)) -> Option<(&T, &DigestSu
     }
 }
 
-/// The digests that were read, each with its place.
+/// Returns the digests that were parsed, each with its index and handle.
 pub(super) fn summaries<T>(waiting: &[(T, PendingDigest)]) -> impl Iterator<Item = (usize, &T, &DigestSummary)> {
     waiting.iter().enumerate().filter_map(|(index, digest)| {
         let (handle, summary) = outline_of(digest)?;

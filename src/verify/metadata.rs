@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use crate::model::{json_text, parse_compact_time};
 
-/// What a store knows of a digest's user metadata. Names are those that follow `x-amz-meta-`.
+/// A digest's user metadata, as far as the store has it. Names are those that follow `x-amz-meta-`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DigestMetadata {
-    /// Whether the store keeps metadata for this object at all. S3 does; a local copy only with a metadata file.
+    /// True if the store keeps metadata for this object at all. S3 does; a local copy only with a
+    /// metadata file.
     pub kept: bool,
     /// `signature`, as it stands there: hex.
     pub signature: Option<String>,
@@ -19,7 +20,7 @@ pub struct DigestMetadata {
     pub backfill_generation_timestamp: Option<String>,
 }
 
-/// What `aws s3api head-object` prints, as far as it matters.
+/// The output of `aws s3api head-object`, reduced to the fields that are used.
 #[derive(Deserialize)]
 struct HeadObject<'a> {
     #[serde(borrow, rename = "Metadata")]
@@ -27,7 +28,8 @@ struct HeadObject<'a> {
 }
 
 impl DigestMetadata {
-    /// Picks what counts from an object's user metadata. Names compare without case, as HTTP header names do.
+    /// Selects the known fields from an object's user metadata. Names compare without case, as HTTP
+    /// header names do.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut metadata = Self { kept: true, ..Self::default() };
         for (name, value) in pairs {
@@ -41,14 +43,15 @@ impl DigestMetadata {
         metadata
     }
 
-    /// What there is of it, as pairs.
+    /// Returns the fields that are present, as pairs of name and value.
     pub fn pairs(&self) -> BTreeMap<String, String> {
         let pairs =
             [("signature", &self.signature), ("backfill-generation-timestamp", &self.backfill_generation_timestamp)];
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
     }
 
-    /// Reads what `aws s3api head-object` prints of an object; an error says why it is something else.
+    /// Reads the output of `aws s3api head-object` for an object; the error says why the bytes are
+    /// something else.
     pub fn from_head_object(json: &[u8]) -> Result<Self, String> {
         let json = json_text(json)?;
         let head: HeadObject<'_> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
@@ -56,7 +59,7 @@ impl DigestMetadata {
         Ok(Self::from_pairs(pairs.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))))
     }
 
-    /// When a backfill digest was generated; `None` where that is missing or no time.
+    /// The time at which a backfill digest was generated; `None` if it is missing or not a time.
     pub fn generated(&self) -> Option<Timestamp> {
         let text = self.backfill_generation_timestamp.as_deref()?.trim();
         text.parse().ok().or_else(|| parse_compact_time(text))

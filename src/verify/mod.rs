@@ -1,11 +1,14 @@
 //! Pure checks on bytes: decompression, hashes, signatures and links.
 //!
-//! No file, network, clock, environment or log: what this floor decides follows from its arguments alone.
+//! No file, network, clock, environment or log: every result of this layer follows from its
+//! arguments alone.
 //!
-//! Success is a type. A digest's bytes are read into an [`ParsedDigest`], which claims things, and waits for the others of its chain as
-//! a [`PendingDigest`]; [`verify_chain()`] makes a [`ProvenDigest`] of it when its signature verifies and no valid successor contradicts it.
-//! Only that gives a [`ValidDigest`], and only a [`ValidDigest`] hands out [`LogFileEntry`]s that a log file can be judged by. What an
-//! invalid or unverified digest lists comes out as names alone.
+//! Success is a type. A digest's bytes are parsed into a [`ParsedDigest`], which is an unproven
+//! claim, and held as a [`PendingDigest`] until the others of its chain are read.
+//! [`verify_chain()`] makes a [`ProvenDigest`] of it if a signature over it verifies and no valid
+//! successor contradicts it. Only that unpacks to a [`ValidDigest`], and only a [`ValidDigest`]
+//! gives out [`LogFileEntry`]s by which a log file can be judged. Of the log files that an invalid
+//! or unverified digest lists, only the names are available.
 
 mod chain;
 mod content;

@@ -1,5 +1,6 @@
-//! Digests that wait until their whole chain can be judged. A chain may be long and a digest may list thousands of log files, so an
-//! outline stays at hand, and the rest becomes bytes, which the caller keeps where there is room.
+//! Digests that are held until their whole chain can be judged. A chain may be long and a digest
+//! may list thousands of log files, so only a summary stays in memory; the rest is packed into
+//! bytes, which the caller can store elsewhere.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -14,17 +15,19 @@ use super::entries::LogFileEntries;
 use super::signature::RecordedSignature;
 use crate::model::{ObjectRef, Period, Sha256Hash};
 
-/// A digest that was examined by itself, and waits for those that may name it.
+/// A digest that was examined by itself, held until the digests that may name it are read.
 #[derive(Debug)]
 pub enum PendingDigest {
-    /// It was read; the second part is what its own signature says.
+    /// It was parsed; the second field is the result of checking its own signature.
     Parsed(DigestSummary, Result<(), Box<Unproven>>),
-    /// It could not be read, or is no digest, or not in its place.
+    /// It could not be read or parsed, or a backfill digest's generation time is missing or not
+    /// plausible.
     Unparsed(Box<UnparsedDigest>),
 }
 
-/// What is at hand of a digest that was packed. Names are hashes under a [`HashKey`] that nobody knows, so nobody can make two of them
-/// meet; before a digest is judged by what another says of it, the names themselves are compared.
+/// The part of a packed digest that stays in memory. Names are hashes under a random [`HashKey`],
+/// so nobody can construct names that collide; before a digest is judged by another's record of it,
+/// the names themselves are compared.
 #[derive(Debug)]
 pub struct DigestSummary {
     /// A hash of the packed bytes, under the same key.
@@ -36,7 +39,7 @@ pub struct DigestSummary {
     log_files: u32,
 }
 
-/// The hash of a name. Zero counts as one, so that none takes no room of its own.
+/// The hash of a name. Zero is stored as one, so that an `Option` of it takes no extra space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameHash(NonZero<u64>);
 
@@ -55,7 +58,7 @@ impl HashKey {
     }
 }
 
-/// Why a packed digest can't be had.
+/// The reason why a digest could not be packed or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// It could not be written.
@@ -67,7 +70,7 @@ pub enum PackError {
 }
 
 impl PendingDigest {
-    /// Packs a digest that was examined: what is not at hand is added to `out`.
+    /// Packs a digest that was examined: everything but the summary is appended to `out`.
     pub fn pack(examined: CheckedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
         match examined {
             CheckedDigest::Parsed(open, own) => Ok(Self::Parsed(DigestSummary::pack(&open, key, out)?, own)),
@@ -86,12 +89,12 @@ impl DigestSummary {
             predecessor: open.predecessor.as_ref().map(|recorded| key.name(&recorded.object)),
             start: open.start,
             end: open.end,
-            // The limit on a digest's size keeps it far below.
+            // The limit on a digest's size keeps the number far below `u32::MAX`.
             log_files: u32::try_from(open.log_files.len()).unwrap_or(u32::MAX),
         })
     }
 
-    /// The digest, from the bytes that it was packed into.
+    /// Unpacks the digest from the bytes that it was packed into.
     pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ParsedDigest, PackError> {
         if key.seal(packed) != self.seal {
             return Err(PackError::Damaged);
@@ -105,23 +108,24 @@ impl DigestSummary {
         self.name
     }
 
-    /// The hash of the name of the digest that it names as its predecessor; `None` for a starting digest.
+    /// The hash of the name of the digest that it names as its predecessor; `None` for a starting
+    /// digest.
     pub fn predecessor(&self) -> Option<NameHash> {
         self.predecessor
     }
 
-    /// The period that it claims to speak of.
+    /// The period that the digest claims to cover.
     pub fn period(&self) -> Period {
         Period { start: self.start, end: self.end }
     }
 
-    /// How many log files it lists.
+    /// The number of log files that the digest lists.
     pub fn log_files(&self) -> usize {
         self.log_files as usize
     }
 }
 
-/// What an outline lacks.
+/// The part of a digest that its summary lacks.
 #[derive(Serialize, Deserialize)]
 struct PackedDigest<'a> {
     bucket: &'a str,
@@ -135,13 +139,13 @@ struct PackedDigest<'a> {
     #[serde(serialize_with = "as_bytes")]
     log_files: &'a [u8],
     log_file_count: usize,
-    /// The bucket of the first of them, if not the digest's own.
+    /// The bucket of the first log file, if it is not the digest's own.
     log_file_bucket: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct PackedPredecessor<'a> {
-    /// `None`: the digest's own.
+    /// The predecessor's bucket; `None` if it is the digest's own.
     bucket: Option<&'a str>,
     key: &'a str,
     sha256: Option<[u8; 32]>,
@@ -155,7 +159,7 @@ enum PackedSignature<'a> {
     Unreadable([u8; 32]),
 }
 
-/// Bytes by themselves are written one after the other.
+/// Serializes bytes as one byte string: serde would write a slice element by element.
 fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytes)
 }

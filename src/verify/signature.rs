@@ -1,7 +1,9 @@
-//! The signature on a digest: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2), checked by two implementations.
+//! The signature on a digest: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2), checked by two
+//! implementations.
 //!
-//! aws-lc-rs checks first, being ten times as fast. A failure is reported only after the `rsa` crate, written by others
-//! in another language, has failed it too: an accusation of tampering rests on two witnesses.
+//! aws-lc-rs checks first, being ten times as fast. A failure is reported only after the `rsa`
+//! crate, written by others in another language, has failed it too: an accusation of tampering
+//! rests on two witnesses.
 
 use std::sync::Arc;
 
@@ -20,9 +22,10 @@ pub const SHA256_WITH_RSA: &str = "SHA256withRSA";
 /// A signature as a digest or an object's metadata records it, in hex: comparison ignores the case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordedSignature {
-    /// What the hex stands for.
+    /// The bytes that the hex encodes.
     Bytes(Arc<[u8]>),
-    /// It is not hex, or longer than any key's: the SHA-256 of what it is, in lower case.
+    /// A text that is not hex, or is longer than any key's signature: the SHA-256 of that text in
+    /// lower case.
     Unreadable(Box<Sha256Hash>),
 }
 
@@ -38,25 +41,26 @@ impl RecordedSignature {
     }
 }
 
-/// What two implementations say of a signature.
+/// The result of checking a signature with two implementations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureCheck {
-    /// It verifies.
+    /// The signature verifies.
     Verifies,
-    /// Both say that it does not.
+    /// Both implementations say that it does not verify.
     Fails,
-    /// The first says that it does not, the second that it does.
+    /// The first implementation says that it does not verify, the second that it does.
     WitnessesDisagree,
 }
 
-/// The SHA-256 of the text that CloudTrail signs (CloudTrail user guide, "Custom implementations of CloudTrail log file
-/// integrity validation"):
+/// The SHA-256 of the text that CloudTrail signs (CloudTrail user guide, "Custom implementations of
+/// CloudTrail log file integrity validation"):
 ///
 /// ```text
 /// digestEndTime \n digestS3Bucket/digestS3Object \n hex(SHA-256 of the uncompressed digest) \n previousDigestSignature
 /// ```
 ///
-/// `end_time` and `previous_signature` are taken as they stand in the digest; a null signature is the word `null`.
+/// `end_time` and `previous_signature` are taken as they stand in the digest; a null signature is
+/// the word `null`.
 pub fn signed_hash(
     end_time: &str,
     object: &ObjectRef,

@@ -218,7 +218,8 @@ fn one_account_that_can_not_be_listed_hides_no_other_and_passes_for_none() {
 
 #[test]
 fn a_changed_signature_does_not_turn_what_came_before_it_into_missing_digests() {
-    // The first digest in the new bucket, whose pointer leads to the old one, is proven by its successor alone.
+    // The first digest in the new bucket, whose pointer leads to the old one, is proven by its
+    // successor alone.
     let mut trail = crate::remote::moved_trail();
     let first = trail.chains[0].digests[5].key.clone();
     trail.object_mut(&first).metadata.insert("signature".to_owned(), "00".repeat(256));

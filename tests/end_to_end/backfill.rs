@@ -1,4 +1,5 @@
-//! Backfill digests: a series beside the standard one, for log files that processing delay kept out of their hour's digest.
+//! Backfill digests: a series beside the standard one, for log files that processing delay kept out
+//! of their hour's digest.
 
 use ctverify_testkit::{ForgedTrail, KeyAuthority, Layout, TrailSpec};
 use jiff::SignedDuration;

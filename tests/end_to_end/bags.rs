@@ -777,7 +777,8 @@ fn what_a_bag_says_of_itself_is_sealed_by_the_custody_log() {
     assert!(run.code == 1 && run.stdout.contains("tagmanifest-sha256.txt is not the one"), "{}", run.stdout);
 }
 
-/// Found by an attack: a bag without `bagit.txt` and `collect.json` was verified as a plain folder, custody log or not.
+/// Found by an attack: a bag without `bagit.txt` and `collect.json` was verified as a plain folder,
+/// custody log or not.
 #[test]
 fn a_bag_without_its_declaration_is_a_bag_that_was_altered() {
     let (bench, ..) = signed_bag();

@@ -93,7 +93,8 @@ fn a_beginning_in_a_bucket_that_the_trail_has_left_is_open() {
     assert_eq!((run.code, run.count("digest", "missing")), (3, 0), "{}", run.stdout);
 }
 
-/// Issue: "Settings that soften silently": `CTVERIFY_GRACE=100000h` turned two deleted digests into exit 0.
+/// Issue: "Settings that soften silently": `CTVERIFY_GRACE=100000h` turned two deleted digests into
+/// exit 0.
 #[test]
 fn a_grace_is_at_most_a_day_and_stands_in_the_records() {
     let start = hours_ago(12);

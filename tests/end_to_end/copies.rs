@@ -1,4 +1,5 @@
-//! Copies as people make them: partial, decompressed, of a part of the bucket, with files of other programs.
+//! Copies as people make them: partial, decompressed, of a part of the bucket, with files of other
+//! programs.
 
 use std::fs;
 use std::path::Path;
@@ -214,7 +215,8 @@ fn utf16(path: &Path) {
     fs::write(path, bytes.collect::<Vec<u8>>()).unwrap();
 }
 
-/// Issue: "key and metadata files with a byte order mark or in UTF-16", "one useless key in a key file ends the run".
+/// Issue: "key and metadata files with a byte order mark or in UTF-16", "one useless key in a key
+/// file ends the run".
 #[test]
 fn key_and_metadata_files_are_read_as_other_programs_write_them() {
     let trail = defects::small_trail();
@@ -338,7 +340,8 @@ fn log_files_of_an_organizations_folder_without_digests_are_a_gap() {
     }
 }
 
-/// Found by an attack: at depth `presence`, a link to nowhere or a pipe counted as a log file that exists.
+/// Found by an attack: at depth `presence`, a link to nowhere or a pipe counted as a log file that
+/// exists.
 #[cfg(unix)]
 #[test]
 fn what_is_no_file_does_not_exist_at_depth_presence() {

@@ -1,6 +1,7 @@
-//! Every way of changing one object of a small trail: each bit of each digest and signature, each byte of each log file, every prefix,
-//! every swap, every removal. A change of content is never `verified`, and the record names the right file; a change that leaves the
-//! content as it was is none.
+//! Every way of changing one object of a small trail: each bit of each digest and signature, each
+//! byte of each log file, every prefix, every swap, every removal. A change of content is never
+//! `verified`, and the record names the right file; a change that leaves the content as it was is
+//! none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! Reports that are evidence: the chain-of-custody report in a real browser, signatures that ssh-keygen verifies, statements that in-toto's own
-//! tools take, and reports made again from saved records.
+//! Reports that are evidence: the chain-of-custody report in a real browser, signatures that
+//! ssh-keygen verifies, statements that in-toto's own tools take, and reports made again from saved
+//! records.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -370,7 +371,8 @@ fn reports_made_again_from_saved_records_are_the_same() {
             assert!(same.code == 3 && same.stdout.contains("says what the records"), "{}", same.stdout);
         }
     }
-    // Another examiner's name, given later, is in the report, and the report still says what the records say.
+    // Another examiner's name, given later, is in the report, and the report still says what the
+    // records say.
     let later = again.path().join("later.html");
     let mut command = ctverify();
     command.arg("report").arg(case.path("jsonl")).args(["--examiner", "R. Roe", "--note", "second opinion"]);

@@ -20,8 +20,9 @@ fn verify(trail: &ForgedTrail, options: ServerOptions) -> Run {
     records(ctverify_at(&server).args(range))
 }
 
-/// Two hundred runs, each with other faults in one request of ten: errors of the server, refusals, connections closed before the answer and
-/// within the body, bodies cut short with and without an announced length.
+/// Two hundred runs, each with other faults in one request of ten: errors of the server, refusals,
+/// connections closed before the answer and within the body, bodies cut short with and without an
+/// announced length.
 #[test]
 fn faults_that_pass_change_no_record() {
     const SEEDS: u64 = 200;

@@ -8,8 +8,8 @@ use crate::support::{Mirror, Run, ctverify_at, range_of, records, verify_folder,
 
 const ORGANIZATION: &str = "o-exampleorgid";
 
-/// A trail of six hours that became its organization's: the account's folder holds its digests until then, the
-/// organization's those since.
+/// A trail of six hours that became its organization's: the account's folder holds its digests
+/// until then, the organization's those since.
 fn converted() -> ForgedTrail {
     let account = TrailSpec { hours: 6, ..TrailSpec::default() };
     let start = account.start + SignedDuration::from_hours(7);
@@ -61,7 +61,8 @@ fn of_an_organizations_chain_alone_the_time_before_it_is_not_covered() {
     assert_eq!((run.code, run.gaps()), (1, vec!["digests_missing"]), "{}", run.stdout);
 }
 
-/// Issue 27: the chain that another one continues has no gap after it, and the other none before it.
+/// Issue 27: the chain that another one continues has no gap after it, and the other none before
+/// it.
 #[test]
 fn a_trail_that_became_its_organizations_lacks_nothing_on_either_side() {
     let trail = converted();

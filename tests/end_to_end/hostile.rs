@@ -1,4 +1,5 @@
-//! The cost of a few hostile objects: memory, time, requests to others' buckets, a runner of jobs, a bag.
+//! The cost of a few hostile objects: memory, time, requests to others' buckets, a runner of jobs,
+//! a bag.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -39,7 +40,8 @@ fn put(trail: &mut ForgedTrail, key: String, body: bytes::Bytes) {
     trail.objects.insert((trail.spec.bucket.clone(), key), stored);
 }
 
-/// Issue: "Memory": an unsigned digest of 97 kB with half a million entries cost 97 MB, and twelve of them 1.27 GB.
+/// Issue: "Memory": an unsigned digest of 97 kB with half a million entries cost 97 MB, and twelve
+/// of them 1.27 GB.
 #[test]
 fn planted_digests_of_half_a_million_entries_take_little_memory() {
     let count = 40;
@@ -96,7 +98,8 @@ fn planted_digests_that_name_each_other_take_time_in_proportion() {
     assert!(server.calls("GetObject") < 400, "{} of {count} were followed", server.calls("GetObject"));
 }
 
-/// Issue: each chain of a folder listed and judged all others, in search of the trail that lists a stray file.
+/// Issue: each chain of a folder listed and judged all others, in search of the trail that lists a
+/// stray file.
 #[test]
 fn planted_digests_of_many_trails_cost_listings_in_proportion() {
     let pages = |count: usize| {
@@ -121,7 +124,8 @@ fn planted_digests_of_many_trails_cost_listings_in_proportion() {
     assert!(many < 5 * few, "{few} pages for 60 trails, {many} for 240");
 }
 
-/// Found by an attack: a planted digest of another trail that lists genuine files made each of them `unverified`, too.
+/// Found by an attack: a planted digest of another trail that lists genuine files made each of them
+/// `unverified`, too.
 #[test]
 fn what_a_planted_digest_of_another_trail_lists_is_told_where_a_valid_one_lists_it() {
     let mut trail = defects::small_trail();
@@ -294,7 +298,8 @@ fn a_link_of_another_user_is_not_written_through() {
     }
 }
 
-/// Issue: "Backfill generation time is not compared with the digest's end: an old key makes a digest of today `valid`".
+/// Issue: "Backfill generation time is not compared with the digest's end: an old key makes a
+/// digest of today `valid`".
 #[test]
 fn a_backfill_digest_can_not_choose_the_time_of_its_key() {
     let spec = TrailSpec { hours: 8, backfill: vec![3], ..TrailSpec::default() };

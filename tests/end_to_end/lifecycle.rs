@@ -146,7 +146,8 @@ fn rules_that_may_not_be_read_leave_the_oldest_losses_open() {
     assert_eq!(verify(&trail).code, 1);
 }
 
-/// Issue: "a lifecycle rule written after the deletion, though everything else that it should have removed is there".
+/// Issue: "a lifecycle rule written after the deletion, though everything else that it should have
+/// removed is there".
 #[test]
 fn a_rule_that_was_written_after_the_deletion_explains_nothing() {
     // Nine days, and a rule that should have removed all but the last two.
@@ -160,7 +161,8 @@ fn a_rule_that_was_written_after_the_deletion_explains_nothing() {
         let server = Server::start(trail, ServerOptions { lifecycle: vec![rule("")], ..ServerOptions::default() });
         records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--start", "215h"]))
     };
-    // A day was removed by hand, and four days that the rule should have removed two days ago or more are there.
+    // A day was removed by hand, and four days that the rule should have removed two days ago or
+    // more are there.
     remove_until(&mut trail, 24);
     let run = verify(&trail);
     assert_eq!((run.code, run.count("digest", "missing")), (1, 1), "{}", run.stdout);

@@ -1,4 +1,5 @@
-//! Outputs for machines, each judged by a consumer of its own: promtool, the SARIF validator, junitparser, a JSON Schema validator.
+//! Outputs for machines, each judged by a consumer of its own: promtool, the SARIF validator,
+//! junitparser, a JSON Schema validator.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

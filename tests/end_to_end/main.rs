@@ -1,4 +1,5 @@
-//! Everything that is tested from outside: the real binary on real files, a real S3 server, the real official client.
+//! Everything that is tested from outside: the real binary on real files, a real S3 server, the
+//! real official client.
 
 #![allow(
     clippy::unwrap_used,

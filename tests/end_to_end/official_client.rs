@@ -1,7 +1,8 @@
-//! Side by side with `aws cloudtrail validate-logs` on the same trails over the same server. Where the two should agree,
-//! digest by digest and log by log, they must.
+//! Side by side with `aws cloudtrail validate-logs` on the same trails over the same server. Where
+//! the two should agree, digest by digest and log by log, they must.
 //!
-//! `tests/run` installs the official client and names it in `CTVERIFY_TEST_AWS`; without that, there is nothing to compare with.
+//! `tests/run` installs the official client and names it in `CTVERIFY_TEST_AWS`; without that,
+//! there is nothing to compare with.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -153,7 +154,8 @@ fn what_the_official_client_is_blind_to_is_found() {
             match name {
                 // It never compares a digest with what its successor recorded of it.
                 "digest-reissued" => assert_eq!((code, found), (0, 0)),
-                // It reports one of two; so does the record of ctverify, whose gap has room for both.
+                // It reports one of two; so does the record of ctverify, whose gap has room for
+                // both.
                 _ => assert_eq!((code, found, run.of("gap")[0]["missing_digests"].as_u64()), (1, 1, Some(2))),
             }
         }

@@ -1,4 +1,5 @@
-//! Objects that somebody planted: log files by name and place, digests in great number, pointers to other places.
+//! Objects that somebody planted: log files by name and place, digests in great number, pointers to
+//! other places.
 
 use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gzip};
 use jiff::{SignedDuration, Timestamp};
@@ -80,7 +81,8 @@ fn objects_in_no_regions_folder_stand_first_with_region_null() {
     assert_eq!(second.of("log_file")[0]["since"], first.of("run")[0]["started"]);
 }
 
-/// Contract: zero-byte keys that end in a slash are folder markers; so are metadata and hidden files in a copy.
+/// Contract: zero-byte keys that end in a slash are folder markers; so are metadata and hidden
+/// files in a copy.
 #[test]
 fn folder_markers_and_artefacts_of_a_copy_are_left_alone() {
     let mut trail = defects::small_trail();

@@ -104,7 +104,8 @@ fn an_hour_costs_an_hours_files_and_one_listing() {
     let run = job.run_to(hours as usize);
     assert_eq!(run.verdict(), "verified");
     let requests = &run.of("summary")[0]["requests"];
-    // The new digest and its log files, the last verified one, and those whose listings tell which log files are listed.
+    // The new digest and its log files, the last verified one, and those whose listings tell which
+    // log files are listed.
     let most = 1 + last.document.log_files.len() as u64 + 6;
     assert!(requests["get"].as_u64().unwrap() <= most, "{requests}");
     // The folders, the digests of the last weeks, and the log files of the last hours.
@@ -556,8 +557,8 @@ fn a_checkpoint_is_not_put_where_it_would_be_examined_or_can_not_be() {
     assert_eq!(bag.code, 2);
 }
 
-/// Issue: "Digests that were verified and are deleted later": after a run, 15 digests and their logs deleted,
-/// the next said that nothing is changed or missing.
+/// Issue: "Digests that were verified and are deleted later": after a run, 15 digests and their
+/// logs deleted, the next said that nothing is changed or missing.
 #[test]
 fn verified_digests_that_are_deleted_later_are_missed() {
     let trail = TrailSpec { backfill: vec![6], hours: 40, ..trail().spec }.forge();

@@ -1,4 +1,5 @@
-//! The table in README of what happened, what ctverify says and what the official client says: made by running both.
+//! The table in README of what happened, what ctverify says and what the official client says: made
+//! by running both.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Keys and signatures that AWS itself published (CloudTrail user guide, "Custom implementations"; AWS CLI example of
-//! `list-public-keys`), carried over as they were printed.
+//! Keys and signatures that AWS itself published (CloudTrail user guide, "Custom implementations";
+//! AWS CLI example of `list-public-keys`), carried over as they were printed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -87,7 +87,8 @@ fn a_log_file_that_is_planted_in_a_verified_hour_is_unlisted() {
     }
 }
 
-/// The keys that signed the digests of that day are valid no longer when the next run asks for them.
+/// The keys that signed the digests of that day are valid no longer when the next run asks for
+/// them.
 #[test]
 fn a_day_before_the_keys_were_exchanged_is_looked_at_again() {
     let keys = KeyAuthority { rotation: SignedDuration::from_hours(50) };
@@ -288,7 +289,8 @@ impl Copied {
     }
 }
 
-/// Found by an attack: with the digest that lists them exchanged, log files were deleted and planted unnoticed.
+/// Found by an attack: with the digest that lists them exchanged, log files were deleted and
+/// planted unnoticed.
 #[test]
 fn a_digest_of_a_verified_day_that_is_exchanged_hides_no_deletion() {
     for plants in [false, true] {

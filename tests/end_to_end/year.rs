@@ -48,7 +48,8 @@ impl Tampered {
         let mut taken = [&LATE_IN_TIME[..], &LATE, &BACKFILL, &[STOPPED, MOVED]].concat();
         let mut state: u64 = seed;
         let mut draw = || loop {
-            // A linear congruential generator: nothing here has to be hard to foresee (Knuth's constants for MMIX).
+            // A linear congruential generator: nothing here has to be hard to foresee (Knuth's
+            // constants for MMIX).
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let hour = usize::try_from(state >> 33).unwrap() % (HOURS - 100) + 50;
             // Two events in one day would be reported together.

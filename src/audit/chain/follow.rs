@@ -139,8 +139,8 @@ struct ChainReader<'a> {
     trials: Trials,
 }
 
-/// The results of trying signatures that successors recorded: each pair is tried once, however often more
-/// digests are found.
+/// The results of trying signatures that successors recorded: each pair is tried once, however
+/// often more digests are found.
 #[derive(Default)]
 struct Trials {
     /// Pairs of a digest and one that names it, as indexes.

@@ -1,4 +1,5 @@
-//! The verification of one chain of digests: reading it, following its pointers, and comparing its digests with each other.
+//! The verification of one chain of digests: reading it, following its pointers, and comparing its
+//! digests with each other.
 
 pub(crate) mod follow;
 pub(crate) mod handover;

@@ -162,7 +162,8 @@ impl Discovery {
         }
     }
 
-    /// Notes for each chain the folders of the same account and region that belong to another organization, or to none.
+    /// Notes for each chain the folders of the same account and region that belong to another
+    /// organization, or to none.
     fn add_other_folders(&mut self) {
         let mut by_place: BTreeMap<(&AccountId, &Region), Vec<&RegionFolder>> = BTreeMap::new();
         for folder in &self.folders.digests {

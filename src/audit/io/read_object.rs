@@ -51,7 +51,8 @@ impl ObjectReader {
         }
     }
 
-    /// Reads a log file to its end, as long as it has no more than `ceiling` uncompressed bytes, and hashes it.
+    /// Reads a log file to its end, as long as it has no more than `ceiling` uncompressed bytes,
+    /// and hashes it.
     pub async fn read_content(
         &self,
         object: &ObjectRef,

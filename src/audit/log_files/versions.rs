@@ -43,7 +43,8 @@ pub(crate) async fn of_log_file(context: &Context, object: &ObjectRef, expected:
     Some(versions)
 }
 
-/// Looks for earlier versions of a chain's missing and invalid digests: for each the newest one that verifies.
+/// Looks for earlier versions of a chain's missing and invalid digests: for each the newest one
+/// that verifies.
 pub(crate) async fn of_digests(
     context: &Arc<Context>,
     id: &Arc<ChainId>,

@@ -26,7 +26,8 @@ pub(crate) struct FoundBeside {
     pub warnings: Vec<WarningRecord>,
 }
 
-/// Finds the objects in no region's folder that no valid digest lists, by organization, account and key.
+/// Finds the objects in no region's folder that no valid digest lists, by organization, account and
+/// key.
 pub(crate) async fn find(
     context: &Arc<Context>,
     folders: &mut Folders,

@@ -24,8 +24,8 @@ use crate::model::{
 /// The form of the part of a log file's key that states its day.
 const DAY_FOLDER: &str = "2026/03/01";
 
-/// The days whose log files a checkpoint keeps: the one of the last verified digest, and the one before it.
-/// Every listing shows both whole.
+/// The days whose log files a checkpoint keeps: the one of the last verified digest, and the one
+/// before it. Every listing shows both whole.
 pub(crate) fn kept_days(through: Timestamp) -> [Timestamp; 2] {
     let last = begin_of_day(through);
     [earlier(last, DAY), last]

@@ -65,8 +65,8 @@ pub(crate) struct LogFolder {
     pub failure: Option<String>,
 }
 
-/// Listings of a chain's log folders that were made while its digests were read: one of each kind for each of
-/// its first folders.
+/// Listings of a chain's log folders that were made while its digests were read: one of each kind
+/// for each of its first folders.
 #[derive(Default)]
 pub(crate) struct EarlyListings {
     files: Vec<Result<ListedFiles, StoreError>>,

@@ -1,4 +1,5 @@
-//! The content of a chain's log folder: log files that no digest lists, and the days that earlier runs verified.
+//! The content of a chain's log folder: log files that no digest lists, and the days that earlier
+//! runs verified.
 
 pub(crate) mod beside_regions;
 pub(crate) mod day_check;

@@ -90,8 +90,8 @@ fn reaches(path: &str, from: Option<Timestamp>, to: Option<Timestamp>) -> bool {
     bound(from).is_none_or(|from| *path >= *from) && bound(to).is_none_or(|to| *path <= *to)
 }
 
-/// Returns whether a folder below a region's has a name that CloudTrail gives: `YYYY/`, `YYYY/MM/` or
-/// `YYYY/MM/DD/`.
+/// Returns whether a folder below a region's has a name that CloudTrail gives: `YYYY/`, `YYYY/MM/`
+/// or `YYYY/MM/DD/`.
 fn is_of_cloudtrail(path: &str) -> bool {
     let day = match path.len() {
         YEAR => format!("{path}01/01"),

@@ -32,7 +32,8 @@ pub(crate) struct Stray {
 #[derive(Debug)]
 struct Group {
     bucket: Arc<str>,
-    /// The length of `…/REGION/`, which precedes the day in each key; `None` for files outside the folders of days.
+    /// The length of `…/REGION/`, which precedes the day in each key; `None` for files outside the
+    /// folders of days.
     days_at: Option<usize>,
     keys: PackedNames,
     /// The write times of recently written files, by their index in the group.

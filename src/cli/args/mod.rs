@@ -39,8 +39,8 @@ Exit codes:
 
 /// Prove that AWS CloudTrail log files are the ones CloudTrail delivered.
 ///
-/// Walks the chain of signed digest files, verifies each signature with AWS's public keys, checks every log file against its
-/// recorded hash, and says which are intact, modified or deleted.
+/// Walks the chain of signed digest files, verifies each signature with AWS's public keys, checks
+/// every log file against its recorded hash, and says which are intact, modified or deleted.
 #[derive(Debug, Parser)]
 #[command(version, color = ColorChoice::Auto, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -52,15 +52,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say whether these log files are as CloudTrail delivered them: find the digests that list them, and verify those and
-    /// their links on both sides.
+    /// Say whether these log files are as CloudTrail delivered them: find the digests that list
+    /// them, and verify those and their links on both sides.
     File(FileArgs),
-    /// Copy a trail's digests, log files, metadata and public keys into an evidence bag (BagIt), verifying as it goes. Goes on where an
-    /// earlier run stopped
+    /// Copy a trail's digests, log files, metadata and public keys into an evidence bag (BagIt),
+    /// verifying as it goes. Goes on where an earlier run stopped
     Collect(Box<CollectArgs>),
     /// Note in a bag's custody log that it is handed over
     Handover(HandoverArgs),
-    /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens once
+    /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens
+    /// once
     Report(RemakeArgs),
     /// Check a report's signature, and its content against the records it was made from
     VerifyReport(VerifyReportArgs),
@@ -78,7 +79,8 @@ pub enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub struct FileArgs {
-    /// Log files: s3://BUCKET/KEY, or with --from also paths in that folder; '-' reads more names from standard input, one a line
+    /// Log files: s3://BUCKET/KEY, or with --from also paths in that folder; '-' reads more names
+    /// from standard input, one a line
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
 
@@ -121,7 +123,8 @@ pub struct HandoverArgs {
     #[arg(long, env = "CTVERIFY_EXAMINER", hide_env = true, value_name = "NAME")]
     pub examiner: Option<String>,
 
-    /// Sign the custody log with this SSH key. A passphrase is asked for, or taken from CTVERIFY_SIGN_PASSPHRASE
+    /// Sign the custody log with this SSH key. A passphrase is asked for, or taken from
+    /// CTVERIFY_SIGN_PASSPHRASE
     #[arg(long, env = "CTVERIFY_SIGN_KEY", hide_env = true, value_name = "KEY")]
     pub sign_key: Option<PathBuf>,
 }
@@ -146,7 +149,8 @@ pub struct VerifyReportArgs {
     #[arg(long, env = "CTVERIFY_SIGNATURE", hide_env = true, value_name = "FILE")]
     pub signature: Option<PathBuf>,
 
-    /// The examiner's public key (OpenSSH, or Ed25519 or P-256 in PEM), or a file of allowed signers as ssh-keygen takes it; without it nobody can say whose signature it is
+    /// The examiner's public key (OpenSSH, or Ed25519 or P-256 in PEM), or a file of allowed
+    /// signers as ssh-keygen takes it; without it nobody can say whose signature it is
     #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE")]
     pub signer: Option<PathBuf>,
 
@@ -171,7 +175,8 @@ pub enum ConfigCommand {
     },
 }
 
-/// The command line, as clap knows it. A variable that is set and empty counts as not set; without `environment`, none counts.
+/// The command line, as clap knows it. A variable that is set and empty counts as not set; without
+/// `environment`, none counts.
 pub fn definition(environment: bool) -> clap::Command {
     fn heed(mut command: clap::Command, environment: bool) -> clap::Command {
         let counts = |argument: &clap::Arg| {

@@ -12,8 +12,9 @@ pub struct ReportArgs {
     #[arg(long, env = "CTVERIFY_FORMAT", hide_env = true, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
     pub format: Format,
 
-    /// A further report of the same run (repeatable). KIND: text, jsonl, json, csv, prometheus, junit, sarif, ocsf, asff (for Security Hub), emf (for
-    /// CloudWatch), html (chain of custody, a page to print), custody (the same as JSON), intoto (a signed statement)
+    /// A further report of the same run (repeatable). KIND: text, jsonl, json, csv, prometheus,
+    /// junit, sarif, ocsf, asff (for Security Hub), emf (for CloudWatch), html (chain of custody, a
+    /// page to print), custody (the same as JSON), intoto (a signed statement)
     #[arg(long, env = "CTVERIFY_REPORT", hide_env = true, value_name = "KIND=PATH", value_parser = parse_report, help_heading = "Reports")]
     pub report: Vec<(ReportKind, PathBuf)>,
 
@@ -59,8 +60,9 @@ pub struct EvidenceArgs {
     #[arg(long, env = "CTVERIFY_CASE_FILE", hide_env = true, value_name = "FILE", help_heading = "Evidence")]
     pub case_file: Option<PathBuf>,
 
-    /// Sign each report with this SSH key, as REPORT.sig, and the custody log of a bag; an in-toto statement also with an Ed25519 or P-256 key in PEM. A passphrase is
-    /// asked for, or taken from CTVERIFY_SIGN_PASSPHRASE
+    /// Sign each report with this SSH key, as REPORT.sig, and the custody log of a bag; an in-toto
+    /// statement also with an Ed25519 or P-256 key in PEM. A passphrase is asked for, or taken from
+    /// CTVERIFY_SIGN_PASSPHRASE
     #[arg(long, env = "CTVERIFY_SIGN_KEY", hide_env = true, value_name = "KEY", help_heading = "Evidence")]
     pub sign_key: Option<PathBuf>,
 }
@@ -132,11 +134,13 @@ pub enum Format {
 /// What is logged.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct LogArgs {
-    /// Log what the run does to standard error, for whoever collects that; there is no progress line then
+    /// Log what the run does to standard error, for whoever collects that; there is no progress
+    /// line then
     #[arg(long, env = "CTVERIFY_LOG_FORMAT", hide_env = true, value_enum, help_heading = "Logs")]
     pub log_format: Option<LogFormat>,
 
-    /// How much is logged: error, warn, info, debug or trace; from debug on, what the AWS SDK says, too
+    /// How much is logged: error, warn, info, debug or trace; from debug on, what the AWS SDK says,
+    /// too
     #[arg(
         long,
         env = "CTVERIFY_LOG_LEVEL",

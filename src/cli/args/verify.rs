@@ -15,8 +15,8 @@ use crate::model::{AccountId, Depth, OrganizationId, Region, TrailArn};
 
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
-    /// Several trails in one run: a TOML file with these flags as settings, for all of them and, under a `[[trail]]`, for each. The environment
-    /// counts more, and the command line most
+    /// Several trails in one run: a TOML file with these flags as settings, for all of them and,
+    /// under a `[[trail]]`, for each. The environment counts more, and the command line most
     #[arg(long, env = "CTVERIFY_CONFIG", hide_env = true, value_name = "FILE", help_heading = "What to verify")]
     pub config: Option<PathBuf>,
 
@@ -24,11 +24,13 @@ pub struct VerifyArgs {
     #[arg(long, env = "CTVERIFY_TRAIL_ARN", hide_env = true, value_name = "ARN", help_heading = "What to verify")]
     pub trail_arn: Option<TrailArn>,
 
-    /// Begin of the range: RFC 3339, a date, 20260301T000000Z, or an age such as 24h or 7d [default: each chain's first digest]
+    /// Begin of the range: RFC 3339, a date, 20260301T000000Z, or an age such as 24h or 7d
+    /// [default: each chain's first digest]
     #[arg(long, env = "CTVERIFY_START", hide_env = true, visible_alias = "start-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
     pub start: Option<TimeArgument>,
 
-    /// End of the range, in the same forms [default: now; for a local copy, each chain's last digest]
+    /// End of the range, in the same forms [default: now; for a local copy, each chain's last
+    /// digest]
     #[arg(long, env = "CTVERIFY_END", hide_env = true, visible_alias = "end-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
     pub end: Option<TimeArgument>,
 
@@ -54,16 +56,19 @@ pub struct VerifyArgs {
     )]
     pub regions: Vec<Region>,
 
-    /// The custody log of the bag has to be signed with this public key, or with one of a file of allowed signers as ssh-keygen takes it
+    /// The custody log of the bag has to be signed with this public key, or with one of a file of
+    /// allowed signers as ssh-keygen takes it
     #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE", help_heading = "Where to look")]
     pub signer: Option<PathBuf>,
 
-    /// How deep to look: chain (digests only), presence (also whether each log file exists, by listing), content
+    /// How deep to look: chain (digests only), presence (also whether each log file exists, by
+    /// listing), content
     #[arg(long, env = "CTVERIFY_DEPTH", hide_env = true, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
     pub depth: Depth,
 
-    /// Read a random part of the log files only: so many, or so many percent (2000, or 5%). Digests and the existence of every
-    /// file are checked all the same, and the report says what the sample bounds
+    /// Read a random part of the log files only: so many, or so many percent (2000, or 5%). Digests
+    /// and the existence of every file are checked all the same, and the report says what the
+    /// sample bounds
     #[arg(long, env = "CTVERIFY_SAMPLE", hide_env = true, value_parser = parse_sample, value_name = "N|P%", help_heading = "What to verify")]
     pub sample: Option<SampleSize>,
 
@@ -71,15 +76,18 @@ pub struct VerifyArgs {
     #[arg(long, env = "CTVERIFY_SEED", hide_env = true, value_name = "N", requires = "sample", value_parser = clap::value_parser!(u64).range(..=MAX_SEED), help_heading = "What to verify")]
     pub seed: Option<u64>,
 
-    /// Say what the run would read, how long it would take and what S3 would charge; lists, and reads a few digests alone
+    /// Say what the run would read, how long it would take and what S3 would charge; lists, and
+    /// reads a few digests alone
     #[arg(long, env = "CTVERIFY_ESTIMATE", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "What to verify", conflicts_with_all = ["from", "report"])]
     pub estimate: bool,
 
-    /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a thousand LISTs, a GB of transfer
+    /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a
+    /// thousand LISTs, a GB of transfer
     #[arg(long, env = "CTVERIFY_PRICES", hide_env = true, value_name = "NAME=DOLLARS", value_delimiter = ',', value_parser = parse_price, requires = "estimate", help_heading = "What to verify")]
     pub prices: Vec<(Price, f64)>,
 
-    /// An account that has to be there: without any digest of it, the report has a gap (repeatable, or comma-separated)
+    /// An account that has to be there: without any digest of it, the report has a gap (repeatable,
+    /// or comma-separated)
     #[arg(
         long,
         env = "CTVERIFY_EXPECT_ACCOUNT",
@@ -147,7 +155,8 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub reports: ReportArgs,
 
-    /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample (repeatable, or comma-separated)
+    /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample
+    /// (repeatable, or comma-separated)
     #[arg(long, env = "CTVERIFY_ALLOW", hide_env = true, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
     pub allow: Vec<Allowance>,
 }
@@ -155,19 +164,23 @@ pub struct VerifyArgs {
 /// Where bytes and keys come from.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct SourceArgs {
-    /// A local copy of the bucket, such as 'aws s3 sync' makes, or an evidence bag; nothing is asked of AWS
+    /// A local copy of the bucket, such as 'aws s3 sync' makes, or an evidence bag; nothing is
+    /// asked of AWS
     #[arg(long, env = "CTVERIFY_FROM", hide_env = true, value_name = "DIR", help_heading = "Where to look")]
     pub from: Option<PathBuf>,
 
-    /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …} [default for a bag: its own]
+    /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …} [default
+    /// for a bag: its own]
     #[arg(long, env = "CTVERIFY_KEYS", hide_env = true, value_name = "FILE", help_heading = "Where to look")]
     pub keys: Option<PathBuf>,
 
-    /// Compare the public keys of a bag, or of --keys, with those that CloudTrail publishes: asks AWS
+    /// Compare the public keys of a bag, or of --keys, with those that CloudTrail publishes: asks
+    /// AWS
     #[arg(long, env = "CTVERIFY_CHECK_KEYS", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Where to look")]
     pub check_keys: bool,
 
-    /// The bucket that the digests record, where the one that is read is a replica or a restored copy of it
+    /// The bucket that the digests record, where the one that is read is a replica or a restored
+    /// copy of it
     #[arg(
         long,
         env = "CTVERIFY_RECORDED_BUCKET",
@@ -177,7 +190,8 @@ pub struct SourceArgs {
     )]
     pub recorded_bucket: Option<String>,
 
-    /// The uncompressed size to which a log file is read, such as 100GiB; a larger one is unverified [default: 64GiB]
+    /// The uncompressed size to which a log file is read, such as 100GiB; a larger one is
+    /// unverified [default: 64GiB]
     #[arg(
         long,
         env = "CTVERIFY_MAX_LOG_FILE_SIZE",
@@ -199,7 +213,8 @@ pub struct SourceArgs {
     #[arg(long, env = "CTVERIFY_ENDPOINT_URL", hide_env = true, value_name = "URL", help_heading = "AWS")]
     pub endpoint_url: Option<String>,
 
-    /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down; the number of cores from a folder]
+    /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down;
+    /// the number of cores from a folder]
     #[arg(long, env = "CTVERIFY_CONCURRENCY", hide_env = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
     pub concurrency: Option<u16>,
 }

@@ -47,7 +47,8 @@ pub struct TrailSpec {
     pub hours: u32,
     /// Hours, counted from the first digest of a chain, in which logging was off.
     pub stopped: Vec<u32>,
-    /// Hours, counted from the first digest of a chain, that have a backfill digest beside the standard one.
+    /// Hours, counted from the first digest of a chain, that have a backfill digest beside the
+    /// standard one.
     pub backfill: Vec<u32>,
     /// The time from the end of an hour to the generation of its backfill digest.
     pub backfill_delay: SignedDuration,

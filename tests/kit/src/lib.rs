@@ -1,8 +1,8 @@
 //! The test kit of ctverify: the forge, which makes trails signed as CloudTrail signs them and
 //! breaks them on request, and a server on loopback that speaks S3 and CloudTrail.
 //!
-//! Nothing here uses ctverify's own code: the forge writes down the format a second time, independently, from AWS's
-//! documentation.
+//! Nothing here uses ctverify's own code: the forge writes down the format a second time,
+//! independently, from AWS's documentation.
 
 mod authority;
 mod content;

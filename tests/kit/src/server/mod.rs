@@ -1,5 +1,6 @@
-//! A server on loopback that speaks S3 (by the `s3s` crate, SigV4 checked) and the few calls to CloudTrail, Organizations, Account
-//! Management and STS that a verification needs. One port for all: `AWS_ENDPOINT_URL`.
+//! A server on loopback that speaks S3 (by the `s3s` crate, SigV4 checked) and the few calls to
+//! CloudTrail, Organizations, Account Management and STS that a verification needs. One port for
+//! all: `AWS_ENDPOINT_URL`.
 
 mod account;
 mod cloudtrail;
