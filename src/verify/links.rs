@@ -73,3 +73,58 @@ pub(super) fn summaries<T>(waiting: &[(T, PendingDigest)]) -> impl Iterator<Item
         Some((index, handle, summary))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fault, ObjectRef};
+    use crate::verify::{Rejection, UnparsedDigest};
+
+    /// Links between `count` digests; each pair is a digest and one that names it.
+    fn links(count: usize, pairs: &[(usize, usize)]) -> Links {
+        let mut pairs = pairs.to_vec();
+        pairs.sort_unstable();
+        Links { pairs, count }
+    }
+
+    fn order(count: usize, pairs: &[(usize, usize)]) -> Vec<usize> {
+        let unread = |index| {
+            let place = ObjectRef::new("logs", format!("{index}"));
+            let rejection = Rejection::invalid(Fault::Malformed, "is no digest");
+            ((), PendingDigest::Unparsed(Box::new(UnparsedDigest { place, sha256: None, rejection })))
+        };
+        links(count, pairs).successors_first(&(0..count).map(unread).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_digest_comes_after_all_that_name_it() {
+        for (count, pairs) in [
+            (1, vec![]),
+            (4, vec![(0, 1), (1, 2), (2, 3)]),
+            (4, vec![(3, 2), (2, 1), (1, 0)]),
+            // Two digests name the same one, and one digest is named by nobody.
+            (5, vec![(0, 1), (0, 2), (1, 3), (2, 3)]),
+        ] {
+            let order = order(count, &pairs);
+            let position = |index| order.iter().position(|other| *other == index).unwrap();
+            assert_eq!(order.len(), count, "{pairs:?}");
+            assert!(pairs.iter().all(|(named, by)| position(*by) < position(*named)), "{pairs:?} {order:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_go_in_a_circle_come_last_and_each_once() {
+        let order = order(5, &[(0, 1), (1, 2), (2, 0), (3, 4), (2, 4)]);
+        assert_eq!(order[..2], [4, 3]);
+        let mut circle = order[2..].to_vec();
+        circle.sort_unstable();
+        assert_eq!(circle, [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_referrers_of_a_digest_are_all_that_name_it() {
+        let links = links(4, &[(1, 3), (1, 0), (2, 1)]);
+        let referrers = |index| links.referrers(index).collect::<Vec<_>>();
+        assert_eq!([referrers(0), referrers(1), referrers(2), referrers(3)], [vec![], vec![0, 3], vec![1], vec![]]);
+    }
+}

@@ -323,4 +323,67 @@ mod tests {
         assert_eq!(standing(5, 5), Standing::Open);
         assert_eq!(standing(6, 5), Standing::ExplainsNothing);
     }
+
+    /// The lifecycle rules of the bucket `logs`, seen from 20 March.
+    fn expiry(rules: Result<Vec<LifecycleRule>, String>, oldest_digest: Option<&str>) -> Expiry {
+        let rules = [("logs".to_owned(), rules)].into_iter().collect();
+        let oldest_digest = oldest_digest.map(day);
+        Expiry { now: Some(day("20")), rules, oldest_digest, ..Expiry::default() }
+    }
+
+    fn day(day: &str) -> Timestamp {
+        format!("2026-03-{day}T00:00:00Z").parse().unwrap()
+    }
+
+    fn rule(days: i32) -> LifecycleRule {
+        let expiry = crate::store::Expiry::Days(days);
+        LifecycleRule { id: "old".to_owned(), prefix: "AWSLogs/".to_owned(), expiry, narrowed: false }
+    }
+
+    #[test]
+    fn a_rule_explains_the_oldest_losses_alone() {
+        let lost = ObjectRef::new("logs", "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/lost.json.gz");
+        let narrowed = LifecycleRule { narrowed: true, ..rule(7) };
+        let other = LifecycleRule { prefix: "other/".to_owned(), ..rule(7) };
+        for (rules, oldest, gone, explanation) in [
+            (vec![rule(7)], None, "05", "Rule"),
+            (vec![rule(7)], Some("12"), "05", "Rule"),
+            // It has not removed what is younger.
+            (vec![rule(7)], None, "19", "None"),
+            (vec![other], None, "05", "None"),
+            (vec![], None, "05", "None"),
+            // An older digest that should have been removed long ago is there.
+            (vec![rule(7)], Some("02"), "05", "Hint"),
+            // Nobody knows whether the lost one had the tags that the rule is for.
+            (vec![narrowed.clone()], None, "05", "Hint"),
+            (vec![narrowed, rule(10)], None, "05", "Rule"),
+        ] {
+            let shown = format!("{rules:?} {oldest:?} {gone}");
+            let found = format!("{:?}", expiry(Ok(rules), oldest).of_digest(&lost, day(gone)));
+            assert!(found.starts_with(explanation), "{shown}: {found}");
+        }
+    }
+
+    #[test]
+    fn rules_that_can_not_be_read_leave_a_loss_open_unless_older_objects_are_there() {
+        let lost = ObjectRef::new("logs", "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/lost.json.gz");
+        let denied = || Err("access denied".to_owned());
+        let open = expiry(denied(), None).of_digest(&lost, day("05"));
+        assert!(matches!(open, Explanation::Open(why) if why.contains("access denied")));
+        assert_eq!(expiry(denied(), Some("02")).of_digest(&lost, day("05")), Explanation::None);
+        let elsewhere = ObjectRef::new("another", &*lost.key);
+        assert_eq!(expiry(denied(), None).of_digest(&elsewhere, day("05")), Explanation::None);
+    }
+
+    #[test]
+    fn a_rule_that_spared_most_of_what_it_is_for_explains_nothing() {
+        let lost = ObjectRef::new("logs", "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/lost.json.gz");
+        let counted = Counted { bucket: "logs".to_owned(), rule: 0, digests: true };
+        for (there, gone, explanation) in [(0, 3, "Rule"), (1, 3, "Open"), (4, 3, "Hint")] {
+            let mut expiry = expiry(Ok(vec![rule(7)]), None);
+            expiry.counts.insert(counted.clone(), Removed { there, gone });
+            let found = format!("{:?}", expiry.of_digest(&lost, day("05")));
+            assert!(found.starts_with(explanation), "{there} {gone}: {found}");
+        }
+    }
 }

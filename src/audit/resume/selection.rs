@@ -457,3 +457,142 @@ fn replaced(whole: &LoadedEntry<'_>, sha256: Option<&Sha256Hash>) -> Option<Stri
         EntryState::Valid(_) | EntryState::Absent(..) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::resume::late_arrivals::Deliveries;
+    use crate::model::{LogRoot, OpenPoint, VerifiedDigest, VerifiedRun};
+
+    /// A time in the test's month, such as `02T05:00`.
+    fn at(time: &str) -> Timestamp {
+        format!("2026-03-{time}:00Z").parse().unwrap()
+    }
+
+    fn chain() -> ChainId {
+        let name = "AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/03/01/\
+                    111122223333_CloudTrail-Digest_us-east-1_trail_us-east-1_20260301T000000Z.json.gz";
+        DigestName::parse(name).unwrap().chain
+    }
+
+    fn object(kind: DigestKind, end: Timestamp) -> ObjectRef {
+        let root = LogRoot { prefix: String::new() };
+        ObjectRef::new("logs", DigestName { root, chain: chain(), kind, end }.key())
+    }
+
+    fn listed(end: &str, written: Option<&str>) -> ListedDigest {
+        let (kind, end) = (DigestKind::Standard, at(end));
+        let last_modified = Some(written.map_or(end, at));
+        ListedDigest { place: object(kind, end), kind, end, last_modified, size: None }
+    }
+
+    /// The digests of the first days of the month, hour by hour, each written when it ends.
+    fn hourly(hours: i64) -> Vec<ListedDigest> {
+        let end = |hour| at("01T00:00") + SignedDuration::from_hours(hour);
+        let digest = |hour| {
+            let (kind, end) = (DigestKind::Standard, end(hour));
+            ListedDigest { place: object(kind, end), kind, end, last_modified: Some(end), size: None }
+        };
+        (1..=hours).map(digest).collect()
+    }
+
+    /// The state after a run that verified everything up to this time.
+    fn verified_to(end: &str) -> ChainCheckpoint {
+        let through = VerifiedDigest {
+            object: object(DigestKind::Standard, at(end)),
+            sha256: Sha256Hash([0; 32]),
+            signature: None,
+            end: at(end),
+        };
+        let unlisted_from = Some(at(end) - SignedDuration::from_hours(1));
+        let (begin, through) = (Some(at("01T00:00")), Some(through));
+        ChainCheckpoint { begin, through, unlisted_from, seen: Some(at(end)), ..ChainCheckpoint::default() }
+    }
+
+    fn open_digest(end: &str, status: DigestStatus, is_named: bool) -> OpenPoint {
+        let (kind, end) = (DigestKind::Standard, at(end));
+        OpenPoint { what: Open::Digest { object: object(kind, end), kind, end, status, is_named }, since: None }
+    }
+
+    /// Selects from a listing, and gives the ends of the digests that are read.
+    fn select(before: &ChainCheckpoint, listed: &[ListedDigest], recheck: Option<f64>) -> (Resume, Vec<String>) {
+        let recheck = recheck.map(|percent| Recheck { percent, seed: 1 });
+        let places = [Location { bucket: "logs".to_owned(), root: LogRoot { prefix: String::new() } }];
+        let listed: ListedDigests = listed.iter().collect();
+        let (resume, digests) = Resume::select(&chain(), before, &listed, &places, recheck, true).unwrap();
+        let mut ends: Vec<Timestamp> = digests.ends().collect();
+        ends.sort_unstable();
+        (resume, ends.iter().map(|end| end.strftime("%dT%H:%M").to_string()).collect())
+    }
+
+    #[test]
+    fn a_run_reads_on_from_the_last_verified_digest() {
+        // The digests of the last hours are read once more: they list the log files of the time from which unlisted
+        // ones are looked for.
+        let (resume, read) = select(&verified_to("01T10:00"), &hourly(12), None);
+        assert_eq!(read, ["01T08:00", "01T09:00", "01T10:00", "01T11:00", "01T12:00"]);
+        assert_eq!((resume.start(), resume.expects_late()), (Some(at("01T10:00")), false));
+    }
+
+    #[test]
+    fn what_came_late_is_read_with_its_neighbours() {
+        let mut digests = hourly(50);
+        digests[10] = listed("01T11:00", Some("03T12:00"));
+        let (resume, read) = select(&verified_to("03T00:00"), &digests, None);
+        assert_eq!(read[..3], ["01T10:00", "01T11:00", "01T12:00"]);
+        assert!(resume.expects_late() && resume.follows(&digests[10].place, at("01T10:00")));
+        // Once it is known, it is not late again.
+        let Deliveries { seen, recent } = Deliveries::of(&digests.iter().collect(), true);
+        let known = ChainCheckpoint { seen, recent, ..verified_to("03T00:00") };
+        assert!(!select(&known, &digests, None).0.expects_late());
+    }
+
+    #[test]
+    fn what_is_open_is_asked_for_though_no_listing_shows_it() {
+        for (status, is_named, is_late) in [
+            (DigestStatus::Missing, true, true),
+            (DigestStatus::Unverified, false, true),
+            // One that is invalid counts again only if it is valid now.
+            (DigestStatus::Invalid, true, false),
+        ] {
+            let mut before = verified_to("02T00:00");
+            before.open.push(open_digest("01T05:00", status, is_named));
+            let mut digests = hourly(26);
+            digests.remove(4);
+            let (resume, read) = select(&before, &digests, None);
+            assert_eq!(read[0], "01T05:00", "{status}");
+            let asked = object(DigestKind::Standard, at("01T05:00"));
+            assert_eq!((resume.awaits(&asked), !resume.late.is_empty()), (is_named, is_late), "{status}");
+        }
+    }
+
+    #[test]
+    fn verified_digests_that_no_listing_shows_are_asked_for() {
+        let ends = hourly(24).into_iter().map(|digest| ("logs".into(), String::new(), digest.kind, digest.end));
+        let before = ChainCheckpoint { verified: VerifiedRun::encode(ends), ..verified_to("02T00:00") };
+        let mut digests = hourly(26);
+        digests.drain(3..5);
+        let (resume, read) = select(&before, &digests, None);
+        assert_eq!(read[..2], ["01T04:00", "01T05:00"]);
+        assert!(resume.was_verified(&object(DigestKind::Standard, at("01T04:00"))));
+        // A place that could not be listed whole shows nothing of what is gone.
+        let listed: ListedDigests = digests.iter().collect();
+        let (_, unasked) = Resume::select(&chain(), &before, &listed, &[], None, true).unwrap();
+        assert!(unasked.ends().all(|end| end > at("01T20:00")));
+    }
+
+    #[test]
+    fn a_recheck_draws_whole_days() {
+        let (digests, before) = (hourly(96), verified_to("04T12:00"));
+        let all = select(&before, &digests, Some(100.0)).1;
+        assert_eq!(all.len(), 96);
+        let none = select(&before, &digests, Some(0.0)).1;
+        assert_eq!(none, select(&before, &digests, None).1);
+    }
+
+    #[test]
+    fn nothing_is_selected_before_a_digest_was_verified() {
+        let listed: ListedDigests = hourly(3).iter().collect();
+        assert!(Resume::select(&chain(), &ChainCheckpoint::default(), &listed, &[], None, true).is_none());
+    }
+}
