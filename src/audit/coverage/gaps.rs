@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::audit::coverage::causes::{self, Facts, HourlyDigest as _, Piece, ROOM_SECONDS};
 use crate::audit::coverage::cut_tail;
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::Explanation;
@@ -13,14 +14,8 @@ use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::request::{DELIVERY_TIME, awaited_from, fresh_from};
 use crate::audit::shared::context::Context;
-use crate::model::{
-    ChainFault, ChainRecord, Coverage, DigestKind, DigestStatus, GapCause, GapRecord, Period, earlier, later,
-};
+use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, GapCause, GapRecord, Period, earlier, later};
 use crate::verify::ValidDigest;
-
-/// The length of the shortest piece that can hold an hourly digest of its own. A shorter one is
-/// merged with the piece that it touches.
-const ROOM_SECONDS: i64 = 30 * 60;
 
 /// The largest number of contradictions of earlier runs that a chain's detail spells out. Each
 /// digest has a record of its own.
@@ -201,102 +196,24 @@ struct Ledger<'a> {
     standard: &'a [&'a ChainEntry],
 }
 
-/// A part of a hole with one cause.
-struct Piece {
-    cause: GapCause,
-    from: Timestamp,
-    to: Timestamp,
-    /// The number of digests that exist but are not valid.
-    present: u64,
-    /// The number of digests that are known by name and do not exist.
-    named: u64,
-}
-
 impl Ledger<'_> {
-    /// Explains why `[from, to)` is not covered. It is a hole in the coverage, so a valid digest
-    /// starts at `to`, unless that is the end of the range.
+    /// Explains why a hole of the coverage is not covered.
     fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut cursor = from;
-        for entry in self.standard.iter().filter(|entry| entry.end() > from && entry.start() < to) {
-            let Some(cause) = cause_of(entry) else { continue };
-            let (start, end) = (entry.start(), entry.end().min(to));
-            let missing = entry.absence().is_some();
-            if end <= cursor && !pieces.is_empty() {
-                continue;
-            }
-            let mut from = cursor;
-            if cause == GapCause::NotYetDelivered {
-                // Only digests that ended within the grace, two hours by default, may still come. A
-                // valid digest follows, so older ones were delivered.
-                let split = self.youngest().min(start);
-                if split.as_second() - cursor.as_second() >= ROOM_SECONDS {
-                    pieces.push(Piece {
-                        cause: GapCause::DigestsMissing,
-                        from: cursor,
-                        to: split,
-                        present: 0,
-                        named: 0,
-                    });
-                    from = split;
-                }
-            } else if !missing && start.as_second() - cursor.as_second() >= ROOM_SECONDS {
-                // A digest that is not valid accounts for its own hour only.
-                pieces.extend(self.rest(cursor, start, range_end));
-                from = start;
-            }
-            if from < end {
-                let (present, named) = (u64::from(!missing), u64::from(missing));
-                pieces.push(Piece { cause, from, to: end, present, named });
-            }
-            cursor = end;
-        }
-        if let Some(last) = pieces.last_mut().filter(|_| to.as_second() - cursor.as_second() < ROOM_SECONDS) {
-            last.to = to;
-        } else if cursor < to {
-            pieces.extend(self.rest(cursor, to, range_end));
-        }
-        let mut merged: Vec<Piece> = Vec::new();
-        for piece in pieces {
-            match merged.last_mut().filter(|last| last.cause == piece.cause) {
-                Some(last) => {
-                    last.to = piece.to;
-                    last.present += piece.present;
-                    last.named += piece.named;
-                }
-                None => merged.push(piece),
-            }
-        }
-        merged.into_iter().map(|piece| self.record(piece)).collect()
-    }
-
-    /// Explains `[from, to)`, of which no digest of any kind is known.
-    fn rest(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<Piece> {
-        let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
-        if self.chain.listing_failure.is_some() {
-            return vec![piece(GapCause::ListingFailed, from, to)];
-        }
-        let next = valid(self.standard).find(|digest| digest.summary().period().start >= to);
-        let is_last = to == range_end;
-        match next {
-            // If the digest that it names cannot be verified, that may be a starting digest, and
-            // then nothing is missing before it.
-            Some(next) if self.names_unverified(next) => vec![piece(GapCause::DigestsUnverified, from, to)],
-            // Before the handover, the digests belong to another chain.
-            Some(next)
-                if self.chain.goes_on_from.as_ref().is_some_and(|from| from.at == next.summary().period().start) =>
-            {
-                vec![piece(GapCause::BeforeFirstDigest, from, to)]
-            }
-            Some(next) if next.summary().predecessor().is_some() => vec![piece(GapCause::DigestsMissing, from, to)],
-            Some(_) => {
-                let first = !valid(self.standard).any(|digest| digest.summary().period().end <= from);
-                let began = first && !self.chain.has_earlier && self.context.range.start == Some(from);
-                vec![piece(if began { GapCause::BeforeFirstDigest } else { GapCause::LoggingStopped }, from, to)]
-            }
-            None if is_last => self.tail(from, to),
-            None => vec![piece(GapCause::DigestsUnverified, from, to)],
-        }
+        let Self { chain, context, standard } = self;
+        let facts = Facts {
+            listing_failed: chain.listing_failure.is_some(),
+            continues_from: chain.goes_on_from.as_ref().map(|handover| handover.at),
+            has_earlier: chain.has_earlier,
+            has_digests: !chain.entries.is_empty(),
+            range_start: context.range.start,
+            range_end,
+            awaited_from: awaited_from(&context.request),
+            fresh_from: fresh_from(&context.request),
+            is_live: context.store.is_live(),
+        };
+        let names_unverified = |entry: &&ChainEntry| entry.valid().is_some_and(|digest| self.names_unverified(digest));
+        let pieces = causes::explain(&facts, standard, Period::new(from, to), names_unverified);
+        pieces.into_iter().map(|piece| self.record(piece)).collect()
     }
 
     /// Returns the remaining parts of the gaps from before the range that earlier runs found, with
@@ -370,33 +287,11 @@ impl Ledger<'_> {
         let named = digest.summary().predecessor();
         self.standard.iter().any(|entry| match &entry.state {
             EntryState::Rejected(other) => {
-                cause_of(entry) == Some(GapCause::DigestsUnverified)
+                entry.cause() == Some(GapCause::DigestsUnverified)
                     && Some(self.chain.spool.name(&other.object)) == named
             }
             EntryState::Valid(_) | EntryState::Absent(..) => false,
         })
-    }
-
-    /// Returns the time from which on a digest's end is so recent that it may still be delivered.
-    fn youngest(&self) -> Timestamp {
-        awaited_from(&self.context.request)
-    }
-
-    /// Explains why the end of the range is not covered if no valid digest follows it.
-    fn tail(&self, from: Timestamp, to: Timestamp) -> Vec<Piece> {
-        let piece = |cause, from, to| Piece { cause, from, to, present: 0, named: 0 };
-        if self.chain.entries.is_empty() && !self.chain.has_earlier {
-            return vec![piece(GapCause::NoDigests, from, to)];
-        }
-        // The running hour and the delivery of its digest leave the end uncovered for more than an
-        // hour, whatever the grace.
-        let split = fresh_from(&self.context.request).clamp(from, to);
-        let pieces = [(GapCause::AfterLastDigest, from, split), (GapCause::NotYetDelivered, split, to)];
-        let may_come = self.context.store.is_live();
-        if !may_come {
-            return vec![piece(GapCause::AfterLastDigest, from, to)];
-        }
-        pieces.into_iter().filter(|(_, from, to)| from < to).map(|(cause, from, to)| piece(cause, from, to)).collect()
     }
 
     fn record(&self, piece: Piece) -> GapRecord {
@@ -472,20 +367,4 @@ impl Ledger<'_> {
 fn span_of(length: SignedDuration) -> String {
     let minutes = length.as_mins();
     if minutes % 60 == 0 { format!("{} h", minutes / 60) } else { format!("{minutes} min") }
-}
-
-/// Returns the reason why the time of this digest is not covered; `None` for a valid one.
-fn cause_of(entry: &ChainEntry) -> Option<GapCause> {
-    match &entry.state {
-        EntryState::Absent(_, Absence::Missing) => Some(GapCause::DigestsMissing),
-        EntryState::Absent(_, Absence::NotYetDelivered) => Some(GapCause::NotYetDelivered),
-        EntryState::Absent(_, Absence::Expired) => Some(GapCause::Expired),
-        EntryState::Absent(_, Absence::Unexplained) => Some(GapCause::DigestsUnverified),
-        EntryState::Absent(_, Absence::BeforeFirst) => Some(GapCause::BeforeFirstDigest),
-        EntryState::Valid(_) => None,
-        EntryState::Rejected(digest) => Some(match digest.rejection.status {
-            DigestStatus::Invalid => GapCause::DigestsInvalid,
-            _ => GapCause::DigestsUnverified,
-        }),
-    }
 }
