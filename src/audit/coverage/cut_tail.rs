@@ -58,41 +58,77 @@ impl Context {
 /// true if a chain without any digest is known to have had some.
 pub(crate) fn cut(chain: &ChainId, entries: &[ChainEntry], lost_all: bool, context: &Context) -> Option<String> {
     let delivery = context.last_delivery(chain, entries)?;
+    cut_before(delivery, entries, lost_all, context.request.now)
+}
+
+/// A digest, as far as the question depends on it whether the tail was cut.
+trait TailDigest {
+    /// The end of its period.
+    fn end(&self) -> Timestamp;
+    /// The time at which S3 last wrote it, if known.
+    fn last_modified(&self) -> Option<Timestamp>;
+    /// The time at which it can have been delivered at the earliest: the end of its hour, or the
+    /// time at which a backfill digest was generated.
+    fn ready_at(&self) -> Option<Timestamp>;
+    /// Returns whether it is valid or could not be verified.
+    fn may_be_genuine(&self) -> bool;
+    /// Returns whether it may account for a delivery: see [`counts`].
+    fn counts(&self) -> bool;
+}
+
+impl TailDigest for ChainEntry {
+    fn end(&self) -> Timestamp {
+        self.end()
+    }
+
+    fn last_modified(&self) -> Option<Timestamp> {
+        self.last_modified
+    }
+
+    fn ready_at(&self) -> Option<Timestamp> {
+        match self.kind {
+            DigestKind::Standard => Some(self.end()),
+            DigestKind::Backfill => self.remarks.as_ref().and_then(|remarks| remarks.generated),
+        }
+    }
+
+    fn may_be_genuine(&self) -> bool {
+        match &self.state {
+            EntryState::Valid(_) => true,
+            EntryState::Rejected(digest) => digest.rejection.status == DigestStatus::Unverified,
+            EntryState::Absent(..) => false,
+        }
+    }
+
+    fn counts(&self) -> bool {
+        counts(self)
+    }
+}
+
+/// Describes how a tail was cut of which CloudTrail says that it delivered a digest at `delivery`.
+fn cut_before<D: TailDigest>(delivery: Timestamp, digests: &[D], lost_all: bool, now: Timestamp) -> Option<String> {
     let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
-    let counted = || entries.iter().filter(|entry| counts(entry) && entry.end() <= context.request.now);
-    let Some(newest) = counted().map(ChainEntry::end).max() else {
+    let counted = || digests.iter().filter(|digest| digest.counts() && digest.end() <= now);
+    let Some(newest) = counted().map(TailDigest::end).max() else {
         return lost_all.then(|| format!("{said}, and no digest of it is there"));
     };
     // A digest that could not be verified may be the delivered one; it leaves the verdict open by
     // itself.
-    if entries.iter().any(|entry| may_be_genuine(entry) && accounts_for(entry, delivery)) {
+    if digests.iter().any(|digest| digest.may_be_genuine() && accounts_for(digest, delivery)) {
         return None;
     }
-    let written: Vec<Timestamp> = counted().filter_map(|entry| entry.last_modified).collect();
-    let all_older = written.iter().all(|at| later(*at, SAME_DELIVERY) < delivery);
+    let mut written = counted().filter_map(TailDigest::last_modified).peekable();
+    let all_older = written.peek().is_some() && written.all(|at| later(at, SAME_DELIVERY) < delivery);
     let long_before = later(newest, DELIVERY_TIME) < delivery;
-    let cut = (all_older && !written.is_empty()) || long_before;
-    cut.then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
-}
-
-/// Returns whether a digest is valid or could not be verified.
-fn may_be_genuine(entry: &ChainEntry) -> bool {
-    match &entry.state {
-        EntryState::Valid(_) => true,
-        EntryState::Rejected(digest) => digest.rejection.status == DigestStatus::Unverified,
-        EntryState::Absent(..) => false,
-    }
+    (all_older || long_before)
+        .then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
 }
 
 /// Returns whether this digest may be the one that was delivered at this time.
-fn accounts_for(entry: &ChainEntry, delivery: Timestamp) -> bool {
-    let Some(written) = entry.last_modified else { return false };
-    let speaks_of = match entry.kind {
-        DigestKind::Standard => Some(entry.end()),
-        DigestKind::Backfill => entry.remarks.as_ref().and_then(|remarks| remarks.generated),
-    };
+fn accounts_for(digest: &impl TailDigest, delivery: Timestamp) -> bool {
+    let Some(written) = digest.last_modified() else { return false };
     let earliest = earlier(delivery, DELIVERED_WITHIN);
-    written.duration_since(delivery).abs() <= SAME_DELIVERY && speaks_of.is_some_and(|time| time >= earliest)
+    written.duration_since(delivery).abs() <= SAME_DELIVERY && digest.ready_at().is_some_and(|time| time >= earliest)
 }
 
 /// Returns whether a chain without any digest had some: log files from long before the last
@@ -152,7 +188,7 @@ pub(crate) async fn accounted_before_range(
         let around = Arc::new(context.with_range(whole));
         let place = std::slice::from_ref(folder);
         let judged = judge_digests(&around, chain, place, near.iter().collect(), &mut Admission::apart()).await?;
-        if judged.entries.iter().any(|entry| may_be_genuine(entry) && accounts_for(entry, delivery)) {
+        if judged.entries.iter().any(|entry| entry.may_be_genuine() && accounts_for(entry, delivery)) {
             return Ok(true);
         }
     }
@@ -197,5 +233,81 @@ pub(crate) fn describe_gap(gap: &mut GapRecord, context: &Context) {
             gap.detail += &format!("; whether digests were removed here can't be told: {reason}");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, Copy)]
+    struct Digest {
+        end: Timestamp,
+        last_modified: Option<Timestamp>,
+        ready_at: Option<Timestamp>,
+        may_be_genuine: bool,
+        counts: bool,
+    }
+
+    impl TailDigest for Digest {
+        fn end(&self) -> Timestamp {
+            self.end
+        }
+
+        fn last_modified(&self) -> Option<Timestamp> {
+            self.last_modified
+        }
+
+        fn ready_at(&self) -> Option<Timestamp> {
+            self.ready_at
+        }
+
+        fn may_be_genuine(&self) -> bool {
+            self.may_be_genuine
+        }
+
+        fn counts(&self) -> bool {
+            self.counts
+        }
+    }
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-03-{time}:00Z").parse().unwrap()
+    }
+
+    /// A valid digest that was written five minutes after its hour.
+    fn digest(end: &str) -> Digest {
+        let written = later(at(end), SignedDuration::from_mins(5));
+        written_at(end, Some(written))
+    }
+
+    fn written_at(end: &str, last_modified: Option<Timestamp>) -> Digest {
+        Digest { end: at(end), last_modified, ready_at: Some(at(end)), may_be_genuine: true, counts: true }
+    }
+
+    #[test]
+    fn a_tail_is_cut_if_no_digest_accounts_for_the_last_delivery() {
+        let delivery = at("02T12:05");
+        let planted = |end| Digest { may_be_genuine: false, counts: false, ..digest(end) };
+        let backfill = Digest { ready_at: Some(at("02T12:00")), ..written_at("01T05:00", Some(delivery)) };
+        let open = Digest { counts: false, ..digest("02T12:00") };
+        for (name, digests, lost_all, is_cut) in [
+            ("the delivered one is there", vec![digest("02T11:00"), digest("02T12:00")], false, false),
+            ("only older ones are", vec![digest("02T10:00"), digest("02T11:00")], false, true),
+            ("a late one was delivered", vec![written_at("02T03:00", Some(delivery))], false, false),
+            ("an old one was copied over itself", vec![written_at("01T03:00", Some(delivery))], false, true),
+            ("a backfill digest was delivered", vec![digest("02T11:00"), backfill], false, false),
+            ("one that can't be judged may be it", vec![digest("02T11:00"), open], false, false),
+            ("a planted one accounts for nothing", vec![digest("02T11:00"), planted("02T12:00")], false, true),
+            ("nobody knows when they were written", vec![written_at("02T11:30", None)], false, false),
+            ("but the newest is far too old", vec![written_at("02T02:00", None)], false, true),
+            ("none is there, and some were", vec![], true, true),
+            ("none is there, and none was", vec![], false, false),
+            ("only planted ones are there", vec![planted("02T12:00")], true, true),
+            ("one speaks of the future", vec![digest("02T11:00"), digest("09T12:00")], false, true),
+        ] {
+            let cut = cut_before(delivery, &digests, lost_all, at("02T13:00"));
+            assert_eq!(cut.is_some(), is_cut, "{name}: {cut:?}");
+        }
     }
 }
