@@ -198,10 +198,10 @@ fn finding(record: &Record) -> Option<String> {
     }
 }
 
-/// Returns the hours of the year in which the job runs: each one if all tests are asked for, else
-/// those around each event, and one a day.
+/// Returns the hours of the year in which the job runs: each one in a soak test, else those around
+/// each event, and one a day.
 fn runs(tampered: Tampered) -> impl Iterator<Item = usize> {
-    let every_one = std::env::var_os("CTVERIFY_TEST_ALL").is_some();
+    let every_one = std::env::var_os("CTVERIFY_TEST_SOAK").is_some();
     let happens =
         [&LATE_IN_TIME[..], &LATE, &BACKFILL, &[STOPPED, MOVED, tampered.log_file, tampered.removed, tampered.digest]]
             .concat();
