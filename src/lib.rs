@@ -96,6 +96,7 @@ pub mod aws;
 pub mod bag;
 pub mod checkpoint;
 pub mod cli;
+mod debug;
 pub mod disk;
 pub mod keys;
 pub mod model;

@@ -39,7 +39,7 @@ struct HeadObject {
     metadata: HashMap<String, String>,
 }
 
-pub fn run(dir: &Path) {
+pub(crate) fn run(dir: &Path) {
     let keys = keys(dir);
     let mut files = Vec::new();
     walk(dir, &mut files);

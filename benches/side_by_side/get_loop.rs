@@ -5,7 +5,7 @@ use aws_config::BehaviorVersion;
 use aws_sdk_s3::Client;
 use futures::stream::{self, StreamExt};
 
-pub fn run(bucket: &str, concurrency: usize) {
+pub(crate) fn run(bucket: &str, concurrency: usize) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let config = aws_config::load_defaults(BehaviorVersion::latest()).await;

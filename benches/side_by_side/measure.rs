@@ -7,7 +7,7 @@ use wait4::Wait4;
 
 /// The time and the memory that a run took.
 #[derive(Debug, Clone, Copy)]
-pub struct Measured {
+pub(crate) struct Measured {
     pub wall: Duration,
     /// The peak resident memory, in bytes.
     peak: u64,
@@ -15,13 +15,13 @@ pub struct Measured {
 
 impl Measured {
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    pub fn peak_mib(&self) -> f64 {
+    pub(crate) fn peak_mib(&self) -> f64 {
         self.peak as f64 / f64::from(1 << 20)
     }
 }
 
 /// Runs a command that has to succeed.
-pub fn run(command: &mut Command) -> Measured {
+pub(crate) fn run(command: &mut Command) -> Measured {
     let begun = Instant::now();
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
     let ended = child.wait4().unwrap();
@@ -31,7 +31,7 @@ pub fn run(command: &mut Command) -> Measured {
 }
 
 /// Runs each in turn, so many times, and keeps the fastest run of each.
-pub fn fastest<const N: usize>(runs: usize, mut commands: [&mut dyn FnMut() -> Command; N]) -> [Measured; N] {
+pub(crate) fn fastest<const N: usize>(runs: usize, mut commands: [&mut dyn FnMut() -> Command; N]) -> [Measured; N] {
     let mut best: [Option<Measured>; N] = [None; N];
     for _ in 0..runs {
         for (command, best) in commands.iter_mut().zip(&mut best) {
@@ -45,7 +45,7 @@ pub fn fastest<const N: usize>(runs: usize, mut commands: [&mut dyn FnMut() -> C
 }
 
 /// Describes the machine: its number of cores and its CPU model.
-pub fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();

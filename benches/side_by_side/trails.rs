@@ -6,7 +6,7 @@ use ctverify_testkit::{ForgedTrail, REGIONS, TrailSpec};
 use jiff::{SignedDuration, Timestamp};
 
 /// A trail in a folder.
-pub struct Trail {
+pub(crate) struct Trail {
     pub about: String,
     pub dir: PathBuf,
     spec: TrailSpec,
@@ -14,12 +14,12 @@ pub struct Trail {
 
 impl Trail {
     /// The same trail, to be served.
-    pub fn forge(&self) -> ForgedTrail {
+    pub(crate) fn forge(&self) -> ForgedTrail {
         self.spec.clone().forge()
     }
 
     /// Returns the number of digests and log files.
-    pub fn objects(&self) -> usize {
+    pub(crate) fn objects(&self) -> usize {
         count(&self.dir)
     }
 }
@@ -34,7 +34,7 @@ fn count(dir: &Path) -> usize {
 const FORGING: &str = "CTVERIFY_SIDE_BY_SIDE_FORGES";
 
 /// Makes the trail of this name, if it is one.
-pub fn forge(name: &str) {
+pub(crate) fn forge(name: &str) {
     for trail in ALL {
         if trail.0 == name {
             (trail.1)();
@@ -80,31 +80,31 @@ fn regions(count: usize) -> Vec<String> {
 }
 
 /// The time up to which every chain has digests.
-pub fn end(trail: &ForgedTrail) -> String {
+pub(crate) fn end(trail: &ForgedTrail) -> String {
     let end: Timestamp = trail.spec.start + SignedDuration::from_hours(i64::from(trail.spec.hours) - 1);
     end.to_string()
 }
 
 /// 720 digests, a quarter of the hours busy, and about 2,200 log files of a few KB.
-pub fn small_files() -> Trail {
+pub(crate) fn small_files() -> Trail {
     let spec = TrailSpec { regions: regions(4), hours: 179, log_files: 13, events: 30, ..TrailSpec::default() };
     make("small", "720 digests, 2,198 small log files", spec)
 }
 
 /// Digests of hours in which nothing happened.
-pub fn empty_digests() -> Trail {
+pub(crate) fn empty_digests() -> Trail {
     let spec = TrailSpec { regions: regions(8), hours: 2499, log_files: 0, ..TrailSpec::default() };
     make("empty", "{} empty digests", spec)
 }
 
 /// Busy hours, with large log files.
-pub fn large_files() -> Trail {
+pub(crate) fn large_files() -> Trail {
     let spec = TrailSpec { hours: 199, log_files: 2, events: 5_600, busy_percent: 100, ..TrailSpec::default() };
     make("large", "{} digests and log files of up to 8 MB", spec)
 }
 
 /// Ten thousand objects.
-pub fn ten_thousand() -> Trail {
+pub(crate) fn ten_thousand() -> Trail {
     let spec = TrailSpec {
         regions: regions(8),
         hours: 124,
@@ -117,7 +117,7 @@ pub fn ten_thousand() -> Trail {
 }
 
 /// A hundred thousand objects.
-pub fn hundred_thousand() -> Trail {
+pub(crate) fn hundred_thousand() -> Trail {
     let spec = TrailSpec {
         regions: regions(8),
         hours: 1249,
@@ -130,12 +130,12 @@ pub fn hundred_thousand() -> Trail {
 }
 
 /// Ten thousand objects in a single chain.
-pub fn ten_thousand_of_one_chain() -> Trail {
+pub(crate) fn ten_thousand_of_one_chain() -> Trail {
     make("ten-thousand-of-one-chain", "{} objects in a single chain", busy_chain(999))
 }
 
 /// A hundred thousand objects in a single chain.
-pub fn one_chain() -> Trail {
+pub(crate) fn one_chain() -> Trail {
     make("one-chain", "{} objects in a single chain", busy_chain(9999))
 }
 
@@ -144,25 +144,25 @@ fn busy_chain(hours: u32) -> TrailSpec {
 }
 
 /// A chain of three years of empty digests.
-pub fn three_years() -> Trail {
+pub(crate) fn three_years() -> Trail {
     let start = Timestamp::constant(1_680_307_200, 0);
     make("three-years", "{} empty digests", TrailSpec { start, hours: 26_279, log_files: 0, ..TrailSpec::default() })
 }
 
 /// One log file of a gigabyte.
-pub fn one_giant() -> Trail {
+pub(crate) fn one_giant() -> Trail {
     let spec =
         TrailSpec { hours: 0, log_files: 1, busy_percent: 100, events: 1_400_000, seed: 12, ..TrailSpec::default() };
     make("giant", "one log file of a GB", spec)
 }
 
 /// A digest with a great many entries.
-pub fn wide_digest() -> Trail {
+pub(crate) fn wide_digest() -> Trail {
     let spec = TrailSpec { hours: 0, log_files: 64_200, busy_percent: 100, events: 1, seed: 5, ..TrailSpec::default() };
     make("fifty-thousand-entries", "a digest that lists {} log files", spec)
 }
 
 /// The smallest trail: one digest.
-pub fn one_digest() -> Trail {
+pub(crate) fn one_digest() -> Trail {
     make("one", "one digest", TrailSpec { hours: 0, log_files: 0, ..TrailSpec::default() })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::observer::Progress;
 use super::request::AuditRequest;
+use crate::debug::opaque_debug;
 use crate::keys::KeySource;
 use crate::model::{Checkpoint, Requests, SummaryRecord};
 use crate::store::Store;
@@ -35,6 +36,8 @@ pub struct Audit {
     /// The progress, to be read from another thread.
     pub progress: Arc<Progress>,
 }
+
+opaque_debug!(Audit);
 
 impl Audit {
     /// The requests that were sent, those before the run included.

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::debug::opaque_debug;
 use crate::keys::{KeySet, KeySource, KeySourceError, ListedKey};
 use crate::model::Region;
 use crate::sync::lock;
@@ -21,6 +22,8 @@ pub struct CollectingKeys {
     inner: Arc<dyn KeySource>,
     kept: Mutex<Kept>,
 }
+
+opaque_debug!(CollectingKeys);
 
 impl CollectingKeys {
     /// Wraps `inner` and records what it answers.

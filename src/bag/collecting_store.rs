@@ -16,6 +16,7 @@ use tempfile::NamedTempFile;
 
 use super::BagWriter;
 use super::manifest::{partial_in, write_whole};
+use crate::debug::opaque_debug;
 use crate::model::{DIGEST_FOLDER, LogFileKey, ObjectRef, PackedNames, Requests, TimeRange, is_copy_artefact};
 use crate::store::{Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::sync::lock;
@@ -41,6 +42,8 @@ pub struct CollectingStore {
     shown: Mutex<HashMap<u64, Shown>>,
     hasher: RandomState,
 }
+
+opaque_debug!(CollectingStore);
 
 impl CollectingStore {
     /// Wraps `inner` and copies what is read from it into `bag`.

@@ -15,6 +15,7 @@ use super::manifest::{self, Partial, write_whole};
 use super::{
     Altered, Bag, BagError, CustodyLog, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
 };
+use crate::debug::opaque_debug;
 use crate::model::{CaseInfo, ObjectRef};
 use crate::store::Head;
 use crate::sync::lock;
@@ -70,7 +71,7 @@ pub(super) struct Stored {
 
 impl Stored {
     /// Returns whether a listing shows the object as it was when it was collected.
-    pub fn is_listed_as(&self, size: u64, last_modified: i64) -> bool {
+    pub(super) fn is_listed_as(&self, size: u64, last_modified: i64) -> bool {
         size == self.size && Some(last_modified) == self.last_modified
     }
 }
@@ -116,6 +117,8 @@ pub struct BagWriter {
     /// The lock on the bag, held as long as it is being filled.
     _lock: File,
 }
+
+opaque_debug!(BagWriter);
 
 impl BagWriter {
     /// Records that something could not be written.

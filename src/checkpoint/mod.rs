@@ -14,6 +14,7 @@ use std::str::FromStr;
 pub use error::CheckpointError;
 pub use wire::{parse, to_json};
 
+use crate::debug::opaque_debug;
 use crate::disk::{target, write_whole};
 use crate::model::{Checkpoint, Depth, ObjectRef, TrailArn};
 use crate::store::{ConditionalStore, Tagged, Written};
@@ -73,6 +74,8 @@ pub struct Kept {
     /// The stored revision: the bytes of a file, the entity tag of an object.
     revision: Option<Vec<u8>>,
 }
+
+opaque_debug!(Place, Kept);
 
 /// The stored checkpoint and its revision, if there is one.
 type Found = Option<(Checkpoint, Vec<u8>)>;

@@ -10,7 +10,7 @@ use crate::aws::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIME
 
 /// Loads the AWS configuration. Every call knows its region or learns it from the bucket; `home` is
 /// the default region, if the configuration names none.
-pub async fn load_config(args: &SourceArgs, home: &str) -> SdkConfig {
+pub(super) async fn load_config(args: &SourceArgs, home: &str) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
         .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL).build())
@@ -33,6 +33,6 @@ pub async fn load_config(args: &SourceArgs, home: &str) -> SdkConfig {
 
 /// Returns whether buckets are addressed by path: those behind endpoints that are not AWS's own
 /// rarely have host names of their own.
-pub fn is_path_style(config: &SdkConfig) -> bool {
+pub(super) fn is_path_style(config: &SdkConfig) -> bool {
     config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some()
 }

@@ -22,7 +22,7 @@ const TRAIL: &str = "trail";
 const NAME: &str = "name";
 
 /// One trail of a configuration file.
-pub struct Configured {
+pub(super) struct Configured {
     /// The name of the trail in the file.
     pub name: String,
     /// The arguments for the trail.
@@ -34,7 +34,7 @@ pub struct Configured {
 }
 
 /// Reads a configuration file; `words` is the command line.
-pub fn read(path: &Path, words: &[OsString]) -> Result<Vec<Configured>, Failure> {
+pub(super) fn read(path: &Path, words: &[OsString]) -> Result<Vec<Configured>, Failure> {
     let wrong = |what: String| Failure::Usage(format!("the configuration {}: {what}", path.display()));
     let text = disk::read_small_text(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
     let mut shared: Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;

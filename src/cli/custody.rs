@@ -19,7 +19,7 @@ impl From<BagError> for Failure {
 }
 
 /// Adds a line to the custody log of a bag, and signs the head if there is a key.
-pub fn add(bag: &Path, entry: CustodyEntry, signing: &Signing) -> Result<(), BagError> {
+pub(super) fn add(bag: &Path, entry: CustodyEntry, signing: &Signing) -> Result<(), BagError> {
     let sign = |head: &[u8]| match signing.signer() {
         Some(signer) => signer.sign(head).map_err(|error| error.to_string()),
         None => Err("there is no key".to_owned()),
@@ -38,7 +38,7 @@ pub fn add(bag: &Path, entry: CustodyEntry, signing: &Signing) -> Result<(), Bag
 
 /// The result of checking the signature of a bag's custody log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogSignature {
+pub(super) enum LogSignature {
     /// The signature covers the whole log, or there is none and none was asked for.
     Fits,
     /// The signature covers the log up to some line; the text names the other lines.
@@ -50,7 +50,7 @@ pub enum LogSignature {
 
 /// Checks the signature of a custody log. With `known`, a signature by one of these keys is
 /// required.
-pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSignature {
+pub(super) fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSignature {
     let Some(text) = log.signature() else {
         return match known {
             Some(_) => LogSignature::Wrong("is not signed, and --signer asks for a signature".to_owned()),
@@ -87,7 +87,7 @@ pub fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) -> LogSig
 }
 
 /// Creates an entry for an action that is taken now, on this machine.
-pub fn entry(action: Action, by: Option<String>) -> CustodyEntry {
+pub(super) fn entry(action: Action, by: Option<String>) -> CustodyEntry {
     CustodyEntry {
         number: 0,
         time: now(),
@@ -105,7 +105,7 @@ pub fn entry(action: Action, by: Option<String>) -> CustodyEntry {
 }
 
 /// Returns the current time, in whole seconds.
-pub fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let now = Timestamp::now();
     now.round(Unit::Second).unwrap_or(now)
 }

@@ -34,7 +34,7 @@ struct CaseFile {
 }
 
 /// Reads the case from the command line and from the file that it names.
-pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
+pub(super) fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
     let file = match &args.case_file {
         Some(path) => {
             let wrong = |reason: String| {
@@ -57,7 +57,7 @@ pub fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
 }
 
 /// Removes the targets of webhooks from a command line, because their paths are secrets.
-pub fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
+pub(super) fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
     let shown = |word: &str| match word.find("webhook:") {
         Some(at) => format!("{}webhook:…", &word[..at]),
         None => word.to_owned(),
@@ -66,7 +66,7 @@ pub fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// Returns the circumstances of this run, as far as they are known when it begins.
-pub fn circumstances(
+pub(super) fn circumstances(
     args: &EvidenceArgs,
     identity: Option<String>,
     keys: &dyn KeySource,
@@ -84,7 +84,7 @@ pub fn circumstances(
 }
 
 /// The signer of reports.
-pub enum Signing {
+pub(super) enum Signing {
     /// No signer.
     Nobody,
     /// An SSH key, which signs reports and envelopes.
@@ -95,7 +95,7 @@ pub enum Signing {
 
 impl Signing {
     /// Opens the key of a run, before any work is done.
-    pub fn open(args: &ReportArgs) -> Result<Self, Failure> {
+    pub(super) fn open(args: &ReportArgs) -> Result<Self, Failure> {
         let Some(path) = &args.evidence.sign_key else { return Ok(Self::Nobody) };
         if EnvelopeKey::is_pem(path)? {
             EnvelopeKey::open_pem(path)?;
@@ -114,7 +114,7 @@ impl Signing {
     }
 
     /// Opens the key of a command that signs the custody log of a bag and no report.
-    pub fn of_custody(key: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn of_custody(key: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = key else { return Ok(Self::Nobody) };
         if EnvelopeKey::is_pem(path)? {
             return Err(Failure::Usage(format!(
@@ -127,7 +127,7 @@ impl Signing {
 
     /// Rejects a key that has nothing to sign. `bag` is true if the custody log of a bag is added
     /// to.
-    pub fn check_use(&self, args: &ReportArgs, bag: bool) -> Result<(), Failure> {
+    pub(super) fn check_use(&self, args: &ReportArgs, bag: bool) -> Result<(), Failure> {
         let signs = match self {
             Self::Nobody => true,
             Self::Ssh(_) => bag || !args.report.is_empty(),
@@ -140,7 +140,7 @@ impl Signing {
     }
 
     /// Returns the SSH key, if that is the signer.
-    pub fn signer(&self) -> Option<&SshSigner> {
+    pub(super) fn signer(&self) -> Option<&SshSigner> {
         match self {
             Self::Ssh(signer) => Some(signer),
             Self::Nobody | Self::Pem(_) => None,
@@ -148,7 +148,7 @@ impl Signing {
     }
 
     /// Returns the signer of envelopes, if there is one.
-    pub fn envelope(&self) -> Result<Option<Box<dyn SignEnvelope>>, SignError> {
+    pub(super) fn envelope(&self) -> Result<Option<Box<dyn SignEnvelope>>, SignError> {
         Ok(match self {
             Self::Nobody => None,
             Self::Ssh(signer) => Some(Box::new(Envelope(EnvelopeKey::of_ssh(signer)?))),
@@ -157,7 +157,7 @@ impl Signing {
     }
 
     /// Signs a report in a file. Returns the path of the signature and the signature.
-    pub fn sign(&self, report: &Path) -> io::Result<Option<(PathBuf, String)>> {
+    pub(super) fn sign(&self, report: &Path) -> io::Result<Option<(PathBuf, String)>> {
         let Self::Ssh(signer) = self else { return Ok(None) };
         let signature = signer.sign(&std::fs::read(report)?).map_err(io::Error::other)?;
         Ok(Some((signature_path(report), signature)))

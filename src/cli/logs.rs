@@ -11,7 +11,7 @@ use crate::model::{LogFileStatus, Record};
 use crate::report::{Finding, Severity, printable};
 
 /// Begins to log, if that is asked for.
-pub fn begin(args: &LogArgs) {
+pub(super) fn begin(args: &LogArgs) {
     let Some(format) = args.log_format.filter(|_| !are_on()) else { return };
     // Of other crates, only warnings and errors are logged, unless the level is debug or trace.
     let others =
@@ -26,12 +26,12 @@ pub fn begin(args: &LogArgs) {
 }
 
 /// Returns whether logging is on.
-pub fn are_on() -> bool {
+pub(super) fn are_on() -> bool {
     tracing::dispatcher::has_been_set()
 }
 
 /// Logs a record of a run.
-pub fn record(record: &Record) {
+pub(super) fn record(record: &Record) {
     if !are_on() {
         return;
     }

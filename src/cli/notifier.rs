@@ -13,7 +13,7 @@ use crate::notice::{Notice, Secret, Target, send};
 use crate::report::Brief;
 
 /// Sends notices about the findings of a run.
-pub struct Notifier {
+pub(super) struct Notifier {
     targets: Vec<Target>,
     on: NotifyOn,
     secret: Option<Secret>,
@@ -23,7 +23,7 @@ pub struct Notifier {
 impl Notifier {
     /// Creates the notifier that the command line asks for; `None` if it names no target. A fault
     /// in the arguments is reported before any work is done.
-    pub async fn new(args: &VerifyArgs) -> Result<Option<Self>, Failure> {
+    pub(super) async fn new(args: &VerifyArgs) -> Result<Option<Self>, Failure> {
         let NoticeArgs { notify, notify_on, webhook_secret_file } = &args.notices;
         if notify.is_empty() {
             return Ok(None);
@@ -57,7 +57,7 @@ impl Notifier {
     }
 
     /// Sends a notice, if one is due.
-    pub async fn notify(&self, brief: &Brief) -> Result<(), Failure> {
+    pub(super) async fn notify(&self, brief: &Brief) -> Result<(), Failure> {
         let Some(summary) = brief.summary() else { return Ok(()) };
         let due = match self.on {
             NotifyOn::Change => brief.is_news(),

@@ -22,7 +22,7 @@ use crate::report::{
 use crate::sign::signature_path;
 
 /// The reports of a run.
-pub struct Reports {
+pub(super) struct Reports {
     standard: Box<dyn Report>,
     /// The annotations that the runner of a GitHub workflow reads from standard error.
     annotations: Option<Annotations<io::Stderr>>,
@@ -36,7 +36,7 @@ pub struct Reports {
 impl Reports {
     /// Opens every report that the command line asks for, before any work is done. `origin` is the
     /// origin of the records; `unsigned` are further reports, which are not signed.
-    pub fn open(
+    pub(super) fn open(
         args: &ReportArgs,
         allowed: &Allowances,
         origin: &Origin,
@@ -73,7 +73,7 @@ impl Reports {
     }
 
     /// Finishes every report and renames the files to their paths.
-    pub fn finish(mut self) -> Result<(), Failure> {
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
         let written = |path: &Path| format!("the report {} can't be written", path.display());
         self.standard.finish().map_err(|error| cannot_write_standard(&error))?;
         for (place, (path, mut report, file)) in self.files.into_iter().enumerate() {
@@ -154,7 +154,7 @@ impl Write for StandardJson {
 }
 
 /// Creates the failure for an error of writing to standard output.
-pub fn cannot_write_standard(error: &io::Error) -> Failure {
+pub(super) fn cannot_write_standard(error: &io::Error) -> Failure {
     Failure::CannotRun(format!("standard output can't be written: {error}"))
 }
 
@@ -194,7 +194,7 @@ fn make<W: RawStream + AsLockedWrite + Write + 'static>(
 }
 
 /// Returns the colour setting for standard output, which is resolved by whether it is a terminal.
-pub fn colour_of_standard_output(choice: ColorChoice) -> StreamChoice {
+pub(super) fn colour_of_standard_output(choice: ColorChoice) -> StreamChoice {
     match choice {
         ColorChoice::Always => StreamChoice::Always,
         ColorChoice::Never => StreamChoice::Never,

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::audit::Progress;
 
 /// A progress line that a thread keeps up to date until it is dropped.
-pub struct ProgressLine {
+pub(super) struct ProgressLine {
     done: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_millis(100);
 
 impl ProgressLine {
     /// Shows the progress line for `progress`.
-    pub fn show(progress: Arc<Progress>) -> Self {
+    pub(super) fn show(progress: Arc<Progress>) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let stop = done.clone();
         let thread = std::thread::spawn(move || {

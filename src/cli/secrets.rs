@@ -6,16 +6,16 @@ use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 /// The variable that holds the passphrase of a signing key.
-pub const PASSPHRASE: &str = "CTVERIFY_SIGN_PASSPHRASE";
+pub(super) const PASSPHRASE: &str = "CTVERIFY_SIGN_PASSPHRASE";
 /// The variable that holds the secret of webhooks, if no file does.
-pub const WEBHOOK: &str = "CTVERIFY_WEBHOOK_SECRET";
+pub(super) const WEBHOOK: &str = "CTVERIFY_WEBHOOK_SECRET";
 
 /// The values of the variables when the process was started.
 static TAKEN: OnceLock<[Option<Zeroizing<String>>; 2]> = OnceLock::new();
 
 /// Runs the program without these variables, and ends the process with the exit code that `run`
 /// returns. Must be called before any thread is started.
-pub fn without(run: impl FnOnce() -> u8) -> std::process::ExitCode {
+pub(super) fn without(run: impl FnOnce() -> u8) -> std::process::ExitCode {
     let value = |name: &str| std::env::var(name).ok().map(Zeroizing::new);
     TAKEN.get_or_init(|| [value(PASSPHRASE), value(WEBHOOK)]);
     temp_env::with_vars_unset([PASSPHRASE, WEBHOOK], || {
@@ -25,11 +25,11 @@ pub fn without(run: impl FnOnce() -> u8) -> std::process::ExitCode {
 }
 
 /// Returns the passphrase of a signing key, if it was set.
-pub fn passphrase() -> Option<Zeroizing<String>> {
+pub(super) fn passphrase() -> Option<Zeroizing<String>> {
     TAKEN.get().and_then(|taken| taken[0].clone())
 }
 
 /// Returns the secret of webhooks, if it was set.
-pub fn webhook() -> Option<Zeroizing<String>> {
+pub(super) fn webhook() -> Option<Zeroizing<String>> {
     TAKEN.get().and_then(|taken| taken[1].clone())
 }

@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<TimeArgument, String> {
 }
 
 /// Parses an age such as `24h` or `7d`.
-pub fn age(text: &str) -> Result<SignedDuration, String> {
+pub(super) fn age(text: &str) -> Result<SignedDuration, String> {
     span(text).ok_or_else(|| "an age is written as 90min, 24h or 7d".to_owned())
 }
 

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::{KeySet, KeySource, KeySourceError};
 use crate::aws::RetryTooManyRequests;
+use crate::debug::opaque_debug;
 use crate::model::Region;
 
 /// A source of public keys that asks CloudTrail with an AWS configuration.
@@ -20,6 +21,8 @@ pub struct ListPublicKeys {
     partition: String,
     requests: AtomicU64,
 }
+
+opaque_debug!(ListPublicKeys);
 
 impl ListPublicKeys {
     /// Creates a source with this configuration, for the regions of this partition; the

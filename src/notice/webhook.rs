@@ -9,6 +9,7 @@ use reqwest::{Client, StatusCode, Url, redirect};
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 
 use super::Notice;
+use crate::debug::opaque_debug;
 
 /// The maximum number of times that a notice is sent.
 const ATTEMPTS: u32 = 5;
@@ -21,6 +22,8 @@ const LEAST_SECRET: usize = 24;
 
 /// The secret that notices are signed with.
 pub struct Secret(Webhook);
+
+opaque_debug!(Secret);
 
 impl Secret {
     /// Reads a secret: Base64 after `whsec_`, or any other text, of which the bytes are the secret.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::Report;
 use super::finding::{Finding, Severity};
 use super::text::KEYS_OF_BAG;
+use crate::debug::opaque_debug;
 use crate::model::{Allowances, LogFileStatus, Record, Verdict};
 
 /// The maximum number of annotations of one kind that GitHub shows for a step.
@@ -17,6 +18,8 @@ pub struct Annotations<W> {
     errors: usize,
     warnings: usize,
 }
+
+opaque_debug!(Annotations<W>);
 
 impl<W: Write> Annotations<W> {
     /// Creates a report that is written to `out`, which the runner of the workflow reads. Findings

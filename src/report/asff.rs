@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Report;
 use super::finding::{Finding, Severity, cut};
 use super::wire::time;
+use crate::debug::opaque_debug;
 use crate::model::{ChainId, Record, RunRecord};
 
 /// The maximum number of findings in one call (Security Hub API reference, `BatchImportFindings`).
@@ -29,6 +30,8 @@ pub struct Asff<W> {
     /// A chain of the run, which names the account and region if no trail ARN does.
     chain: Option<Arc<ChainId>>,
 }
+
+opaque_debug!(Asff<W>);
 
 impl<W: Write> Asff<W> {
     /// Creates a report that is written to `out`.

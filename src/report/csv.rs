@@ -12,6 +12,7 @@ use csv::Writer;
 
 use super::Report;
 use super::wire::time;
+use crate::debug::opaque_debug;
 use crate::model::{ChainFault, ChainId, Record};
 
 const HEADER: [&str; 17] = [
@@ -39,6 +40,8 @@ pub struct Csv<W: Write> {
     out: Writer<W>,
     begun: bool,
 }
+
+opaque_debug!(Csv<W: std::io::Write>);
 
 impl<W: Write> Csv<W> {
     /// Creates a report that is written to `out`.

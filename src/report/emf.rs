@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Report;
+use crate::debug::opaque_debug;
 use crate::model::{ChainRecord, DigestStatus, LogFileStatus, Record, RunRecord, SummaryRecord, Tally, Verdict};
 
 const NAMESPACE: &str = "ctverify";
@@ -21,6 +22,8 @@ pub struct Emf<W> {
     chains: Vec<(ChainRecord, Tally, Option<Timestamp>)>,
     summary: Option<SummaryRecord>,
 }
+
+opaque_debug!(Emf<W>);
 
 impl<W: Write> Emf<W> {
     /// Creates a report that is written to `out`.

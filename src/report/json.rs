@@ -9,6 +9,7 @@ use tempfile::SpooledTempFile;
 
 use super::Report;
 use super::wire::Wire;
+use crate::debug::opaque_debug;
 use crate::model::Record;
 
 /// The number of bytes of a group that are kept in memory.
@@ -25,6 +26,8 @@ pub struct Json<W> {
     circumstances: Vec<u8>,
     summary: Vec<u8>,
 }
+
+opaque_debug!(Json<W>);
 
 impl<W: Write> Json<W> {
     /// Creates a report that is written to `out`.

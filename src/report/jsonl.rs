@@ -4,12 +4,15 @@ use std::io::{self, Write};
 
 use super::Report;
 use super::wire::Wire;
+use crate::debug::opaque_debug;
 use crate::model::Record;
 
 /// A report of records as lines of JSON.
 pub struct Jsonl<W> {
     out: W,
 }
+
+opaque_debug!(Jsonl<W>);
 
 impl<W: Write> Jsonl<W> {
     /// Creates a report that is written to `out`.

@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 use super::Report;
 use super::escape::printable;
 use super::wire::time;
+use crate::debug::opaque_debug;
 use crate::model::{DigestStatus, GapCause, LogFileStatus, Record, Tally};
 
 /// Findings as test cases.
@@ -17,6 +18,8 @@ pub struct Junit<W> {
     suite: Vec<TestCase>,
     tally: Tally,
 }
+
+opaque_debug!(Junit<W>);
 
 impl<W: Write> Junit<W> {
     /// Creates a report that is written to `out`.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Report;
 use super::finding::{Finding, Severity};
+use crate::debug::opaque_debug;
 use crate::model::{Record, RunRecord};
 
 /// The version of the schema that is written.
@@ -19,6 +20,8 @@ pub struct Ocsf<W> {
     out: W,
     run: Option<RunRecord>,
 }
+
+opaque_debug!(Ocsf<W>);
 
 impl<W: Write> Ocsf<W> {
     /// Creates a report that is written to `out`.

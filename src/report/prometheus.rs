@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Report;
+use crate::debug::opaque_debug;
 use crate::model::{
     ChainId, ChainRecord, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord, Verdict,
 };
@@ -25,6 +26,8 @@ pub struct Prometheus<W> {
     summary: Option<SummaryRecord>,
     last_success: Option<i64>,
 }
+
+opaque_debug!(Prometheus<W>);
 
 struct ChainMetrics {
     chain: Arc<ChainId>,

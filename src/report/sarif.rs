@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Report;
 use super::finding::{Finding, Severity};
 use super::wire::time;
+use crate::debug::opaque_debug;
 use crate::model::{Record, RunRecord, SummaryRecord};
 
 /// The maximum number of results in a report: readers refuse more (GitHub's limit is 25,000 a run).
@@ -42,6 +43,8 @@ pub struct Sarif<W> {
     rules: BTreeSet<&'static str>,
     left_out: u64,
 }
+
+opaque_debug!(Sarif<W>);
 
 impl<W: Write> Sarif<W> {
     /// Creates a report that is written to `out`.

@@ -12,6 +12,7 @@ use super::escape::printable;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
 use super::wire::time;
+use crate::debug::opaque_debug;
 use crate::model::{
     Allowances, ChainId, ChainRecord, Depth, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, Sample,
     SampleResult, SinceCheckpoint, SummaryRecord, Tally, Verdict,
@@ -47,6 +48,8 @@ pub struct Text<W> {
     listing: Vec<u8>,
     summary: Option<SummaryRecord>,
 }
+
+opaque_debug!(Text<W>);
 
 struct Row {
     chain: Arc<ChainId>,

@@ -56,7 +56,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub fn take(&mut self, record: &Record, everything: bool) {
+    pub(super) fn take(&mut self, record: &Record, everything: bool) {
         let (section, kind) = match record {
             Record::Digest(digest) => match digest.status {
                 DigestStatus::Valid => return,
@@ -85,7 +85,7 @@ impl Findings {
         }
     }
 
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         for (section, entries) in &self.shown {
             writeln!(out, "{HEAD}{}{HEAD:#}", section.title())?;
             for entry in entries {

@@ -18,12 +18,15 @@ use ssh_key::public::{EcdsaPublicKey, KeyData};
 use zeroize::Zeroizing;
 
 use super::{KnownSigners, SignError, SshSigner, read};
+use crate::debug::opaque_debug;
 
 /// A key that signs envelopes.
 pub struct EnvelopeKey {
     pair: Pair,
     id: String,
 }
+
+opaque_debug!(EnvelopeKey);
 
 enum Pair {
     Ed25519(Ed25519KeyPair),

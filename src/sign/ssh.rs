@@ -18,6 +18,7 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, Mpint, PrivateKey, Pub
 use zeroize::Zeroizing;
 
 use super::{NAMESPACE, SignError, read, signature_path};
+use crate::debug::opaque_debug;
 use crate::model::parse_compact_time;
 
 /// An SSH key that signs.
@@ -25,6 +26,8 @@ use crate::model::parse_compact_time;
 pub struct SshSigner {
     key: PrivateKey,
 }
+
+opaque_debug!(SshSigner);
 
 impl SshSigner {
     /// Opens a private key; `passphrase` is called if the key is encrypted.

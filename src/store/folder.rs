@@ -21,6 +21,7 @@ use super::{
     Body, Counter, Head, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store,
     StoreError,
 };
+use crate::debug::opaque_debug;
 use crate::model::{AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -43,6 +44,8 @@ pub struct Folder {
     recorded_bucket: Option<String>,
     counter: Counter,
 }
+
+opaque_debug!(Folder);
 
 impl Folder {
     /// Opens a folder and finds the copies of `AWSLogs/` in it. With `recorded_bucket`, all of it

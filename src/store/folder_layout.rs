@@ -36,7 +36,7 @@ pub(super) struct Copy {
 impl Copy {
     /// Returns the path of the object at `inside` below `AWSLogs/`, relative to the folder that is
     /// read; `None` for an object that this copy can't hold.
-    pub fn file(&self, inside: &str) -> Option<PathBuf> {
+    pub(super) fn file(&self, inside: &str) -> Option<PathBuf> {
         let below = match &self.organization {
             Some(organization) => inside.strip_prefix(organization.as_str())?.strip_prefix('/')?,
             None => inside,
@@ -45,7 +45,7 @@ impl Copy {
     }
 
     /// The key of the object that lies at `below` this copy.
-    pub fn key(&self, below: &str) -> String {
+    pub(super) fn key(&self, below: &str) -> String {
         let organization = self.organization.as_ref().map(|id| format!("{id}/")).unwrap_or_default();
         format!("{}{organization}{below}", self.location.root.folder())
     }

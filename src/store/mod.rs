@@ -29,6 +29,7 @@ pub use lifecycle::{Expiry, LifecycleRule};
 pub use replica::Replica;
 pub use s3::S3;
 
+use crate::debug::opaque_debug;
 use crate::model::{LogRoot, ObjectRef, Requests};
 use crate::verify::DigestMetadata;
 
@@ -94,6 +95,8 @@ pub struct Object {
     /// Its bytes.
     pub body: Box<dyn Body>,
 }
+
+opaque_debug!(Object);
 
 /// The properties of an object besides its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 
 use super::{LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, Requests};
 
 /// A store in which one bucket stands for another.
@@ -14,6 +15,8 @@ pub struct Replica<S> {
     /// The bucket that the digests record.
     recorded: String,
 }
+
+opaque_debug!(Replica<S>);
 
 impl<S: Store> Replica<S> {
     /// Reads the bucket `read` of `inner` wherever `recorded` is asked for.

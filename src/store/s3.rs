@@ -30,6 +30,7 @@ use super::s3_error::{Failure, lacks_credentials, sort};
 use super::{Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
 use crate::aws::RetryTooManyRequests;
 use crate::aws::limits::{MAX_BROKEN_LISTINGS, MAX_REDIRECTS, MAX_VERSIONS};
+use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, Requests};
 use crate::sync::lock;
 use crate::verify::DigestMetadata;
@@ -49,6 +50,8 @@ pub struct S3 {
     bucket_regions: Mutex<HashMap<String, String>>,
     counter: Arc<Counter>,
 }
+
+opaque_debug!(S3);
 
 impl S3 {
     /// Creates a store with this configuration. `source` is its name in reports. Path-style

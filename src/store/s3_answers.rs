@@ -144,7 +144,7 @@ pub(super) struct S3Body {
 
 impl S3Body {
     /// Reads an answer whose body has this length, in bytes.
-    pub fn new(stream: ByteStream, length: u64) -> Self {
+    pub(super) fn new(stream: ByteStream, length: u64) -> Self {
         Self { stream, missing: length, stall: STALL, deadline: Instant::now() + BODY_GRACE, rate: LEAST_RATE }
     }
 }

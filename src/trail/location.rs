@@ -9,6 +9,7 @@ use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkEr
 use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
 use crate::aws::RetryTooManyRequests;
+use crate::debug::opaque_debug;
 use crate::model::TrailArn;
 
 /// The settings of a trail, as CloudTrail states them.
@@ -52,6 +53,8 @@ pub struct Trail {
     client: Client,
     requests: AtomicU64,
 }
+
+opaque_debug!(Trail);
 
 /// The kind of a failed call, which decides the next step.
 enum Failure {

@@ -12,6 +12,7 @@ use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
 use super::location::TrailSettings;
 use crate::aws::RetryTooManyRequests;
+use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
 
 /// A source that knows the trails of an account.
@@ -36,6 +37,8 @@ pub struct DescribeTrails {
     config: SdkConfig,
     requests: AtomicU64,
 }
+
+opaque_debug!(DescribeTrails);
 
 impl DescribeTrails {
     /// Creates a source for the neighbours of `arn`, which delivers as `settings` say.

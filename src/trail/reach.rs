@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::location::TrailSettings;
 use crate::aws::RetryTooManyRequests;
+use crate::debug::opaque_debug;
 use crate::model::{AccountId, OrganizationId, Region, TrailArn};
 
 /// The accounts and regions that a trail has to reach, as far as AWS gives them.
@@ -41,6 +42,8 @@ pub struct ReachSource {
     config: SdkConfig,
     requests: AtomicU64,
 }
+
+opaque_debug!(ReachSource);
 
 impl ReachSource {
     /// Creates a client that asks about `arn` with this configuration.

@@ -14,6 +14,7 @@ use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
 use crate::aws::RetryTooManyRequests;
+use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
 
 /// The status of a trail's delivery in one region, as CloudTrail states it.
@@ -56,6 +57,8 @@ pub struct GetTrailStatus {
     config: SdkConfig,
     requests: AtomicU64,
 }
+
+opaque_debug!(GetTrailStatus);
 
 impl GetTrailStatus {
     /// Creates a source for `arn`; the configuration's own region doesn't matter.

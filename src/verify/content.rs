@@ -5,6 +5,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::inflate::Gunzip;
+use crate::debug::opaque_debug;
 use crate::model::{Fault, Sha256Hash};
 
 /// SHA-256 of bytes in memory.
@@ -24,6 +25,8 @@ pub struct ContentHasher {
     plain: Option<Sha256>,
     size: u64,
 }
+
+opaque_debug!(ContentHasher);
 
 struct Stream {
     gunzip: Gunzip,

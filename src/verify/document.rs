@@ -105,12 +105,12 @@ pub struct Predecessor {
 }
 
 impl<'a> Document<'a> {
-    pub fn parse(json: &'a [u8]) -> Result<Self, String> {
+    pub(super) fn parse(json: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice(json).map_err(|error| format!("its content is not a digest: {error}"))
     }
 
     /// Returns the period that the digest covers.
-    pub fn period(&self) -> Result<Period, String> {
+    pub(super) fn period(&self) -> Result<Period, String> {
         let time = |name, text: &str| {
             Timestamp::from_str(text).map_err(|_| format!("its {name}, '{text}', is not an RFC 3339 time"))
         };
@@ -124,12 +124,12 @@ impl<'a> Document<'a> {
     }
 
     /// Returns the object that the digest names as its own.
-    pub fn object(&self) -> ObjectRef {
+    pub(super) fn object(&self) -> ObjectRef {
         ObjectRef::new(&*self.digest_s3_bucket, &*self.digest_s3_object)
     }
 
     /// Returns the digest's record of its predecessor; `None` for a starting digest.
-    pub fn predecessor(&self, own: &ObjectRef) -> Option<Predecessor> {
+    pub(super) fn predecessor(&self, own: &ObjectRef) -> Option<Predecessor> {
         let bucket = self.previous_digest_s3_bucket.as_deref()?;
         // Nearly always the digest's own bucket: one allocation serves both.
         let bucket = if *own.bucket == *bucket { own.bucket.clone() } else { bucket.into() };

@@ -80,7 +80,7 @@ pub(super) struct EntriesBuilder {
 
 impl EntriesBuilder {
     /// Adds a log file.
-    pub fn push(&mut self, bucket: &str, key: &str, recorded: RecordedHash<'_>) {
+    pub(super) fn push(&mut self, bucket: &str, key: &str, recorded: RecordedHash<'_>) {
         let own = self.bucket.get_or_insert_with(|| bucket.into());
         let other = if **own == *bucket { 0 } else { OTHER_BUCKET };
         let kind = match recorded {
@@ -104,7 +104,7 @@ impl EntriesBuilder {
     }
 
     /// Ends the list.
-    pub fn finish(self) -> LogFileEntries {
+    pub(super) fn finish(self) -> LogFileEntries {
         LogFileEntries { bucket: self.bucket, packed: self.packed.into(), count: self.count }
     }
 }

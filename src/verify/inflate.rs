@@ -11,6 +11,7 @@ use std::cell::RefCell;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
+use crate::debug::opaque_debug;
 use crate::model::Fault;
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -27,11 +28,11 @@ const OUT_BYTES: usize = 64 * 1024;
 
 /// Bits of FLG.
 mod flag {
-    pub const HEADER_CRC: u8 = 1 << 1;
-    pub const EXTRA: u8 = 1 << 2;
-    pub const NAME: u8 = 1 << 3;
-    pub const COMMENT: u8 = 1 << 4;
-    pub const RESERVED: u8 = 0b1110_0000;
+    pub(super) const HEADER_CRC: u8 = 1 << 1;
+    pub(super) const EXTRA: u8 = 1 << 2;
+    pub(super) const NAME: u8 = 1 << 3;
+    pub(super) const COMMENT: u8 = 1 << 4;
+    pub(super) const RESERVED: u8 = 0b1110_0000;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct Gunzip {
     produced: u64,
     ceiling: u64,
 }
+
+opaque_debug!(Gunzip);
 
 impl Gunzip {
     /// Creates a stream that may decompress to at most `ceiling` bytes.

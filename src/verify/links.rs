@@ -12,7 +12,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub fn between<T>(waiting: &[(T, PendingDigest)]) -> Self {
+    pub(super) fn between<T>(waiting: &[(T, PendingDigest)]) -> Self {
         let mut names: Vec<(NameHash, usize)> =
             summaries(waiting).map(|(index, _, summary)| (summary.name(), index)).collect();
         names.sort_unstable();
@@ -28,14 +28,14 @@ impl Links {
     }
 
     /// Returns the indexes of the digests that name this one.
-    pub fn referrers(&self, index: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn referrers(&self, index: usize) -> impl Iterator<Item = usize> {
         let first = self.pairs.partition_point(|(named, _)| *named < index);
         self.pairs[first..].iter().take_while(move |(named, _)| *named == index).map(|(_, by)| *by)
     }
 
     /// Returns an order in which every digest comes after those that name it as predecessor. A
     /// circle of names can only be forged; its digests come last, newest first.
-    pub fn successors_first<T>(&self, waiting: &[(T, PendingDigest)]) -> Vec<usize> {
+    pub(super) fn successors_first<T>(&self, waiting: &[(T, PendingDigest)]) -> Vec<usize> {
         let mut names: Vec<(usize, usize)> = self.pairs.iter().map(|(named, by)| (*by, *named)).collect();
         names.sort_unstable();
         let mut awaited = vec![0_usize; self.count];

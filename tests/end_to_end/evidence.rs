@@ -55,13 +55,13 @@ fn ssh_keygen(arguments: &[&str], dir: &Path) -> bool {
 }
 
 /// Makes a key pair and returns the path of the private key.
-pub fn key(dir: &Path, kind: &str, passphrase: &str) -> PathBuf {
+pub(crate) fn key(dir: &Path, kind: &str, passphrase: &str) -> PathBuf {
     let name = format!("id_{kind}{}", passphrase.len());
     assert!(ssh_keygen(&["-q", "-t", kind, "-N", passphrase, "-C", "doe@example.org", "-f", &name], dir));
     dir.join(name)
 }
 
-pub fn verify_report(report: &Path, more: &[&std::ffi::OsStr]) -> Run {
+pub(crate) fn verify_report(report: &Path, more: &[&std::ffi::OsStr]) -> Run {
     run(ctverify().arg("verify-report").arg(report).args(more))
 }
 

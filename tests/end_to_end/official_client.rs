@@ -15,7 +15,7 @@ use crate::support::{Run, ctverify_at, range_of, records};
 type Judgements = BTreeMap<String, bool>;
 
 /// Returns the exit code and the output of the official client, or `None` if it is not installed.
-pub fn official_output(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32, String)> {
+pub(crate) fn official_output(server: &Server, trail: &ForgedTrail, more: &[&str]) -> Option<(i32, String)> {
     let Some(aws) = std::env::var_os("CTVERIFY_TEST_AWS") else {
         assert!(std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "CTVERIFY_TEST_AWS has to name the official client");
         eprintln!("skipped: CTVERIFY_TEST_AWS names no official client; tests/run installs it");

@@ -104,7 +104,7 @@ fn a_bucket_in_another_region_works_without_a_flag() {
 
 /// Returns a trail whose first five digests, and the log files that they list, lie in another
 /// bucket and were signed for it.
-pub fn moved_trail() -> ForgedTrail {
+pub(crate) fn moved_trail() -> ForgedTrail {
     let mut trail = TrailSpec { hours: 9, seed: 7, ..TrailSpec::default() }.forge();
     trail.house_before(5, "old-bucket");
     trail

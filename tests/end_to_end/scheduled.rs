@@ -17,23 +17,23 @@ fn trail() -> ForgedTrail {
 }
 
 /// A trail on a server, and a checkpoint in a folder.
-pub struct Job {
+pub(crate) struct Job {
     pub trail: ForgedTrail,
     pub server: Server,
     folder: TempDir,
 }
 
 impl Job {
-    pub fn new(trail: ForgedTrail) -> Self {
+    pub(crate) fn new(trail: ForgedTrail) -> Self {
         let server = Server::start(&trail, ServerOptions::default());
         Self { trail, server, folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("checkpoint.json")
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = ctverify_at(&self.server);
         command.args(["--trail-arn", &self.trail.spec.arn(), "--bucket", &self.trail.spec.bucket]);
         command.arg("--state").arg(self.state());
@@ -41,11 +41,11 @@ impl Job {
     }
 
     /// Runs up to the end of the digest at this index of the first chain.
-    pub fn run_to(&self, digest: usize) -> Run {
+    pub(crate) fn run_to(&self, digest: usize) -> Run {
         records(self.command().args(["--end", &self.end(digest)]))
     }
 
-    pub fn end(&self, digest: usize) -> String {
+    pub(crate) fn end(&self, digest: usize) -> String {
         self.trail.chains[0].digests[digest].document.digest_end_time.clone()
     }
 
@@ -55,7 +55,7 @@ impl Job {
 }
 
 /// The records of one kind that have this status.
-pub fn of_kind<'a>(run: &'a Run, kind: &str, status: &str) -> Vec<&'a Value> {
+pub(crate) fn of_kind<'a>(run: &'a Run, kind: &str, status: &str) -> Vec<&'a Value> {
     run.of(kind).into_iter().filter(|record| record["status"] == status).collect()
 }
 

@@ -9,12 +9,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Returns a folder of the test data that the repository carries.
-pub fn testdata(name: &str) -> PathBuf {
+pub(crate) fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
 }
 
 /// An organization's trail: two accounts, two regions, a prefix.
-pub fn organization_spec() -> TrailSpec {
+pub(crate) fn organization_spec() -> TrailSpec {
     TrailSpec {
         organization: Some("o-exampleorgid".to_owned()),
         accounts: vec!["111122223333".to_owned(), "444455556666".to_owned()],
@@ -27,14 +27,14 @@ pub fn organization_spec() -> TrailSpec {
 }
 
 /// The binary, in an environment that knows nothing of the machine's AWS configuration.
-pub fn ctverify() -> Command {
+pub(crate) fn ctverify() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ctverify"));
     command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
     command
 }
 
 /// The binary with credentials for `server`.
-pub fn ctverify_at(server: &Server) -> Command {
+pub(crate) fn ctverify_at(server: &Server) -> Command {
     let mut command = ctverify();
     command
         .env("AWS_ENDPOINT_URL", server.url())
@@ -44,7 +44,7 @@ pub fn ctverify_at(server: &Server) -> Command {
 }
 
 /// The exit code and the output of a run.
-pub struct Run {
+pub(crate) struct Run {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -52,12 +52,12 @@ pub struct Run {
 }
 
 /// Runs a command that was given no format, with JSON Lines as its format, to get its records.
-pub fn records(command: &mut Command) -> Run {
+pub(crate) fn records(command: &mut Command) -> Run {
     run(command.args(["--format", "jsonl"]))
 }
 
 /// Runs a command.
-pub fn run(command: &mut Command) -> Run {
+pub(crate) fn run(command: &mut Command) -> Run {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
     let lines = stdout.lines().filter(|line| line.starts_with("{\"record\""));
@@ -81,28 +81,28 @@ fn keep(records: &[Value]) {
 
 impl Run {
     /// Returns the records of one kind.
-    pub fn of(&self, kind: &str) -> Vec<&Value> {
+    pub(crate) fn of(&self, kind: &str) -> Vec<&Value> {
         self.records.iter().filter(|record| record["record"] == kind).collect()
     }
 
     /// Returns the `verdict` of the summary.
-    pub fn verdict(&self) -> &str {
+    pub(crate) fn verdict(&self) -> &str {
         self.of("summary")[0]["verdict"].as_str().unwrap()
     }
 
     /// Returns the number of records of this kind that have this status.
-    pub fn count(&self, kind: &str, status: &str) -> usize {
+    pub(crate) fn count(&self, kind: &str, status: &str) -> usize {
         self.of(kind).iter().filter(|record| record["status"] == status).count()
     }
 
     /// Returns the causes of all gaps.
-    pub fn gaps(&self) -> Vec<&str> {
+    pub(crate) fn gaps(&self) -> Vec<&str> {
         self.of("gap").iter().map(|gap| gap["cause"].as_str().unwrap()).collect()
     }
 
     /// Returns the records about the trail, without those about the run, and with one wording for
     /// absence, which stores word differently.
-    pub fn findings(&self) -> Vec<Value> {
+    pub(crate) fn findings(&self) -> Vec<Value> {
         let about_the_run =
             |record: &&Value| matches!(record["record"].as_str(), Some("run" | "circumstances" | "summary"));
         let text: Vec<String> = self.records.iter().filter(|r| !about_the_run(r)).map(Value::to_string).collect();
@@ -111,17 +111,17 @@ impl Run {
 }
 
 /// Replaces the wordings of different stores for absence with one.
-pub fn one_absence(line: &str) -> String {
+pub(crate) fn one_absence(line: &str) -> String {
     line.replace("S3 answers that it does not exist", "absent").replace("not in this copy", "absent")
 }
 
 /// A local copy of a trail with its keys by region.
-pub struct Mirror {
+pub(crate) struct Mirror {
     folder: TempDir,
 }
 
 impl Mirror {
-    pub fn new(trail: &ForgedTrail, layout: Layout, metadata: bool) -> Self {
+    pub(crate) fn new(trail: &ForgedTrail, layout: Layout, metadata: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         trail.write(&folder.path().join("copy"), layout, metadata).unwrap();
         let mirror = Self { folder };
@@ -129,20 +129,20 @@ impl Mirror {
         mirror
     }
 
-    pub fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.folder.path().join("copy")
     }
 
-    pub fn keys(&self) -> PathBuf {
+    pub(crate) fn keys(&self) -> PathBuf {
         self.folder.path().join("keys.json")
     }
 
-    pub fn write_keys(&self, keys: &Value) {
+    pub(crate) fn write_keys(&self, keys: &Value) {
         std::fs::write(self.keys(), keys.to_string()).unwrap();
     }
 
     /// The binary, told to verify this copy.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = ctverify();
         command.arg("--from").arg(self.dir()).arg("--keys").arg(self.keys());
         command
@@ -150,18 +150,18 @@ impl Mirror {
 }
 
 /// Verifies a trail from a folder.
-pub fn verify_folder(trail: &ForgedTrail) -> Run {
+pub(crate) fn verify_folder(trail: &ForgedTrail) -> Run {
     records(&mut Mirror::new(trail, Layout::Keys, true).command())
 }
 
 /// Verifies a trail over S3, in the range that the forge made.
-pub fn verify_s3(trail: &ForgedTrail) -> Run {
+pub(crate) fn verify_s3(trail: &ForgedTrail) -> Run {
     let server = Server::start(trail, ServerOptions::default());
     records(ctverify_at(&server).args(range_of(trail)))
 }
 
 /// Returns the arguments that name the trail and exactly the range that its first chain covers.
-pub fn range_of(trail: &ForgedTrail) -> Vec<String> {
+pub(crate) fn range_of(trail: &ForgedTrail) -> Vec<String> {
     let digests = &trail.chains[0].digests;
     let (first, last) = (&digests[0].document, &digests[digests.len() - 1].document);
     let (start, end) = (first.digest_start_time.clone(), last.digest_end_time.clone());
@@ -169,7 +169,7 @@ pub fn range_of(trail: &ForgedTrail) -> Vec<String> {
 }
 
 /// Keeps a figure for the end of `tests/run`, such as the number of changes that were tried.
-pub fn figure(name: &str, told: &str) {
+pub(crate) fn figure(name: &str, told: &str) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("figures");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), format!("{told}\n")).unwrap();
@@ -177,7 +177,7 @@ pub fn figure(name: &str, told: &str) {
 
 /// Runs one of the scripts in `tests/outside` with the tools that `tests/run` installs, or returns
 /// `None` if they are not installed.
-pub fn outside(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Output> {
+pub(crate) fn outside(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Output> {
     let Some(python) = std::env::var_os("CTVERIFY_TEST_PYTHON") else {
         assert!(
             std::env::var_os("CTVERIFY_TEST_ALL").is_none(),
@@ -191,7 +191,7 @@ pub fn outside(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Output> {
 }
 
 /// Runs a script as [`outside`] does, asserts that it succeeds, and returns its standard output.
-pub fn outside_agrees(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<String> {
+pub(crate) fn outside_agrees(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<String> {
     let output = outside(script, arguments)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{script}: {text}{}", String::from_utf8_lossy(&output.stderr));

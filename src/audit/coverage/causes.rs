@@ -23,7 +23,7 @@ pub(crate) struct Piece {
 
 impl Piece {
     /// A piece of which no digest is known.
-    pub fn without_digests(cause: GapCause, from: Timestamp, to: Timestamp) -> Self {
+    pub(crate) fn without_digests(cause: GapCause, from: Timestamp, to: Timestamp) -> Self {
         Self { cause, from, to, present: 0, named: 0 }
     }
 }

@@ -25,7 +25,7 @@ const SAME_DELIVERY: SignedDuration = SignedDuration::from_mins(15);
 
 impl Context {
     /// Returns CloudTrail's statement about this chain, if it can make one.
-    pub fn status_of(&self, chain: &ChainId) -> Option<&Result<TrailStatus, String>> {
+    pub(crate) fn status_of(&self, chain: &ChainId) -> Option<&Result<TrailStatus, String>> {
         let own = self.request.trail.as_ref().is_some_and(|arn| arn.account == chain.account && chain.belongs_to(arn))
             // The status concerns the folder that the trail delivers to now.
             && self.request.is_organization.is_none_or(|is| is == chain.organization.is_some());

@@ -99,7 +99,7 @@ pub(crate) enum Explanation {
 impl Expiry {
     /// Requests the rules if the chain lost anything. `lost_log_files` is true if log files may be
     /// among the losses.
-    pub async fn examine(
+    pub(crate) async fn examine(
         context: &Context,
         id: &ChainId,
         folders: &[RegionFolder],
@@ -191,7 +191,7 @@ impl Expiry {
     }
 
     /// Marks the missing digests that a rule explains.
-    pub fn mark(&self, entries: &mut [ChainEntry], context: &Context) {
+    pub(crate) fn mark(&self, entries: &mut [ChainEntry], context: &Context) {
         for index in 0..entries.len() {
             let entry = &entries[index];
             let EntryState::Absent(object, Absence::Missing) = &entry.state else { continue };
@@ -216,13 +216,13 @@ impl Expiry {
     }
 
     /// Returns the explanation of a lost digest.
-    pub fn of_digest(&self, object: &ObjectRef, end: Timestamp) -> Explanation {
+    pub(crate) fn of_digest(&self, object: &ObjectRef, end: Timestamp) -> Explanation {
         let older = self.oldest_digest.filter(|oldest| *oldest < end);
         self.explain(object, end, older, "digests")
     }
 
     /// Returns the explanation of a lost log file.
-    pub fn of_log_file(&self, object: &ObjectRef) -> Explanation {
+    pub(crate) fn of_log_file(&self, object: &ObjectRef) -> Explanation {
         let Some(LogFileKey { time: name, .. }) = LogFileKey::parse(&object.key) else { return Explanation::None };
         let earliest = earlier(name.from, NAMED_AHEAD);
         let before = earlier(name.from, DISORDER);
@@ -231,13 +231,13 @@ impl Expiry {
     }
 
     /// Returns whether there are rules that may explain anything.
-    pub fn knows_rules(&self) -> bool {
+    pub(crate) fn knows_rules(&self) -> bool {
         self.rules.values().any(|rules| rules.as_ref().is_ok_and(|rules| !rules.is_empty()))
     }
 
     /// Returns the time before which a rule removed every digest like this one, and the rule, if
     /// nothing older than the hole that starts at `from` was spared.
-    pub fn horizon(&self, object: &ObjectRef, from: Timestamp) -> Option<(Timestamp, String)> {
+    pub(crate) fn horizon(&self, object: &ObjectRef, from: Timestamp) -> Option<(Timestamp, String)> {
         let now = self.now?;
         let older = self.oldest_digest.filter(|oldest| *oldest <= from);
         let rules = self.rules.get(&*object.bucket)?.as_ref().ok()?;

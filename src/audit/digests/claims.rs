@@ -19,7 +19,7 @@ impl Default for ClaimBudget {
 impl ClaimBudget {
     /// Returns the claims of the next digest that are named. Digests must be passed in the order in
     /// which their records are emitted.
-    pub fn take(&mut self, entry: &ChainEntry, spool: &DigestSpool) -> Result<Vec<ObjectRef>, AuditError> {
+    pub(crate) fn take(&mut self, entry: &ChainEntry, spool: &DigestSpool) -> Result<Vec<ObjectRef>, AuditError> {
         let most = self.0.min(limits::MAX_NAMED_CLAIMS);
         if entry.claims() == 0 || most == 0 {
             return Ok(Vec::new());

@@ -29,7 +29,7 @@ pub(crate) struct SpoolKey {
 
 impl SpoolKey {
     /// The fingerprint of the digest that this one names as its predecessor.
-    pub fn predecessor_fingerprint(&self) -> Option<u64> {
+    pub(crate) fn predecessor_fingerprint(&self) -> Option<u64> {
         self.predecessor.map(NonZero::get)
     }
 }
@@ -42,14 +42,14 @@ pub(crate) struct SpooledDigest {
 }
 
 impl SpooledDigest {
-    pub fn summary(&self) -> &DigestSummary {
+    pub(crate) fn summary(&self) -> &DigestSummary {
         self.proven.summary()
     }
 }
 
 impl DigestSpool {
     /// Stores an examined digest. `fingerprint` computes the fingerprint of its predecessor.
-    pub fn keep(
+    pub(crate) fn keep(
         &self,
         examined: CheckedDigest,
         fingerprint: impl Fn(&ObjectRef) -> u64,
@@ -65,7 +65,7 @@ impl DigestSpool {
     }
 
     /// Reads a stored digest back.
-    pub fn open(&self, spool_key: &SpoolKey, summary: &DigestSummary) -> Result<ParsedDigest, AuditError> {
+    pub(crate) fn open(&self, spool_key: &SpoolKey, summary: &DigestSummary) -> Result<ParsedDigest, AuditError> {
         lock(&self.spool)
             .get(spool_key.ticket, |packed| summary.unpack(packed, &self.key))
             .map_err(put_aside)?
@@ -73,7 +73,7 @@ impl DigestSpool {
     }
 
     /// Reads a stored valid digest back.
-    pub fn valid(&self, SpooledDigest { proven, spool_key }: &SpooledDigest) -> Result<ValidDigest, AuditError> {
+    pub(crate) fn valid(&self, SpooledDigest { proven, spool_key }: &SpooledDigest) -> Result<ValidDigest, AuditError> {
         lock(&self.spool)
             .get(spool_key.ticket, |packed| proven.unpack(packed, &self.key))
             .map_err(put_aside)?
@@ -81,7 +81,7 @@ impl DigestSpool {
     }
 
     /// The hash of a name, as a [`DigestSummary`] holds it.
-    pub fn name(&self, object: &ObjectRef) -> NameHash {
+    pub(crate) fn name(&self, object: &ObjectRef) -> NameHash {
         self.key.name(object)
     }
 }

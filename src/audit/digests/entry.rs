@@ -67,7 +67,7 @@ pub(crate) enum Absence {
 impl ChainEntry {
     /// The start of its period. For a digest that is not valid, an hour before its end, because
     /// what it claims itself is not to be trusted.
-    pub fn start(&self) -> Timestamp {
+    pub(crate) fn start(&self) -> Timestamp {
         match &self.state {
             EntryState::Valid(digest) => digest.summary().period().start,
             _ => earlier(self.named_end, SignedDuration::from_hours(1)),
@@ -75,21 +75,21 @@ impl ChainEntry {
     }
 
     /// The end of its period.
-    pub fn end(&self) -> Timestamp {
+    pub(crate) fn end(&self) -> Timestamp {
         match &self.state {
             EntryState::Valid(digest) => digest.summary().period().end,
             _ => self.named_end,
         }
     }
 
-    pub fn valid(&self) -> Option<&SpooledDigest> {
+    pub(crate) fn valid(&self) -> Option<&SpooledDigest> {
         match &self.state {
             EntryState::Valid(digest) => Some(digest),
             _ => None,
         }
     }
 
-    pub fn absence(&self) -> Option<Absence> {
+    pub(crate) fn absence(&self) -> Option<Absence> {
         match &self.state {
             EntryState::Absent(_, absence) => Some(*absence),
             _ => None,
@@ -97,7 +97,7 @@ impl ChainEntry {
     }
 
     /// The number of log files that it claims, if it is not valid.
-    pub fn claims(&self) -> usize {
+    pub(crate) fn claims(&self) -> usize {
         match &self.state {
             EntryState::Rejected(digest) => digest.claims,
             EntryState::Valid(_) | EntryState::Absent(..) => 0,
@@ -105,7 +105,7 @@ impl ChainEntry {
     }
 
     /// The first `most` log files that it claims, if it is not valid.
-    pub fn claimed(&self, spool: &DigestSpool, most: usize) -> Result<Vec<ObjectRef>, AuditError> {
+    pub(crate) fn claimed(&self, spool: &DigestSpool, most: usize) -> Result<Vec<ObjectRef>, AuditError> {
         let spool_key = self.remarks.as_ref().and_then(|remarks| remarks.claims);
         match (&self.state, spool_key) {
             (EntryState::Rejected(digest), Some(spool_key)) => match &digest.summary {
@@ -117,7 +117,7 @@ impl ChainEntry {
     }
 
     /// Loads the entry's content from the spool.
-    pub fn whole(&self, spool: &DigestSpool) -> Result<LoadedEntry<'_>, AuditError> {
+    pub(crate) fn whole(&self, spool: &DigestSpool) -> Result<LoadedEntry<'_>, AuditError> {
         let (object, valid) = match &self.state {
             EntryState::Valid(digest) => {
                 let digest = spool.valid(digest)?;
@@ -141,7 +141,7 @@ pub(crate) struct LoadedEntry<'a> {
 
 impl LoadedEntry<'_> {
     /// The digest that it names as its predecessor.
-    pub fn predecessor(&self) -> Option<&Predecessor> {
+    pub(crate) fn predecessor(&self) -> Option<&Predecessor> {
         match &self.entry.state {
             EntryState::Valid(_) => self.valid.as_ref()?.predecessor(),
             EntryState::Rejected(digest) => digest.predecessor.as_ref(),

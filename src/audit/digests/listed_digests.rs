@@ -39,7 +39,7 @@ pub(crate) struct ListedDigests {
 
 impl ListedDigests {
     /// Appends a digest.
-    pub fn push(&mut self, digest: &ListedDigest) {
+    pub(crate) fn push(&mut self, digest: &ListedDigest) {
         match self.buckets.last_mut().filter(|(bucket, _)| *bucket == digest.place.bucket) {
             Some((_, count)) => *count += 1,
             None => self.buckets.push((digest.place.bucket.clone(), 1)),
@@ -49,27 +49,27 @@ impl ListedDigests {
     }
 
     /// Appends all digests of `other`.
-    pub fn extend(&mut self, other: &Self) {
+    pub(crate) fn extend(&mut self, other: &Self) {
         other.iter().for_each(|digest| self.push(&digest));
     }
 
     /// The number of digests.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count
     }
 
     /// Returns whether there are no digests.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Iterates over the end times of the digests.
-    pub fn ends(&self) -> impl Iterator<Item = Timestamp> + '_ {
+    pub(crate) fn ends(&self) -> impl Iterator<Item = Timestamp> + '_ {
         self.iter().map(|digest| digest.end)
     }
 
     /// Iterates over the digests, decoding each one.
-    pub fn iter(&self) -> impl Iterator<Item = ListedDigest> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ListedDigest> + '_ {
         let (mut coder, mut rest) = (Coder::default(), self.packed.as_slice());
         buckets(self.buckets.iter().cloned()).map_while(move |bucket| coder.read(bucket, &mut rest))
     }

@@ -139,7 +139,7 @@ pub(crate) async fn discover(
 
 impl Discovery {
     /// Adds an expected chain if none of that account and region was found.
-    pub fn expect(&mut self, chain: ChainId, request: &AuditRequest) {
+    pub(crate) fn expect(&mut self, chain: ChainId, request: &AuditRequest) {
         let is_it = |other: &ChainId| {
             // Objects under `AWSLogs/ACCOUNT/` were delivered while the trail was not the
             // organization's, before or after.
@@ -152,7 +152,7 @@ impl Discovery {
     }
 
     /// Adds an expected chain if none with exactly this identity was found.
-    pub fn expect_exactly(&mut self, chain: ChainId) {
+    pub(crate) fn expect_exactly(&mut self, chain: ChainId) {
         if !self.chains.contains_key(&chain) {
             let failure = self.unlisted.get(&chain.account).cloned();
             // Its log files may exist all the same.
@@ -307,7 +307,7 @@ pub(crate) struct BesideRegions {
 impl BesideRegions {
     /// Returns `None` if the log folder holds nothing but regions. `below` lists the objects and
     /// folders directly in it.
-    pub fn new(
+    pub(crate) fn new(
         location: Location,
         organization: Option<OrganizationId>,
         account: AccountId,

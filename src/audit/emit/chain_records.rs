@@ -60,7 +60,11 @@ pub(crate) struct ChainRecords {
 
 impl ChainRecords {
     /// Prepares the report on one chain.
-    pub fn new(mut chain: ExaminedChain, context: Arc<Context>, admission: Admission) -> Result<Self, AuditError> {
+    pub(crate) fn new(
+        mut chain: ExaminedChain,
+        context: Arc<Context>,
+        admission: Admission,
+    ) -> Result<Self, AuditError> {
         let tasks = Tasks::new(&chain, &context, |entry| context.reads(entry, &chain.spool))?;
         let mut account = gaps::account_for(&chain, &context)?;
         let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut account)?;
@@ -102,7 +106,7 @@ impl ChainRecords {
     }
 
     /// Takes the snapshot of the chain for the next run, if a checkpoint is kept.
-    pub fn take_snapshot(&mut self) -> Option<ChainSnapshot> {
+    pub(crate) fn take_snapshot(&mut self) -> Option<ChainSnapshot> {
         self.snapshot.take()
     }
 
@@ -136,7 +140,7 @@ impl ChainRecords {
 
     /// Takes the number of log files whose content the depth does not require, counted since the
     /// last call.
-    pub fn take_not_read(&mut self) -> u64 {
+    pub(crate) fn take_not_read(&mut self) -> u64 {
         std::mem::take(&mut self.not_read)
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct NotRead {
 
 impl NotRead {
     /// Returns the steps of a chain's report, and counts the log files that it leaves unread.
-    pub fn counting(&self, mut chain_records: ChainRecords) -> impl Iterator<Item = Result<Step, AuditError>> {
+    pub(crate) fn counting(&self, mut chain_records: ChainRecords) -> impl Iterator<Item = Result<Step, AuditError>> {
         std::iter::from_fn(move || {
             let step = chain_records.next();
             self.by_depth.fetch_add(chain_records.take_not_read(), Ordering::Relaxed);
@@ -32,28 +32,28 @@ impl NotRead {
     }
 
     /// Stores the sample that was chosen.
-    pub fn set_sample(&self, chosen: Chosen) {
+    pub(crate) fn set_sample(&self, chosen: Chosen) {
         self.sample.get_or_init(|| chosen);
     }
 
     /// The sample, once it was drawn.
-    pub fn sample(&self) -> Option<Sample> {
+    pub(crate) fn sample(&self) -> Option<Sample> {
         self.sample.get().map(|chosen| chosen.sample)
     }
 
     /// Counts a log file of the sample that was read.
-    pub fn count_sampled(&self, status: LogFileStatus) {
+    pub(crate) fn count_sampled(&self, status: LogFileStatus) {
         self.read.fetch_add(1, Ordering::Relaxed);
         self.bad.fetch_add(u64::from(status != LogFileStatus::Intact), Ordering::Relaxed);
     }
 
     /// The number of log files that the depth does not require.
-    pub fn by_depth(&self) -> u64 {
+    pub(crate) fn by_depth(&self) -> u64 {
         self.by_depth.load(Ordering::Relaxed)
     }
 
     /// The result of the sample, once it was drawn.
-    pub fn sample_result(&self) -> Option<SampleResult> {
+    pub(crate) fn sample_result(&self) -> Option<SampleResult> {
         let Chosen { sample, total } = *self.sample.get()?;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // An interrupted run has read less than it had drawn.

@@ -10,7 +10,7 @@ pub(crate) struct Fingerprints {
 
 impl Fingerprints {
     /// Builds the set, and the set of the fingerprints that occurred more than once.
-    pub fn of(mut fingerprints: Vec<u64>) -> (Self, Self) {
+    pub(crate) fn of(mut fingerprints: Vec<u64>) -> (Self, Self) {
         fingerprints.sort_unstable();
         let mut twice: Vec<u64> =
             fingerprints.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
@@ -20,7 +20,7 @@ impl Fingerprints {
     }
 
     /// Adds the fingerprints of another set.
-    pub fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         if self.sorted.is_empty() {
             *self = other;
         } else if !other.sorted.is_empty() {
@@ -31,17 +31,17 @@ impl Fingerprints {
     }
 
     /// Returns whether the set is empty.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sorted.is_empty()
     }
 
     /// The number of fingerprints.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sorted.len()
     }
 
     /// Returns whether the set contains this fingerprint.
-    pub fn contains(&self, fingerprint: u64) -> bool {
+    pub(crate) fn contains(&self, fingerprint: u64) -> bool {
         self.place(fingerprint).is_some()
     }
 
@@ -59,12 +59,12 @@ pub(crate) struct Met<'a> {
 
 impl<'a> Met<'a> {
     /// Starts with no member met.
-    pub fn none(of: &'a Fingerprints) -> Self {
+    pub(crate) fn none(of: &'a Fingerprints) -> Self {
         Self { of, met: vec![false; of.sorted.len()] }
     }
 
     /// Marks a fingerprint as met, and returns whether the set contains it.
-    pub fn meet(&mut self, fingerprint: u64) -> bool {
+    pub(crate) fn meet(&mut self, fingerprint: u64) -> bool {
         let place = self.of.place(fingerprint);
         if let Some(place) = place {
             self.met[place] = true;
@@ -73,12 +73,12 @@ impl<'a> Met<'a> {
     }
 
     /// Returns whether the set contains a fingerprint, without marking it as met.
-    pub fn knows(&self, fingerprint: u64) -> bool {
+    pub(crate) fn knows(&self, fingerprint: u64) -> bool {
         self.of.contains(fingerprint)
     }
 
     /// Returns the members that were not met.
-    pub fn others(&self) -> Fingerprints {
+    pub(crate) fn others(&self) -> Fingerprints {
         let others = self.of.sorted.iter().zip(&self.met).filter(|(_, met)| !**met);
         Fingerprints { sorted: others.map(|(fingerprint, _)| *fingerprint).collect() }
     }

@@ -23,12 +23,12 @@ pub(crate) struct Lookahead {
 
 impl Lookahead {
     /// Creates a limit of `most` digests.
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most, permits: Arc::new(Semaphore::new(most)), turn: Arc::default() }
     }
 
     /// Waits until every earlier chain has all the permits that it needs.
-    pub async fn turn(&self) -> Admission {
+    pub(crate) async fn turn(&self) -> Admission {
         let turn = self.turn.clone().lock_owned().await;
         Admission { most: self.most, permits: self.permits.clone(), held: None, turn: Some(turn) }
     }
@@ -46,7 +46,7 @@ pub(crate) struct Admission {
 impl Admission {
     /// An admission for a chain that is examined by itself, which is unlimited and takes no
     /// permits.
-    pub fn apart() -> Self {
+    pub(crate) fn apart() -> Self {
         Self { most: 0, permits: Arc::new(Semaphore::new(0)), held: None, turn: None }
     }
 
@@ -55,7 +55,7 @@ impl Admission {
     }
 
     /// Waits for a permit for one more digest. Once the chain holds all permits, returns at once.
-    pub async fn take(&mut self) -> Result<(), AuditError> {
+    pub(crate) async fn take(&mut self) -> Result<(), AuditError> {
         if self.holds() < self.most {
             let permit = self.permits.clone().acquire_owned().await;
             let permit = permit.map_err(|error| AuditError::Task(error.to_string()))?;
@@ -68,12 +68,12 @@ impl Admission {
     }
 
     /// Ends the admission of this chain's digests: the next chain may take the remaining permits.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.turn = None;
     }
 
     /// Returns the permits that `waiting` remaining digests do not need.
-    pub fn shrink_to(&mut self, waiting: usize) {
+    pub(crate) fn shrink_to(&mut self, waiting: usize) {
         let needless = self.holds().saturating_sub(waiting);
         drop(self.held.as_mut().and_then(|held| held.split(needless)));
     }

@@ -25,7 +25,7 @@ pub(crate) struct ObjectReader {
 impl ObjectReader {
     /// Reads the current version of an object, or an earlier one. `begin` creates the sink of the
     /// pieces, anew for each attempt; `feed` passes it a piece and returns whether to continue.
-    pub async fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
         object: &ObjectRef,
         version: Option<&str>,
@@ -53,7 +53,7 @@ impl ObjectReader {
 
     /// Reads a log file to its end, as long as it has no more than `ceiling` uncompressed bytes,
     /// and hashes it.
-    pub async fn read_content(
+    pub(crate) async fn read_content(
         &self,
         object: &ObjectRef,
         version: Option<&str>,

@@ -42,7 +42,7 @@ struct Reader {
 
 impl Spool {
     /// Stores the bytes that `write` appends to the given buffer.
-    pub fn put<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<(T, Ticket), E> {
+    pub(crate) fn put<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<(T, Ticket), E> {
         let begin = self.memory.len();
         let written = write(&mut self.memory)?;
         let ticket = Ticket { offset: self.in_file + begin as u64, length: self.memory.len() - begin };
@@ -69,7 +69,7 @@ impl Spool {
     }
 
     /// Hands the bytes of a ticket to `read`.
-    pub fn get<T>(&self, ticket: Ticket, read: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+    pub(crate) fn get<T>(&self, ticket: Ticket, read: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
         let lost = || io::Error::from(io::ErrorKind::UnexpectedEof);
         let place = |begin: u64| -> Option<Range<usize>> {
             let begin = usize::try_from(ticket.offset.checked_sub(begin)?).ok()?;

@@ -38,7 +38,7 @@ struct Window {
 
 impl Throttle {
     /// Creates a throttle that permits at most `most` reads at once.
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         let window = Window { begun: Instant::now(), reads: 0, refusals: 0 };
         Self {
             semaphore: Semaphore::new(most),
@@ -50,13 +50,13 @@ impl Throttle {
     }
 
     /// Waits for a permit to read one object.
-    pub async fn permit(&self) -> Result<SemaphorePermit<'_>, AuditError> {
+    pub(crate) async fn permit(&self) -> Result<SemaphorePermit<'_>, AuditError> {
         self.semaphore.acquire().await.map_err(|error| AuditError::Task(error.to_string()))
     }
 
     /// Takes a permit back after a read. `refusals` is the number of times that the store has asked
     /// to slow down so far.
-    pub fn done(&self, permit: SemaphorePermit<'_>, refusals: u64) {
+    pub(crate) fn done(&self, permit: SemaphorePermit<'_>, refusals: u64) {
         let owes = |owed: usize| owed.checked_sub(1);
         if self.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, owes).is_ok() {
             permit.forget();

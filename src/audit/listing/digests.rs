@@ -39,18 +39,18 @@ pub(crate) struct RegionFolder {
 
 impl RegionFolder {
     /// Returns whether a chain's digests may lie in this folder.
-    pub fn holds(&self, chain: &ChainId) -> bool {
+    pub(crate) fn holds(&self, chain: &ChainId) -> bool {
         (&chain.organization, &chain.account, &chain.region) == (&self.organization, &self.account, &self.region)
     }
 
     /// The prefix of its log files' keys in the log folder of this name.
-    pub fn log_prefix(&self, folder: &str) -> String {
+    pub(crate) fn log_prefix(&self, folder: &str) -> String {
         let regions = self.location.root.log_regions(self.organization.as_ref(), &self.account, folder);
         format!("{regions}{}/", self.region)
     }
 
     /// The prefix of its digests' keys.
-    pub fn prefix(&self) -> String {
+    pub(crate) fn prefix(&self) -> String {
         let accounts = self.location.root.digest_regions(self.organization.as_ref(), &self.account);
         format!("{accounts}{}/", self.region)
     }
@@ -314,7 +314,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// Lists the keys from the day of `from` on; without it, all keys.
-    pub fn new(folder: &RegionFolder, from: Option<Timestamp>) -> Self {
+    pub(crate) fn new(folder: &RegionFolder, from: Option<Timestamp>) -> Self {
         let prefix = folder.prefix();
         let start_after = from.map(|from| format!("{prefix}{}", day_of(from)));
         let request = ListRequest { bucket: folder.location.bucket.clone(), prefix, start_after, folders: false };
@@ -322,7 +322,7 @@ impl Pages {
     }
 
     /// The next page; `None` after the last.
-    pub async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<String>>, StoreError> {
+    pub(crate) async fn next(&mut self, store: &dyn Store) -> Result<Option<Vec<String>>, StoreError> {
         if self.at_end {
             return Ok(None);
         }

@@ -32,7 +32,7 @@ pub(crate) struct LogRegion {
 
 impl LogRegion {
     /// The log files that belong to a region's digests, in the log folder of this name.
-    pub fn of(folder: &RegionFolder, log_folder: &str) -> Self {
+    pub(crate) fn of(folder: &RegionFolder, log_folder: &str) -> Self {
         Self { bucket: folder.location.bucket.clone(), prefix: folder.log_prefix(log_folder) }
     }
 }
@@ -60,13 +60,13 @@ pub(crate) struct ListedFiles {
 
 impl ListedFiles {
     /// Iterates over the files, each with its write time if that is recent.
-    pub fn files(&self) -> impl Iterator<Item = (ObjectRef, Option<Timestamp>)> + '_ {
+    pub(crate) fn files(&self) -> impl Iterator<Item = (ObjectRef, Option<Timestamp>)> + '_ {
         let object = |key| ObjectRef { bucket: self.bucket.clone(), key };
         self.keys.iter().enumerate().map(move |(place, key)| (object(key), self.recent.get(&place).copied()))
     }
 
     /// The bucket of the files.
-    pub fn bucket(&self) -> Arc<str> {
+    pub(crate) fn bucket(&self) -> Arc<str> {
         self.bucket.clone()
     }
 
@@ -90,7 +90,7 @@ pub(crate) struct LogFileLister<'a> {
 
 impl LogFileLister<'_> {
     /// Begins a listing of the log files of a region, of the days from `from` to `to`.
-    pub fn begin(&self, region: &LogRegion, from: Timestamp, to: Timestamp) -> Listing {
+    pub(crate) fn begin(&self, region: &LogRegion, from: Timestamp, to: Timestamp) -> Listing {
         let LogRegion { bucket, prefix } = region.clone();
         let request = ListRequest {
             bucket,
@@ -111,7 +111,7 @@ impl LogFileLister<'_> {
     }
 
     /// Lists the log files of each part, in their order.
-    pub async fn list_all(
+    pub(crate) async fn list_all(
         &self,
         parts: &[LogRegion],
         from: Timestamp,
@@ -126,7 +126,12 @@ impl LogFileLister<'_> {
 
     /// Lists the log files of a region's part of a log folder. A long range is listed in several
     /// blocks of days at once.
-    pub async fn list(&self, region: &LogRegion, from: Timestamp, to: Timestamp) -> Result<ListedFiles, StoreError> {
+    pub(crate) async fn list(
+        &self,
+        region: &LogRegion,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<ListedFiles, StoreError> {
         let store = self.store;
         let whole = self.begin(region, from, to);
         // Without a start, the length of the range is unknown.
@@ -153,7 +158,7 @@ impl LogFileLister<'_> {
 
     /// Returns the time at which the oldest log files of a region were created, as far as the first
     /// page that has any shows it.
-    pub async fn oldest(&self, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn oldest(&self, folder: &RegionFolder) -> Result<Option<Timestamp>, StoreError> {
         let mut listing = self.begin_whole(folder);
         while let Some(files) = listing.next_page(self.store).await? {
             if let Some(made) = files.iter().map(|file| made(file.name.to, file.last_modified)).min() {
@@ -165,7 +170,7 @@ impl LogFileLister<'_> {
 
     /// Returns the day of the oldest log file of a region; `None` if there is none or it cannot be
     /// listed.
-    pub async fn oldest_day(&self, folder: &RegionFolder) -> Option<Timestamp> {
+    pub(crate) async fn oldest_day(&self, folder: &RegionFolder) -> Option<Timestamp> {
         let mut listing = self.begin_whole(folder);
         while let Ok(Some(files)) = listing.next_page(self.store).await {
             if let Some(day) = files.iter().map(|file| begin_of_day(file.name.from)).min() {
@@ -176,12 +181,12 @@ impl LogFileLister<'_> {
     }
 
     /// Begins a listing of all log files of a region.
-    pub fn begin_whole(&self, folder: &RegionFolder) -> Listing {
+    pub(crate) fn begin_whole(&self, folder: &RegionFolder) -> Listing {
         self.begin(&LogRegion::of(folder, LOG_FOLDER), Timestamp::UNIX_EPOCH, self.now)
     }
 
     /// Returns whether a listing shows an object, or fails.
-    pub async fn shows(&self, object: &ObjectRef) -> bool {
+    pub(crate) async fn shows(&self, object: &ObjectRef) -> bool {
         let prefix = object.key.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
         let request = ListRequest { bucket: object.bucket.to_string(), prefix, start_after: None, folders: false };
         let mut continuation: Option<String> = None;
@@ -199,7 +204,7 @@ impl LogFileLister<'_> {
 
     /// Returns the number of log files on the first page of a region's range, and their size in
     /// bytes. A folder that cannot be listed has none.
-    pub async fn sizes(&self, folder: &RegionFolder, range: &TimeRange) -> (u64, u64) {
+    pub(crate) async fn sizes(&self, folder: &RegionFolder, range: &TimeRange) -> (u64, u64) {
         let from = range.start.unwrap_or(Timestamp::UNIX_EPOCH);
         let mut listing = self.begin(&LogRegion::of(folder, LOG_FOLDER), from, range.end.unwrap_or(self.now));
         let files = listing.next_page(self.store).await.ok().flatten().map_or(0, |files| files.len());
@@ -245,12 +250,12 @@ impl Listing {
     }
 
     /// Returns the time at which a file was written, if that is recent.
-    pub fn recent(&self, file: &ListedLogFile) -> Option<Timestamp> {
+    pub(crate) fn recent(&self, file: &ListedLogFile) -> Option<Timestamp> {
         file.last_modified.filter(|at| *at >= self.recent_from)
     }
 
     /// Returns the log files of the next page; `None` after the last.
-    pub async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<ListedLogFile>>, StoreError> {
+    pub(crate) async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<ListedLogFile>>, StoreError> {
         if self.at_end {
             return Ok(None);
         }

@@ -13,7 +13,7 @@ pub(crate) struct Judgement {
 }
 
 impl Judgement {
-    pub fn not_read(status: LogFileStatus, fault: Fault, detail: String) -> Self {
+    pub(crate) fn not_read(status: LogFileStatus, fault: Fault, detail: String) -> Self {
         Self { status, fault: Some(fault), detail: Some(detail), actual: None, size: None }
     }
 }

@@ -61,7 +61,7 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Looks through the digests whose log files are to be judged.
-    pub fn new(
+    pub(crate) fn new(
         chain: &ExaminedChain,
         context: &Context,
         reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
@@ -92,7 +92,7 @@ impl Tasks {
 
     /// Returns the tasks of log files that earlier runs could not judge and that no digest of this
     /// run lists, and of those in `again`, which are checked once more.
-    pub fn left_open(&self, context: &Context, again: &[AgainFile]) -> Vec<Task> {
+    pub(crate) fn left_open(&self, context: &Context, again: &[AgainFile]) -> Vec<Task> {
         let open = context.resume.iter().flat_map(|resume| resume.open_log_files());
         let open = open.map(|(object, digest, sha256)| (object, digest, ExpectedHash::Sha256(sha256)));
         let again = again.iter().map(|file| (&file.object, &file.digest, file.expected.clone()));
@@ -113,7 +113,7 @@ impl Tasks {
 
     /// Returns the tasks of the next digest. Digests must be passed in the order in which they are
     /// emitted.
-    pub fn of(
+    pub(crate) fn of(
         &mut self,
         digest: &LoadedEntry<'_>,
         spool: &DigestSpool,

@@ -71,7 +71,7 @@ pub(crate) struct DayCheck<'a> {
 impl<'a> DayCheck<'a> {
     /// Creates a check of the days before the last verified digest; `None` if earlier runs recorded
     /// nothing about them.
-    pub fn new(context: &'a Context, judged: &JudgedDigests) -> Result<Option<Self>, AuditError> {
+    pub(crate) fn new(context: &'a Context, judged: &JudgedDigests) -> Result<Option<Self>, AuditError> {
         let Some(resume) = context.resume.as_deref() else { return Ok(None) };
         let (Some(before), Some(through)) = (resume.verified_files(), resume.start()) else { return Ok(None) };
         let mut new = Vec::new();
@@ -100,7 +100,7 @@ impl<'a> DayCheck<'a> {
 
     /// Records a file that the listing of a region shows. `is_listed` is true if a digest that was
     /// read in this run lists it. `written` is the time at which it was written, if that is recent.
-    pub fn see(&mut self, prefix: &str, object: &ObjectRef, is_listed: bool, written: Option<Timestamp>) {
+    pub(crate) fn see(&mut self, prefix: &str, object: &ObjectRef, is_listed: bool, written: Option<Timestamp>) {
         let Some(file) = object.key.get(prefix.len()..) else { return };
         let Some(day) = file.get(..DAY_FOLDER.len()).and_then(parse_day).filter(|day| self.days.contains(day)) else {
             return;
@@ -127,7 +127,7 @@ impl<'a> DayCheck<'a> {
 
     /// Returns the days of the listed regions that hold other files than earlier runs verified, or
     /// files that were written since.
-    pub fn changed(&self, listed: &[LogRegion]) -> BTreeSet<Timestamp> {
+    pub(crate) fn changed(&self, listed: &[LogRegion]) -> BTreeSet<Timestamp> {
         let live = self.context.store.is_live();
         let prefixes: Vec<String> =
             listed.iter().map(|LogRegion { bucket, prefix }| identity_of_key(bucket, prefix, live)).collect();

@@ -75,7 +75,7 @@ pub(crate) struct EarlyListings {
 
 impl EarlyListings {
     /// Lists the log folders, as far as that need not wait for the digests.
-    pub async fn list(context: &Context, folders: &[RegionFolder], has_digests: bool) -> Self {
+    pub(crate) async fn list(context: &Context, folders: &[RegionFolder], has_digests: bool) -> Self {
         let (from, to) = (context.range.start, context.range.end);
         let regions: Vec<LogRegion> = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER)).collect();
         // A copy is at hand and need not be listed early. Without digests it is listed all the
@@ -403,7 +403,7 @@ async fn in_late_hours(
 impl LogFolder {
     /// Returns whether a copy has no log files of this file's day or beyond it, so that the file
     /// was presumably not copied.
-    pub fn was_not_copied(&self, object: &ObjectRef) -> bool {
+    pub(crate) fn was_not_copied(&self, object: &ObjectRef) -> bool {
         let Some(days) = self.copied_days else { return false };
         match (days, day_of(object)) {
             (None, _) => true,
@@ -414,7 +414,7 @@ impl LogFolder {
 
     /// Returns whether a log file that a valid digest lists was seen in the log folder. Also true
     /// if the folder was not examined.
-    pub fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
+    pub(crate) fn shows(&self, object: &ObjectRef, context: &Context) -> bool {
         self.absent.is_empty() || !self.absent.contains(context.fingerprint(object))
     }
 }

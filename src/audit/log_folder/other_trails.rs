@@ -63,19 +63,24 @@ pub(crate) struct OtherTrails<'a> {
 
 impl<'a> OtherTrails<'a> {
     /// Creates a search for these files, which no digest of this chain lists.
-    pub fn new(context: &'a Arc<Context>, chain: &'a ChainId, folders: &'a [RegionFolder], strays: StrayFiles) -> Self {
+    pub(crate) fn new(
+        context: &'a Arc<Context>,
+        chain: &'a ChainId,
+        folders: &'a [RegionFolder],
+        strays: StrayFiles,
+    ) -> Self {
         let (unreadable, by_successor) = (Coverage::default(), Coverage::default());
         Self { context, chain, folders, successor: None, strays, unreadable, by_successor }
     }
 
     /// Also searches the digests of the chain that continues this one.
     #[must_use]
-    pub fn with_successor(self, successor: Option<&'a Handover>) -> Self {
+    pub(crate) fn with_successor(self, successor: Option<&'a Handover>) -> Self {
         Self { successor, ..self }
     }
 
     /// Removes the files that another digest lists.
-    pub async fn remove(&mut self) -> Result<(), AuditError> {
+    pub(crate) async fn remove(&mut self) -> Result<(), AuditError> {
         let context = self.context;
         let Some(Period { start: first, end: last }) = self.strays.bounds() else { return Ok(()) };
         let start = earlier(first, LISTED_BEFORE);

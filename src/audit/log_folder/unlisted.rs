@@ -72,19 +72,19 @@ impl Group {
 impl StrayFiles {
     /// Begins the files of another listing. `prefix` is the part of each key before the day; `None`
     /// outside the folders of days.
-    pub fn begin(&mut self, bucket: Arc<str>, prefix: Option<&str>) {
+    pub(crate) fn begin(&mut self, bucket: Arc<str>, prefix: Option<&str>) {
         self.groups.push(Group::new(bucket, prefix.map(str::len)));
     }
 
     /// Adds a file of the listing that was begun last. Files have to come in the order of keys.
-    pub fn push(&mut self, key: &str, written: Option<Timestamp>) {
+    pub(crate) fn push(&mut self, key: &str, written: Option<Timestamp>) {
         if let Some(group) = self.groups.last_mut() {
             group.push(key, written);
         }
     }
 
     /// Adds the files of a listing for which `keep` returns true.
-    pub fn add_listed(&mut self, files: &ListedFiles, keep: impl Fn(&ObjectRef) -> bool) {
+    pub(crate) fn add_listed(&mut self, files: &ListedFiles, keep: impl Fn(&ObjectRef) -> bool) {
         let mut begun = false;
         for (object, written) in files.files().filter(|(object, _)| keep(object)) {
             if !std::mem::replace(&mut begun, true) {
@@ -95,23 +95,23 @@ impl StrayFiles {
     }
 
     /// Adds all files of `other`.
-    pub fn append(&mut self, other: Self) {
+    pub(crate) fn append(&mut self, other: Self) {
         self.groups.extend(other.groups);
     }
 
     /// Returns whether there are no files.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.groups.iter().all(|group| group.keys.is_empty())
     }
 
     /// Iterates over the files, listing by listing.
-    pub fn iter(&self) -> impl Iterator<Item = Stray> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Stray> + '_ {
         self.groups.iter().flat_map(Group::iter)
     }
 
     /// Returns the files for which `keep` returns true.
     #[must_use]
-    pub fn filtered(&self, mut keep: impl FnMut(&Stray) -> bool) -> Self {
+    pub(crate) fn filtered(&self, mut keep: impl FnMut(&Stray) -> bool) -> Self {
         let groups = self.groups.iter().map(|group| {
             let mut kept = Group::new(group.bucket.clone(), group.days_at);
             for stray in group.iter().filter(|stray| keep(stray)) {
@@ -123,14 +123,14 @@ impl StrayFiles {
     }
 
     /// Returns the earliest and the latest time that the names state.
-    pub fn bounds(&self) -> Option<Period> {
+    pub(crate) fn bounds(&self) -> Option<Period> {
         let names = || self.iter().filter_map(|stray| stray.name);
         let (start, end) = (names().map(|name| name.from).min()?, names().map(|name| name.to).max()?);
         Some(Period { start, end })
     }
 
     /// Returns each file once, sorted by key.
-    pub fn into_sorted(self) -> SortedStrays {
+    pub(crate) fn into_sorted(self) -> SortedStrays {
         let groups = self.groups.into_iter().map(|group| {
             let Group { bucket, days_at, keys, recent } = group;
             let empty = Group { bucket, days_at, keys: PackedNames::default(), recent };
@@ -211,7 +211,7 @@ pub(crate) struct StrayJudge<'a> {
 
 impl StrayJudge<'_> {
     /// The class of a file.
-    pub fn class(&self, stray: &Stray) -> StrayClass {
+    pub(crate) fn class(&self, stray: &Stray) -> StrayClass {
         let Some(name) = stray.name else { return StrayClass::Unlisted };
         if name.is_odd() {
             return self.class_of_odd(&name);

@@ -57,7 +57,7 @@ pub(crate) struct CheckpointBuilder {
 
 impl CheckpointBuilder {
     /// Begins the checkpoint of a run that started at `now`, from that of the previous run.
-    pub fn new(before: Arc<Checkpoint>, now: Timestamp, allowed: Allowances, probed: bool) -> Self {
+    pub(crate) fn new(before: Arc<Checkpoint>, now: Timestamp, allowed: Allowances, probed: bool) -> Self {
         let (mut known, mut known_gaps) = (HashMap::new(), Vec::new());
         for (id, chain) in &before.chains {
             for OpenPoint { what, since } in &chain.open {
@@ -91,14 +91,14 @@ impl CheckpointBuilder {
     }
 
     /// Registers a chain whose records follow.
-    pub fn on_chain(&mut self, snapshot: ChainSnapshot) {
+    pub(crate) fn on_chain(&mut self, snapshot: ChainSnapshot) {
         let id = (*snapshot.id).clone();
         let next = Next::new(self.before.chains.get(&id), snapshot);
         self.chains.insert(id, next);
     }
 
     /// Marks a finding that an earlier run reported, and keeps what a later run must check again.
-    pub fn on_record(&mut self, record: &mut Record) {
+    pub(crate) fn on_record(&mut self, record: &mut Record) {
         match record {
             Record::Digest(digest) => self.on_digest(digest),
             Record::LogFile(file) => self.on_log_file(file),
@@ -215,7 +215,7 @@ impl CheckpointBuilder {
     }
 
     /// Returns the comparison of the run with those before it.
-    pub fn since_checkpoint(&self) -> SinceCheckpoint {
+    pub(crate) fn since_checkpoint(&self) -> SinceCheckpoint {
         let mut earlier: BTreeMap<String, u64> = BTreeMap::new();
         let past = [DigestStatus::Invalid.as_str(), LogFileStatus::Modified.as_str(), LogFileStatus::Deleted.as_str()];
         for (word, count) in self.before.chains.values().flat_map(|chain| &chain.reported) {
@@ -227,7 +227,7 @@ impl CheckpointBuilder {
     }
 
     /// Returns the checkpoint for the next run.
-    pub fn finish(self, verdict: Verdict) -> Checkpoint {
+    pub(crate) fn finish(self, verdict: Verdict) -> Checkpoint {
         let mut checkpoint = (*self.before).clone();
         let known = |id: &ChainId| id.trail != TrailName::unknown();
         let real: BTreeSet<(AccountId, Region)> =

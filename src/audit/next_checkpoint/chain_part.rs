@@ -29,7 +29,7 @@ pub(crate) struct Next {
 
 impl Next {
     /// Begins the part of a chain from the checkpoint of earlier runs and the snapshot of this one.
-    pub fn new(before: Option<&ChainCheckpoint>, snapshot: ChainSnapshot) -> Self {
+    pub(crate) fn new(before: Option<&ChainCheckpoint>, snapshot: ChainSnapshot) -> Self {
         let mut old = before.cloned().unwrap_or_default();
         let cut_since = old.open.iter().find(|point| point.what == Open::TailCut).and_then(|point| point.since);
         let began_with = old.through.as_ref().map(|digest| digest.object.clone());
@@ -56,7 +56,7 @@ impl Next {
         self.places = places.collect();
     }
 
-    pub fn open(&mut self, what: Open, since: Option<Timestamp>) {
+    pub(crate) fn open(&mut self, what: Open, since: Option<Timestamp>) {
         let open = &mut self.checkpoint.open;
         let place = match name_of(&what) {
             Some(object) => *self.places.entry(object).or_insert(open.len()),
@@ -70,7 +70,7 @@ impl Next {
     }
 
     /// Records for later runs whether a log file that a valid digest lists exists.
-    pub fn note_presence(&mut self, file: &LogFileRecord) {
+    pub(crate) fn note_presence(&mut self, file: &LogFileRecord) {
         let Some(files) = &mut self.checkpoint.verified_files else { return };
         let name = identity(&file.object, self.snapshot.is_live);
         let Some((folder, _)) = folder_of_listed(&name) else { return };
@@ -83,11 +83,11 @@ impl Next {
         }
     }
 
-    pub fn went_on_from(&self, object: &ObjectRef) -> bool {
+    pub(crate) fn went_on_from(&self, object: &ObjectRef) -> bool {
         self.began_with.as_ref() == Some(object)
     }
 
-    pub fn count(&mut self, word: Option<&'static str>, since: Option<Timestamp>) {
+    pub(crate) fn count(&mut self, word: Option<&'static str>, since: Option<Timestamp>) {
         if let (Some(word), None) = (word, since) {
             let reported = self.checkpoint.reported.entry(word.to_owned()).or_default();
             *reported = reported.saturating_add(1);
@@ -96,14 +96,14 @@ impl Next {
 
     /// Returns whether a digest that is not valid is kept: one that may still turn out to be valid,
     /// or that the next run will read again anyhow.
-    pub fn stays(&self, status: DigestStatus, end: Timestamp) -> bool {
+    pub(crate) fn stays(&self, status: DigestStatus, end: Timestamp) -> bool {
         status != DigestStatus::Invalid
             || end > selection::lately(&self.checkpoint).min(selection::read_back(&self.checkpoint))
     }
 
     /// Returns whether a gap is kept: one that may still close, or that the next run will find
     /// again.
-    pub fn stays_open(&self, cause: GapCause, to: Timestamp) -> bool {
+    pub(crate) fn stays_open(&self, cause: GapCause, to: Timestamp) -> bool {
         let is_past = self.checkpoint.end().is_some_and(|through| to <= through);
         let may_close =
             matches!(cause, GapCause::DigestsMissing | GapCause::DigestsUnverified | GapCause::NotYetDelivered);

@@ -54,7 +54,7 @@ pub(crate) struct ChainSnapshot {
 impl ChainSnapshot {
     /// Collects the facts about a chain. `earliest_fresh` is the earliest time of a log file that
     /// was left alone because it is fresh.
-    pub fn new(
+    pub(crate) fn new(
         chain: &ExaminedChain,
         context: &Context,
         earliest_fresh: Option<Timestamp>,

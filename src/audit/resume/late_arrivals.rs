@@ -27,7 +27,7 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    pub fn of(listed: &ListedDigests, live: bool) -> Self {
+    pub(crate) fn of(listed: &ListedDigests, live: bool) -> Self {
         let seen = listed.iter().filter_map(|digest| digest.last_modified).max();
         let newest = listed.ends().max().unwrap_or_default();
         let counts = |digest: &ListedDigest| match (digest.last_modified, seen) {

@@ -75,31 +75,31 @@ type Lifecycle = Arc<OnceCell<Result<Vec<LifecycleRule>, String>>>;
 impl Context {
     /// Returns a lister of log files. A file that was written after the run which verified it
     /// counts as recent.
-    pub fn log_files(&self) -> LogFileLister<'_> {
+    pub(crate) fn log_files(&self) -> LogFileLister<'_> {
         let fresh = fresh_from(&self.request);
         let recent_from = self.written_after.map_or(fresh, |after| after.min(fresh));
         LogFileLister { store: self.store.as_ref(), recent_from, now: self.request.now }
     }
 
     /// Returns the limits of tasks that read objects.
-    pub fn task_limits(&self) -> TaskLimits {
+    pub(crate) fn task_limits(&self) -> TaskLimits {
         TaskLimits { concurrency: self.request.concurrency, is_remote: self.store.is_live() }
     }
 
     /// Returns the same context for another range.
-    pub fn with_range(&self, range: TimeRange) -> Self {
+    pub(crate) fn with_range(&self, range: TimeRange) -> Self {
         Self { range, ..self.clone() }
     }
 
     /// Returns whether a file that no valid digest lists was not emitted before, and marks it as
     /// emitted.
-    pub fn is_new_stray(&self, object: &ObjectRef) -> bool {
+    pub(crate) fn is_new_stray(&self, object: &ObjectRef) -> bool {
         let mut emitted = lock(&self.emitted_strays);
         emitted.insert(self.fingerprint(object))
     }
 
     /// Returns the lifecycle rules of a bucket, which are requested once.
-    pub async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, String> {
+    pub(crate) async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, String> {
         let lifecycle = {
             let mut known = lock(&self.lifecycles);
             known.entry(bucket.to_owned()).or_default().clone()
@@ -112,13 +112,13 @@ impl Context {
 impl Context {
     /// Returns a short form of [`Self::identity`] for very large sets, under a key that is unknown
     /// outside this run. Never zero.
-    pub fn fingerprint(&self, object: &ObjectRef) -> u64 {
+    pub(crate) fn fingerprint(&self, object: &ObjectRef) -> u64 {
         self.hasher.hash_one(self.identity(object)).max(1)
     }
 
     /// Returns the name under which the store lists an object, by which it is recognized where
     /// digests and listings are compared.
-    pub fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
+    pub(crate) fn identity<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
         self.store.listed_name(object)
     }
 }

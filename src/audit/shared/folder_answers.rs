@@ -39,7 +39,7 @@ pub(crate) struct Answer {
 
 impl Answers {
     /// Returns the slot of the answer to a question, shared by all chains that need it.
-    pub fn slot(&self, question: u64) -> Slot {
+    pub(crate) fn slot(&self, question: u64) -> Slot {
         let mut slots = lock(&self.0);
         match slots.get(&question) {
             Some(slot) => Arc::clone(slot),

@@ -36,27 +36,27 @@ struct Answer {
 
 impl KeyCache {
     /// Creates a cache of keys for digests that end in `[from, to]`.
-    pub fn new(source: Arc<dyn KeySource>, ends: Period, now: Timestamp) -> Self {
+    pub(crate) fn new(source: Arc<dyn KeySource>, ends: Period, now: Timestamp) -> Self {
         let Period { start: from, end: to } = ends;
         Self { source, from, to, now: now.max(to), regions: Mutex::default() }
     }
 
     /// The keys of a region for the range that is audited.
-    pub async fn for_range(&self, region: &Region) -> Arc<KeyRing> {
+    pub(crate) async fn for_range(&self, region: &Region) -> Arc<KeyRing> {
         let rings = self.rings(region);
         rings.range.get_or_init(|| self.ask(region, self.to)).await.ring.clone()
     }
 
     /// Returns the keys of a region up to the present; if they cannot be obtained, those for the
     /// range.
-    pub async fn up_to_now(&self, region: &Region) -> Arc<KeyRing> {
+    pub(crate) async fn up_to_now(&self, region: &Region) -> Arc<KeyRing> {
         let rings = self.rings(region);
         let ring = rings.present.get_or_init(|| self.ask(region, self.now)).await.ring.clone();
         if ring.trouble().is_some() { self.for_range(region).await } else { ring }
     }
 
     /// Returns the warnings about the keys, by region.
-    pub fn warnings(&self) -> Vec<WarningRecord> {
+    pub(crate) fn warnings(&self) -> Vec<WarningRecord> {
         let regions = lock(&self.regions);
         let answers = regions.values().flat_map(|rings| [rings.range.get(), rings.present.get()]).flatten();
         let mut warnings: Vec<WarningRecord> = Vec::new();

@@ -19,13 +19,13 @@ pub(crate) struct Neighbours {
 
 impl Neighbours {
     /// Creates a cache of this source's answers; without a source, no trails are known.
-    pub fn new(source: Option<Arc<dyn NeighbourSource>>) -> Self {
+    pub(crate) fn new(source: Option<Arc<dyn NeighbourSource>>) -> Self {
         Self { source, regions: Mutex::default() }
     }
 
     /// Returns the names of the trails that deliver log files of a region to the same location
     /// without digests; none if the request is denied or fails.
-    pub async fn of(&self, region: &Region) -> Vec<String> {
+    pub(crate) async fn of(&self, region: &Region) -> Vec<String> {
         let Some(source) = &self.source else { return Vec::new() };
         let cell = {
             let mut regions = lock(&self.regions);
@@ -35,7 +35,7 @@ impl Neighbours {
     }
 
     /// Returns the warning that unlisted files could not be judged, if any such trail was found.
-    pub fn warning(&self, depth: Depth) -> Option<WarningRecord> {
+    pub(crate) fn warning(&self, depth: Depth) -> Option<WarningRecord> {
         let names: Vec<String> = self.names().into_iter().collect();
         if names.is_empty() || depth == Depth::Chain {
             return None;

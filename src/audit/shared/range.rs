@@ -15,25 +15,25 @@ use crate::model::{DigestKind, TimeRange, VerifiedDigest};
 impl Context {
     /// Returns the context for a chain that earlier runs verified up to some digest. `seen` is the
     /// time at which S3 last wrote a digest of it.
-    pub fn resumed(&self, resume: Arc<Resume>, seen: Option<Timestamp>) -> Self {
+    pub(crate) fn resumed(&self, resume: Arc<Resume>, seen: Option<Timestamp>) -> Self {
         let range = TimeRange { start: resume.start(), end: self.range.end };
         let written_after = resume.seen().into_iter().chain(seen).min();
         Self { range, resume: Some(resume), written_after, ..self.clone() }
     }
 
     /// Returns the context for examining the log folder, which reaches further back.
-    pub fn for_log_folder(&self) -> Self {
+    pub(crate) fn for_log_folder(&self) -> Self {
         let from = self.resume.as_ref().map_or(self.range.start, |resume| resume.unlisted_from());
         self.with_range(TimeRange { start: from, end: self.range.end })
     }
 
     /// Returns whether a digest is emitted.
-    pub fn emits(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
+    pub(crate) fn emits(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
         self.concerns(entry, spool, Resume::emits)
     }
 
     /// Returns whether its log files are judged.
-    pub fn reads(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
+    pub(crate) fn reads(&self, entry: &ChainEntry, spool: &DigestSpool) -> Result<bool, AuditError> {
         self.concerns(entry, spool, Resume::reads)
     }
 

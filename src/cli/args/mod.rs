@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-pub use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
-pub use scheduled::{NoticeArgs, NotifyOn};
-pub use values::{Allowance, MAX_SEED, Price};
-pub use verify::{SourceArgs, VerifyArgs};
+pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
+pub(super) use scheduled::{NoticeArgs, NotifyOn};
+pub(super) use values::{Allowance, MAX_SEED, Price};
+pub(super) use verify::{SourceArgs, VerifyArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,7 +43,7 @@ Exit codes:
 /// every log file against its recorded hash, and says which are intact, modified or deleted.
 #[derive(Debug, Parser)]
 #[command(version, color = ColorChoice::Auto, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Say whether these log files are as CloudTrail delivered them: find the digests that list
     /// them, and verify those and their links on both sides.
     File(FileArgs),
@@ -78,7 +78,7 @@ pub enum Command {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct FileArgs {
+pub(super) struct FileArgs {
     /// Log files: s3://BUCKET/KEY, or with --from also paths in that folder; '-' reads more names
     /// from standard input, one a line
     #[arg(required = true, value_name = "NAME")]
@@ -92,7 +92,7 @@ pub struct FileArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct CollectArgs {
+pub(super) struct CollectArgs {
     /// The bag: a new or empty folder, or a bag that was begun for the same source
     #[arg(long, env = "CTVERIFY_OUTPUT", hide_env = true, short, value_name = "DIR")]
     pub output: PathBuf,
@@ -106,7 +106,7 @@ pub struct CollectArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct HandoverArgs {
+pub(super) struct HandoverArgs {
     /// The bag
     #[arg(value_name = "BAG")]
     pub bag: PathBuf,
@@ -130,7 +130,7 @@ pub struct HandoverArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct RemakeArgs {
+pub(super) struct RemakeArgs {
     /// The records, as --report jsonl=FILE wrote them
     #[arg(value_name = "RECORDS")]
     pub records: PathBuf,
@@ -140,7 +140,7 @@ pub struct RemakeArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct VerifyReportArgs {
+pub(super) struct VerifyReportArgs {
     /// The report
     #[arg(value_name = "FILE")]
     pub report: PathBuf,
@@ -160,13 +160,13 @@ pub struct VerifyReportArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ConfigArgs {
+pub(super) struct ConfigArgs {
     #[command(subcommand)]
     pub command: ConfigCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
+pub(super) enum ConfigCommand {
     /// Read the file as --config does, and say what it comes to; asks nothing of AWS
     Check {
         /// The file
@@ -177,7 +177,7 @@ pub enum ConfigCommand {
 
 /// The command line, as clap knows it. A variable that is set and empty counts as not set; without
 /// `environment`, none counts.
-pub fn definition(environment: bool) -> clap::Command {
+pub(super) fn definition(environment: bool) -> clap::Command {
     fn heed(mut command: clap::Command, environment: bool) -> clap::Command {
         let counts = |argument: &clap::Arg| {
             let value = argument.get_env().and_then(std::env::var_os);
@@ -192,7 +192,7 @@ pub fn definition(environment: bool) -> clap::Command {
 
 impl Args {
     /// Reads a command line.
-    pub fn read<I, T>(words: I, environment: bool) -> Result<Self, clap::Error>
+    pub(super) fn read<I, T>(words: I, environment: bool) -> Result<Self, clap::Error>
     where
         I: IntoIterator<Item = T>,
         T: Into<std::ffi::OsString> + Clone,
@@ -204,7 +204,7 @@ impl Args {
 
 impl ConfigArgs {
     /// The file.
-    pub fn file(&self) -> &std::path::Path {
+    pub(super) fn file(&self) -> &std::path::Path {
         let ConfigCommand::Check { file } = &self.command;
         file
     }
@@ -212,7 +212,7 @@ impl ConfigArgs {
 
 impl Args {
     /// What is logged, where the command does anything worth logging.
-    pub fn logs(&self) -> Option<&LogArgs> {
+    pub(super) fn logs(&self) -> Option<&LogArgs> {
         let reports = match &self.command {
             None => &self.verify.reports,
             Some(Command::File(file)) => &file.reports,
@@ -225,19 +225,19 @@ impl Args {
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct CompletionsArgs {
+pub(super) struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct ManArgs {
+pub(super) struct ManArgs {
     /// The command, such as collect
     pub command: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Where to unpack it; a new folder.
     #[arg(default_value = "ctverify-demo")]
     pub dir: PathBuf,

@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ColorChoice, ValueEnum};
 
 /// What is written where.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// What is written to standard output
     #[arg(long, env = "CTVERIFY_FORMAT", hide_env = true, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
     pub format: Format,
@@ -39,7 +39,7 @@ pub struct ReportArgs {
 
 /// What a report that is evidence says of its case, and who signs it.
 #[derive(Debug, ClapArgs, Default, Clone)]
-pub struct EvidenceArgs {
+pub(crate) struct EvidenceArgs {
     /// The case that reports are for
     #[arg(long, env = "CTVERIFY_CASE", hide_env = true, value_name = "TEXT", help_heading = "Evidence")]
     pub case: Option<String>,
@@ -69,7 +69,7 @@ pub struct EvidenceArgs {
 
 /// What a report is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportKind {
+pub(crate) enum ReportKind {
     /// For people, as plain text
     Text,
     /// One JSON object a line
@@ -110,7 +110,7 @@ impl From<Format> for ReportKind {
 
 impl ReportArgs {
     /// Whether anything that is asked for tells of who ran it.
-    pub fn is_evidence(&self) -> bool {
+    pub(crate) fn is_evidence(&self) -> bool {
         let evidence = |kind: &ReportKind| matches!(kind, ReportKind::Html | ReportKind::Custody | ReportKind::Intoto);
         let EvidenceArgs { case, exhibit, examiner, note, case_file, sign_key } = &self.evidence;
         self.report.iter().any(|(kind, _)| evidence(kind))
@@ -122,7 +122,7 @@ impl ReportArgs {
 
 /// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people
     Text,
     /// One JSON object a line
@@ -133,7 +133,7 @@ pub enum Format {
 
 /// What is logged.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct LogArgs {
+pub(crate) struct LogArgs {
     /// Log what the run does to standard error, for whoever collects that; there is no progress
     /// line then
     #[arg(long, env = "CTVERIFY_LOG_FORMAT", hide_env = true, value_enum, help_heading = "Logs")]
@@ -155,7 +155,7 @@ pub struct LogArgs {
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// Lines for people
     Text,
     /// One JSON object a line

@@ -11,7 +11,7 @@ use crate::cli::time_argument;
 
 /// What a scheduled audit keeps.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct StateArgs {
+pub(crate) struct StateArgs {
     /// Keep here, in a file or as s3://BUCKET/KEY, up to where each chain is verified: the next run
     /// goes on from there, needs no --start, and checks that history still leads there
     #[arg(long, env = "CTVERIFY_STATE", hide_env = true, value_name = "FILE", conflicts_with_all = ["sample", "estimate"], help_heading = "Scheduled audit")]
@@ -30,7 +30,7 @@ pub struct StateArgs {
 
 /// Who is told of what a run found.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct NoticeArgs {
+pub(crate) struct NoticeArgs {
     /// Tell this SNS topic, or POST a signed webhook: sns:TOPIC-ARN or webhook:URL (repeatable). A
     /// notice that can't be delivered ends the run with 4, after its reports were written
     #[arg(
@@ -63,7 +63,7 @@ pub struct NoticeArgs {
 
 /// When a notice is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum NotifyOn {
+pub(crate) enum NotifyOn {
     /// Where something is new
     Change,
     /// After each run that came to 'violated'

@@ -4,11 +4,11 @@ use crate::audit::SampleSize;
 use crate::model::{Depth, GapCause};
 
 /// Seeds stay within what every JSON reader can hold exactly.
-pub const MAX_SEED: u64 = (1 << 53) - 1;
+pub(crate) const MAX_SEED: u64 = (1 << 53) - 1;
 
 /// Something that S3 charges for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Price {
+pub(crate) enum Price {
     Get,
     List,
     Gigabyte,
@@ -28,7 +28,7 @@ pub(super) fn parse_price(text: &str) -> Result<(Price, f64), String> {
 
 /// One kind of finding that is kept out of the verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Allowance {
+pub(crate) enum Allowance {
     EveryGap,
     Gap(GapCause),
     Unlisted,

@@ -14,7 +14,7 @@ use crate::cli::time_argument::{self, TimeArgument};
 use crate::model::{AccountId, Depth, OrganizationId, Region, TrailArn};
 
 #[derive(Debug, ClapArgs)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// Several trails in one run: a TOML file with these flags as settings, for all of them and,
     /// under a `[[trail]]`, for each. The environment counts more, and the command line most
     #[arg(long, env = "CTVERIFY_CONFIG", hide_env = true, value_name = "FILE", help_heading = "What to verify")]
@@ -163,7 +163,7 @@ pub struct VerifyArgs {
 
 /// Where bytes and keys come from.
 #[derive(Debug, Clone, ClapArgs)]
-pub struct SourceArgs {
+pub(crate) struct SourceArgs {
     /// A local copy of the bucket, such as 'aws s3 sync' makes, or an evidence bag; nothing is
     /// asked of AWS
     #[arg(long, env = "CTVERIFY_FROM", hide_env = true, value_name = "DIR", help_heading = "Where to look")]

@@ -17,7 +17,7 @@ use crate::cli::resolve::{self, Settings};
 use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, Record, exit_code};
 
 /// Collects what the arguments name, and returns the exit code for the verdict.
-pub fn collect(args: &CollectArgs) -> Result<u8, Failure> {
+pub(crate) fn collect(args: &CollectArgs) -> Result<u8, Failure> {
     if args.verify.depth != Depth::Content || args.verify.sample.is_some() || args.verify.estimate {
         let what = "a bag holds every digest and every log file: leave --depth, --sample and --estimate out";
         return Err(Failure::Usage(what.to_owned()));

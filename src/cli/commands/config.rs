@@ -24,7 +24,7 @@ const GRAVITY: [u8; 6] = [
 ];
 
 /// Verifies each trail in turn; the exit code is that of the gravest result.
-pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
+pub(crate) fn verify_configured(path: &Path) -> Result<u8, Failure> {
     let mut gravest = exit_code::VERIFIED;
     let words: Vec<OsString> = std::env::args_os().collect();
     let configured = read(path, &words)?;
@@ -53,7 +53,7 @@ pub fn verify_configured(path: &Path) -> Result<u8, Failure> {
 }
 
 /// Prints the settings that a configuration file results in; asks nothing of AWS.
-pub fn config_check(path: &Path) -> Result<u8, Failure> {
+pub(crate) fn config_check(path: &Path) -> Result<u8, Failure> {
     let configured = read(path, &[OsString::from("ctverify")])?;
     let mut out = std::io::stdout().lock();
     let mut write = || {

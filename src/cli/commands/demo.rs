@@ -13,7 +13,7 @@ static SAMPLE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/testdata/sample-
 
 /// Unpacks the sample into a new folder, verifies it, and prints commands that tamper with it, so
 /// that the next run finds that.
-pub fn demo(args: DemoArgs) -> Result<u8, Failure> {
+pub(crate) fn demo(args: DemoArgs) -> Result<u8, Failure> {
     let dir = args.dir;
     let shown = dir.display();
     let failed = |error: std::io::Error| Failure::CannotRun(format!("the demo can't be unpacked to {shown}: {error}"));

@@ -18,7 +18,7 @@ use crate::store::Folder;
 use crate::trail::caller_identity;
 
 /// Verifies single log files, and returns the exit code for the verdict.
-pub fn file(args: &FileArgs) -> Result<u8, Failure> {
+pub(crate) fn file(args: &FileArgs) -> Result<u8, Failure> {
     let names = names(&args.names)?;
     run(&args.reports, async { resolve(&args.source, &args.reports, &names, now()).await })
 }

@@ -7,7 +7,7 @@ use crate::cli::evidence::Signing;
 use crate::cli::exit::Failure;
 
 /// Records the handover in the custody log. A log in which lines were changed gets no new one.
-pub fn handover(args: &HandoverArgs) -> Result<u8, Failure> {
+pub(crate) fn handover(args: &HandoverArgs) -> Result<u8, Failure> {
     Bag::open(&args.bag)?;
     let signing = Signing::of_custody(args.sign_key.as_deref())?;
     let log = CustodyLog::open(&args.bag)?;

@@ -10,7 +10,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
 
 /// Prints the completions for a shell.
-pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
+pub(crate) fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Args::command(), "ctverify", &mut script);
     std::io::stdout().write_all(&script).map_err(|error| cannot_write_standard(&error))?;
@@ -18,7 +18,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<u8, Failure> {
 }
 
 /// Prints a man page.
-pub fn man(args: &ManArgs) -> Result<u8, Failure> {
+pub(crate) fn man(args: &ManArgs) -> Result<u8, Failure> {
     let mut whole = Args::command();
     whole.build();
     let command = match &args.command {

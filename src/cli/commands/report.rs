@@ -18,7 +18,7 @@ use crate::report::{Origin, ReadError, read_records};
 
 /// Makes the reports that are asked for, and returns the exit code of the run that the records are
 /// of.
-pub fn report(args: &RemakeArgs) -> Result<u8, Failure> {
+pub(crate) fn report(args: &RemakeArgs) -> Result<u8, Failure> {
     let origin =
         Origin { records_sha256: Some(sha256_of(&args.records)?), case: evidence::case(&args.reports.evidence)? };
     let signing = Signing::open(&args.reports)?;
@@ -35,12 +35,12 @@ pub fn report(args: &RemakeArgs) -> Result<u8, Failure> {
 }
 
 /// Opens a file of records.
-pub fn open(path: &Path) -> Result<File, Failure> {
+pub(super) fn open(path: &Path) -> Result<File, Failure> {
     File::open(path).map_err(|error| Failure::Usage(format!("the records {} can't be read: {error}", path.display())))
 }
 
 /// Creates the failure for an error of reading a file of records.
-pub fn failure(path: &Path, error: &ReadError) -> Failure {
+pub(super) fn failure(path: &Path, error: &ReadError) -> Failure {
     match error {
         ReadError::Io(error) => Failure::CannotRun(format!("reports of {} can't be made: {error}", path.display())),
         other => Failure::Usage(format!("the records {} can't be used: {other}", path.display())),
@@ -48,7 +48,7 @@ pub fn failure(path: &Path, error: &ReadError) -> Failure {
 }
 
 /// Computes the SHA-256 of a file, in hex.
-pub fn sha256_of(path: &Path) -> Result<String, Failure> {
+pub(super) fn sha256_of(path: &Path) -> Result<String, Failure> {
     let mut file = open(path)?;
     let (mut hash, mut piece) = (Sha256::new(), vec![0; 256 * 1024]);
     loop {

@@ -24,7 +24,7 @@ use crate::report::{Brief, Origin, estimate_json, estimate_text};
 const LAST_READS: Duration = Duration::from_millis(200);
 
 /// Verifies what the arguments name, and returns the exit code for the verdict.
-pub fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
+pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     if args.estimate {
         return estimate(args);
     }

@@ -30,7 +30,7 @@ impl Outcome {
 }
 
 /// Checks a report, and returns the resulting exit code.
-pub fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
+pub(crate) fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
     let report = &args.report;
     let content = std::fs::read(report)
         .map_err(|error| Failure::Usage(format!("the report {} can't be read: {error}", report.display())))?;

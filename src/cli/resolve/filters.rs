@@ -63,6 +63,6 @@ fn random_seed() -> Result<u64, Failure> {
 }
 
 /// Returns the uncompressed size up to which a log file is read.
-pub fn max_log_file_bytes(args: &SourceArgs) -> u64 {
+pub(crate) fn max_log_file_bytes(args: &SourceArgs) -> u64 {
     args.max_log_file_size.map_or(limits::MAX_LOG_FILE_BYTES, |size| size.as_u64())
 }

@@ -10,7 +10,7 @@ use crate::model::{WarningCode, WarningRecord};
 
 /// Compares a file of keys with those that CloudTrail publishes. A key that it does not publish
 /// can't be trusted.
-pub async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure> {
+pub(crate) async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, Failure> {
     if !args.check_keys {
         return Ok(Vec::new());
     }

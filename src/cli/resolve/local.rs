@@ -16,7 +16,11 @@ use crate::sign::KnownSigners;
 use crate::store::Folder;
 
 /// Opens a local copy and the public keys for it.
-pub fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
+pub(crate) fn open_folder(
+    args: &SourceArgs,
+    dir: &Path,
+    asks_aws: bool,
+) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
     let of_aws = [
         ("--profile", args.profile.is_some()),
         ("--region", args.region.is_some()),
@@ -94,7 +98,7 @@ fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
 }
 
 /// Returns the default number of objects that are read at once from a folder.
-pub fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -21,10 +21,10 @@ use crate::model::{Depth, TimeRange};
 use crate::store::Store;
 use crate::trail::{NeighbourSource, StatusSource};
 
-pub use filters::max_log_file_bytes;
-pub use keys::check_keys;
-pub use local::{cores, open_folder};
-pub use remote::open_s3;
+pub(super) use filters::max_log_file_bytes;
+pub(super) use keys::check_keys;
+pub(super) use local::{cores, open_folder};
+pub(super) use remote::open_s3;
 
 use filters::{allowances, check_range, recheck, sample};
 use local::local;
@@ -35,10 +35,10 @@ use state::open_checkpoint;
 const MAX_GRACE: SignedDuration = SignedDuration::from_hours(24);
 
 /// The number of objects that are read at once from S3, where the time to the first byte dominates.
-pub const S3_CONCURRENCY: usize = 192;
+pub(super) const S3_CONCURRENCY: usize = 192;
 
 /// The inputs of an audit.
-pub struct Settings {
+pub(super) struct Settings {
     pub store: Arc<dyn Store>,
     pub keys: Arc<dyn KeySource>,
     pub status: Option<Arc<dyn StatusSource>>,
@@ -58,7 +58,7 @@ pub struct Settings {
 
 impl Settings {
     /// Creates settings with this store, these keys and this request, and nothing else.
-    pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
         Self {
             store,
             keys,
@@ -75,7 +75,7 @@ impl Settings {
 }
 
 /// Resolves the arguments. Asks AWS where the trail delivers to, if the arguments do not say.
-pub async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
+pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
     let time = |argument: Option<super::time_argument::TimeArgument>| {
         argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
     };

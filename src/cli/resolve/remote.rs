@@ -98,11 +98,11 @@ fn partition_of(trail: Option<&TrailArn>, config: &SdkConfig) -> String {
 }
 
 /// A store with the public keys for it.
-pub type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
+pub(super) type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
 
 /// Opens S3 and the public keys for it. `bucket` is the bucket that is read in place of
 /// `--recorded-bucket`, if that is given.
-pub fn open_s3(
+pub(crate) fn open_s3(
     args: &SourceArgs,
     config: SdkConfig,
     source: String,

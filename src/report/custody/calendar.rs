@@ -49,24 +49,24 @@ pub(super) struct Calendar {
 impl Calendar {
     /// Marks the hour of a digest that covers `[start, end)`. It counts for the hour that contains
     /// its middle, because each chain has its own minute.
-    pub fn digest(&mut self, start: Timestamp, end: Timestamp, hour: Hour) {
+    pub(super) fn digest(&mut self, start: Timestamp, end: Timestamp, hour: Hour) {
         let middle = start.as_second() / 2 + end.as_second() / 2;
         self.current = Timestamp::from_second(middle).ok();
         self.mark(self.current, hour);
     }
 
     /// Marks the hour of the last digest for a log file that it lists.
-    pub fn log_file(&mut self, hour: Hour) {
+    pub(super) fn log_file(&mut self, hour: Hour) {
         self.mark(self.current, hour);
     }
 
     /// Marks the hour that contains `time`.
-    pub fn at(&mut self, time: Timestamp, hour: Hour) {
+    pub(super) fn at(&mut self, time: Timestamp, hour: Hour) {
         self.mark(Some(time), hour);
     }
 
     /// Marks the hours of a part of the range that is not covered.
-    pub fn gap(&mut self, from: Timestamp, to: Timestamp, hour: Hour) {
+    pub(super) fn gap(&mut self, from: Timestamp, to: Timestamp, hour: Hour) {
         let half = SignedDuration::from_mins(30);
         let mut time = later(from, half);
         if time >= to {
@@ -87,7 +87,7 @@ impl Calendar {
     }
 
     /// Draws the picture, in blocks of a month by hours, or of a year by days.
-    pub fn picture(&self) -> Picture {
+    pub(super) fn picture(&self) -> Picture {
         let by_day = self.days.len() > MANY_DAYS;
         let mut blocks: BTreeMap<String, Block> = BTreeMap::new();
         for (date, hours) in &self.days {

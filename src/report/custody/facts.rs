@@ -72,7 +72,7 @@ impl io::Write for Hasher {
 }
 
 impl Gathering {
-    pub fn new(origin: Origin) -> Self {
+    pub(super) fn new(origin: Origin) -> Self {
         Self {
             origin,
             records: 0,
@@ -89,7 +89,7 @@ impl Gathering {
         }
     }
 
-    pub fn take(&mut self, record: &Record) -> io::Result<()> {
+    pub(super) fn take(&mut self, record: &Record) -> io::Result<()> {
         self.records += 1;
         self.lines.record(record)?;
         let (tally, calendar) = &mut self.current;
@@ -155,7 +155,7 @@ impl Gathering {
     }
 
     /// Returns the facts, once all records were taken.
-    pub fn facts(&mut self) -> io::Result<Facts> {
+    pub(super) fn facts(&mut self) -> io::Result<Facts> {
         let (Some(run), Some(summary)) = (&self.run, &self.summary) else {
             return Err(io::Error::other("the run came to no summary"));
         };
@@ -389,7 +389,7 @@ pub(super) struct Named {
 
 impl Facts {
     /// Returns the title, in one line.
-    pub fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         let case = self.case.case.as_ref().map(|case| format!("{case}: ")).unwrap_or_default();
         let files: u64 = self.counts.log_files.iter().map(|(_, count)| count).sum();
         format!("{case}CloudTrail log file integrity, {}", counted(files, "log file"))

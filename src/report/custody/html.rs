@@ -14,6 +14,7 @@ use tempfile::SpooledTempFile;
 use super::super::Report;
 use super::super::escape::printable;
 use super::facts::{Gathering, Origin};
+use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, Record};
 
 const TEMPLATE: &str = include_str!("custody.html");
@@ -36,6 +37,8 @@ pub struct CustodyHtml<W> {
     folders: HashMap<String, usize>,
     names: Vec<String>,
 }
+
+opaque_debug!(CustodyHtml<W>);
 
 impl<W: Write> CustodyHtml<W> {
     /// Creates a report that is written to `out`.

@@ -15,6 +15,7 @@ use tempfile::SpooledTempFile;
 
 use super::super::Report;
 use super::facts::{Gathering, Origin};
+use crate::debug::opaque_debug;
 use crate::model::{LogFileStatus, Record};
 
 /// The type of the payload of an envelope.
@@ -39,6 +40,8 @@ pub struct InToto<W> {
     any: bool,
     signer: Option<Box<dyn SignEnvelope>>,
 }
+
+opaque_debug!(InToto<W>);
 
 impl<W: Write> InToto<W> {
     /// Creates a report that is written to `out`; without a signer, the envelope has no signature.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::super::Report;
 use super::facts::{Gathering, Origin};
+use crate::debug::opaque_debug;
 use crate::model::Record;
 
 /// The custody report for machines.
@@ -11,6 +12,8 @@ pub struct CustodyJson<W> {
     out: W,
     gathering: Gathering,
 }
+
+opaque_debug!(CustodyJson<W>);
 
 impl<W: Write> CustodyJson<W> {
     /// Creates a report that is written to `out`.
