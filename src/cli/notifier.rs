@@ -1,12 +1,12 @@
 //! Notices: decides whether one is due, and sends it to its targets.
 
-use aws_config::SdkConfig;
 use zeroize::Zeroizing;
 
 use super::args::{NoticeArgs, NotifyOn, VerifyArgs};
-use super::aws::load_config;
+use super::aws::connect;
 use super::exit::Failure;
 use super::secrets::{self, WEBHOOK as SECRET};
+use crate::aws::Connection;
 use crate::disk;
 use crate::model::Verdict;
 use crate::notice::{Notice, Secret, Target, send};
@@ -17,7 +17,7 @@ pub(super) struct Notifier {
     targets: Vec<Target>,
     on: NotifyOn,
     secret: Option<Secret>,
-    config: SdkConfig,
+    config: Connection,
 }
 
 impl Notifier {
@@ -52,7 +52,7 @@ impl Notifier {
                 "a webhook is signed, so that its receiver can trust it: give --webhook-secret-file FILE, or set {SECRET}"
             )));
         }
-        let config = load_config(&args.source, "us-east-1").await;
+        let config = connect(&args.source, "us-east-1").await;
         Ok(Some(Self { targets, on: *notify_on, secret, config }))
     }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
 use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata};
@@ -11,13 +10,14 @@ use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
 use super::{KeySet, KeySource, KeySourceError};
+use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::debug::opaque_debug;
 use crate::model::Region;
 
 /// A source of public keys that asks CloudTrail with an AWS configuration.
 pub struct ListPublicKeys {
-    config: SdkConfig,
+    config: Connection,
     partition: String,
     requests: AtomicU64,
 }
@@ -27,7 +27,7 @@ opaque_debug!(ListPublicKeys);
 impl ListPublicKeys {
     /// Creates a source with this configuration, for the regions of this partition; the
     /// configuration's own region doesn't matter.
-    pub fn new(config: SdkConfig, partition: String) -> Self {
+    pub fn new(config: Connection, partition: String) -> Self {
         Self { config, partition, requests: AtomicU64::new(0) }
     }
 }
@@ -44,7 +44,7 @@ impl KeySource for ListPublicKeys {
                 "it is a region of the partition {partition}, and only those of {own} are asked"
             )));
         }
-        let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+        let config = aws_sdk_cloudtrail::config::Builder::from(self.config.sdk())
             .retry_classifier(RetryTooManyRequests)
             .region(SdkRegion::new(region.to_string()))
             .build();

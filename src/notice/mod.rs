@@ -5,7 +5,7 @@ mod webhook;
 
 use std::str::FromStr;
 
-use aws_config::SdkConfig;
+use crate::aws::Connection;
 
 pub use webhook::Secret;
 
@@ -84,7 +84,7 @@ pub struct NoticeError {
 pub async fn send(
     notice: &Notice,
     targets: &[Target],
-    config: &SdkConfig,
+    config: &Connection,
     secret: Option<&Secret>,
 ) -> Result<(), NoticeError> {
     let mut outcome = Ok(());

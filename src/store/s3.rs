@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
@@ -28,6 +27,7 @@ use super::error::check_length;
 use super::s3_answers::{EndOfList, S3Body, decode, is_whole, lifecycle_rule, listed, timestamp, versions_of};
 use super::s3_error::{Failure, lacks_credentials, sort};
 use super::{Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::aws::limits::{MAX_BROKEN_LISTINGS, MAX_REDIRECTS, MAX_VERSIONS};
 use crate::debug::opaque_debug;
@@ -43,7 +43,7 @@ async fn pause(tries: usize) {
 
 /// A store that reads S3 with an AWS configuration.
 pub struct S3 {
-    config: SdkConfig,
+    config: Connection,
     path_style: bool,
     source: String,
     clients: Mutex<HashMap<Option<String>, Client>>,
@@ -54,12 +54,11 @@ pub struct S3 {
 opaque_debug!(S3);
 
 impl S3 {
-    /// Creates a store with this configuration. `source` is its name in reports. Path-style
-    /// addressing is for endpoints that are not AWS's own.
-    pub fn new(config: SdkConfig, path_style: bool, source: String) -> Self {
+    /// Creates a store with this configuration. `source` is its name in reports.
+    pub fn new(config: Connection, source: String) -> Self {
         Self {
+            path_style: config.is_path_style(),
             config,
-            path_style,
             source,
             clients: Mutex::default(),
             bucket_regions: Mutex::default(),
@@ -71,7 +70,7 @@ impl S3 {
         let region = lock(&self.bucket_regions).get(bucket).cloned();
         let mut clients = lock(&self.clients);
         let client = clients.entry(region.clone()).or_insert_with(|| {
-            let mut config = aws_sdk_s3::config::Builder::from(&self.config)
+            let mut config = aws_sdk_s3::config::Builder::from(self.config.sdk())
                 .force_path_style(self.path_style)
                 // The content is checked against the digests; S3's own checksums would hash
                 // everything a second time.

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
 use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
+use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::debug::opaque_debug;
 use crate::model::TrailArn;
@@ -65,8 +65,8 @@ enum Failure {
 
 impl Trail {
     /// Creates a client that asks about `arn` in the trail's home region.
-    pub fn new(arn: TrailArn, config: &SdkConfig) -> Self {
-        let config = aws_sdk_cloudtrail::config::Builder::from(config)
+    pub fn new(arn: TrailArn, config: &Connection) -> Self {
+        let config = aws_sdk_cloudtrail::config::Builder::from(config.sdk())
             .retry_classifier(RetryTooManyRequests)
             .region(SdkRegion::new(arn.home_region.to_string()))
             .build();

@@ -4,13 +4,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
 use aws_sdk_cloudtrail::error::DisplayErrorContext;
 use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
 use super::location::TrailSettings;
+use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
@@ -34,7 +34,7 @@ pub trait NeighbourSource: Send + Sync {
 pub struct DescribeTrails {
     arn: TrailArn,
     settings: TrailSettings,
-    config: SdkConfig,
+    config: Connection,
     requests: AtomicU64,
 }
 
@@ -42,7 +42,7 @@ opaque_debug!(DescribeTrails);
 
 impl DescribeTrails {
     /// Creates a source for the neighbours of `arn`, which delivers as `settings` say.
-    pub fn new(arn: TrailArn, settings: TrailSettings, config: SdkConfig) -> Self {
+    pub fn new(arn: TrailArn, settings: TrailSettings, config: Connection) -> Self {
         Self { arn, settings, config, requests: AtomicU64::new(0) }
     }
 }
@@ -54,7 +54,7 @@ impl NeighbourSource for DescribeTrails {
             return Ok(Vec::new());
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+        let config = aws_sdk_cloudtrail::config::Builder::from(self.config.sdk())
             .retry_classifier(RetryTooManyRequests)
             .region(SdkRegion::new(region.to_string()))
             .build();

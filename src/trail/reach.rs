@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_config::SdkConfig;
 use aws_sdk_account::types::RegionOptStatus;
 use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_organizations::types::AccountState;
 use jiff::Timestamp;
 
 use super::location::TrailSettings;
+use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::debug::opaque_debug;
 use crate::model::{AccountId, OrganizationId, Region, TrailArn};
@@ -39,7 +39,7 @@ pub struct Reach {
 /// A client that asks AWS which accounts and regions a trail has to reach.
 pub struct ReachSource {
     arn: TrailArn,
-    config: SdkConfig,
+    config: Connection,
     requests: AtomicU64,
 }
 
@@ -47,7 +47,7 @@ opaque_debug!(ReachSource);
 
 impl ReachSource {
     /// Creates a client that asks about `arn` with this configuration.
-    pub fn new(arn: TrailArn, config: SdkConfig) -> Self {
+    pub fn new(arn: TrailArn, config: Connection) -> Self {
         Self { arn, config, requests: AtomicU64::new(0) }
     }
 
@@ -87,14 +87,14 @@ impl ReachSource {
     /// The enabled regions of the trail's account, and among them those that every account has.
     async fn regions(&self) -> Result<(BTreeSet<Region>, BTreeSet<Region>), String> {
         self.count();
-        let sts = aws_sdk_sts::config::Builder::from(&self.config).retry_classifier(RetryTooManyRequests).build();
+        let sts = aws_sdk_sts::config::Builder::from(self.config.sdk()).retry_classifier(RetryTooManyRequests).build();
         let sts = aws_sdk_sts::Client::from_conf(sts);
         let identity = sts.get_caller_identity().send().await;
         let caller = identity.map_err(|error| explain(&error, "sts:GetCallerIdentity"))?.account;
         // The management account may ask for its members, and no caller may name its own account.
         let other = Some(self.arn.account.to_string()).filter(|account| caller.as_ref() != Some(account));
         let client =
-            aws_sdk_account::config::Builder::from(&self.config).retry_classifier(RetryTooManyRequests).build();
+            aws_sdk_account::config::Builder::from(self.config.sdk()).retry_classifier(RetryTooManyRequests).build();
         let client = aws_sdk_account::Client::from_conf(client);
         let (mut own, mut default) = (BTreeSet::new(), BTreeSet::new());
         let mut token = None;
@@ -126,7 +126,7 @@ impl ReachSource {
     /// The accounts of the caller's organization, and its id if the trail's own account is one of
     /// them.
     async fn accounts(&self, until: Timestamp) -> Result<(BTreeSet<AccountId>, Option<OrganizationId>), String> {
-        let client = aws_sdk_organizations::config::Builder::from(&self.config);
+        let client = aws_sdk_organizations::config::Builder::from(self.config.sdk());
         let client = aws_sdk_organizations::Client::from_conf(client.retry_classifier(RetryTooManyRequests).build());
         let (mut accounts, mut organization) = (BTreeSet::new(), None);
         let mut token = None;

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
 use aws_sdk_cloudtrail::config::retry::RetryConfig;
@@ -13,6 +12,7 @@ use aws_sdk_cloudtrail::operation::get_trail_status::{GetTrailStatusError, GetTr
 use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
+use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
@@ -54,7 +54,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// A source of statuses that asks CloudTrail's `GetTrailStatus` with an AWS configuration.
 pub struct GetTrailStatus {
     arn: TrailArn,
-    config: SdkConfig,
+    config: Connection,
     requests: AtomicU64,
 }
 
@@ -62,7 +62,7 @@ opaque_debug!(GetTrailStatus);
 
 impl GetTrailStatus {
     /// Creates a source for `arn`; the configuration's own region doesn't matter.
-    pub fn new(arn: TrailArn, config: SdkConfig) -> Self {
+    pub fn new(arn: TrailArn, config: Connection) -> Self {
         Self { arn, config, requests: AtomicU64::new(0) }
     }
 }
@@ -74,7 +74,7 @@ impl GetTrailStatus {
         retries: Option<RetryConfig>,
     ) -> Result<GetTrailStatusOutput, SdkError<GetTrailStatusError>> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut config = aws_sdk_cloudtrail::config::Builder::from(&self.config)
+        let mut config = aws_sdk_cloudtrail::config::Builder::from(self.config.sdk())
             .retry_classifier(RetryTooManyRequests)
             .region(SdkRegion::new(region.to_string()));
         if let Some(retries) = retries {

@@ -63,7 +63,7 @@ impl HashKey {
 pub enum PackError {
     /// It could not be written.
     #[error("it could not be packed: {0}")]
-    Unwritable(postcard::Error),
+    Unwritable(String),
     /// The bytes are not those that were packed.
     #[error("its bytes are not those that were kept")]
     Damaged,
@@ -82,7 +82,8 @@ impl PendingDigest {
 impl DigestSummary {
     fn pack(open: &ParsedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
         let begin = out.len();
-        postcard::to_io(&PackedDigest::from(open), &mut *out).map_err(PackError::Unwritable)?;
+        postcard::to_io(&PackedDigest::from(open), &mut *out)
+            .map_err(|error| PackError::Unwritable(error.to_string()))?;
         Ok(Self {
             seal: key.seal(out.get(begin..).unwrap_or_default()),
             name: key.name(&open.object),

@@ -9,6 +9,7 @@ use std::time::Instant;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use ctverify::audit::{Audit, AuditRequest, Outcome, Progress};
+use ctverify::aws::Connection;
 use ctverify::checkpoint::{Kept, Place};
 use ctverify::keys::ListPublicKeys;
 use ctverify::model::{Depth, DigestStatus, GapCause, LogFileStatus, LogRoot, Record, TimeRange, TrailArn, Verdict};
@@ -80,7 +81,7 @@ fn spec() -> TrailSpec {
 struct Year {
     trail: ForgedTrail,
     server: Server,
-    config: SdkConfig,
+    config: Connection,
     tampered: Tampered,
     state: PathBuf,
     _folder: tempfile::TempDir,
@@ -139,6 +140,7 @@ impl Year {
             .region(Region::new("us-east-1"))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
+        let config = Connection::from_sdk(config);
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         Self { trail, server, config, tampered, state, _folder: folder }
@@ -236,7 +238,7 @@ fn a_year_of_hourly_runs_reports_each_thing_once_and_nothing_else() {
     let year = Year::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let first = end_of(digest_of(&year.trail, 0));
-    let store = Arc::new(S3::new(year.config.clone(), true, "s3://any".to_owned()));
+    let store = Arc::new(S3::new(year.config.clone(), "s3://any".to_owned()));
     let (mut reported, mut largest) = (BTreeMap::new(), 0);
     let mut verdicts = BTreeMap::new();
     runtime.block_on(async {

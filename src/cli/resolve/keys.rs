@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::cli::args::SourceArgs;
-use crate::cli::aws::load_config;
+use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::keys::{KeyFile, ListPublicKeys, unpublished};
 use crate::model::{WarningCode, WarningRecord};
@@ -28,7 +28,7 @@ pub(crate) async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, 
         )));
     }
     let partition = regions[0].partition().to_owned();
-    let authority = ListPublicKeys::new(load_config(args, regions[0].as_str()).await, partition);
+    let authority = ListPublicKeys::new(connect(args, regions[0].as_str()).await, partition);
     let mut found = Vec::new();
     for region in regions {
         // If the check can't be made, the run fails: no warnings would look like a passed check.

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
-
 use crate::audit::AuditRequest;
+use crate::aws::Connection;
 use crate::cli::args::{SourceArgs, VerifyArgs};
-use crate::cli::aws::{is_path_style, load_config};
+use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
@@ -25,7 +24,7 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
     }
     request.warnings_before.extend(check_keys(&args.source).await?);
     let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
-    let config = load_config(&args.source, home).await;
+    let config = connect(&args.source, home).await;
     let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
     request.requests_before += u64::from(args.reports.is_evidence());
     let mut status: Option<Arc<dyn StatusSource>> = None;
@@ -89,8 +88,8 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
 
 /// Returns the partition whose regions are asked for keys: that of the trail, or that of the
 /// configured region.
-fn partition_of(trail: Option<&TrailArn>, config: &SdkConfig) -> String {
-    let region = || config.region().and_then(|region| region.as_ref().parse::<Region>().ok());
+fn partition_of(trail: Option<&TrailArn>, config: &Connection) -> String {
+    let region = || config.region();
     match trail {
         Some(arn) => arn.partition.clone(),
         None => region().map_or("aws", |region| region.partition()).to_owned(),
@@ -104,7 +103,7 @@ pub(super) type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
 /// `--recorded-bucket`, if that is given.
 pub(crate) fn open_s3(
     args: &SourceArgs,
-    config: SdkConfig,
+    config: Connection,
     source: String,
     bucket: &str,
     partition: String,
@@ -113,8 +112,7 @@ pub(crate) fn open_s3(
         Some(file) => Arc::new(KeyFile::open(file)?),
         None => Arc::new(ListPublicKeys::new(config.clone(), partition)),
     };
-    let path_style = is_path_style(&config);
-    let s3 = S3::new(config, path_style, source);
+    let s3 = S3::new(config, source);
     let store: Arc<dyn Store> = match &args.recorded_bucket {
         Some(recorded) => Arc::new(Replica::new(s3, bucket.to_owned(), recorded.clone())),
         None => Arc::new(s3),

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Kept, Name, Place};
 use crate::cli::args::VerifyArgs;
-use crate::cli::aws::{is_path_style, load_config};
+use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
 use crate::store::S3;
@@ -28,8 +28,8 @@ pub(super) async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &S
                 return Err(Failure::Usage(what));
             }
             let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
-            let config = load_config(&args.source, home).await;
-            Place::Object(Box::new(S3::new(config.clone(), is_path_style(&config), object.to_string())), object.clone())
+            let config = connect(&args.source, home).await;
+            Place::Object(Box::new(S3::new(config, object.to_string())), object.clone())
         }
     };
     let request = &settings.request;
