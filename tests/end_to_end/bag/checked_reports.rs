@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ctverify_testkit::{Server, ServerOptions, TrailSpec};
 use serde_json::{Value, json};
 
-use crate::evidence::{key, verify_report};
+use crate::reports::evidence::{key, verify_report};
 use crate::support::{ctverify, ctverify_at, range_of, records, run, testdata};
 
 fn verified(dir: &Path, reports: &[String], more: &[&str]) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ctverify_testkit::{ForgedTrail, KeyAuthority, Layout, Server, ServerOptions, Stored, TrailSpec, gzip};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::scheduled::{Job, of_kind};
+use crate::checkpoint::scheduled::{Job, of_kind};
 use crate::support::{Mirror, Run, ctverify_at, records};
 
 fn spec() -> TrailSpec {

@@ -7,7 +7,7 @@ use ctverify_testkit::{Digest, ForgedTrail, Lifecycle, Server, ServerOptions, St
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::scheduled::{Job, of_kind};
+use crate::checkpoint::scheduled::{Job, of_kind};
 use crate::support::{Run, ctverify_at, records};
 
 fn spec() -> TrailSpec {

@@ -7,7 +7,7 @@ use std::path::Path;
 use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gunzip};
 use serde_json::json;
 
-use crate::bags::files;
+use crate::bag::bags::files;
 use crate::support::{Mirror, Run, ctverify, ctverify_at, organization_spec, records, verify_folder};
 
 fn faults(run: &Run) -> Vec<(&str, &str)> {

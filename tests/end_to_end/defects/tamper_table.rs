@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ctverify_testkit::{Server, ServerOptions, defects};
 
-use crate::official_client::official_output;
+use crate::sources::official_client::official_output;
 use crate::support::{Run, ctverify_at, range_of, records};
 
 const BEGIN: &str = "<!-- tamper table: made by the tests -->\n";

@@ -220,7 +220,7 @@ fn one_account_that_can_not_be_listed_hides_no_other_and_passes_for_none() {
 fn a_changed_signature_does_not_turn_what_came_before_it_into_missing_digests() {
     // The first digest in the new bucket, whose pointer leads to the old one, is proven by its
     // successor alone.
-    let mut trail = crate::remote::moved_trail();
+    let mut trail = crate::sources::remote::moved_trail();
     let first = trail.chains[0].digests[5].key.clone();
     trail.object_mut(&first).metadata.insert("signature".to_owned(), "00".repeat(256));
     let run = verify_s3(&trail);
@@ -262,7 +262,7 @@ fn a_report_to_a_device_leaves_the_device() {
 
 #[test]
 fn a_trail_that_moved_is_followed_to_its_first_digest_without_a_start() {
-    let trail = crate::remote::moved_trail();
+    let trail = crate::sources::remote::moved_trail();
     let server = Server::start(&trail, ServerOptions::default());
     let all = &range_of(&trail)[..2];
     let end = trail.chains[0].digests.last().unwrap().document.digest_end_time.clone();

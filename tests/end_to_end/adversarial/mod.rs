@@ -1,0 +1,7 @@
+//! Attacks and faults: nothing tampered passes, nothing hostile costs too much, no fault accuses.
+
+pub(crate) mod attacks;
+pub(crate) mod bounds;
+pub(crate) mod faults;
+pub(crate) mod hostile;
+pub(crate) mod plants;

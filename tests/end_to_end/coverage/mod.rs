@@ -1,0 +1,6 @@
+//! Coverage: the beginning and the end of chains, chains that should exist, and lifecycle rules.
+
+pub(crate) mod beginning;
+pub(crate) mod completeness;
+pub(crate) mod lifecycle;
+pub(crate) mod tail;

@@ -1,0 +1,6 @@
+//! Reports and notices, each taken by a program that reads it.
+
+pub(crate) mod evidence;
+pub(crate) mod form;
+pub(crate) mod machines;
+pub(crate) mod notices;
