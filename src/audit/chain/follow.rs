@@ -9,7 +9,7 @@ use futures::stream::{self, TryStreamExt};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use crate::audit::chain::read::{ReadDigest, Reading, read_digest};
+use crate::audit::chain::read::{Reading, read_digest};
 use crate::audit::chain::verify::{self, DigestMeta};
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::{ChainEntry, Remarks};
@@ -19,7 +19,7 @@ use crate::audit::io::lookahead::Admission;
 use crate::audit::io::ordered_tasks;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::shared::context::Context;
-use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, TimeRange, is_bucket_name};
+use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, ObjectRef, TimeRange, is_bucket_name};
 use crate::store::Location;
 use crate::verify::{KeyRing, PendingDigest, Rejection, try_recorded_signatures};
 
@@ -44,35 +44,33 @@ pub(crate) async fn judge_digests(
     admission: &mut Admission,
 ) -> Result<JudgedDigests, AuditError> {
     let (folders, known) = (folders.to_vec(), HashSet::with_capacity(digests.len()));
-    let mut walk = ChainReader {
+    let mut reader = ChainReader {
         context,
         id,
         known,
         folders,
-        read: Vec::new(),
+        collected: Collected::default(),
         spool: Arc::default(),
-        begin_past_end: HashSet::new(),
-        absent: Vec::new(),
         failure: None,
         trials: Trials::default(),
     };
     let (reaching, past, count) = by_range(digests, context.range);
     context.progress.found_digests(count);
-    walk.read.reserve_exact(count);
-    walk.read_each(reaching, admission).await?;
-    walk.read_past_end(past).await?;
+    reader.collected.read.reserve_exact(count);
+    reader.read_each(reaching, admission).await?;
+    reader.read_past_end(past).await?;
     let mut unproven_steps = 0;
     let keys = loop {
-        let keys = walk.keys_for_all().await?;
-        let named = walk.unlisted_predecessors(unproven_steps < MAX_UNPROVEN_STEPS)?;
-        let listed = walk.list_new_locations(&named.elsewhere).await?;
+        let keys = reader.keys_for_all().await?;
+        let named = reader.unlisted_predecessors(unproven_steps < MAX_UNPROVEN_STEPS)?;
+        let listed = reader.list_new_locations(&named.elsewhere).await?;
         unproven_steps += usize::from(!named.by_unproven.is_empty());
         let missed = [named.by_proven, named.by_unproven].concat();
-        if walk.read_all(missed).await? == 0 && !listed {
+        if reader.read_all(missed).await? == 0 && !listed {
             break keys;
         }
     };
-    let ChainReader { read, spool, known, absent, failure, folders, .. } = walk;
+    let ChainReader { collected: Collected { read, absent, .. }, spool, known, failure, folders, .. } = reader;
     drop(known);
     let entries = verify::judge(context, read, absent, &spool, &keys)?;
     Ok(JudgedDigests { entries, spool, failure, folders })
@@ -127,13 +125,9 @@ struct ChainReader<'a> {
     /// The digests that were read, by [`Context::fingerprint`].
     known: HashSet<u64>,
     folders: Vec<RegionFolder>,
-    read: Vec<(DigestMeta, PendingDigest)>,
+    collected: Collected,
     /// The spool that holds the content of the digests that were read.
     spool: Arc<DigestSpool>,
-    /// The digests that are proven and begin past the end of the range, by
-    /// [`Context::fingerprint`].
-    begin_past_end: HashSet<u64>,
-    absent: Vec<AbsentDigest>,
     failure: Option<String>,
     /// The results of trying recorded signatures, under the keys that were requested last.
     trials: Trials,
@@ -155,6 +149,68 @@ struct Trials {
 /// Without a limit, planted digests that name each other would keep the run busy forever.
 const MAX_UNPROVEN_STEPS: usize = 64;
 
+/// The results of reading digests, in the order in which they were read.
+#[derive(Default)]
+struct Collected {
+    read: Vec<(DigestMeta, PendingDigest)>,
+    absent: Vec<AbsentDigest>,
+    /// The proven digests that begin past the end of the range, by [`Context::fingerprint`].
+    begin_past_end: HashSet<u64>,
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        self.read.len() + self.absent.len()
+    }
+
+    /// Adds the result of one reading. Returns the fingerprint of the name that the digest bears, if
+    /// it is another one than it was read under.
+    fn add(&mut self, context: &Context, reading: Reading) -> Option<u64> {
+        let found = match reading {
+            Reading::Read(found) => *found,
+            Reading::Absent(digest) => {
+                self.absent.push(digest);
+                return None;
+            }
+        };
+        let ListedDigest { place, kind, end, last_modified, .. } = found.listed;
+        if found.begins_past_end {
+            self.begin_past_end.insert(context.fingerprint(&place));
+        }
+        let borne = found.bears.map(|bears| context.fingerprint(&bears));
+        let has_remarks = found.note.is_some() || found.generated.is_some() || found.is_uncompressed;
+        let remarks = has_remarks.then(|| {
+            let (note, generated, is_uncompressed) = (found.note, found.generated, found.is_uncompressed);
+            Box::new(Remarks { note, generated, is_uncompressed, ..Remarks::default() })
+        });
+        let meta = DigestMeta {
+            kind,
+            end,
+            last_modified,
+            remarks,
+            place: borne.map(|_| Box::new(place)),
+            spool_key: found.spool_key,
+        };
+        self.read.push((meta, found.pending));
+        borne
+    }
+}
+
+/// The pointer of a digest to its predecessor.
+struct Pointer {
+    /// True if a signature proves the digest.
+    is_proven: bool,
+    /// The series of the digest.
+    kind: DigestKind,
+    /// The start of its period.
+    start: Timestamp,
+    /// The object that it was read from.
+    from: ObjectRef,
+    predecessor: ListedDigest,
+    /// The location of the predecessor.
+    location: Location,
+}
+
 impl ChainReader<'_> {
     /// Reads the digests that were not read yet, and returns their number.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
@@ -169,9 +225,9 @@ impl ChainReader<'_> {
     /// Reads the digests that are not known yet, each as soon as `admission` admits it, and returns
     /// their number.
     async fn read_each(&mut self, digests: Digests, admission: &mut Admission) -> Result<usize, AuditError> {
-        let Self { context, id, known, read, spool, begin_past_end, absent, .. } = self;
+        let Self { context, id, known, spool, collected, .. } = self;
         let context: &Arc<Context> = context;
-        let before = read.len() + absent.len();
+        let before = collected.len();
         let (send, mut receive) = mpsc::channel(ADMITTED_AHEAD);
         let admitted = stream::poll_fn(move |context| receive.poll_recv(context).map(|digest| digest.map(Ok)));
         let (shared, id, onto) = (context.clone(), id.clone(), spool.clone());
@@ -183,45 +239,15 @@ impl ChainReader<'_> {
         let taken = async {
             let mut readings = Box::pin(readings);
             while let Some(reading) = readings.try_next().await? {
-                match reading {
-                    Reading::Read(found) => {
-                        let ReadDigest {
-                            listed,
-                            pending,
-                            spool_key,
-                            note,
-                            is_uncompressed,
-                            bears,
-                            generated,
-                            begins_past_end,
-                        } = *found;
-                        let ListedDigest { place, kind, end, last_modified, .. } = listed;
-                        if begins_past_end {
-                            begin_past_end.insert(context.fingerprint(&place));
-                        }
-                        let elsewhere = bears.map(|bears| {
-                            borne.push(context.fingerprint(&bears));
-                            Box::new(place)
-                        });
-                        let has_remarks = note.is_some() || generated.is_some() || is_uncompressed;
-                        let remarks = Remarks { note, generated, is_uncompressed, ..Remarks::default() };
-                        let remarks = has_remarks.then(|| Box::new(remarks));
-                        read.push((
-                            DigestMeta { kind, end, last_modified, remarks, place: elsewhere, spool_key },
-                            pending,
-                        ));
-                    }
-                    Reading::Absent(digest) => absent.push(digest),
-                }
+                borne.extend(collected.add(context, reading));
             }
             Ok(())
         };
-        let (seating, taken): (_, Result<(), AuditError>) =
+        let (admission, taken): (_, Result<(), AuditError>) =
             futures::join!(admit_digests(context, digests, known, admission, send), taken);
-        taken.and(seating)?;
-        let count = read.len() + absent.len() - before;
+        taken.and(admission)?;
         known.extend(borne);
-        Ok(count)
+        Ok(self.collected.len() - before)
     }
 
     /// Returns the keys that judge this chain: those for the range, unless a digest's own signature
@@ -234,7 +260,7 @@ impl ChainReader<'_> {
                 PendingDigest::Parsed(_, Err(own)) => wants_newer_keys(own.rejection()),
                 PendingDigest::Parsed(_, Ok(())) | PendingDigest::Unparsed(_) => false,
             };
-            self.trials.wants_newer_keys |= self.read.iter().any(|(_, digest)| lacks_key(digest));
+            self.trials.wants_newer_keys |= self.collected.read.iter().any(|(_, digest)| lacks_key(digest));
             if !self.trials.wants_newer_keys {
                 self.try_recorded_signatures(&keys)?;
             }
@@ -249,10 +275,10 @@ impl ChainReader<'_> {
     }
 
     fn try_recorded_signatures(&mut self, keys: &KeyRing) -> Result<(), AuditError> {
-        let Self { read, spool, trials, .. } = self;
+        let Self { collected, spool, trials, .. } = self;
         let Trials { tried, proven, wants_newer_keys: wants_newer, .. } = trials;
         try_recorded_signatures(
-            read,
+            &collected.read,
             |meta, summary| spool.open(&meta.spool_key, summary),
             keys,
             tried,
@@ -269,7 +295,7 @@ impl ChainReader<'_> {
         for kind in [DigestKind::Standard, DigestKind::Backfill] {
             for digest in past.iter().filter(|digest| digest.kind == kind) {
                 self.read_all(vec![digest.clone()]).await?;
-                if self.begin_past_end.contains(&self.context.fingerprint(&digest.place)) {
+                if self.collected.begin_past_end.contains(&self.context.fingerprint(&digest.place)) {
                     break;
                 }
             }
@@ -277,61 +303,75 @@ impl ChainReader<'_> {
         Ok(())
     }
 
-    /// Returns the digests that were named as predecessors and that no listing showed. Ignores what
-    /// an invalid digest names, what an unproven one names that lies past the range or at a
-    /// location that is not listed for this chain, and pointers to other chains.
+    /// Returns the digests that were named as predecessors and that no listing showed.
     fn unlisted_predecessors(&self, follows_unproven: bool) -> Result<Named, AuditError> {
-        let range = &self.context.range;
         let first = self.first_start();
-        let begin = range.start.or(first);
         let mut named = Named::default();
-        for (index, (meta, digest)) in self.read.iter().enumerate() {
-            let PendingDigest::Parsed(summary, own) = digest else { continue };
-            let proven = own.is_ok() || self.trials.proven.contains(&index);
-            let unproven = follows_unproven
-                && own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
-                && !range.is_past(meta.end);
-            let Some(predecessor) = meta.spool_key.predecessor_fingerprint().filter(|_| proven || unproven) else {
-                continue;
-            };
-            if self.known.contains(&predecessor) {
-                continue;
+        for index in 0..self.collected.read.len() {
+            let Some(pointer) = self.pointer_of(index, follows_unproven)? else { continue };
+            if self.is_wanted(&pointer, first) {
+                let list = if pointer.is_proven { &mut named.by_proven } else { &mut named.by_unproven };
+                list.push(pointer.predecessor);
             }
-            let open = self.spool.open(&meta.spool_key, summary)?;
-            let Some(predecessor) = open.predecessor() else { continue };
-            let place = meta.place.as_deref().unwrap_or(open.object());
-            let Some(name) = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id) else {
-                continue;
-            };
-            let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
-            if !is_bucket_name(&location.bucket) || !(proven || self.knows(&location)) {
-                continue;
-            }
-            let named_place = predecessor.object.clone();
-            let digest =
-                ListedDigest { place: named_place, kind: name.kind, end: name.end, last_modified: None, size: None };
-            // The standard series has no holes of its own: the predecessor of a digest that begins
-            // in the range touches the range.
-            let touches = |begin| name.kind == DigestKind::Standard || name.end > begin;
-            let is_lost = self
-                .context
-                .resume
-                .as_ref()
-                .is_some_and(|resume| resume.is_in_open_gap(name.end) || resume.follows(place, name.end));
-            // Without a start, the whole chain is requested, and only a starting digest begins a
-            // chain.
-            let is_before_first = range.start.is_none()
-                && proven
-                && (meta.kind, name.kind) == (DigestKind::Standard, DigestKind::Standard)
-                && first == Some(open.start());
-            if is_lost || is_before_first || begin.is_some_and(|begin| open.start() > begin && touches(begin)) {
-                if proven { named.by_proven.push(digest) } else { named.by_unproven.push(digest) }
-            }
-            if proven {
-                named.elsewhere.push(location);
+            if pointer.is_proven {
+                named.elsewhere.push(pointer.location);
             }
         }
         Ok(named)
+    }
+
+    /// Returns the pointer of a digest to a predecessor that is not known yet. Ignores what an
+    /// invalid digest names, what an unproven one names that lies past the range or at a location
+    /// that is not listed for this chain, and pointers to other chains.
+    fn pointer_of(&self, index: usize, follows_unproven: bool) -> Result<Option<Pointer>, AuditError> {
+        let (meta, PendingDigest::Parsed(summary, own)) = &self.collected.read[index] else { return Ok(None) };
+        let is_proven = own.is_ok() || self.trials.proven.contains(&index);
+        let is_unproven = follows_unproven
+            && own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
+            && !self.context.range.is_past(meta.end);
+        let fingerprint = meta.spool_key.predecessor_fingerprint();
+        let is_unknown = fingerprint.is_some_and(|fingerprint| !self.known.contains(&fingerprint));
+        if !is_unknown || !(is_proven || is_unproven) {
+            return Ok(None);
+        }
+        let open = self.spool.open(&meta.spool_key, summary)?;
+        let Some(predecessor) = open.predecessor() else { return Ok(None) };
+        let name = DigestName::parse(&predecessor.object.key).filter(|name| name.chain == **self.id);
+        let Some(name) = name else { return Ok(None) };
+        let location = Location { bucket: predecessor.object.bucket.to_string(), root: name.root };
+        if !is_bucket_name(&location.bucket) || !(is_proven || self.knows(&location)) {
+            return Ok(None);
+        }
+        let place = predecessor.object.clone();
+        Ok(Some(Pointer {
+            is_proven,
+            kind: meta.kind,
+            start: open.start(),
+            from: meta.place.as_deref().unwrap_or(open.object()).clone(),
+            predecessor: ListedDigest { place, kind: name.kind, end: name.end, last_modified: None, size: None },
+            location,
+        }))
+    }
+
+    /// Returns whether the predecessor that a pointer names belongs to the range, or is looked for
+    /// all the same. `first` is the start of the chain's earliest digest.
+    fn is_wanted(&self, pointer: &Pointer, first: Option<Timestamp>) -> bool {
+        let range = &self.context.range;
+        let Pointer { predecessor, .. } = pointer;
+        let resume = self.context.resume.as_ref();
+        let is_lost = resume.is_some_and(|resume| {
+            resume.is_in_open_gap(predecessor.end) || resume.follows(&pointer.from, predecessor.end)
+        });
+        // Without a start, the whole chain is requested, and only a starting digest begins a chain.
+        let is_before_first = range.start.is_none()
+            && pointer.is_proven
+            && (pointer.kind, predecessor.kind) == (DigestKind::Standard, DigestKind::Standard)
+            && first == Some(pointer.start);
+        // The standard series has no holes of its own: the predecessor of a digest that begins in
+        // the range touches the range.
+        let touches = |begin| predecessor.kind == DigestKind::Standard || predecessor.end > begin;
+        let begin = range.start.or(first);
+        is_lost || is_before_first || begin.is_some_and(|begin| pointer.start > begin && touches(begin))
     }
 
     /// Returns whether this location is among those listed for this chain.
@@ -341,7 +381,7 @@ impl ChainReader<'_> {
 
     /// Returns the start of the earliest standard digest that was read and parsed.
     fn first_start(&self) -> Option<Timestamp> {
-        let starts = self.read.iter().filter_map(|(meta, digest)| match digest {
+        let starts = self.collected.read.iter().filter_map(|(meta, digest)| match digest {
             PendingDigest::Parsed(summary, _) if meta.kind == DigestKind::Standard => Some(summary.period().start),
             _ => None,
         });

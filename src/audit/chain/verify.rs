@@ -153,28 +153,26 @@ pub(crate) fn is_own_bucket(context: &Context, object: &ObjectRef) -> bool {
 }
 
 /// Sorts the entries by end time, standard before backfill, then by key.
-pub(crate) fn sort(entries: &mut [ChainEntry], spool: &DigestSpool) -> Result<(), AuditError> {
-    let place = |entry: &ChainEntry| (entry.end(), entry.kind);
-    entries.sort_unstable_by_key(place);
-    for same in entries.chunk_by_mut(|one, other| place(one) == place(other)).filter(|same| same.len() > 1) {
-        let objects = same.iter().map(|entry| Ok(entry.whole(spool)?.object.into_owned()));
-        let objects: Vec<ObjectRef> = objects.collect::<Result<_, AuditError>>()?;
-        let mut order: Vec<usize> = (0..same.len()).collect();
-        order.sort_by_key(|index| (&objects[*index].key, &objects[*index].bucket));
-        // Apply the permutation in place, cycle by cycle: each swap puts one entry into its final
-        // position.
-        for first in 0..order.len() {
-            let mut at = first;
-            loop {
-                let from = std::mem::replace(&mut order[at], at);
-                if from == first {
-                    break;
-                }
-                same.swap(at, from);
-                at = from;
-            }
+pub(crate) fn sort(entries: &mut Vec<ChainEntry>, spool: &DigestSpool) -> Result<(), AuditError> {
+    let order = |entry: &ChainEntry| (entry.end(), entry.kind);
+    entries.sort_unstable_by_key(order);
+    // Entries of the same time and series are rare. Only those have to be loaded to be compared.
+    if entries.windows(2).all(|pair| order(&pair[0]) != order(&pair[1])) {
+        return Ok(());
+    }
+    let mut named = Vec::with_capacity(entries.len());
+    let same = |one: &ChainEntry, other: &ChainEntry| order(one) == order(other);
+    for same in entries.chunk_by(same) {
+        for entry in same {
+            let object = (same.len() > 1).then(|| entry.whole(spool)).transpose()?;
+            named.push(object.map(|loaded| loaded.object.into_owned()));
         }
     }
+    let mut sorted: Vec<(Option<ObjectRef>, ChainEntry)> = named.into_iter().zip(entries.drain(..)).collect();
+    let by_name =
+        |object: &Option<ObjectRef>| object.as_ref().map(|object| (object.key.clone(), object.bucket.clone()));
+    sorted.sort_by_cached_key(|(object, entry)| (order(entry), by_name(object)));
+    entries.extend(sorted.into_iter().map(|(_, entry)| entry));
     Ok(())
 }
 
