@@ -9,9 +9,9 @@
 //! and may be long, so the content of its digests is kept on a spool, which is a file if there is
 //! much of it.
 //!
-//! Its findings go to an [`Observer`], one [`Record`] at a time, in an order that does not depend
-//! on how many things run at once. The audit knows stores and key sources by their traits, and no
-//! report at all.
+//! Its findings go to an [`Observer`], one [`Record`](crate::model::Record) at a time, in an order
+//! that does not depend on how many things run at once. The audit knows stores and key sources by
+//! their traits, and no report at all.
 //!
 //! The folders depend on each other in this order, each only on those before it: `io`, `digests`,
 //! `listing`, `resume`, `shared`, `discovery`, `chain`, `log_folder`, `coverage`, `log_files`,

@@ -25,8 +25,8 @@ pub struct Connection(SdkConfig);
 
 impl Connection {
     /// Loads the configuration from the environment and the configuration files, as every AWS tool
-    /// does. Every call knows its region or learns it from the bucket; `home` is the default region,
-    /// if the configuration names none.
+    /// does. Every call knows its region or learns it from the bucket; `home` is the default
+    /// region, if the configuration names none.
     pub async fn load(options: &ConnectionOptions<'_>, home: &str) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -49,8 +49,8 @@ impl Connection {
         Self(config.into_builder().region(SdkRegion::new(home.to_owned())).build())
     }
 
-    /// Takes a configuration that somebody else has loaded. For tests, which run many clients in one
-    /// process.
+    /// Takes a configuration that somebody else has loaded. For tests, which run many clients in
+    /// one process.
     #[doc(hidden)]
     pub fn from_sdk(config: SdkConfig) -> Self {
         Self(config)

@@ -163,8 +163,8 @@ impl Collected {
         self.read.len() + self.absent.len()
     }
 
-    /// Adds the result of one reading. Returns the fingerprint of the name that the digest bears, if
-    /// it is another one than it was read under.
+    /// Adds the result of one reading. Returns the fingerprint of the name that the digest bears,
+    /// if it is another one than it was read under.
     fn add(&mut self, context: &Context, reading: Reading) -> Option<u64> {
         let found = match reading {
             Reading::Read(found) => *found,

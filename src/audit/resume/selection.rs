@@ -527,8 +527,8 @@ mod tests {
 
     #[test]
     fn a_run_reads_on_from_the_last_verified_digest() {
-        // The digests of the last hours are read once more: they list the log files of the time from which unlisted
-        // ones are looked for.
+        // The digests of the last hours are read once more: they list the log files of the time
+        // from which unlisted ones are looked for.
         let (resume, read) = select(&verified_to("01T10:00"), &hourly(12), None);
         assert_eq!(read, ["01T08:00", "01T09:00", "01T10:00", "01T11:00", "01T12:00"]);
         assert_eq!((resume.start(), resume.expects_late()), (Some(at("01T10:00")), false));

@@ -1,13 +1,13 @@
 //! The main command, which verifies a trail.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::audit::{Audit, Observer as _, Outcome, Progress};
+use crate::audit::{Audit, Observer, Outcome, Progress};
 use crate::bag::{Action, CustodyEntry};
 use crate::cli::args::{Format, Price, ReportArgs, ReportKind, VerifyArgs};
 use crate::cli::custody::{self, now};
@@ -17,8 +17,9 @@ use crate::cli::logs;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::progress::ProgressLine;
 use crate::cli::resolve::{self, Settings};
-use crate::model::{Prices, Record, SummaryRecord};
+use crate::model::{CircumstancesRecord, Prices, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
+use crate::store::Store;
 
 /// The time that reads in progress may take to end after an interruption.
 const LAST_READS: Duration = Duration::from_millis(200);
@@ -102,36 +103,53 @@ fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord, sig
     }
 }
 
+/// Hands each record to the reports, to the logs, to the notice, and to a caller that watches.
+struct RunObserver<W> {
+    reports: Reports,
+    circumstances: CircumstancesRecord,
+    /// Knows the clock of S3 once it was asked.
+    clock: Arc<dyn Store>,
+    brief: Brief,
+    watch: W,
+}
+
+impl<W: FnMut(&Record)> Observer for RunObserver<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        if let Record::Summary(_) = record {
+            self.circumstances.clock_ahead_ms = self.clock.clock_ahead_ms();
+            self.reports.record(&Record::Circumstances(self.circumstances.clone()))?;
+        }
+        (self.watch)(record);
+        self.brief.record(record);
+        logs::record(record);
+        self.reports.record(record)
+    }
+}
+
+/// Returns whether a progress line is shown. A line that redraws itself and records that scroll
+/// past would overwrite each other.
+fn shows_progress(args: &ReportArgs) -> bool {
+    let scrolls = io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
+    io::stderr().is_terminal() && !args.quiet && !scrolls && !logs::are_on()
+}
+
 /// Runs an audit and writes its reports, and further ones that are not signed. `watch` is called
 /// with each record, and the run ends early when `stop` completes.
 pub(super) async fn audit_with(
     args: &ReportArgs,
     (unsigned, signing): (&[(ReportKind, PathBuf)], &Arc<Signing>),
     settings: Settings,
-    mut watch: impl FnMut(&Record),
+    watch: impl FnMut(&Record),
     stop: impl Future<Output = ()>,
 ) -> Result<SummaryRecord, Failure> {
-    let mut reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned, signing.clone())?;
-    let mut circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
+    let reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned, signing.clone())?;
+    let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
-    let mut brief = Brief::default();
-    // A line that redraws itself and records that scroll past would overwrite each other.
-    let scrolls = std::io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
-    let shows = std::io::stderr().is_terminal() && !args.quiet && !scrolls && !logs::are_on();
-    let line = shows.then(|| ProgressLine::show(progress.clone()));
+    let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
     let Settings { store, keys, status, neighbours, request, kept, notifier, .. } = settings;
     let clock = store.clone();
+    let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), watch };
     let audit = Audit { store, keys, status, neighbours, request, progress };
-    let mut observer = |record: &Record| {
-        if let Record::Summary(_) = record {
-            circumstances.clock_ahead_ms = clock.clock_ahead_ms();
-            reports.record(&Record::Circumstances(circumstances.clone()))?;
-        }
-        watch(record);
-        brief.record(record);
-        logs::record(record);
-        reports.record(record)
-    };
     let ends_early = async {
         tokio::select! {
             () = interruption() => {}
@@ -141,6 +159,7 @@ pub(super) async fn audit_with(
     let outcome = audit.run(&mut observer, ends_early).await;
     drop(line);
     let Outcome { summary, checkpoint } = outcome?;
+    let RunObserver { reports, brief, .. } = observer;
     reports.finish()?;
     if let Some(notifier) = notifier.filter(|_| !summary.interrupted) {
         tokio::select! {
