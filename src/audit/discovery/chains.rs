@@ -6,18 +6,18 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::audit::digests::listed_digests::ListedDigests;
+use crate::audit::discovery::folders::{self, Folders, FoundFolders, Trouble};
 use crate::audit::discovery::statuses;
 use crate::audit::error::AuditError;
-use crate::audit::listing::digests::{self, Children, RegionFolder};
+use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::request::AuditRequest;
 use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::resume::selection::{self, Resume};
 use crate::audit::shared::context::Statuses;
 use crate::model::{
-    AccountId, ChainId, Checkpoint, Depth, Fault, LOG_FOLDER, OrganizationId, Region, TimeRange, TrailName,
-    WarningCode, WarningRecord,
+    AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord,
 };
-use crate::store::{Location, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::trail::StatusSource;
 
 /// One chain, as listings show it.
@@ -40,6 +40,14 @@ pub(crate) struct ListedChain {
     pub resume: Option<Arc<Resume>>,
 }
 
+impl ListedChain {
+    fn add_folder(&mut self, folder: &RegionFolder) {
+        if !self.folders.contains(folder) {
+            self.folders.push(folder.clone());
+        }
+    }
+}
+
 /// The result of discovery.
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
@@ -51,7 +59,11 @@ pub(crate) struct Discovery {
     unlisted: BTreeMap<AccountId, String>,
 }
 
-/// Finds every chain that the request asks for. Fails only if nothing could be listed.
+/// Finds every chain that the request asks for.
+///
+/// # Errors
+///
+/// Nothing could be listed.
 pub(crate) async fn discover(
     store: &Arc<dyn Store>,
     status: Option<&dyn StatusSource>,
@@ -66,62 +78,25 @@ pub(crate) async fn discover(
             discovery.chains.insert(id.clone(), ListedChain::default());
         }
     }
-    let folders = region_folders(store.as_ref(), request, &mut discovery).await?;
+    let FoundFolders { folders, troubles } = folders::find(store.as_ref(), request).await?;
+    for trouble in troubles {
+        discovery.add_trouble(trouble, request);
+    }
     // Include the former folders of chains that have moved since.
     let elsewhere = selection::other_folders(request, store.is_live());
     discovery.statuses = statuses::ask(status, request, &own_regions(request, &folders)).await;
-    let shared = Arc::new(request.clone());
     let all: Vec<RegionFolder> = folders.digests.iter().chain(&elsewhere).cloned().collect();
+    let shared = Arc::new(request.clone());
     let listings = stream::iter(all)
         .map(|folder| {
-            let (store, request) = (store.clone(), shared.clone());
-            let range = selection::listing_range(&request, &folder, range);
-            let task = tokio::spawn(async move {
-                let store = store.as_ref();
-                let listing = digests::digests(store, &folder, &range, &request).await;
-                let nothing = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
-                let earlier = match range.start {
-                    Some(start) if nothing => digests::earlier_chains(store, &folder, start, &request).await,
-                    _ => Ok(Vec::new()),
-                };
-                (folder, listing, earlier)
-            });
+            let task = tokio::spawn(list_folder(store.clone(), shared.clone(), folder, *range));
             async move { task.await.map_err(|error| AuditError::Task(error.to_string())) }
         })
         .buffered(request.concurrency);
     let mut listings = std::pin::pin!(listings);
-    while let Some((folder, listing, earlier)) = listings.try_next().await? {
-        let mut failure = listing.failure;
-        let earlier = earlier.map(|found| listing.earlier.into_iter().chain(found).collect::<BTreeSet<_>>());
-        for chain in listing.digests.keys() {
-            discovery.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
-        }
-        for (_, known) in discovery.chains.iter_mut().filter(|(id, _)| folder.holds(id)) {
-            if !known.folders.contains(&folder) {
-                known.folders.push(folder.clone());
-            }
-        }
-        for (chain, digests) in listing.digests {
-            discovery.chains.entry(chain).or_default().digests.extend(&digests);
-        }
-        match earlier {
-            Ok(chains) => {
-                for chain in chains {
-                    // A trail that became the organization's continues in the organization's
-                    // folder.
-                    if request.is_organization.is_some_and(|is| is != chain.organization.is_some()) {
-                        continue;
-                    }
-                    let listed = discovery.chains.entry(chain).or_default();
-                    if !listed.folders.contains(&folder) {
-                        listed.folders.push(folder.clone());
-                    }
-                    listed.ended_before |= listed.digests.is_empty();
-                }
-            }
-            Err(error) => failure = failure.or(Some(error)),
-        }
-        match failure {
+    while let Some(listing) = listings.try_next().await? {
+        let folder = listing.folder.clone();
+        match discovery.add_listing(listing, request) {
             // A location that the trail has left may be deleted or denied by now.
             Some(error) if elsewhere.contains(&folder) => discovery.warn_of_former_place(&folder, &error),
             Some(error) => discovery.failed(&folder, request, error),
@@ -137,7 +112,74 @@ pub(crate) async fn discover(
     Ok(discovery)
 }
 
+/// The chains that a region's folder holds.
+struct FolderListing {
+    folder: RegionFolder,
+    digests: BTreeMap<ChainId, ListedDigests>,
+    /// The chains that have digests older than the range.
+    earlier: BTreeSet<ChainId>,
+    /// The reason why a part could not be listed.
+    failure: Option<StoreError>,
+}
+
+/// Lists a region's folder. If it has nothing of the range, looks for the chains that ended before.
+async fn list_folder(
+    store: Arc<dyn Store>,
+    request: Arc<AuditRequest>,
+    folder: RegionFolder,
+    range: TimeRange,
+) -> FolderListing {
+    let store = store.as_ref();
+    let range = selection::listing_range(&request, &folder, &range);
+    let listing = digests::digests(store, &folder, &range, &request).await;
+    let is_empty = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
+    let earlier = match range.start {
+        Some(start) if is_empty => digests::earlier_chains(store, &folder, start, &request).await,
+        _ => Ok(Vec::new()),
+    };
+    let (earlier, error) = match earlier {
+        Ok(found) => (listing.earlier.into_iter().chain(found).collect(), None),
+        Err(error) => (BTreeSet::new(), Some(error)),
+    };
+    FolderListing { folder, digests: listing.digests, earlier, failure: listing.failure.or(error) }
+}
+
 impl Discovery {
+    /// Adds what a folder holds. Returns the reason why a part of it could not be listed.
+    fn add_listing(&mut self, listing: FolderListing, request: &AuditRequest) -> Option<StoreError> {
+        let FolderListing { folder, digests, earlier, failure } = listing;
+        for chain in digests.keys() {
+            self.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
+        }
+        for (_, known) in self.chains.iter_mut().filter(|(id, _)| folder.holds(id)) {
+            known.add_folder(&folder);
+        }
+        for (chain, digests) in digests {
+            self.chains.entry(chain).or_default().digests.extend(&digests);
+        }
+        for chain in earlier {
+            // A trail that became the organization's continues in the organization's folder.
+            if request.is_organization.is_some_and(|is| is != chain.organization.is_some()) {
+                continue;
+            }
+            let listed = self.chains.entry(chain).or_default();
+            listed.add_folder(&folder);
+            listed.ended_before |= listed.digests.is_empty();
+        }
+        failure
+    }
+
+    /// Notes a part of a location that could not be listed.
+    fn add_trouble(&mut self, trouble: Trouble, request: &AuditRequest) {
+        match trouble {
+            Trouble::Digests { folder, error } => {
+                self.unlisted.insert(folder.account.clone(), error.to_string());
+                self.failed(&folder, request, error);
+            }
+            Trouble::LogFiles(warning) => self.warnings.push(warning),
+        }
+    }
+
     /// Adds an expected chain if none of that account and region was found.
     pub(crate) fn expect(&mut self, chain: ChainId, request: &AuditRequest) {
         let is_it = |other: &ChainId| {
@@ -284,41 +326,6 @@ impl Discovery {
     }
 }
 
-/// The folders of accounts and regions that the request asks for.
-#[derive(Debug, Default)]
-pub(crate) struct Folders {
-    /// The folders that hold digests.
-    pub digests: Vec<RegionFolder>,
-    /// The folders that hold log files; the digest folder of the same region need not exist.
-    pub log_files: Vec<RegionFolder>,
-    /// The objects that lie in log folders and belong to no region.
-    pub beside: Vec<BesideRegions>,
-}
-
-/// The objects and folders directly in an account's log folder, besides the folders of regions.
-#[derive(Debug)]
-pub(crate) struct BesideRegions {
-    pub location: Location,
-    pub organization: Option<OrganizationId>,
-    pub account: AccountId,
-    pub below: Children,
-}
-
-impl BesideRegions {
-    /// Returns `None` if the log folder holds nothing but regions. `below` lists the objects and
-    /// folders directly in it.
-    pub(crate) fn new(
-        location: Location,
-        organization: Option<OrganizationId>,
-        account: AccountId,
-        mut below: Children,
-    ) -> Option<Self> {
-        below.folders.retain(|name| name.parse::<Region>().is_err());
-        let is_empty = below.folders.is_empty() && below.objects.is_empty();
-        (!is_empty).then_some(Self { location, organization, account, below })
-    }
-}
-
 /// Returns the regions in which the trail's own account may have a chain, and whose status is
 /// requested.
 fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -> BTreeSet<&'a Region> {
@@ -331,112 +338,4 @@ fn own_regions<'a>(request: &'a AuditRequest, folders: &'a Folders) -> BTreeSet<
         .chain([&arn.home_region])
         .filter(|region| request.wants_region(region))
         .collect()
-}
-
-/// The folders directly below `AWSLogs/` that the request itself names.
-fn named_folders(request: &AuditRequest) -> Vec<String> {
-    if let Some(organization) = &request.organization {
-        return vec![organization.to_string()];
-    }
-    let own = request.trail.as_ref().filter(|_| request.is_organization != Some(true)).map(|arn| &arn.account);
-    let accounts: BTreeSet<&AccountId> = own.into_iter().chain(&request.accounts).collect();
-    accounts.into_iter().map(ToString::to_string).collect()
-}
-
-async fn region_folders(
-    store: &dyn Store,
-    request: &AuditRequest,
-    discovery: &mut Discovery,
-) -> Result<Folders, AuditError> {
-    let mut found = Folders::default();
-    for location in &request.locations {
-        let place = |prefix: &str| format!("s3://{}/{prefix}", location.bucket);
-        let top = location.root.folder();
-        let failed = |prefix: &str, error| AuditError::Listing { place: place(prefix), error };
-        let names = match digests::folders(store, &location.bucket, &top).await {
-            Ok(names) => names,
-            // If only the account's own folder may be listed, the ARN or a filter names it.
-            Err(error) if error.fault() == Fault::AccessDenied => {
-                let named = named_folders(request);
-                let digests = |name: &String| format!("{top}{name}/");
-                let mut found = Vec::new();
-                for name in named {
-                    if digests::folders(store, &location.bucket, &digests(&name)).await.is_ok() {
-                        found.push(name);
-                    }
-                }
-                if found.is_empty() {
-                    return Err(failed(&top, error));
-                }
-                found
-            }
-            Err(error) => return Err(failed(&top, error)),
-        };
-        let mut accounts: Vec<(Option<OrganizationId>, AccountId)> = Vec::new();
-        let own = request.own_organization.as_ref().filter(|own| names.iter().any(|name| *name == own.as_str()));
-        let wanted = request.organization.as_ref().or(own);
-        for name in &names {
-            if let Ok(organization) = name.parse::<OrganizationId>() {
-                if wanted.is_none_or(|wanted| *wanted == organization) {
-                    let prefix = location.root.accounts(Some(&organization));
-                    let below = digests::folders(store, &location.bucket, &prefix).await;
-                    let below = below.map_err(|error| failed(&prefix, error))?;
-                    let members = below.iter().filter_map(|name| name.parse().ok());
-                    accounts.extend(members.map(|account| (Some(organization.clone()), account)));
-                }
-            } else if let Ok(account) = name.parse::<AccountId>()
-                && request.organization.is_none()
-                && request.trail.as_ref().is_none_or(|arn| arn.account == account)
-            {
-                accounts.push((None, account));
-            }
-        }
-        accounts.retain(|(_, account)| request.wants_account(account));
-        let listings = stream::iter(accounts)
-            .map(|(organization, account)| async move {
-                let prefix = location.root.digest_regions(organization.as_ref(), &account);
-                let logs = location.root.log_regions(organization.as_ref(), &account, LOG_FOLDER);
-                let (regions, logs) = futures::join!(
-                    digests::folders(store, &location.bucket, &prefix),
-                    digests::children(store, &location.bucket, &logs),
-                );
-                (organization, account, regions, logs)
-            })
-            .buffered(request.concurrency);
-        let mut listings = std::pin::pin!(listings);
-        while let Some((organization, account, regions, logs)) = listings.next().await {
-            let folder = |region| RegionFolder {
-                location: location.clone(),
-                organization: organization.clone(),
-                account: account.clone(),
-                region,
-            };
-            match regions {
-                Ok(names) => {
-                    let regions = names.iter().filter_map(|name| name.parse().ok());
-                    found.digests.extend(regions.filter(|region| request.wants_region(region)).map(folder));
-                }
-                Err(error) => {
-                    discovery.unlisted.insert(account.clone(), error.to_string());
-                    let home = request.trail.as_ref().map(|arn| arn.home_region.clone());
-                    discovery.failed(&folder(home.unwrap_or_else(Region::unknown)), request, error);
-                }
-            }
-            match logs {
-                Ok(children) => {
-                    let regions = children.folders.iter().filter_map(|name| name.parse().ok());
-                    found.log_files.extend(regions.filter(|region| request.wants_region(region)).map(folder));
-                    let beside = BesideRegions::new(location.clone(), organization.clone(), account.clone(), children);
-                    found.beside.extend(beside);
-                }
-                Err(error) => {
-                    let deep = request.depth != Depth::Chain;
-                    let code = if deep { WarningCode::UnlistedNotJudged } else { WarningCode::ListingFailed };
-                    let detail = format!("the regions that have log files of {account} could not be listed: {error}");
-                    discovery.warn(code, &location.bucket, detail);
-                }
-            }
-        }
-    }
-    Ok(found)
 }

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::audit::discovery::chains::{Discovery, Folders};
+use crate::audit::discovery::chains::Discovery;
+use crate::audit::discovery::folders::Folders;
 use crate::audit::request::{AuditRequest, Expected};
 use crate::model::{AccountId, ChainId, OrganizationId, Region, TimeRange, TrailName};
 

@@ -2,4 +2,5 @@
 
 pub(crate) mod chains;
 pub(crate) mod expected;
+pub(crate) mod folders;
 pub(crate) mod statuses;

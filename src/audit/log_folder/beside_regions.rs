@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::audit::chain::follow::judge_digests;
-use crate::audit::discovery::chains::{BesideRegions, Folders};
 use crate::audit::discovery::expected::guess_trail;
+use crate::audit::discovery::folders::{BesideRegions, Folders};
 use crate::audit::error::AuditError;
 use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests;
