@@ -5,9 +5,13 @@
 //! **examines** each chain: it reads its digests, follows pointers that no listing showed, and lets
 //! [`crate::verify::verify_chain()`] judge them together; it **accounts** for the range: the part
 //! that is covered, and the causes of the gaps; and it **judges** the log files that valid digests
-//! list. Log files are found through digests, never by listing. A chain must be judged as a whole
-//! and may be long, so the content of its digests is kept on a spool, which is a file if there is
-//! much of it.
+//! list. Those log files are found through digests; listings of log folders show only which files
+//! exist, and those that no digest lists. A chain must be judged as a whole and may be long, so the
+//! content of its digests is kept on a spool, which is a file if there is much of it.
+//!
+//! The run begins in `pipeline.rs`, with `Audit::run`: it discovers chains, calls `examine.rs` for
+//! each, `emit::chain_records` for its records, and hands those to `sink.rs`. Gaps are explained in
+//! `coverage`, called from `emit::chain_records`. `inputs.rs` holds [`Audit`] and [`Outcome`].
 //!
 //! Its findings go to an [`Observer`], one [`Record`](crate::model::Record) at a time, in an order
 //! that does not depend on how many things run at once. The audit knows stores and key sources by

@@ -4,4 +4,5 @@
 pub(crate) mod claims;
 pub(crate) mod digest_spool;
 pub(crate) mod entry;
+pub(crate) mod identity;
 pub(crate) mod listed_digests;

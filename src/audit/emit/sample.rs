@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use crate::audit::digests::identity::rank;
 use crate::audit::emit::chain_records::Step;
 use crate::audit::log_files::judge::Task;
 use crate::audit::request::SampleRequest;
-use crate::audit::shared::identity::rank;
 use crate::model::{ObjectRef, Sample};
 
 /// The sample that was chosen.

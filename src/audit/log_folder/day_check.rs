@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use crate::audit::chain::follow::JudgedDigests;
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::ChainEntry;
+use crate::audit::digests::identity::{identity_of_key, name_hash, written_hash};
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
 use crate::audit::listing::log_files::LogRegion;
 use crate::audit::request::EDGE;
 use crate::audit::resume::selection::Resume;
 use crate::audit::shared::context::Context;
-use crate::audit::shared::identity::{identity_of_key, name_hash, written_hash};
 use crate::model::{
     DAY, DigestKind, LogFileName, ObjectRef, VerifiedDay, VerifiedFiles, begin_of_day, earlier, parse_day,
 };
@@ -32,7 +32,7 @@ pub(crate) fn kept_days(through: Timestamp) -> [Timestamp; 2] {
 }
 
 /// Returns the folder of a listed log file, up to its day, and the start of that day; `None` for a
-/// file in no day's folder. `name` is that of [`crate::audit::shared::identity::identity`].
+/// file in no day's folder. `name` is that of [`crate::audit::digests::identity::identity`].
 pub(crate) fn folder_of_listed(name: &str) -> Option<(&str, Timestamp)> {
     let folder = name.rsplit_once('/')?.0;
     Some((folder, day_of_folder(folder)?))

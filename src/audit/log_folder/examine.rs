@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::audit::chain::follow::JudgedDigests;
 use crate::audit::chain::handover::Handover;
 use crate::audit::digests::claims::ClaimBudget;
+use crate::audit::digests::identity::identity;
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::{Fingerprints, Met};
 use crate::audit::listing::digests::RegionFolder;
@@ -23,7 +24,6 @@ use crate::audit::log_folder::past_days::{self, PastDays};
 use crate::audit::log_folder::unlisted::{Stray, StrayFiles};
 use crate::audit::request::fresh_from;
 use crate::audit::shared::context::Context;
-use crate::audit::shared::identity::identity;
 use crate::model::{ChainId, Coverage, DigestKind, LOG_FOLDER, LogFileName, ObjectRef, Period, parse_day};
 use crate::store::StoreError;
 

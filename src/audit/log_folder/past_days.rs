@@ -12,6 +12,7 @@ use crate::audit::chain::follow::{JudgedDigests, judge_digests};
 use crate::audit::chain::verify;
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::{ChainEntry, EntryState};
+use crate::audit::digests::identity::{identity, name_hash};
 use crate::audit::digests::listed_digests::ListedDigests;
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
@@ -23,7 +24,6 @@ use crate::audit::log_folder::other_trails::{covered, unreadable};
 use crate::audit::log_folder::unlisted::StrayFiles;
 use crate::audit::resume::selection::Resume;
 use crate::audit::shared::context::Context;
-use crate::audit::shared::identity::{identity, name_hash};
 use crate::model::{ChainId, Coverage, DAY, ObjectRef, TimeRange, VerifiedDay, earlier, later};
 use crate::verify::ExpectedHash;
 

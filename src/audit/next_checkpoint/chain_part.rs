@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::audit::digests::identity::{identity, name_hash};
 use crate::audit::log_folder::day_check::folder_of_listed;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::resume::selection;
-use crate::audit::shared::identity::{identity, name_hash};
 use crate::model::{
     ChainCheckpoint, DigestStatus, Fault, GapCause, LogFileRecord, LogFileStatus, ObjectRef, Open, OpenPoint,
 };

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
+use crate::audit::digests::identity::{identity, name_hash, written_hash};
 use crate::audit::error::AuditError;
 use crate::audit::log_folder::day_check::{day_of_folder, folder_of_listed, is_new, kept_days};
 use crate::audit::log_folder::examine::LogFolder;
@@ -16,7 +17,6 @@ use crate::audit::request::{EDGE, fresh_from};
 use crate::audit::resume::late_arrivals::{Deliveries, LOOK_BACK};
 use crate::audit::resume::selection::{Contradiction, Resume};
 use crate::audit::shared::context::Context;
-use crate::audit::shared::identity::{identity, name_hash, written_hash};
 use crate::audit::shared::range;
 use crate::model::{
     ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedFiles, VerifiedRun,

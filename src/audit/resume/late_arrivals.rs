@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
+use crate::audit::digests::identity::identity;
 use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
-use crate::audit::shared::identity::identity;
 use crate::model::{ChainCheckpoint, DigestKind, earlier};
 
 /// The time before the last verified digest in which listings are searched for digests that came

@@ -13,12 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, LoadedEntry};
+use crate::audit::digests::identity::{identity, rank};
 use crate::audit::digests::listed_digests::{ListedDigest, ListedDigests};
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests::RegionFolder;
 use crate::audit::request::{AuditRequest, EDGE, Recheck};
 use crate::audit::resume::late_arrivals::{self, LOOK_BACK};
-use crate::audit::shared::identity::{identity, rank};
 use crate::model::{
     ChainCheckpoint, ChainId, DAY, DigestKind, DigestName, DigestStatus, GapCause, ObjectRef, Open, Period, Sha256Hash,
     TimeRange, VerifiedFiles, begin_of_day, earlier,

@@ -2,7 +2,6 @@
 
 pub(crate) mod context;
 pub(crate) mod folder_answers;
-pub(crate) mod identity;
 pub(crate) mod key_cache;
 pub(crate) mod neighbours;
 pub(crate) mod range;
