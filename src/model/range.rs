@@ -25,7 +25,7 @@ impl TimeRange {
     }
 
     /// Returns whether `time` is after the range's end.
-    pub fn is_past(&self, time: Timestamp) -> bool {
+    pub fn is_after_end(&self, time: Timestamp) -> bool {
         self.end.is_some_and(|end| time > end)
     }
 }

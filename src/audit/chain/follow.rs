@@ -80,11 +80,11 @@ pub(crate) async fn judge_digests(
 /// standard digest past its end, which is always needed; those past its end, sorted by time; and
 /// the number of the former.
 fn by_range(digests: ListedDigests, range: TimeRange) -> (Digests, Vec<ListedDigest>, usize) {
-    let mut past: Vec<ListedDigest> = digests.iter().filter(|digest| range.is_past(digest.end)).collect();
+    let mut past: Vec<ListedDigest> = digests.iter().filter(|digest| range.is_after_end(digest.end)).collect();
     past.sort_by_key(|digest| digest.end);
     let next = past.iter().find(|digest| digest.kind == DigestKind::Standard).cloned();
     let count = digests.len() - past.len() + usize::from(next.is_some());
-    let reaching = digests.into_iter().filter(move |digest| !range.is_past(digest.end)).chain(next);
+    let reaching = digests.into_iter().filter(move |digest| !range.is_after_end(digest.end)).chain(next);
     (Box::new(reaching), past, count)
 }
 
@@ -328,7 +328,7 @@ impl ChainReader<'_> {
         let is_proven = own.is_ok() || self.trials.proven.contains(&index);
         let is_unproven = follows_unproven
             && own.as_ref().is_err_and(|own| own.rejection().status == DigestStatus::Unverified)
-            && !self.context.range.is_past(meta.end);
+            && !self.context.range.is_after_end(meta.end);
         let fingerprint = meta.spool_key.predecessor_fingerprint();
         let is_unknown = fingerprint.is_some_and(|fingerprint| !self.known.contains(&fingerprint));
         if !is_unknown || !(is_proven || is_unproven) {

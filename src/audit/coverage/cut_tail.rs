@@ -49,8 +49,9 @@ impl Context {
         }
         // The listing continues past the range to the next digest: if one is there, newer ones may
         // exist.
-        let has_later = || entries.iter().any(|entry| entry.absence().is_none() && self.range.is_past(entry.end()));
-        (!self.range.is_past(delivery) || !has_later()).then_some(delivery)
+        let has_later =
+            || entries.iter().any(|entry| entry.absence().is_none() && self.range.is_after_end(entry.end()));
+        (!self.range.is_after_end(delivery) || !has_later()).then_some(delivery)
     }
 }
 

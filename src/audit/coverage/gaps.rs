@@ -22,7 +22,7 @@ use crate::verify::ValidDigest;
 const SPELLED_OUT_CONTRADICTIONS: usize = 3;
 
 /// The coverage of the range by one chain, its gaps and its closing record.
-pub(crate) struct Account {
+pub(crate) struct ChainCoverage {
     /// The time that valid digests cover, including those next to the range.
     pub coverage: Coverage,
     /// Sorted by time.
@@ -32,7 +32,7 @@ pub(crate) struct Account {
 }
 
 /// Determines which part of the range is covered, and the causes of the gaps in the rest.
-pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Account, AuditError> {
+pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<ChainCoverage, AuditError> {
     let standard: Vec<&ChainEntry> = chain.entries.iter().filter(|e| e.kind == DigestKind::Standard).collect();
     let Period { start: from, end: to } = bounds(chain, context);
     let mut coverage = Coverage::default();
@@ -46,21 +46,21 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
     if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|bounds| bounds.end)) {
         coverage.add(last, handover.at);
     }
-    let ledger = Ledger { chain, context, standard: &standard };
+    let explainer = GapExplainer { chain, context, standard: &standard };
     let mut gaps = Vec::new();
     for Period { start, end } in coverage.holes(from, to) {
-        gaps.extend(ledger.explain(start, end, to));
+        gaps.extend(explainer.explain(start, end, to));
     }
-    let mut gaps = ledger.expire_all(gaps)?;
-    gaps.splice(0..0, ledger.still_open(&coverage)?);
+    let mut gaps = explainer.expire_all(gaps)?;
+    gaps.splice(0..0, explainer.still_open(&coverage)?);
     if chain.entries.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
         // This holds even if the range is empty because it has no start: a chain that should exist
         // has no digests.
-        gaps.push(ledger.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
+        gaps.push(explainer.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
     }
     if chain.listing_failure.is_some() && gaps.iter().all(|gap| gap.cause != GapCause::ListingFailed) {
         // Whatever is covered, an incomplete listing may have omitted other digests.
-        gaps.push(ledger.record(Piece { cause: GapCause::ListingFailed, from, to, present: 0, named: 0 }));
+        gaps.push(explainer.record(Piece { cause: GapCause::ListingFailed, from, to, present: 0, named: 0 }));
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
@@ -96,7 +96,7 @@ pub(crate) fn account_for(chain: &ExaminedChain, context: &Context) -> Result<Ac
             gap.detail += &format!("; {why}");
         }
     }
-    Ok(Account { coverage, gaps, record })
+    Ok(ChainCoverage { coverage, gaps, record })
 }
 
 /// Returns the reason why it is unknown whether a lifecycle rule removed the digests of a gap.
@@ -190,13 +190,13 @@ fn linked_predecessor<'a>(digest: &SpooledDigest, entries: &'a [&ChainEntry]) ->
     near.or_else(|| valid(entries).find(is_named))
 }
 
-struct Ledger<'a> {
+struct GapExplainer<'a> {
     chain: &'a ExaminedChain,
     context: &'a Context,
     standard: &'a [&'a ChainEntry],
 }
 
-impl Ledger<'_> {
+impl GapExplainer<'_> {
     /// Explains why a hole of the coverage is not covered.
     fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
         let Self { chain, context, standard } = self;

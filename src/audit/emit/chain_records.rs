@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::Explanation;
-use crate::audit::coverage::gaps::{self, Account};
+use crate::audit::coverage::gaps::{self, ChainCoverage};
 use crate::audit::digests::claims::ClaimBudget;
 use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, LoadedEntry};
 use crate::audit::error::AuditError;
@@ -66,7 +66,7 @@ impl ChainRecords {
         admission: Admission,
     ) -> Result<Self, AuditError> {
         let tasks = Tasks::new(&chain, &context, |entry| context.reads(entry, &chain.spool))?;
-        let mut account = gaps::account_for(&chain, &context)?;
+        let mut account = gaps::cover_range(&chain, &context)?;
         let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut account)?;
         let end = end(&chain, account);
         let keeps = context.request.checkpoint.is_some();
@@ -198,9 +198,9 @@ struct Classified {
 }
 
 /// Sorts the files that no valid digest lists, and counts those that have no record of their own.
-fn classify(chain: &ExaminedChain, context: &Context, account: &mut Account) -> Result<Classified, AuditError> {
+fn classify(chain: &ExaminedChain, context: &Context, account: &mut ChainCoverage) -> Result<Classified, AuditError> {
     let log_folder = &chain.log_folder;
-    let Account { coverage, gaps, record } = account;
+    let ChainCoverage { coverage, gaps, record } = account;
     // Nothing is delivered any more to the folder of a chain that continues elsewhere, so the
     // successor's coverage counts.
     coverage.extend(&log_folder.covered_by_successor);
@@ -297,9 +297,9 @@ fn claimed(chain: &ExaminedChain, context: &Context) -> Result<HashSet<u64>, Aud
 
 /// Returns the closing records of a chain: a warning if its log files could not be listed, its
 /// gaps, and the chain record.
-fn end(chain: &ExaminedChain, account: Account) -> Vec<Step> {
+fn end(chain: &ExaminedChain, account: ChainCoverage) -> Vec<Step> {
     let mut steps = Vec::new();
-    let Account { gaps, record, .. } = account;
+    let ChainCoverage { gaps, record, .. } = account;
     if let Some(reason) = &chain.log_folder.failure {
         let ChainId { account, region, .. } = &*chain.id;
         let detail = format!("the log files of {account} in {region} could not be listed: {reason}");

@@ -270,7 +270,7 @@ impl RegionListing {
                     self.earlier.insert(name.chain);
                     continue;
                 }
-                if range.is_past(name.end) {
+                if range.is_after_end(name.end) {
                     let fits = [name.end, earlier(name.end, PAST_END / 2)]
                         .iter()
                         .any(|end| end.strftime("%Y/%m/%d").to_string() == day);

@@ -265,9 +265,9 @@ impl Listing {
         let mut files = Vec::new();
         for ListedObject { key, last_modified, size, is_file } in page.objects {
             let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
-            let is_past = |until: &String| *inside > **until;
+            let is_past_block = |until: &String| *inside > **until;
             let past_last = inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day);
-            if past_last || self.until.as_ref().is_some_and(is_past) {
+            if past_last || self.until.as_ref().is_some_and(is_past_block) {
                 self.at_end = true;
                 break;
             }

@@ -299,8 +299,8 @@ pub(crate) async fn examine(
     found.failure = found.failure.take().or(past.failure.take());
     found.unreadable.extend(&past.unreadable);
     // Strays of the range were judged above.
-    let is_past = |stray: &Stray| stray.name.is_some_and(|name| !(from <= name.to && name.from < to));
-    let in_past = past.strays.filtered(is_past);
+    let is_outside = |stray: &Stray| stray.name.is_some_and(|name| !(from <= name.to && name.from < to));
+    let in_past = past.strays.filtered(is_outside);
     found.past = past;
     let others = [(late, &mut found.late_strays), (known, &mut found.known_strays), (in_past, &mut found.past.strays)];
     for (strays, found_strays) in others {

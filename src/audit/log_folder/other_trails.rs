@@ -15,21 +15,21 @@ use crate::audit::log_folder::listed_files::listed_by;
 use crate::audit::log_folder::unlisted::StrayFiles;
 use crate::audit::request::AuditRequest;
 use crate::audit::shared::context::Context;
-use crate::audit::shared::folder_answers::Answer;
+use crate::audit::shared::folder_answers::FolderStatements;
 use crate::model::{ChainId, Coverage, DAY, DigestKind, DigestStatus, Period, TimeRange, begin_of_day, earlier, later};
 
 /// The largest number of listed files that are remembered of one answer, at 8 bytes each.
 const KEPT_FILES: usize = 500_000;
 
 /// Adds the statements of a chain's digests to the answer of its folder.
-fn add_answer(
-    answer: &mut Answer,
+fn add_statements(
+    answer: &mut FolderStatements,
     context: &Context,
     chain: ChainId,
     judged: &JudgedDigests,
 ) -> Result<(), AuditError> {
     answer.listed.extend(listed_by(context, judged)?);
-    let mut note = |times: Coverage, into: fn(&mut Answer) -> &mut Vec<(ChainId, Coverage)>| {
+    let mut note = |times: Coverage, into: fn(&mut FolderStatements) -> &mut Vec<(ChainId, Coverage)>| {
         if times != Coverage::default() {
             into(answer).push((chain.clone(), times));
         }
@@ -107,7 +107,7 @@ impl<'a> OtherTrails<'a> {
                 }
                 Some((first, digests)) => {
                     let judged = ask(&around, &first, folder, digests).await?;
-                    add_answer(&mut answer, context, first, &judged)?;
+                    add_statements(&mut answer, context, first, &judged)?;
                     true
                 }
             };
@@ -145,7 +145,7 @@ impl<'a> OtherTrails<'a> {
         around: &Arc<Context>,
         folder: &RegionFolder,
         any_trail: &AuditRequest,
-        answer: &mut Answer,
+        answer: &mut FolderStatements,
     ) -> Result<bool, AuditError> {
         let listing = digests::digests(around.store.as_ref(), folder, &around.range, any_trail).await;
         for (id, digests) in listing.digests {
@@ -153,7 +153,7 @@ impl<'a> OtherTrails<'a> {
                 answer.first = Some((id, digests));
             } else if !digests.is_empty() {
                 let judged = ask(around, &id, folder, digests).await?;
-                add_answer(answer, self.context, id, &judged)?;
+                add_statements(answer, self.context, id, &judged)?;
             }
         }
         Ok(listing.failure.is_none())
@@ -161,7 +161,8 @@ impl<'a> OtherTrails<'a> {
 
     /// The chain's own digests that were not read, because they lie past the range.
     fn later_own(&self, digests: &ListedDigests) -> ListedDigests {
-        let later: Vec<ListedDigest> = digests.iter().filter(|digest| self.context.range.is_past(digest.end)).collect();
+        let later: Vec<ListedDigest> =
+            digests.iter().filter(|digest| self.context.range.is_after_end(digest.end)).collect();
         later.iter().collect()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::audit::next_checkpoint::chain_part::Next;
+use crate::audit::next_checkpoint::chain_part::ChainPart;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::resume::selection::Contradiction;
 use crate::model::{
@@ -48,7 +48,7 @@ pub(crate) struct CheckpointBuilder {
     allowed: Allowances,
     /// True if this run probes the regions of which it is unknown whether they are enabled.
     probed: bool,
-    chains: BTreeMap<ChainId, Next>,
+    chains: BTreeMap<ChainId, ChainPart>,
     /// Unlisted files in no region's folder, which belong to no chain.
     beside: BTreeMap<ChainId, ChainCheckpoint>,
     new: u64,
@@ -93,7 +93,7 @@ impl CheckpointBuilder {
     /// Registers a chain whose records follow.
     pub(crate) fn on_chain(&mut self, snapshot: ChainSnapshot) {
         let id = (*snapshot.id).clone();
-        let next = Next::new(self.before.chains.get(&id), snapshot);
+        let next = ChainPart::new(self.before.chains.get(&id), snapshot);
         self.chains.insert(id, next);
     }
 
@@ -118,7 +118,7 @@ impl CheckpointBuilder {
             next.count(counted_digest(digest.status), digest.since);
         }
         let is_named = next.snapshot.named.contains(&digest.object);
-        if is_finding && next.stays(digest.status, digest.end) {
+        if is_finding && next.keeps_digest(digest.status, digest.end) {
             let (object, kind, end) = (digest.object.clone(), digest.kind, digest.end);
             next.open(Open::Digest { object, kind, end, status: digest.status, is_named }, since);
         }
@@ -162,7 +162,7 @@ impl CheckpointBuilder {
         gap.since = is_finding.then(|| self.since_gap(gap)).flatten();
         let since = self.count(counts, gap.since).or(gap.since).or(is_finding.then_some(self.now));
         let Some(next) = self.chains.get_mut(&*gap.chain) else { return };
-        if next.stays_open(gap.cause, gap.to) {
+        if next.keeps_gap(gap.cause, gap.to) {
             next.open(Open::Gap { cause: gap.cause, from: gap.from, to: gap.to }, since);
         }
     }

@@ -14,7 +14,7 @@ use crate::model::{
 
 /// The data kept of a chain for the next checkpoint.
 #[derive(Debug)]
-pub(crate) struct Next {
+pub(crate) struct ChainPart {
     /// The last digest that earlier runs verified.
     pub began_with: Option<ObjectRef>,
     /// The time since which its tail is known to be cut.
@@ -27,7 +27,7 @@ pub(crate) struct Next {
     places: HashMap<(ObjectRef, bool), usize>,
 }
 
-impl Next {
+impl ChainPart {
     /// Begins the part of a chain from the checkpoint of earlier runs and the snapshot of this one.
     pub(crate) fn new(before: Option<&ChainCheckpoint>, snapshot: ChainSnapshot) -> Self {
         let mut old = before.cloned().unwrap_or_default();
@@ -96,18 +96,18 @@ impl Next {
 
     /// Returns whether a digest that is not valid is kept: one that may still turn out to be valid,
     /// or that the next run will read again anyhow.
-    pub(crate) fn stays(&self, status: DigestStatus, end: Timestamp) -> bool {
+    pub(crate) fn keeps_digest(&self, status: DigestStatus, end: Timestamp) -> bool {
         status != DigestStatus::Invalid
             || end > selection::lately(&self.checkpoint).min(selection::read_back(&self.checkpoint))
     }
 
     /// Returns whether a gap is kept: one that may still close, or that the next run will find
     /// again.
-    pub(crate) fn stays_open(&self, cause: GapCause, to: Timestamp) -> bool {
-        let is_past = self.checkpoint.end().is_some_and(|through| to <= through);
+    pub(crate) fn keeps_gap(&self, cause: GapCause, to: Timestamp) -> bool {
+        let is_earlier = self.checkpoint.end().is_some_and(|through| to <= through);
         let may_close =
             matches!(cause, GapCause::DigestsMissing | GapCause::DigestsUnverified | GapCause::NotYetDelivered);
-        !is_past || may_close
+        !is_earlier || may_close
     }
 }
 
@@ -150,11 +150,11 @@ fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &
 /// for some weeks, and emitted only if they are valid then.
 fn still_invalid(checkpoint: &ChainCheckpoint, points: Vec<OpenPoint>) -> Vec<OpenPoint> {
     let (lately, read_back) = (selection::lately(checkpoint), selection::read_back(checkpoint));
-    let stays = |point: &OpenPoint| match &point.what {
+    let keeps_digest = |point: &OpenPoint| match &point.what {
         Open::Digest { status: DigestStatus::Invalid, end, is_named, .. } => {
             *end > read_back || (*is_named && *end > lately)
         }
         _ => false,
     };
-    points.into_iter().filter(stays).collect()
+    points.into_iter().filter(keeps_digest).collect()
 }

@@ -213,9 +213,9 @@ impl Resume {
         let mut keeps: Vec<bool> = Vec::with_capacity(by_time.len());
         for digest in &by_time {
             let name = named(&digest.place);
-            let is_past = digest.end <= through.end && !resume.verified.contains(&name);
-            let came_late = is_past && late_arrivals::is_new(digest, before, live);
-            let comes_again = came_late || (is_past && resume.drawn_days.contains(&begin_of_day(digest.end)));
+            let is_earlier = digest.end <= through.end && !resume.verified.contains(&name);
+            let came_late = is_earlier && late_arrivals::is_new(digest, before, live);
+            let comes_again = came_late || (is_earlier && resume.drawn_days.contains(&begin_of_day(digest.end)));
             keeps.push(comes_again || digest.end > read_back || open.contains(&name));
             if came_late {
                 resume.late.insert(name.clone());

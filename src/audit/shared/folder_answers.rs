@@ -20,11 +20,11 @@ const KEPT_FOLDERS: usize = 100_000;
 pub(crate) struct Answers(Mutex<HashMap<u64, Slot>>);
 
 /// The answer of a folder, once it was computed.
-pub(crate) type Slot = Arc<AsyncMutex<Option<Answer>>>;
+pub(crate) type Slot = Arc<AsyncMutex<Option<FolderStatements>>>;
 
 /// The statements of a folder's digests that lie in some range of days.
 #[derive(Default)]
-pub(crate) struct Answer {
+pub(crate) struct FolderStatements {
     /// The files that valid digests list.
     pub listed: Fingerprints,
     /// The times of the digests that can't be read, by chain.

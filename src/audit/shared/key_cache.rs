@@ -24,12 +24,12 @@ pub(crate) struct KeyCache {
 #[derive(Default)]
 struct Rings {
     /// The keys for the range that is audited.
-    range: OnceCell<Answer>,
+    range: OnceCell<RegionAnswer>,
     /// The keys up to the present.
-    present: OnceCell<Answer>,
+    present: OnceCell<RegionAnswer>,
 }
 
-struct Answer {
+struct RegionAnswer {
     ring: Arc<KeyRing>,
     notes: Vec<(WarningCode, String)>,
 }
@@ -73,13 +73,13 @@ impl KeyCache {
         lock(&self.regions).entry(region.clone()).or_default().clone()
     }
 
-    async fn ask(&self, region: &Region, to: Timestamp) -> Answer {
+    async fn ask(&self, region: &Region, to: Timestamp) -> RegionAnswer {
         match self.source.keys(region, self.from, to).await {
             Ok(set) => {
                 let notes = set.notes.into_iter().map(|note| (WarningCode::FingerprintMismatch, note)).collect();
-                Answer { ring: Arc::new(KeyRing::new(set.keys, set.authoritative)), notes }
+                RegionAnswer { ring: Arc::new(KeyRing::new(set.keys, set.authoritative)), notes }
             }
-            Err(error) => Answer {
+            Err(error) => RegionAnswer {
                 ring: Arc::new(KeyRing::unavailable(error.to_string())),
                 notes: vec![(WarningCode::KeysUnavailable, error.to_string())],
             },
