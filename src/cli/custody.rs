@@ -59,7 +59,7 @@ pub(super) fn check_signature(log: &CustodyLog, known: Option<&KnownSigners>) ->
     };
     let signature = match DetachedSignature::parse(text) {
         Ok(signature) => signature,
-        Err(reason) => return LogSignature::Wrong(format!("has a signature that is none: {reason}")),
+        Err(reason) => return LogSignature::Wrong(format!("has a signature that can't be checked: {reason}")),
     };
     if known.is_some_and(|known| !signature.is_by(known)) {
         let key = signature.fingerprint();

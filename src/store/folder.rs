@@ -108,6 +108,14 @@ impl Folder {
         Err(StoreError::NotFound)
     }
 
+    /// Returns the path of an object's file, or of the uncompressed one that the copy has in its place.
+    fn resolve_either(&self, object: &ObjectRef) -> Result<PathBuf, StoreError> {
+        match (self.resolve(object), uncompressed_name(object)) {
+            (Err(StoreError::NotFound), Some(plain)) => self.resolve(&plain),
+            (found, _) => found,
+        }
+    }
+
     /// Opens an object's file. Nearly every object lies where its own name puts it, so that file is
     /// opened without checking first that it exists.
     fn open_object(&self, object: &ObjectRef) -> Result<(PathBuf, File), StoreError> {
@@ -355,9 +363,8 @@ impl Store for Folder {
             Ok((path, file)) => (path, file, false),
             // Fall back to a file that somebody decompressed: every hash is that of the
             // uncompressed bytes.
-            Err(StoreError::NotFound) if object.key.ends_with(COMPRESSED) => {
-                let plain = ObjectRef::new(Arc::clone(&object.bucket), object.key.trim_end_matches(GZIP));
-                let (path, file) = self.open_object(&plain)?;
+            Err(error @ StoreError::NotFound) => {
+                let (path, file) = self.open_object(&uncompressed_name(object).ok_or(error)?)?;
                 (path, file, true)
             }
             Err(error) => return Err(error),
@@ -393,7 +400,7 @@ impl Store for Folder {
         if place == claimed {
             return Ok(true);
         }
-        match (self.resolve(place), self.resolve(claimed)) {
+        match (self.resolve_either(place), self.resolve_either(claimed)) {
             (Ok(one), Ok(other)) => Ok(one == other),
             (Err(error @ StoreError::Ambiguous(_)), _) | (_, Err(error @ StoreError::Ambiguous(_))) => Err(error),
             _ => Ok(false),
@@ -460,6 +467,12 @@ impl Body for FileBody {
 const GZIP: &str = ".gz";
 /// The suffix of digests and log files as CloudTrail delivers them.
 const COMPRESSED: &str = ".json.gz";
+
+/// Returns the name of the file that somebody gets who decompresses a digest or a log file.
+fn uncompressed_name(object: &ObjectRef) -> Option<ObjectRef> {
+    let name = object.key.strip_suffix(GZIP).filter(|_| object.key.ends_with(COMPRESSED))?;
+    Some(ObjectRef::new(Arc::clone(&object.bucket), name))
+}
 
 /// Renames digests that somebody decompressed to the names that they have in S3, unless a file of
 /// that name is there, too. `files` are those of one folder, sorted by name, and `key` is that

@@ -130,6 +130,24 @@ fn a_copy_that_was_decompressed_whole_is_verified() {
     }
 }
 
+/// Found in review: the digests of a trail that changed its bucket were `moved` once their copy was
+/// decompressed.
+#[test]
+fn a_decompressed_copy_of_a_trail_that_changed_its_bucket_is_verified() {
+    let mut trail = defects::small_trail();
+    trail.house_before(3, "old-bucket");
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let whole = records(&mut mirror.command());
+    assert_eq!(whole.code, 0, "{}", whole.stdout);
+    for path in files(&mirror.dir()).iter().filter(|path| path.extension().is_some_and(|extension| extension == "gz")) {
+        fs::write(path.with_extension(""), gunzip(&fs::read(path).unwrap()).unwrap()).unwrap();
+        fs::remove_file(path).unwrap();
+    }
+    let plain = records(&mut mirror.command());
+    assert_eq!((plain.code, faults(&plain)), (0, vec![]), "{}", plain.stdout);
+    assert_eq!(plain.count("digest", "valid"), whole.count("digest", "valid"));
+}
+
 /// Issue: "A metadata file without a signature: `object_touched`".
 #[test]
 fn a_metadata_file_without_a_signature_is_a_warning() {
