@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use ctverify::audit::{Audit, AuditRequest, Progress};
 use ctverify::keys::KeyFile;
-use ctverify::model::{Record, TimeRange};
+use ctverify::model::TimeRange;
+use ctverify::records::Record;
 use ctverify::report::{Jsonl, Report};
 use ctverify::store::Folder;
 use ctverify_testkit::{TrailSpec, defects};

@@ -34,7 +34,7 @@
 //! | layer | content |
 //! |---|---|
 //! | [`cli`] | what the user types and sees: arguments, commands, progress, exit codes |
-//! | [`report`] | one file per output format; knows the model, nothing else |
+//! | [`report`] | one file per output format; knows records and model, nothing else |
 //! | [`notice`] | notifications: SNS, webhooks |
 //! | [`sign`] | signatures under reports |
 //! | [`audit`] | the verification run: chains, digests and their order; gaps, coverage, verdict |
@@ -46,10 +46,11 @@
 //! | [`disk`] | files that appear only once they are whole |
 //! | [`aws`] | what every client of AWS shares: limits, retries |
 //! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
-//! | [`model`] | the domain types |
+//! | [`records`] | what an audit finds: types, serialized form, JSON Schema, verdict |
+| [`model`] | the domain types |
 //!
 //! The audit names no report and reports name no store: the audit passes what it finds to an
-//! [`audit::Observer`], one [`model::Record`] at a time, and the command line connects the two.
+//! [`audit::Observer`], one [`records::Record`] at a time, and the command line connects the two.
 //!
 //! # Example
 //!
@@ -61,7 +62,8 @@
 //!
 //! use ctverify::audit::{Audit, AuditRequest, Progress};
 //! use ctverify::keys::KeyFile;
-//! use ctverify::model::{Record, TimeRange, Verdict};
+//! use ctverify::model::{TimeRange, Verdict};
+//! use ctverify::records::Record;
 //! use ctverify::store::Folder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -101,6 +103,7 @@ pub mod disk;
 pub mod keys;
 pub mod model;
 pub mod notice;
+pub mod records;
 pub mod report;
 pub mod sign;
 pub mod store;

@@ -6,7 +6,8 @@ use super::observer::Progress;
 use super::request::AuditRequest;
 use crate::debug::opaque_debug;
 use crate::keys::KeySource;
-use crate::model::{Checkpoint, Requests, SummaryRecord};
+use crate::model::{Checkpoint, Requests};
+use crate::records::SummaryRecord;
 use crate::store::Store;
 use crate::trail::{NeighbourSource, StatusSource};
 

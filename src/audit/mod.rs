@@ -13,7 +13,7 @@
 //! each, `emit::chain_records` for its records, and hands those to `sink.rs`. Gaps are explained in
 //! `coverage`, called from `emit::chain_records`. `inputs.rs` holds [`Audit`] and [`Outcome`].
 //!
-//! Its findings go to an [`Observer`], one [`Record`](crate::model::Record) at a time, in an order
+//! Its findings go to an [`Observer`], one [`Record`](crate::records::Record) at a time, in an order
 //! that does not depend on how many things run at once. The audit knows stores and key sources by
 //! their traits, and no report at all.
 //!

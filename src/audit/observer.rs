@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::model::Record;
+use crate::records::Record;
 
 /// A receiver of an audit's findings: one record at a time, in the order that
-/// [`crate::model::Record`] promises.
+/// [`crate::records::Record`] promises.
 pub trait Observer {
     /// Takes one record. An error ends the audit.
     fn record(&mut self, record: &Record) -> io::Result<()>;

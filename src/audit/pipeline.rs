@@ -32,10 +32,8 @@ use super::shared::key_cache::KeyCache;
 use super::shared::neighbours::Neighbours;
 use super::single_files;
 use super::sink::RecordSink;
-use crate::model::{
-    ChainId, LogFileStatus, Period, Record, RunRecord, Sample, SummaryRecord, Tally, TimeRange, WarningCode,
-    WarningRecord, earlier, exit_code, later,
-};
+use crate::model::{ChainId, LogFileStatus, Period, TimeRange, WarningCode, earlier, exit_code, later};
+use crate::records::{Record, RunRecord, Sample, Schema, SummaryRecord, Tally, WarningRecord};
 use crate::sync::lock;
 
 /// The number of digests that the chains examined ahead may hold together; a single chain may have
@@ -146,6 +144,7 @@ impl Pipeline<'_> {
     pub(super) fn opening(&self, sample: Option<Sample>) -> Record {
         let Audit { store, request, .. } = self.audit;
         Record::Run(RunRecord {
+            schema: Schema,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: request.now,
             trail_arn: request.trail.clone(),

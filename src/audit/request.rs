@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{
-    AccountId, Allowances, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn,
-    WarningRecord, earlier,
+    AccountId, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, earlier,
 };
+use crate::records::{Allowances, WarningRecord};
 use crate::store::Location;
 use crate::verify::limits;
 

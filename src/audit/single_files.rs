@@ -23,9 +23,10 @@ use crate::audit::request::{EDGE, fresh_from};
 use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::shared::context::Context;
 use crate::model::{
-    ChainId, ChainRecord, Coverage, DigestKind, Fault, LogFileKey, LogFileRecord, LogFileStatus, ObjectRef, Period,
-    Record, TimeRange, TrailName, earlier, later,
+    ChainId, Coverage, DigestKind, Fault, LogFileKey, LogFileStatus, ObjectRef, Period, TimeRange, TrailName, earlier,
+    later,
 };
+use crate::records::{ChainRecord, LogFileRecord, Record};
 use crate::store::{Location, StoreError};
 
 /// The longest time before the time in a log file's name at which the hour of the digest that lists

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::next_checkpoint::builder::CheckpointBuilder;
 use super::observer::Observer;
-use crate::model::{Record, Tally};
+use crate::records::{Record, Tally};
 use crate::sync::lock;
 
 /// Counts each record, completes it from the previous run, and hands it to the observer.

@@ -16,7 +16,8 @@ use super::{
     Altered, Bag, BagError, CustodyLog, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
 };
 use crate::debug::opaque_debug;
-use crate::model::{CaseInfo, ObjectRef};
+use crate::model::ObjectRef;
+use crate::records::CaseInfo;
 use crate::store::Head;
 use crate::sync::lock;
 

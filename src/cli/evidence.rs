@@ -12,7 +12,7 @@ use super::exit::Failure;
 use super::secrets;
 use crate::disk;
 use crate::keys::KeySource;
-use crate::model::{CaseInfo, CircumstancesRecord};
+use crate::records::{CaseInfo, CircumstancesRecord};
 use crate::report::SignEnvelope;
 use crate::sign::{EnvelopeKey, SignError, SshSigner, signature_path};
 

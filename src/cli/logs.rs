@@ -7,7 +7,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt, registry};
 
 use super::args::{LogArgs, LogFormat};
-use crate::model::{LogFileStatus, Record};
+use crate::model::LogFileStatus;
+use crate::records::Record;
 use crate::report::{Finding, Severity, printable};
 
 /// Begins to log, if that is asked for.

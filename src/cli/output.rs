@@ -14,7 +14,7 @@ use super::evidence::Signing;
 use super::exit::Failure;
 use crate::audit::Observer;
 use crate::disk::{create, target, write_whole};
-use crate::model::{Allowances, Record};
+use crate::records::{Allowances, Record};
 use crate::report::{
     Annotations, Asff, Csv, CustodyHtml, CustodyJson, Emf, InToto, Json, Jsonl, Junit, Ocsf, Origin, Prometheus,
     Report, Sarif, SignEnvelope, Text, TextOptions,

@@ -2,19 +2,24 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{AccountId, OrganizationId, Region, TrailArn, TrailName};
 
 /// The identity of one chain of digests. The chain's buckets and prefixes may change over time; its
 /// identity does not.
 ///
 /// The derived order is the order in which chains are reported.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct ChainId {
-    /// The organization whose folder holds the chain; `None` for a trail of one account.
+    /// The organization whose folder holds the chain; null for a trail of one account.
     pub organization: Option<OrganizationId>,
     /// The account whose events were logged.
     pub account: AccountId,
     /// The region whose events were logged. Its keys sign the digests.
+    ///
+    /// Null for an object that lies in no region's folder.
     pub region: Region,
     /// The trail's name.
     pub trail: TrailName,

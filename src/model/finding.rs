@@ -5,11 +5,17 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+
+use super::text_form::serialize_as_text;
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant),+ }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+        pub enum $name { $($(#[$vdoc])* #[schemars(rename = $text)] $variant),+ }
+
+        serialize_as_text!($name);
 
         impl $name {
             /// Every value, in the order in which reports list them.

@@ -3,9 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::text_form::{serialize_as_text, string_schema};
+
 /// A SHA-256 value. Digest files write it as hex; comparison ignores the case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256Hash(pub [u8; 32]);
+
+serialize_as_text!(Sha256Hash);
+string_schema!(Sha256Hash, { "pattern": "^[0-9a-f]{64}$" });
 
 /// A text that is not 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

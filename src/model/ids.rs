@@ -1,8 +1,14 @@
 //! Identifiers with AWS's own rules of form.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::text_form::{serialize_as_text, string_schema};
 
 /// A text that is not an identifier of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +67,9 @@ identifier!(
     |text| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 );
 
+serialize_as_text!(AccountId);
+string_schema!(AccountId, { "pattern": "^[0-9]{12}$" });
+
 identifier!(
     /// An AWS Organizations ID: `o-` and 10 to 32 lower-case letters or digits (Organizations API
     /// reference, `Organization`).
@@ -71,6 +80,9 @@ identifier!(
         (10..=32).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
     })
 );
+
+serialize_as_text!(OrganizationId);
+string_schema!(OrganizationId, {});
 
 identifier!(
     /// An AWS region code such as `eu-central-1`. Checked by form alone, so that regions opened
@@ -95,6 +107,37 @@ identifier!(
     |text| (3..=128).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 );
+
+serialize_as_text!(TrailName);
+string_schema!(TrailName, {});
+
+/// Written as null for [`Region::none`].
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.known().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Region {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map_or(Ok(Self::none()), |text| text.parse()).map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Region {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Region".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "null"] })
+    }
+}
 
 impl Region {
     /// The placeholder for a region that is not known.

@@ -16,10 +16,10 @@ mod object;
 mod packed_names;
 mod period;
 mod range;
-mod record;
+mod requests;
 mod sample;
-mod tally;
 mod text;
+mod text_form;
 mod time;
 mod trail_arn;
 mod verified_files;
@@ -42,12 +42,8 @@ pub use object::{ObjectRef, is_bucket_name};
 pub use packed_names::{NameCoder, PackedNames, read_number, write_number};
 pub use period::Period;
 pub use range::TimeRange;
-pub use record::{
-    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, GapRecord, LogFileRecord, Record, Requests, RunRecord,
-    Sample, SinceCheckpoint, SummaryRecord, Versions, WarningRecord,
-};
+pub use requests::Requests;
 pub use sample::SampleResult;
-pub use tally::{Allowances, Tally};
 pub use text::json_text;
 pub use time::{DAY, begin_of_day, earlier, later};
 pub use trail_arn::{ArnError, TrailArn};

@@ -1,10 +1,12 @@
 //! The part of a trail's history that an audit is asked to examine.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// From `start` (inclusive) to `end` (exclusive); an open side reaches to the first or the last
 /// digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TimeRange {
     /// The time at which the range begins.
     pub start: Option<Timestamp>,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::text_form::{serialize_as_text, string_schema};
 use super::{AccountId, IdError, Region, TrailName};
 
 /// `arn:PARTITION:cloudtrail:REGION:ACCOUNT:trail/NAME`, REGION being the trail's home region.
@@ -18,6 +19,9 @@ pub struct TrailArn {
     /// The trail's name.
     pub name: TrailName,
 }
+
+serialize_as_text!(TrailArn);
+string_schema!(TrailArn, {});
 
 /// The reason why a text is not a trail's ARN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,8 @@ use super::Report;
 use super::finding::{Finding, Severity};
 use super::text::KEYS_OF_BAG;
 use crate::debug::opaque_debug;
-use crate::model::{Allowances, LogFileStatus, Record, Verdict};
+use crate::model::{LogFileStatus, Verdict};
+use crate::records::{Allowances, Record};
 
 /// The maximum number of annotations of one kind that GitHub shows for a step.
 const SHOWN: usize = 10;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::Report;
 use super::finding::{Finding, Severity, cut};
-use super::wire::time;
 use crate::debug::opaque_debug;
-use crate::model::{ChainId, Record, RunRecord};
+use crate::model::ChainId;
+use crate::records::{Record, RunRecord, format_time as time};
 
 /// The maximum number of findings in one call (Security Hub API reference, `BatchImportFindings`).
 const BATCH: usize = 100;

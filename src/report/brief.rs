@@ -8,8 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::escape::printable;
 use super::finding::{Finding, Severity, cut};
 use super::text::KEYS_OF_BAG;
-use super::wire::{time, value};
-use crate::model::{Record, RunRecord, SummaryRecord};
+use crate::records::{Line, Record, RunRecord, SummaryRecord, format_time as time};
 
 /// The maximum number of findings that are spelled out in each list.
 const SHOWN: usize = 20;
@@ -149,7 +148,7 @@ impl Brief {
             "new": findings(&self.new),
             "known": findings(&self.known),
             "left_out": self.left_out,
-            "summary": summary.and_then(|summary| value(&Record::Summary(summary.clone())).ok()),
+            "summary": summary.and_then(|summary| serde_json::to_value(Line::Summary(summary.into())).ok()),
         })
         .to_string()
     }

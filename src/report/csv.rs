@@ -11,9 +11,9 @@ use std::io::{self, Write};
 use csv::Writer;
 
 use super::Report;
-use super::wire::time;
 use crate::debug::opaque_debug;
-use crate::model::{ChainFault, ChainId, Record};
+use crate::model::{ChainFault, ChainId};
+use crate::records::{Record, format_time as time};
 
 const HEADER: [&str; 17] = [
     "record",

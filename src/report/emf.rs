@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::Report;
 use crate::debug::opaque_debug;
-use crate::model::{ChainRecord, DigestStatus, LogFileStatus, Record, RunRecord, SummaryRecord, Tally, Verdict};
+use crate::model::{DigestStatus, LogFileStatus, Verdict};
+use crate::records::{ChainRecord, Record, RunRecord, SummaryRecord, Tally};
 
 const NAMESPACE: &str = "ctverify";
 

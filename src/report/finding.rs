@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::wire::time;
-use crate::model::{ChainId, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Record, Sha256Hash, WarningCode};
+use crate::model::{ChainId, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Sha256Hash, WarningCode};
+use crate::records::{Record, format_time as time};
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

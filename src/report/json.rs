@@ -8,9 +8,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
 use super::Report;
-use super::wire::Wire;
 use crate::debug::opaque_debug;
-use crate::model::Record;
+use crate::records::{Record, write_record};
 
 /// The number of bytes of a group that are kept in memory.
 const SPOOL_BYTES: usize = 4 * 1024 * 1024;
@@ -47,15 +46,15 @@ impl<W: Write> Report for Json<W> {
         let group = match record {
             Record::Run(_) => {
                 self.out.write_all(b"{\"run\":")?;
-                return Ok(serde_json::to_writer(&mut self.out, &Wire::from(record))?);
+                return write_record(record, &mut self.out);
             }
             Record::Circumstances(_) => {
-                self.circumstances = serde_json::to_vec(&Wire::from(record))?;
-                return Ok(());
+                self.circumstances.clear();
+                return write_record(record, &mut self.circumstances);
             }
             Record::Summary(_) => {
-                self.summary = serde_json::to_vec(&Wire::from(record))?;
-                return Ok(());
+                self.summary.clear();
+                return write_record(record, &mut self.summary);
             }
             Record::Digest(_) => 0,
             Record::LogFile(_) => 1,
@@ -67,7 +66,7 @@ impl<W: Write> Report for Json<W> {
             self.groups[group].write_all(b",")?;
         }
         self.filled[group] = true;
-        Ok(serde_json::to_writer(&mut self.groups[group], &Wire::from(record))?)
+        write_record(record, &mut self.groups[group])
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 
 use super::Report;
-use super::wire::Wire;
 use crate::debug::opaque_debug;
-use crate::model::Record;
+use crate::records::{Record, write_record};
 
 /// A report of records as lines of JSON.
 pub struct Jsonl<W> {
@@ -28,7 +27,7 @@ impl<W: Write> Jsonl<W> {
 
 impl<W: Write> Report for Jsonl<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &Wire::from(record))?;
+        write_record(record, &mut self.out)?;
         self.out.write_all(b"\n")
     }
 

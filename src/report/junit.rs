@@ -7,9 +7,9 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 
 use super::Report;
 use super::escape::printable;
-use super::wire::time;
 use crate::debug::opaque_debug;
-use crate::model::{DigestStatus, GapCause, LogFileStatus, Record, Tally};
+use crate::model::{DigestStatus, GapCause, LogFileStatus};
+use crate::records::{Record, Tally, format_time as time};
 
 /// Findings as test cases.
 pub struct Junit<W> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Report;
 use super::finding::{Finding, Severity};
 use crate::debug::opaque_debug;
-use crate::model::{Record, RunRecord};
+use crate::records::{Record, RunRecord};
 
 /// The version of the schema that is written.
 const VERSION: &str = "1.5.0";

@@ -9,9 +9,8 @@ use jiff::Timestamp;
 
 use super::Report;
 use crate::debug::opaque_debug;
-use crate::model::{
-    ChainId, ChainRecord, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, SummaryRecord, Verdict,
-};
+use crate::model::{ChainId, DigestStatus, GapCause, LogFileStatus, Verdict};
+use crate::records::{ChainRecord, Record, RunRecord, SummaryRecord};
 
 /// The metric that is carried over from the previous file if a run did not verify everything.
 const LAST_SUCCESS: &str = "ctverify_last_success_timestamp_seconds";

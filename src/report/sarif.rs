@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 
 use super::Report;
 use super::finding::{Finding, Severity};
-use super::wire::time;
 use crate::debug::opaque_debug;
-use crate::model::{Record, RunRecord, SummaryRecord};
+use crate::records::{Record, RunRecord, SummaryRecord, format_time as time};
 
 /// The maximum number of results in a report: readers refuse more (GitHub's limit is 25,000 a run).
 const MAX_RESULTS: usize = 25_000;

@@ -11,11 +11,10 @@ use super::Report;
 use super::escape::printable;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
-use super::wire::time;
 use crate::debug::opaque_debug;
-use crate::model::{
-    Allowances, ChainId, ChainRecord, Depth, DigestStatus, GapCause, LogFileStatus, Record, RunRecord, Sample,
-    SampleResult, SinceCheckpoint, SummaryRecord, Tally, Verdict,
+use crate::model::{ChainId, Depth, DigestStatus, GapCause, LogFileStatus, SampleResult, Verdict};
+use crate::records::{
+    Allowances, ChainRecord, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
 };
 
 /// The time by which a digest may be late by default, in seconds.

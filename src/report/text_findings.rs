@@ -8,10 +8,9 @@ use jiff::Timestamp;
 
 use super::escape::printable;
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
-use super::wire::time;
-use crate::model::{
-    ChainRecord, DigestRecord, DigestStatus, GapCause, GapRecord, LogFileRecord, LogFileStatus, ObjectRef, Record,
-    Versions, WarningRecord,
+use crate::model::{DigestStatus, GapCause, LogFileStatus, ObjectRef};
+use crate::records::{
+    ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Versions, WarningRecord, format_time as time,
 };
 use anstyle::Style;
 

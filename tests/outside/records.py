@@ -12,15 +12,24 @@ from jsonschema import Draft202012Validator, FormatChecker
 schema = json.loads(pathlib.Path(sys.argv[1]).read_text())
 Draft202012Validator.check_schema(schema)
 validator = Draft202012Validator(schema, format_checker=FormatChecker())
-known = {rule["if"]["properties"]["record"]["const"] for rule in schema["allOf"]}
+known = {rule["properties"]["record"]["const"] for rule in schema["oneOf"] if "$ref" in rule}
 count = 0
+summary = None
 for path in sys.argv[2:]:
     for line in pathlib.Path(path).read_text().splitlines():
         record = json.loads(line)
         validator.validate(record)
         assert record["record"] in known, record
-        extra = set(record) - set(schema["$defs"][record["record"]]["properties"])
-        assert not extra, f"fields that the schema does not tell of: {extra}"
+        extra = set(record) - {"record"} - set(schema["$defs"][record["record"]]["properties"])
+        assert not extra, f"fields that the schema does not have: {extra}"
         count += 1
+        if record["record"] == "summary":
+            summary = record
 assert count
+# A schema that accepts everything would prove nothing.
+if summary:
+    assert validator.is_valid({**summary, "surplus": 1}) and validator.is_valid({"record": "later"})
+    for broken in [{**summary, "verdict": "perhaps"}, {**summary, "exit_code": 2}, {**summary, "gaps": -1}, {}]:
+        assert not validator.is_valid(broken), broken
+    assert not validator.is_valid({name: value for name, value in summary.items() if name != "finished"})
 print(count)

@@ -17,7 +17,8 @@ use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests::{self, RegionFolder};
 use crate::audit::request::DELIVERY_TIME;
 use crate::audit::shared::context::Context;
-use crate::model::{ChainId, DigestKind, DigestStatus, Fault, GapCause, GapRecord, TimeRange, earlier, later};
+use crate::model::{ChainId, DigestKind, DigestStatus, Fault, GapCause, TimeRange, earlier, later};
+use crate::records::GapRecord;
 use crate::trail::TrailStatus;
 
 /// The longest time between a delivery and the `LastModified` of the object that it delivered.

@@ -14,7 +14,8 @@ use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::request::{DELIVERY_TIME, awaited_from, fresh_from};
 use crate::audit::shared::context::Context;
-use crate::model::{ChainFault, ChainRecord, Coverage, DigestKind, GapCause, GapRecord, Period, earlier, later};
+use crate::model::{ChainFault, Coverage, DigestKind, GapCause, Period, earlier, later};
+use crate::records::{ChainRecord, GapRecord};
 use crate::verify::ValidDigest;
 
 /// The largest number of contradictions of earlier runs that a chain's detail spells out. Each

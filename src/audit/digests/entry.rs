@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::digests::digest_spool::{DigestSpool, SpoolKey, SpooledDigest};
 use crate::audit::error::AuditError;
-use crate::model::{DigestKind, ObjectRef, Versions, earlier};
+use crate::model::{DigestKind, ObjectRef, earlier};
+use crate::records::Versions;
 use crate::verify::{Predecessor, RejectedDigest, ValidDigest};
 
 /// One digest of a chain, either present or known to be missing. Chains are long, so the content of

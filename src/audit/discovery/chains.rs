@@ -14,9 +14,8 @@ use crate::audit::request::AuditRequest;
 use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::resume::selection::{self, Resume};
 use crate::audit::shared::context::Statuses;
-use crate::model::{
-    AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode, WarningRecord,
-};
+use crate::model::{AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode};
+use crate::records::WarningRecord;
 use crate::store::{Store, StoreError};
 use crate::trail::StatusSource;
 

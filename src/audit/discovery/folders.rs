@@ -7,7 +7,8 @@ use futures::stream::{self, StreamExt};
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests::{self as listing, Children, RegionFolder};
 use crate::audit::request::AuditRequest;
-use crate::model::{AccountId, Depth, Fault, LOG_FOLDER, OrganizationId, Region, WarningCode, WarningRecord};
+use crate::model::{AccountId, Depth, Fault, LOG_FOLDER, OrganizationId, Region, WarningCode};
+use crate::records::WarningRecord;
 use crate::store::{Location, Store, StoreError};
 
 /// The folders of accounts and regions that the request asks for.

@@ -8,7 +8,8 @@ use jiff::SignedDuration;
 
 use crate::audit::request::AuditRequest;
 use crate::audit::shared::context::Statuses;
-use crate::model::{Region, WarningCode, WarningRecord};
+use crate::model::{Region, WarningCode};
+use crate::records::WarningRecord;
 use crate::trail::{StatusSource, TrailStatus};
 
 /// Requests the status in each region in which the trail's own account may have digests. Must be

@@ -19,9 +19,8 @@ use crate::audit::log_folder::unlisted::{SortedStrays, Stray, StrayClass, StrayF
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::request::{DELIVERY_TIME, fresh_from};
 use crate::audit::shared::context::Context;
-use crate::model::{
-    ChainId, Depth, DigestRecord, DigestStatus, Fault, LogFileStatus, Period, Record, WarningCode, WarningRecord,
-};
+use crate::model::{ChainId, Depth, DigestStatus, Fault, LogFileStatus, Period, WarningCode};
+use crate::records::{DigestRecord, Record, WarningRecord};
 use crate::verify::{ValidDigest, limits};
 
 /// One step of a report: a record, or a log file that becomes one once it is read.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::audit::emit::chain_records::{ChainRecords, Step};
 use crate::audit::emit::sample::Chosen;
 use crate::audit::error::AuditError;
-use crate::model::{LogFileStatus, Sample, SampleResult};
+use crate::model::{LogFileStatus, SampleResult};
+use crate::records::Sample;
 
 /// The number of log files that are left unread, and the result of a sample.
 #[derive(Debug, Default)]

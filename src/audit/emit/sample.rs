@@ -6,7 +6,8 @@ use crate::audit::digests::identity::rank;
 use crate::audit::emit::chain_records::Step;
 use crate::audit::log_files::judge::Task;
 use crate::audit::request::SampleRequest;
-use crate::model::{ObjectRef, Sample};
+use crate::model::ObjectRef;
+use crate::records::Sample;
 
 /// The sample that was chosen.
 #[derive(Debug, Clone, Copy)]

@@ -16,7 +16,8 @@ use crate::audit::log_files::versions;
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::log_folder::past_days::AgainFile;
 use crate::audit::shared::context::Context;
-use crate::model::{ChainId, Depth, Fault, LogFileRecord, LogFileStatus, ObjectRef};
+use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef};
+use crate::records::LogFileRecord;
 use crate::store::StoreError;
 use crate::verify::{ExpectedHash, LogFileEntry};
 

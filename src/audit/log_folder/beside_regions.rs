@@ -15,9 +15,9 @@ use crate::audit::log_folder::unlisted::{StrayFiles, stray_record};
 use crate::audit::request::AuditRequest;
 use crate::audit::shared::context::Context;
 use crate::model::{
-    AccountId, ChainId, Depth, Fault, LOG_FOLDER, LogFileRecord, LogFileStatus, OrganizationId, Region, TrailName,
-    WarningCode, WarningRecord,
+    AccountId, ChainId, Depth, Fault, LOG_FOLDER, LogFileStatus, OrganizationId, Region, TrailName, WarningCode,
 };
+use crate::records::{LogFileRecord, WarningRecord};
 
 /// The log files found in no region's folder.
 #[derive(Default)]

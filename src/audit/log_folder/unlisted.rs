@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::listing::log_files::ListedFiles;
 use crate::audit::request::EDGE;
 use crate::model::{
-    ChainId, Coverage, Fault, GapRecord, LogFileName, LogFileRecord, LogFileStatus, ObjectRef, PackedNames, Period,
-    earlier, later,
+    ChainId, Coverage, Fault, LogFileName, LogFileStatus, ObjectRef, PackedNames, Period, earlier, later,
 };
+use crate::records::{GapRecord, LogFileRecord};
 
 /// The greatest age, by its name, at which a recently written log file counts as fresh. Otherwise
 /// someone who overwrites an old file every hour could keep it out of the report forever.

@@ -10,10 +10,10 @@ use crate::audit::next_checkpoint::chain_part::ChainPart;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::resume::selection::Contradiction;
 use crate::model::{
-    AccountId, Allowances, ChainCheckpoint, ChainFault, ChainId, ChainRecord, Checkpoint, DigestRecord, DigestStatus,
-    Fault, GapCause, GapRecord, LastRun, LogFileRecord, LogFileStatus, ObjectRef, Open, OpenPoint, Record, Region,
-    SinceCheckpoint, TrailName, Verdict,
+    AccountId, ChainCheckpoint, ChainFault, ChainId, Checkpoint, DigestStatus, Fault, GapCause, LastRun, LogFileStatus,
+    ObjectRef, Open, OpenPoint, Region, TrailName, Verdict,
 };
+use crate::records::{Allowances, ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, SinceCheckpoint};
 
 /// The largest number of log files of a chain that are kept open because they were not copied: a
 /// copy of a part of a trail may omit millions.

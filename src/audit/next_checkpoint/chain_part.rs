@@ -8,9 +8,8 @@ use crate::audit::digests::identity::{identity, name_hash};
 use crate::audit::log_folder::day_check::folder_of_listed;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::resume::selection;
-use crate::model::{
-    ChainCheckpoint, DigestStatus, Fault, GapCause, LogFileRecord, LogFileStatus, ObjectRef, Open, OpenPoint,
-};
+use crate::model::{ChainCheckpoint, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Open, OpenPoint};
+use crate::records::LogFileRecord;
 
 /// The data kept of a chain for the next checkpoint.
 #[derive(Debug)]

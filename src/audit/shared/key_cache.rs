@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::keys::KeySource;
-use crate::model::{Period, Region, WarningCode, WarningRecord};
+use crate::model::{Period, Region, WarningCode};
+use crate::records::WarningRecord;
 use crate::sync::lock;
 use crate::verify::KeyRing;
 

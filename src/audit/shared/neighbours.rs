@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::OnceCell;
 
-use crate::model::{Depth, Region, WarningCode, WarningRecord};
+use crate::model::{Depth, Region, WarningCode};
+use crate::records::WarningRecord;
 use crate::sync::lock;
 use crate::trail::NeighbourSource;
 

@@ -14,7 +14,8 @@ use crate::cli::custody::{LogSignature, add, check_signature, entry, now};
 use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::resolve::{self, Settings};
-use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, Record, exit_code};
+use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, exit_code};
+use crate::records::Record;
 
 /// Collects what the arguments name, and returns the exit code for the verdict.
 pub(crate) fn collect(args: &CollectArgs) -> Result<u8, Failure> {

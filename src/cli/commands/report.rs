@@ -13,8 +13,8 @@ use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::Reports;
-use crate::model::Allowances;
-use crate::report::{Origin, ReadError, read_records};
+use crate::records::{Allowances, ReadError, read_records};
+use crate::report::Origin;
 
 /// Makes the reports that are asked for, and returns the exit code of the run that the records are
 /// of.

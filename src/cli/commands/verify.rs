@@ -17,7 +17,8 @@ use crate::cli::logs;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::progress::ProgressLine;
 use crate::cli::resolve::{self, Settings};
-use crate::model::{CircumstancesRecord, Prices, Record, SummaryRecord};
+use crate::model::Prices;
+use crate::records::{CircumstancesRecord, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
 use crate::store::Store;
 

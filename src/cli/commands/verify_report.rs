@@ -8,7 +8,8 @@ use crate::cli::args::VerifyReportArgs;
 use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
 use crate::model::exit_code;
-use crate::report::{Made, Origin, ReadError, printable, read_records};
+use crate::records::{ReadError, read_records};
+use crate::report::{Made, Origin, printable};
 use crate::sign::{Checked, CheckedEnvelope, KnownSigners, check, check_envelope, signature_path};
 
 /// The result of a check, in ascending order of gravity.

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::audit::{Recheck, SampleRequest};
 use crate::cli::args::{Allowance, MAX_SEED, SourceArgs, VerifyArgs};
 use crate::cli::exit::Failure;
-use crate::model::{Allowances, TimeRange};
+use crate::model::TimeRange;
+use crate::records::Allowances;
 use crate::verify::limits;
 
 pub(super) fn check_range(range: &TimeRange, now: Timestamp) -> Result<(), Failure> {

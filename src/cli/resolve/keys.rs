@@ -6,7 +6,8 @@ use crate::cli::args::SourceArgs;
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::keys::{KeyFile, ListPublicKeys, unpublished};
-use crate::model::{WarningCode, WarningRecord};
+use crate::model::WarningCode;
+use crate::records::WarningRecord;
 
 /// Compares a file of keys with those that CloudTrail publishes. A key that it does not publish
 /// can't be trusted.

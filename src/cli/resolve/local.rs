@@ -11,7 +11,8 @@ use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
 use crate::keys::{KeyFile, KeySource};
-use crate::model::{WarningCode, WarningRecord};
+use crate::model::WarningCode;
+use crate::records::WarningRecord;
 use crate::sign::KnownSigners;
 use crate::store::Folder;
 

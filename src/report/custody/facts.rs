@@ -7,13 +7,13 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::super::text_style::{counted, span};
-use super::super::wire::{self, time};
 use super::super::{Jsonl, Report as _};
 use super::calendar::{Calendar, Hour};
 use super::words;
-use crate::model::{
-    CaseInfo, ChainFault, ChainId, ChainRecord, CircumstancesRecord, DigestRecord, DigestStatus, GapCause, LogFileKey,
-    LogFileRecord, LogFileStatus, Record, RunRecord, SummaryRecord, Tally,
+use crate::model::{ChainFault, ChainId, DigestStatus, GapCause, LogFileKey, LogFileStatus};
+use crate::records::{
+    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Line, LogFileRecord, Record, RunRecord, SummaryRecord,
+    Tally, format_time as time,
 };
 
 /// The schema of the facts as JSON.
@@ -146,7 +146,7 @@ impl Gathering {
         };
         if let Some(list) = spelled_out {
             if list.len() < SPELLED_OUT {
-                list.push(wire::value(record)?);
+                list.push(serde_json::to_value(Line::from(record))?);
             } else {
                 self.left_out += 1;
             }

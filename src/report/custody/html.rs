@@ -15,7 +15,8 @@ use super::super::Report;
 use super::super::escape::printable;
 use super::facts::{Gathering, Origin};
 use crate::debug::opaque_debug;
-use crate::model::{ObjectRef, Record};
+use crate::model::ObjectRef;
+use crate::records::Record;
 
 const TEMPLATE: &str = include_str!("custody.html");
 const STYLE: &str = include_str!("custody.css");

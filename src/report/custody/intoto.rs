@@ -16,7 +16,8 @@ use tempfile::SpooledTempFile;
 use super::super::Report;
 use super::facts::{Gathering, Origin};
 use crate::debug::opaque_debug;
-use crate::model::{LogFileStatus, Record};
+use crate::model::LogFileStatus;
+use crate::records::Record;
 
 /// The type of the payload of an envelope.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::super::Report;
 use super::facts::{Gathering, Origin};
 use crate::debug::opaque_debug;
-use crate::model::Record;
+use crate::records::Record;
 
 /// The custody report for machines.
 pub struct CustodyJson<W> {

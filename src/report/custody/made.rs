@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::super::Report;
 use super::{CustodyHtml, CustodyJson, InToto, Origin};
-use crate::model::CaseInfo;
+use crate::records::CaseInfo;
 
 /// The origin that an earlier report records.
 #[derive(Debug, Clone, PartialEq, Eq)]

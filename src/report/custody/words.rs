@@ -2,8 +2,8 @@
 
 use super::super::text::KEYS_OF_BAG;
 use super::super::text_style::counted;
-use super::super::wire::time;
-use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, RunRecord, SummaryRecord, Verdict};
+use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, Verdict};
+use crate::records::{RunRecord, SummaryRecord, format_time as time};
 
 /// Returns the verdict in one sentence that a court understands.
 pub(super) fn sentence(summary: &SummaryRecord) -> String {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use ctverify::audit::{Audit, AuditRequest, Progress};
 use ctverify::keys::KeyFile;
-use ctverify::model::{DigestStatus, LogFileStatus, Record, TimeRange, Verdict};
+use ctverify::model::{DigestStatus, LogFileStatus, TimeRange, Verdict};
+use ctverify::records::Record;
 use ctverify::store::Folder;
 use ctverify_testkit::{Layout, TrailSpec, gunzip};
 use jiff::Timestamp;

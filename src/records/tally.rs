@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DigestStatus, Fault, GapCause, LogFileStatus, Record, Verdict, WarningCode};
+use super::Record;
+use crate::model::{DigestStatus, Fault, GapCause, LogFileStatus, Verdict, WarningCode};
 
 /// The findings that a caller accepts: they stay in the reports and do not affect the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
