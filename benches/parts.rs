@@ -12,8 +12,8 @@ use bytes::Bytes;
 use ctverify::keys::{KeyFile, KeySource as _};
 use ctverify::model::{DigestKind, DigestName, ObjectRef};
 use ctverify::verify::{
-    CheckedDigest, ContentHasher, DigestMetadata, DigestSummary, HashKey, JudgedDigest, KeyRing, PendingDigest,
-    RawDigest, RecordedSignature, SettledDigest, examine, limits, sha256, verify_chain,
+    CheckedDigest, ContentHasher, DigestJudgement, DigestMetadata, DigestSummary, HashKey, JudgedDigest, KeyRing,
+    PendingDigest, RawDigest, RecordedSignature, examine, limits, sha256, verify_chain,
 };
 use ctverify_testkit::{ForgedTrail, Stored, TrailSpec};
 use divan::counter::BytesCount;
@@ -52,11 +52,11 @@ impl Chain {
         log_files.map(|(_, stored)| stored.body.clone()).max_by_key(Bytes::len).unwrap()
     }
 
-    fn examine(&self, place: &ObjectRef, stored: &Stored) -> CheckedDigest {
+    fn examine(&self, object: &ObjectRef, stored: &Stored) -> CheckedDigest {
         let metadata = DigestMetadata::from_pairs(stored.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let (kind, bytes) = (DigestKind::Standard, &stored.body);
-        let found = RawDigest { place, kind, bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
-        examine(&found, |claimed| claimed == place, &self.keys)
+        let found = RawDigest { object, kind, bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
+        examine(&found, |claimed| claimed == object, &self.keys)
     }
 }
 
@@ -87,8 +87,8 @@ fn hash_log_file_with_flate2(bencher: Bencher<'_, '_>, events: usize) {
 #[divan::bench(args = [0, 10, 1_000])]
 fn examine_digest(bencher: Bencher<'_, '_>, log_files: usize) {
     let chain = Chain::forge(1, log_files, 1);
-    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
-    bencher.bench(|| chain.examine(black_box(&place), stored));
+    let (object, stored) = chain.digests().into_iter().next_back().unwrap();
+    bencher.bench(|| chain.examine(black_box(&object), stored));
 }
 
 /// Checking a signature that fails in the first RSA implementation: the second one has to confirm
@@ -96,9 +96,9 @@ fn examine_digest(bencher: Bencher<'_, '_>, log_files: usize) {
 #[divan::bench]
 fn check_wrong_signature(bencher: Bencher<'_, '_>) {
     let chain = Chain::forge(1, 0, 1);
-    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
+    let (object, stored) = chain.digests().into_iter().next_back().unwrap();
     let unsigned = Stored { metadata: BTreeMap::new(), ..stored.clone() };
-    let CheckedDigest::Parsed(_, Err(unproven)) = chain.examine(&place, &unsigned) else {
+    let CheckedDigest::Parsed(_, Err(unproven)) = chain.examine(&object, &unsigned) else {
         unreachable!("nothing proves it")
     };
     let wrong = RecordedSignature::read(&"ab".repeat(256));
@@ -111,7 +111,7 @@ fn settle_chain(bencher: Bencher<'_, '_>, digests: u32) {
     let chain = Chain::forge(digests - 1, 0, 1);
     let found = chain.digests();
     let key = HashKey::default();
-    let waiting = || found.iter().map(|(place, stored)| pack(chain.examine(place, stored), &key)).collect();
+    let waiting = || found.iter().map(|(object, stored)| pack(chain.examine(object, stored), &key)).collect();
     bencher.with_inputs(waiting).bench_values(|waiting| settle_packed(waiting, &key, &chain.keys));
 }
 
@@ -119,9 +119,9 @@ fn settle_chain(bencher: Bencher<'_, '_>, digests: u32) {
 #[divan::bench(args = [0, 10, 1_000])]
 fn pack_digest(bencher: Bencher<'_, '_>, log_files: usize) {
     let chain = Chain::forge(1, log_files, 1);
-    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
+    let (object, stored) = chain.digests().into_iter().next_back().unwrap();
     let key = HashKey::default();
-    bencher.with_inputs(|| chain.examine(&place, stored)).bench_values(|examined| {
+    bencher.with_inputs(|| chain.examine(&object, stored)).bench_values(|examined| {
         let (packed, waiting) = pack(examined, &key);
         let PendingDigest::Parsed(summary, _) = waiting else { unreachable!("it was read") };
         summary.unpack(&packed, &key).unwrap()
@@ -144,10 +144,10 @@ fn settle_packed(waiting: Vec<Packed>, key: &HashKey, keys: &KeyRing) -> Vec<Jud
 #[divan::bench(args = [10, 1_000])]
 fn unpack_log_file_entries(bencher: Bencher<'_, '_>, log_files: usize) {
     let chain = Chain::forge(1, log_files, 1);
-    let (place, stored) = chain.digests().into_iter().next_back().unwrap();
+    let (object, stored) = chain.digests().into_iter().next_back().unwrap();
     let key = HashKey::default();
-    let settled = settle_packed(vec![pack(chain.examine(&place, stored), &key)], &key, &chain.keys);
-    let [JudgedDigest { handle: packed, digest: SettledDigest::Valid(digest) }] = settled.as_slice() else {
+    let settled = settle_packed(vec![pack(chain.examine(&object, stored), &key)], &key, &chain.keys);
+    let [JudgedDigest { handle: packed, digest: DigestJudgement::Valid(digest) }] = settled.as_slice() else {
         unreachable!("the forge makes valid digests")
     };
     let digest = digest.unpack(packed, &key).unwrap();

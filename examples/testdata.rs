@@ -13,11 +13,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use ctverify::audit::{Audit, AuditRequest, Progress};
+use ctverify::audit::{Audit, AuditRequest};
 use ctverify::keys::KeyFile;
-use ctverify::model::TimeRange;
-use ctverify::records::Record;
-use ctverify::report::{Jsonl, Report};
+use ctverify::records::{Record, write_record};
 use ctverify::store::Folder;
 use ctverify_testkit::{TrailSpec, defects};
 
@@ -49,17 +47,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn records(dir: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let folder = Folder::open(dir, None)?;
     let keys = KeyFile::open(&dir.join("keys.json"))?;
-    let request = AuditRequest {
-        locations: folder.locations(),
-        ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
-    };
-    let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
-    let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
+    let request = AuditRequest::builder(jiff::Timestamp::now()).locations(folder.locations()).build()?;
+    let audit = Audit::new(Arc::new(folder), Arc::new(keys), request);
     let mut lines = Vec::new();
-    let mut report = Jsonl::new(&mut lines);
     let mut observer = |record: &Record| match record {
         Record::Run(_) | Record::Summary(_) => Ok(()),
-        other => report.record(other),
+        other => {
+            write_record(other, &mut lines)?;
+            lines.push(b'\n');
+            Ok(())
+        }
     };
     tokio::runtime::Runtime::new()?.block_on(audit.run(&mut observer, std::future::pending()))?;
     Ok(lines)

@@ -33,21 +33,31 @@
 //!
 //! | layer | content |
 //! |---|---|
-//! | [`cli`] | what the user types and sees: arguments, commands, progress, exit codes |
-//! | [`report`] | one file per output format; knows records and model, nothing else |
-//! | [`notice`] | notifications: SNS, webhooks |
+//! | `cli` | what the user types and sees: arguments, commands, progress, exit codes |
+//! | `report` | one file per output format; knows records and model, nothing else |
+//! | `notice` | notifications: SNS, webhooks |
 //! | [`sign`] | signatures under reports |
 //! | [`audit`] | the verification run: chains, digests and their order; gaps, coverage, verdict |
-//! | [`checkpoint`] | storage for the results of a scheduled audit |
+//! | `checkpoint` | storage for the results of a scheduled audit |
 //! | [`bag`] | evidence bags: what is collected, manifests, the custody log |
 //! | [`store`] | access to stored objects: S3, a folder |
 //! | [`keys`] | sources of public keys: `ListPublicKeys`, a key file |
 //! | [`trail`] | AWS's information about a trail |
-//! | [`disk`] | files that appear only once they are whole |
-//! | [`aws`] | what every client of AWS shares: limits, retries |
+//! | `disk` | files that appear only once they are whole |
+//! | `aws` | what every client of AWS shares: limits, retries |
 //! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
 //! | [`records`] | what an audit finds: types, serialized form, JSON Schema, verdict |
-| [`model`] | the domain types |
+//! | [`model`] | the domain types |
+//!
+//! The layers that are linked are the library's interface; the others belong to the command line.
+//!
+//! # Features
+//!
+//! Both are on by default.
+//!
+//! - `aws`: S3, `ListPublicKeys`, and what AWS says about a trail. Without it, the crate verifies
+//!   folders with keys from a file, and links neither the AWS SDK nor a network stack.
+//! - `cli`: the command line and the reports; it includes `aws`.
 //!
 //! The audit names no report and reports name no store: the audit passes what it finds to an
 //! [`audit::Observer`], one [`records::Record`] at a time, and the command line connects the two.
@@ -60,21 +70,17 @@
 //! use std::path::Path;
 //! use std::sync::Arc;
 //!
-//! use ctverify::audit::{Audit, AuditRequest, Progress};
+//! use ctverify::audit::{Audit, AuditRequest};
 //! use ctverify::keys::KeyFile;
-//! use ctverify::model::{TimeRange, Verdict};
+//! use ctverify::model::Verdict;
 //! use ctverify::records::Record;
 //! use ctverify::store::Folder;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let folder = Folder::open(Path::new("testdata/sample-trail"), None)?;
 //! let keys = KeyFile::open(Path::new("testdata/sample-trail/keys.json"))?;
-//! let request = AuditRequest {
-//!     locations: folder.locations(),
-//!     ..AuditRequest::new(TimeRange::default(), jiff::Timestamp::now())
-//! };
-//! let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
-//! let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
+//! let request = AuditRequest::builder(jiff::Timestamp::now()).locations(folder.locations()).build()?;
+//! let audit = Audit::new(Arc::new(folder), Arc::new(keys), request);
 //!
 //! let mut changed = Vec::new();
 //! let mut observer = |record: &Record| {
@@ -94,16 +100,24 @@
 //! ```
 
 pub mod audit;
+#[cfg(feature = "aws")]
+#[doc(hidden)]
 pub mod aws;
 pub mod bag;
+#[doc(hidden)]
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 mod debug;
-pub mod disk;
+mod disk;
 pub mod keys;
 pub mod model;
-pub mod notice;
+#[cfg(feature = "aws")]
+mod notice;
 pub mod records;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod report;
 pub mod sign;
 pub mod store;

@@ -6,7 +6,7 @@
 use std::io::Write as _;
 
 use ctverify::model::{DigestKind, ObjectRef};
-use ctverify::verify::{DigestMetadata, CheckedDigest, RawDigest, HashKey, KeyRing, SettledDigest, PendingDigest, examine, verify_chain};
+use ctverify::verify::{DigestMetadata, CheckedDigest, RawDigest, HashKey, KeyRing, DigestJudgement, PendingDigest, examine, verify_chain};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use libfuzzer_sys::fuzz_target;
@@ -27,6 +27,6 @@ fuzz_target!(|json: &[u8]| {
         let (key, mut packed) = (HashKey::default(), Vec::new());
         let waiting = PendingDigest::pack(examined, &key, &mut packed).unwrap();
         let settled = verify_chain(vec![((), waiting)], |(), summary| summary.unpack(&packed, &key), &keys).unwrap();
-        assert!(matches!(settled[0].digest, SettledDigest::Rejected(_)));
+        assert!(matches!(settled[0].digest, DigestJudgement::Rejected(_)));
     }
 });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use ctverify::model::{DigestName, LogFileKey, TrailArn};
-use ctverify::report::printable;
+use ctverify::model::printable;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|key: &str| {

@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use ctverify::model::{DigestKind, ObjectRef};
 use ctverify::verify::{
-    DigestMetadata, RawDigest, HashKey, KeyRing, SettledDigest, PendingDigest, examine, verify_chain,
+    DigestMetadata, RawDigest, HashKey, KeyRing, DigestJudgement, PendingDigest, examine, verify_chain,
     try_recorded_signatures,
 };
 use flate2::Compression;
@@ -25,10 +25,10 @@ fuzz_target!(|bytes: &[u8]| {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
         gzip.write_all(json).unwrap();
         let bytes = gzip.finish().unwrap();
-        let place = ObjectRef::new("bucket", format!("key-{}", waiting.len()));
+        let object = ObjectRef::new("bucket", format!("key-{}", waiting.len()));
         let metadata = DigestMetadata { kept: true, ..DigestMetadata::default() };
         let kind = if waiting.len() % 2 == 0 { DigestKind::Standard } else { DigestKind::Backfill };
-        let found = RawDigest { place: &place, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
+        let found = RawDigest { object: &object, kind, bytes: &bytes, is_uncompressed: false, metadata: &metadata, last_modified: None };
         let examined = examine(&found, |_| json.len() % 3 != 0, &keys);
         let mut out = Vec::new();
         let digest = PendingDigest::pack(examined, &key, &mut out).unwrap();
@@ -42,5 +42,5 @@ fuzz_target!(|bytes: &[u8]| {
     try_recorded_signatures(&waiting, open, &keys, &mut tried, |_, _| panic!("a pair was tried twice")).unwrap();
     let settled = verify_chain(waiting, open, &keys).unwrap();
     assert_eq!(settled.len(), count);
-    assert!(settled.iter().all(|settled| matches!(settled.digest, SettledDigest::Rejected(_))));
+    assert!(settled.iter().all(|settled| matches!(settled.digest, DigestJudgement::Rejected(_))));
 });

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use ctverify::cli::{TimeArgument, parse_time};
+use ctverify::model::{TimeArgument, parse_time};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

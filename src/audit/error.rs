@@ -5,6 +5,7 @@ use crate::store::StoreError;
 /// The reason why an audit could not run at all. A finding of a running audit is a record, never an
 /// error.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuditError {
     /// The store could not list a location.
     #[error("{place} can't be listed: {error}")]

@@ -83,7 +83,7 @@ fn rounds(objects: usize, at_once: usize) -> f64 {
 /// Returns the number of log files that a digest claims to list. Nothing is verified for an
 /// estimate.
 async fn count_log_files(context: &Context, digest: &ListedDigest) -> Result<u64, StoreError> {
-    let (bytes, object) = crate::audit::chain::read::read_bytes(context, &digest.place, None).await?;
+    let (bytes, object) = crate::audit::chain::read::read_bytes(context, &digest.object, None).await?;
     let json = uncompressed(&bytes, object.is_uncompressed, limits::MAX_DIGEST_BYTES).unwrap_or_default();
     Ok(peek_log_files(&json).unwrap_or_default() as u64)
 }

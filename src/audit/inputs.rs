@@ -38,6 +38,13 @@ pub struct Audit {
     pub progress: Arc<Progress>,
 }
 
+impl Audit {
+    /// Creates an audit that asks nobody but this store and this source of keys.
+    pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
+        Self { store, keys, status: None, neighbours: None, request, progress: Arc::default() }
+    }
+}
+
 opaque_debug!(Audit);
 
 impl Audit {

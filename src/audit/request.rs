@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::request_builder::AuditRequestBuilder;
 use crate::model::{
     AccountId, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, earlier,
 };
@@ -32,8 +33,10 @@ pub(crate) fn awaited_from(request: &AuditRequest) -> Timestamp {
     earlier(request.now, request.grace)
 }
 
-/// The request that an audit answers.
+/// The request that an audit answers. Callers outside this crate make one with
+/// [`AuditRequest::builder`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AuditRequest {
     /// The trail; `None` for every trail at the locations.
     pub trail: Option<TrailArn>,
@@ -144,8 +147,13 @@ impl SampleSize {
 const CONCURRENCY: usize = 16;
 
 impl AuditRequest {
+    /// Returns a builder of a request that is made at the time `now`.
+    pub fn builder(now: Timestamp) -> AuditRequestBuilder {
+        AuditRequestBuilder::new(now)
+    }
+
     /// Creates a request for everything in a range, with no location yet, as of `now`.
-    pub fn new(range: TimeRange, now: Timestamp) -> Self {
+    pub(crate) fn new(range: TimeRange, now: Timestamp) -> Self {
         Self {
             trail: None,
             locations: Vec::new(),

@@ -178,8 +178,8 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
         let JudgedDigests { mut entries, spool, .. } =
             judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Admission::apart()).await?;
         oversized::judge(&context, &mut entries, &spool).await?;
-        let place = std::slice::from_ref(&folder);
-        let expiry = Expiry::examine(&context, &id, place, &entries, &spool, None, may_be_gone).await?;
+        let folders = std::slice::from_ref(&folder);
+        let expiry = Expiry::examine(&context, &id, folders, &entries, &spool, None, may_be_gone).await?;
         expiry.mark(&mut entries, &context);
         versions::of_digests(&context, &id, &mut entries, &spool).await?;
         chains.push(ExaminedChain {

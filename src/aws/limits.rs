@@ -27,9 +27,6 @@ pub const MAX_ATTEMPTS: u32 = 8;
 /// twice that of the one before.
 pub const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 
-/// The maximum number of times that a body that broke off is read from its start.
-pub const MAX_READS: u32 = 4;
-
 /// The maximum number of times that a listing whose answer broke off is asked for again.
 pub const MAX_BROKEN_LISTINGS: usize = 4;
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The reason why a bag can't be filled, read or added to.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BagError {
     /// A file of the bag can't be read or written.
     #[error("{}: {error}", path.display())]

@@ -2,6 +2,7 @@
 
 /// The reason why a checkpoint can't be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CheckpointError {
     /// The checkpoint can't be read or written.
     #[error("the checkpoint {place} can't be read or written: {reason}")]

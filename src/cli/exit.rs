@@ -8,8 +8,7 @@ use super::logs;
 use crate::audit::AuditError;
 use crate::checkpoint::CheckpointError;
 use crate::keys::KeyFileError;
-use crate::model::exit_code;
-use crate::report::printable;
+use crate::model::{exit_code, printable};
 use crate::store::StoreError;
 use crate::trail::TrailError;
 

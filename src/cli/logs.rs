@@ -7,9 +7,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt, registry};
 
 use super::args::{LogArgs, LogFormat};
-use crate::model::LogFileStatus;
+use crate::model::{LogFileStatus, printable};
 use crate::records::Record;
-use crate::report::{Finding, Severity, printable};
+use crate::report::{Finding, Severity};
 
 /// Begins to log, if that is asked for.
 pub(super) fn begin(args: &LogArgs) {

@@ -13,13 +13,11 @@ mod output;
 mod progress;
 mod resolve;
 mod secrets;
-mod time_argument;
 
 use std::process::ExitCode;
 
 use args::{Args, Command};
 pub use exit::Failure;
-pub use time_argument::{TimeArgument, parse as parse_time};
 
 /// Parses the command line, runs it, and ends the process with the resulting exit code.
 pub fn run() -> ExitCode {

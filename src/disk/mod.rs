@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 ///
 /// Refuses a symbolic link at `path` that another user owns: in a folder that many can write to, it
 /// could lead to a file of the caller's that the other user chose.
-pub fn target(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn target(path: &Path) -> io::Result<PathBuf> {
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_symlink() => {
             #[cfg(unix)]
@@ -39,7 +39,7 @@ const MAX_SMALL_FILE_BYTES: u64 = 1 << 20;
 /// # Errors
 ///
 /// Refuses a file larger than 1 MiB: a device may never end.
-pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     File::open(path)?.take(MAX_SMALL_FILE_BYTES + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_SMALL_FILE_BYTES {
@@ -53,12 +53,12 @@ pub fn read_small(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// Refuses a file that is too large, or not in UTF-8.
-pub fn read_small_text(path: &Path) -> io::Result<String> {
+pub(crate) fn read_small_text(path: &Path) -> io::Result<String> {
     String::from_utf8(read_small(path)?).map_err(|_| io::Error::other("it is not in UTF-8"))
 }
 
 /// Writes a file that appears only once it is whole.
-pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let (file, mut writer) = create(path)?;
     writer.write_all(content)?;
     if let Some(file) = file {
@@ -70,7 +70,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Creates a temporary file beside `path`, to be renamed when it is whole, and returns it with a
 /// handle to write to. A pipe or a device is opened itself, without a temporary file.
-pub fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
+pub(crate) fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
     if path.is_dir() {
         return Err(io::Error::other("it is a folder"));
     }

@@ -14,6 +14,7 @@ pub struct KeySourceError {
 
 /// The reason why a file of public keys can't be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyFileError {
     /// It can't be read.
     #[error("the key file {} can't be read: {error}", path.display())]

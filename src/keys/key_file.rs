@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{KeyFileError, KeySet, KeySource, KeySourceError};
 use crate::model::{Region, json_text};
 use crate::verify::limits::MAX_KEY_FILE_BYTES;
-use crate::verify::sha256;
+use crate::verify::{KeyRing, sha256};
 
 /// A file of public keys.
 #[derive(Debug)]
@@ -111,6 +111,19 @@ impl KeyFile {
         Self { keys, origin: "a list of public keys".to_owned() }
     }
 
+    /// Returns the keys that digests of `region` are checked against.
+    pub fn key_ring(&self, region: &Region) -> KeyRing {
+        let set = self.set(region);
+        KeyRing::new(set.keys, set.authoritative)
+    }
+
+    fn set(&self, region: &Region) -> KeySet {
+        match &self.keys {
+            Keys::Flat(set) => set.clone(),
+            Keys::ByRegion(sets) => sets.get(region.as_str()).cloned().unwrap_or_default(),
+        }
+    }
+
     /// The regions that the file has keys of; empty if it does not state them.
     pub fn regions(&self) -> Vec<Region> {
         match &self.keys {
@@ -146,10 +159,7 @@ fn read(listing: serde_json::Value, authoritative: bool) -> Result<KeySet, Strin
 #[async_trait]
 impl KeySource for KeyFile {
     async fn keys(&self, region: &Region, _from: Timestamp, _to: Timestamp) -> Result<KeySet, KeySourceError> {
-        Ok(match &self.keys {
-            Keys::Flat(set) => set.clone(),
-            Keys::ByRegion(sets) => sets.get(region.as_str()).cloned().unwrap_or_default(),
-        })
+        Ok(self.set(region))
     }
 
     fn requests(&self) -> u64 {

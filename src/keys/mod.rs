@@ -6,6 +6,7 @@
 
 mod error;
 mod key_file;
+#[cfg(feature = "aws")]
 mod list_public_keys;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 pub use error::{KeyFileError, KeySourceError};
 pub use key_file::KeyFile;
+#[cfg(feature = "aws")]
 pub use list_public_keys::ListPublicKeys;
 
 use crate::model::Region;

@@ -199,11 +199,11 @@ impl Checkpoint {
         for (id, theirs) in other.chains {
             let before = base.chains.get(&id);
             match self.chains.entry(id) {
-                std::collections::btree_map::Entry::Vacant(place) => {
-                    place.insert(theirs);
+                std::collections::btree_map::Entry::Vacant(slot) => {
+                    slot.insert(theirs);
                 }
-                std::collections::btree_map::Entry::Occupied(mut place) => {
-                    let ours = place.get_mut();
+                std::collections::btree_map::Entry::Occupied(mut slot) => {
+                    let ours = slot.get_mut();
                     if before == Some(&theirs) || *ours == theirs {
                         continue;
                     }

@@ -13,6 +13,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+        #[non_exhaustive]
         pub enum $name { $($(#[$vdoc])* #[schemars(rename = $text)] $variant),+ }
 
         serialize_as_text!($name);

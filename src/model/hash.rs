@@ -72,11 +72,11 @@ mod tests {
             assert!(!decode_hex(text, &mut bytes), "{text}");
         }
         assert!(decode_hex("", &mut []) && !decode_hex("0x", &mut []) && !decode_hex("00", &mut []));
-        let digits: String = (0..64).map(|place| char::from(b"0123456789abcdefABCDEF"[place * 7 % 22])).collect();
-        for place in 0..64 {
+        let digits: String = (0..64).map(|index| char::from(b"0123456789abcdefABCDEF"[index * 7 % 22])).collect();
+        for index in 0..64 {
             for wrong in ['g', 'G', '/', ':', '@', '`', ' ', '\0', '\x7f'] {
                 let text: String =
-                    digits.chars().enumerate().map(|(at, digit)| if at == place { wrong } else { digit }).collect();
+                    digits.chars().enumerate().map(|(at, digit)| if at == index { wrong } else { digit }).collect();
                 assert!(text.parse::<Sha256Hash>().is_err(), "{text}");
             }
         }

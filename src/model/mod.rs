@@ -15,12 +15,14 @@ mod names;
 mod object;
 mod packed_names;
 mod period;
+mod printable;
 mod range;
 mod requests;
 mod sample;
 mod text;
 mod text_form;
 mod time;
+mod time_argument;
 mod trail_arn;
 mod verified_files;
 
@@ -41,10 +43,12 @@ pub use names::{
 pub use object::{ObjectRef, is_bucket_name};
 pub use packed_names::{NameCoder, PackedNames, read_number, write_number};
 pub use period::Period;
+pub use printable::printable;
 pub use range::TimeRange;
 pub use requests::Requests;
 pub use sample::SampleResult;
 pub use text::json_text;
 pub use time::{DAY, begin_of_day, earlier, later};
+pub use time_argument::{TimeArgument, parse_age, parse_time};
 pub use trail_arn::{ArnError, TrailArn};
 pub use verified_files::{VerifiedDay, VerifiedFiles};

@@ -7,11 +7,11 @@ use std::str::FromStr;
 
 use crate::aws::Connection;
 
-pub use webhook::Secret;
+pub(crate) use webhook::Secret;
 
 /// The target of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// An SNS topic, by its ARN.
     Sns(String),
     /// A webhook that takes a signed POST at this URL.
@@ -57,7 +57,7 @@ impl std::fmt::Display for Target {
 
 /// The content of a notice.
 #[derive(Debug, Clone)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// The subject: one line of ASCII, at most 100 characters.
     pub subject: String,
     /// The text for people.
@@ -73,7 +73,7 @@ pub struct Notice {
 /// A notice that could not be delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("the notice to {target} could not be delivered: {reason}")]
-pub struct NoticeError {
+pub(crate) struct NoticeError {
     /// The target of the notice.
     pub target: String,
     /// The reason why it could not be delivered.
@@ -81,7 +81,7 @@ pub struct NoticeError {
 }
 
 /// Sends a notice to each target. After all were tried, the first failure is returned.
-pub async fn send(
+pub(crate) async fn send(
     notice: &Notice,
     targets: &[Target],
     config: &Connection,

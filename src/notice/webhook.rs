@@ -21,13 +21,13 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const LEAST_SECRET: usize = 24;
 
 /// The secret that notices are signed with.
-pub struct Secret(Webhook);
+pub(crate) struct Secret(Webhook);
 
 opaque_debug!(Secret);
 
 impl Secret {
     /// Reads a secret: Base64 after `whsec_`, or any other text, of which the bytes are the secret.
-    pub fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let bytes = match text.strip_prefix("whsec_") {
             Some(encoded) => base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded)

@@ -9,6 +9,7 @@ use crate::model::{DigestStatus, LogFileStatus, Verdict};
 
 /// The reason why saved records can't be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The file can't be read, or `take` failed.
     #[error(transparent)]

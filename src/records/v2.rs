@@ -24,6 +24,7 @@ use crate::model::{
 
 /// One thing that was found.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Record {
     /// The request that the run answers.
     Run(RunRecord),
@@ -47,6 +48,7 @@ pub enum Record {
 /// The request that a run answers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "run")]
+#[non_exhaustive]
 pub struct RunRecord {
     /// The schema of the records.
     pub schema: Schema,
@@ -143,6 +145,7 @@ pub struct Versions {
 /// The judgement on one digest.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "digest")]
+#[non_exhaustive]
 pub struct DigestRecord {
     /// The judgement.
     pub status: DigestStatus,
@@ -182,6 +185,7 @@ pub struct DigestRecord {
 /// The judgement on one log file.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "log_file")]
+#[non_exhaustive]
 pub struct LogFileRecord {
     /// The judgement.
     pub status: LogFileStatus,
@@ -214,6 +218,7 @@ pub struct LogFileRecord {
 /// A part of the range that no valid digest of the chain covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "gap")]
+#[non_exhaustive]
 pub struct GapRecord {
     /// The reason why it is not covered.
     pub cause: GapCause,
@@ -243,6 +248,7 @@ pub struct GapRecord {
 /// Something a reader should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "warning")]
+#[non_exhaustive]
 pub struct WarningRecord {
     /// The kind of the warning.
     // Later versions add codes, so the schema accepts any.
@@ -259,6 +265,7 @@ pub struct WarningRecord {
 /// A chain as a whole.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "chain")]
+#[non_exhaustive]
 pub struct ChainRecord {
     /// The chain.
     #[serde(flatten)]
@@ -294,6 +301,7 @@ pub struct ChainRecord {
 /// identity and case.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "circumstances")]
+#[non_exhaustive]
 pub struct CircumstancesRecord {
     /// The build of the tool: target and profile.
     pub build: String,
@@ -352,6 +360,7 @@ impl SinceCheckpoint {
 
 /// The end of a run.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SummaryRecord {
     /// The verdict of the run.
     pub verdict: Verdict,

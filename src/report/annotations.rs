@@ -77,7 +77,7 @@ impl<W: Write> Report for Annotations<W> {
 /// Escapes the characters that the message of a command can't contain, and control characters,
 /// which do not belong in a log, either.
 fn data(text: &str) -> String {
-    super::printable(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    crate::model::printable(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::escape::printable;
 use super::finding::{Finding, Severity, cut};
 use super::text::KEYS_OF_BAG;
+use crate::model::printable;
 use crate::records::{Line, Record, RunRecord, SummaryRecord, format_time as time};
 
 /// The maximum number of findings that are spelled out in each list.
@@ -45,8 +45,8 @@ impl Brief {
         self.left_out += 1;
         // Violations replace open findings, which must not crowd them out.
         let open = list.iter().rposition(|other| other.severity == Severity::Open);
-        if let (Severity::Violation, Some(place)) = (finding.severity, open) {
-            list[place] = finding;
+        if let (Severity::Violation, Some(index)) = (finding.severity, open) {
+            list[index] = finding;
         }
     }
 

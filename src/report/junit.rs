@@ -6,9 +6,8 @@ use std::io::{self, Write};
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use super::Report;
-use super::escape::printable;
 use crate::debug::opaque_debug;
-use crate::model::{DigestStatus, GapCause, LogFileStatus};
+use crate::model::{DigestStatus, GapCause, LogFileStatus, printable};
 use crate::records::{Record, Tally, format_time as time};
 
 /// Findings as test cases.

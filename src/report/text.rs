@@ -8,11 +8,10 @@ use anstyle::Style;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::Report;
-use super::escape::printable;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
 use crate::debug::opaque_debug;
-use crate::model::{ChainId, Depth, DigestStatus, GapCause, LogFileStatus, SampleResult, Verdict};
+use crate::model::{ChainId, Depth, DigestStatus, GapCause, LogFileStatus, SampleResult, Verdict, printable};
 use crate::records::{
     Allowances, ChainRecord, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
 };

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
-use super::escape::printable;
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
-use crate::model::{DigestStatus, GapCause, LogFileStatus, ObjectRef};
+use crate::model::{DigestStatus, GapCause, LogFileStatus, ObjectRef, printable};
 use crate::records::{
     ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Versions, WarningRecord, format_time as time,
 };

@@ -19,6 +19,7 @@ pub const NAMESPACE: &str = "ctverify";
 
 /// The reason why something can't be signed, or a signature can't be checked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignError {
     /// A file can't be read.
     #[error("{} can't be read: {error}", path.display())]

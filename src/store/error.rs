@@ -6,6 +6,7 @@ use crate::verify::limits::MAX_KEY_BYTES;
 /// The reason why an object could not be read. Absence is a kind of its own: it is an answer, all
 /// else is a failure to look.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The store says that the object does not exist.
     #[error("it does not exist")]

@@ -9,14 +9,17 @@ mod folder;
 mod folder_layout;
 mod lifecycle;
 mod replica;
+#[cfg(feature = "aws")]
 mod s3;
+#[cfg(feature = "aws")]
 mod s3_answers;
+#[cfg(feature = "aws")]
 mod s3_conditional;
+#[cfg(feature = "aws")]
 mod s3_error;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
@@ -27,6 +30,7 @@ pub use error::StoreError;
 pub use folder::Folder;
 pub use lifecycle::{Expiry, LifecycleRule};
 pub use replica::Replica;
+#[cfg(feature = "aws")]
 pub use s3::S3;
 
 use crate::debug::opaque_debug;
@@ -185,8 +189,11 @@ struct Counter {
     get: AtomicU64,
     list: AtomicU64,
     other: AtomicU64,
+    /// Answers that asked for fewer requests; only a remote store gives them.
+    #[cfg(feature = "aws")]
     refusals: AtomicU64,
-    clock_ahead_ms: OnceLock<i64>,
+    #[cfg(feature = "aws")]
+    clock_ahead_ms: std::sync::OnceLock<i64>,
 }
 
 impl Counter {
@@ -198,6 +205,7 @@ impl Counter {
         self.list.fetch_add(1, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "aws")]
     fn other(&self) {
         self.other.fetch_add(1, Ordering::Relaxed);
     }

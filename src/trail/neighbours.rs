@@ -9,26 +9,12 @@ use aws_sdk_cloudtrail::config::Region as SdkRegion;
 use aws_sdk_cloudtrail::error::DisplayErrorContext;
 use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
+use super::NeighbourSource;
 use super::location::TrailSettings;
 use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
-
-/// A source that knows the trails of an account.
-#[async_trait]
-pub trait NeighbourSource: Send + Sync {
-    /// Returns the names of trails that deliver log files of `region` to the same location without
-    /// digests.
-    ///
-    /// # Errors
-    ///
-    /// Returns the reason why they can't be determined, such as a permission that the caller lacks.
-    async fn without_digests(&self, region: &Region) -> Result<Vec<String>, String>;
-
-    /// The number of requests made so far.
-    fn requests(&self) -> u64;
-}
 
 /// A source of trails that asks CloudTrail's `DescribeTrails` with an AWS configuration.
 pub struct DescribeTrails {

@@ -12,41 +12,11 @@ use aws_sdk_cloudtrail::operation::get_trail_status::{GetTrailStatusError, GetTr
 use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
+use super::{StatusSource, TrailStatus};
 use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
-
-/// The status of a trail's delivery in one region, as CloudTrail states it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrailStatus {
-    /// The time at which it last delivered a digest there.
-    pub latest_digest_delivery: Option<Timestamp>,
-    /// The reason why it could not deliver the last digest.
-    pub digest_delivery_error: Option<String>,
-    /// The time at which logging was last stopped.
-    pub logging_stopped: Option<Timestamp>,
-    /// The time at which logging was last started.
-    pub logging_started: Option<Timestamp>,
-}
-
-/// A source of the status of a trail's delivery.
-#[async_trait]
-pub trait StatusSource: Send + Sync {
-    /// Returns the status in `region`; the error says why nothing is known, and what to do.
-    async fn status(&self, region: &Region) -> Result<TrailStatus, String>;
-
-    /// Returns the status in a region that may not be enabled, with one attempt of a few seconds;
-    /// `None` if the region is not enabled.
-    ///
-    /// # Errors
-    ///
-    /// Returns the reason why nothing is known.
-    async fn probe(&self, region: &Region) -> Result<Option<TrailStatus>, String>;
-
-    /// The number of requests made so far.
-    fn requests(&self) -> u64;
-}
 
 /// The longest time that an attempt may take in a region that may not be enabled.
 const PROBE: Duration = Duration::from_secs(5);

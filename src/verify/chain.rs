@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ahash::{HashMap, HashMapExt, HashSet};
 
-use super::digest::{ParsedDigest, Rejection, UnparsedDigest, Unproven};
+use super::digest::{CheckedDigest, ParsedDigest, RawDigest, Rejection, UnparsedDigest, Unproven, examine};
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::key::KeyRing;
@@ -35,21 +35,22 @@ impl ProvenDigest {
 
     /// Unpacks the whole digest from the bytes that it was packed into.
     pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ValidDigest, PackError> {
-        let mut open = self.summary.unpack(packed, key)?;
+        let mut digest = self.summary.unpack(packed, key)?;
         let (mut signature_from, mut touched) = (SignatureFrom::Metadata, false);
         if let Some(signature) = &self.from_successor {
             signature_from = SignatureFrom::Successor;
-            touched = open.metadata_kept;
-            open.signature = Some((**signature).clone());
+            touched = digest.metadata_kept;
+            digest.signature = Some((**signature).clone());
         }
-        Ok(ValidDigest { open, signature_from, touched })
+        Ok(ValidDigest { digest, signature_from, touched })
     }
 }
 
-/// An unpacked [`ProvenDigest`], with all its fields.
+/// A digest that is valid, with all its fields: an unpacked [`ProvenDigest`], or the result of
+/// [`verify_digest()`].
 #[derive(Debug)]
 pub struct ValidDigest {
-    open: ParsedDigest,
+    digest: ParsedDigest,
     signature_from: SignatureFrom,
     touched: bool,
 }
@@ -57,22 +58,22 @@ pub struct ValidDigest {
 impl ValidDigest {
     /// Its name.
     pub fn object(&self) -> &ObjectRef {
-        &self.open.object
+        &self.digest.object
     }
 
     /// SHA-256 of its uncompressed bytes.
     pub fn sha256(&self) -> Sha256Hash {
-        self.open.sha256
+        self.digest.sha256
     }
 
     /// The digest's record of its predecessor; `None` for a starting digest.
     pub fn predecessor(&self) -> Option<&Predecessor> {
-        self.open.predecessor.as_ref()
+        self.digest.predecessor.as_ref()
     }
 
     /// The log files it vouches for.
     pub fn log_files(&self) -> &LogFileEntries {
-        &self.open.log_files
+        &self.digest.log_files
     }
 
     /// The origin of the signature that proved it.
@@ -82,7 +83,7 @@ impl ValidDigest {
 
     /// The signature that proved it, as bytes.
     pub fn signature(&self) -> Option<&Arc<[u8]>> {
-        match self.open.signature.as_ref()? {
+        match self.digest.signature.as_ref()? {
             RecordedSignature::Bytes(bytes) => Some(bytes),
             RecordedSignature::Unreadable(_) => None,
         }
@@ -115,15 +116,29 @@ pub struct RejectedDigest {
     pub summary: Option<DigestSummary>,
 }
 
+impl RejectedDigest {
+    fn new(digest: ParsedDigest, rejection: Rejection) -> Self {
+        Self {
+            rejection,
+            sha256: Some(digest.sha256),
+            object: digest.object,
+            predecessor: digest.predecessor,
+            lost_signature: digest.metadata_kept && digest.signature.is_none(),
+            claims: digest.log_files.len(),
+            summary: None,
+        }
+    }
+}
+
 impl From<UnparsedDigest> for RejectedDigest {
-    fn from(UnparsedDigest { place, sha256, rejection }: UnparsedDigest) -> Self {
-        Self { rejection, sha256, object: place, predecessor: None, lost_signature: false, claims: 0, summary: None }
+    fn from(UnparsedDigest { object, sha256, rejection }: UnparsedDigest) -> Self {
+        Self { rejection, sha256, object, predecessor: None, lost_signature: false, claims: 0, summary: None }
     }
 }
 
 /// A digest after judgement.
 #[derive(Debug)]
-pub enum SettledDigest {
+pub enum DigestJudgement {
     /// The digest is what CloudTrail delivered.
     Valid(ProvenDigest),
     /// The digest is not what CloudTrail delivered, or could not be judged.
@@ -136,7 +151,7 @@ pub struct JudgedDigest<T> {
     /// The caller's handle.
     pub handle: T,
     /// The judgement.
-    pub digest: SettledDigest,
+    pub digest: DigestJudgement,
 }
 
 /// The result of comparing a digest with another digest's record of it.
@@ -159,26 +174,26 @@ fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&Recor
 }
 
 /// Judges the digests of one chain together. They may come in any order, and are returned in the
-/// same. `open` unpacks one: in a chain without forks, it is called once for each, and for a digest
+/// same. `unpack` unpacks one: in a chain without forks, it is called once for each, and for a digest
 /// only after those that name it.
 pub fn verify_chain<T, E>(
-    mut waiting: Vec<(T, PendingDigest)>,
-    mut open: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
+    mut pending: Vec<(T, PendingDigest)>,
+    mut unpack: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
     keys: &KeyRing,
 ) -> Result<Vec<JudgedDigest<T>>, E> {
-    let links = Links::between(&waiting);
-    let order = links.successors_first(&waiting);
+    let links = Links::between(&pending);
+    let order = links.successors_first(&pending);
     let mut judgements: Vec<Option<Judgement>> = Vec::new();
-    judgements.resize_with(waiting.len(), || None);
+    judgements.resize_with(pending.len(), || None);
     let mut last = None;
     for index in order {
-        let (handle, PendingDigest::Parsed(summary, own)) = &mut waiting[index] else { continue };
-        let digest = open(handle, summary)?;
+        let (handle, PendingDigest::Parsed(summary, own)) = &mut pending[index] else { continue };
+        let digest = unpack(handle, summary)?;
         let own = std::mem::replace(own, Ok(()));
         let mut referrers = Vec::new();
         // Ignore self-links: a digest must not vouch for itself.
         for by in links.referrers(index).filter(|by| *by != index) {
-            let record = record(by, &waiting[by], judgements[by].as_ref(), last.as_ref(), &mut open)?;
+            let record = record(by, &pending[by], judgements[by].as_ref(), last.as_ref(), &mut unpack)?;
             // Equal hashes of names prove nothing: compare the names themselves.
             referrers.extend(record.filter(|record| record.recorded.object == digest.object));
         }
@@ -187,22 +202,41 @@ pub fn verify_chain<T, E>(
     }
     let mut judgements = judgements.into_iter();
     // Collected from the consumed vector, so that its allocation can be reused: chains are long.
-    let settled = waiting.into_iter().filter_map(|(handle, digest)| {
+    let judged = pending.into_iter().filter_map(|(handle, digest)| {
         let digest = match (digest, judgements.next().flatten()) {
             (PendingDigest::Parsed(summary, _), Some(Judgement::Valid { from_successor })) => {
-                SettledDigest::Valid(ProvenDigest { summary, from_successor })
+                DigestJudgement::Valid(ProvenDigest { summary, from_successor })
             }
             (PendingDigest::Parsed(summary, _), Some(Judgement::Rejected(mut digest))) => {
                 digest.summary = Some(summary);
-                SettledDigest::Rejected(digest)
+                DigestJudgement::Rejected(digest)
             }
             // Unreachable: every parsed digest was judged above.
             (PendingDigest::Parsed(..), None) => return None,
-            (PendingDigest::Unparsed(closed), _) => SettledDigest::Rejected(Box::new(RejectedDigest::from(*closed))),
+            (PendingDigest::Unparsed(unparsed), _) => {
+                DigestJudgement::Rejected(Box::new(RejectedDigest::from(*unparsed)))
+            }
         };
         Some(JudgedDigest { handle, digest })
     });
-    Ok(settled.collect())
+    Ok(judged.collect())
+}
+
+/// Verifies a digest by itself. Without its successor, nothing shows that it is the digest that was
+/// delivered last under this name, and a signature that only the successor recorded is not known.
+///
+/// # Errors
+///
+/// Returns the digest that is not valid, with the reason.
+pub fn verify_digest(found: &RawDigest<'_>, keys: &KeyRing) -> Result<ValidDigest, Box<RejectedDigest>> {
+    let (digest, own) = match examine(found, |named| named == found.object, keys) {
+        CheckedDigest::Parsed(digest, own) => (*digest, own),
+        CheckedDigest::Unparsed(unparsed) => return Err(Box::new(RejectedDigest::from(*unparsed))),
+    };
+    match own {
+        Ok(()) => Ok(ValidDigest { digest, signature_from: SignatureFrom::Metadata, touched: false }),
+        Err(unproven) => Err(Box::new(RejectedDigest::new(digest, unproven.into_rejection()))),
+    }
 }
 
 /// The judgement on a digest that was parsed.
@@ -233,13 +267,13 @@ fn record<T, E>(
     (handle, digest): &(T, PendingDigest),
     judgement: Option<&Judgement>,
     last: Option<&Last>,
-    open: &mut impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
+    unpack: &mut impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
 ) -> Result<Option<Record>, E> {
     let PendingDigest::Parsed(summary, _) = digest else { return Ok(None) };
     let (by, recorded) = match last.filter(|last| last.index == index) {
         Some(last) => (last.object.clone(), last.predecessor.clone()),
         None => {
-            let digest = open(handle, summary)?;
+            let digest = unpack(handle, summary)?;
             (digest.object, digest.predecessor)
         }
     };
@@ -248,18 +282,18 @@ fn record<T, E>(
 }
 
 /// Tries the signatures that successors recorded of digests whose own signature is missing or
-/// fails: such a digest will be judged by them. `tell` is called for each, with the index of the
+/// fails: such a digest will be judged by them. `on_result` is called for each, with the index of the
 /// digest that it is about and the result. `tried` holds pairs of indexes, of a digest and of one
 /// that names it, which are skipped; those that are tried are added to it.
 pub fn try_recorded_signatures<T, E>(
-    waiting: &[(T, PendingDigest)],
-    mut open: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
+    pending: &[(T, PendingDigest)],
+    mut unpack: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
     keys: &KeyRing,
     tried: &mut HashSet<(usize, usize)>,
-    mut tell: impl FnMut(usize, Result<(), Rejection>),
+    mut on_result: impl FnMut(usize, Result<(), Rejection>),
 ) -> Result<(), E> {
     let mut wanting: HashMap<NameHash, (usize, &Unproven)> = HashMap::new();
-    for (index, (_, digest)) in waiting.iter().enumerate() {
+    for (index, (_, digest)) in pending.iter().enumerate() {
         if let PendingDigest::Parsed(summary, Err(unproven)) = digest
             && matches!(unproven.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch)
         {
@@ -269,7 +303,7 @@ pub fn try_recorded_signatures<T, E>(
     if wanting.is_empty() {
         return Ok(());
     }
-    for (by, handle, summary) in summaries(waiting) {
+    for (by, handle, summary) in summaries(pending) {
         let named = summary.predecessor().and_then(|named| wanting.get(&named).copied());
         let Some((index, unproven)) = named else { continue };
         if !tried.insert((index, by)) {
@@ -277,14 +311,14 @@ pub fn try_recorded_signatures<T, E>(
         }
         // The signed text includes the name, so a signature that verifies proves that the name,
         // which is only known by its hash here, is the one that is meant.
-        if let Some(signature) = open(handle, summary)?.predecessor.and_then(|recorded| recorded.signature) {
-            tell(index, unproven.check(&signature, keys));
+        if let Some(signature) = unpack(handle, summary)?.predecessor.and_then(|recorded| recorded.signature) {
+            on_result(index, unproven.check(&signature, keys));
         }
     }
     Ok(())
 }
 
-fn judge(open: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Record], keys: &KeyRing) -> Judgement {
+fn judge(digest: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Record], keys: &KeyRing) -> Judgement {
     // A moved digest is not the one that its successors name at this location: ignore their
     // records.
     let referrers = match &own {
@@ -294,31 +328,25 @@ fn judge(open: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Record
     // The signature that proves the digest, if that is a successor's record.
     let proven = match own {
         Ok(()) => Ok(None),
-        Err(unproven) => from_successor(&open, *unproven, referrers, keys).map(Some),
+        Err(unproven) => from_successor(&digest, *unproven, referrers, keys).map(Some),
     };
     let signature = match &proven {
         Ok(Some(signature)) => Some(signature),
-        Ok(None) | Err(_) => open.signature.as_ref(),
+        Ok(None) | Err(_) => digest.signature.as_ref(),
     };
-    let contradiction = contradiction(&open, signature, referrers, proven.as_ref().err());
+    let contradiction = contradiction(&digest, signature, referrers, proven.as_ref().err());
     match (contradiction, proven) {
         (None, Ok(signature)) => Judgement::Valid { from_successor: signature.map(Box::new) },
-        (Some(rejection), _) | (None, Err(rejection)) => Judgement::Rejected(Box::new(RejectedDigest {
-            rejection,
-            sha256: Some(open.sha256),
-            object: open.object,
-            predecessor: open.predecessor,
-            lost_signature: open.metadata_kept && open.signature.is_none(),
-            claims: open.log_files.len(),
-            summary: None,
-        })),
+        (Some(rejection), _) | (None, Err(rejection)) => {
+            Judgement::Rejected(Box::new(RejectedDigest::new(digest, rejection)))
+        }
     }
 }
 
 /// Tries the signatures that successors recorded, whether or not those successors are proven: a
 /// signature proves itself.
 fn from_successor(
-    open: &ParsedDigest,
+    digest: &ParsedDigest,
     own: Unproven,
     referrers: &[Record],
     keys: &KeyRing,
@@ -329,7 +357,7 @@ fn from_successor(
     let mut rejection = own.rejection().clone();
     for record in referrers {
         let Some(signature) = &record.recorded.signature else { continue };
-        if open.signature.as_ref() == Some(signature) {
+        if digest.signature.as_ref() == Some(signature) {
             continue;
         }
         match own.check(signature, keys) {
@@ -346,18 +374,18 @@ fn from_successor(
 
 /// Returns a rejection if a valid successor contradicts the digest.
 fn contradiction(
-    open: &ParsedDigest,
+    digest: &ParsedDigest,
     signature: Option<&RecordedSignature>,
     referrers: &[Record],
     own: Option<&Rejection>,
 ) -> Option<Rejection> {
-    let state = |record: &Record| compare(&record.recorded, &open.sha256, signature);
+    let state = |record: &Record| compare(&record.recorded, &digest.sha256, signature);
     let says = |wanted| referrers.iter().find(|record| record.valid && state(record) == wanted);
     let also = own.map(|rejection| format!("; it also {}", rejection.detail)).unwrap_or_default();
     if let Some(record) = says(LinkState::HashDiffers) {
         let recorded = record.recorded.sha256.map(|hash| hash.to_string()).unwrap_or_default();
         let detail =
-            format!("has SHA-256 {}, and its valid successor {} recorded {recorded}{also}", open.sha256, record.by);
+            format!("has SHA-256 {}, and its valid successor {} recorded {recorded}{also}", digest.sha256, record.by);
         return Some(Rejection::invalid(Fault::PredecessorHashMismatch, detail));
     }
     let record = says(LinkState::SignatureDiffers)?;

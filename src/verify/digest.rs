@@ -61,7 +61,7 @@ impl Rejection {
 #[derive(Debug)]
 pub struct RawDigest<'a> {
     /// The object under which it was found.
-    pub place: &'a ObjectRef,
+    pub object: &'a ObjectRef,
     /// The series that its name puts it in.
     pub kind: DigestKind,
     /// The object's bytes as stored: gzipped, unless `is_uncompressed` is true.
@@ -132,7 +132,7 @@ pub enum CheckedDigest {
 #[derive(Debug)]
 pub struct UnparsedDigest {
     /// The object under which it was found.
-    pub place: ObjectRef,
+    pub object: ObjectRef,
     /// SHA-256 of the uncompressed bytes, if they could be read.
     pub sha256: Option<Sha256Hash>,
     /// The reason why it was rejected.
@@ -141,8 +141,8 @@ pub struct UnparsedDigest {
 
 impl CheckedDigest {
     /// Creates the result for a digest that was not parsed.
-    pub fn closed(place: ObjectRef, sha256: Option<Sha256Hash>, rejection: Rejection) -> Self {
-        Self::Unparsed(Box::new(UnparsedDigest { place, sha256, rejection }))
+    pub fn unparsed(object: ObjectRef, sha256: Option<Sha256Hash>, rejection: Rejection) -> Self {
+        Self::Unparsed(Box::new(UnparsedDigest { object, sha256, rejection }))
     }
 }
 
@@ -151,33 +151,33 @@ impl CheckedDigest {
 pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, keys: &KeyRing) -> CheckedDigest {
     let json = match uncompressed(found.bytes, found.is_uncompressed, MAX_DIGEST_BYTES) {
         Ok(json) => json,
-        Err(fault) => return CheckedDigest::closed(found.place.clone(), None, Rejection::broken_gzip(fault)),
+        Err(fault) => return CheckedDigest::unparsed(found.object.clone(), None, Rejection::broken_gzip(fault)),
     };
     let digest_hash = sha256(&json);
-    let closed = |rejection| CheckedDigest::closed(found.place.clone(), Some(digest_hash), rejection);
+    let unparsed = |rejection| CheckedDigest::unparsed(found.object.clone(), Some(digest_hash), rejection);
     let document = match Document::parse(&json) {
         Ok(document) => document,
-        Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
+        Err(detail) => return unparsed(Rejection::invalid(Fault::Malformed, detail)),
     };
     let Period { start, end } = match document.period() {
         Ok(period) => period,
-        Err(detail) => return closed(Rejection::invalid(Fault::Malformed, detail)),
+        Err(detail) => return unparsed(Rejection::invalid(Fault::Malformed, detail)),
     };
     let object = document.object();
     // Nearly always the same name: one allocation serves both.
-    let object = if object == *found.place { found.place.clone() } else { object };
+    let object = if object == *found.object { found.object.clone() } else { object };
     let is_moved = !in_place(&object);
     let generated = found.metadata.generated();
     let time = match (found.kind, generated) {
         (DigestKind::Standard, _) => SigningTime { earliest: end, latest: end },
         (DigestKind::Backfill, Some(generated)) => {
             if let Some(rejection) = backfill_rejection(generated, end, found.last_modified) {
-                return closed(rejection);
+                return unparsed(rejection);
             }
             SigningTime { earliest: generated, latest: generated }
         }
         (DigestKind::Backfill, None) if found.metadata.signature.is_some() => {
-            return closed(Rejection::invalid(
+            return unparsed(Rejection::invalid(
                 Fault::Malformed,
                 "is a backfill digest with a signature and without a readable backfill-generation-timestamp",
             ));
@@ -199,7 +199,7 @@ pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, key
         },
         time,
     };
-    let open = ParsedDigest {
+    let parsed = ParsedDigest {
         predecessor: document.predecessor(&object),
         log_files: document.log_files,
         sha256: digest_hash,
@@ -209,28 +209,28 @@ pub fn examine(found: &RawDigest<'_>, in_place: impl Fn(&ObjectRef) -> bool, key
         start,
         end,
     };
-    let own = match &open.signature {
+    let own = match &parsed.signature {
         Some(signature) => signing.check(signature, keys),
         None => Err(Rejection::unverified(Fault::SignatureMissing, "has no signature in its metadata")),
     };
     if is_moved {
-        return moved(found.place, open, &own, signing);
+        return moved(found.object, parsed, &own, signing);
     }
-    CheckedDigest::Parsed(Box::new(open), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
+    CheckedDigest::Parsed(Box::new(parsed), own.map_err(|rejection| Box::new(Unproven { rejection, signing })))
 }
 
 /// Returns the result for a digest that was found elsewhere than its name says. It claims its log
 /// files like any other digest that is not valid, under the name of the object where it was found;
 /// its record of a predecessor is ignored.
-fn moved(place: &ObjectRef, open: ParsedDigest, own: &Result<(), Rejection>, signing: Signing) -> CheckedDigest {
-    let name = &open.object;
+fn moved(object: &ObjectRef, parsed: ParsedDigest, own: &Result<(), Rejection>, signing: Signing) -> CheckedDigest {
+    let name = &parsed.object;
     let detail = match own {
         Ok(()) => format!("is genuine, but not in its place: copy it to {name}, if nothing is there, and verify again"),
         Err(_) => format!("names {name} as its place"),
     };
     let rejection = Rejection::invalid(Fault::Moved, detail);
-    let open = ParsedDigest { object: place.clone(), predecessor: None, ..open };
-    CheckedDigest::Parsed(Box::new(open), Err(Box::new(Unproven { rejection, signing })))
+    let parsed = ParsedDigest { object: object.clone(), predecessor: None, ..parsed };
+    CheckedDigest::Parsed(Box::new(parsed), Err(Box::new(Unproven { rejection, signing })))
 }
 
 /// Rejects a backfill digest that states a generation time before the end of its hour, or after S3

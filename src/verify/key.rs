@@ -20,6 +20,7 @@ use super::limits::{KEY_EXPONENTS, KEY_WINDOW_TOLERANCE_SECONDS, MAX_KEY_BITS, M
 
 /// The reason why bytes are not a public key that can have signed a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// Neither PKCS#1 nor SPKI.
     #[error("it is neither a PKCS#1 nor an SPKI public RSA key in DER form")]

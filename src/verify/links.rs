@@ -12,19 +12,19 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn between<T>(waiting: &[(T, PendingDigest)]) -> Self {
+    pub(super) fn between<T>(pending: &[(T, PendingDigest)]) -> Self {
         let mut names: Vec<(NameHash, usize)> =
-            summaries(waiting).map(|(index, _, summary)| (summary.name(), index)).collect();
+            summaries(pending).map(|(index, _, summary)| (summary.name(), index)).collect();
         names.sort_unstable();
         let mut pairs = Vec::with_capacity(names.len());
-        for (index, _, summary) in summaries(waiting) {
+        for (index, _, summary) in summaries(pending) {
             let Some(predecessor) = summary.predecessor() else { continue };
             let first = names.partition_point(|(name, _)| *name < predecessor);
             let named = names[first..].iter().take_while(|(name, _)| *name == predecessor);
             pairs.extend(named.map(|(_, named)| (*named, index)));
         }
         pairs.sort_unstable();
-        Self { pairs, count: waiting.len() }
+        Self { pairs, count: pending.len() }
     }
 
     /// Returns the indexes of the digests that name this one.
@@ -35,7 +35,7 @@ impl Links {
 
     /// Returns an order in which every digest comes after those that name it as predecessor. A
     /// circle of names can only be forged; its digests come last, newest first.
-    pub(super) fn successors_first<T>(&self, waiting: &[(T, PendingDigest)]) -> Vec<usize> {
+    pub(super) fn successors_first<T>(&self, pending: &[(T, PendingDigest)]) -> Vec<usize> {
         let mut names: Vec<(usize, usize)> = self.pairs.iter().map(|(named, by)| (*by, *named)).collect();
         names.sort_unstable();
         let mut awaited = vec![0_usize; self.count];
@@ -53,7 +53,7 @@ impl Links {
             }
         }
         let mut rest: Vec<usize> = (0..self.count).filter(|index| awaited[*index] > 0).collect();
-        rest.sort_by_key(|index| Reverse(outline_of(&waiting[*index]).map(|(_, summary)| summary.period().end)));
+        rest.sort_by_key(|index| Reverse(outline_of(&pending[*index]).map(|(_, summary)| summary.period().end)));
         order.extend(rest);
         order
     }
@@ -67,8 +67,8 @@ fn outline_of<T>((handle, digest): &(T, PendingDigest)) -> Option<(&T, &DigestSu
 }
 
 /// Returns the digests that were parsed, each with its index and handle.
-pub(super) fn summaries<T>(waiting: &[(T, PendingDigest)]) -> impl Iterator<Item = (usize, &T, &DigestSummary)> {
-    waiting.iter().enumerate().filter_map(|(index, digest)| {
+pub(super) fn summaries<T>(pending: &[(T, PendingDigest)]) -> impl Iterator<Item = (usize, &T, &DigestSummary)> {
+    pending.iter().enumerate().filter_map(|(index, digest)| {
         let (handle, summary) = outline_of(digest)?;
         Some((index, handle, summary))
     })
@@ -89,9 +89,9 @@ mod tests {
 
     fn order(count: usize, pairs: &[(usize, usize)]) -> Vec<usize> {
         let unread = |index| {
-            let place = ObjectRef::new("logs", format!("{index}"));
+            let object = ObjectRef::new("logs", format!("{index}"));
             let rejection = Rejection::invalid(Fault::Malformed, "is no digest");
-            ((), PendingDigest::Unparsed(Box::new(UnparsedDigest { place, sha256: None, rejection })))
+            ((), PendingDigest::Unparsed(Box::new(UnparsedDigest { object, sha256: None, rejection })))
         };
         links(count, pairs).successors_first(&(0..count).map(unread).collect::<Vec<_>>())
     }

@@ -20,11 +20,13 @@ mod key;
 pub mod limits;
 mod links;
 mod metadata;
+mod packed;
 mod pending;
 mod signature;
 
 pub use chain::{
-    JudgedDigest, ProvenDigest, RejectedDigest, SettledDigest, ValidDigest, try_recorded_signatures, verify_chain,
+    DigestJudgement, JudgedDigest, ProvenDigest, RejectedDigest, ValidDigest, try_recorded_signatures, verify_chain,
+    verify_digest,
 };
 pub use content::{Content, ContentHasher, sha256};
 pub use digest::{CheckedDigest, ParsedDigest, RawDigest, Rejection, UnparsedDigest, Unproven, examine};

@@ -3,17 +3,13 @@
 //! bytes, which the caller can store elsewhere.
 
 use std::num::NonZero;
-use std::sync::Arc;
 
 use ahash::RandomState;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
 
 use super::digest::{CheckedDigest, ParsedDigest, UnparsedDigest, Unproven};
-use super::document::Predecessor;
-use super::entries::LogFileEntries;
-use super::signature::RecordedSignature;
-use crate::model::{ObjectRef, Period, Sha256Hash};
+use super::packed;
+use crate::model::{ObjectRef, Period};
 
 /// A digest that was examined by itself, held until the digests that may name it are read.
 #[derive(Debug)]
@@ -60,6 +56,7 @@ impl HashKey {
 
 /// The reason why a digest could not be packed or unpacked.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PackError {
     /// It could not be written.
     #[error("it could not be packed: {0}")]
@@ -73,25 +70,24 @@ impl PendingDigest {
     /// Packs a digest that was examined: everything but the summary is appended to `out`.
     pub fn pack(examined: CheckedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
         match examined {
-            CheckedDigest::Parsed(open, own) => Ok(Self::Parsed(DigestSummary::pack(&open, key, out)?, own)),
-            CheckedDigest::Unparsed(closed) => Ok(Self::Unparsed(closed)),
+            CheckedDigest::Parsed(digest, own) => Ok(Self::Parsed(DigestSummary::pack(&digest, key, out)?, own)),
+            CheckedDigest::Unparsed(unparsed) => Ok(Self::Unparsed(unparsed)),
         }
     }
 }
 
 impl DigestSummary {
-    fn pack(open: &ParsedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
+    fn pack(digest: &ParsedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
         let begin = out.len();
-        postcard::to_io(&PackedDigest::from(open), &mut *out)
-            .map_err(|error| PackError::Unwritable(error.to_string()))?;
+        packed::write(digest, &mut *out)?;
         Ok(Self {
             seal: key.seal(out.get(begin..).unwrap_or_default()),
-            name: key.name(&open.object),
-            predecessor: open.predecessor.as_ref().map(|recorded| key.name(&recorded.object)),
-            start: open.start,
-            end: open.end,
+            name: key.name(&digest.object),
+            predecessor: digest.predecessor.as_ref().map(|recorded| key.name(&recorded.object)),
+            start: digest.start,
+            end: digest.end,
             // The limit on a digest's size keeps the number far below `u32::MAX`.
-            log_files: u32::try_from(open.log_files.len()).unwrap_or(u32::MAX),
+            log_files: u32::try_from(digest.log_files.len()).unwrap_or(u32::MAX),
         })
     }
 
@@ -100,8 +96,7 @@ impl DigestSummary {
         if key.seal(packed) != self.seal {
             return Err(PackError::Damaged);
         }
-        let digest: PackedDigest<'_> = postcard::from_bytes(packed).map_err(|_| PackError::Damaged)?;
-        digest.open(self.period()).ok_or(PackError::Damaged)
+        packed::read(packed, self.period())
     }
 
     /// The hash of its name.
@@ -126,116 +121,13 @@ impl DigestSummary {
     }
 }
 
-/// The part of a digest that its summary lacks.
-#[derive(Serialize, Deserialize)]
-struct PackedDigest<'a> {
-    bucket: &'a str,
-    key: &'a str,
-    #[serde(serialize_with = "as_bytes")]
-    sha256: &'a [u8],
-    #[serde(borrow)]
-    predecessor: Option<PackedPredecessor<'a>>,
-    metadata_kept: bool,
-    signature: Option<PackedSignature<'a>>,
-    #[serde(serialize_with = "as_bytes")]
-    log_files: &'a [u8],
-    log_file_count: usize,
-    /// The bucket of the first log file, if it is not the digest's own.
-    log_file_bucket: Option<&'a str>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PackedPredecessor<'a> {
-    /// The predecessor's bucket; `None` if it is the digest's own.
-    bucket: Option<&'a str>,
-    key: &'a str,
-    sha256: Option<[u8; 32]>,
-    #[serde(borrow)]
-    signature: Option<PackedSignature<'a>>,
-}
-
-#[derive(Serialize, Deserialize)]
-enum PackedSignature<'a> {
-    Bytes(#[serde(serialize_with = "as_bytes")] &'a [u8]),
-    Unreadable([u8; 32]),
-}
-
-/// Serializes bytes as one byte string: serde would write a slice element by element.
-fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(bytes)
-}
-
-impl<'a> From<&'a ParsedDigest> for PackedDigest<'a> {
-    fn from(open: &'a ParsedDigest) -> Self {
-        let own = &open.object.bucket;
-        Self {
-            bucket: own,
-            key: &open.object.key,
-            sha256: &open.sha256.0,
-            predecessor: open.predecessor.as_ref().map(|recorded| PackedPredecessor {
-                bucket: (recorded.object.bucket != *own).then_some(&*recorded.object.bucket),
-                key: &recorded.object.key,
-                sha256: recorded.sha256.map(|hash| hash.0),
-                signature: recorded.signature.as_ref().map(PackedSignature::from),
-            }),
-            metadata_kept: open.metadata_kept,
-            signature: open.signature.as_ref().map(PackedSignature::from),
-            log_files: &open.log_files.packed,
-            log_file_count: open.log_files.count,
-            log_file_bucket: open.log_files.bucket.as_deref().filter(|bucket| **bucket != **own),
-        }
-    }
-}
-
-impl PackedDigest<'_> {
-    fn open(self, Period { start, end }: Period) -> Option<ParsedDigest> {
-        let object = ObjectRef::new(self.bucket, self.key);
-        let predecessor = self.predecessor.map(|recorded| Predecessor {
-            object: ObjectRef::new(recorded.bucket.map_or_else(|| Arc::clone(&object.bucket), Arc::from), recorded.key),
-            sha256: recorded.sha256.map(Sha256Hash),
-            signature: recorded.signature.map(RecordedSignature::from),
-        });
-        let own = || (!self.log_files.is_empty()).then(|| Arc::clone(&object.bucket));
-        let log_files = LogFileEntries {
-            bucket: self.log_file_bucket.map(Arc::from).or_else(own),
-            packed: self.log_files.into(),
-            count: self.log_file_count,
-        };
-        Some(ParsedDigest {
-            start,
-            end,
-            sha256: Sha256Hash(self.sha256.try_into().ok()?),
-            predecessor,
-            log_files,
-            metadata_kept: self.metadata_kept,
-            signature: self.signature.map(RecordedSignature::from),
-            object,
-        })
-    }
-}
-
-impl<'a> From<&'a RecordedSignature> for PackedSignature<'a> {
-    fn from(signature: &'a RecordedSignature) -> Self {
-        match signature {
-            RecordedSignature::Bytes(bytes) => Self::Bytes(bytes),
-            RecordedSignature::Unreadable(hash) => Self::Unreadable(hash.0),
-        }
-    }
-}
-
-impl From<PackedSignature<'_>> for RecordedSignature {
-    fn from(signature: PackedSignature<'_>) -> Self {
-        match signature {
-            PackedSignature::Bytes(bytes) => Self::Bytes(bytes.into()),
-            PackedSignature::Unreadable(hash) => Self::Unreadable(Box::new(Sha256Hash(hash))),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::document::Predecessor;
     use super::super::entries::{EntriesBuilder, RecordedHash};
+    use super::super::signature::RecordedSignature;
     use super::*;
+    use crate::model::Sha256Hash;
 
     fn digest(predecessor: Option<Predecessor>, signature: Option<RecordedSignature>) -> ParsedDigest {
         let mut entries = EntriesBuilder::default();
@@ -269,18 +161,18 @@ mod tests {
             digest(predecessor("other", Some(Sha256Hash([9; 32])), Some(bytes.clone())), Some(bytes)),
             digest(predecessor("bucket", None, Some(unreadable)), None),
         ];
-        for open in digests {
+        for digest in digests {
             let mut kept = vec![1, 2, 3];
-            let summary = DigestSummary::pack(&open, &key, &mut kept).unwrap();
+            let summary = DigestSummary::pack(&digest, &key, &mut kept).unwrap();
             let unpacked = summary.unpack(&kept[3..], &key).unwrap();
-            assert_eq!(format!("{unpacked:?}"), format!("{open:?}"));
-            assert_eq!(summary.name(), key.name(&open.object));
-            let named = open.predecessor.as_ref().map(|recorded| key.name(&recorded.object));
+            assert_eq!(format!("{unpacked:?}"), format!("{digest:?}"));
+            assert_eq!(summary.name(), key.name(&digest.object));
+            let named = digest.predecessor.as_ref().map(|recorded| key.name(&recorded.object));
             assert_eq!((summary.predecessor(), summary.log_files()), (named, 3));
-            for place in 3..kept.len() {
-                kept[place] ^= 1;
-                assert!(summary.unpack(&kept[3..], &key).is_err(), "byte {place} was changed");
-                kept[place] ^= 1;
+            for index in 3..kept.len() {
+                kept[index] ^= 1;
+                assert!(summary.unpack(&kept[3..], &key).is_err(), "byte {index} was changed");
+                kept[index] ^= 1;
             }
             assert!(summary.unpack(&kept[3..kept.len() - 1], &key).is_err());
         }

@@ -104,7 +104,7 @@ async fn admit_digests(
     admitted: mpsc::Sender<ListedDigest>,
 ) -> Result<(), AuditError> {
     for digest in digests {
-        if known.insert(context.fingerprint(&digest.place)) {
+        if known.insert(context.fingerprint(&digest.object)) {
             admission.take().await?;
             if admitted.send(digest).await.is_err() {
                 // The reading side has failed, and reports its own error.
@@ -173,9 +173,9 @@ impl Collected {
                 return None;
             }
         };
-        let ListedDigest { place, kind, end, last_modified, .. } = found.listed;
+        let ListedDigest { object, kind, end, last_modified, .. } = found.listed;
         if found.begins_past_end {
-            self.begin_past_end.insert(context.fingerprint(&place));
+            self.begin_past_end.insert(context.fingerprint(&object));
         }
         let borne = found.bears.map(|bears| context.fingerprint(&bears));
         let has_remarks = found.note.is_some() || found.generated.is_some() || found.is_uncompressed;
@@ -188,7 +188,7 @@ impl Collected {
             end,
             last_modified,
             remarks,
-            place: borne.map(|_| Box::new(place)),
+            object: borne.map(|_| Box::new(object)),
             spool_key: found.spool_key,
         };
         self.read.push((meta, found.pending));
@@ -214,10 +214,10 @@ struct Pointer {
 impl ChainReader<'_> {
     /// Reads the digests that were not read yet, and returns their number.
     async fn read_all(&mut self, digests: Vec<ListedDigest>) -> Result<usize, AuditError> {
-        let new = |digest: &ListedDigest| !self.known.contains(&self.context.fingerprint(&digest.place));
+        let new = |digest: &ListedDigest| !self.known.contains(&self.context.fingerprint(&digest.object));
         let mut new: Vec<ListedDigest> = digests.into_iter().filter(new).collect();
-        new.sort_by(|one, other| one.place.cmp(&other.place));
-        new.dedup_by(|one, other| one.place == other.place);
+        new.sort_by(|one, other| one.object.cmp(&other.object));
+        new.dedup_by(|one, other| one.object == other.object);
         self.context.progress.found_digests(new.len());
         self.read_each(Box::new(new.into_iter()), &mut Admission::apart()).await
     }
@@ -295,7 +295,7 @@ impl ChainReader<'_> {
         for kind in [DigestKind::Standard, DigestKind::Backfill] {
             for digest in past.iter().filter(|digest| digest.kind == kind) {
                 self.read_all(vec![digest.clone()]).await?;
-                if self.collected.begin_past_end.contains(&self.context.fingerprint(&digest.place)) {
+                if self.collected.begin_past_end.contains(&self.context.fingerprint(&digest.object)) {
                     break;
                 }
             }
@@ -342,13 +342,13 @@ impl ChainReader<'_> {
         if !is_bucket_name(&location.bucket) || !(is_proven || self.knows(&location)) {
             return Ok(None);
         }
-        let place = predecessor.object.clone();
+        let object = predecessor.object.clone();
         Ok(Some(Pointer {
             is_proven,
             kind: meta.kind,
             start: open.start(),
-            from: meta.place.as_deref().unwrap_or(open.object()).clone(),
-            predecessor: ListedDigest { place, kind: name.kind, end: name.end, last_modified: None, size: None },
+            from: meta.object.as_deref().unwrap_or(open.object()).clone(),
+            predecessor: ListedDigest { object, kind: name.kind, end: name.end, last_modified: None, size: None },
             location,
         }))
     }

@@ -139,16 +139,16 @@ async fn first_digests(context: &Context, folder: &RegionFolder, end: Option<Tim
 /// proves it.
 async fn read_valid(
     context: &Context,
-    place: ObjectRef,
+    object: ObjectRef,
     name: DigestName,
 ) -> Result<Option<(Timestamp, ValidDigest)>, AuditError> {
     let DigestName { chain, kind, end, .. } = name;
     let (apart, keys) = (Arc::new(DigestSpool::default()), context.keys.for_range(&chain.region).await);
-    let listed = ListedDigest { place, kind, end, last_modified: None, size: None };
+    let listed = ListedDigest { object, kind, end, last_modified: None, size: None };
     let Reading::Read(read) = read_digest(context, &chain, listed, &apart).await? else { return Ok(None) };
     let ReadDigest { listed, pending, spool_key, .. } = *read;
     let meta =
-        DigestMeta { kind: listed.kind, end: listed.end, last_modified: None, remarks: None, place: None, spool_key };
+        DigestMeta { kind: listed.kind, end: listed.end, last_modified: None, remarks: None, object: None, spool_key };
     let judged = verify::judge(context, vec![(meta, pending)], Vec::new(), &apart, &keys)?;
     let valid = judged.first().and_then(ChainEntry::valid);
     valid.map(|digest| Ok((digest.summary().period().start, apart.valid(digest)?))).transpose()

@@ -44,9 +44,9 @@ pub(crate) async fn read_digest(
     digest: ListedDigest,
     spool: &DigestSpool,
 ) -> Result<Reading, AuditError> {
-    let outcome = read_bytes(context, &digest.place, None).await;
+    let outcome = read_bytes(context, &digest.object, None).await;
     context.progress.read_digest();
-    let (bytes, object) = match outcome {
+    let (bytes, stored) = match outcome {
         Ok(read) => read,
         Err(error) if error.is_absence() => {
             let without_bucket = matches!(error, StoreError::NoSuchBucket(_));
@@ -58,23 +58,23 @@ pub(crate) async fn read_digest(
             return keep_on_spool(context, digest, closed(rejection), (None, None), spool);
         }
     };
-    let note = object.metadata_note.clone();
+    let note = stored.metadata_note.clone();
     if bytes.len() > CEILING {
         let rejection = Rejection::unverified(Fault::TooLarge, format!("is larger than {CEILING} bytes"));
         return keep_on_spool(context, digest, closed(rejection), (None, None), spool);
     }
-    let is_uncompressed = object.is_uncompressed;
+    let is_uncompressed = stored.is_uncompressed;
     let is_large = bytes.len() > limits::SMALL_DIGEST_OBJECT_BYTES
         && (is_uncompressed || inflates_beyond(&bytes, limits::LARGE_DIGEST_BYTES));
     // Until its content is on the spool, no other large digest is decompressed.
     let turn = if is_large { Some(context.large_digests.acquire().await) } else { None };
-    let written = object.head.as_ref().and_then(|head| head.last_modified);
+    let written = stored.head.as_ref().and_then(|head| head.last_modified);
     let found = RawDigest {
-        place: &digest.place,
+        object: &digest.object,
         kind: digest.kind,
         bytes: &bytes,
         is_uncompressed,
-        metadata: &object.metadata,
+        metadata: &stored.metadata,
         last_modified: written.or(digest.last_modified),
     };
     let examined = examine_with_keys(context, id, &found).await?;
@@ -82,7 +82,7 @@ pub(crate) async fn read_digest(
     if matches!(examined, CheckedDigest::Parsed(_, Ok(()))) {
         context.progress.proved_digest();
     }
-    let generated = object.metadata.generated().filter(|_| digest.kind == DigestKind::Backfill);
+    let generated = stored.metadata.generated().filter(|_| digest.kind == DigestKind::Backfill);
     let mut spooled = keep_on_spool(context, digest, |_| examined, (note, generated), spool);
     drop(turn);
     if let Ok(Reading::Read(read)) = &mut spooled {
@@ -92,7 +92,7 @@ pub(crate) async fn read_digest(
 }
 
 fn closed(rejection: Rejection) -> impl FnOnce(&ObjectRef) -> CheckedDigest {
-    |place| CheckedDigest::closed(place.clone(), None, rejection)
+    |object| CheckedDigest::unparsed(object.clone(), None, rejection)
 }
 
 fn keep_on_spool(
@@ -102,10 +102,10 @@ fn keep_on_spool(
     (note, generated): (Option<String>, Option<Timestamp>),
     spool: &DigestSpool,
 ) -> Result<Reading, AuditError> {
-    let examined = examined(&listed.place);
+    let examined = examined(&listed.object);
     let (mut bears, mut begins_past_end) = (None, false);
     if let CheckedDigest::Parsed(open, own) = &examined {
-        bears = Some(open.object()).filter(|object| **object != listed.place).cloned();
+        bears = Some(open.object()).filter(|object| **object != listed.object).cloned();
         begins_past_end = own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end);
     }
     let (pending, spool_key) = spool.keep(examined, |object| context.fingerprint(object))?;
@@ -125,14 +125,14 @@ fn keep_on_spool(
 pub(crate) async fn examine_version(
     context: &Context,
     id: &ChainId,
-    place: &ObjectRef,
+    object: &ObjectRef,
     version: &str,
 ) -> Result<CheckedDigest, StoreError> {
-    let (bytes, object) = read_bytes(context, place, Some(version)).await?;
-    let kind = DigestName::parse(&place.key).map_or(DigestKind::Standard, |name| name.kind);
-    let last_modified = object.head.as_ref().and_then(|head| head.last_modified);
-    let is_uncompressed = object.is_uncompressed;
-    let found = RawDigest { place, kind, bytes: &bytes, is_uncompressed, metadata: &object.metadata, last_modified };
+    let (bytes, stored) = read_bytes(context, object, Some(version)).await?;
+    let kind = DigestName::parse(&object.key).map_or(DigestKind::Standard, |name| name.kind);
+    let last_modified = stored.head.as_ref().and_then(|head| head.last_modified);
+    let is_uncompressed = stored.is_uncompressed;
+    let found = RawDigest { object, kind, bytes: &bytes, is_uncompressed, metadata: &stored.metadata, last_modified };
     examine_with_keys(context, id, &found).await.map_err(|error| StoreError::Failed(error.to_string()))
 }
 
@@ -141,13 +141,13 @@ const CEILING: usize = limits::MAX_DIGEST_OBJECT_BYTES as usize;
 
 pub(crate) async fn read_bytes(
     context: &Context,
-    place: &ObjectRef,
+    object: &ObjectRef,
     version: Option<&str>,
 ) -> Result<(Bytes, Object), StoreError> {
-    let (pieces, object) = context
+    let (pieces, stored) = context
         .reader
         .read(
-            place,
+            object,
             version,
             |_| Vec::new(),
             |pieces: &mut Vec<Bytes>, piece| {
@@ -161,7 +161,7 @@ pub(crate) async fn read_bytes(
         Ok([bytes]) => bytes,
         Err(pieces) => Bytes::from(pieces.concat()),
     };
-    Ok((bytes, object))
+    Ok((bytes, stored))
 }
 
 async fn examine_with_keys(
@@ -183,7 +183,7 @@ fn examine_in_place(context: &Context, found: &RawDigest<'_>, keys: &KeyRing) ->
     let trouble = RefCell::new(None);
     let examined = examine(
         found,
-        |claimed| match context.store.in_place(found.place, claimed) {
+        |claimed| match context.store.in_place(found.object, claimed) {
             Ok(in_place) => in_place,
             Err(error) => {
                 trouble.replace(Some(error));

@@ -10,7 +10,7 @@ use crate::audit::error::AuditError;
 use crate::audit::request::awaited_from;
 use crate::audit::shared::context::Context;
 use crate::model::{DigestKind, Fault, ObjectRef};
-use crate::verify::{JudgedDigest, KeyRing, PendingDigest, Rejection, SettledDigest, UnparsedDigest, verify_chain};
+use crate::verify::{DigestJudgement, JudgedDigest, KeyRing, PendingDigest, Rejection, UnparsedDigest, verify_chain};
 
 /// The facts about a digest that stay in memory while its chain is read.
 pub(crate) struct DigestMeta {
@@ -20,7 +20,7 @@ pub(crate) struct DigestMeta {
     pub last_modified: Option<Timestamp>,
     pub remarks: Option<Box<Remarks>>,
     /// The object under which it was read, if that is not the name that it states for itself.
-    pub place: Option<Box<ObjectRef>>,
+    pub object: Option<Box<ObjectRef>>,
     pub spool_key: SpoolKey,
 }
 
@@ -49,10 +49,10 @@ pub(crate) fn judge(
 }
 
 fn entry(settled: JudgedDigest<DigestMeta>) -> ChainEntry {
-    let DigestMeta { kind, end, last_modified, mut remarks, place: _, spool_key } = settled.handle;
+    let DigestMeta { kind, end, last_modified, mut remarks, object: _, spool_key } = settled.handle;
     let state = match settled.digest {
-        SettledDigest::Valid(proven) => EntryState::Valid(SpooledDigest { proven, spool_key }),
-        SettledDigest::Rejected(digest) => {
+        DigestJudgement::Valid(proven) => EntryState::Valid(SpooledDigest { proven, spool_key }),
+        DigestJudgement::Rejected(digest) => {
             if digest.claims > 0 {
                 remarks.get_or_insert_default().claims = Some(spool_key);
             }
@@ -86,12 +86,12 @@ fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<Absent
     let youngest = awaited_from(&context.request);
     let resume = context.resume.as_ref();
     let by_valid = |digest: &ListedDigest| {
-        let before = resume.is_some_and(|resume| resume.awaits(&digest.place)).then_some(true);
-        named.get(&context.fingerprint(&digest.place)).copied().max(before)
+        let before = resume.is_some_and(|resume| resume.awaits(&digest.object)).then_some(true);
+        named.get(&context.fingerprint(&digest.object)).copied().max(before)
     };
     let absence = |digest: &ListedDigest| match by_valid(digest) {
         // A digest that an earlier run verified cannot still be in delivery.
-        _ if resume.is_some_and(|resume| resume.was_verified(&digest.place)) => Some(Absence::Missing),
+        _ if resume.is_some_and(|resume| resume.was_verified(&digest.object)) => Some(Absence::Missing),
         Some(true) if context.store.is_live() && digest.end > youngest && digest.end <= now => {
             Some(Absence::NotYetDelivered)
         }
@@ -102,16 +102,16 @@ fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<Absent
     let mut found: Vec<ChainEntry> = Vec::new();
     for AbsentDigest { listed: digest, without_bucket } in absent {
         let is_open = is_before_first(context, entries, &digest)
-            && (!context.store.is_live() || (without_bucket && !is_own_bucket(context, &digest.place)));
+            && (!context.store.is_live() || (without_bucket && !is_own_bucket(context, &digest.object)));
         let absence = match absence(&digest) {
             Some(Absence::Missing) if is_open => Some(Absence::BeforeFirst),
             other => other,
         };
-        let ListedDigest { place, kind, end, last_modified, .. } = digest;
+        let ListedDigest { object, kind, end, last_modified, .. } = digest;
         let state = match absence {
-            Some(absence) => EntryState::Absent(Box::new(place), absence),
+            Some(absence) => EntryState::Absent(Box::new(object), absence),
             None => {
-                let closed = UnparsedDigest { place, sha256: None, rejection: gone() };
+                let closed = UnparsedDigest { object, sha256: None, rejection: gone() };
                 EntryState::Rejected(Box::new(closed.into()))
             }
         };
@@ -134,7 +134,7 @@ fn is_denied_before_first(context: &Context, entries: &[ChainEntry], index: usiz
     let entry = &entries[index];
     let EntryState::Rejected(digest) = &entry.state else { return false };
     let listed = ListedDigest {
-        place: digest.object.clone(),
+        object: digest.object.clone(),
         kind: entry.kind,
         end: entry.named_end,
         last_modified: None,

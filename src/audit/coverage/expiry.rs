@@ -197,7 +197,7 @@ impl Expiry {
             let EntryState::Absent(object, Absence::Missing) = &entry.state else { continue };
             let is_unknown = self.rules.get(&*object.bucket).is_some_and(Result::is_err);
             let listed = ListedDigest {
-                place: (**object).clone(),
+                object: (**object).clone(),
                 kind: entry.kind,
                 end: entry.named_end,
                 last_modified: None,

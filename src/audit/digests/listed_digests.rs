@@ -10,7 +10,7 @@ use crate::model::{DigestKind, NameCoder, ObjectRef, read_number, write_number};
 /// A digest as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedDigest {
-    pub place: ObjectRef,
+    pub object: ObjectRef,
     pub kind: DigestKind,
     /// The end time in its name.
     pub end: Timestamp,
@@ -40,9 +40,9 @@ pub(crate) struct ListedDigests {
 impl ListedDigests {
     /// Appends a digest.
     pub(crate) fn push(&mut self, digest: &ListedDigest) {
-        match self.buckets.last_mut().filter(|(bucket, _)| *bucket == digest.place.bucket) {
+        match self.buckets.last_mut().filter(|(bucket, _)| *bucket == digest.object.bucket) {
             Some((_, count)) => *count += 1,
-            None => self.buckets.push((digest.place.bucket.clone(), 1)),
+            None => self.buckets.push((digest.object.bucket.clone(), 1)),
         }
         self.coder.write(&mut self.packed, digest);
         self.count += 1;
@@ -117,7 +117,7 @@ const HAS_SIZE: u64 = 4;
 
 impl Coder {
     fn write(&mut self, out: &mut Vec<u8>, digest: &ListedDigest) {
-        self.names.write(out, &digest.place.key);
+        self.names.write(out, &digest.object.key);
         let flag = |is_set, bit| if is_set { bit } else { 0 };
         let flags = flag(digest.kind == DigestKind::Backfill, BACKFILL)
             | flag(digest.last_modified.is_some(), HAS_LAST_MODIFIED)
@@ -146,7 +146,7 @@ impl Coder {
         };
         let size = if flags & HAS_SIZE == 0 { None } else { Some(read_number(rest)?) };
         let end = Timestamp::from_second(end).unwrap_or_default();
-        Some(ListedDigest { place: ObjectRef { bucket, key }, kind, end, last_modified, size })
+        Some(ListedDigest { object: ObjectRef { bucket, key }, kind, end, last_modified, size })
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_listed_comes_out_as_it_was() {
         let digest = |bucket: &str, key: &str, kind, end: i64, last_modified: Option<i64>, size| ListedDigest {
-            place: ObjectRef::new(bucket, key),
+            object: ObjectRef::new(bucket, key),
             kind,
             end: Timestamp::from_second(end).unwrap(),
             last_modified: last_modified.map(|second| Timestamp::from_second(second).unwrap()),

@@ -6,10 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::audit::io::throttle::Throttle;
-use crate::aws::limits::MAX_READS;
 use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
 use crate::verify::{Content, ContentHasher};
+
+/// The maximum number of times that a body that broke off is read from its start.
+const MAX_READS: u32 = 4;
 
 /// The pause before a body that broke off is read again, doubled with each attempt. Failed requests
 /// are sent again by the store itself.

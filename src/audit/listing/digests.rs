@@ -278,7 +278,7 @@ impl RegionListing {
                     *self.past.entry(name.chain.clone()).or_default() += usize::from(counts);
                 }
                 self.digests.entry(name.chain).or_default().push(&ListedDigest {
-                    place: ObjectRef::new(bucket.clone(), key),
+                    object: ObjectRef::new(bucket.clone(), key),
                     kind: name.kind,
                     end: name.end,
                     last_modified,
@@ -386,8 +386,8 @@ pub(crate) async fn first_before(
             }
             let name = DigestName::parse(&key).filter(|name| name.chain == *chain && name.end <= before);
             if let Some(DigestName { kind, end, .. }) = name {
-                let place = ObjectRef::new(bucket.as_str(), key);
-                return Ok(Some(ListedDigest { place, kind, end, last_modified, size }));
+                let object = ObjectRef::new(bucket.as_str(), key);
+                return Ok(Some(ListedDigest { object, kind, end, last_modified, size }));
             }
         }
         match page.next {

@@ -62,7 +62,7 @@ impl ListedFiles {
     /// Iterates over the files, each with its write time if that is recent.
     pub(crate) fn files(&self) -> impl Iterator<Item = (ObjectRef, Option<Timestamp>)> + '_ {
         let object = |key| ObjectRef { bucket: self.bucket.clone(), key };
-        self.keys.iter().enumerate().map(move |(place, key)| (object(key), self.recent.get(&place).copied()))
+        self.keys.iter().enumerate().map(move |(index, key)| (object(key), self.recent.get(&index).copied()))
     }
 
     /// The bucket of the files.

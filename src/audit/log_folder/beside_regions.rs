@@ -91,8 +91,8 @@ async fn unlisted(
         }
         let listing = digests::digests(context.store.as_ref(), folder, &context.range, &any_trail).await;
         for (id, digests) in listing.digests {
-            let place = std::slice::from_ref(folder);
-            let judged = judge_digests(context, &Arc::new(id), place, digests, &mut Admission::apart()).await?;
+            let folders = std::slice::from_ref(folder);
+            let judged = judge_digests(context, &Arc::new(id), folders, digests, &mut Admission::apart()).await?;
             strays = without_listed(context, strays, &judged)?;
         }
     }

@@ -58,14 +58,14 @@ impl Group {
         self.keys.push(key);
     }
 
-    fn stray(&self, place: usize, key: Arc<str>) -> Stray {
+    fn stray(&self, index: usize, key: Arc<str>) -> Stray {
         let name = self.days_at.and_then(|at| LogFileName::parse(key.get(at..)?));
         let object = ObjectRef { bucket: self.bucket.clone(), key };
-        Stray { object, name, written: self.recent.get(&place).copied() }
+        Stray { object, name, written: self.recent.get(&index).copied() }
     }
 
     fn iter(&self) -> impl Iterator<Item = Stray> + '_ {
-        self.keys.iter().enumerate().map(|(place, key)| self.stray(place, key))
+        self.keys.iter().enumerate().map(|(index, key)| self.stray(index, key))
     }
 }
 
@@ -134,7 +134,7 @@ impl StrayFiles {
         let groups = self.groups.into_iter().map(|group| {
             let Group { bucket, days_at, keys, recent } = group;
             let empty = Group { bucket, days_at, keys: PackedNames::default(), recent };
-            let strays = keys.into_iter().enumerate().map(move |(place, key)| empty.stray(place, key));
+            let strays = keys.into_iter().enumerate().map(move |(index, key)| empty.stray(index, key));
             (Box::new(strays) as Box<dyn Iterator<Item = Stray> + Send>).peekable()
         });
         SortedStrays { groups: groups.collect(), last: None }

@@ -51,17 +51,17 @@ impl ChainPart {
         let back = std::mem::take(&mut self.snapshot.back);
         let open = &mut self.checkpoint.open;
         open.retain(|point| !matches!(&point.what, Open::Digest { object, .. } if back.contains(object)));
-        let places = open.iter().enumerate().filter_map(|(place, point)| Some((name_of(&point.what)?, place)));
+        let places = open.iter().enumerate().filter_map(|(index, point)| Some((name_of(&point.what)?, index)));
         self.places = places.collect();
     }
 
     pub(crate) fn open(&mut self, what: Open, since: Option<Timestamp>) {
         let open = &mut self.checkpoint.open;
-        let place = match name_of(&what) {
+        let index = match name_of(&what) {
             Some(object) => *self.places.entry(object).or_insert(open.len()),
             None => open.iter().position(|point| point.what == what).unwrap_or(open.len()),
         };
-        match open.get_mut(place) {
+        match open.get_mut(index) {
             // The statement about a known point may change.
             Some(point) => *point = OpenPoint { since: point.since.or(since), what },
             None => open.push(OpenPoint { what, since }),

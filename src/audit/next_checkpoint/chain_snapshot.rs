@@ -127,7 +127,7 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
     let old = context.resume.iter().flat_map(|resume| resume.verified_digests());
     let oldest = earlier(newest.unwrap_or(now), LOOK_BACK);
     let (mut found, mut gone) = (BTreeSet::new(), BTreeSet::new());
-    let mut place = |object: &ObjectRef, is_there: bool| {
+    let mut note = |object: &ObjectRef, is_there: bool| {
         let Some(name) = DigestName::parse(&object.key) else { return };
         // A digest in another day's folder could not be found again by its name.
         if name.end <= oldest || name.end > now || name.key() != *object.key {
@@ -142,12 +142,12 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
     };
     for entry in &chain.entries {
         match &entry.state {
-            EntryState::Valid(digest) => place(chain.spool.valid(digest)?.object(), true),
+            EntryState::Valid(digest) => note(chain.spool.valid(digest)?.object(), true),
             // A digest that is known to be gone or replaced is kept among the open points.
             EntryState::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => {
-                place(&digest.object, false)
+                note(&digest.object, false)
             }
-            EntryState::Absent(object, _) => place(object, false),
+            EntryState::Absent(object, _) => note(object, false),
             EntryState::Rejected(_) => {}
         }
     }

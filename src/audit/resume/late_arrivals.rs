@@ -53,6 +53,6 @@ pub(crate) fn is_new(digest: &ListedDigest, before: &ChainCheckpoint, live: bool
 /// another mark.
 fn mark_of(digest: &ListedDigest, live: bool) -> u64 {
     let written = digest.last_modified.map(Timestamp::as_second);
-    let hash = Sha256::digest(format!("{}\n{written:?}", identity(&digest.place, live)));
+    let hash = Sha256::digest(format!("{}\n{written:?}", identity(&digest.object, live)));
     hash.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }

@@ -83,7 +83,7 @@ pub(crate) fn listing_range(request: &AuditRequest, folder: &RegionFolder, range
 pub(crate) fn other_folders(request: &AuditRequest, live: bool) -> Vec<RegionFolder> {
     let Some(checkpoint) = request.checkpoint.as_ref().filter(|_| live) else { return Vec::new() };
     let chains = checkpoint.chains.iter().filter(|(id, _)| request.wants(id));
-    let places = chains.filter_map(|(id, chain)| {
+    let locations = chains.filter_map(|(id, chain)| {
         let object = &chain.through.as_ref()?.object;
         let root = DigestName::parse(&object.key)?.root;
         let location = Location { bucket: object.bucket.to_string(), root };
@@ -91,7 +91,7 @@ pub(crate) fn other_folders(request: &AuditRequest, live: bool) -> Vec<RegionFol
         (!request.locations.contains(&location)).then_some(RegionFolder { location, organization, account, region })
     });
     let mut folders: Vec<RegionFolder> = Vec::new();
-    for folder in places {
+    for folder in locations {
         if !folders.contains(&folder) {
             folders.push(folder);
         }
@@ -118,19 +118,19 @@ fn unlisted(
     id: &ChainId,
     before: &ChainCheckpoint,
     listed: &ListedDigests,
-    places: &[Location],
+    locations: &[Location],
 ) -> Vec<(ObjectRef, DigestKind, Timestamp)> {
     if before.verified.is_empty() {
         return Vec::new();
     }
     let lately = lately(before);
-    let shown: HashSet<ObjectRef> = listed.iter().map(|digest| digest.place).collect();
+    let shown: HashSet<ObjectRef> = listed.iter().map(|digest| digest.object).collect();
     let mut found = Vec::new();
     for run in &before.verified {
-        let is_place = |place: &&Location| place.bucket == *run.bucket && place.root.prefix == run.prefix;
-        let Some(place) = places.iter().find(is_place) else { continue };
+        let is_location = |location: &&Location| location.bucket == *run.bucket && location.root.prefix == run.prefix;
+        let Some(location) = locations.iter().find(is_location) else { continue };
         for end in run.ends().filter(|end| *end > lately) {
-            let key = DigestName { root: place.root.clone(), chain: id.clone(), kind: run.kind, end }.key();
+            let key = DigestName { root: location.root.clone(), chain: id.clone(), kind: run.kind, end }.key();
             let object = ObjectRef::new(Arc::clone(&run.bucket), key);
             if !shown.contains(&object) {
                 found.push((object, run.kind, end));
@@ -162,7 +162,7 @@ impl Resume {
         id: &ChainId,
         before: &ChainCheckpoint,
         listed: &ListedDigests,
-        places: &[Location],
+        locations: &[Location],
         recheck: Option<Recheck>,
         live: bool,
     ) -> Option<(Self, ListedDigests)> {
@@ -200,7 +200,7 @@ impl Resume {
             }
         }
         // Verified digests that no listing shows are requested directly: they may be gone.
-        for (object, kind, end) in unlisted(id, before, listed, places) {
+        for (object, kind, end) in unlisted(id, before, listed, locations) {
             if resume.verified.insert(named(&object)) {
                 resume.gone.push((object.clone(), end));
                 wanted.push((object, kind, end));
@@ -212,7 +212,7 @@ impl Resume {
         let open: HashSet<String> = wanted.iter().map(|(object, ..)| named(object)).collect();
         let mut keeps: Vec<bool> = Vec::with_capacity(by_time.len());
         for digest in &by_time {
-            let name = named(&digest.place);
+            let name = named(&digest.object);
             let is_earlier = digest.end <= through.end && !resume.verified.contains(&name);
             let came_late = is_earlier && late_arrivals::is_new(digest, before, live);
             let comes_again = came_late || (is_earlier && resume.drawn_days.contains(&begin_of_day(digest.end)));
@@ -229,7 +229,7 @@ impl Resume {
         let standard: Vec<usize> =
             (0..by_time.len()).filter(|index| by_time[*index].kind == DigestKind::Standard).collect();
         for near in standard.windows(2) {
-            let is_again = |index: usize| resume.again.contains(&named(&by_time[index].place));
+            let is_again = |index: usize| resume.again.contains(&named(&by_time[index].object));
             let (first, second) = (is_again(near[0]), is_again(near[1]));
             keeps[near[0]] |= second;
             keeps[near[1]] |= first;
@@ -238,11 +238,11 @@ impl Resume {
         let mut there: HashSet<String> = HashSet::new();
         for (digest, _) in by_time.iter().zip(keeps).filter(|(_, keeps)| *keeps) {
             kept.push(digest);
-            there.insert(named(&digest.place));
+            there.insert(named(&digest.object));
         }
-        for (place, kind, end) in wanted {
-            if there.insert(named(&place)) {
-                kept.push(&ListedDigest { place, kind, end, last_modified: None, size: None });
+        for (object, kind, end) in wanted {
+            if there.insert(named(&object)) {
+                kept.push(&ListedDigest { object, kind, end, last_modified: None, size: None });
             }
         }
         Some((resume, kept))
@@ -483,7 +483,7 @@ mod tests {
     fn listed(end: &str, written: Option<&str>) -> ListedDigest {
         let (kind, end) = (DigestKind::Standard, at(end));
         let last_modified = Some(written.map_or(end, at));
-        ListedDigest { place: object(kind, end), kind, end, last_modified, size: None }
+        ListedDigest { object: object(kind, end), kind, end, last_modified, size: None }
     }
 
     /// The digests of the first days of the month, hour by hour, each written when it ends.
@@ -491,7 +491,7 @@ mod tests {
         let end = |hour| at("01T00:00") + SignedDuration::from_hours(hour);
         let digest = |hour| {
             let (kind, end) = (DigestKind::Standard, end(hour));
-            ListedDigest { place: object(kind, end), kind, end, last_modified: Some(end), size: None }
+            ListedDigest { object: object(kind, end), kind, end, last_modified: Some(end), size: None }
         };
         (1..=hours).map(digest).collect()
     }
@@ -517,9 +517,9 @@ mod tests {
     /// Selects from a listing, and gives the ends of the digests that are read.
     fn select(before: &ChainCheckpoint, listed: &[ListedDigest], recheck: Option<f64>) -> (Resume, Vec<String>) {
         let recheck = recheck.map(|percent| Recheck { percent, seed: 1 });
-        let places = [Location { bucket: "logs".to_owned(), root: LogRoot { prefix: String::new() } }];
+        let locations = [Location { bucket: "logs".to_owned(), root: LogRoot { prefix: String::new() } }];
         let listed: ListedDigests = listed.iter().collect();
-        let (resume, digests) = Resume::select(&chain(), before, &listed, &places, recheck, true).unwrap();
+        let (resume, digests) = Resume::select(&chain(), before, &listed, &locations, recheck, true).unwrap();
         let mut ends: Vec<Timestamp> = digests.ends().collect();
         ends.sort_unstable();
         (resume, ends.iter().map(|end| end.strftime("%dT%H:%M").to_string()).collect())
@@ -540,7 +540,7 @@ mod tests {
         digests[10] = listed("01T11:00", Some("03T12:00"));
         let (resume, read) = select(&verified_to("03T00:00"), &digests, None);
         assert_eq!(read[..3], ["01T10:00", "01T11:00", "01T12:00"]);
-        assert!(resume.expects_late() && resume.follows(&digests[10].place, at("01T10:00")));
+        assert!(resume.expects_late() && resume.follows(&digests[10].object, at("01T10:00")));
         // Once it is known, it is not late again.
         let Deliveries { seen, recent } = Deliveries::of(&digests.iter().collect(), true);
         let known = ChainCheckpoint { seen, recent, ..verified_to("03T00:00") };

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::values::parse_share;
 use crate::checkpoint::Name;
-use crate::cli::time_argument;
+use crate::model::parse_age;
 
 /// What a scheduled audit keeps.
 #[derive(Debug, Clone, ClapArgs)]
@@ -19,7 +19,7 @@ pub(crate) struct StateArgs {
 
     /// How long after its hour a digest may still come before its absence counts, at most 24h
     /// [default: 2h]
-    #[arg(long, env = "CTVERIFY_GRACE", hide_env = true, value_name = "AGE", value_parser = time_argument::age, help_heading = "Scheduled audit")]
+    #[arg(long, env = "CTVERIFY_GRACE", hide_env = true, value_name = "AGE", value_parser = parse_age, help_heading = "Scheduled audit")]
     pub grace: Option<SignedDuration>,
 
     /// Read so many of a hundred days that earlier runs verified once more, drawn for each chain:

@@ -10,8 +10,7 @@ use super::reports::ReportArgs;
 use super::scheduled::{NoticeArgs, StateArgs};
 use super::values::{Allowance, MAX_SEED, Price, parse_allowance, parse_depth, parse_price, parse_sample};
 use crate::audit::SampleSize;
-use crate::cli::time_argument::{self, TimeArgument};
-use crate::model::{AccountId, Depth, OrganizationId, Region, TrailArn};
+use crate::model::{AccountId, Depth, OrganizationId, Region, TimeArgument, TrailArn, parse_time};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct VerifyArgs {
@@ -26,12 +25,12 @@ pub(crate) struct VerifyArgs {
 
     /// Begin of the range: RFC 3339, a date, 20260301T000000Z, or an age such as 24h or 7d
     /// [default: each chain's first digest]
-    #[arg(long, env = "CTVERIFY_START", hide_env = true, visible_alias = "start-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_START", hide_env = true, visible_alias = "start-time", value_name = "TIME", value_parser = parse_time, help_heading = "What to verify")]
     pub start: Option<TimeArgument>,
 
     /// End of the range, in the same forms [default: now; for a local copy, each chain's last
     /// digest]
-    #[arg(long, env = "CTVERIFY_END", hide_env = true, visible_alias = "end-time", value_name = "TIME", value_parser = time_argument::parse, help_heading = "What to verify")]
+    #[arg(long, env = "CTVERIFY_END", hide_env = true, visible_alias = "end-time", value_name = "TIME", value_parser = parse_time, help_heading = "What to verify")]
     pub end: Option<TimeArgument>,
 
     /// Only these accounts (repeatable, or comma-separated)

@@ -9,8 +9,7 @@ use crate::cli::evidence::without_secrets;
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::cannot_write_standard;
-use crate::model::exit_code;
-use crate::report::printable;
+use crate::model::{exit_code, printable};
 
 /// The exit codes, the gravest first: a violation must not be hidden by a trail that could not be
 /// verified.

@@ -7,9 +7,9 @@ use super::report::{failure, open, sha256_of};
 use crate::cli::args::VerifyReportArgs;
 use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
-use crate::model::exit_code;
+use crate::model::{exit_code, printable};
 use crate::records::{ReadError, read_records};
-use crate::report::{Made, Origin, printable};
+use crate::report::{Made, Origin};
 use crate::sign::{Checked, CheckedEnvelope, KnownSigners, check, check_envelope, signature_path};
 
 /// The result of a check, in ascending order of gravity.

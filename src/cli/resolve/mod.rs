@@ -17,7 +17,7 @@ use super::notifier::Notifier;
 use crate::audit::{AuditRequest, Expected};
 use crate::checkpoint::Kept;
 use crate::keys::KeySource;
-use crate::model::{Depth, TimeRange};
+use crate::model::{Depth, TimeArgument, TimeRange};
 use crate::store::Store;
 use crate::trail::{NeighbourSource, StatusSource};
 
@@ -76,7 +76,7 @@ impl Settings {
 
 /// Resolves the arguments. Asks AWS where the trail delivers to, if the arguments do not say.
 pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
-    let time = |argument: Option<super::time_argument::TimeArgument>| {
+    let time = |argument: Option<TimeArgument>| {
         argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
     };
     let range = TimeRange { start: time(args.start)?, end: time(args.end)? };

@@ -12,10 +12,9 @@ use sha2::{Digest as _, Sha256};
 use tempfile::SpooledTempFile;
 
 use super::super::Report;
-use super::super::escape::printable;
 use super::facts::{Gathering, Origin};
 use crate::debug::opaque_debug;
-use crate::model::ObjectRef;
+use crate::model::{ObjectRef, printable};
 use crate::records::Record;
 
 const TEMPLATE: &str = include_str!("custody.html");

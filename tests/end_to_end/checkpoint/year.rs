@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
-use ctverify::audit::{Audit, AuditRequest, Outcome, Progress};
+use ctverify::audit::{Audit, AuditRequest, Outcome};
 use ctverify::aws::Connection;
 use ctverify::checkpoint::{Kept, Place};
 use ctverify::keys::ListPublicKeys;
@@ -155,21 +155,17 @@ impl Year {
         let moved = now >= digest_of(&self.trail, MOVED).delivered();
         let bucket = if moved { &*self.trail.spec.bucket } else { "old-bucket" };
         let kept = Kept::open(Place::File(self.state.clone()), Some(&arn), "s3://any", Depth::Content).await.unwrap();
-        let request = AuditRequest {
-            trail: Some(arn.clone()),
-            locations: vec![Location { bucket: bucket.to_owned(), root: LogRoot { prefix: String::new() } }],
-            is_organization: Some(false),
-            checkpoint: Some(Arc::new(kept.base().clone())),
-            ..AuditRequest::new(TimeRange { start: self.trail.spec.start.into(), end: None }, now)
-        };
-        let audit = Audit {
-            store: store.clone(),
-            keys: Arc::new(ListPublicKeys::new(self.config.clone(), "aws".to_owned())),
-            status: Some(Arc::new(GetTrailStatus::new(arn, self.config.clone()))),
-            neighbours: None,
-            request,
-            progress: Arc::new(Progress::default()),
-        };
+        let request = AuditRequest::builder(now)
+            .trail(arn.clone())
+            .locations([Location { bucket: bucket.to_owned(), root: LogRoot { prefix: String::new() } }])
+            .is_organization(false)
+            .range(TimeRange { start: self.trail.spec.start.into(), end: None })
+            .checkpoint(Arc::new(kept.base().clone()))
+            .build()
+            .unwrap();
+        let keys = ListPublicKeys::new(self.config.clone(), "aws".to_owned());
+        let mut audit = Audit::new(store.clone(), Arc::new(keys), request);
+        audit.status = Some(Arc::new(GetTrailStatus::new(arn, self.config.clone())));
         let mut new = Vec::new();
         let mut observer = |record: &Record| {
             new.extend(finding(record));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ctverify::audit::{Audit, AuditRequest, Progress};
+use ctverify::audit::{Audit, AuditRequest};
 use ctverify::keys::KeyFile;
 use ctverify::model::{DigestStatus, LogFileStatus, TimeRange, Verdict};
 use ctverify::records::Record;
@@ -55,9 +55,8 @@ impl Bench {
         let now: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
         // The range begins with the first digest, so that this one is asked about, too.
         let range = TimeRange { start: "2026-02-28T23:30:47Z".parse().ok(), end: None };
-        let request = AuditRequest { locations: folder.locations(), ..AuditRequest::new(range, now) };
-        let (store, keys, progress) = (Arc::new(folder), Arc::new(keys), Arc::new(Progress::default()));
-        let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
+        let request = AuditRequest::builder(now).locations(folder.locations()).range(range).build().unwrap();
+        let audit = Audit::new(Arc::new(folder), Arc::new(keys), request);
         let mut accused = Vec::new();
         let mut observer = |record: &Record| {
             match record {

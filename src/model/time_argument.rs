@@ -4,9 +4,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::parse_compact_time;
+use super::parse_compact_time;
 
-/// A time on the command line: a moment, or an age counted back from the current time.
+/// A time as people type it: a moment, or an age counted back from the current time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeArgument {
     /// A moment.
@@ -28,7 +28,11 @@ impl TimeArgument {
 }
 
 /// Parses RFC 3339, a date (its 00:00 UTC), `20260301T000000Z`, or an age such as `24h` or `7d`.
-pub fn parse(text: &str) -> Result<TimeArgument, String> {
+///
+/// # Errors
+///
+/// Returns the forms that are accepted.
+pub fn parse_time(text: &str) -> Result<TimeArgument, String> {
     // A `Date` would also be parsed from a longer text.
     let is_date = text.len() == "2026-03-01".len();
     let date =
@@ -40,7 +44,11 @@ pub fn parse(text: &str) -> Result<TimeArgument, String> {
 }
 
 /// Parses an age such as `24h` or `7d`.
-pub(super) fn age(text: &str) -> Result<SignedDuration, String> {
+///
+/// # Errors
+///
+/// Returns the forms that are accepted.
+pub fn parse_age(text: &str) -> Result<SignedDuration, String> {
     span(text).ok_or_else(|| "an age is written as 90min, 24h or 7d".to_owned())
 }
 
@@ -69,12 +77,12 @@ mod tests {
 
     #[test]
     fn every_promised_form_is_read() {
-        assert_eq!(parse("2026-03-01T01:02:03Z"), Ok(at("2026-03-01T01:02:03Z")));
-        assert_eq!(parse("2026-03-01T01:02:03+02:00"), Ok(at("2026-02-28T23:02:03Z")));
-        assert_eq!(parse("2026-03-01"), Ok(at("2026-03-01T00:00:00Z")));
-        assert_eq!(parse("20260301T000000Z"), Ok(at("2026-03-01T00:00:00Z")));
-        assert_eq!(parse("24h"), Ok(TimeArgument::Ago(SignedDuration::from_hours(24))));
-        assert_eq!(parse("7d"), Ok(TimeArgument::Ago(SignedDuration::from_hours(7 * 24))));
+        assert_eq!(parse_time("2026-03-01T01:02:03Z"), Ok(at("2026-03-01T01:02:03Z")));
+        assert_eq!(parse_time("2026-03-01T01:02:03+02:00"), Ok(at("2026-02-28T23:02:03Z")));
+        assert_eq!(parse_time("2026-03-01"), Ok(at("2026-03-01T00:00:00Z")));
+        assert_eq!(parse_time("20260301T000000Z"), Ok(at("2026-03-01T00:00:00Z")));
+        assert_eq!(parse_time("24h"), Ok(TimeArgument::Ago(SignedDuration::from_hours(24))));
+        assert_eq!(parse_time("7d"), Ok(TimeArgument::Ago(SignedDuration::from_hours(7 * 24))));
     }
 
     #[test]
@@ -90,7 +98,7 @@ mod tests {
             "99999999999999999999d",
             "2026-03-01T00:00:00",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse_time(text).is_err(), "{text}");
         }
     }
 }
