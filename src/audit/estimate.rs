@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt};
 use super::{Audit, AuditError};
 use crate::audit::digests::listed_digests::ListedDigest;
 use crate::audit::discovery::chains::{Discovery, discover};
-use crate::audit::listing::digests::RegionFolder;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::shared::context::Context;
 use crate::model::{Depth, Estimate, Requests};
 use crate::store::StoreError;

@@ -6,14 +6,15 @@ use crate::audit::chain::follow::{JudgedDigests, judge_digests};
 use crate::audit::chain::handover::{self};
 use crate::audit::chain::oversized;
 use crate::audit::coverage::cut_tail;
-use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::coverage::examined_chain::{ExaminedChain, JudgedChain};
 use crate::audit::coverage::expiry::{self, Expiry};
 use crate::audit::digests::digest_spool::SpooledDigest;
 use crate::audit::digests::entry::ChainEntry;
 use crate::audit::discovery::chains::ListedChain;
 use crate::audit::error::AuditError;
 use crate::audit::io::lookahead::Admission;
-use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::earlier_digests;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::log_files::versions;
 use crate::audit::log_folder::examine::{self, EarlyListings, LogFolder};
 use crate::audit::log_folder::past_days;
@@ -77,9 +78,7 @@ pub(crate) async fn examine_chain(
         None => Vec::new(),
     };
     Ok(ExaminedChain {
-        id,
-        entries,
-        spool,
+        judged: JudgedChain { id, entries, spool, expiry },
         own_listing_failed: failure.is_some(),
         goes_on_from,
         goes_on_as,
@@ -88,7 +87,6 @@ pub(crate) async fn examine_chain(
         has_earlier,
         delivery_accounted,
         log_folder,
-        expiry,
         deliveries,
         contradictions,
     })
@@ -106,7 +104,7 @@ async fn has_earlier(context: &Context, id: &ChainId, folders: &[RegionFolder], 
     }
     for folder in folders {
         // A failure leaves open which of two causes a gap has; both leave the verdict open.
-        let earlier = digests::earlier_chains(context.store.as_ref(), folder, start, &context.request).await;
+        let earlier = earlier_digests::earlier_chains(context.store.as_ref(), folder, start, &context.request).await;
         if earlier.is_ok_and(|chains| chains.contains(id)) {
             return true;
         }

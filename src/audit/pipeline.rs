@@ -12,8 +12,9 @@ use tokio::task::JoinHandle;
 
 use super::discovery::chains::{Discovery, ListedChain, discover};
 use super::discovery::{expected, statuses};
-use super::emit::chain_records::{ChainRecords, Step};
+use super::emit::chain_records::ChainRecords;
 use super::emit::not_read::NotRead;
+use super::emit::step::Step;
 use super::error::AuditError;
 use super::examine::examine_chain;
 use super::inputs::{Audit, Outcome};

@@ -9,18 +9,19 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::chain::follow::{JudgedDigests, judge_digests};
 use crate::audit::chain::oversized;
-use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::coverage::examined_chain::JudgedChain;
 use crate::audit::coverage::expiry::Expiry;
 use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, LoadedEntry};
-use crate::audit::emit::chain_records::{self, Step};
+use crate::audit::digests::listed_digests::ListedDigests;
+use crate::audit::emit::digest_records::digest_steps;
+use crate::audit::emit::step::{Step, record_step};
 use crate::audit::error::AuditError;
 use crate::audit::io::lookahead::{Admission, CHAINS_AHEAD};
-use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::digests;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::log_files::judge::{Listing, Task, Tasks};
 use crate::audit::log_files::versions;
-use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::request::{EDGE, fresh_from};
-use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::shared::context::Context;
 use crate::model::{
     ChainId, Coverage, DigestKind, Fault, LogFileKey, LogFileStatus, ObjectRef, Period, TimeRange, TrailName, earlier,
@@ -94,8 +95,8 @@ pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
     let mut whole: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
     for (id, part) in examined.into_iter().flat_map(|cluster| cluster.parts) {
         let into = whole.entry(id).or_default();
-        for (place, steps) in part.digests {
-            into.digests.entry(place).or_insert(steps);
+        for (position, steps) in part.digests {
+            into.digests.entry(position).or_insert(steps);
         }
         into.unlisted.extend(part.unlisted);
         into.asked.extend(&part.asked);
@@ -118,8 +119,8 @@ pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
             since: None,
         };
         steps.extend(part.digests.into_values().flatten());
-        steps.extend(part.unlisted.into_values().map(|file| chain_records::record_step(Record::LogFile(file))));
-        steps.push(chain_records::record_step(Record::Chain(record)));
+        steps.extend(part.unlisted.into_values().map(|file| record_step(Record::LogFile(file))));
+        steps.push(record_step(Record::Chain(record)));
     }
     context.progress.found_log_files(files.len());
     Ok(steps)
@@ -165,75 +166,103 @@ fn clusters(mut files: Vec<Wanted>, now: Timestamp) -> Vec<Cluster> {
     clusters
 }
 
+/// Examines the chains whose digests may list the files of a cluster.
 async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, AuditError> {
     let Cluster { folder, range, files } = cluster;
     let context = Arc::new(context.with_range(range));
     let listing = digests::digests(context.store.as_ref(), &folder, &range, &context.request).await;
-    let mut chains = Vec::new();
     // No lifecycle rule has removed a file that is younger than a day.
     let yesterday = earlier(context.request.now, SignedDuration::from_hours(24));
     let may_be_gone = files.iter().any(|file| file.name.time.from < yesterday);
+    let mut chains = Vec::new();
     for (id, digests) in listing.digests {
-        let id = Arc::new(id);
-        let JudgedDigests { mut entries, spool, .. } =
-            judge_digests(&context, &id, std::slice::from_ref(&folder), digests, &mut Admission::apart()).await?;
-        oversized::judge(&context, &mut entries, &spool).await?;
-        let folders = std::slice::from_ref(&folder);
-        let expiry = Expiry::examine(&context, &id, folders, &entries, &spool, None, may_be_gone).await?;
-        expiry.mark(&mut entries, &context);
-        versions::of_digests(&context, &id, &mut entries, &spool).await?;
-        chains.push(ExaminedChain {
-            id,
-            entries,
-            spool,
-            listing_failure: None,
-            own_listing_failed: false,
-            goes_on_from: None,
-            goes_on_as: None,
-            lost_all: false,
-            has_earlier: true,
-            delivery_accounted: true,
-            log_folder: LogFolder::default(),
-            expiry,
-            deliveries: Deliveries::default(),
-            contradictions: Vec::new(),
-        });
+        chains.push(judge_chain(&context, id, &folder, digests, may_be_gone).await?);
     }
-    let mut wholes = Vec::new();
-    let mut listings: Vec<HashMap<ObjectRef, (usize, Task)>> = Vec::new();
-    for chain in &chains {
-        let digests: Vec<LoadedEntry<'_>> =
-            chain.entries.iter().map(|entry| entry.whole(&chain.spool)).collect::<Result<_, _>>()?;
-        listings.push(self::listings(&context, chain, &digests)?);
-        wholes.push(digests);
-    }
+    let mut searched: Vec<SearchedChain<'_>> =
+        chains.iter().map(|chain| SearchedChain::new(&context, chain)).collect::<Result<_, _>>()?;
     let mut parts: BTreeMap<Arc<ChainId>, Part> = BTreeMap::new();
     for file in files {
-        let name = context.identity(&file.object).into_owned();
-        // A file that a valid digest lists counts as listed, whatever other digests claim.
-        let is_expected = |(_, task): &(usize, Task)| matches!(task.listing, Listing::Expected(_));
-        let at = listings.iter().position(|all| all.get(&name).is_some_and(is_expected));
-        let at = at.or_else(|| listings.iter().position(|all| all.contains_key(&name)));
-        let listed = at.and_then(|at| Some((&chains[at], &wholes[at], listings[at].remove(&name)?)));
-        match listed {
-            Some((chain, digests, task)) => {
-                parts.entry(chain.id.clone()).or_default().add(chain, digests, task, &context);
-            }
-            None => {
-                for (chain, digests) in chains.iter().zip(&wholes) {
-                    let damaged = digests.iter().filter(|digest| may_have_listed(digest.entry, &file));
-                    for digest in damaged {
-                        parts.entry(chain.id.clone()).or_default().add_digest(chain, digest, &context);
-                    }
-                }
-                let record = unlisted_record(&context, &folder, &chains, file, listing.failure.as_ref()).await;
-                let part = parts.entry(record.chain.clone()).or_default();
-                part.unlisted.insert(record.object.clone(), record);
+        if let Some((chain, listed)) = take_listed(&context, &mut searched, &file) {
+            parts.entry(chain.judged.id.clone()).or_default().add(chain, listed, &context);
+            continue;
+        }
+        for chain in &searched {
+            for digest in chain.digests.iter().filter(|digest| may_have_listed(digest.entry, &file)) {
+                parts.entry(chain.judged.id.clone()).or_default().add_digest(chain.judged, digest, &context);
             }
         }
+        let record = unlisted_record(&context, &folder, &chains, file, listing.failure.as_ref()).await;
+        let part = parts.entry(record.chain.clone()).or_default();
+        part.unlisted.insert(record.object.clone(), record);
     }
-    let place = format!("s3://{}/{}", folder.location.bucket, folder.prefix());
-    Ok(Examined { parts, failure: listing.failure.map(|error| (place, error)) })
+    let prefix = format!("s3://{}/{}", folder.location.bucket, folder.prefix());
+    Ok(Examined { parts, failure: listing.failure.map(|error| (prefix, error)) })
+}
+
+/// Reads and judges the listed digests of a chain, and looks for explanations of those that are
+/// gone.
+async fn judge_chain(
+    context: &Arc<Context>,
+    id: ChainId,
+    folder: &RegionFolder,
+    digests: ListedDigests,
+    may_be_gone: bool,
+) -> Result<JudgedChain, AuditError> {
+    let (id, folders) = (Arc::new(id), std::slice::from_ref(folder));
+    let judged = judge_digests(context, &id, folders, digests, &mut Admission::apart()).await?;
+    let JudgedDigests { mut entries, spool, .. } = judged;
+    oversized::judge(context, &mut entries, &spool).await?;
+    let expiry = Expiry::examine(context, &id, folders, &entries, &spool, None, may_be_gone).await?;
+    expiry.mark(&mut entries, context);
+    versions::of_digests(context, &id, &mut entries, &spool).await?;
+    Ok(JudgedChain { id, entries, spool, expiry })
+}
+
+/// A log file that a digest lists.
+struct ListedFile {
+    /// The index of the digest.
+    digest: usize,
+    task: Task,
+}
+
+/// A chain in which files are looked up.
+struct SearchedChain<'a> {
+    judged: &'a JudgedChain,
+    digests: Vec<LoadedEntry<'a>>,
+    /// The log files that its digests list, as [`Context::identity`] names them, each by the last
+    /// digest that does.
+    files: HashMap<ObjectRef, ListedFile>,
+}
+
+impl<'a> SearchedChain<'a> {
+    fn new(context: &Context, judged: &'a JudgedChain) -> Result<Self, AuditError> {
+        let digests: Vec<LoadedEntry<'a>> =
+            judged.entries.iter().map(|entry| entry.whole(&judged.spool)).collect::<Result<_, _>>()?;
+        let mut tasks = Tasks::new(judged, None, context, |_| Ok(true))?;
+        let mut files = HashMap::new();
+        for (index, digest) in digests.iter().enumerate() {
+            for task in tasks.of(digest, &judged.spool, context)? {
+                files.insert(context.identity(&task.object).into_owned(), ListedFile { digest: index, task });
+            }
+        }
+        Ok(Self { judged, digests, files })
+    }
+}
+
+/// Takes a file from the chain that lists it. A file that a valid digest lists counts as listed by
+/// that one, whatever other digests claim.
+fn take_listed<'s, 'a>(
+    context: &Context,
+    searched: &'s mut [SearchedChain<'a>],
+    file: &Wanted,
+) -> Option<(&'s SearchedChain<'a>, ListedFile)> {
+    let name = context.identity(&file.object).into_owned();
+    let is_expected = |listed: &ListedFile| matches!(listed.task.listing, Listing::Expected(_));
+    let expected = searched.iter().position(|chain| chain.files.get(&name).is_some_and(is_expected));
+    let index = expected.or_else(|| searched.iter().position(|chain| chain.files.contains_key(&name)))?;
+    let chain = &mut searched[index];
+    let listed = chain.files.remove(&name)?;
+    Some((chain, listed))
 }
 
 /// Returns whether this digest is missing or not valid, and covers the time in which the file was
@@ -244,34 +273,13 @@ fn may_have_listed(entry: &ChainEntry, file: &Wanted) -> bool {
     speaks && matches!(entry.state, EntryState::Absent(_, Absence::Missing) | EntryState::Rejected(_))
 }
 
-/// Returns the log files that a chain's digests list, as [`Context::identity`] names them, each
-/// with the index of the first digest that does.
-fn listings(
-    context: &Context,
-    chain: &ExaminedChain,
-    digests: &[LoadedEntry<'_>],
-) -> Result<HashMap<ObjectRef, (usize, Task)>, AuditError> {
-    let mut tasks = Tasks::new(chain, context, |_| Ok(true))?;
-    let mut found = HashMap::new();
-    for (index, digest) in digests.iter().enumerate() {
-        for task in tasks.of(digest, &chain.spool, context)? {
-            found.insert(context.identity(&task.object).into_owned(), (index, task));
-        }
-    }
-    Ok(found)
-}
-
 impl Part {
     /// Adds a file, the digest that lists it, and the ones before and after that.
-    fn add(
-        &mut self,
-        chain: &ExaminedChain,
-        digests: &[LoadedEntry<'_>],
-        (index, mut task): (usize, Task),
-        context: &Context,
-    ) {
-        task.expiry = chain.expiry.of_log_file(&task.object);
-        let digest = &digests[index];
+    fn add(&mut self, chain: &SearchedChain<'_>, listed: ListedFile, context: &Context) {
+        let SearchedChain { judged, digests, .. } = chain;
+        let ListedFile { digest, mut task } = listed;
+        task.expiry = judged.expiry.of_log_file(&task.object);
+        let digest = &digests[digest];
         let entry = digest.entry;
         self.asked.add(entry.start(), entry.end());
         let named = |digest: &LoadedEntry<'_>| digest.predecessor().map(|recorded| recorded.object.clone());
@@ -286,21 +294,19 @@ impl Part {
         near.extend(gone.filter(|other| other.entry.absence() == Some(Absence::Missing)));
         near.push(digest);
         for digest in near {
-            self.add_digest(chain, digest, context);
+            self.add_digest(judged, digest, context);
         }
         if entry.valid().is_some() {
             self.covered.add(entry.start(), entry.end());
         }
-        let place = (entry.end(), entry.kind, digest.object.clone().into_owned());
-        self.digests.entry(place).or_default().push(Step::LogFile(chain.id.clone(), Box::new(task)));
+        let position = (entry.end(), entry.kind, digest.object.clone().into_owned());
+        self.digests.entry(position).or_default().push(Step::LogFile(judged.id.clone(), Box::new(task)));
     }
-}
 
-impl Part {
-    fn add_digest(&mut self, chain: &ExaminedChain, digest: &LoadedEntry<'_>, context: &Context) {
+    fn add_digest(&mut self, chain: &JudgedChain, digest: &LoadedEntry<'_>, context: &Context) {
         let LoadedEntry { entry, object, .. } = digest;
-        let place = (entry.end(), entry.kind, object.clone().into_owned());
-        self.digests.entry(place).or_insert_with(|| chain_records::digest_steps(chain, digest, context));
+        let position = (entry.end(), entry.kind, object.clone().into_owned());
+        self.digests.entry(position).or_insert_with(|| digest_steps(chain, digest, context));
     }
 }
 
@@ -308,53 +314,16 @@ impl Part {
 async fn unlisted_record(
     context: &Context,
     folder: &RegionFolder,
-    chains: &[ExaminedChain],
+    chains: &[JudgedChain],
     file: Wanted,
     failure: Option<&StoreError>,
 ) -> LogFileRecord {
     let time = file.name.time;
-    let from = earlier(time.from, EDGE);
-    let to = later(time.to, EDGE);
-    let covering = chains.iter().find(|chain| coverage(chain).contains(from, to));
-    let fresh = fresh_from(&context.request);
-    let (status, fault, detail) = match (context.store.get(&file.object, None).await, failure) {
-        (Err(error), _) if error.is_absence() => {
-            let detail = format!("{}, and no digest lists it", context.store.absence());
-            (LogFileStatus::Unverified, Fault::NotFound, detail)
-        }
-        (_, Some(error)) => {
-            (LogFileStatus::Unverified, error.fault(), format!("the digests of its time could not be listed: {error}"))
-        }
-        _ if time.from > later(context.request.now, EDGE) => {
-            let detail = "its name tells a time that has not come, and no digest lists it";
-            (LogFileStatus::Unverified, Fault::NotListed, detail.to_owned())
-        }
-        _ if context.store.is_live() && time.to > fresh => {
-            let detail = "no digest lists it yet: those of the newest two hours may not have been delivered";
-            (LogFileStatus::Unverified, Fault::NotListed, detail.to_owned())
-        }
-        _ if covering.is_some() => {
-            let detail = "valid digests cover its time, and none of them lists it".to_owned();
-            (LogFileStatus::Unlisted, Fault::NotListed, detail)
-        }
-        _ => {
-            let detail = "no valid digest covers its time, so nothing can be said of it".to_owned();
-            (LogFileStatus::Unverified, Fault::NotListed, detail)
-        }
-    };
-    let chain = covering.or(chains.first()).map_or_else(
-        || {
-            let RegionFolder { organization, account, region, .. } = folder.clone();
-            Arc::new(ChainId {
-                organization,
-                account,
-                home_region: region.clone(),
-                region,
-                trail: TrailName::unknown(),
-            })
-        },
-        |chain| chain.id.clone(),
-    );
+    let around = Period::new(earlier(time.from, EDGE), later(time.to, EDGE));
+    let covering = chains.iter().find(|chain| coverage(chain).contains(around.start, around.end));
+    let read = context.store.get(&file.object, None).await.err();
+    let (status, fault, detail) = unlisted_reason(context, &file, read.as_ref(), failure, covering.is_some());
+    let chain = covering.or(chains.first()).map_or_else(|| Arc::new(unknown_chain(folder)), |chain| chain.id.clone());
     LogFileRecord {
         status,
         chain,
@@ -370,7 +339,46 @@ async fn unlisted_record(
     }
 }
 
-fn coverage(chain: &ExaminedChain) -> Coverage {
+/// Returns the judgement on a file that no digest lists. `read` is the error of opening it, and
+/// `listing` the one of listing the digests of its time.
+fn unlisted_reason(
+    context: &Context,
+    file: &Wanted,
+    read: Option<&StoreError>,
+    listing: Option<&StoreError>,
+    is_covered: bool,
+) -> (LogFileStatus, Fault, String) {
+    let time = file.name.time;
+    let unverified = |fault, detail: String| (LogFileStatus::Unverified, fault, detail);
+    if read.is_some_and(StoreError::is_absence) {
+        return unverified(Fault::NotFound, format!("{}, and no digest lists it", context.store.absence()));
+    }
+    if let Some(error) = listing {
+        return unverified(error.fault(), format!("the digests of its time could not be listed: {error}"));
+    }
+    if time.from > later(context.request.now, EDGE) {
+        let detail = "its name tells a time that has not come, and no digest lists it";
+        return unverified(Fault::NotListed, detail.to_owned());
+    }
+    if context.store.is_live() && time.to > fresh_from(&context.request) {
+        let detail = "no digest lists it yet: those of the newest two hours may not have been delivered";
+        return unverified(Fault::NotListed, detail.to_owned());
+    }
+    if !is_covered {
+        let detail = "no valid digest covers its time, so nothing can be said of it";
+        return unverified(Fault::NotListed, detail.to_owned());
+    }
+    let detail = "valid digests cover its time, and none of them lists it";
+    (LogFileStatus::Unlisted, Fault::NotListed, detail.to_owned())
+}
+
+/// The chain of a file in whose folder no digest was found: its trail is not known.
+fn unknown_chain(folder: &RegionFolder) -> ChainId {
+    let RegionFolder { organization, account, region, .. } = folder.clone();
+    ChainId { organization, account, home_region: region.clone(), region, trail: TrailName::unknown() }
+}
+
+fn coverage(chain: &JudgedChain) -> Coverage {
     let mut coverage = Coverage::default();
     for entry in &chain.entries {
         if entry.valid().is_some() && entry.kind == DigestKind::Standard {

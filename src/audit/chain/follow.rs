@@ -17,7 +17,8 @@ use crate::audit::digests::listed_digests::{AbsentDigest, ListedDigest, ListedDi
 use crate::audit::error::AuditError;
 use crate::audit::io::lookahead::Admission;
 use crate::audit::io::ordered_tasks;
-use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::digests;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, DigestKind, DigestName, DigestStatus, Fault, ObjectRef, TimeRange, is_bucket_name};
 use crate::store::Location;

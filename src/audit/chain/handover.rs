@@ -12,9 +12,11 @@ use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
 use crate::audit::digests::entry::ChainEntry;
 use crate::audit::digests::listed_digests::ListedDigest;
 use crate::audit::error::AuditError;
-use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::folders::RegionFolder;
+use crate::audit::listing::pages::Pages;
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, Period, Sha256Hash, earlier, is_bucket_name};
+use crate::store::ListedObject;
 use crate::verify::ValidDigest;
 
 /// The largest number of chains of one folder that are checked for a handover. It bounds the
@@ -118,10 +120,12 @@ async fn first_digests(context: &Context, folder: &RegionFolder, end: Option<Tim
     // Include the day before: it is undocumented which day's folder holds a digest that ends at
     // midnight.
     let from = end.map(|end| earlier(end, SignedDuration::from_hours(24)));
-    let mut pages = digests::Pages::new(folder, from);
+    let prefix = folder.prefix();
+    let start_after = from.map(|from| format!("{prefix}{}", from.strftime("%Y/%m/%d/")));
+    let mut pages = Pages::of_keys(&folder.location.bucket, &prefix, start_after);
     for _ in 0..MAX_PAGES {
-        let Ok(Some(keys)) = pages.next(context.store.as_ref()).await else { break };
-        for key in keys {
+        let Ok(Some(page)) = pages.next(context.store.as_ref()).await else { break };
+        for ListedObject { key, .. } in page.objects {
             let Some(name) = DigestName::parse(&key).filter(|name| name.kind == DigestKind::Standard) else { continue };
             let is_later = end.is_none_or(|end| name.end > end);
             if is_later && folder.holds(&name.chain) && asked.insert(name.chain) {

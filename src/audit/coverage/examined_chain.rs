@@ -7,19 +7,27 @@ use crate::audit::coverage::expiry::Expiry;
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::ChainEntry;
 use crate::audit::log_folder::examine::LogFolder;
+use crate::audit::resume::contradictions::Contradiction;
 use crate::audit::resume::late_arrivals::Deliveries;
-use crate::audit::resume::selection::Contradiction;
 use crate::model::ChainId;
 
-/// A chain whose digests were judged.
+/// The digests of a chain, judged, and what may explain its losses.
 #[derive(Debug)]
-pub(crate) struct ExaminedChain {
+pub(crate) struct JudgedChain {
     pub id: Arc<ChainId>,
     /// Sorted by end time, standard before backfill, then by key. Includes digests past the end of
     /// the range.
     pub entries: Vec<ChainEntry>,
     /// The spool that holds the content of the digests.
     pub spool: Arc<DigestSpool>,
+    /// The lifecycle rules that may explain the chain's losses.
+    pub expiry: Expiry,
+}
+
+/// A judged chain, with all that its range's coverage and its log files are judged by.
+#[derive(Debug)]
+pub(crate) struct ExaminedChain {
+    pub judged: JudgedChain,
     /// The reason why a part of the chain could not be listed.
     pub listing_failure: Option<String>,
     /// True if that failure concerns the chain's known folders, and not a location that a pointer
@@ -37,8 +45,6 @@ pub(crate) struct ExaminedChain {
     pub delivery_accounted: bool,
     /// The findings on its log folder; empty at depth `chain`.
     pub log_folder: LogFolder,
-    /// The lifecycle rules that may explain the chain's losses.
-    pub expiry: Expiry,
     /// The deliveries to the chain that the listing shows.
     pub deliveries: Deliveries,
     /// The digests that earlier runs verified and that the history no longer leads to.

@@ -11,7 +11,8 @@ use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::digests::listed_digests::ListedDigest;
 use crate::audit::error::AuditError;
-use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::earlier_digests;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::listing::log_files::made;
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::shared::context::Context;
@@ -128,7 +129,7 @@ impl Expiry {
         for folder in folders {
             // A failed listing is no evidence that older objects exist.
             if lost_digests && let Some(start) = context.range.start {
-                let first = digests::first_before(context.store.as_ref(), folder, id, start).await;
+                let first = earlier_digests::first_before(context.store.as_ref(), folder, id, start).await;
                 let first = first.ok().flatten().map(|digest| made(digest.end, digest.last_modified));
                 expiry.oldest_digest = [expiry.oldest_digest, first].into_iter().flatten().min();
             }

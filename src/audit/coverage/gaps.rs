@@ -34,7 +34,7 @@ pub(crate) struct ChainCoverage {
 
 /// Determines which part of the range is covered, and the causes of the gaps in the rest.
 pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<ChainCoverage, AuditError> {
-    let standard: Vec<&ChainEntry> = chain.entries.iter().filter(|e| e.kind == DigestKind::Standard).collect();
+    let standard: Vec<&ChainEntry> = chain.judged.entries.iter().filter(|e| e.kind == DigestKind::Standard).collect();
     let Period { start: from, end: to } = bounds(chain, context);
     let mut coverage = Coverage::default();
     for digest in valid(&standard) {
@@ -54,7 +54,7 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
     }
     let mut gaps = explainer.expire_all(gaps)?;
     gaps.splice(0..0, explainer.still_open(&coverage)?);
-    if chain.entries.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
+    if chain.judged.entries.is_empty() && gaps.is_empty() && chain.goes_on_as.is_none() {
         // This holds even if the range is empty because it has no start: a chain that should exist
         // has no digests.
         gaps.push(explainer.record(Piece { cause: GapCause::NoDigests, from, to, present: 0, named: 0 }));
@@ -69,7 +69,7 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
     // older digest accounts for. A pointer to a location that cannot be listed says nothing about
     // the newest digests.
     let evidence = !chain.own_listing_failed && !chain.delivery_accounted && chain.goes_on_as.is_none();
-    let cut = cut_tail::cut(&chain.id, &chain.entries, chain.lost_all, context).filter(|_| evidence);
+    let cut = cut_tail::cut(&chain.judged.id, &chain.judged.entries, chain.lost_all, context).filter(|_| evidence);
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
     let more = chain.contradictions.len().saturating_sub(SPELLED_OUT_CONTRADICTIONS);
     let more = (more > 0).then(|| format!("{more} more digests that earlier runs verified are gone or others now"));
@@ -80,7 +80,7 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
         (true, None) => None,
     };
     let record = ChainRecord {
-        chain: chain.id.clone(),
+        chain: chain.judged.id.clone(),
         fault,
         detail: Some(detail.join("; ")).filter(|detail| !detail.is_empty()),
         from,
@@ -103,8 +103,8 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
 /// Returns the reason why it is unknown whether a lifecycle rule removed the digests of a gap.
 fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
     let inside = |entry: &&ChainEntry| entry.end() > gap.from && entry.start() < gap.to;
-    chain.entries.iter().filter(inside).find_map(|entry| match &entry.state {
-        EntryState::Absent(object, Absence::Unexplained) => match chain.expiry.of_digest(object, entry.end()) {
+    chain.judged.entries.iter().filter(inside).find_map(|entry| match &entry.state {
+        EntryState::Absent(object, Absence::Unexplained) => match chain.judged.expiry.of_digest(object, entry.end()) {
             Explanation::Open(why) => Some(why),
             _ => None,
         },
@@ -115,9 +115,9 @@ fn unexplained(gap: &GapRecord, chain: &ExaminedChain) -> Option<String> {
 /// The range as it applies to this chain: an open side reaches to its first or last digest.
 fn bounds(chain: &ExaminedChain, context: &Context) -> Period {
     let range = &context.range;
-    let standard = chain.entries.iter().any(|entry| entry.kind == DigestKind::Standard);
+    let standard = chain.judged.entries.iter().any(|entry| entry.kind == DigestKind::Standard);
     let counts = |entry: &&ChainEntry| !standard || entry.kind == DigestKind::Standard;
-    let inside = || chain.entries.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
+    let inside = || chain.judged.entries.iter().filter(counts).filter(|e| range.includes(e.start(), e.end()));
     let (first, last) = proven_bounds(inside()).map(|bounds| (bounds.start, bounds.end)).unzip();
     let from = range.start.or(first);
     let to = range.end.or(last);
@@ -132,9 +132,9 @@ fn bounds(chain: &ExaminedChain, context: &Context) -> Period {
     };
     // An expected chain without digests has no time of its own. Use that of its unlisted log files,
     // or else that of the other chains.
-    let files = chain.log_folder.strays.bounds().filter(|_| chain.entries.is_empty());
+    let files = chain.log_folder.strays.bounds().filter(|_| chain.judged.entries.is_empty());
     let files = files.map(|files| Period { end: later(files.end, NAMED_FOR), ..files });
-    let others = files.or(context.ends).filter(|_| chain.entries.is_empty());
+    let others = files.or(context.ends).filter(|_| chain.judged.entries.is_empty());
     let from = from.or(others.map(|others| others.start.min(to.unwrap_or(others.start)))).or(to);
     let to = to.or(others.map(|others| others.end));
     let from = from.or(to).unwrap_or(context.request.now);
@@ -205,7 +205,7 @@ impl GapExplainer<'_> {
             listing_failed: chain.listing_failure.is_some(),
             continues_from: chain.goes_on_from.as_ref().map(|handover| handover.at),
             has_earlier: chain.has_earlier,
-            has_digests: !chain.entries.is_empty(),
+            has_digests: !chain.judged.entries.is_empty(),
             range_start: context.range.start,
             range_end,
             awaited_from: awaited_from(&context.request),
@@ -256,14 +256,16 @@ impl GapExplainer<'_> {
 
     /// Splits a gap left by missing digests if a lifecycle rule explains its beginning.
     fn expire(&self, gap: GapRecord) -> Result<Vec<GapRecord>, AuditError> {
-        if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) || !self.chain.expiry.knows_rules() {
+        if !matches!(gap.cause, GapCause::DigestsMissing | GapCause::Expired) || !self.chain.judged.expiry.knows_rules()
+        {
             return Ok(vec![gap]);
         }
         let mut later = valid(self.standard).filter(|digest| digest.summary().period().start >= gap.to);
         let names = later.find(|digest| digest.summary().predecessor().is_some());
-        let names = names.map(|digest| self.chain.spool.valid(digest)).transpose()?;
+        let names = names.map(|digest| self.chain.judged.spool.valid(digest)).transpose()?;
         let named = names.as_ref().and_then(ValidDigest::predecessor);
-        let Some((horizon, rule)) = named.and_then(|named| self.chain.expiry.horizon(&named.object, gap.from)) else {
+        let Some((horizon, rule)) = named.and_then(|named| self.chain.judged.expiry.horizon(&named.object, gap.from))
+        else {
             return Ok(vec![gap]);
         };
         let rule = format!("the bucket's {rule}");
@@ -289,7 +291,7 @@ impl GapExplainer<'_> {
         self.standard.iter().any(|entry| match &entry.state {
             EntryState::Rejected(other) => {
                 entry.cause() == Some(GapCause::DigestsUnverified)
-                    && Some(self.chain.spool.name(&other.object)) == named
+                    && Some(self.chain.judged.spool.name(&other.object)) == named
             }
             EntryState::Valid(_) | EntryState::Absent(..) => false,
         })
@@ -301,7 +303,7 @@ impl GapExplainer<'_> {
         let missing_digests = room.saturating_sub(piece.present).max(piece.named);
         GapRecord {
             cause: piece.cause,
-            chain: Arc::clone(&self.chain.id),
+            chain: Arc::clone(&self.chain.judged.id),
             from: piece.from,
             to: piece.to,
             missing_digests,

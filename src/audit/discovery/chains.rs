@@ -9,10 +9,14 @@ use crate::audit::digests::listed_digests::ListedDigests;
 use crate::audit::discovery::folders::{self, Folders, FoundFolders, Trouble};
 use crate::audit::discovery::statuses;
 use crate::audit::error::AuditError;
-use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::digests;
+use crate::audit::listing::earlier_digests;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::request::AuditRequest;
 use crate::audit::resume::late_arrivals::Deliveries;
-use crate::audit::resume::selection::{self, Resume};
+use crate::audit::resume::listing_range;
+use crate::audit::resume::selection::{self, Selected};
+use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Statuses;
 use crate::model::{AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode};
 use crate::records::WarningRecord;
@@ -82,7 +86,7 @@ pub(crate) async fn discover(
         discovery.add_trouble(trouble, request);
     }
     // Include the former folders of chains that have moved since.
-    let elsewhere = selection::other_folders(request, store.is_live());
+    let elsewhere = listing_range::other_folders(request, store.is_live());
     discovery.statuses = statuses::ask(status, request, &own_regions(request, &folders)).await;
     let all: Vec<RegionFolder> = folders.digests.iter().chain(&elsewhere).cloned().collect();
     let shared = Arc::new(request.clone());
@@ -129,11 +133,11 @@ async fn list_folder(
     range: TimeRange,
 ) -> FolderListing {
     let store = store.as_ref();
-    let range = selection::listing_range(&request, &folder, &range);
+    let range = listing_range::listing_range(&request, &folder, &range);
     let listing = digests::digests(store, &folder, &range, &request).await;
     let is_empty = listing.digests.is_empty() && listing.earlier.is_empty() && listing.failure.is_none();
     let earlier = match range.start {
-        Some(start) if is_empty => digests::earlier_chains(store, &folder, start, &request).await,
+        Some(start) if is_empty => earlier_digests::earlier_chains(store, &folder, start, &request).await,
         _ => Ok(Vec::new()),
     };
     let (earlier, error) = match earlier {
@@ -259,9 +263,9 @@ impl Discovery {
             // An incomplete listing is no evidence that a digest is gone.
             let places: &[_] = if chain.failure.is_none() { &request.locations } else { &[] };
             let selected =
-                before.and_then(|before| Resume::select(id, before, &chain.digests, places, request.recheck, live));
+                before.and_then(|before| selection::select(id, before, &chain.digests, places, request.recheck, live));
             match selected {
-                Some((resume, digests)) => {
+                Some(Selected { resume, digests }) => {
                     chain.resume = Some(Arc::new(resume));
                     chain.digests = digests;
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::stream::{self, StreamExt};
 
 use crate::audit::error::AuditError;
-use crate::audit::listing::digests::{self as listing, Children, RegionFolder};
+use crate::audit::listing::folders::{self as listing, Children, RegionFolder};
 use crate::audit::request::AuditRequest;
 use crate::model::{AccountId, Depth, Fault, LOG_FOLDER, OrganizationId, Region, WarningCode};
 use crate::records::WarningRecord;

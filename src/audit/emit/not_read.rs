@@ -4,8 +4,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::audit::emit::chain_records::{ChainRecords, Step};
+use crate::audit::emit::chain_records::ChainRecords;
 use crate::audit::emit::sample::Chosen;
+use crate::audit::emit::step::Step;
 use crate::audit::error::AuditError;
 use crate::model::{LogFileStatus, SampleResult};
 use crate::records::Sample;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::audit::digests::identity::rank;
-use crate::audit::emit::chain_records::Step;
+use crate::audit::emit::step::Step;
 use crate::audit::log_files::judge::Task;
 use crate::audit::request::SampleRequest;
 use crate::model::ObjectRef;

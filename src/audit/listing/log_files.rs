@@ -6,7 +6,9 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::audit::listing::digests::{self, RegionFolder};
+use crate::audit::listing::digests;
+use crate::audit::listing::folders::RegionFolder;
+use crate::audit::listing::pages::Pages;
 use crate::model::{
     DAY, LOG_FOLDER, LogFileName, ObjectRef, PackedNames, TimeRange, begin_of_day, earlier, is_copy_artefact, later,
 };
@@ -91,18 +93,11 @@ pub(crate) struct LogFileLister<'a> {
 impl LogFileLister<'_> {
     /// Begins a listing of the log files of a region, of the days from `from` to `to`.
     pub(crate) fn begin(&self, region: &LogRegion, from: Timestamp, to: Timestamp) -> Listing {
-        let LogRegion { bucket, prefix } = region.clone();
-        let request = ListRequest {
-            bucket,
-            start_after: Some(format!("{prefix}{}", earlier(from, DAY).strftime("%Y/%m/%d/"))),
-            prefix,
-            folders: false,
-        };
+        let LogRegion { bucket, prefix } = region;
+        let start_after = format!("{prefix}{}", earlier(from, DAY).strftime("%Y/%m/%d/"));
         Listing {
-            request,
+            pages: Pages::of_keys(bucket, prefix, Some(start_after)),
             last_day: later(to, DAY).strftime("%Y/%m/%d").to_string(),
-            continuation: None,
-            at_end: false,
             until: None,
             bytes: 0,
             recent_from: self.recent_from,
@@ -140,9 +135,9 @@ impl LogFileLister<'_> {
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
         // The listing includes a day before the first block and a day after the last.
         let before = Listing { until: Some(first.clone()), ..whole.clone() };
-        let after = Listing { request: whole.after(last), ..whole.clone() };
+        let after = Listing { pages: whole.after(last), ..whole.clone() };
         let between = blocks.iter().zip(blocks.iter().skip(1)).map(|(from, until)| Listing {
-            request: whole.after(from),
+            pages: whole.after(from),
             until: Some(until.clone()),
             ..whole.clone()
         });
@@ -188,16 +183,13 @@ impl LogFileLister<'_> {
     /// Returns whether a listing shows an object, or fails.
     pub(crate) async fn shows(&self, object: &ObjectRef) -> bool {
         let prefix = object.key.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
-        let request = ListRequest { bucket: object.bucket.to_string(), prefix, start_after: None, folders: false };
-        let mut continuation: Option<String> = None;
+        let mut pages = Pages::of_keys(&object.bucket, &prefix, None);
         loop {
-            let Ok(page) = self.store.list(&request, continuation.as_deref()).await else { return true };
-            if page.objects.iter().any(|listed| *listed.key == *object.key) {
-                return true;
-            }
-            match page.next {
-                Some(next) => continuation = Some(next),
-                None => return false,
+            match pages.next(self.store).await {
+                Ok(Some(page)) if page.objects.iter().any(|listed| *listed.key == *object.key) => return true,
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => return true,
             }
         }
     }
@@ -216,10 +208,8 @@ impl LogFileLister<'_> {
 /// side.
 #[derive(Clone)]
 pub(crate) struct Listing {
-    request: ListRequest,
+    pages: Pages,
     last_day: String,
-    continuation: Option<String>,
-    at_end: bool,
     /// The day, as a folder, at which the listing ends.
     until: Option<String>,
     /// The size of all that was listed, in bytes.
@@ -230,13 +220,14 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Returns the same request, starting at this day.
-    fn after(&self, day: &str) -> ListRequest {
-        ListRequest { start_after: Some(format!("{}{day}", self.request.prefix)), ..self.request.clone() }
+    /// Returns the same listing, starting at this day.
+    fn after(&self, day: &str) -> Pages {
+        let ListRequest { bucket, prefix, .. } = &self.pages.request;
+        Pages::of_keys(bucket, prefix, Some(format!("{prefix}{day}")))
     }
 
     fn nothing(&self) -> ListedFiles {
-        let ListRequest { bucket, prefix, .. } = &self.request;
+        let ListRequest { bucket, prefix, .. } = &self.pages.request;
         ListedFiles { bucket: bucket.as_str().into(), prefix: prefix.clone(), ..ListedFiles::default() }
     }
 
@@ -256,19 +247,14 @@ impl Listing {
 
     /// Returns the log files of the next page; `None` after the last.
     pub(crate) async fn next_page(&mut self, store: &dyn Store) -> Result<Option<Vec<ListedLogFile>>, StoreError> {
-        if self.at_end {
-            return Ok(None);
-        }
-        let page = store.list(&self.request, self.continuation.as_deref()).await?;
-        self.continuation = page.next;
-        self.at_end = self.continuation.is_none();
+        let Some(page) = self.pages.next(store).await? else { return Ok(None) };
         let mut files = Vec::new();
         for ListedObject { key, last_modified, size, is_file } in page.objects {
-            let Some(inside) = key.strip_prefix(&self.request.prefix) else { continue };
+            let Some(inside) = key.strip_prefix(&self.pages.request.prefix) else { continue };
             let is_past_block = |until: &String| *inside > **until;
             let past_last = inside.get(..self.last_day.len()).is_some_and(|day| *day > *self.last_day);
             if past_last || self.until.as_ref().is_some_and(is_past_block) {
-                self.at_end = true;
+                self.pages.stop();
                 break;
             }
             let is_left_alone = is_folder_marker(&key, size) || (self.is_copy && is_copy_artefact(&key));

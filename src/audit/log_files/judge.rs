@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ahash::{HashMap, HashMapExt, HashSet};
 
-use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::coverage::examined_chain::JudgedChain;
 use crate::audit::coverage::expiry::{Expiry, Explanation};
 use crate::audit::digests::claims::ClaimBudget;
 use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
@@ -61,16 +61,19 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Looks through the digests whose log files are to be judged.
+    /// Looks through the digests whose log files are to be judged. `log_folder` has what their log
+    /// folder shows, if it was examined.
     pub(crate) fn new(
-        chain: &ExaminedChain,
+        chain: &JudgedChain,
+        log_folder: Option<&LogFolder>,
         context: &Context,
         reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
     ) -> Result<Self, AuditError> {
         // The hashes are compared only with log files that are claimed or were left open.
         let is_asked = context.resume.is_some() || chain.entries.iter().any(|entry| entry.claims() > 0);
-        if chain.log_folder.lists_each_once && !is_asked {
-            return Ok(Self { claimed_elsewhere: chain.log_folder.claimed_elsewhere.clone(), ..Self::default() });
+        let claimed_elsewhere = log_folder.map(|folder| folder.claimed_elsewhere.clone()).unwrap_or_default();
+        if log_folder.is_some_and(|folder| folder.lists_each_once) && !is_asked {
+            return Ok(Self { claimed_elsewhere, ..Self::default() });
         }
         let mut hashes = Vec::with_capacity(chain.entries.iter().filter_map(ChainEntry::valid).map(count).sum());
         each_entry(chain, &reads, |log_file| hashes.push(context.hasher.hash_one(&log_file.object)))?;
@@ -87,7 +90,6 @@ impl Tasks {
                 }
             })?;
         }
-        let claimed_elsewhere = chain.log_folder.claimed_elsewhere.clone();
         Ok(Self { listed, repeated, claimed_elsewhere, ..Self::default() })
     }
 
@@ -155,7 +157,7 @@ fn count(digest: &SpooledDigest) -> usize {
 
 /// Passes to `take` every log file entry of the valid digests for which `reads` returns true.
 fn each_entry(
-    chain: &ExaminedChain,
+    chain: &JudgedChain,
     reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
     mut take: impl FnMut(LogFileEntry),
 ) -> Result<(), AuditError> {

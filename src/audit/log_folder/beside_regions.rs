@@ -9,6 +9,7 @@ use crate::audit::discovery::folders::{BesideRegions, Folders};
 use crate::audit::error::AuditError;
 use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::log_folder::listed_files::without_listed;
 use crate::audit::log_folder::outside_days::{list_whole, take};
 use crate::audit::log_folder::unlisted::{StrayFiles, stray_record};
@@ -84,7 +85,7 @@ async fn unlisted(
 ) -> Result<StrayFiles, AuditError> {
     let any_trail = AuditRequest { trail: None, ..context.request.clone() };
     let is_of_account =
-        |folder: &&digests::RegionFolder| folder.organization.as_ref() == organization && folder.account == *account;
+        |folder: &&RegionFolder| folder.organization.as_ref() == organization && folder.account == *account;
     for folder in folders.digests.iter().filter(is_of_account) {
         if strays.is_empty() {
             break;

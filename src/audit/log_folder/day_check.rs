@@ -15,7 +15,7 @@ use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
 use crate::audit::listing::log_files::LogRegion;
 use crate::audit::request::EDGE;
-use crate::audit::resume::selection::Resume;
+use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Context;
 use crate::model::{
     DAY, DigestKind, LogFileName, ObjectRef, VerifiedDay, VerifiedFiles, begin_of_day, earlier, parse_day,

@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ahash::HashSet;
-use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::audit::chain::follow::JudgedDigests;
 use crate::audit::chain::handover::Handover;
-use crate::audit::digests::claims::ClaimBudget;
 use crate::audit::digests::identity::identity;
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::{Fingerprints, Met};
-use crate::audit::listing::digests::RegionFolder;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::listing::log_files::{ListedFiles, LogRegion};
+use crate::audit::log_folder::comparison::{Comparison, day_of};
 use crate::audit::log_folder::day_check::DayCheck;
+use crate::audit::log_folder::earlier_strays::{claimed_elsewhere, in_late_hours, still_unlisted};
 use crate::audit::log_folder::listed_files::{ListedEntries, listed_entries};
 use crate::audit::log_folder::other_trails::OtherTrails;
 use crate::audit::log_folder::outside_days::outside_days;
@@ -24,7 +24,7 @@ use crate::audit::log_folder::past_days::{self, PastDays};
 use crate::audit::log_folder::unlisted::{Stray, StrayFiles};
 use crate::audit::request::fresh_from;
 use crate::audit::shared::context::Context;
-use crate::model::{ChainId, Coverage, DigestKind, LOG_FOLDER, LogFileName, ObjectRef, Period, parse_day};
+use crate::model::{ChainId, Coverage, LOG_FOLDER, ObjectRef, Period};
 use crate::store::StoreError;
 
 /// The result of searching the log folders of a chain.
@@ -99,101 +99,20 @@ impl EarlyListings {
     }
 }
 
-/// The comparison of what lies in log folders with what valid digests list.
-#[derive(Clone)]
-struct Comparison<'a> {
-    context: &'a Context,
-    /// The check of the days that earlier runs verified.
-    verified: Option<DayCheck<'a>>,
-    listed: Met<'a>,
-    /// Files that digests list and that were written after the newest digest.
-    recent: Vec<(Timestamp, ObjectRef)>,
-    /// The first and the last day of which a file was seen.
-    days: Option<Period>,
-}
-
-impl Comparison<'_> {
-    /// Compares a file of a region, and returns whether no valid digest lists it. An object that is
-    /// not a regular file does not count as the listed log file.
-    fn is_stray(&mut self, prefix: &str, object: &ObjectRef, written: Option<Timestamp>, is_file: bool) -> bool {
-        if let Some(day) = day_of(object).filter(|_| !self.context.store.is_live()) {
-            let Period { start: first, end: last } = self.days.unwrap_or(Period::new(day, day));
-            self.days = Some(Period::new(first.min(day), last.max(day)));
-        }
-        let fingerprint = self.context.fingerprint(object);
-        let is_listed = if is_file { self.listed.meet(fingerprint) } else { self.listed.knows(fingerprint) };
-        // In a copy, a file that somebody decompressed counts as the compressed one that is listed.
-        let uncompressed = is_file && !is_listed && !self.context.store.is_live() && object.key.ends_with(UNCOMPRESSED);
-        let stands_in = uncompressed
-            && self.listed.meet(
-                self.context.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}{GZIP}", object.key))),
-            );
-        let is_late = |written: &Timestamp| self.context.written_after.is_some_and(|after| *written > after);
-        if let Some(written) = written.filter(is_late)
-            && (is_listed || stands_in)
-            && self.recent.len() < MAX_RECENT
-        {
-            self.recent.push((written, object.clone()));
-        }
-        if let Some(verified) = &mut self.verified {
-            verified.see(prefix, object, is_listed || stands_in, written);
-        }
-        !is_listed && !stands_in
-    }
-
-    /// Compares all files of a listing, and adds those to `strays` that no valid digest lists.
-    fn add_listed(&mut self, files: &ListedFiles, strays: &mut StrayFiles) {
-        let found: Vec<bool> =
-            files.files().map(|(object, written)| self.is_stray(&files.prefix, &object, written, true)).collect();
-        if found.contains(&true) {
-            strays.begin(files.bucket(), Some(&files.prefix));
-            for ((object, written), _) in files.files().zip(found).filter(|(_, is_stray)| *is_stray) {
-                strays.push(&object.key, written);
-            }
-        }
-    }
-
-    /// Compares all files of a region, a page at a time, so that they need not be kept in memory.
-    async fn add_all(
-        &mut self,
-        region: &LogRegion,
-        Period { start: from, end: to }: Period,
-        strays: &mut StrayFiles,
-    ) -> Result<(), StoreError> {
-        // An incomplete listing proves nothing: the result is applied only once the whole folder
-        // was listed.
-        let (mut compared, mut found) = (self.clone(), StrayFiles::default());
-        let mut listing = self.context.log_files().begin(region, from, to);
-        let bucket: Arc<str> = region.bucket.as_str().into();
-        found.begin(bucket.clone(), Some(&region.prefix));
-        while let Some(page) = listing.next_page(self.context.store.as_ref()).await? {
-            for file in page {
-                let object = ObjectRef::new(Arc::clone(&bucket), file.key.as_str());
-                let written = listing.recent(&file);
-                if compared.is_stray(&region.prefix, &object, written, file.is_file) {
-                    found.push(&file.key, written);
-                }
-            }
-        }
-        *self = compared;
-        strays.append(found);
-        Ok(())
-    }
-}
-
-/// The largest number of log files written after the newest digest that are remembered. There are
-/// none as long as nobody overwrites what CloudTrail has delivered.
-const MAX_RECENT: usize = 10_000;
-
-/// The suffix of a log file, and the one that it has when decompressed.
-const GZIP: &str = ".gz";
-const UNCOMPRESSED: &str = ".json";
-
-/// The begin of the day whose folder a log file lies in.
-pub(crate) fn day_of(object: &ObjectRef) -> Option<Timestamp> {
-    let mut folders = object.key.rsplitn(5, '/').skip(1);
-    let (day, month, year) = (folders.next()?, folders.next()?, folders.next()?);
-    parse_day(&format!("{year}/{month}/{day}"))
+/// The search of a chain's log folders.
+struct Search<'a> {
+    context: &'a Arc<Context>,
+    chain: &'a ChainId,
+    judged: &'a JudgedDigests,
+    /// The start of the first digest and the end of the last one.
+    digests: (Option<Timestamp>, Option<Timestamp>),
+    /// The period whose files are compared: the range, as far as it is closed, and the time of the
+    /// digests.
+    period: Period,
+    /// The parts of the log folders that are listed: `CloudTrail/` of each folder, then those beside
+    /// it.
+    regions: Vec<LogRegion>,
+    found: LogFolder,
 }
 
 /// Compares what lies in the log folders of a chain with what its valid digests list.
@@ -204,200 +123,179 @@ pub(crate) async fn examine(
     goes_on_as: Option<&Handover>,
     early: EarlyListings,
 ) -> Result<LogFolder, AuditError> {
-    let mut found = LogFolder::default();
-    let JudgedDigests { entries, folders, .. } = judged;
-    let ends = entries.iter().flat_map(|entry| [entry.start(), entry.end()]);
-    let (first, last) = (ends.clone().min(), ends.max());
-    let range = &context.range;
-    let from = range.start.or(first).unwrap_or(Timestamp::UNIX_EPOCH);
-    let to = range.end.or(last).unwrap_or(context.request.now);
-    let ListedEntries { fingerprints: by_digests, twice, other_folders } = listed_entries(context, judged)?;
-    found.lists_each_once = twice.is_empty();
-    found.other_folders = other_folders;
-    found.other_folders.extend(context.resume.iter().flat_map(|resume| resume.log_folders().cloned()));
-    let verified = DayCheck::new(context, judged)?;
-    let mut compared = Comparison { context, verified, listed: Met::none(&by_digests), recent: Vec::new(), days: None };
-    let mut strays = StrayFiles::default();
-    let EarlyListings { files, outside } = early;
-    let (listed_early, looked_outside) = (files.len(), outside.len());
-    for files in files {
-        match files {
-            Ok(files) => compared.add_listed(&files, &mut strays),
-            Err(error) => found.failure = Some(error.to_string()),
-        }
-    }
-    let main = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER));
-    let beside = folders
-        .iter()
-        .flat_map(|folder| found.other_folders.iter().map(|log_folder| LogRegion::of(folder, log_folder)))
-        .collect::<Vec<_>>();
-    for region in main.clone().skip(listed_early).chain(beside.iter().cloned()) {
-        let added = if context.store.is_live() {
-            // Long ranges are listed in parts at once.
-            context.log_files().list(&region, from, to).await.map(|files| compared.add_listed(&files, &mut strays))
-        } else {
-            compared.add_all(&region, Period::new(from, to), &mut strays).await
-        };
-        if let Err(error) = added {
-            found.failure = Some(error.to_string());
-        }
-    }
-    found.absent = compared.listed.others();
-    found.copied_days = (!context.store.is_live()).then_some(compared.days);
-    if let Some(Some(Period { start: first, .. })) = &mut found.copied_days
-        && context.resume.is_some()
-    {
-        // The listing of this run begins at the end of earlier ones.
-        for folder in folders {
-            let oldest = context.log_files().oldest_day(folder).await;
-            *first = oldest.into_iter().chain([*first]).min().unwrap_or(*first);
-        }
-    }
-    // An incomplete listing does not show what changed.
-    let regions: Vec<LogRegion> = main.clone().chain(beside.iter().cloned()).collect();
-    let check = compared.verified.take().filter(|_| found.failure.is_none());
-    let mut days = check.map(|check| check.changed(&regions)).unwrap_or_default();
-    days.extend(past_days::drawn(context));
-    let live = context.store.is_live();
-    let named = |(written, object): (Timestamp, ObjectRef)| (written, identity(&object, live).into_owned());
-    found.recent = std::mem::take(&mut compared.recent).into_iter().map(named).collect();
-    drop(compared);
-    let is_listed = |object: &ObjectRef| by_digests.contains(context.fingerprint(object));
-    let mut odd = StrayFiles::default();
-    let mut looked = outside;
-    for region in main.skip(looked_outside).chain(beside) {
-        looked.push(outside_days(context.store.as_ref(), &region, range.start.or(first), range.end.or(last)).await);
-    }
-    for outside in looked {
-        match outside {
-            Ok(outside) => odd.append(outside.filtered(|stray| !is_listed(&stray.object))),
-            Err(error) => found.failure = Some(error.to_string()),
-        }
-    }
-    let late = in_late_hours(context, judged, &by_digests).await?;
-    strays = strays.filtered(|stray| stray.name.is_some_and(|name| from <= name.to && name.from < to));
-    strays.append(odd);
-    let known = still_unlisted(context, &by_digests).await;
-    drop(by_digests);
-    // A digest that lists a fresh file may still come, so no other trail needs to be examined for
-    // it.
-    let fresh_from = fresh_from(&context.request);
-    let is_recent = |stray: &Stray| stray.written.is_some_and(|written| written >= fresh_from);
-    let fresh = |stray: &Stray| is_recent(stray) && stray.name.is_some_and(|name| !name.is_odd());
-    if strays.iter().any(|stray| !fresh(&stray)) {
-        let mut others = OtherTrails::new(context, chain, folders, strays).with_successor(goes_on_as);
-        others.remove().await?;
-        (strays, found.unreadable, found.covered_by_successor) =
-            (others.strays, others.unreadable, others.by_successor);
-    }
-    if strays.iter().any(|stray| !fresh(&stray)) {
-        found.neighbours = context.neighbours.of(&chain.region).await;
-    }
-    found.strays = strays;
-    found.claimed_elsewhere = claimed_elsewhere(context, chain, judged).await?;
-    let mut past = past_days::examine(context, chain, judged, &regions, &days).await?;
-    found.failure = found.failure.take().or(past.failure.take());
-    found.unreadable.extend(&past.unreadable);
-    // Strays of the range were judged above.
-    let is_outside = |stray: &Stray| stray.name.is_some_and(|name| !(from <= name.to && name.from < to));
-    let in_past = past.strays.filtered(is_outside);
-    found.past = past;
-    let others = [(late, &mut found.late_strays), (known, &mut found.known_strays), (in_past, &mut found.past.strays)];
-    for (strays, found_strays) in others {
-        if !strays.is_empty() {
-            let mut others = OtherTrails::new(context, chain, folders, strays);
-            others.remove().await?;
-            *found_strays = others.strays;
-            found.unreadable.extend(&others.unreadable);
-        }
-    }
-    Ok(found)
+    let ListedEntries { fingerprints: listed, twice, other_folders } = listed_entries(context, judged)?;
+    let mut search = Search::new(context, chain, judged, other_folders);
+    search.found.lists_each_once = twice.is_empty();
+    let days = search.compare_listings(early.files, &listed).await?;
+    search.add_outside_days(early.outside, &listed).await;
+    let late = in_late_hours(context, judged, &listed).await?;
+    let known = still_unlisted(context, &listed).await;
+    // It has 8 bytes for each log file of the chain, and the digests of other trails are read next.
+    drop(listed);
+    search.explain_strays(goes_on_as).await?;
+    search.found.claimed_elsewhere = claimed_elsewhere(context, chain, judged).await?;
+    let in_past = search.examine_past_days(&days).await?;
+    search.found.late_strays = search.without_other_trails(late).await?;
+    search.found.known_strays = search.without_other_trails(known).await?;
+    search.found.past.strays = search.without_other_trails(in_past).await?;
+    Ok(search.found)
 }
 
-/// Returns the log files claimed by digests of this chain that are not valid, and listed by valid
-/// digests of other trails, which report them.
-async fn claimed_elsewhere(
-    context: &Arc<Context>,
-    chain: &ChainId,
-    judged: &JudgedDigests,
-) -> Result<HashSet<u64>, AuditError> {
-    let (mut claimed, mut budget) = (Vec::new(), ClaimBudget::default());
-    for entry in judged.entries.iter().filter(|entry| entry.claims() > 0) {
-        claimed.extend(budget.take(entry, &judged.spool)?);
+impl<'a> Search<'a> {
+    fn new(
+        context: &'a Arc<Context>,
+        chain: &'a ChainId,
+        judged: &'a JudgedDigests,
+        mut other_folders: BTreeSet<String>,
+    ) -> Self {
+        let ends = judged.entries.iter().flat_map(|entry| [entry.start(), entry.end()]);
+        let (first, last) = (ends.clone().min(), ends.max());
+        let from = context.range.start.or(first).unwrap_or(Timestamp::UNIX_EPOCH);
+        let to = context.range.end.or(last).unwrap_or(context.request.now);
+        other_folders.extend(context.resume.iter().flat_map(|resume| resume.log_folders().cloned()));
+        let folders = &judged.folders;
+        let main = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER));
+        let beside = folders.iter().flat_map(|folder| other_folders.iter().map(|other| LogRegion::of(folder, other)));
+        let regions = main.chain(beside).collect();
+        let found = LogFolder { other_folders, ..LogFolder::default() };
+        Self { context, chain, judged, digests: (first, last), period: Period::new(from, to), regions, found }
     }
-    let (mut files, mut asked) = (StrayFiles::default(), Vec::new());
-    for object in &claimed {
-        // CloudTrail delivers nothing outside the folders of days.
-        let Some((at, _)) = object.key.rmatch_indices('/').nth(3) else { continue };
-        files.begin(object.bucket.clone(), Some(&object.key[..=at]));
-        files.push(&object.key, None);
-        asked.push(context.fingerprint(object));
-    }
-    if files.is_empty() {
-        return Ok(HashSet::default());
-    }
-    let mut others = OtherTrails::new(context, chain, &judged.folders, files);
-    others.remove().await?;
-    let left: HashSet<u64> = others.strays.iter().map(|stray| context.fingerprint(&stray.object)).collect();
-    Ok(asked.into_iter().filter(|fingerprint| !left.contains(fingerprint)).collect())
-}
 
-/// Returns the files that no digest listed in earlier runs, and that still exist and are still not
-/// listed.
-async fn still_unlisted(context: &Context, listed: &Fingerprints) -> StrayFiles {
-    let open = context.resume.iter().flat_map(|resume| resume.open_unlisted());
-    let mut open: Vec<ObjectRef> =
-        open.filter(|object| !listed.contains(context.fingerprint(object))).cloned().collect();
-    open.sort_by(|one, other| (&one.key, &one.bucket).cmp(&(&other.key, &other.bucket)));
-    let looked = stream::iter(open).map(|object| async move {
-        let gone = context.store.get(&object, None).await.is_err_and(|error| error.is_absence());
-        // A copy may list a name that cannot be opened: a link that leads nowhere, or a name that
-        // is not UTF-8.
-        let gone = gone && (context.store.is_live() || !context.log_files().shows(&object).await);
-        (!gone).then_some(object)
-    });
-    let mut looked = std::pin::pin!(looked.buffered(context.request.concurrency));
-    let mut found = StrayFiles::default();
-    while let Some(object) = looked.next().await {
-        if let Some(object) = object {
-            let day = object.key.rmatch_indices('/').nth(3).map(|(at, _)| &object.key[..=at]);
-            let day = day.filter(|prefix| LogFileName::parse(&object.key[prefix.len()..]).is_some());
-            found.begin(object.bucket.clone(), day);
-            found.push(&object.key, None);
-        }
+    fn is_in_period(&self, stray: &Stray) -> bool {
+        let Period { start, end } = self.period;
+        stray.name.is_some_and(|name| start <= name.to && name.from < end)
     }
-    found
-}
 
-/// Returns the unlisted files in the hours of digests that came late: earlier runs could not judge
-/// them.
-async fn in_late_hours(
-    context: &Context,
-    judged: &JudgedDigests,
-    listed: &Fingerprints,
-) -> Result<StrayFiles, AuditError> {
-    let JudgedDigests { entries, spool, folders, .. } = judged;
-    let mut found = StrayFiles::default();
-    let Some(resume) = context.resume.as_ref().filter(|resume| resume.expects_late()) else { return Ok(found) };
-    // A backfill digest has the hour of another one, whose files it does not list.
-    let standard = entries.iter().filter(|entry| entry.kind == DigestKind::Standard);
-    for entry in standard {
-        if !resume.came_late(&entry.whole(spool)?) {
-            continue;
+    /// Compares the listings of all regions, of which `early` has the first ones. Returns the days
+    /// before the range that have to be examined again.
+    async fn compare_listings(
+        &mut self,
+        early: Vec<Result<ListedFiles, StoreError>>,
+        listed: &Fingerprints,
+    ) -> Result<BTreeSet<Timestamp>, AuditError> {
+        let context = self.context;
+        let verified = DayCheck::new(context, self.judged)?;
+        let mut compared = Comparison { context, verified, listed: Met::none(listed), recent: Vec::new(), days: None };
+        let mut strays = StrayFiles::default();
+        let listed_early = early.len();
+        for files in early {
+            match files {
+                Ok(files) => compared.add_listed(&files, &mut strays),
+                Err(error) => self.found.failure = Some(error.to_string()),
+            }
         }
-        let (from, to) = (entry.start(), entry.end());
-        for folder in folders {
-            // A failed listing is skipped here; the log folder's own listing reports the failure.
-            let Ok(files) = context.log_files().list(&LogRegion::of(folder, LOG_FOLDER), from, to).await else {
-                continue;
+        let Period { start, end } = self.period;
+        for region in self.regions.iter().skip(listed_early) {
+            let added = if context.store.is_live() {
+                // Long ranges are listed in parts at once.
+                let files = context.log_files().list(region, start, end).await;
+                files.map(|files| compared.add_listed(&files, &mut strays))
+            } else {
+                compared.add_all(region, self.period, &mut strays).await
             };
-            let mut strays = StrayFiles::default();
-            strays.add_listed(&files, |object| !listed.contains(context.fingerprint(object)));
-            let inside = |stray: &Stray| stray.name.is_some_and(|name| from <= name.to && name.from < to);
-            found.append(strays.filtered(inside));
+            if let Err(error) = added {
+                self.found.failure = Some(error.to_string());
+            }
+        }
+        self.found.absent = compared.listed.others();
+        self.found.copied_days = self.copied_days(compared.days).await;
+        // An incomplete listing does not show what changed.
+        let check = compared.verified.filter(|_| self.found.failure.is_none());
+        let mut days = check.map(|check| check.changed(&self.regions)).unwrap_or_default();
+        days.extend(past_days::drawn(context));
+        let live = context.store.is_live();
+        let named = |(written, object): (Timestamp, ObjectRef)| (written, identity(&object, live).into_owned());
+        self.found.recent = compared.recent.into_iter().map(named).collect();
+        self.found.strays = strays.filtered(|stray| self.is_in_period(stray));
+        Ok(days)
+    }
+
+    /// Returns the first and the last day of which a copy has log files; `None` for S3. `seen` is
+    /// the period of the days in this run's listing.
+    async fn copied_days(&self, seen: Option<Period>) -> Option<Option<Period>> {
+        let context = self.context;
+        if context.store.is_live() {
+            return None;
+        }
+        let Some(mut days) = seen.filter(|_| context.resume.is_some()) else { return Some(seen) };
+        // The listing of this run begins at the end of earlier ones.
+        for folder in &self.judged.folders {
+            let oldest = context.log_files().oldest_day(folder).await;
+            days.start = oldest.map_or(days.start, |oldest| oldest.min(days.start));
+        }
+        Some(Some(days))
+    }
+
+    /// Adds the files outside the folders of days that no valid digest lists. `early` has those of
+    /// the first regions.
+    async fn add_outside_days(&mut self, early: Vec<Result<StrayFiles, StoreError>>, listed: &Fingerprints) {
+        let (context, range, (first, last)) = (self.context, &self.context.range, self.digests);
+        let (from, to) = (range.start.or(first), range.end.or(last));
+        let mut outside = early;
+        for region in self.regions.iter().skip(outside.len()) {
+            outside.push(outside_days(context.store.as_ref(), region, from, to).await);
+        }
+        for outside in outside {
+            match outside {
+                Ok(files) => {
+                    let is_unlisted = |stray: &Stray| !listed.contains(context.fingerprint(&stray.object));
+                    self.found.strays.append(files.filtered(is_unlisted));
+                }
+                Err(error) => self.found.failure = Some(error.to_string()),
+            }
         }
     }
-    Ok(found)
+
+    /// Removes the strays of the range that digests of other trails list, and asks which trails
+    /// deliver log files here without digests.
+    async fn explain_strays(&mut self, goes_on_as: Option<&Handover>) -> Result<(), AuditError> {
+        // A digest that lists a fresh file may still come, so no other trail needs to be examined
+        // for it.
+        let fresh_from = fresh_from(&self.context.request);
+        let is_recent = |stray: &Stray| stray.written.is_some_and(|written| written >= fresh_from);
+        let is_fresh = |stray: &Stray| is_recent(stray) && stray.name.is_some_and(|name| !name.is_odd());
+        let is_open = |strays: &StrayFiles| strays.iter().any(|stray| !is_fresh(&stray));
+        let found = &mut self.found;
+        if is_open(&found.strays) {
+            let strays = std::mem::take(&mut found.strays);
+            let others = OtherTrails::new(self.context, self.chain, &self.judged.folders, strays);
+            let mut others = others.with_successor(goes_on_as);
+            others.remove().await?;
+            found.strays = others.strays;
+            found.unreadable = others.unreadable;
+            found.covered_by_successor = others.by_successor;
+        }
+        if is_open(&found.strays) {
+            found.neighbours = self.context.neighbours.of(&self.chain.region).await;
+        }
+        Ok(())
+    }
+
+    /// Examines days before the range again, and returns the files there that no digest of the chain
+    /// lists.
+    async fn examine_past_days(&mut self, days: &BTreeSet<Timestamp>) -> Result<StrayFiles, AuditError> {
+        let mut past = past_days::examine(self.context, self.chain, self.judged, &self.regions, days).await?;
+        let failure = past.failure.take();
+        // Strays of the range are among those of the range's own listing.
+        let strays = std::mem::take(&mut past.strays);
+        let strays = strays.filtered(|stray| stray.name.is_some() && !self.is_in_period(stray));
+        let found = &mut self.found;
+        found.failure = found.failure.take().or(failure);
+        found.unreadable.extend(&past.unreadable);
+        found.past = past;
+        Ok(strays)
+    }
+
+    /// Returns the files that no digest of another trail lists.
+    async fn without_other_trails(&mut self, strays: StrayFiles) -> Result<StrayFiles, AuditError> {
+        if strays.is_empty() {
+            return Ok(strays);
+        }
+        let mut others = OtherTrails::new(self.context, self.chain, &self.judged.folders, strays);
+        others.remove().await?;
+        self.found.unreadable.extend(&others.unreadable);
+        Ok(others.strays)
+    }
 }
 
 impl LogFolder {

@@ -2,7 +2,9 @@
 //! runs verified.
 
 pub(crate) mod beside_regions;
+mod comparison;
 pub(crate) mod day_check;
+mod earlier_strays;
 pub(crate) mod examine;
 pub(crate) mod listed_files;
 pub(crate) mod other_trails;

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::audit::listing::digests::{Children, children};
+use crate::audit::listing::folders::{Children, children};
 use crate::audit::listing::log_files::{LogRegion, is_folder_marker};
+use crate::audit::listing::pages::Pages;
 use crate::audit::log_folder::unlisted::StrayFiles;
 use crate::model::{is_copy_artefact, parse_day};
-use crate::store::{ListRequest, ListedObject, Store, StoreError};
+use crate::store::{ListedObject, Store, StoreError};
 
 /// The number of folders that are listed at once.
 const FOLDERS_AT_ONCE: usize = 16;
@@ -128,17 +129,11 @@ pub(crate) async fn list_whole(
     prefix: &str,
     keys: &mut Vec<String>,
 ) -> Result<(), StoreError> {
-    let request =
-        ListRequest { bucket: bucket.to_owned(), prefix: prefix.to_owned(), start_after: None, folders: false };
-    let mut continuation: Option<String> = None;
-    loop {
-        let page = store.list(&request, continuation.as_deref()).await?;
+    let mut pages = Pages::of_keys(bucket, prefix, None);
+    while let Some(page) = pages.next(store).await? {
         take(store, page.objects, keys);
-        match page.next {
-            Some(next) => continuation = Some(next),
-            None => return Ok(()),
-        }
     }
+    Ok(())
 }
 
 /// Adds the keys of objects that are no folder markers and no artefacts of a copy.

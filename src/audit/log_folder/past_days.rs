@@ -22,7 +22,7 @@ use crate::audit::listing::log_files::LogRegion;
 use crate::audit::log_folder::day_check::{folder_of_listed, is_new, was_rewritten};
 use crate::audit::log_folder::other_trails::{covered, unreadable};
 use crate::audit::log_folder::unlisted::StrayFiles;
-use crate::audit::resume::selection::Resume;
+use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, Coverage, DAY, ObjectRef, TimeRange, VerifiedDay, earlier, later};
 use crate::verify::ExpectedHash;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::audit::next_checkpoint::chain_part::ChainPart;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
-use crate::audit::resume::selection::Contradiction;
+use crate::audit::resume::contradictions::Contradiction;
 use crate::model::{
     AccountId, ChainCheckpoint, ChainFault, ChainId, Checkpoint, DigestStatus, Fault, GapCause, LastRun, LogFileStatus,
     ObjectRef, Open, OpenPoint, Region, TrailName, Verdict,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::audit::digests::identity::{identity, name_hash};
 use crate::audit::log_folder::day_check::folder_of_listed;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
-use crate::audit::resume::selection;
+use crate::audit::resume::listing_range;
 use crate::model::{ChainCheckpoint, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Open, OpenPoint};
 use crate::records::LogFileRecord;
 
@@ -97,7 +97,7 @@ impl ChainPart {
     /// or that the next run will read again anyhow.
     pub(crate) fn keeps_digest(&self, status: DigestStatus, end: Timestamp) -> bool {
         status != DigestStatus::Invalid
-            || end > selection::lately(&self.checkpoint).min(selection::read_back(&self.checkpoint))
+            || end > listing_range::lately(&self.checkpoint).min(listing_range::read_back(&self.checkpoint))
     }
 
     /// Returns whether a gap is kept: one that may still close, or that the next run will find
@@ -148,7 +148,7 @@ fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &
 /// Returns the invalid digests among the points that earlier runs left open. They are read again
 /// for some weeks, and emitted only if they are valid then.
 fn still_invalid(checkpoint: &ChainCheckpoint, points: Vec<OpenPoint>) -> Vec<OpenPoint> {
-    let (lately, read_back) = (selection::lately(checkpoint), selection::read_back(checkpoint));
+    let (lately, read_back) = (listing_range::lately(checkpoint), listing_range::read_back(checkpoint));
     let keeps_digest = |point: &OpenPoint| match &point.what {
         Open::Digest { status: DigestStatus::Invalid, end, is_named, .. } => {
             *end > read_back || (*is_named && *end > lately)

@@ -14,8 +14,9 @@ use crate::audit::error::AuditError;
 use crate::audit::log_folder::day_check::{day_of_folder, folder_of_listed, is_new, kept_days};
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::request::{EDGE, fresh_from};
+use crate::audit::resume::contradictions::Contradiction;
 use crate::audit::resume::late_arrivals::{Deliveries, LOOK_BACK};
-use crate::audit::resume::selection::{Contradiction, Resume};
+use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Context;
 use crate::audit::shared::range;
 use crate::model::{
@@ -59,22 +60,22 @@ impl ChainSnapshot {
         context: &Context,
         earliest_fresh: Option<Timestamp>,
     ) -> Result<Self, AuditError> {
-        let through = range::last_verified(&chain.entries, &chain.spool, context)?;
+        let through = range::last_verified(&chain.judged.entries, &chain.judged.spool, context)?;
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
         let verified_files = if deep { verified_files(chain, context, end)? } else { None };
         let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
         let unlisted_from = match (&chain.log_folder.failure, deep) {
             // The next run examines what could not be listed in this one.
-            (Some(_), _) => context.range.start.or_else(|| chain.entries.first().map(ChainEntry::start)),
+            (Some(_), _) => context.range.start.or_else(|| chain.judged.entries.first().map(ChainEntry::start)),
             (None, true) => end.map(|end| {
                 let judged = earlier(end, EDGE).min(fresh);
                 earliest_fresh.map_or(judged, |earliest| judged.min(earliest))
             }),
             (None, false) => end,
         };
-        let valid = || chain.entries.iter().filter_map(ChainEntry::valid);
-        let others = chain.entries.iter().filter_map(|entry| match &entry.state {
+        let valid = || chain.judged.entries.iter().filter_map(ChainEntry::valid);
+        let others = chain.judged.entries.iter().filter_map(|entry| match &entry.state {
             EntryState::Rejected(digest) => Some((entry, &digest.object)),
             EntryState::Absent(object, _) => Some((entry, &**object)),
             EntryState::Valid(_) => None,
@@ -97,12 +98,12 @@ impl ChainSnapshot {
         let mut back = HashSet::new();
         if context.resume.is_some() {
             for digest in valid() {
-                back.insert(chain.spool.valid(digest)?.object().clone());
+                back.insert(chain.judged.spool.valid(digest)?.object().clone());
             }
         }
         Ok(Self {
             back,
-            id: chain.id.clone(),
+            id: chain.judged.id.clone(),
             through,
             unlisted_from,
             deliveries: chain.deliveries.clone(),
@@ -112,7 +113,7 @@ impl ChainSnapshot {
             log_folders: chain.log_folder.other_folders.clone(),
             is_unlisted: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
-            is_tail_unknown: matches!(context.status_of(&chain.id), Some(Err(_))),
+            is_tail_unknown: matches!(context.status_of(&chain.judged.id), Some(Err(_))),
             awaited,
             named,
         })
@@ -123,7 +124,7 @@ impl ChainSnapshot {
 /// as later runs look for them.
 fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<VerifiedRun>, AuditError> {
     let now = context.request.now;
-    let newest = chain.entries.iter().filter(|entry| entry.valid().is_some()).map(ChainEntry::end).max();
+    let newest = chain.judged.entries.iter().filter(|entry| entry.valid().is_some()).map(ChainEntry::end).max();
     let old = context.resume.iter().flat_map(|resume| resume.verified_digests());
     let oldest = earlier(newest.unwrap_or(now), LOOK_BACK);
     let (mut found, mut gone) = (BTreeSet::new(), BTreeSet::new());
@@ -140,9 +141,9 @@ fn verified_runs(chain: &ExaminedChain, context: &Context) -> Result<Vec<Verifie
             gone.insert(digest)
         };
     };
-    for entry in &chain.entries {
+    for entry in &chain.judged.entries {
         match &entry.state {
-            EntryState::Valid(digest) => note(chain.spool.valid(digest)?.object(), true),
+            EntryState::Valid(digest) => note(chain.judged.spool.valid(digest)?.object(), true),
             // A digest that is known to be gone or replaced is kept among the open points.
             EntryState::Rejected(digest) if digest.rejection.status == DigestStatus::Invalid => {
                 note(&digest.object, false)
@@ -186,14 +187,14 @@ fn verified_files(
     let recent: Vec<u64> = recent.map(|(written, name)| written_hash(&files, name, *written)).collect();
     files.judged.extend(recent);
     let live = context.store.is_live();
-    for entry in chain.entries.iter().filter(|entry| entry.end() >= days[0]) {
+    for entry in chain.judged.entries.iter().filter(|entry| entry.end() >= days[0]) {
         let Some(digest) = entry.valid().filter(|digest| digest.summary().log_files() > 0) else { continue };
         let is_in_range = context.range.includes(entry.start(), entry.end());
-        let came_late = || resume.map_or(Ok(false), |resume| is_new(entry, &chain.spool, resume));
+        let came_late = || resume.map_or(Ok(false), |resume| is_new(entry, &chain.judged.spool, resume));
         if !is_in_range && (entry.end() > through || !came_late()?) {
             continue;
         }
-        for log_file in chain.spool.valid(digest)?.log_files().iter() {
+        for log_file in chain.judged.spool.valid(digest)?.log_files().iter() {
             let name = identity(&log_file.object, live);
             let Some((folder, _)) = folder_of_listed(&name).filter(|(_, day)| days.contains(day)) else { continue };
             let hash = name_hash(&files, &name);

@@ -14,7 +14,7 @@ use crate::audit::io::read_object::ObjectReader;
 use crate::audit::listing::log_files::LogFileLister;
 use crate::audit::observer::Progress;
 use crate::audit::request::{AuditRequest, fresh_from};
-use crate::audit::resume::selection::Resume;
+use crate::audit::resume::state::Resume;
 use crate::audit::shared::folder_answers::Answers;
 use crate::audit::shared::key_cache::KeyCache;
 use crate::audit::shared::neighbours::Neighbours;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
 use crate::audit::digests::entry::{ChainEntry, LoadedEntry};
 use crate::audit::error::AuditError;
-use crate::audit::resume::selection::Resume;
+use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Context;
 use crate::model::{DigestKind, TimeRange, VerifiedDigest};
 
