@@ -4,3 +4,4 @@ pub(crate) mod evidence;
 pub(crate) mod form;
 pub(crate) mod machines;
 pub(crate) mod notices;
+pub(crate) mod snapshots;
