@@ -28,7 +28,7 @@ impl Audit {
     /// Lists what the run would read, reads a few digests, and estimates the rest.
     pub async fn estimate(&self) -> Result<Estimate, AuditError> {
         let Self { store, request, .. } = self;
-        let range = request.bounded_range(store.is_live());
+        let range = request.bounded_range(store.properties().is_live);
         let Discovery { chains, folders, .. } = discover(store, None, request, &range).await?;
         let listed = store.requests();
         let context = self.context(range, None);

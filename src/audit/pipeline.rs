@@ -130,7 +130,7 @@ impl Pipeline<'_> {
     /// Emits every record but the summary.
     pub(super) async fn run(&self, sink: &mut RecordSink<'_>) -> Result<(), AuditError> {
         let Audit { store, request, .. } = self.audit;
-        let range = request.bounded_range(store.is_live());
+        let range = request.bounded_range(store.properties().is_live);
         if request.sample.is_none() {
             sink.emit(self.opening(None))?;
             sink.emit_all(self.warnings_before())?;

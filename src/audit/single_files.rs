@@ -360,7 +360,7 @@ fn unlisted_reason(
         let detail = "its name tells a time that has not come, and no digest lists it";
         return unverified(Fault::NotListed, detail.to_owned());
     }
-    if context.store.is_live() && time.to > fresh_from(&context.request) {
+    if context.store.properties().is_live && time.to > fresh_from(&context.request) {
         let detail = "no digest lists it yet: those of the newest two hours may not have been delivered";
         return unverified(Fault::NotListed, detail.to_owned());
     }

@@ -18,7 +18,9 @@ use super::BagWriter;
 use super::manifest::{partial_in, write_whole};
 use crate::debug::opaque_debug;
 use crate::model::{DIGEST_FOLDER, LogFileKey, ObjectRef, PackedNames, Requests, TimeRange, is_copy_artefact};
-use crate::store::{Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use crate::store::{
+    Body, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError, StoreProperties,
+};
 use crate::sync::lock;
 use crate::verify::DigestMetadata;
 
@@ -59,7 +61,8 @@ impl CollectingStore {
         for (bucket, keys) in listed {
             for key in keys.iter() {
                 let object = ObjectRef::new(bucket.as_str(), key);
-                let is_artefact = object.key.ends_with('/') || (!self.is_live() && is_copy_artefact(&object.key));
+                let is_artefact =
+                    object.key.ends_with('/') || (self.properties().is_copy && is_copy_artefact(&object.key));
                 // An object outside the folders of days has no time, and no digest lists it.
                 let inside = LogFileKey::parse(&object.key).is_none_or(|name| {
                     range.start.is_none_or(|start| start <= name.time.to)
@@ -228,8 +231,8 @@ impl Store for CollectingStore {
         self.inner.source()
     }
 
-    fn is_live(&self) -> bool {
-        self.inner.is_live()
+    fn properties(&self) -> StoreProperties {
+        self.inner.properties()
     }
 
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
@@ -261,7 +264,7 @@ impl Store for CollectingStore {
         // A file that somebody decompressed is not a copy of the object, so it keeps its own name.
         let name = if opened.is_uncompressed { object.key.trim_end_matches(".gz") } else { &*object.key };
         let kept = ObjectRef::new(object.bucket.clone(), name);
-        let Some((_, path)) = self.bag.place(&kept) else { return Ok(opened) };
+        let Some((_, path)) = self.bag.location(&kept) else { return Ok(opened) };
         let folder = path.parent().unwrap_or(Path::new("."));
         match std::fs::create_dir_all(folder) {
             Ok(()) if !path.is_dir() => {}

@@ -19,21 +19,25 @@
 //!
 //! A bag has no manifest while it is being filled, so a bag with a manifest is complete.
 
+mod close;
 mod collecting_keys;
 mod collecting_store;
 mod custody;
 mod error;
+mod key_list;
 mod manifest;
+mod objects_list;
 mod read;
 mod writer;
 mod zip;
 
+pub use close::BagInfo;
 pub use collecting_keys::CollectingKeys;
 pub use collecting_store::{CollectingStore, NO_FILE_NAME};
 pub use custody::{Action, CustodyEntry, CustodyLog, SignHead};
 pub use error::BagError;
 pub use read::{Altered, Bag};
-pub use writer::{BagInfo, BagWriter};
+pub use writer::BagWriter;
 pub use zip::zip;
 
 /// The folder of the bag's payload.

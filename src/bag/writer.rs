@@ -2,22 +2,21 @@
 //! what a stopped run has collected need not be collected again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, OnceLock};
 
-use ahash::{HashMap, HashSet, RandomState};
 use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::manifest::{self, Partial, write_whole};
+use super::objects_list::{self, Collected, Known, Stored};
 use super::{
-    Altered, Bag, BagError, CustodyLog, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
+    Altered, Bag, BagError, CustodyLog, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST, key_list,
 };
 use crate::debug::opaque_debug;
 use crate::model::ObjectRef;
-use crate::records::CaseInfo;
 use crate::store::Head;
 use crate::sync::lock;
 
@@ -37,79 +36,14 @@ impl std::fmt::Display for Source {
     }
 }
 
-/// The facts known of one object that was collected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Collected {
-    pub bucket: String,
-    pub key: String,
-    /// The hash of the bytes as they were stored, in hex.
-    pub sha256: String,
-    pub size: u64,
-    pub collected: Timestamp,
-    pub last_modified: Option<Timestamp>,
-    pub e_tag: Option<String>,
-    pub version_id: Option<String>,
-}
-
-/// The collected objects, held as compactly as possible because a trail has millions of objects: by
-/// the hash of an object's path in the bag, under a random key that is kept secret.
-#[derive(Default)]
-struct Known {
-    hasher: RandomState,
-    objects: HashMap<u64, Stored>,
-    /// Objects that are uncompressed in the copy, and that this run collected uncompressed.
-    uncompressed: HashSet<u64>,
-}
-
-/// The SHA-256 and the size of an object as it was stored.
-#[derive(Clone, Copy)]
-pub(super) struct Stored {
-    sha256: [u8; 32],
-    size: u64,
-    /// The time of modification, in seconds.
-    last_modified: Option<i64>,
-}
-
-impl Stored {
-    /// Returns whether a listing shows the object as it was when it was collected.
-    pub(super) fn is_listed_as(&self, size: u64, last_modified: i64) -> bool {
-        size == self.size && Some(last_modified) == self.last_modified
-    }
-}
-
-impl Known {
-    fn insert(&mut self, name: &str, object: &Collected) {
-        let mut sha256 = [0; 32];
-        if hex::decode_to_slice(&object.sha256, &mut sha256).is_ok() {
-            let last_modified = object.last_modified.map(Timestamp::as_second);
-            self.objects.insert(self.hasher.hash_one(name), Stored { sha256, size: object.size, last_modified });
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<Stored> {
-        self.objects.get(&self.hasher.hash_one(name)).copied()
-    }
-}
-
-/// The content of `bag-info.txt`.
-#[derive(Debug, Clone, Default)]
-pub struct BagInfo {
-    /// The case that the bag belongs to.
-    pub case: CaseInfo,
-    /// The source of the objects.
-    pub source: String,
-    /// The range of time, as text for people.
-    pub range: String,
-}
-
 /// The maximum length of a part of a path, in bytes: file systems take 255, and the names of
 /// metadata files and of earlier versions of a file are longer.
 const MAX_PART_BYTES: usize = 220;
 
 /// A bag that is being filled.
 pub struct BagWriter {
-    root: PathBuf,
-    collected: Mutex<Known>,
+    pub(super) root: PathBuf,
+    pub(super) collected: Mutex<Known>,
     journal: Mutex<File>,
     /// The reason why something could not be written.
     trouble: OnceLock<String>,
@@ -138,10 +72,10 @@ impl BagWriter {
         let failed = BagError::io(root);
         std::fs::create_dir_all(root).map_err(&failed)?;
         let wanted = Source { source: source.to_owned(), trail_arn };
-        let place = root.join(SOURCE);
-        match std::fs::read(&place) {
+        let settings = root.join(SOURCE);
+        match std::fs::read(&settings) {
             Ok(text) => {
-                let held: Source = serde_json::from_slice(&text).map_err(|error| BagError::form(&place, error))?;
+                let held: Source = serde_json::from_slice(&text).map_err(|error| BagError::form(&settings, error))?;
                 if held != wanted {
                     let (held, wanted) = (held.to_string(), wanted.to_string());
                     return Err(BagError::OtherSource { path: root.to_owned(), held, wanted });
@@ -151,13 +85,13 @@ impl BagWriter {
                 if std::fs::read_dir(root).map_err(&failed)?.next().is_some() {
                     return Err(BagError::NotEmpty(root.to_owned()));
                 }
-                let text = serde_json::to_string_pretty(&wanted).map_err(|error| BagError::form(&place, error))?;
+                let text = serde_json::to_string_pretty(&wanted).map_err(|error| BagError::form(&settings, error))?;
                 CustodyLog::begin(root)?;
-                write_whole(&place, |out| writeln!(out, "{text}"))?;
+                write_whole(&settings, |out| writeln!(out, "{text}"))?;
             }
-            Err(error) => return Err(BagError::io(&place)(error)),
+            Err(error) => return Err(BagError::io(&settings)(error)),
         }
-        let lock = File::open(&place).map_err(BagError::io(&place))?;
+        let lock = File::open(&settings).map_err(BagError::io(&settings))?;
         if lock.try_lock().is_err() {
             return Err(BagError::InUse(root.to_owned()));
         }
@@ -172,9 +106,9 @@ impl BagWriter {
         let folder = root.join(OBJECTS);
         std::fs::create_dir_all(&folder).map_err(BagError::io(&folder))?;
         let path = root.join(OBJECTS_LIST);
-        let collected = read_list(&path)?;
+        let collected = objects_list::read(&path)?;
         let journal = OpenOptions::new().create(true).append(true).open(&path).map_err(BagError::io(&path))?;
-        end_line(&path, &journal)?;
+        objects_list::end_line(&path, &journal)?;
         Ok(Self {
             root: root.to_owned(),
             collected: Mutex::new(collected),
@@ -187,7 +121,7 @@ impl BagWriter {
 
     /// Removes the manifests of a closed bag before the first change: as long as it is being
     /// filled, it is not complete.
-    fn open_up(&self) -> Result<(), BagError> {
+    pub(super) fn open_up(&self) -> Result<(), BagError> {
         let mut outcome = Ok(());
         self.opened.call_once(|| {
             for name in [MANIFEST, TAG_MANIFEST] {
@@ -208,7 +142,7 @@ impl BagWriter {
     }
 
     /// Returns the name in the bag and the path of an object, if its name can be that of a file.
-    pub(super) fn place(&self, object: &ObjectRef) -> Option<(String, PathBuf)> {
+    pub(super) fn location(&self, object: &ObjectRef) -> Option<(String, PathBuf)> {
         let inside = format!("{}/{}", object.bucket, object.key);
         let is_part =
             |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0') && part.len() <= MAX_PART_BYTES;
@@ -221,7 +155,7 @@ impl BagWriter {
     /// Returns the path and the properties of an object that an earlier run collected, if the file
     /// is unchanged.
     pub(super) fn held(&self, object: &ObjectRef) -> Option<(PathBuf, Stored)> {
-        let (name, path) = self.place(object)?;
+        let (name, path) = self.location(object)?;
         let known = lock(&self.collected).get(&name)?;
         let (hash, _) = manifest::hash(&path).ok()?;
         (hash == hex::encode(known.sha256)).then_some((path, known))
@@ -257,7 +191,7 @@ impl BagWriter {
         size: u64,
         head: Option<&Head>,
     ) -> Result<(), BagError> {
-        let Some((name, _)) = self.place(object) else { return Ok(()) };
+        let Some((name, _)) = self.location(object) else { return Ok(()) };
         let now = Timestamp::now();
         let collected = Collected {
             bucket: object.bucket.to_string(),
@@ -281,7 +215,7 @@ impl BagWriter {
     /// Records that the bag holds an object as the uncompressed file that the copy has instead of
     /// it.
     pub(super) fn note_uncompressed(&self, object: &ObjectRef) {
-        let Some((name, _)) = self.place(object) else { return };
+        let Some((name, _)) = self.location(object) else { return };
         let mut collected = lock(&self.collected);
         let name = collected.hasher.hash_one(&name);
         collected.uncompressed.insert(name);
@@ -289,7 +223,7 @@ impl BagWriter {
 
     /// Returns whether an object is in the bag, compressed or not.
     pub fn holds(&self, object: &ObjectRef) -> bool {
-        let Some((name, _)) = self.place(object) else { return false };
+        let Some((name, _)) = self.location(object) else { return false };
         let collected = lock(&self.collected);
         collected.get(&name).is_some() || collected.uncompressed.contains(&collected.hasher.hash_one(&name))
     }
@@ -315,7 +249,7 @@ impl BagWriter {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Object(Map::new()),
             Err(error) => return Err(BagError::io(&path)(error)),
         };
-        let merged = merge(&held, keys);
+        let merged = key_list::merge(&held, keys);
         if merged.as_object().is_some_and(Map::is_empty) {
             return Ok(());
         }
@@ -345,123 +279,6 @@ impl BagWriter {
             _ => Ok(()),
         }
     }
-
-    /// Closes the bag: every file in it gets its entry in a manifest.
-    pub fn close(&self, info: &BagInfo) -> Result<(), BagError> {
-        self.open_up()?;
-        let collected = lock(&self.collected);
-        self.tidy_list(&collected)?;
-        let (mut count, mut bytes) = (0_u64, 0_u64);
-        let manifest = self.root.join(MANIFEST);
-        // The manifest gets its name at the very end: until then, the bag is not complete.
-        let waiting = self.root.join(WAITING);
-        let mut trouble = Ok(());
-        write_whole(&waiting, |out| {
-            trouble = manifest::walk(&self.root, "data", Partial::LeftOut, &mut |name| {
-                let path = self.root.join(&name);
-                let (hash, size) = match collected.get(&name) {
-                    Some(known) => (hex::encode(known.sha256), known.size),
-                    None => manifest::hash(&path).map_err(BagError::io(&path))?,
-                };
-                (count, bytes) = (count + 1, bytes + size);
-                manifest::write_entry(out, &name, &hash).map_err(BagError::io(&waiting))
-            });
-            Ok(())
-        })?;
-        trouble?;
-        drop(collected);
-        write_whole(&self.root.join(DECLARATION), |out| {
-            out.write_all(b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
-        })?;
-        let CaseInfo { case, exhibit, examiner, .. } = &info.case;
-        let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
-        let version = format!("ctverify {}", env!("CARGO_PKG_VERSION"));
-        let oxum = format!("{bytes}.{count}");
-        let description = format!("AWS CloudTrail digest and log files of {}, {}", info.source, info.range);
-        let lines = [
-            ("Bagging-Date", Some(&today)),
-            ("Bag-Software-Agent", Some(&version)),
-            ("Payload-Oxum", Some(&oxum)),
-            ("External-Description", Some(&description)),
-            ("External-Identifier", case.as_ref()),
-            ("Internal-Sender-Identifier", exhibit.as_ref()),
-            ("Contact-Name", examiner.as_ref()),
-        ];
-        write_whole(&self.root.join(INFO), |out| {
-            let known = lines.iter().filter_map(|(name, value)| Some((name, (*value)?)));
-            // A value must not have line breaks: each stands on one line.
-            known
-                .map(|(name, value)| (name, value.replace(['\n', '\r'], " ")))
-                .try_for_each(|(name, value)| writeln!(out, "{name}: {value}"))
-        })?;
-        std::fs::rename(&waiting, &manifest).map_err(BagError::io(&manifest))?;
-        let tags = [DECLARATION, INFO, MANIFEST, SOURCE].map(|name| {
-            let path = self.root.join(name);
-            manifest::hash(&path).map(|(hash, _)| (name, hash)).map_err(BagError::io(&path))
-        });
-        let tags: Vec<(&str, String)> = tags.into_iter().collect::<Result<_, _>>()?;
-        write_whole(&self.root.join(TAG_MANIFEST), |out| {
-            tags.iter().try_for_each(|(name, hash)| manifest::write_entry(out, name, hash))
-        })
-    }
-
-    /// Rewrites the list of objects with one line for each object, the one that matches what is in
-    /// the bag, and drops incomplete lines of runs that were killed.
-    fn tidy_list(&self, collected: &Known) -> Result<(), BagError> {
-        let path = self.root.join(OBJECTS_LIST);
-        let file = File::open(&path).map_err(BagError::io(&path))?;
-        let mut listed = HashSet::default();
-        write_whole(&path, |out| {
-            for line in BufReader::new(file).lines() {
-                let line = line?;
-                let Ok(object) = serde_json::from_str::<Collected>(&line) else { continue };
-                let name = path_of(&object);
-                let counts = collected.get(&name).is_some_and(|known| hex::encode(known.sha256) == object.sha256);
-                if counts && listed.insert(collected.hasher.hash_one(&name)) {
-                    writeln!(out, "{line}")?;
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-/// Returns the path of an object in the bag.
-fn path_of(object: &Collected) -> String {
-    format!("{OBJECTS}/{}/{}", object.bucket, object.key)
-}
-
-/// The name of the manifest until the bag is complete.
-const WAITING: &str = ".ctverify-partial-manifest";
-
-/// Merges the key lists of two runs. The result is by region only if both lists say whose keys they
-/// have.
-fn merge(one: &Value, other: &Value) -> Value {
-    const LIST: &str = "PublicKeyList";
-    let keys = |value: &Value| value[LIST].as_array().cloned().unwrap_or_default();
-    let joined = |one: Vec<Value>, other: Vec<Value>| {
-        let mut all: Vec<Value> = Vec::new();
-        one.into_iter().chain(other).for_each(|key| {
-            if !all.contains(&key) {
-                all.push(key);
-            }
-        });
-        json!({ LIST: all })
-    };
-    let regions = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    let is_flat = |value: &Value| value.get(LIST).is_some();
-    if is_flat(one) || is_flat(other) {
-        let all = |value: &Value| {
-            if is_flat(value) { keys(value) } else { regions(value).values().flat_map(keys).collect() }
-        };
-        return joined(all(one), all(other));
-    }
-    let mut merged = regions(one);
-    for (region, list) in regions(other) {
-        let held = merged.get(&region).map(keys).unwrap_or_default();
-        merged.insert(region, joined(held, keys(&list)));
-    }
-    Value::Object(merged)
 }
 
 /// Removes the incomplete files of runs that were killed.
@@ -474,32 +291,4 @@ fn clear_partial(root: &Path) -> Result<(), BagError> {
         let is_partial = path.file_name().is_some_and(|name| manifest::is_partial(&name.to_string_lossy()));
         if is_partial { std::fs::remove_file(&path).map_err(BagError::io(&path)) } else { Ok(()) }
     })
-}
-
-/// Terminates the last line if a run was killed while writing it, so that the next line does not
-/// continue it.
-fn end_line(path: &Path, mut journal: &File) -> Result<(), BagError> {
-    let failed = BagError::io(path);
-    let content = std::fs::read(path).map_err(&failed)?;
-    if content.last().is_some_and(|last| *last != b'\n') {
-        journal.write_all(b"\n").map_err(&failed)?;
-    }
-    Ok(())
-}
-
-/// Reads what earlier runs recorded. A last line that a killed run left incomplete is ignored.
-fn read_list(path: &Path) -> Result<Known, BagError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Known::default()),
-        Err(error) => return Err(BagError::io(path)(error)),
-    };
-    let mut known = Known::default();
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(BagError::io(path))?;
-        if let Ok(object) = serde_json::from_str::<Collected>(&line) {
-            known.insert(&path_of(&object), &object);
-        }
-    }
-    Ok(known)
 }

@@ -18,6 +18,8 @@ mod sarif;
 mod text;
 mod text_findings;
 mod text_style;
+mod text_table;
+mod text_verdict;
 
 use std::io;
 

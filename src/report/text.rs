@@ -1,19 +1,16 @@
 //! The report for people: a line for each chain, then the findings, and the verdict last.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::Arc;
-
-use anstyle::Style;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::Report;
 use super::text_findings::{Findings, line};
-use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, counted};
+use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
+use super::text_table::{Row, write_table};
+use super::text_verdict::{allowed_gaps, bound, intact, open_points, violations};
 use crate::debug::opaque_debug;
-use crate::model::{ChainId, Depth, DigestStatus, GapCause, LogFileStatus, SampleResult, Verdict, printable};
+use crate::model::{Depth, DigestStatus, LogFileStatus, Verdict, printable};
 use crate::records::{
-    Allowances, ChainRecord, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
+    Allowances, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
 };
 
 /// The time by which a digest may be late by default, in seconds.
@@ -48,12 +45,6 @@ pub struct Text<W> {
 }
 
 opaque_debug!(Text<W>);
-
-struct Row {
-    chain: Arc<ChainId>,
-    tally: Tally,
-    record: ChainRecord,
-}
 
 impl<W: Write> Text<W> {
     /// Creates a report that is written to `out`.
@@ -113,41 +104,6 @@ impl<W: Write> Text<W> {
         writeln!(out)
     }
 
-    fn table(&mut self) -> io::Result<()> {
-        if self.rows.is_empty() {
-            return Ok(());
-        }
-        let organizations = self.rows.iter().any(|row| row.chain.organization.is_some());
-        let several = self.rows.iter().any(|row| row.chain.trail != self.rows[0].chain.trail);
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        let mut header = vec!["", "ACCOUNT", "REGION"];
-        header.extend(organizations.then_some("ORGANIZATION"));
-        header.extend(several.then_some("TRAIL"));
-        header.extend(["DIGESTS", "LOG FILES", "FROM", "TO", "COVERED"]);
-        let last = header.len() - 1;
-        table.set_header(header);
-        for row in &self.rows {
-            let ChainId { organization, account, region, trail, .. } = &*row.chain;
-            let mut cells = vec![row.mark(), account.to_string(), region.to_string()];
-            if organizations {
-                cells.push(organization.as_ref().map_or("-".to_owned(), ToString::to_string));
-            }
-            if several {
-                cells.push(trail.to_string());
-            }
-            cells.extend([row.digests(), row.log_files(), time(row.record.from), time(row.record.to), row.coverage()]);
-            table.add_row(cells);
-        }
-        if let Some(column) = table.column_mut(last) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        for line in table.to_string().lines() {
-            writeln!(self.out, "{}", line.trim_end())?;
-        }
-        writeln!(self.out)
-    }
-
     fn verdict(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let tally = &summary.tally;
         let (style, word) = match summary.interrupted {
@@ -159,27 +115,7 @@ impl<W: Write> Text<W> {
                 "the run was stopped before its end: what was found so far stands above, and proves nothing of the rest"
                     .to_owned()
             }
-            Verdict::Verified => {
-                let intact = counted(tally.log_files(LogFileStatus::Intact), "log file");
-                let valid = counted(tally.digests(DigestStatus::Valid), "digest");
-                let unread = counted(summary.not_read, "log file");
-                match summary.depth {
-                    Depth::Content if summary.sample.is_some_and(|sample| sample.read < sample.total) => {
-                        format!(
-                            "{intact} of a sample and {valid} are as CloudTrail delivered them; {unread} exist and were not read"
-                        )
-                    }
-                    Depth::Content => {
-                        format!("{intact} and {valid} are as CloudTrail delivered them; nothing is changed or missing")
-                    }
-                    Depth::Presence => format!(
-                        "{valid} are as CloudTrail delivered them, and the {unread} that they list exist; what is in them was not read"
-                    ),
-                    Depth::Chain => format!(
-                        "{valid} are as CloudTrail delivered them; the {unread} that they list were not looked at"
-                    ),
-                }
-            }
+            Verdict::Verified => intact(summary),
             Verdict::Violated => violations(tally),
             Verdict::Inconclusive => open_points(tally, &self.options.allowed),
         };
@@ -250,14 +186,6 @@ impl<W: Write> Text<W> {
     }
 }
 
-fn verdict_style(verdict: Verdict) -> Style {
-    match verdict {
-        Verdict::Verified => GOOD,
-        Verdict::Violated => BAD,
-        Verdict::Inconclusive => OPEN,
-    }
-}
-
 impl<W: Write> Report for Text<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         if self.options.verbose && matches!(record, Record::Digest(_) | Record::LogFile(_)) {
@@ -298,125 +226,9 @@ impl<W: Write> Report for Text<W> {
             writeln!(self.out)?;
         }
         self.head(&summary)?;
-        self.table()?;
+        write_table(&self.rows, &mut self.out)?;
         self.findings.write(&mut self.out)?;
         self.verdict(&summary)?;
         self.out.flush()
     }
-}
-
-impl Row {
-    fn mark(&self) -> String {
-        match self.tally.verdict(&Allowances::default(), false) {
-            Verdict::Verified => format!("{GOOD}✓{GOOD:#}"),
-            Verdict::Violated => format!("{BAD}✗{BAD:#}"),
-            Verdict::Inconclusive => format!("{OPEN}?{OPEN:#}"),
-        }
-    }
-
-    fn digests(&self) -> String {
-        let counts = DigestStatus::ALL.iter().map(|status| (status.as_str(), self.tally.digests(*status)));
-        list(counts, "none")
-    }
-
-    fn log_files(&self) -> String {
-        let counts = LogFileStatus::ALL.iter().map(|status| (status.as_str(), self.tally.log_files(*status)));
-        list(counts, "none")
-    }
-
-    /// Formats the share that is covered, rounded down so that 100 % means all of it.
-    fn coverage(&self) -> String {
-        let ChainRecord { covered_seconds, requested_seconds, .. } = self.record;
-        if requested_seconds == 0 {
-            return "-".to_owned();
-        }
-        let hundredths = u128::from(covered_seconds) * 10_000 / u128::from(requested_seconds);
-        if hundredths == 10_000 {
-            "100 %".to_owned()
-        } else {
-            format!("{}.{:02} %", hundredths / 100, hundredths % 100)
-        }
-    }
-}
-
-fn list(counts: impl Iterator<Item = (&'static str, u64)>, none: &str) -> String {
-    let counts: Vec<String> =
-        counts.filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect();
-    if counts.is_empty() { none.to_owned() } else { counts.join(", ") }
-}
-
-fn violations(tally: &Tally) -> String {
-    let parts = [
-        (tally.log_files(LogFileStatus::Modified), "log file", "modified"),
-        (tally.log_files(LogFileStatus::Deleted), "log file", "deleted"),
-        (tally.digests(DigestStatus::Invalid), "digest", "invalid"),
-        (tally.digests(DigestStatus::Missing), "digest", "missing"),
-        (tally.gaps_of(GapCause::DigestsMissing), "gap", "left by missing digests"),
-        (tally.chain_faults, "chain", "at fault as a whole"),
-        (tally.altered, "file", "of the bag changed since it was closed"),
-    ];
-    let parts: Vec<String> = parts
-        .into_iter()
-        .filter(|(count, ..)| *count > 0)
-        .map(|(count, what, how)| format!("{} {how}", counted(count, what)))
-        .collect();
-    format!("what is here is not what CloudTrail delivered: {}", parts.join(", "))
-}
-
-fn open_points(tally: &Tally, allowed: &Allowances) -> String {
-    let mut parts = Vec::new();
-    if tally.digests(DigestStatus::Valid) == 0 {
-        parts.push("no digest was proven valid".to_owned());
-    }
-    for (count, what) in
-        [(tally.digests(DigestStatus::Unverified), "digest"), (tally.log_files(LogFileStatus::Unverified), "log file")]
-    {
-        if count > 0 {
-            parts.push(format!("{} could not be verified", counted(count, what)));
-        }
-    }
-    let unlisted = tally.log_files(LogFileStatus::Unlisted);
-    if unlisted > 0 && !allowed.unlisted {
-        parts.push(format!("no digest lists {}", counted(unlisted, "log file")));
-    }
-    if tally.unjudged > 0 && !allowed.unlisted {
-        parts.push("log files that no digest lists could not be looked for everywhere".to_owned());
-    }
-    if tally.unsampled > 0 && !allowed.sample {
-        parts.push(format!("{} not read, because a sample was asked for", counted(tally.unsampled, "log file")));
-    }
-    let gaps = GapCause::ALL.iter().filter(|cause| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause));
-    let gaps: BTreeMap<&str, u64> =
-        gaps.map(|cause| (cause.as_str(), tally.gaps_of(*cause))).filter(|(_, count)| *count > 0).collect();
-    if !gaps.is_empty() {
-        let total: u64 = gaps.values().sum();
-        let causes: Vec<&str> = gaps.into_keys().collect();
-        parts.push(format!("{} in what is covered ({})", counted(total, "gap"), causes.join(", ")));
-    }
-    format!("nothing was found changed, and not everything could be judged: {}", parts.join(", "))
-}
-
-/// Describes what a sample implies for the log files that it left out.
-fn bound(sample: &SampleResult) -> String {
-    let SampleResult { total, read, bad } = *sample;
-    let at_most = sample.at_most_bad();
-    // Rounded up, because the bound must hold.
-    let share = if total == 0 { 0 } else { (u128::from(at_most) * 10_000).div_ceil(u128::from(total)) };
-    format!(
-        "The sample: {read} of {} that exist, drawn at random; {}. With 95 % confidence, at most {at_most} of the {total} \
-         ({}.{:02} %) are not as CloudTrail delivered them.",
-        counted(total, "log file"),
-        if bad == 0 { "all of them are intact".to_owned() } else { format!("{bad} of them are not intact") },
-        share / 100,
-        share % 100
-    )
-}
-
-fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {
-    let spared = GapCause::ALL.iter().filter(|cause| allowed.gap(**cause));
-    spared
-        .map(|cause| (cause, tally.gaps_of(*cause)))
-        .filter(|(cause, count)| *count > 0 && **cause != GapCause::DigestsMissing)
-        .map(|(cause, count)| format!("{} ({cause})", counted(count, "gap")))
-        .collect()
 }

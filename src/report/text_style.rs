@@ -3,6 +3,8 @@
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
+use crate::model::Verdict;
+
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const OPEN: Style = AnsiColor::Yellow.on_default().bold();
@@ -22,4 +24,13 @@ pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
     let parts: Vec<String> =
         parts.into_iter().filter(|(n, _)| *n > 0).take(2).map(|(n, unit)| format!("{n} {unit}")).collect();
     if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}
+
+/// Returns the style of a verdict.
+pub(super) fn verdict_style(verdict: Verdict) -> Style {
+    match verdict {
+        Verdict::Verified => GOOD,
+        Verdict::Violated => BAD,
+        Verdict::Inconclusive => OPEN,
+    }
 }

@@ -19,7 +19,7 @@ use super::error::check_length;
 use super::folder_layout::{Copies, Copy, files, find_copies, folders, is_safe_name};
 use super::{
     Body, Counter, Head, LifecycleRule, ListRequest, ListedObject, Location, Object, ObjectVersion, Page, Store,
-    StoreError,
+    StoreError, StoreProperties,
 };
 use crate::debug::opaque_debug;
 use crate::model::{AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, ObjectRef, Requests};
@@ -301,8 +301,8 @@ impl Store for Folder {
         self.name.clone()
     }
 
-    fn is_live(&self) -> bool {
-        false
+    fn properties(&self) -> StoreProperties {
+        StoreProperties::FOLDER
     }
 
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {

@@ -135,14 +135,40 @@ pub trait Body: Send {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
 }
 
+/// The properties of a store that an audit relies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreProperties {
+    /// True if the trail still writes here. A copy ends where it was made.
+    pub is_live: bool,
+    /// True if each request takes a round trip over a network.
+    pub is_remote: bool,
+    /// True if the objects were copied here by some tool: they may lie under another bucket's name
+    /// or prefix, some may not have been copied or were decompressed, and the tool may have left
+    /// files of its own.
+    pub is_copy: bool,
+    /// True if earlier versions of objects can be asked for.
+    pub keeps_versions: bool,
+    /// True if lifecycle rules can be asked for.
+    pub has_lifecycle_rules: bool,
+}
+
+impl StoreProperties {
+    /// The properties of an S3 bucket.
+    pub const BUCKET: Self =
+        Self { is_live: true, is_remote: true, is_copy: false, keeps_versions: true, has_lifecycle_rules: true };
+    /// The properties of a folder.
+    pub const FOLDER: Self =
+        Self { is_live: false, is_remote: false, is_copy: true, keeps_versions: false, has_lifecycle_rules: false };
+}
+
 /// A collection of objects under S3 names.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The source of the bytes, for people: `s3://…`, or a folder's path.
     fn source(&self) -> String;
 
-    /// Returns whether the trail still writes here. A copy ends where it was made.
-    fn is_live(&self) -> bool;
+    /// The properties of the store that an audit relies on.
+    fn properties(&self) -> StoreProperties;
 
     /// Returns one page of a listing; `continuation` is what the page before it gave.
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError>;

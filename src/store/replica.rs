@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::{LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use super::{LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError, StoreProperties};
 use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, Requests};
 
@@ -39,8 +39,8 @@ impl<S: Store> Store for Replica<S> {
         self.inner.source()
     }
 
-    fn is_live(&self) -> bool {
-        self.inner.is_live()
+    fn properties(&self) -> StoreProperties {
+        self.inner.properties()
     }
 
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {

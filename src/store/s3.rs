@@ -26,7 +26,9 @@ use jiff::Timestamp;
 use super::error::check_length;
 use super::s3_answers::{EndOfList, S3Body, decode, is_whole, lifecycle_rule, listed, timestamp, versions_of};
 use super::s3_error::{Failure, lacks_credentials, sort};
-use super::{Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError};
+use super::{
+    Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError, StoreProperties,
+};
 use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::aws::limits::{MAX_BROKEN_LISTINGS, MAX_REDIRECTS, MAX_VERSIONS};
@@ -158,8 +160,8 @@ impl Store for S3 {
         self.source.clone()
     }
 
-    fn is_live(&self) -> bool {
-        true
+    fn properties(&self) -> StoreProperties {
+        StoreProperties::BUCKET
     }
 
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {

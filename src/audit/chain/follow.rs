@@ -394,7 +394,7 @@ impl ChainReader<'_> {
     async fn list_new_locations(&mut self, locations: &[Location]) -> Result<bool, AuditError> {
         let mut found = Vec::new();
         for location in locations {
-            if !self.context.store.is_live() || self.knows(location) {
+            if !self.context.store.properties().is_live || self.knows(location) {
                 continue;
             }
             let ChainId { organization, account, region, .. } = (**self.id).clone();

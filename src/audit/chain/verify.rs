@@ -92,7 +92,7 @@ fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<Absent
     let absence = |digest: &ListedDigest| match by_valid(digest) {
         // A digest that an earlier run verified cannot still be in delivery.
         _ if resume.is_some_and(|resume| resume.was_verified(&digest.object)) => Some(Absence::Missing),
-        Some(true) if context.store.is_live() && digest.end > youngest && digest.end <= now => {
+        Some(true) if context.store.properties().is_live && digest.end > youngest && digest.end <= now => {
             Some(Absence::NotYetDelivered)
         }
         Some(_) => Some(Absence::Missing),
@@ -102,7 +102,7 @@ fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<Absent
     let mut found: Vec<ChainEntry> = Vec::new();
     for AbsentDigest { listed: digest, without_bucket } in absent {
         let is_open = is_before_first(context, entries, &digest)
-            && (!context.store.is_live() || (without_bucket && !is_own_bucket(context, &digest.object)));
+            && (context.store.properties().is_copy || (without_bucket && !is_own_bucket(context, &digest.object)));
         let absence = match absence(&digest) {
             Some(Absence::Missing) if is_open => Some(Absence::BeforeFirst),
             other => other,
@@ -141,7 +141,7 @@ fn is_denied_before_first(context: &Context, entries: &[ChainEntry], index: usiz
         size: None,
     };
     context.range.start.is_none()
-        && context.store.is_live()
+        && !context.store.properties().is_copy
         && digest.rejection.fault == Fault::AccessDenied
         && !is_own_bucket(context, &digest.object)
         && is_before_first(context, entries, &listed)

@@ -110,7 +110,7 @@ impl Expiry {
         lost_log_files: bool,
     ) -> Result<Self, AuditError> {
         let lost_digests = entries.iter().any(|entry| entry.absence() == Some(Absence::Missing));
-        if !context.store.is_live() || !(lost_digests || lost_log_files) {
+        if !context.store.properties().has_lifecycle_rules || !(lost_digests || lost_log_files) {
             return Ok(Self::default());
         }
         let mut expiry = Self { now: Some(context.request.now), ..Self::default() };

@@ -210,7 +210,7 @@ impl GapExplainer<'_> {
             range_end,
             awaited_from: awaited_from(&context.request),
             fresh_from: fresh_from(&context.request),
-            is_live: context.store.is_live(),
+            is_live: context.store.properties().is_live,
         };
         let names_unverified = |entry: &&ChainEntry| entry.valid().is_some_and(|digest| self.names_unverified(digest));
         let pieces = causes::explain(&facts, standard, Period::new(from, to), names_unverified);

@@ -7,19 +7,19 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::{AWS_LOGS_FOLDER, ObjectRef, VerifiedFiles};
 
-/// Returns the name by which an object is recognized where digests and listings are compared. A
-/// copy may be laid out under another bucket's name or prefix, so only the part after `AWSLogs/`
-/// counts there.
-pub(crate) fn identity(object: &ObjectRef, live: bool) -> Cow<'_, str> {
-    if live {
+/// Returns the name by which an object is recognized where digests and listings are compared.
+/// Without `exact`, only the part after `AWSLogs/` counts: a copy may be laid out under another
+/// bucket's name or prefix.
+pub(crate) fn identity(object: &ObjectRef, exact: bool) -> Cow<'_, str> {
+    if exact {
         return format!("{}/{}", object.bucket, object.key).into();
     }
     inside(&object.key).into()
 }
 
 /// Returns the same name for a part of a key.
-pub(crate) fn identity_of_key(bucket: &str, key: &str, live: bool) -> String {
-    if live { format!("{bucket}/{key}") } else { inside(key).to_owned() }
+pub(crate) fn identity_of_key(bucket: &str, key: &str, exact: bool) -> String {
+    if exact { format!("{bucket}/{key}") } else { inside(key).to_owned() }
 }
 
 fn inside(key: &str) -> &str {

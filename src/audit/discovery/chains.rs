@@ -86,7 +86,7 @@ pub(crate) async fn discover(
         discovery.add_trouble(trouble, request);
     }
     // Include the former folders of chains that have moved since.
-    let elsewhere = listing_range::other_folders(request, store.is_live());
+    let elsewhere = listing_range::other_folders(request, store.properties().is_live);
     discovery.statuses = statuses::ask(status, request, &own_regions(request, &folders)).await;
     let all: Vec<RegionFolder> = folders.digests.iter().chain(&elsewhere).cloned().collect();
     let shared = Arc::new(request.clone());
@@ -110,7 +110,7 @@ pub(crate) async fn discover(
     discovery.add_other_folders();
     discovery.warn_of_organizations(request);
     if let Some(checkpoint) = &request.checkpoint {
-        discovery.go_on_from(checkpoint, request, range, store.is_live());
+        discovery.go_on_from(checkpoint, request, range, !store.properties().is_copy);
     }
     Ok(discovery)
 }
@@ -243,7 +243,7 @@ impl Discovery {
 
     /// Reduces the listed digests to those that are needed by a run that continues from the
     /// checkpoint.
-    fn go_on_from(&mut self, checkpoint: &Checkpoint, request: &AuditRequest, range: &TimeRange, live: bool) {
+    fn go_on_from(&mut self, checkpoint: &Checkpoint, request: &AuditRequest, range: &TimeRange, exact: bool) {
         // Drop the placeholder of an unseen chain once a real chain of its account and region is
         // found.
         let known = |id: &ChainId| id.trail != TrailName::unknown();
@@ -255,7 +255,7 @@ impl Discovery {
             .collect();
         self.chains.retain(|id, _| known(id) || !real.contains(&(id.account.clone(), id.region.clone())));
         for (id, chain) in &mut self.chains {
-            chain.deliveries = Deliveries::of(&chain.digests, live);
+            chain.deliveries = Deliveries::of(&chain.digests, exact);
             if chain.failure.is_none() {
                 chain.failure = self.unlisted.get(&id.account).cloned();
             }
@@ -263,7 +263,7 @@ impl Discovery {
             // An incomplete listing is no evidence that a digest is gone.
             let places: &[_] = if chain.failure.is_none() { &request.locations } else { &[] };
             let selected =
-                before.and_then(|before| selection::select(id, before, &chain.digests, places, request.recheck, live));
+                before.and_then(|before| selection::select(id, before, &chain.digests, places, request.recheck, exact));
             match selected {
                 Some(Selected { resume, digests }) => {
                     chain.resume = Some(Arc::new(resume));

@@ -43,7 +43,8 @@ pub(super) fn classify(
         Some(Period::new(newest.checked_sub(DELIVERY_TIME).ok()?, newest.checked_add(DELIVERY_TIME).ok()?))
     };
     let copy_fresh = newest.and_then(around);
-    let live = context.store.is_live().then(|| Period::new(fresh_from(&context.request), context.request.now));
+    let live =
+        context.store.properties().is_live.then(|| Period::new(fresh_from(&context.request), context.request.now));
     let judge = StrayJudge {
         from: context.for_log_folder().range.start.unwrap_or(record.from),
         to: context.range.end.unwrap_or(record.to),

@@ -59,7 +59,7 @@ pub(crate) async fn digests(
         None => first_year(store, &folder.location.bucket, prefix).await,
     };
     let blocks = match (first, range.end) {
-        (Some(first), Some(end)) if store.is_live() => blocks(first, end),
+        (Some(first), Some(end)) if store.properties().is_remote => blocks(first, end),
         _ => Vec::new(),
     };
     let pairs: Vec<(String, String)> = blocks.iter().cloned().zip(blocks.iter().skip(1).cloned()).collect();
@@ -197,7 +197,7 @@ impl RegionListing {
     /// Returns whether a listing that has come to `day` has all that the range needs. A copy is
     /// listed to its end, because all of it is at hand; only S3 has to be asked page by page.
     fn is_enough(&self, scope: &Scope<'_>, day: &str) -> bool {
-        let Some(end) = scope.range.end.filter(|_| scope.store.is_live()) else { return false };
+        let Some(end) = scope.range.end.filter(|_| scope.store.properties().is_remote) else { return false };
         let is_past = |chain| self.past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END);
         *day > *later(end, PAST_END).strftime("%Y/%m/%d").to_string()
             && !self.digests.is_empty()

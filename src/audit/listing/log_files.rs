@@ -101,7 +101,7 @@ impl LogFileLister<'_> {
             until: None,
             bytes: 0,
             recent_from: self.recent_from,
-            is_copy: !self.store.is_live(),
+            is_copy: self.store.properties().is_copy,
         }
     }
 
@@ -130,8 +130,11 @@ impl LogFileLister<'_> {
         let store = self.store;
         let whole = self.begin(region, from, to);
         // Without a start, the length of the range is unknown.
-        let blocks =
-            if store.is_live() && from > Timestamp::UNIX_EPOCH { digests::blocks(from, to) } else { Vec::new() };
+        let blocks = if store.properties().is_remote && from > Timestamp::UNIX_EPOCH {
+            digests::blocks(from, to)
+        } else {
+            Vec::new()
+        };
         let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return whole.all(store).await };
         // The listing includes a day before the first block and a day after the last.
         let before = Listing { until: Some(first.clone()), ..whole.clone() };

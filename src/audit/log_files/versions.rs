@@ -52,7 +52,7 @@ pub(crate) async fn of_digests(
     entries: &mut [ChainEntry],
     spool: &DigestSpool,
 ) -> Result<(), AuditError> {
-    if !context.store.is_live() {
+    if !context.store.properties().keeps_versions {
         return Ok(());
     }
     let inside = |entry: &ChainEntry| context.range.includes(entry.start(), entry.end());

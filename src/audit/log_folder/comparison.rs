@@ -29,14 +29,15 @@ impl Comparison<'_> {
     /// Compares a file of a region, and returns whether no valid digest lists it. An object that is
     /// not a regular file does not count as the listed log file.
     fn is_stray(&mut self, prefix: &str, object: &ObjectRef, written: Option<Timestamp>, is_file: bool) -> bool {
-        if let Some(day) = day_of(object).filter(|_| !self.context.store.is_live()) {
+        if let Some(day) = day_of(object).filter(|_| self.context.store.properties().is_copy) {
             let Period { start: first, end: last } = self.days.unwrap_or(Period::new(day, day));
             self.days = Some(Period::new(first.min(day), last.max(day)));
         }
         let fingerprint = self.context.fingerprint(object);
         let is_listed = if is_file { self.listed.meet(fingerprint) } else { self.listed.knows(fingerprint) };
         // In a copy, a file that somebody decompressed counts as the compressed one that is listed.
-        let uncompressed = is_file && !is_listed && !self.context.store.is_live() && object.key.ends_with(UNCOMPRESSED);
+        let uncompressed =
+            is_file && !is_listed && self.context.store.properties().is_copy && object.key.ends_with(UNCOMPRESSED);
         let stands_in = uncompressed
             && self.listed.meet(
                 self.context.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}{GZIP}", object.key))),

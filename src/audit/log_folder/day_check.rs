@@ -115,7 +115,7 @@ impl<'a> DayCheck<'a> {
             return;
         }
         // Only the prefix is parsed, because a name below the day may itself contain `AWSLogs/`.
-        let region = identity_of_key(&object.bucket, prefix, self.context.store.is_live());
+        let region = identity_of_key(&object.bucket, prefix, !self.context.store.properties().is_copy);
         let name = format!("{region}{file}");
         if written.is_some_and(|written| was_rewritten(self.before, self.seen, &name, written)) {
             self.rewritten.insert(day);
@@ -128,9 +128,9 @@ impl<'a> DayCheck<'a> {
     /// Returns the days of the listed regions that hold other files than earlier runs verified, or
     /// files that were written since.
     pub(crate) fn changed(&self, listed: &[LogRegion]) -> BTreeSet<Timestamp> {
-        let live = self.context.store.is_live();
+        let exact = !self.context.store.properties().is_copy;
         let prefixes: Vec<String> =
-            listed.iter().map(|LogRegion { bucket, prefix }| identity_of_key(bucket, prefix, live)).collect();
+            listed.iter().map(|LogRegion { bucket, prefix }| identity_of_key(bucket, prefix, exact)).collect();
         let is_listed = |folder: &String| prefixes.iter().any(|prefix| folder.starts_with(prefix.as_str()));
         let nothing = VerifiedDay::default();
         let folders: BTreeSet<&String> = self.shown.keys().chain(self.before.days.keys()).collect();

@@ -55,7 +55,7 @@ pub(super) async fn still_unlisted(context: &Context, listed: &Fingerprints) -> 
         let gone = context.store.get(&object, None).await.is_err_and(|error| error.is_absence());
         // A copy may list a name that cannot be opened: a link that leads nowhere, or a name that
         // is not UTF-8.
-        let gone = gone && (context.store.is_live() || !context.log_files().shows(&object).await);
+        let gone = gone && (!context.store.properties().is_copy || !context.log_files().shows(&object).await);
         (!gone).then_some(object)
     });
     let mut looked = std::pin::pin!(looked.buffered(context.request.concurrency));

@@ -80,7 +80,7 @@ impl EarlyListings {
         let regions: Vec<LogRegion> = folders.iter().map(|folder| LogRegion::of(folder, LOG_FOLDER)).collect();
         // A copy is at hand and need not be listed early. Without digests it is listed all the
         // same: a bag includes what exists.
-        let early = if context.store.is_live() || !has_digests { from.zip(to) } else { None };
+        let early = if context.store.properties().is_remote || !has_digests { from.zip(to) } else { None };
         let files = async {
             match early {
                 Some((from, to)) => context.log_files().list_all(&regions, from, to).await,
@@ -186,7 +186,7 @@ impl<'a> Search<'a> {
         }
         let Period { start, end } = self.period;
         for region in self.regions.iter().skip(listed_early) {
-            let added = if context.store.is_live() {
+            let added = if context.store.properties().is_remote {
                 // Long ranges are listed in parts at once.
                 let files = context.log_files().list(region, start, end).await;
                 files.map(|files| compared.add_listed(&files, &mut strays))
@@ -203,8 +203,8 @@ impl<'a> Search<'a> {
         let check = compared.verified.filter(|_| self.found.failure.is_none());
         let mut days = check.map(|check| check.changed(&self.regions)).unwrap_or_default();
         days.extend(past_days::drawn(context));
-        let live = context.store.is_live();
-        let named = |(written, object): (Timestamp, ObjectRef)| (written, identity(&object, live).into_owned());
+        let exact = !context.store.properties().is_copy;
+        let named = |(written, object): (Timestamp, ObjectRef)| (written, identity(&object, exact).into_owned());
         self.found.recent = compared.recent.into_iter().map(named).collect();
         self.found.strays = strays.filtered(|stray| self.is_in_period(stray));
         Ok(days)
@@ -214,7 +214,7 @@ impl<'a> Search<'a> {
     /// the period of the days in this run's listing.
     async fn copied_days(&self, seen: Option<Period>) -> Option<Option<Period>> {
         let context = self.context;
-        if context.store.is_live() {
+        if !context.store.properties().is_copy {
             return None;
         }
         let Some(mut days) = seen.filter(|_| context.resume.is_some()) else { return Some(seen) };

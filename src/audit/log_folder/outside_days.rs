@@ -139,7 +139,7 @@ pub(crate) async fn list_whole(
 /// Adds the keys of objects that are no folder markers and no artefacts of a copy.
 pub(crate) fn take(store: &dyn Store, objects: Vec<ListedObject>, keys: &mut Vec<String>) {
     let is_left_alone = |object: &ListedObject| {
-        is_folder_marker(&object.key, object.size) || (!store.is_live() && is_copy_artefact(&object.key))
+        is_folder_marker(&object.key, object.size) || (store.properties().is_copy && is_copy_artefact(&object.key))
     };
     keys.extend(objects.into_iter().filter(|object| !is_left_alone(object)).map(|object| object.key));
 }

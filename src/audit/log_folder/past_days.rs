@@ -213,7 +213,7 @@ impl Day<'_> {
         mut take: impl FnMut(Entry<'_>),
     ) -> Result<(), AuditError> {
         let mut known = HashSet::default();
-        let live = self.context.store.is_live();
+        let exact = !self.context.store.properties().is_copy;
         for (digests, is_range) in [(read, false), (judged, true)] {
             for entry in digests.entries.iter().filter(|entry| entry.end() >= self.day) {
                 let Some(digest) = entry.valid().filter(|digest| digest.summary().log_files() > 0) else { continue };
@@ -221,7 +221,7 @@ impl Day<'_> {
                 let digest = digests.spool.valid(digest)?;
                 for log_file in digest.log_files().iter() {
                     let object = log_file.object.clone();
-                    let name = identity(&object, live);
+                    let name = identity(&object, exact);
                     let Some((folder, day)) = folder_of_listed(&name) else { continue };
                     let fingerprint = self.context.fingerprint(&log_file.object);
                     if day == self.day && known.insert(fingerprint) {
@@ -259,7 +259,7 @@ impl Day<'_> {
                     // It was still compressed when it was verified.
                     rewritten.push(fingerprint);
                 }
-                let name = identity(&object, self.context.store.is_live());
+                let name = identity(&object, !self.context.store.properties().is_copy);
                 let Some((written, before)) = written.zip(self.resume.verified_files()) else { continue };
                 if was_rewritten(before, seen, &name, written) {
                     rewritten.push(fingerprint);
@@ -299,7 +299,7 @@ impl Context {
     /// the fingerprint of the compressed one, if that is among `listed`.
     fn fingerprint_of_copy(&self, object: &ObjectRef, listed: &Fingerprints) -> u64 {
         let own = self.fingerprint(object);
-        if self.store.is_live() || listed.contains(own) || !object.key.ends_with(".json") {
+        if !self.store.properties().is_copy || listed.contains(own) || !object.key.ends_with(".json") {
             return own;
         }
         let stands_for = self.fingerprint(&ObjectRef::new(Arc::clone(&object.bucket), format!("{}.gz", object.key)));

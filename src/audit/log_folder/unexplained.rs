@@ -60,7 +60,7 @@ async fn has_unexplained(context: &Arc<Context>, folder: &RegionFolder) -> Resul
     };
     let mut strays = StrayFiles::default();
     strays.add_listed(&files, |_| true);
-    let end = if context.store.is_live() { to.min(fresh) } else { to };
+    let end = if context.store.properties().is_live { to.min(fresh) } else { to };
     let inside = |stray: &Stray| stray.name.is_some_and(|name| from <= name.from && name.to < end);
     let mut strays = strays.filtered(inside);
     let any_trail = AuditRequest { trail: None, ..context.request.clone() };

@@ -142,7 +142,7 @@ impl CheckpointBuilder {
         let Some(next) = self.chains.get_mut(&*file.chain) else { return };
         // A file that a lifecycle rule has removed does not come back, so it is reported once. One
         // that was not copied may still be.
-        let may_be_copied = !next.snapshot.is_live && next.not_copied < MAX_NOT_COPIED;
+        let may_be_copied = next.snapshot.is_copy && next.not_copied < MAX_NOT_COPIED;
         let is_not_copied = file.fault == Some(Fault::NotFound);
         next.not_copied += usize::from(is_not_copied && file.status == LogFileStatus::Unverified);
         let is_gone = is_not_copied && !may_be_copied;

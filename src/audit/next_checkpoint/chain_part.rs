@@ -71,7 +71,7 @@ impl ChainPart {
     /// Records for later runs whether a log file that a valid digest lists exists.
     pub(crate) fn note_presence(&mut self, file: &LogFileRecord) {
         let Some(files) = &mut self.checkpoint.verified_files else { return };
-        let name = identity(&file.object, self.snapshot.is_live);
+        let name = identity(&file.object, !self.snapshot.is_copy);
         let Some((folder, _)) = folder_of_listed(&name) else { return };
         let hash = name_hash(files, &name);
         let Some(day) = files.days.get_mut(folder) else { return };

@@ -38,7 +38,7 @@ pub(crate) struct ChainSnapshot {
     /// The log files of the last days that the next run has to find.
     pub verified_files: Option<VerifiedFiles>,
     /// True if the bytes come from S3.
-    pub is_live: bool,
+    pub is_copy: bool,
     /// True if a part of it could not be listed.
     pub is_unlisted: bool,
     pub contradictions: Vec<Contradiction>,
@@ -64,7 +64,7 @@ impl ChainSnapshot {
         let deep = context.request.depth != Depth::Chain;
         let end = through.as_ref().map(|digest| digest.end);
         let verified_files = if deep { verified_files(chain, context, end)? } else { None };
-        let fresh = if context.store.is_live() { fresh_from(&context.request) } else { Timestamp::MAX };
+        let fresh = if context.store.properties().is_live { fresh_from(&context.request) } else { Timestamp::MAX };
         let unlisted_from = match (&chain.log_folder.failure, deep) {
             // The next run examines what could not be listed in this one.
             (Some(_), _) => context.range.start.or_else(|| chain.judged.entries.first().map(ChainEntry::start)),
@@ -109,7 +109,7 @@ impl ChainSnapshot {
             deliveries: chain.deliveries.clone(),
             verified: verified_runs(chain, context)?,
             verified_files,
-            is_live: context.store.is_live(),
+            is_copy: context.store.properties().is_copy,
             log_folders: chain.log_folder.other_folders.clone(),
             is_unlisted: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
@@ -186,7 +186,7 @@ fn verified_files(
     let recent = recent.iter().chain(&past.recent).filter(|(written, _)| seen.is_some_and(|seen| *written > seen));
     let recent: Vec<u64> = recent.map(|(written, name)| written_hash(&files, name, *written)).collect();
     files.judged.extend(recent);
-    let live = context.store.is_live();
+    let exact = !context.store.properties().is_copy;
     for entry in chain.judged.entries.iter().filter(|entry| entry.end() >= days[0]) {
         let Some(digest) = entry.valid().filter(|digest| digest.summary().log_files() > 0) else { continue };
         let is_in_range = context.range.includes(entry.start(), entry.end());
@@ -195,7 +195,7 @@ fn verified_files(
             continue;
         }
         for log_file in chain.judged.spool.valid(digest)?.log_files().iter() {
-            let name = identity(&log_file.object, live);
+            let name = identity(&log_file.object, exact);
             let Some((folder, _)) = folder_of_listed(&name).filter(|(_, day)| days.contains(day)) else { continue };
             let hash = name_hash(&files, &name);
             files.days.entry(folder.to_owned()).or_default().add(hash);

@@ -37,12 +37,12 @@ impl Resume {
         let points: Vec<_> = known.chain(through).chain(gone).collect();
         let mut sights: Vec<Sighted> = Vec::new();
         sights.resize_with(points.len(), Sighted::default);
-        let names: Vec<_> = points.iter().map(|(object, ..)| identity(object, self.live)).collect();
+        let names: Vec<_> = points.iter().map(|(object, ..)| identity(object, self.exact)).collect();
         for entry in entries {
             let digest = entry.whole(spool)?;
-            let own_name = identity(&digest.object, self.live);
+            let own_name = identity(&digest.object, self.exact);
             let predecessor = digest.valid.as_ref().and_then(ValidDigest::predecessor);
-            let predecessor = predecessor.map(|recorded| (identity(&recorded.object, self.live), recorded.sha256));
+            let predecessor = predecessor.map(|recorded| (identity(&recorded.object, self.exact), recorded.sha256));
             for (((_, sha256, ..), name), sighted) in points.iter().zip(&names).zip(&mut sights) {
                 if let Some((_, Some(other))) = predecessor.as_ref().filter(|(named, _)| named == name)
                     && sha256.is_some_and(|sha256| *other != sha256)

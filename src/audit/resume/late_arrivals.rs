@@ -27,7 +27,7 @@ pub(crate) struct Deliveries {
 }
 
 impl Deliveries {
-    pub(crate) fn of(listed: &ListedDigests, live: bool) -> Self {
+    pub(crate) fn of(listed: &ListedDigests, exact: bool) -> Self {
         let seen = listed.iter().filter_map(|digest| digest.last_modified).max();
         let newest = listed.ends().max().unwrap_or_default();
         let counts = |digest: &ListedDigest| match (digest.last_modified, seen) {
@@ -35,24 +35,24 @@ impl Deliveries {
             // If their write times are unknown, only backfill digests can come late.
             _ => digest.kind == DigestKind::Backfill && digest.end > earlier(newest, LOOK_BACK),
         };
-        let recent = listed.iter().filter(counts).map(|digest| mark_of(&digest, live)).collect();
+        let recent = listed.iter().filter(counts).map(|digest| mark_of(&digest, exact)).collect();
         Self { seen, recent }
     }
 }
 
 /// Returns whether a digest of a past hour came after the last run.
-pub(crate) fn is_new(digest: &ListedDigest, before: &ChainCheckpoint, live: bool) -> bool {
+pub(crate) fn is_new(digest: &ListedDigest, before: &ChainCheckpoint, exact: bool) -> bool {
     let is_recent = match (digest.last_modified, before.seen) {
         (Some(at), Some(seen)) => at > earlier(seen, SHOWN_LATE),
         _ => digest.kind == DigestKind::Backfill,
     };
-    is_recent && !before.recent.contains(&mark_of(digest, live))
+    is_recent && !before.recent.contains(&mark_of(digest, exact))
 }
 
 /// Returns the short mark by which a checkpoint recognizes a digest; one that is overwritten gets
 /// another mark.
-fn mark_of(digest: &ListedDigest, live: bool) -> u64 {
+fn mark_of(digest: &ListedDigest, exact: bool) -> u64 {
     let written = digest.last_modified.map(Timestamp::as_second);
-    let hash = Sha256::digest(format!("{}\n{written:?}", identity(&digest.object, live)));
+    let hash = Sha256::digest(format!("{}\n{written:?}", identity(&digest.object, exact)));
     hash.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }

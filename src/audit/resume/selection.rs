@@ -37,11 +37,11 @@ pub(crate) fn select(
     listed: &ListedDigests,
     locations: &[Location],
     recheck: Option<Recheck>,
-    live: bool,
+    exact: bool,
 ) -> Option<Selected> {
     let through = before.through.as_ref()?;
     let drawn_days = recheck.map(|recheck| recheck.days_of(id, before, listed.ends().min())).unwrap_or_default();
-    let resume = Resume { before: before.clone(), drawn_days, live, ..Resume::default() };
+    let resume = Resume { before: before.clone(), drawn_days, exact, ..Resume::default() };
     let mut selection = Selection { resume, end: through.end, wanted: Vec::new() };
     selection.add_verified(through.object.clone(), DigestKind::Standard, through.end);
     for point in &before.open {
@@ -68,7 +68,7 @@ struct Selection {
 
 impl Selection {
     fn named(&self, object: &ObjectRef) -> String {
-        identity(object, self.resume.live).into_owned()
+        identity(object, self.resume.exact).into_owned()
     }
 
     /// Adds a digest that an earlier run verified.
@@ -122,7 +122,7 @@ impl Selection {
         for digest in by_time {
             let name = self.named(&digest.object);
             let is_earlier = digest.end <= self.end && !self.resume.verified.contains(&name);
-            let came_late = is_earlier && late_arrivals::is_new(digest, &self.resume.before, self.resume.live);
+            let came_late = is_earlier && late_arrivals::is_new(digest, &self.resume.before, self.resume.exact);
             let is_drawn = is_earlier && self.resume.drawn_days.contains(&begin_of_day(digest.end));
             keeps.push(came_late || is_drawn || digest.end > read_back || wanted.contains(&name));
             if came_late {

@@ -29,7 +29,8 @@ pub(crate) struct Resume {
     pub(super) known_bad: HashSet<String>,
     /// The days that are drawn to be read once more.
     pub(super) drawn_days: BTreeSet<Timestamp>,
-    pub(super) live: bool,
+    /// True if objects lie under the names that digests record: see [`identity`].
+    pub(super) exact: bool,
 }
 
 impl Resume {
@@ -45,7 +46,7 @@ impl Resume {
 
     /// Returns whether a digest from before the range is emitted.
     pub(crate) fn emits(&self, digest: &LoadedEntry<'_>) -> bool {
-        let name = identity(&digest.object, self.live);
+        let name = identity(&digest.object, self.exact);
         let (is_valid, is_known_bad) = (digest.valid.is_some(), self.known_bad.contains(&*name));
         // Emit one that was valid and no longer is, one that is valid again, and the last verified
         // one, since this run checked that it is unchanged.
@@ -54,7 +55,7 @@ impl Resume {
 
     /// Returns whether the log files of a digest from before the range are read again.
     pub(crate) fn reads(&self, digest: &LoadedEntry<'_>) -> bool {
-        let name = identity(&digest.object, self.live);
+        let name = identity(&digest.object, self.exact);
         let is_back = digest.valid.is_some() && self.known_bad.contains(&*name);
         self.again.contains(&*name) || is_back
     }
@@ -66,14 +67,14 @@ impl Resume {
 
     /// Returns whether a digest of a past hour came late or was restored.
     pub(crate) fn came_late(&self, digest: &LoadedEntry<'_>) -> bool {
-        let name = identity(&digest.object, self.live);
+        let name = identity(&digest.object, self.exact);
         digest.valid.is_some() && (self.late.contains(&*name) || self.known_bad.contains(&*name))
     }
 
     /// Returns whether the predecessor that a digest names is looked for although it lies before
     /// the range: a digest that came late or is read once more may name one that is gone.
     pub(crate) fn follows(&self, object: &ObjectRef, predecessor_end: Timestamp) -> bool {
-        self.again.contains(&*identity(object, self.live))
+        self.again.contains(&*identity(object, self.exact))
             && self.before.begin.is_none_or(|begin| predecessor_end > begin)
     }
 
@@ -87,12 +88,12 @@ impl Resume {
 
     /// Returns whether a digest existed and was valid at an earlier run.
     pub(crate) fn was_verified(&self, object: &ObjectRef) -> bool {
-        self.verified.contains(&*identity(object, self.live))
+        self.verified.contains(&*identity(object, self.exact))
     }
 
     /// Returns whether a valid digest named this one in an earlier run.
     pub(crate) fn awaits(&self, object: &ObjectRef) -> bool {
-        self.awaited.contains(&*identity(object, self.live))
+        self.awaited.contains(&*identity(object, self.exact))
     }
 
     /// The gaps from before the range that may still close.

@@ -83,7 +83,7 @@ impl Context {
 
     /// Returns the limits of tasks that read objects.
     pub(crate) fn task_limits(&self) -> TaskLimits {
-        TaskLimits { concurrency: self.request.concurrency, is_remote: self.store.is_live() }
+        TaskLimits { concurrency: self.request.concurrency, is_remote: self.store.properties().is_remote }
     }
 
     /// Returns the same context for another range.

@@ -1,0 +1,110 @@
+//! The verdict in words, for people.
+
+use std::collections::BTreeMap;
+
+use super::text_style::counted;
+use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, SampleResult};
+use crate::records::{Allowances, SummaryRecord, Tally};
+
+/// States what a verified run proved.
+pub(super) fn intact(summary: &SummaryRecord) -> String {
+    let tally = &summary.tally;
+    let intact = counted(tally.log_files(LogFileStatus::Intact), "log file");
+    let valid = counted(tally.digests(DigestStatus::Valid), "digest");
+    let unread = counted(summary.not_read, "log file");
+    match summary.depth {
+        Depth::Content if summary.sample.is_some_and(|sample| sample.read < sample.total) => {
+            format!(
+                "{intact} of a sample and {valid} are as CloudTrail delivered them; {unread} exist and were not read"
+            )
+        }
+        Depth::Content => {
+            format!("{intact} and {valid} are as CloudTrail delivered them; nothing is changed or missing")
+        }
+        Depth::Presence => format!(
+            "{valid} are as CloudTrail delivered them, and the {unread} that they list exist; what is in them was not read"
+        ),
+        Depth::Chain => {
+            format!("{valid} are as CloudTrail delivered them; the {unread} that they list were not looked at")
+        }
+    }
+}
+
+/// Lists what makes a run `violated`.
+pub(super) fn violations(tally: &Tally) -> String {
+    let parts = [
+        (tally.log_files(LogFileStatus::Modified), "log file", "modified"),
+        (tally.log_files(LogFileStatus::Deleted), "log file", "deleted"),
+        (tally.digests(DigestStatus::Invalid), "digest", "invalid"),
+        (tally.digests(DigestStatus::Missing), "digest", "missing"),
+        (tally.gaps_of(GapCause::DigestsMissing), "gap", "left by missing digests"),
+        (tally.chain_faults, "chain", "at fault as a whole"),
+        (tally.altered, "file", "of the bag changed since it was closed"),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, what, how)| format!("{} {how}", counted(count, what)))
+        .collect();
+    format!("what is here is not what CloudTrail delivered: {}", parts.join(", "))
+}
+
+/// Lists what leaves a run `inconclusive`.
+pub(super) fn open_points(tally: &Tally, allowed: &Allowances) -> String {
+    let mut parts = Vec::new();
+    if tally.digests(DigestStatus::Valid) == 0 {
+        parts.push("no digest was proven valid".to_owned());
+    }
+    for (count, what) in
+        [(tally.digests(DigestStatus::Unverified), "digest"), (tally.log_files(LogFileStatus::Unverified), "log file")]
+    {
+        if count > 0 {
+            parts.push(format!("{} could not be verified", counted(count, what)));
+        }
+    }
+    let unlisted = tally.log_files(LogFileStatus::Unlisted);
+    if unlisted > 0 && !allowed.unlisted {
+        parts.push(format!("no digest lists {}", counted(unlisted, "log file")));
+    }
+    if tally.unjudged > 0 && !allowed.unlisted {
+        parts.push("log files that no digest lists could not be looked for everywhere".to_owned());
+    }
+    if tally.unsampled > 0 && !allowed.sample {
+        parts.push(format!("{} not read, because a sample was asked for", counted(tally.unsampled, "log file")));
+    }
+    let gaps = GapCause::ALL.iter().filter(|cause| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause));
+    let gaps: BTreeMap<&str, u64> =
+        gaps.map(|cause| (cause.as_str(), tally.gaps_of(*cause))).filter(|(_, count)| *count > 0).collect();
+    if !gaps.is_empty() {
+        let total: u64 = gaps.values().sum();
+        let causes: Vec<&str> = gaps.into_keys().collect();
+        parts.push(format!("{} in what is covered ({})", counted(total, "gap"), causes.join(", ")));
+    }
+    format!("nothing was found changed, and not everything could be judged: {}", parts.join(", "))
+}
+
+/// Describes what a sample implies for the log files that it left out.
+pub(super) fn bound(sample: &SampleResult) -> String {
+    let SampleResult { total, read, bad } = *sample;
+    let at_most = sample.at_most_bad();
+    // Rounded up, because the bound must hold.
+    let share = if total == 0 { 0 } else { (u128::from(at_most) * 10_000).div_ceil(u128::from(total)) };
+    format!(
+        "The sample: {read} of {} that exist, drawn at random; {}. With 95 % confidence, at most {at_most} of the {total} \
+         ({}.{:02} %) are not as CloudTrail delivered them.",
+        counted(total, "log file"),
+        if bad == 0 { "all of them are intact".to_owned() } else { format!("{bad} of them are not intact") },
+        share / 100,
+        share % 100
+    )
+}
+
+/// Lists the gaps that were kept out of the verdict.
+pub(super) fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {
+    let spared = GapCause::ALL.iter().filter(|cause| allowed.gap(**cause));
+    spared
+        .map(|cause| (cause, tally.gaps_of(*cause)))
+        .filter(|(cause, count)| *count > 0 && **cause != GapCause::DigestsMissing)
+        .map(|(cause, count)| format!("{} ({cause})", counted(count, "gap")))
+        .collect()
+}
