@@ -7,7 +7,7 @@ use crate::audit::chain::handover::{self};
 use crate::audit::chain::oversized;
 use crate::audit::coverage::cut_tail;
 use crate::audit::coverage::examined_chain::{ExaminedChain, JudgedChain};
-use crate::audit::coverage::expiry::{self, Expiry};
+use crate::audit::coverage::expiry::{self, ExpiryExplainer};
 use crate::audit::digests::digest_spool::SpooledDigest;
 use crate::audit::digests::entry::ChainEntry;
 use crate::audit::discovery::chains::ListedChain;
@@ -69,7 +69,8 @@ pub(crate) async fn examine_chain(
     past_days::add_rejected(&context, &mut entries, rejected, &spool)?;
     let left_open = context.resume.as_ref().is_some_and(|resume| resume.open_log_files().next().is_some());
     let lost_log_files = left_open || !log_folder.past.again.is_empty() || expiry::may_lack_log_files(&log_folder);
-    let expiry = Expiry::examine(&context, &id, &folders, &entries, &spool, Some(&log_folder), lost_log_files).await?;
+    let expiry =
+        ExpiryExplainer::examine(&context, &id, &folders, &entries, &spool, Some(&log_folder), lost_log_files).await?;
     expiry.mark(&mut entries, &context);
     handover::mark_restarts(&mut entries);
     versions::of_digests(&context, &id, &mut entries, &spool).await?;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::chain::follow::{JudgedDigests, judge_digests};
 use crate::audit::chain::oversized;
 use crate::audit::coverage::examined_chain::JudgedChain;
-use crate::audit::coverage::expiry::Expiry;
+use crate::audit::coverage::expiry::ExpiryExplainer;
 use crate::audit::digests::entry::{Absence, ChainEntry, EntryState, LoadedEntry};
 use crate::audit::digests::listed_digests::ListedDigests;
 use crate::audit::emit::digest_records::digest_steps;
@@ -212,7 +212,7 @@ async fn judge_chain(
     let judged = judge_digests(context, &id, folders, digests, &mut Admission::apart()).await?;
     let JudgedDigests { mut entries, spool, .. } = judged;
     oversized::judge(context, &mut entries, &spool).await?;
-    let expiry = Expiry::examine(context, &id, folders, &entries, &spool, None, may_be_gone).await?;
+    let expiry = ExpiryExplainer::examine(context, &id, folders, &entries, &spool, None, may_be_gone).await?;
     expiry.mark(&mut entries, context);
     versions::of_digests(context, &id, &mut entries, &spool).await?;
     Ok(JudgedChain { id, entries, spool, expiry })

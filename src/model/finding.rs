@@ -84,7 +84,8 @@ words!(
         Valid = "valid",
         /// It is not what CloudTrail signed, or not at the location that it was signed for.
         Invalid = "invalid",
-        /// Its successor names it, and reading it directly answers that it does not exist.
+        /// Its successor names it, or an earlier run verified it, and reading it directly answers
+        /// that it does not exist.
         Missing = "missing",
         /// The digest could not be judged.
         Unverified = "unverified",
@@ -181,7 +182,8 @@ words!(
         DigestsUnverified = "digests_unverified",
         /// The store would not list the digests.
         ListingFailed = "listing_failed",
-        /// The newest two hours up to now.
+        /// The newest hours up to now, whose digests may still come: two hours, or the grace period
+        /// if that is longer.
         NotYetDelivered = "not_yet_delivered",
         /// A chain that should be there and is not.
         NoDigests = "no_digests",

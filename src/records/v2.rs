@@ -30,7 +30,7 @@ pub enum Record {
     Run(RunRecord),
     /// A digest that is there, or should be.
     Digest(DigestRecord),
-    /// A log file that a digest lists.
+    /// A log file that a digest lists, or that lies in the log folder and none does.
     LogFile(LogFileRecord),
     /// A part of the range that no valid digest covers.
     Gap(GapRecord),
@@ -251,7 +251,7 @@ pub struct GapRecord {
 #[non_exhaustive]
 pub struct WarningRecord {
     /// The kind of the warning.
-    // Later versions add codes, so the schema accepts any.
+    // Later versions add codes, and their records are not to fail in the validators of consumers.
     #[schemars(with = "String")]
     pub code: WarningCode,
     /// The bucket that it is about.

@@ -246,7 +246,7 @@ enum Judgement {
 }
 
 /// A digest's record of its predecessor.
-struct Record {
+struct Referrer {
     recorded: Predecessor,
     by: ObjectRef,
     /// True if the recording digest is valid.
@@ -268,7 +268,7 @@ fn record<T, E>(
     judgement: Option<&Judgement>,
     last: Option<&Last>,
     unpack: &mut impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
-) -> Result<Option<Record>, E> {
+) -> Result<Option<Referrer>, E> {
     let PendingDigest::Parsed(summary, _) = digest else { return Ok(None) };
     let (by, recorded) = match last.filter(|last| last.index == index) {
         Some(last) => (last.object.clone(), last.predecessor.clone()),
@@ -278,7 +278,7 @@ fn record<T, E>(
         }
     };
     let valid = matches!(judgement, Some(Judgement::Valid { .. }));
-    Ok(recorded.map(|recorded| Record { recorded, by, valid }))
+    Ok(recorded.map(|recorded| Referrer { recorded, by, valid }))
 }
 
 /// Tries the signatures that successors recorded of digests whose own signature is missing or
@@ -318,7 +318,7 @@ pub fn try_recorded_signatures<T, E>(
     Ok(())
 }
 
-fn judge(digest: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Record], keys: &KeyRing) -> Judgement {
+fn judge(digest: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Referrer], keys: &KeyRing) -> Judgement {
     // A moved digest is not the one that its successors name at this location: ignore their
     // records.
     let referrers = match &own {
@@ -348,7 +348,7 @@ fn judge(digest: ParsedDigest, own: Result<(), Box<Unproven>>, referrers: &[Reco
 fn from_successor(
     digest: &ParsedDigest,
     own: Unproven,
-    referrers: &[Record],
+    referrers: &[Referrer],
     keys: &KeyRing,
 ) -> Result<RecordedSignature, Rejection> {
     if !matches!(own.rejection().fault, Fault::SignatureMissing | Fault::SignatureMismatch) {
@@ -376,10 +376,10 @@ fn from_successor(
 fn contradiction(
     digest: &ParsedDigest,
     signature: Option<&RecordedSignature>,
-    referrers: &[Record],
+    referrers: &[Referrer],
     own: Option<&Rejection>,
 ) -> Option<Rejection> {
-    let state = |record: &Record| compare(&record.recorded, &digest.sha256, signature);
+    let state = |record: &Referrer| compare(&record.recorded, &digest.sha256, signature);
     let says = |wanted| referrers.iter().find(|record| record.valid && state(record) == wanted);
     let also = own.map(|rejection| format!("; it also {}", rejection.detail)).unwrap_or_default();
     if let Some(record) = says(LinkState::HashDiffers) {

@@ -63,7 +63,7 @@ pub(crate) async fn judge_digests(
     let mut unproven_steps = 0;
     let keys = loop {
         let keys = reader.keys_for_all().await?;
-        let named = reader.unlisted_predecessors(unproven_steps < MAX_UNPROVEN_STEPS)?;
+        let named = reader.unknown_predecessors(unproven_steps < MAX_UNPROVEN_STEPS)?;
         let listed = reader.list_new_locations(&named.elsewhere).await?;
         unproven_steps += usize::from(!named.by_unproven.is_empty());
         let missed = [named.by_proven, named.by_unproven].concat();
@@ -305,7 +305,7 @@ impl ChainReader<'_> {
     }
 
     /// Returns the digests that were named as predecessors and that no listing showed.
-    fn unlisted_predecessors(&self, follows_unproven: bool) -> Result<Named, AuditError> {
+    fn unknown_predecessors(&self, follows_unproven: bool) -> Result<Named, AuditError> {
         let first = self.first_start();
         let mut named = Named::default();
         for index in 0..self.collected.read.len() {

@@ -54,7 +54,7 @@ pub(crate) async fn read_digest(
         }
         Err(StoreError::Ambiguous(reason)) => return Err(AuditError::Ambiguous(reason)),
         Err(error) => {
-            let rejection = Rejection::unverified(error.fault(), unreadable(&error));
+            let rejection = Rejection::unverified(error.fault(), describe_failure(&error));
             return keep_on_spool(context, digest, closed(rejection), (None, None), spool);
         }
     };
@@ -198,6 +198,6 @@ fn examine_in_place(context: &Context, found: &RawDigest<'_>, keys: &KeyRing) ->
     }
 }
 
-fn unreadable(error: &StoreError) -> String {
+fn describe_failure(error: &StoreError) -> String {
     format!("could not be read: {error}")
 }

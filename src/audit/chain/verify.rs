@@ -42,7 +42,7 @@ pub(crate) fn judge(
             entries[index].state = EntryState::Absent(object, Absence::BeforeFirst);
         }
     }
-    let absent = absent_elements(context, &entries, absent);
+    let absent = absent_entries(context, &entries, absent);
     entries.extend(absent);
     sort(&mut entries, spool)?;
     Ok(entries)
@@ -62,48 +62,17 @@ fn entry(settled: JudgedDigest<DigestMeta>) -> ChainEntry {
     ChainEntry { kind, named_end: end, state, last_modified, remarks }
 }
 
-/// Returns the entries of digests that are absent. Only a digest that another one names is missing;
-/// one that a valid digest names may still be delivered, if it is young enough. One that a listing
-/// showed, that no digest names and that was gone when it was read, is unverified.
-fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<AbsentDigest>) -> Vec<ChainEntry> {
+/// Returns the entries of digests that are absent.
+fn absent_entries(context: &Context, entries: &[ChainEntry], absent: Vec<AbsentDigest>) -> Vec<ChainEntry> {
     if absent.is_empty() {
         return Vec::new();
     }
-    let mut named: HashMap<u64, bool> = HashMap::new();
-    for entry in entries {
-        let (predecessor, valid) = match &entry.state {
-            EntryState::Valid(digest) => (digest.spool_key.predecessor_fingerprint(), true),
-            EntryState::Rejected(digest) => {
-                (digest.predecessor.as_ref().map(|recorded| context.fingerprint(&recorded.object)), false)
-            }
-            EntryState::Absent(..) => continue,
-        };
-        if let Some(predecessor) = predecessor {
-            *named.entry(predecessor).or_default() |= valid;
-        }
-    }
-    let now = context.request.now;
-    let youngest = awaited_from(&context.request);
-    let resume = context.resume.as_ref();
-    let by_valid = |digest: &ListedDigest| {
-        let before = resume.is_some_and(|resume| resume.awaits(&digest.object)).then_some(true);
-        named.get(&context.fingerprint(&digest.object)).copied().max(before)
-    };
-    let absence = |digest: &ListedDigest| match by_valid(digest) {
-        // A digest that an earlier run verified cannot still be in delivery.
-        _ if resume.is_some_and(|resume| resume.was_verified(&digest.object)) => Some(Absence::Missing),
-        Some(true) if context.store.properties().is_live && digest.end > youngest && digest.end <= now => {
-            Some(Absence::NotYetDelivered)
-        }
-        Some(_) => Some(Absence::Missing),
-        None => None,
-    };
-    let gone = || Rejection::unverified(Fault::ReadFailed, "was listed, and gone when it was read");
+    let named = named_predecessors(context, entries);
     let mut found: Vec<ChainEntry> = Vec::new();
     for AbsentDigest { listed: digest, without_bucket } in absent {
         let is_open = is_before_first(context, entries, &digest)
             && (context.store.properties().is_copy || (without_bucket && !is_own_bucket(context, &digest.object)));
-        let absence = match absence(&digest) {
+        let absence = match absence_of(context, &digest, named.get(&context.fingerprint(&digest.object))) {
             Some(Absence::Missing) if is_open => Some(Absence::BeforeFirst),
             other => other,
         };
@@ -111,13 +80,57 @@ fn absent_elements(context: &Context, entries: &[ChainEntry], absent: Vec<Absent
         let state = match absence {
             Some(absence) => EntryState::Absent(Box::new(object), absence),
             None => {
-                let closed = UnparsedDigest { object, sha256: None, rejection: gone() };
-                EntryState::Rejected(Box::new(closed.into()))
+                let rejection = Rejection::unverified(Fault::ReadFailed, "was listed, and gone when it was read");
+                EntryState::Rejected(Box::new(UnparsedDigest { object, sha256: None, rejection }.into()))
             }
         };
         found.push(ChainEntry { kind, named_end: end, state, last_modified, remarks: None });
     }
     found
+}
+
+/// The kind of a digest that names another one as its predecessor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum NamedBy {
+    Rejected,
+    Valid,
+}
+
+/// Returns the digests that others name as their predecessors, by [`Context::fingerprint`].
+fn named_predecessors(context: &Context, entries: &[ChainEntry]) -> HashMap<u64, NamedBy> {
+    let mut named: HashMap<u64, NamedBy> = HashMap::new();
+    for entry in entries {
+        let (predecessor, by) = match &entry.state {
+            EntryState::Valid(digest) => (digest.spool_key.predecessor_fingerprint(), NamedBy::Valid),
+            EntryState::Rejected(digest) => {
+                let recorded = digest.predecessor.as_ref();
+                (recorded.map(|recorded| context.fingerprint(&recorded.object)), NamedBy::Rejected)
+            }
+            EntryState::Absent(..) => continue,
+        };
+        if let Some(predecessor) = predecessor {
+            let known = named.entry(predecessor).or_insert(by);
+            *known = (*known).max(by);
+        }
+    }
+    named
+}
+
+/// Returns the kind of a digest's absence. Only a digest that another one names is missing, or one
+/// that an earlier run verified; one that a valid digest names may still be delivered, if it is
+/// young enough. `None` for one that a listing showed, that no digest names and that was gone when
+/// it was read.
+fn absence_of(context: &Context, digest: &ListedDigest, named_by: Option<&NamedBy>) -> Option<Absence> {
+    let resume = context.resume.as_ref();
+    // A digest that an earlier run verified cannot still be in delivery.
+    if resume.is_some_and(|resume| resume.was_verified(&digest.object)) {
+        return Some(Absence::Missing);
+    }
+    let awaited = resume.is_some_and(|resume| resume.awaits(&digest.object)).then_some(NamedBy::Valid);
+    let named_by = named_by.copied().max(awaited)?;
+    let (youngest, now) = (awaited_from(&context.request), context.request.now);
+    let may_come = context.store.properties().is_live && youngest < digest.end && digest.end <= now;
+    Some(if named_by == NamedBy::Valid && may_come { Absence::NotYetDelivered } else { Absence::Missing })
 }
 
 /// Returns whether a digest precedes the first valid one, in a run whose range has no start.

@@ -71,7 +71,7 @@ impl HourlyDigest for &ChainEntry {
 
 /// The facts about a chain and a run that decide the causes of its gaps.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts {
+pub(crate) struct GapFacts {
     /// True if a part of the chain could not be listed.
     pub listing_failed: bool,
     /// The time from which this chain continues another one.
@@ -97,7 +97,7 @@ pub(crate) struct Facts {
 /// the range. `digests` are sorted by end time; `names_unverified` tells whether the predecessor
 /// that a valid digest names could not be verified.
 pub(crate) fn explain<D: HourlyDigest>(
-    facts: &Facts,
+    facts: &GapFacts,
     digests: &[D],
     hole: Period,
     names_unverified: impl Fn(&D) -> bool,
@@ -165,7 +165,7 @@ fn merge(pieces: Vec<Piece>) -> Vec<Piece> {
 
 /// Explains a time of which no digest of any kind is known.
 fn explain_rest<D: HourlyDigest>(
-    facts: &Facts,
+    facts: &GapFacts,
     digests: &[D],
     from: Timestamp,
     to: Timestamp,
@@ -199,7 +199,7 @@ fn explain_rest<D: HourlyDigest>(
 }
 
 /// Explains the end of the range if no valid digest follows it.
-fn explain_tail(facts: &Facts, from: Timestamp, to: Timestamp) -> Vec<Piece> {
+fn explain_tail(facts: &GapFacts, from: Timestamp, to: Timestamp) -> Vec<Piece> {
     if !facts.has_digests && !facts.has_earlier {
         return vec![Piece::without_digests(GapCause::NoDigests, from, to)];
     }
@@ -265,8 +265,8 @@ mod tests {
     }
 
     /// The facts of a range from minute 0 to minute 600, looked at long after.
-    fn facts() -> Facts {
-        Facts {
+    fn facts() -> GapFacts {
+        GapFacts {
             listing_failed: false,
             continues_from: None,
             has_earlier: true,
@@ -280,7 +280,7 @@ mod tests {
     }
 
     /// The causes of a hole, each with the minutes of its begin and end.
-    fn causes(facts: &Facts, digests: &[Digest], hole: (i64, i64)) -> Vec<(GapCause, i64, i64)> {
+    fn causes(facts: &GapFacts, digests: &[Digest], hole: (i64, i64)) -> Vec<(GapCause, i64, i64)> {
         let hole = Period { start: at(hole.0), end: at(hole.1) };
         let minute = |time: Timestamp| (time.as_second() - at(0).as_second()) / 60;
         let pieces = explain(facts, digests, hole, |digest| digest.names_unverified);
@@ -292,9 +292,9 @@ mod tests {
         use GapCause::{BeforeFirstDigest, DigestsMissing, DigestsUnverified, ListingFailed, LoggingStopped};
         let unverified = Digest { names_unverified: true, ..valid(180) };
         let known = facts();
-        let first = Facts { has_earlier: false, ..known };
-        let continued = Facts { continues_from: Some(at(180)), ..known };
-        let unlisted = Facts { listing_failed: true, ..known };
+        let first = GapFacts { has_earlier: false, ..known };
+        let continued = GapFacts { continues_from: Some(at(180)), ..known };
+        let unlisted = GapFacts { listing_failed: true, ..known };
         for (facts, digests, hole, cause) in [
             (known, vec![valid(0), valid(180)], (60, 180), DigestsMissing),
             (known, vec![valid(0), starting(180)], (60, 180), LoggingStopped),
@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn only_digests_within_the_grace_may_still_come() {
         use GapCause::{DigestsMissing, NotYetDelivered};
-        let facts = Facts { awaited_from: at(150), ..facts() };
+        let facts = GapFacts { awaited_from: at(150), ..facts() };
         let digests = [valid(0), absent(180, NotYetDelivered), valid(240)];
         assert_eq!(causes(&facts, &digests, (60, 240)), [(DigestsMissing, 60, 150), (NotYetDelivered, 150, 240)]);
     }
@@ -354,9 +354,9 @@ mod tests {
     fn the_end_of_the_range_may_be_uncovered_as_long_as_digests_may_come() {
         use GapCause::{AfterLastDigest, NoDigests, NotYetDelivered};
         let known = facts();
-        let fresh = Facts { fresh_from: at(540), ..known };
-        let copy = Facts { is_live: false, ..fresh };
-        let never = Facts { has_digests: false, has_earlier: false, ..known };
+        let fresh = GapFacts { fresh_from: at(540), ..known };
+        let copy = GapFacts { is_live: false, ..fresh };
+        let never = GapFacts { has_digests: false, has_earlier: false, ..known };
         for (facts, digests, hole, expected) in [
             (known, vec![valid(0)], (60, 600), vec![(AfterLastDigest, 60, 600)]),
             (fresh, vec![valid(0)], (60, 600), vec![(AfterLastDigest, 60, 540), (NotYetDelivered, 540, 600)]),

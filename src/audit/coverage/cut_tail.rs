@@ -75,8 +75,8 @@ trait TailDigest {
     fn ready_at(&self) -> Option<Timestamp>;
     /// Returns whether it is valid or could not be verified.
     fn may_be_genuine(&self) -> bool;
-    /// Returns whether it may account for a delivery: see [`counts`].
-    fn counts(&self) -> bool;
+    /// Returns whether it may be one that CloudTrail delivered: see [`is_credible`].
+    fn is_credible(&self) -> bool;
 }
 
 impl TailDigest for ChainEntry {
@@ -103,21 +103,21 @@ impl TailDigest for ChainEntry {
         }
     }
 
-    fn counts(&self) -> bool {
-        counts(self)
+    fn is_credible(&self) -> bool {
+        is_credible(self)
     }
 }
 
 /// Describes how a tail was cut of which CloudTrail says that it delivered a digest at `delivery`.
 fn cut_before<D: TailDigest>(delivery: Timestamp, digests: &[D], lost_all: bool, now: Timestamp) -> Option<String> {
     let said = format!("CloudTrail says that it last delivered a digest at {delivery}");
-    let counted = || digests.iter().filter(|digest| digest.counts() && digest.end() <= now);
+    let counted = || digests.iter().filter(|digest| digest.is_credible() && digest.end() <= now);
     let Some(newest) = counted().map(TailDigest::end).max() else {
         return lost_all.then(|| format!("{said}, and no digest of it is there"));
     };
     // A digest that could not be verified may be the delivered one; it leaves the verdict open by
     // itself.
-    if digests.iter().any(|digest| digest.may_be_genuine() && accounts_for(digest, delivery)) {
+    if digests.iter().any(|digest| digest.may_be_genuine() && was_delivered_at(digest, delivery)) {
         return None;
     }
     let mut written = counted().filter_map(TailDigest::last_modified).peekable();
@@ -128,7 +128,7 @@ fn cut_before<D: TailDigest>(delivery: Timestamp, digests: &[D], lost_all: bool,
 }
 
 /// Returns whether this digest may be the one that was delivered at this time.
-fn accounts_for(digest: &impl TailDigest, delivery: Timestamp) -> bool {
+fn was_delivered_at(digest: &impl TailDigest, delivery: Timestamp) -> bool {
     let Some(written) = digest.last_modified() else { return false };
     let earliest = earlier(delivery, DELIVERED_WITHIN);
     written.duration_since(delivery).abs() <= SAME_DELIVERY && digest.ready_at().is_some_and(|time| time >= earliest)
@@ -144,7 +144,7 @@ pub(crate) async fn lost_all(
     context: &Context,
 ) -> bool {
     let Some(delivery) = context.last_delivery(chain, entries) else { return false };
-    if entries.iter().any(counts) {
+    if entries.iter().any(is_credible) {
         return false;
     }
     let long_before = earlier(delivery, DELIVERY_TIME);
@@ -189,19 +189,18 @@ pub(crate) async fn accounted_before_range(
             continue;
         }
         let around = Arc::new(context.with_range(whole));
-        let place = std::slice::from_ref(folder);
-        let judged = judge_digests(&around, chain, place, near.iter().collect(), &mut Admission::apart()).await?;
-        if judged.entries.iter().any(|entry| entry.may_be_genuine() && accounts_for(entry, delivery)) {
+        let folders = std::slice::from_ref(folder);
+        let judged = judge_digests(&around, chain, folders, near.iter().collect(), &mut Admission::apart()).await?;
+        if judged.entries.iter().any(|entry| entry.may_be_genuine() && was_delivered_at(entry, delivery)) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Returns whether a digest may account for a delivery: a valid one, or one that could not be
-/// verified. An object without a signature of CloudTrail's, which anyone may have put there,
-/// accounts for nothing.
-fn counts(entry: &ChainEntry) -> bool {
+/// Returns whether a digest may be one that CloudTrail delivered: a valid one, or one that could
+/// not be verified though it bears a signature. Anyone may have put an object there without one.
+fn is_credible(entry: &ChainEntry) -> bool {
     match &entry.state {
         EntryState::Valid(_) => true,
         EntryState::Rejected(digest) => {
@@ -269,7 +268,7 @@ mod tests {
             self.may_be_genuine
         }
 
-        fn counts(&self) -> bool {
+        fn is_credible(&self) -> bool {
             self.counts
         }
     }

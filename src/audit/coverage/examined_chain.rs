@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::audit::chain::handover::Handover;
-use crate::audit::coverage::expiry::Expiry;
+use crate::audit::coverage::expiry::ExpiryExplainer;
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::ChainEntry;
 use crate::audit::log_folder::examine::LogFolder;
@@ -21,7 +21,7 @@ pub(crate) struct JudgedChain {
     /// The spool that holds the content of the digests.
     pub spool: Arc<DigestSpool>,
     /// The lifecycle rules that may explain the chain's losses.
-    pub expiry: Expiry,
+    pub expiry: ExpiryExplainer,
 }
 
 /// A judged chain, with all that its range's coverage and its log files are judged by.

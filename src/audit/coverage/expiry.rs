@@ -31,7 +31,7 @@ const REMOVAL: SignedDuration = SignedDuration::from_hours(48);
 /// The lifecycle rules of a chain's buckets, and the facts that decide which of its losses they
 /// explain.
 #[derive(Debug, Default)]
-pub(crate) struct Expiry {
+pub(crate) struct ExpiryExplainer {
     now: Option<Timestamp>,
     rules: BTreeMap<String, Result<Vec<LifecycleRule>, String>>,
     /// The time at which the oldest existing digest was created.
@@ -97,7 +97,7 @@ pub(crate) enum Explanation {
     NotCopied,
 }
 
-impl Expiry {
+impl ExpiryExplainer {
     /// Requests the rules if the chain lost anything. `lost_log_files` is true if log files may be
     /// among the losses.
     pub(crate) async fn examine(
@@ -326,10 +326,10 @@ mod tests {
     }
 
     /// The lifecycle rules of the bucket `logs`, seen from 20 March.
-    fn expiry(rules: Result<Vec<LifecycleRule>, String>, oldest_digest: Option<&str>) -> Expiry {
+    fn expiry(rules: Result<Vec<LifecycleRule>, String>, oldest_digest: Option<&str>) -> ExpiryExplainer {
         let rules = [("logs".to_owned(), rules)].into_iter().collect();
         let oldest_digest = oldest_digest.map(day);
-        Expiry { now: Some(day("20")), rules, oldest_digest, ..Expiry::default() }
+        ExpiryExplainer { now: Some(day("20")), rules, oldest_digest, ..ExpiryExplainer::default() }
     }
 
     fn day(day: &str) -> Timestamp {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::audit::coverage::causes::{self, Facts, HourlyDigest as _, Piece, ROOM_SECONDS};
+use crate::audit::coverage::causes::{self, GapFacts, HourlyDigest as _, Piece, ROOM_SECONDS};
 use crate::audit::coverage::cut_tail;
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::Explanation;
@@ -36,17 +36,7 @@ pub(crate) struct ChainCoverage {
 pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<ChainCoverage, AuditError> {
     let standard: Vec<&ChainEntry> = chain.judged.entries.iter().filter(|e| e.kind == DigestKind::Standard).collect();
     let Period { start: from, end: to } = bounds(chain, context);
-    let mut coverage = Coverage::default();
-    for digest in valid(&standard) {
-        let Period { start, end } = digest.summary().period();
-        coverage.add(start, end);
-        if let Some(before) = linked_predecessor(digest, &standard) {
-            coverage.add(before.summary().period().end, start);
-        }
-    }
-    if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|bounds| bounds.end)) {
-        coverage.add(last, handover.at);
-    }
+    let coverage = covered(chain, &standard);
     let explainer = GapExplainer { chain, context, standard: &standard };
     let mut gaps = Vec::new();
     for Period { start, end } in coverage.holes(from, to) {
@@ -65,24 +55,11 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
-    // A location that could not be listed is no evidence of a cut tail, nor is a delivery that an
-    // older digest accounts for. A pointer to a location that cannot be listed says nothing about
-    // the newest digests.
-    let evidence = !chain.own_listing_failed && !chain.delivery_accounted && chain.goes_on_as.is_none();
-    let cut = cut_tail::cut(&chain.judged.id, &chain.judged.entries, chain.lost_all, context).filter(|_| evidence);
-    let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
-    let more = chain.contradictions.len().saturating_sub(SPELLED_OUT_CONTRADICTIONS);
-    let more = (more > 0).then(|| format!("{more} more digests that earlier runs verified are gone or others now"));
-    let detail: Vec<String> = contradicted.take(SPELLED_OUT_CONTRADICTIONS).chain(more).chain(cut.clone()).collect();
-    let fault = match (chain.contradictions.is_empty(), cut) {
-        (false, _) => Some(ChainFault::CheckpointContradicted),
-        (true, Some(_)) => Some(ChainFault::TailCut),
-        (true, None) => None,
-    };
+    let (fault, detail) = fault(chain, context).unzip();
     let record = ChainRecord {
         chain: chain.judged.id.clone(),
         fault,
-        detail: Some(detail.join("; ")).filter(|detail| !detail.is_empty()),
+        detail,
         from,
         to,
         covered_seconds: coverage.seconds(from, to),
@@ -98,6 +75,42 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
         }
     }
     Ok(ChainCoverage { coverage, gaps, record })
+}
+
+/// Returns the time that valid digests cover, the time between two that are linked, and the one up
+/// to the chain that continues this one.
+fn covered(chain: &ExaminedChain, standard: &[&ChainEntry]) -> Coverage {
+    let mut coverage = Coverage::default();
+    for digest in valid(standard) {
+        let Period { start, end } = digest.summary().period();
+        coverage.add(start, end);
+        if let Some(before) = linked_predecessor(digest, standard) {
+            coverage.add(before.summary().period().end, start);
+        }
+    }
+    if let (Some(handover), Some(last)) = (&chain.goes_on_as, coverage.bounds().map(|bounds| bounds.end)) {
+        coverage.add(last, handover.at);
+    }
+    coverage
+}
+
+/// Returns the fault of the chain as a whole, in a word and in words.
+fn fault(chain: &ExaminedChain, context: &Context) -> Option<(ChainFault, String)> {
+    // A location that could not be listed is no evidence of a cut tail, nor is a delivery that an
+    // older digest accounts for. A pointer to a location that cannot be listed says nothing about
+    // the newest digests.
+    let evidence = !chain.own_listing_failed && !chain.delivery_accounted && chain.goes_on_as.is_none();
+    let cut = cut_tail::cut(&chain.judged.id, &chain.judged.entries, chain.lost_all, context).filter(|_| evidence);
+    let fault = match (chain.contradictions.is_empty(), &cut) {
+        (false, _) => ChainFault::CheckpointContradicted,
+        (true, Some(_)) => ChainFault::TailCut,
+        (true, None) => return None,
+    };
+    let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
+    let more = chain.contradictions.len().saturating_sub(SPELLED_OUT_CONTRADICTIONS);
+    let more = (more > 0).then(|| format!("{more} more digests that earlier runs verified are gone or others now"));
+    let detail: Vec<String> = contradicted.take(SPELLED_OUT_CONTRADICTIONS).chain(more).chain(cut).collect();
+    Some((fault, detail.join("; ")))
 }
 
 /// Returns the reason why it is unknown whether a lifecycle rule removed the digests of a gap.
@@ -201,7 +214,7 @@ impl GapExplainer<'_> {
     /// Explains why a hole of the coverage is not covered.
     fn explain(&self, from: Timestamp, to: Timestamp, range_end: Timestamp) -> Vec<GapRecord> {
         let Self { chain, context, standard } = self;
-        let facts = Facts {
+        let facts = GapFacts {
             listing_failed: chain.listing_failure.is_some(),
             continues_from: chain.goes_on_from.as_ref().map(|handover| handover.at),
             has_earlier: chain.has_earlier,
@@ -232,13 +245,13 @@ impl GapExplainer<'_> {
                 // The digest that follows is known to be a starting one only if it was read.
                 let mut summaries = valid(self.standard).map(SpooledDigest::summary);
                 let starts = summaries.any(|next| next.period().start == end && next.predecessor().is_none());
-                let may_close = found.iter().all(|gap| match gap.cause {
+                let replaces_cause = found.iter().all(|gap| match gap.cause {
                     GapCause::LoggingStopped => starts,
                     GapCause::BeforeFirstDigest | GapCause::AfterLastDigest => false,
                     _ => true,
                 });
                 let same = || vec![self.record(Piece { cause, from: start, to: end, present: 0, named: 0 })];
-                left.extend(if may_close { found } else { same() });
+                left.extend(if replaces_cause { found } else { same() });
             }
         }
         let mut left = self.expire_all(left)?;

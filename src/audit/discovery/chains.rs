@@ -59,7 +59,7 @@ pub(crate) struct Discovery {
     pub warnings: Vec<WarningRecord>,
     pub folders: Folders,
     /// The accounts whose digests could not be listed at all, with the reasons.
-    unlisted: BTreeMap<AccountId, String>,
+    failed_accounts: BTreeMap<AccountId, String>,
 }
 
 /// Finds every chain that the request asks for.
@@ -176,7 +176,7 @@ impl Discovery {
     fn add_trouble(&mut self, trouble: Trouble, request: &AuditRequest) {
         match trouble {
             Trouble::Digests { folder, error } => {
-                self.unlisted.insert(folder.account.clone(), error.to_string());
+                self.failed_accounts.insert(folder.account.clone(), error.to_string());
                 self.failed(&folder, request, error);
             }
             Trouble::LogFiles(warning) => self.warnings.push(warning),
@@ -199,7 +199,7 @@ impl Discovery {
     /// Adds an expected chain if none with exactly this identity was found.
     pub(crate) fn expect_exactly(&mut self, chain: ChainId) {
         if !self.chains.contains_key(&chain) {
-            let failure = self.unlisted.get(&chain.account).cloned();
+            let failure = self.failed_accounts.get(&chain.account).cloned();
             // Its log files may exist all the same.
             let log_files = self.folders.log_files.iter().filter(|folder| folder.holds(&chain)).cloned();
             let folders = log_files.collect();
@@ -257,7 +257,7 @@ impl Discovery {
         for (id, chain) in &mut self.chains {
             chain.deliveries = Deliveries::of(&chain.digests, exact);
             if chain.failure.is_none() {
-                chain.failure = self.unlisted.get(&id.account).cloned();
+                chain.failure = self.failed_accounts.get(&id.account).cloned();
             }
             let before = checkpoint.chains.get(id);
             // An incomplete listing is no evidence that a digest is gone.

@@ -32,7 +32,7 @@ pub(crate) struct ChainRecords {
     steps: VecDeque<Step>,
     /// The unlisted files, emitted after the digests.
     unlisted: SortedStrays,
-    /// The unlisted files that an unreadable digest of another trail may list, by
+    /// The unlisted files that a digest of another trail may list that could not be verified, by
     /// [`Context::fingerprint`].
     unverified: HashSet<u64>,
     /// The uncovered files, emitted after the unlisted ones.
@@ -58,9 +58,9 @@ impl ChainRecords {
         let tasks = Tasks::new(&chain.judged, Some(&chain.log_folder), &context, |entry| {
             context.reads(entry, &chain.judged.spool)
         })?;
-        let mut account = gaps::cover_range(&chain, &context)?;
-        let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut account)?;
-        let end = end(&chain, account);
+        let mut covered = gaps::cover_range(&chain, &context)?;
+        let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut covered)?;
+        let end = end(&chain, covered);
         let keeps = context.request.checkpoint.is_some();
         let snapshot = keeps.then(|| ChainSnapshot::new(&chain, &context, earliest_fresh)).transpose()?;
         let digests = std::mem::take(&mut chain.judged.entries).into_iter();
@@ -182,9 +182,9 @@ impl Iterator for ChainRecords {
 
 /// Returns the closing records of a chain: a warning if its log files could not be listed, its
 /// gaps, and the chain record.
-fn end(chain: &ExaminedChain, account: ChainCoverage) -> Vec<Step> {
+fn end(chain: &ExaminedChain, covered: ChainCoverage) -> Vec<Step> {
     let mut steps = Vec::new();
-    let ChainCoverage { gaps, record, .. } = account;
+    let ChainCoverage { gaps, record, .. } = covered;
     if let Some(reason) = &chain.log_folder.failure {
         let ChainId { account, region, .. } = &*chain.judged.id;
         let detail = format!("the log files of {account} in {region} could not be listed: {reason}");

@@ -27,10 +27,10 @@ pub(super) struct Classified {
 pub(super) fn classify(
     chain: &ExaminedChain,
     context: &Context,
-    account: &mut ChainCoverage,
+    covered: &mut ChainCoverage,
 ) -> Result<Classified, AuditError> {
     let log_folder = &chain.log_folder;
-    let ChainCoverage { coverage, gaps, record } = account;
+    let ChainCoverage { coverage, gaps, record } = covered;
     // Nothing is delivered any more to the folder of a chain that continues elsewhere, so the
     // successor's coverage counts.
     coverage.extend(&log_folder.covered_by_successor);
@@ -50,7 +50,7 @@ pub(super) fn classify(
         to: context.range.end.unwrap_or(record.to),
         coverage,
         known_coverage: &known_coverage,
-        unreadable: &log_folder.unreadable,
+        unverified_digests: &log_folder.unverified_digests,
         gaps,
         live,
         copy_fresh,
@@ -88,7 +88,7 @@ pub(super) fn classify(
     let late = StrayJudge { from: Timestamp::MIN, ..judge };
     unlisted.append(log_folder.late_strays.filtered(|stray| late.class(stray) == StrayClass::Unlisted));
     unlisted.append(log_folder.known_strays.filtered(|stray| {
-        if stray.name.is_some_and(|name| log_folder.unreadable.contains(name.from, name.from)) {
+        if stray.name.is_some_and(|name| log_folder.unverified_digests.contains(name.from, name.from)) {
             unverified.insert(context.fingerprint(&stray.object));
         }
         true

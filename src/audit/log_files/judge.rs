@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ahash::{HashMap, HashMapExt, HashSet};
 
 use crate::audit::coverage::examined_chain::JudgedChain;
-use crate::audit::coverage::expiry::{Expiry, Explanation};
+use crate::audit::coverage::expiry::{ExpiryExplainer, Explanation};
 use crate::audit::digests::claims::ClaimBudget;
 use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
 use crate::audit::digests::entry::{ChainEntry, LoadedEntry};
@@ -188,7 +188,7 @@ pub(crate) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &C
 }
 
 /// Notes for each log file whether the listing shows it and, if not, what may explain that.
-pub(crate) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expiry, context: &Context) {
+pub(crate) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &ExpiryExplainer, context: &Context) {
     for task in tasks.iter_mut().filter(|task| matches!(task.listing, Listing::Expected(_))) {
         let seen = folder.shows(&task.object, context);
         task.is_candidate = seen;
@@ -211,7 +211,7 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
     } else {
         match context.reader.read_content(&task.object, None, context.request.max_log_file_bytes).await {
             Ok(content) => compare(&content, &expected),
-            Err(error) => unreadable(&error, context.store.absence(), task.expiry),
+            Err(error) => judge_failure(&error, context.store.absence(), task.expiry),
         }
     };
     let versions = match judgement.status {
@@ -239,7 +239,7 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
     }
 }
 
-fn unreadable(error: &StoreError, absence: &str, expiry: Explanation) -> Judgement {
+fn judge_failure(error: &StoreError, absence: &str, expiry: Explanation) -> Judgement {
     let deleted = |detail: String| Judgement::not_read(LogFileStatus::Deleted, Fault::NotFound, detail);
     match error {
         StoreError::NotFound => match expiry {

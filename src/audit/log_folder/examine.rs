@@ -46,8 +46,8 @@ pub(crate) struct LogFolder {
     /// The first and the last day of which a copy has log files of the chain, if they are known; a
     /// copy is often partial.
     pub copied_days: Option<Option<Period>>,
-    /// The times of unreadable digests of other trails that may list some of them.
-    pub unreadable: Coverage,
+    /// The times of digests that could not be verified of other trails that may list some of them.
+    pub unverified_digests: Coverage,
     /// The time covered by valid digests of the chain that continues this one, on the days of some
     /// of the files.
     pub covered_by_successor: Coverage,
@@ -262,7 +262,7 @@ impl<'a> Search<'a> {
             let mut others = others.with_successor(goes_on_as);
             others.remove().await?;
             found.strays = others.strays;
-            found.unreadable = others.unreadable;
+            found.unverified_digests = others.unverified_digests;
             found.covered_by_successor = others.by_successor;
         }
         if is_open(&found.strays) {
@@ -281,7 +281,7 @@ impl<'a> Search<'a> {
         let strays = strays.filtered(|stray| stray.name.is_some() && !self.is_in_period(stray));
         let found = &mut self.found;
         found.failure = found.failure.take().or(failure);
-        found.unreadable.extend(&past.unreadable);
+        found.unverified_digests.extend(&past.unverified_digests);
         found.past = past;
         Ok(strays)
     }
@@ -293,7 +293,7 @@ impl<'a> Search<'a> {
         }
         let mut others = OtherTrails::new(self.context, self.chain, &self.judged.folders, strays);
         others.remove().await?;
-        self.found.unreadable.extend(&others.unreadable);
+        self.found.unverified_digests.extend(&others.unverified_digests);
         Ok(others.strays)
     }
 }

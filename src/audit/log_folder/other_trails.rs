@@ -35,7 +35,7 @@ fn add_statements(
             into(answer).push((chain.clone(), times));
         }
     };
-    note(unreadable(&judged.entries), |answer| &mut answer.unreadable);
+    note(unverified_digests(&judged.entries), |answer| &mut answer.unverified_digests);
     note(covered(judged), |answer| &mut answer.covered);
     Ok(())
 }
@@ -56,8 +56,8 @@ pub(crate) struct OtherTrails<'a> {
     folders: &'a [RegionFolder],
     successor: Option<&'a Handover>,
     pub strays: StrayFiles,
-    /// The times of unreadable digests of other trails.
-    pub unreadable: Coverage,
+    /// The times of digests that could not be verified of other trails.
+    pub unverified_digests: Coverage,
     /// The time covered by valid digests of the chain that continues this one.
     pub by_successor: Coverage,
 }
@@ -70,8 +70,8 @@ impl<'a> OtherTrails<'a> {
         folders: &'a [RegionFolder],
         strays: StrayFiles,
     ) -> Self {
-        let (unreadable, by_successor) = (Coverage::default(), Coverage::default());
-        Self { context, chain, folders, successor: None, strays, unreadable, by_successor }
+        let (unverified_digests, by_successor) = (Coverage::default(), Coverage::default());
+        Self { context, chain, folders, successor: None, strays, unverified_digests, by_successor }
     }
 
     /// Also searches the digests of the chain that continues this one.
@@ -113,12 +113,12 @@ impl<'a> OtherTrails<'a> {
                 }
             };
             if !is_whole {
-                self.unreadable.add(start, end);
+                self.unverified_digests.add(start, end);
             }
             let strays = std::mem::take(&mut self.strays);
             self.strays = strays.filtered(|stray| !answer.listed.contains(context.fingerprint(&stray.object)));
-            let others = answer.unreadable.iter().filter(|(chain, _)| chain != self.chain);
-            others.for_each(|(_, times)| self.unreadable.extend(times));
+            let others = answer.unverified_digests.iter().filter(|(chain, _)| chain != self.chain);
+            others.for_each(|(_, times)| self.unverified_digests.extend(times));
             if let Some(successor) = self.successor {
                 let of_successor = answer.covered.iter().filter(|(chain, _)| *chain == successor.other);
                 of_successor.for_each(|(_, times)| self.by_successor.extend(times));
@@ -190,7 +190,7 @@ pub(crate) fn covered(judged: &JudgedDigests) -> Coverage {
 }
 
 /// Returns the times of the digests that could not be verified: any of them may list a file.
-pub(crate) fn unreadable(entries: &[ChainEntry]) -> Coverage {
+pub(crate) fn unverified_digests(entries: &[ChainEntry]) -> Coverage {
     let mut times = Coverage::default();
     for entry in entries {
         let EntryState::Rejected(digest) = &entry.state else { continue };

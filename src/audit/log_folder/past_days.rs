@@ -20,7 +20,7 @@ use crate::audit::io::lookahead::Admission;
 use crate::audit::listing::digests;
 use crate::audit::listing::log_files::LogRegion;
 use crate::audit::log_folder::day_check::{folder_of_listed, is_new, was_rewritten};
-use crate::audit::log_folder::other_trails::{covered, unreadable};
+use crate::audit::log_folder::other_trails::{covered, unverified_digests};
 use crate::audit::log_folder::unlisted::StrayFiles;
 use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Context;
@@ -57,7 +57,7 @@ pub(crate) struct PastDays {
     /// The time covered by the digests that were read again.
     pub coverage: Coverage,
     /// The times of the digests that were read again and could not be verified.
-    pub unreadable: Coverage,
+    pub unverified_digests: Coverage,
     /// The listed log files that were overwritten, by [`identity`], with their write times.
     pub recent: Vec<(Timestamp, String)>,
     /// The state of the days for the next checkpoint, by folder.
@@ -83,7 +83,7 @@ pub(crate) async fn examine(
         // It is unknown which files a digest listed that is not valid now, so the day stays
         // recorded as it was verified.
         let day = Day { context, resume: &resume, day: *day, is_renewed: rejected.is_empty() };
-        found.unreadable.extend(&unreadable(&rejected));
+        found.unverified_digests.extend(&unverified_digests(&rejected));
         found.rejected.extend(rejected);
         let mut listed = Vec::new();
         day.each_listed(judged, &read, |log_file| listed.push(log_file.fingerprint))?;

@@ -179,7 +179,7 @@ fn by_key(one: &ObjectRef, other: &ObjectRef) -> Ordering {
 pub(crate) enum StrayClass {
     /// Valid digests cover its time, or CloudTrail puts no file where it lies.
     Unlisted,
-    /// The same, but an unreadable digest of another trail may list it.
+    /// The same, but an digest that could not be verified of another trail may list it.
     Unverified,
     /// It lies in the gap with this index.
     Uncovered(usize),
@@ -200,8 +200,8 @@ pub(crate) struct StrayJudge<'a> {
     /// The coverage with that of earlier runs. It is used for odd names, since digests are read for
     /// the day of an odd name only where it lies in the range.
     pub known_coverage: &'a Coverage,
-    /// The times of unreadable digests of other trails.
-    pub unreadable: &'a Coverage,
+    /// The times of digests that could not be verified of other trails.
+    pub unverified_digests: &'a Coverage,
     pub gaps: &'a [GapRecord],
     /// The time since which files count as fresh, and the current time; `None` in a copy.
     pub live: Option<Period>,
@@ -224,7 +224,7 @@ impl StrayJudge<'_> {
         }
         let around = (earlier(name.from, EDGE), later(name.from, EDGE));
         if self.coverage.contains(around.0, around.1) {
-            let hidden = self.unreadable.contains(name.from, name.from);
+            let hidden = self.unverified_digests.contains(name.from, name.from);
             return if hidden { StrayClass::Unverified } else { StrayClass::Unlisted };
         }
         let inside = |gap: &GapRecord| gap.from <= name.from && name.from < gap.to;
@@ -333,14 +333,14 @@ mod tests {
         coverage.add(at("01T00:00"), at("02T10:00"));
         coverage.add(at("02T12:00"), at("03T00:00"));
         let gaps = [gap("02T10:00", "02T12:00"), gap("03T00:00", "03T12:00")];
-        let mut unreadable = Coverage::default();
-        unreadable.add(at("01T06:00"), at("01T07:00"));
+        let mut unverified_digests = Coverage::default();
+        unverified_digests.add(at("01T06:00"), at("01T07:00"));
         let judge = StrayJudge {
             from: at("01T00:00"),
             to: at("03T12:00"),
             coverage: &coverage,
             known_coverage: &coverage,
-            unreadable: &unreadable,
+            unverified_digests: &unverified_digests,
             gaps: &gaps,
             live: Some(Period::new(at("03T10:00"), at("03T12:00"))),
             copy_fresh: None,

@@ -237,7 +237,7 @@ impl CheckpointBuilder {
         checkpoint.chains.extend(self.beside);
         for (id, next) in self.chains.into_iter().filter(|(id, _)| !stands_in(id)) {
             // A chain that could not be listed yet has no position to continue from.
-            if !next.snapshot.is_unlisted || checkpoint.chains.contains_key(&id) {
+            if !next.snapshot.listing_failed || checkpoint.chains.contains_key(&id) {
                 checkpoint.chains.insert(id, next.checkpoint);
             }
         }

@@ -34,7 +34,7 @@ impl ChainPart {
         let began_with = old.through.as_ref().map(|digest| digest.object.clone());
         let old_points = std::mem::take(&mut old.open);
         let mut checkpoint = continued(old, before, &snapshot);
-        let known = if snapshot.is_unlisted { Vec::new() } else { still_invalid(&checkpoint, old_points) };
+        let known = if snapshot.listing_failed { Vec::new() } else { still_invalid(&checkpoint, old_points) };
         let inherited = std::mem::take(&mut checkpoint.open);
         let mut next = Self { cut_since, began_with, snapshot, checkpoint, not_copied: 0, places: HashMap::new() };
         inherited.into_iter().chain(known).for_each(|point| next.open(point.what, point.since));
@@ -122,7 +122,7 @@ fn name_of(what: &Open) -> Option<(ObjectRef, bool)> {
 /// Returns the next checkpoint of a chain, before its open points are added. `before` is the one
 /// that earlier runs left, and `old` is the same without its open points, or a new one.
 fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &ChainSnapshot) -> ChainCheckpoint {
-    if snapshot.is_unlisted {
+    if snapshot.listing_failed {
         // Other objects may have arrived unseen, so the next run continues from the same position.
         let before = before.cloned().unwrap_or_default();
         return ChainCheckpoint { reported: old.reported, ..before };

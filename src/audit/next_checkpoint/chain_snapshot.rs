@@ -37,10 +37,10 @@ pub(crate) struct ChainSnapshot {
     pub log_folders: BTreeSet<String>,
     /// The log files of the last days that the next run has to find.
     pub verified_files: Option<VerifiedFiles>,
-    /// True if the bytes come from S3.
+    /// True if the store is a copy.
     pub is_copy: bool,
     /// True if a part of it could not be listed.
-    pub is_unlisted: bool,
+    pub listing_failed: bool,
     pub contradictions: Vec<Contradiction>,
     /// True if CloudTrail's status of the chain's last delivery could not be read.
     pub is_tail_unknown: bool,
@@ -111,7 +111,7 @@ impl ChainSnapshot {
             verified_files,
             is_copy: context.store.properties().is_copy,
             log_folders: chain.log_folder.other_folders.clone(),
-            is_unlisted: chain.listing_failure.is_some(),
+            listing_failed: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
             is_tail_unknown: matches!(context.status_of(&chain.judged.id), Some(Err(_))),
             awaited,

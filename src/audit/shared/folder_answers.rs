@@ -28,7 +28,7 @@ pub(crate) struct FolderStatements {
     /// The files that valid digests list.
     pub listed: Fingerprints,
     /// The times of the digests that can't be read, by chain.
-    pub unreadable: Vec<(ChainId, Coverage)>,
+    pub unverified_digests: Vec<(ChainId, Coverage)>,
     /// The time that valid digests cover, by chain.
     pub covered: Vec<(ChainId, Coverage)>,
     /// The chain that asked first, and its digests, which it has read itself.
