@@ -42,14 +42,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             last_modified: None,
         };
         match verify_digest(&found, &keys) {
-            Err(rejected) => println!("{} {}", rejected.object, rejected.rejection.detail),
+            Err(rejected) => println!("{rejected}"),
             Ok(digest) => {
                 println!("{} is valid, and lists {} log files", digest.object(), digest.log_files().len());
                 for entry in digest.log_files().iter() {
-                    let content = gunzip(&fs::read(root.join(&*entry.object.key))?, MAX_LOG_FILE_BYTES)
-                        .map_err(|fault| format!("{}: {fault}", entry.object))?;
-                    let is_intact = matches!(entry.expected, ExpectedHash::Sha256(hash) if hash == sha256(&content));
-                    println!("  {} is {}", entry.object, if is_intact { "intact" } else { "modified" });
+                    let content = gunzip(&fs::read(root.join(&*entry.object.key))?, MAX_LOG_FILE_BYTES)?;
+                    match entry.expected {
+                        ExpectedHash::Sha256(hash) if hash == sha256(&content) => {
+                            println!("  {} is intact", entry.object)
+                        }
+                        ExpectedHash::Sha256(_) => println!("  {} is modified", entry.object),
+                        ExpectedHash::Unknown(reason) => println!("  {} is unverified: {reason}", entry.object),
+                    }
                 }
             }
         }

@@ -35,6 +35,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Record::LogFile(file) if file.fault.is_some() => {
                 println!("{:<10} {}: {}", file.status, file.object, file.detail.as_deref().unwrap_or_default());
             }
+            Record::Chain(chain) if chain.fault.is_some() => {
+                println!("{:<10} {}: {}", "chain", chain.chain, chain.detail.as_deref().unwrap_or_default());
+            }
             Record::Gap(gap) => println!("{:<10} {} to {}: {}", "gap", gap.from, gap.to, gap.detail),
             _ => {}
         }

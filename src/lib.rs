@@ -36,20 +36,24 @@
 //! | `cli` | what the user types and sees: arguments, commands, progress, exit codes |
 //! | `report` | one file per output format; knows records and model, nothing else |
 //! | `notice` | notifications: SNS, webhooks |
-//! | [`sign`] | signatures under reports |
 //! | [`audit`] | the verification run: chains, digests and their order; gaps, coverage, verdict |
-//! | `checkpoint` | storage for the results of a scheduled audit |
+//! | [`checkpoint`] | storage for the results of a scheduled audit |
 //! | [`bag`] | evidence bags: what is collected, manifests, the custody log |
+//! | [`sign`] | signatures under reports |
 //! | [`store`] | access to stored objects: S3, a folder |
 //! | [`keys`] | sources of public keys: `ListPublicKeys`, a key file |
 //! | [`trail`] | AWS's information about a trail |
-//! | `disk` | files that appear only once they are whole |
-//! | `aws` | what every client of AWS shares: limits, retries |
 //! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
+//! | `aws` | what every client of AWS shares: the connection, limits, retries |
+//! | `disk` | files that appear only once they are whole |
 //! | [`records`] | what an audit finds: types, serialized form, JSON Schema, verdict |
 //! | [`model`] | the domain types |
 //!
-//! The layers that are linked are the library's interface; the others belong to the command line.
+//! The audit names no report and reports name no store: the audit passes what it finds to an
+//! [`audit::Observer`], one [`records::Record`] at a time, and the command line connects the two.
+//!
+//! `cli`, `report`, `notice` and `disk` belong to the command line. The other layers are the
+//! library's interface. Times are [`jiff::Timestamp`].
 //!
 //! # Features
 //!
@@ -57,10 +61,7 @@
 //!
 //! - `aws`: S3, `ListPublicKeys`, and what AWS says about a trail. Without it, the crate verifies
 //!   folders with keys from a file, and links neither the AWS SDK nor a network stack.
-//! - `cli`: the command line and the reports; it includes `aws`.
-//!
-//! The audit names no report and reports name no store: the audit passes what it finds to an
-//! [`audit::Observer`], one [`records::Record`] at a time, and the command line connects the two.
+//! - `cli`: the command line, the reports and the notices; it includes `aws`.
 //!
 //! # Example
 //!
@@ -101,10 +102,8 @@
 
 pub mod audit;
 #[cfg(feature = "aws")]
-#[doc(hidden)]
 pub mod aws;
 pub mod bag;
-#[doc(hidden)]
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -113,7 +112,7 @@ mod debug;
 mod disk;
 pub mod keys;
 pub mod model;
-#[cfg(feature = "aws")]
+#[cfg(feature = "cli")]
 mod notice;
 pub mod records;
 #[cfg(feature = "cli")]

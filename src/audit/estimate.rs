@@ -26,6 +26,10 @@ const CORE_SECONDS: f64 = 120e-6;
 
 impl Audit {
     /// Lists what the run would read, reads a few digests, and estimates the rest.
+    ///
+    /// # Errors
+    ///
+    /// Fails if nothing can be listed.
     pub async fn estimate(&self) -> Result<Estimate, AuditError> {
         let Self { store, request, .. } = self;
         let range = request.bounded_range(store.properties().is_live);

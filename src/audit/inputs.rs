@@ -13,6 +13,7 @@ use crate::trail::{NeighbourSource, StatusSource};
 
 /// The result of an audit.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The last record.
     pub summary: SummaryRecord,
@@ -21,6 +22,7 @@ pub struct Outcome {
 }
 
 /// The verification of a trail.
+#[non_exhaustive]
 pub struct Audit {
     /// The store of the digests and log files.
     pub store: Arc<dyn Store>,

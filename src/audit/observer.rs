@@ -8,7 +8,11 @@ use crate::records::Record;
 /// A receiver of an audit's findings: one record at a time, in the order that
 /// [`crate::records::Record`] promises.
 pub trait Observer {
-    /// Takes one record. An error ends the audit.
+    /// Takes one record.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the audit, which returns it.
     fn record(&mut self, record: &Record) -> io::Result<()>;
 }
 

@@ -51,11 +51,14 @@ const CLOUDTRAIL_BEGAN: Timestamp = Timestamp::constant(1_383_264_000, 0);
 impl Audit {
     /// Runs the audit, and ends early when `stop` does: then the verdict is `inconclusive` at best.
     ///
-    /// Must run within a tokio runtime.
+    /// Must run within a tokio runtime. The future is not [`Send`], because the observer need not
+    /// be: run it with `block_on`.
     ///
     /// # Errors
     ///
-    /// Nothing of the trail could be listed or found, or the observer failed.
+    /// Fails if nothing of the trail could be listed, if a folder holds two files under one name, if
+    /// the observer fails, or for lack of means of the machine: see [`AuditError`]. That nothing was
+    /// found is no error.
     pub async fn run(self, observer: &mut dyn Observer, stop: impl Future<Output = ()>) -> Result<Outcome, AuditError> {
         let checkpoint = self.checkpoint_builder();
         let not_read = NotRead::default();

@@ -92,6 +92,10 @@ pub struct CustodyLog {
 
 impl CustodyLog {
     /// Reads the log of the bag at `root` and checks it for changes.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the log can't be read, or is none. A log that was changed is no error: it says so.
     pub fn open(root: &Path) -> Result<Self, BagError> {
         // Adding a line writes the log first and the head after it; the lock ensures that both are
         // read either before or after that. A log that can't be locked is not written to, either.
@@ -236,6 +240,10 @@ impl CustodyLog {
     /// Adds a line to the log of the bag at `root`; the number, the manifests and the hash of the
     /// previous line are filled in. A log that was tampered with gets no further line, which would
     /// only cover that up. With `sign`, the new head is signed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the log was tampered with, or can't be read, written or signed.
     pub fn add(root: &Path, entry: CustodyEntry, sign: Option<SignHead<'_>>) -> Result<(), BagError> {
         let path = root.join(LOG);
         let failed = BagError::io(&path);

@@ -40,6 +40,10 @@ impl Bag {
     }
 
     /// Opens a complete bag.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `root` is no bag, is not complete, or can't be read.
     pub fn open(root: &Path) -> Result<Self, BagError> {
         if !Self::is_one(root) {
             return Err(BagError::NoBag(root.to_owned()));
@@ -63,6 +67,10 @@ impl Bag {
 
     /// Returns every file that differs from what the manifests and the custody log record. Each
     /// file is read to its end.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be read, so that it is unknown whether it was altered.
     pub fn altered(&self) -> Result<Vec<Altered>, BagError> {
         let mut found = Vec::new();
         let mut say = |path: &str, what: &str| match found.len() {

@@ -68,6 +68,11 @@ impl BagWriter {
     }
 
     /// Begins a bag in a new or empty folder, or continues one that was begun for the same source.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder is neither empty nor a bag of this source, if another process fills it, if
+    /// a file of the closed bag was altered, or if it can't be read or written.
     pub fn begin(root: &Path, source: &str, trail_arn: Option<String>) -> Result<Self, BagError> {
         let failed = BagError::io(root);
         std::fs::create_dir_all(root).map_err(&failed)?;
@@ -235,6 +240,10 @@ impl BagWriter {
     }
 
     /// Writes a file of the bag's own into its payload, and replaces an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be written.
     pub fn put(&self, name: &str, content: &[u8]) -> Result<(), BagError> {
         self.open_up()?;
         write_whole(&self.root.join("data").join(name), |out| out.write_all(content))
@@ -242,6 +251,10 @@ impl BagWriter {
 
     /// Adds public keys to those that the bag has: each run asks only for the keys of its own
     /// range.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bag's own keys can't be read, or the file can't be written.
     pub fn put_keys(&self, keys: &Value) -> Result<(), BagError> {
         let path = self.root.join(KEYS);
         let held = match std::fs::read(&path) {
@@ -258,6 +271,10 @@ impl BagWriter {
     }
 
     /// Returns a free path for the records of a run that began at this time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder of records can't be made.
     pub fn records(&self, started: Timestamp) -> Result<PathBuf, BagError> {
         let folder = self.root.join("data/records");
         std::fs::create_dir_all(&folder).map_err(BagError::io(&folder))?;
@@ -270,6 +287,10 @@ impl BagWriter {
 
     /// Removes the records of an unfinished run from a bag in which nothing else was changed, so
     /// that the bag stays complete.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be removed.
     pub fn leave_whole(&self, records: &Path) -> Result<(), BagError> {
         if self.opened.is_completed() || !self.root.join(MANIFEST).is_file() {
             return Ok(());

@@ -12,6 +12,10 @@ use super::manifest::{Partial, partial_in, walk};
 
 /// Packs the bag at `root` into the ZIP file `target`, in a folder with the bag's name. The content
 /// is stored as it is, because it is compressed already; the same bag gives the same bytes.
+///
+/// # Errors
+///
+/// Fails if a file of the bag can't be read, or `target` can't be written.
 pub fn zip(root: &Path, target: &Path) -> Result<(), BagError> {
     let failed = BagError::io(target);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -82,6 +82,10 @@ type Found = Option<(Checkpoint, Vec<u8>)>;
 
 impl Kept {
     /// Opens the checkpoint of these audits, or begins a new one if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the checkpoint can't be read, is none, or is of another trail, source or depth.
     pub async fn open(
         place: Place,
         trail: Option<&TrailArn>,
@@ -104,6 +108,10 @@ impl Kept {
     }
 
     /// Writes the checkpoint that a run leaves.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be written, or if other jobs kept writing it in the meantime.
     pub async fn save(self, next: Checkpoint) -> Result<(), CheckpointError> {
         let Self { place, base, mut revision } = self;
         let mut next = next;

@@ -114,13 +114,22 @@ enum WireOpen {
 }
 
 /// Writes a checkpoint as JSON.
+///
+/// # Errors
+///
+/// Does not fail for a checkpoint that a run made.
 pub fn to_json(checkpoint: &Checkpoint) -> serde_json::Result<Vec<u8>> {
     let mut json = serde_json::to_vec(&Wire::from(checkpoint))?;
     json.push(b'\n');
     Ok(json)
 }
 
-/// Reads a checkpoint; an error describes what is wrong with it.
+/// Reads a checkpoint.
+///
+/// # Errors
+///
+/// Returns what is wrong with the text: no JSON, another version, or a word that this version
+/// doesn't know.
 pub fn parse(json: &[u8]) -> Result<Checkpoint, String> {
     #[derive(Deserialize)]
     struct Version {

@@ -66,6 +66,10 @@ impl Time {
 
 impl KeyFile {
     /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read, is too large, or holds no key that can be used.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let unreadable = |error| KeyFileError::Unreadable { path: path.to_owned(), error };
         let mut bytes = Vec::new();
@@ -83,7 +87,11 @@ impl KeyFile {
         Ok(Self { origin: format!("the file {}, SHA-256 {}{whose}", path.display(), sha256(&bytes)), ..keys })
     }
 
-    /// Parses the content of a file; the error says what is wrong with it.
+    /// Parses the content of a file.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong with it: no JSON of this form, or no key that can be used.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let bytes = json_text(bytes)?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;

@@ -80,6 +80,10 @@ impl KeySet {
 #[async_trait]
 pub trait KeySource: Send + Sync {
     /// Returns the keys of `region` whose windows touch `[from, to]`; a source may return more.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the keys can't be obtained: digests of the region are then unverified.
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError>;
 
     /// The number of requests made so far.

@@ -260,6 +260,8 @@ words!(
     }
 );
 
+impl std::error::Error for Fault {}
+
 impl Verdict {
     /// The process exit code that stands for this verdict.
     pub const fn exit_code(self) -> u8 {

@@ -28,7 +28,7 @@ impl FromStr for Sha256Hash {
 
 /// Decodes hexadecimal digits of either case. Returns whether the text is exactly as many digits as
 /// fill `bytes`, and nothing else.
-pub fn decode_hex(text: &str, bytes: &mut [u8]) -> bool {
+pub(crate) fn decode_hex(text: &str, bytes: &mut [u8]) -> bool {
     // The library also accepts a text with `0x` before it, which the comparison of lengths
     // excludes.
     text.len() == 2 * bytes.len() && const_hex::decode_to_slice(text, bytes).is_ok()

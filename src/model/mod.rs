@@ -34,20 +34,21 @@ pub use finding::{
     ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, LogFileStatus, SignatureFrom, Verdict, WarningCode,
     exit_code,
 };
-pub use hash::{HashParseError, Sha256Hash, decode_hex};
+pub(crate) use hash::decode_hex;
+pub use hash::{HashParseError, Sha256Hash};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};
 pub use names::{
     AWS_LOGS, AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, LOG_FOLDER, LogFileKey, LogFileName, LogRoot,
     is_copy_artefact, log_folder_of, parse_compact_time, parse_day,
 };
 pub use object::{ObjectRef, is_bucket_name};
-pub use packed_names::{NameCoder, PackedNames, read_number, write_number};
+pub(crate) use packed_names::{NameCoder, PackedNames, read_number, write_number};
 pub use period::Period;
 pub use printable::printable;
 pub use range::TimeRange;
 pub use requests::Requests;
 pub use sample::SampleResult;
-pub use text::json_text;
+pub(crate) use text::json_text;
 pub use time::{DAY, begin_of_day, earlier, later};
 pub use time_argument::{TimeArgument, parse_age, parse_time};
 pub use trail_arn::{ArnError, TrailArn};

@@ -6,14 +6,14 @@ use std::sync::Arc;
 /// again in that order: the keys of a listing and those that a digest lists differ by few
 /// characters in their middle.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct NameCoder {
+pub(crate) struct NameCoder {
     /// The last name, to which the next one is compared.
     last: Vec<u8>,
 }
 
 impl NameCoder {
     /// Writes a name.
-    pub fn write(&mut self, out: &mut Vec<u8>, name: &str) {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, name: &str) {
         let name = name.as_bytes();
         let front = same(self.last.iter(), name.iter());
         let back = same(self.last[front..].iter().rev(), name[front..].iter().rev());
@@ -26,7 +26,7 @@ impl NameCoder {
     }
 
     /// Reads the next name from the rest of the written bytes; `None` at their end.
-    pub fn read(&mut self, rest: &mut &[u8]) -> Option<Arc<str>> {
+    pub(crate) fn read(&mut self, rest: &mut &[u8]) -> Option<Arc<str>> {
         let mut length = || read_number(rest).and_then(|length| usize::try_from(length).ok());
         let (front, back, own) = (length()?, length()?, length()?);
         let (own, after) = rest.split_at_checked(own)?;
@@ -43,7 +43,7 @@ fn same<'a>(one: impl Iterator<Item = &'a u8>, other: impl Iterator<Item = &'a u
 }
 
 /// Writes a number as LEB128: seven bits a byte, the lowest first.
-pub fn write_number(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn write_number(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
@@ -52,7 +52,7 @@ pub fn write_number(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Reads a number that [`write_number`] wrote, and removes it from `rest`.
-pub fn read_number(rest: &mut &[u8]) -> Option<u64> {
+pub(crate) fn read_number(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..u64::BITS).step_by(7) {
         let (first, after) = rest.split_first()?;
@@ -67,7 +67,7 @@ pub fn read_number(rest: &mut &[u8]) -> Option<u64> {
 
 /// A compact list of names, in the order in which they were added.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct PackedNames {
+pub(crate) struct PackedNames {
     packed: Vec<u8>,
     coder: NameCoder,
     count: usize,
@@ -75,23 +75,23 @@ pub struct PackedNames {
 
 impl PackedNames {
     /// Adds a name.
-    pub fn push(&mut self, name: &str) {
+    pub(crate) fn push(&mut self, name: &str) {
         self.coder.write(&mut self.packed, name);
         self.count += 1;
     }
 
     /// Returns the number of names.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count
     }
 
     /// Returns whether there are no names.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Returns an iterator that unpacks each name.
-    pub fn iter(&self) -> impl Iterator<Item = Arc<str>> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Arc<str>> + '_ {
         let (mut coder, mut rest) = (NameCoder::default(), self.packed.as_slice());
         (0..self.count).map_while(move |_| coder.read(&mut rest))
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// # Errors
 ///
 /// Fails if the byte order mark announces UTF-16 and the content is not valid UTF-16.
-pub fn json_text(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+pub(crate) fn json_text(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| -> Result<Vec<u8>, String> {
         let (pairs, rest) = bytes.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();

@@ -17,6 +17,10 @@ pub enum TimeArgument {
 
 impl TimeArgument {
     /// Returns the moment, with ages counted back from `now`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the age reaches back beyond the first representable time.
     pub fn resolve(self, now: Timestamp) -> Result<Timestamp, String> {
         match self {
             Self::At(time) => Ok(time),

@@ -25,6 +25,7 @@ string_schema!(TrailArn, {});
 
 /// The reason why a text is not a trail's ARN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ArnError {
     /// The parts are not those of a trail's ARN.
     #[error("'{0}' is not a trail's ARN: it looks like arn:aws:cloudtrail:us-east-1:111122223333:trail/my-trail")]

@@ -1,5 +1,19 @@
 //! The records of an audit, each of which states one finding: their types and serialized form,
 //! their JSON Schema, the reader of saved records, and the counts from which the verdict follows.
+//!
+//! # Order
+//!
+//! The order of records is guaranteed, whatever runs at once:
+//!
+//! 1. the run;
+//! 2. log files that lie beside the folders of regions, which belong to no chain;
+//! 3. chain by chain, in the order of [`ChainId`](crate::model::ChainId): the log files that earlier
+//!    runs left open; its digests by end time, standard before backfill, then key, each followed by
+//!    its log files; the unlisted files, then the uncovered ones; its gaps by time; its chain record;
+//! 4. the circumstances, where the caller adds them;
+//! 5. the summary.
+//!
+//! A warning follows the record that it is about, and comes after the run if it is about none.
 
 mod read;
 mod schema;

@@ -51,6 +51,11 @@ pub enum ReadError {
 
 /// Reads the records of one run from lines of JSON, and passes each to `take`. Kinds of records
 /// that this version doesn't know are skipped.
+///
+/// # Errors
+///
+/// Fails if a line is no record of this schema, if the run record or the summary is missing, if
+/// the summary does not fit the records, or if `take` fails: see [`ReadError`].
 pub fn read_records(
     lines: impl BufRead,
     mut take: impl FnMut(&Record) -> std::io::Result<()>,

@@ -1,9 +1,6 @@
 //! The records of schema `ctverify/2`: the types that the audit makes, with their serialized form.
 //! Serialization, deserialization and the JSON Schema are all derived from these types.
 //!
-//! The order of records is guaranteed: the run; chain by chain in the order of [`ChainId`]: its
-//! digests by end time, standard before backfill, then key, each followed by its log files; its
-//! gaps by time; its chain record; last the summary. A warning follows the record that it is about.
 //! Fields are declared in the order in which they are written.
 
 use std::collections::BTreeMap;
@@ -72,7 +69,8 @@ pub struct RunRecord {
     /// The grace period for a digest after its hour, in seconds: its absence counts only after
     /// that.
     pub grace_seconds: i64,
-    /// The number of single log files that were asked about; 0 if a whole range was.
+    /// The number of single log files that were asked about; 0 if a whole range was. Not written:
+    /// 0 in a record that was read.
     #[serde(skip)]
     pub files: usize,
 }
@@ -129,6 +127,7 @@ pub struct Sample {
 /// The versions that a versioned bucket still holds of an object that was deleted or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "versions")]
+#[non_exhaustive]
 pub struct Versions {
     /// The newest earlier version that is as CloudTrail delivered it.
     pub intact_version_id: Option<String>,
@@ -323,6 +322,7 @@ pub struct CircumstancesRecord {
 
 /// The examiner's information on a case.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct CaseInfo {
     /// The case.
     pub case: Option<String>,
@@ -392,6 +392,7 @@ pub struct SummaryRecord {
 /// which is written as counts, and in kinds of records of later versions, which can be read.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "record", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Line<'a> {
     /// What was asked; the first record.
     Run(Cow<'a, RunRecord>),

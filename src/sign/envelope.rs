@@ -35,11 +35,19 @@ enum Pair {
 
 impl EnvelopeKey {
     /// Returns whether a file holds a key in PKCS#8 PEM.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read.
     pub fn is_pem(path: &Path) -> Result<bool, SignError> {
         Ok(Zeroizing::new(read(path)?).contains("-----BEGIN PRIVATE KEY-----"))
     }
 
     /// Opens an Ed25519 or P-256 key in PKCS#8 PEM. Its ID is the hex SHA-256 of the public key.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read, or holds no such key.
     pub fn open_pem(path: &Path) -> Result<Self, SignError> {
         let wrong = |reason: &str| SignError::Key { path: path.to_owned(), reason: reason.to_owned() };
         let text = Zeroizing::new(read(path)?);
@@ -60,6 +68,10 @@ impl EnvelopeKey {
     }
 
     /// Uses the SSH key that signs reports for envelopes, too. Its ID is its fingerprint.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the key is neither Ed25519 nor ECDSA on P-256.
     pub fn of_ssh(signer: &SshSigner) -> Result<Self, SignError> {
         let refused = || SignError::Kind("the key can't sign an envelope".to_owned());
         let pair = match signer.key().key_data() {
@@ -88,6 +100,10 @@ impl EnvelopeKey {
 
     /// Signs the pre-authentication encoding of an envelope. Returns the signature and the key's
     /// ID.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the key can't sign.
     pub fn sign(&self, encoded: &[u8]) -> Result<(Vec<u8>, String), SignError> {
         let signature = match &self.pair {
             Pair::Ed25519(pair) => pair.sign(encoded).as_ref().to_vec(),

@@ -31,6 +31,11 @@ opaque_debug!(SshSigner);
 
 impl SshSigner {
     /// Opens a private key; `passphrase` is called if the key is encrypted.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read, holds no private key of a supported kind, or the passphrase is
+    /// wrong.
     pub fn open(
         path: &Path,
         passphrase: impl FnOnce() -> std::io::Result<Zeroizing<String>>,
@@ -51,6 +56,10 @@ impl SshSigner {
     }
 
     /// Signs a content. Returns an SSHSIG signature in its armoured form.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the key can't sign.
     pub fn sign(&self, content: &[u8]) -> Result<String, SignError> {
         let failed = |error: ssh_key::Error| SignError::Kind(format!("the key can't sign this: {error}"));
         let signature = match self.key.key_data() {
@@ -288,6 +297,11 @@ pub enum Checked {
 }
 
 /// Checks the signature of a report, which lies beside it or in `signature`.
+///
+/// # Errors
+///
+/// Fails if the report or the signature can't be read, or the signature is of a kind that can't be
+/// checked. A signature that does not verify is no error.
 pub fn check(report: &Path, signature: Option<&Path>, known: Option<&KnownSigners>) -> Result<Checked, SignError> {
     let path = signature.map_or_else(|| signature_path(report), Path::to_path_buf);
     let signature = DetachedSignature::parse(&read(&path)?);

@@ -50,6 +50,10 @@ opaque_debug!(Folder);
 impl Folder {
     /// Opens a folder and finds the copies of `AWSLogs/` in it. With `recorded_bucket`, all of it
     /// is a copy of that bucket, and a digest that names another one is at the wrong location.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is no folder, can't be read, or has no `AWSLogs/`.
     pub fn open(path: &Path, recorded_bucket: Option<String>) -> Result<Self, StoreError> {
         let name = path.display().to_string();
         let dir = Dir::open_ambient_dir(path, ambient_authority())
@@ -170,8 +174,11 @@ impl Folder {
         }
     }
 
-    /// Returns the name of the object that the file at `path` is a copy of; the error says why it
-    /// is none.
+    /// Returns the name of the object that the file at `path` is a copy of.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the file is no copy of an object: it lies elsewhere, or its name is not UTF-8.
     pub fn object_at(&self, path: &Path) -> Result<ObjectRef, String> {
         let shown = path.display();
         let top = Path::new(&self.name).canonicalize().map_err(|error| format!("{}: {error}", self.name))?;

@@ -65,7 +65,7 @@ pub struct ListRequest {
 pub struct ListedObject {
     /// Its key.
     pub key: String,
-    /// The time at which S3 last wrote it; `None` in a copy.
+    /// The time at which the store last wrote it; `None` in a folder.
     pub last_modified: Option<Timestamp>,
     /// The size, in bytes as stored, if the listing gives it.
     pub size: Option<u64>,
@@ -131,7 +131,12 @@ pub struct ObjectVersion {
 /// The bytes of an object, piece by piece.
 #[async_trait]
 pub trait Body: Send {
-    /// The next piece; `None` at the end. A body that ends before its announced length is an error.
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Broken`] if the body ended before its announced length; it is then read again
+    /// from its start. Any other error ends the reading.
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
 }
 
@@ -170,21 +175,46 @@ pub trait Store: Send + Sync {
     /// The properties of the store that an audit relies on.
     fn properties(&self) -> StoreProperties;
 
-    /// Returns one page of a listing; `continuation` is what the page before it gave.
+    /// Returns one page of a listing; `continuation` is what the page before it gave. Nothing below
+    /// the prefix is an empty page.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the page can't be listed: what was not listed is unknown, and accuses nobody.
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError>;
 
     /// Opens an object, as it is now or in an earlier version.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] and [`StoreError::NoSuchBucket`] state that the object does not
+    /// exist, by which a listed file counts as deleted; a store must return them only where it knows
+    /// that. Any other error leaves the object unverified.
     async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError>;
 
     /// The versions of an object that the store still holds, the newest first; none where it keeps
     /// no versions.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they can't be listed, by which it is unknown whether an intact one exists.
     async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError>;
 
-    /// The enabled lifecycle rules of a bucket that let objects expire.
+    /// The enabled lifecycle rules of a bucket that let objects expire. None means that no rule
+    /// explains a loss.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they can't be read: a loss may then be explained, and is left open.
     async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError>;
 
-    /// Returns whether an object that lies under the name `place` lies where one with the name
-    /// `claimed` belongs.
+    /// Returns whether the object that is stored as `place` may be the one that calls itself
+    /// `claimed`: the names are equal or, in a copy, differ only in the bucket or prefix under which
+    /// the copy lies.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the store has to look at other objects to tell, and can't.
     fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError>;
 
     /// The name under which this store lists an object: a copy may be laid out under another

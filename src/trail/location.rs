@@ -27,6 +27,7 @@ pub struct TrailSettings {
 
 /// The reason why a trail's settings could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrailError {
     /// There is no such trail.
     #[error("CloudTrail knows no trail {0}")]
@@ -74,6 +75,10 @@ impl Trail {
     }
 
     /// Returns the settings of the trail as they are now.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such trail, or CloudTrail does not answer.
     pub async fn settings(&self) -> Result<TrailSettings, TrailError> {
         match self.get_trail().await {
             Err(Failure::Denied) => {}

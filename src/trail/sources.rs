@@ -7,6 +7,7 @@ use crate::model::Region;
 
 /// The status of a trail's delivery in one region, as CloudTrail states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrailStatus {
     /// The time at which it last delivered a digest there.
     pub latest_digest_delivery: Option<Timestamp>,

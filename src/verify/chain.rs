@@ -4,9 +4,12 @@
 //! A digest that a *valid* successor recorded with another hash or signature is invalid, whatever
 //! its own signature says. So successors are judged before the digests that they name.
 
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use ahash::{HashMap, HashMapExt, HashSet};
+use ahash::{HashMap, HashMapExt};
 
 use super::digest::{CheckedDigest, ParsedDigest, RawDigest, Rejection, UnparsedDigest, Unproven, examine};
 use super::document::Predecessor;
@@ -15,7 +18,7 @@ use super::key::KeyRing;
 use super::links::{Links, summaries};
 use super::pending::{DigestSummary, HashKey, NameHash, PackError, PendingDigest};
 use super::signature::RecordedSignature;
-use crate::model::{Fault, ObjectRef, Sha256Hash, SignatureFrom};
+use crate::model::{Fault, ObjectRef, Period, Sha256Hash, SignatureFrom};
 
 /// A digest that is as CloudTrail signed it, at the location that it names, and contradicted by no
 /// valid successor. Only [`verify_chain()`] makes one.
@@ -34,6 +37,10 @@ impl ProvenDigest {
     }
 
     /// Unpacks the whole digest from the bytes that it was packed into.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not those that were packed.
     pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ValidDigest, PackError> {
         let mut digest = self.summary.unpack(packed, key)?;
         let (mut signature_from, mut touched) = (SignatureFrom::Metadata, false);
@@ -46,8 +53,8 @@ impl ProvenDigest {
     }
 }
 
-/// A digest that is valid, with all its fields: an unpacked [`ProvenDigest`], or the result of
-/// [`verify_digest()`].
+/// A digest that is valid, with all its fields: an unpacked [`ProvenDigest`], which no valid
+/// successor contradicts, or the result of [`verify_digest()`], of whose successor nothing is known.
 #[derive(Debug)]
 pub struct ValidDigest {
     digest: ParsedDigest,
@@ -59,6 +66,11 @@ impl ValidDigest {
     /// Its name.
     pub fn object(&self) -> &ObjectRef {
         &self.digest.object
+    }
+
+    /// The period that it covers.
+    pub fn period(&self) -> Period {
+        Period { start: self.digest.start, end: self.digest.end }
     }
 
     /// SHA-256 of its uncompressed bytes.
@@ -115,6 +127,14 @@ pub struct RejectedDigest {
     /// The digest's summary, if it was parsed: its claims can be unpacked with it.
     pub summary: Option<DigestSummary>,
 }
+
+impl fmt::Display for RejectedDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.object, self.rejection.detail)
+    }
+}
+
+impl std::error::Error for RejectedDigest {}
 
 impl RejectedDigest {
     fn new(digest: ParsedDigest, rejection: Rejection) -> Self {
@@ -176,6 +196,10 @@ fn compare(recorded: &Predecessor, sha256: &Sha256Hash, signature: Option<&Recor
 /// Judges the digests of one chain together. They may come in any order, and are returned in the
 /// same. `unpack` unpacks one: in a chain without forks, it is called once for each, and for a digest
 /// only after those that name it.
+///
+/// # Errors
+///
+/// Fails if `unpack` does.
 pub fn verify_chain<T, E>(
     mut pending: Vec<(T, PendingDigest)>,
     mut unpack: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
@@ -285,11 +309,15 @@ fn record<T, E>(
 /// fails: such a digest will be judged by them. `on_result` is called for each, with the index of the
 /// digest that it is about and the result. `tried` holds pairs of indexes, of a digest and of one
 /// that names it, which are skipped; those that are tried are added to it.
-pub fn try_recorded_signatures<T, E>(
+///
+/// # Errors
+///
+/// Fails if `unpack` does.
+pub fn try_recorded_signatures<T, E, S: BuildHasher>(
     pending: &[(T, PendingDigest)],
     mut unpack: impl FnMut(&T, &DigestSummary) -> Result<ParsedDigest, E>,
     keys: &KeyRing,
-    tried: &mut HashSet<(usize, usize)>,
+    tried: &mut HashSet<(usize, usize), S>,
     mut on_result: impl FnMut(usize, Result<(), Rejection>),
 ) -> Result<(), E> {
     let mut wanting: HashMap<NameHash, (usize, &Unproven)> = HashMap::new();

@@ -281,6 +281,10 @@ impl Unproven {
     }
 
     /// Tries another signature over the digest.
+    ///
+    /// # Errors
+    ///
+    /// Returns why this signature does not prove the digest.
     pub fn check(&self, signature: &RecordedSignature, keys: &KeyRing) -> Result<(), Rejection> {
         self.signing.check(signature, keys)
     }

@@ -139,7 +139,11 @@ impl Gunzip {
         }
     }
 
-    /// Ends the stream and returns the number of uncompressed bytes, or the stream's fault.
+    /// Ends the stream and returns the number of uncompressed bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns the stream's fault.
     pub fn finish(&self) -> Result<u64, Fault> {
         match self.state {
             Position::Failed(fault) => Err(fault),
@@ -289,6 +293,11 @@ fn room_for(compressed: &[u8], ceiling: u64) -> usize {
 }
 
 /// Decompresses a whole object held in memory.
+///
+/// # Errors
+///
+/// Returns the fault of bytes that are not a whole gzip stream, or [`Fault::TooLarge`] if they
+/// decompress to more than `ceiling` bytes.
 pub fn gunzip(compressed: &[u8], ceiling: u64) -> Result<Vec<u8>, Fault> {
     let mut content = Vec::with_capacity(room_for(compressed, ceiling));
     let mut stream = Gunzip::new(ceiling);

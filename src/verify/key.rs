@@ -45,6 +45,10 @@ pub struct RsaKey {
 
 impl RsaKey {
     /// Decodes PKCS#1 or SPKI.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the bytes are no key that can have signed a digest.
     pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         let second = match Pkcs1::from_der(der) {
             Ok(key) => {

@@ -50,8 +50,11 @@ impl DigestMetadata {
         pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
     }
 
-    /// Reads the output of `aws s3api head-object` for an object; the error says why the bytes are
-    /// something else.
+    /// Reads the output of `aws s3api head-object` for an object.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the bytes are something else.
     pub fn from_head_object(json: &[u8]) -> Result<Self, String> {
         let json = json_text(json)?;
         let head: HeadObject<'_> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;

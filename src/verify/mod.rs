@@ -6,8 +6,8 @@
 //! Success is a type. A digest's bytes are parsed into a [`ParsedDigest`], which is an unproven
 //! claim, and held as a [`PendingDigest`] until the others of its chain are read.
 //! [`verify_chain()`] makes a [`ProvenDigest`] of it if a signature over it verifies and no valid
-//! successor contradicts it. Only that unpacks to a [`ValidDigest`], and only a [`ValidDigest`]
-//! gives out [`LogFileEntry`]s by which a log file can be judged. Of the log files that an invalid
+//! successor contradicts it. That unpacks to a [`ValidDigest`], which [`verify_digest()`] also makes
+//! of a single digest whose own signature verifies; and only a [`ValidDigest`] gives out [`LogFileEntry`]s by which a log file can be judged. Of the log files that an invalid
 //! or unverified digest lists, only the names are available.
 
 mod chain;

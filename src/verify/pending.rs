@@ -68,6 +68,10 @@ pub enum PackError {
 
 impl PendingDigest {
     /// Packs a digest that was examined: everything but the summary is appended to `out`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the digest can't be packed.
     pub fn pack(examined: CheckedDigest, key: &HashKey, out: &mut Vec<u8>) -> Result<Self, PackError> {
         match examined {
             CheckedDigest::Parsed(digest, own) => Ok(Self::Parsed(DigestSummary::pack(&digest, key, out)?, own)),
@@ -92,6 +96,10 @@ impl DigestSummary {
     }
 
     /// Unpacks the digest from the bytes that it was packed into.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not those that were packed.
     pub fn unpack(&self, packed: &[u8], key: &HashKey) -> Result<ParsedDigest, PackError> {
         if key.seal(packed) != self.seal {
             return Err(PackError::Damaged);
