@@ -9,7 +9,7 @@ use crate::audit::coverage::gaps::ChainCoverage;
 use crate::audit::digests::claims::ClaimBudget;
 use crate::audit::digests::entry::ChainEntry;
 use crate::audit::error::AuditError;
-use crate::audit::log_folder::unlisted::{StrayClass, StrayFiles, StrayJudge};
+use crate::audit::log_folder::unlisted::{Stray, StrayClass, StrayFiles, StrayJudge};
 use crate::audit::request::{DELIVERY_TIME, fresh_from};
 use crate::audit::shared::context::Context;
 use crate::model::Period;
@@ -55,56 +55,52 @@ pub(super) fn classify(
         live,
         copy_fresh,
     };
-    let (mut uncovered, mut unverified, mut earliest_fresh) = (vec![0_u64; gaps.len()], HashSet::new(), None);
-    let (mut fresh, mut edge) = (0, 0);
-    // If another trail delivers here without digests, an unlisted file may belong to it.
-    let judges_unlisted = log_folder.neighbours.is_empty();
     // A file that is claimed by a digest which is not valid is reported with that digest.
     let claimed = claimed(chain, context)?;
     let strays = log_folder.strays.filtered(|stray| !claimed.contains(&context.fingerprint(&stray.object)));
+    let (mut uncovered, mut unverified, mut earliest_fresh) = (vec![0_u64; gaps.len()], HashSet::new(), None);
+    let (mut fresh, mut edge) = (0, 0);
+    for stray in strays.iter() {
+        match judge.class(&stray) {
+            StrayClass::Unverified => {
+                unverified.insert(context.fingerprint(&stray.object));
+            }
+            StrayClass::Uncovered(gap) => uncovered[gap] += 1,
+            StrayClass::Fresh => {
+                fresh += 1;
+                earliest_fresh = [earliest_fresh, stray.name.map(|name| name.from)].into_iter().flatten().min();
+            }
+            StrayClass::Edge => edge += 1,
+            StrayClass::Unlisted | StrayClass::OutOfRange => {}
+        }
+    }
+    // If another trail delivers here without digests, an unlisted file may belong to it.
+    let judges_unlisted = log_folder.neighbours.is_empty();
     let mut unlisted = strays.filtered(|stray| match judge.class(stray) {
         StrayClass::Unlisted => judges_unlisted || stray.name.is_none(),
-        StrayClass::Unverified => {
-            unverified.insert(context.fingerprint(&stray.object));
-            judges_unlisted
-        }
-        StrayClass::Uncovered(gap) => {
-            uncovered[gap] += 1;
-            false
-        }
-        StrayClass::Fresh => {
-            fresh += 1;
-            earliest_fresh = [earliest_fresh, stray.name.map(|name| name.from)].into_iter().flatten().min();
-            false
-        }
-        StrayClass::Edge => {
-            edge += 1;
-            false
-        }
-        StrayClass::OutOfRange => false,
+        StrayClass::Unverified => judges_unlisted,
+        StrayClass::Uncovered(_) | StrayClass::Fresh | StrayClass::Edge | StrayClass::OutOfRange => false,
     });
     let in_gaps = strays.filtered(|stray| matches!(judge.class(stray), StrayClass::Uncovered(_)));
     // The hours of digests that came late lie before the range.
     let late = StrayJudge { from: Timestamp::MIN, ..judge };
     unlisted.append(log_folder.late_strays.filtered(|stray| late.class(stray) == StrayClass::Unlisted));
-    unlisted.append(log_folder.known_strays.filtered(|stray| {
-        if stray.name.is_some_and(|name| log_folder.unverified_digests.contains(name.from, name.from)) {
-            unverified.insert(context.fingerprint(&stray.object));
-        }
-        true
-    }));
+    let may_be_listed =
+        |stray: &Stray| stray.name.is_some_and(|name| log_folder.unverified_digests.contains(name.from, name.from));
+    let known = log_folder.known_strays.iter().filter(may_be_listed);
+    unverified.extend(known.map(|stray| context.fingerprint(&stray.object)));
+    unlisted.append(log_folder.known_strays.filtered(|_| true));
     let mut past_coverage = coverage.clone();
     past_coverage.extend(&log_folder.past.coverage);
     let past = StrayJudge { coverage: &past_coverage, known_coverage: &past_coverage, ..late };
-    unlisted.append(log_folder.past.strays.filtered(|stray| match past.class(stray) {
-        StrayClass::Unlisted => judges_unlisted,
-        StrayClass::Unverified => {
-            unverified.insert(context.fingerprint(&stray.object));
-            judges_unlisted
-        }
-        // Files in a gap were reported when the gap was found, and count as part of it.
-        _ => false,
-    }));
+    // Files in a gap were reported when the gap was found, and count as part of it.
+    let is_of_past = |stray: &Stray| matches!(past.class(stray), StrayClass::Unlisted | StrayClass::Unverified);
+    let past_strays = log_folder.past.strays.filtered(is_of_past);
+    let may_be_listed = past_strays.iter().filter(|stray| past.class(stray) == StrayClass::Unverified);
+    unverified.extend(may_be_listed.map(|stray| context.fingerprint(&stray.object)));
+    if judges_unlisted {
+        unlisted.append(past_strays);
+    }
     (record.fresh_log_files, record.edge_log_files) = (fresh, edge);
     for (gap, files) in gaps.iter_mut().zip(uncovered).filter(|(_, files)| *files > 0) {
         gap.uncovered_log_files = files;

@@ -279,3 +279,316 @@ fn open_log_file(file: &LogFileRecord, is_final: bool) -> Option<Open> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::audit::resume::late_arrivals::Deliveries;
+    use crate::model::{Depth, DigestKind, Sha256Hash, VerifiedDigest};
+
+    /// A time in the test's month, such as `02T05:00`.
+    fn at(time: &str) -> Timestamp {
+        format!("2026-03-{time}:00Z").parse().unwrap()
+    }
+
+    fn id() -> Arc<ChainId> {
+        let region: Region = "us-east-1".parse().unwrap();
+        Arc::new(ChainId {
+            organization: None,
+            account: "111122223333".parse().unwrap(),
+            region: region.clone(),
+            trail: "trail".parse().unwrap(),
+            home_region: region,
+        })
+    }
+
+    fn object(name: &str) -> ObjectRef {
+        ObjectRef::new("logs", name)
+    }
+
+    fn empty() -> Checkpoint {
+        Checkpoint::new(None, "s3://logs".to_owned(), Depth::Content)
+    }
+
+    /// A chain that earlier runs verified up to 2 March.
+    fn before(open: &[OpenPoint]) -> ChainCheckpoint {
+        let through = VerifiedDigest {
+            object: object("last"),
+            sha256: Sha256Hash([0; 32]),
+            signature: None,
+            end: at("02T00:00"),
+        };
+        ChainCheckpoint {
+            begin: Some(at("01T00:00")),
+            through: Some(through),
+            open: open.to_vec(),
+            ..ChainCheckpoint::default()
+        }
+    }
+
+    fn snapshot() -> ChainSnapshot {
+        ChainSnapshot {
+            id: id(),
+            through: None,
+            unlisted_from: None,
+            deliveries: Deliveries::default(),
+            verified: Vec::new(),
+            log_folders: BTreeSet::new(),
+            verified_files: None,
+            is_copy: false,
+            listing_failed: false,
+            contradictions: Vec::new(),
+            is_tail_unknown: false,
+            back: HashSet::new(),
+            awaited: Vec::new(),
+            named: HashSet::new(),
+        }
+    }
+
+    fn digest(status: DigestStatus, end: &str) -> Record {
+        Record::Digest(DigestRecord {
+            status,
+            kind: DigestKind::Standard,
+            chain: id(),
+            object: object("digest"),
+            start: at(end),
+            end: at(end),
+            sha256: None,
+            fault: None,
+            detail: None,
+            signature_from: None,
+            versions: None,
+            since: None,
+        })
+    }
+
+    fn log_file(status: LogFileStatus, fault: Option<Fault>) -> Record {
+        let digest = (status != LogFileStatus::Unlisted).then(|| "digest".into());
+        Record::LogFile(LogFileRecord {
+            status,
+            chain: id(),
+            object: object("file"),
+            digest,
+            expected_sha256: Some(Sha256Hash([7; 32])),
+            actual_sha256: None,
+            size: None,
+            fault,
+            detail: None,
+            versions: None,
+            since: None,
+        })
+    }
+
+    fn gap(cause: GapCause, from: &str, to: &str) -> Record {
+        let (from, to, detail) = (at(from), at(to), String::new());
+        let (missing_digests, uncovered_log_files) = (0, 0);
+        Record::Gap(GapRecord {
+            cause,
+            chain: id(),
+            from,
+            to,
+            missing_digests,
+            uncovered_log_files,
+            detail,
+            since: None,
+        })
+    }
+
+    fn chain_end(fault: Option<ChainFault>) -> Record {
+        Record::Chain(ChainRecord {
+            chain: id(),
+            fault,
+            detail: None,
+            from: at("02T00:00"),
+            to: at("03T00:00"),
+            covered_seconds: 0,
+            requested_seconds: 0,
+            fresh_log_files: 0,
+            edge_log_files: 0,
+            since: None,
+        })
+    }
+
+    fn open_digest(status: DigestStatus, end: &str) -> Open {
+        Open::Digest { object: object("digest"), kind: DigestKind::Standard, end: at(end), status, is_named: false }
+    }
+
+    fn open_file() -> Open {
+        Open::LogFile { object: object("file"), digest: "digest".into(), sha256: Sha256Hash([7; 32]) }
+    }
+
+    fn open_gap(cause: GapCause, from: &str, to: &str) -> Open {
+        Open::Gap { cause, from: at(from), to: at(to) }
+    }
+
+    fn since_of(record: &Record) -> Option<Timestamp> {
+        match record {
+            Record::Digest(digest) => digest.since,
+            Record::LogFile(file) => file.since,
+            Record::Gap(gap) => gap.since,
+            Record::Chain(chain) => chain.since,
+            _ => None,
+        }
+    }
+
+    /// A run on 3 March that emits one record.
+    struct Case {
+        before: Vec<Open>,
+        record: Record,
+        change: fn(&mut ChainSnapshot),
+        /// True if an earlier run, on 2 March, reported the same.
+        is_known: bool,
+        /// The findings that count: new ones, and those of earlier runs.
+        counts: (u64, u64),
+        after: Vec<Open>,
+        /// The word under which the record is counted in the checkpoint.
+        reported: Option<&'static str>,
+    }
+
+    fn case(before: Vec<Open>, record: Record, is_known: bool, counts: (u64, u64), after: Vec<Open>) -> Case {
+        Case { before, record, change: |_| {}, is_known, counts, after, reported: None }
+    }
+
+    #[test]
+    fn each_record_leaves_what_later_runs_look_at_again() {
+        use DigestStatus::{Invalid, Missing, Unverified, Valid};
+        use LogFileStatus::{Deleted, Intact, Modified, Uncovered, Unlisted};
+        let unlisted = || Open::Unlisted { object: object("file") };
+        let unread = || log_file(LogFileStatus::Unverified, Some(Fault::ReadFailed));
+        let gone = || log_file(LogFileStatus::Unverified, Some(Fault::NotFound));
+        let is_copy: fn(&mut ChainSnapshot) = |snapshot| snapshot.is_copy = true;
+        let reported = |case: Case, word| Case { reported: Some(word), ..case };
+        let cases = [
+            // Digests.
+            reported(case(vec![], digest(Valid, "02T05:00"), false, (0, 0), vec![]), "valid"),
+            case(vec![], digest(Missing, "02T05:00"), false, (1, 0), vec![open_digest(Missing, "02T05:00")]),
+            case(
+                vec![open_digest(Missing, "01T05:00")],
+                digest(Missing, "01T05:00"),
+                true,
+                (0, 1),
+                vec![open_digest(Missing, "01T05:00")],
+            ),
+            // Another status is another finding.
+            case(
+                vec![open_digest(Unverified, "01T05:00")],
+                digest(Missing, "01T05:00"),
+                false,
+                (1, 0),
+                vec![open_digest(Missing, "01T05:00")],
+            ),
+            // An invalid digest is read again for some weeks, since a genuine one may come back.
+            reported(
+                case(vec![], digest(Invalid, "02T05:00"), false, (1, 0), vec![open_digest(Invalid, "02T05:00")]),
+                "invalid",
+            ),
+            // Log files.
+            reported(case(vec![], log_file(Intact, None), false, (0, 0), vec![]), "intact"),
+            reported(case(vec![], log_file(Modified, Some(Fault::HashMismatch)), false, (1, 0), vec![]), "modified"),
+            reported(case(vec![], log_file(Deleted, Some(Fault::NotFound)), false, (1, 0), vec![]), "deleted"),
+            case(vec![], unread(), false, (1, 0), vec![open_file()]),
+            case(vec![open_file()], unread(), true, (0, 1), vec![open_file()]),
+            case(vec![], log_file(Unlisted, Some(Fault::NotListed)), false, (1, 0), vec![unlisted()]),
+            case(vec![unlisted()], log_file(Unlisted, Some(Fault::NotListed)), true, (0, 1), vec![unlisted()]),
+            // It counts through its gap.
+            case(vec![], log_file(Uncovered, Some(Fault::NotCovered)), false, (0, 0), vec![]),
+            // It counts with the digest that claims it.
+            case(
+                vec![],
+                log_file(LogFileStatus::Unverified, Some(Fault::ListedByInvalidDigest)),
+                false,
+                (0, 0),
+                vec![],
+            ),
+            // What a lifecycle rule removed does not come back; what was not copied may.
+            case(vec![], log_file(LogFileStatus::Unverified, Some(Fault::Expired)), false, (1, 0), vec![]),
+            case(vec![], gone(), false, (1, 0), vec![]),
+            Case { change: is_copy, ..case(vec![], gone(), false, (1, 0), vec![open_file()]) },
+            // Gaps.
+            case(
+                vec![],
+                gap(GapCause::DigestsMissing, "02T01:00", "02T03:00"),
+                false,
+                (1, 0),
+                vec![open_gap(GapCause::DigestsMissing, "02T01:00", "02T03:00")],
+            ),
+            // A gap that overlaps with a known one of the same cause is known.
+            case(
+                vec![open_gap(GapCause::DigestsMissing, "01T20:00", "01T22:00")],
+                gap(GapCause::DigestsMissing, "01T21:00", "01T23:00"),
+                true,
+                (0, 1),
+                vec![open_gap(GapCause::DigestsMissing, "01T21:00", "01T23:00")],
+            ),
+            // A gap before the last verified digest whose cause is final is not kept.
+            case(vec![], gap(GapCause::LoggingStopped, "01T20:00", "01T22:00"), false, (1, 0), vec![]),
+            // Waiting for a digest is no finding.
+            case(
+                vec![],
+                gap(GapCause::NotYetDelivered, "02T01:00", "02T03:00"),
+                false,
+                (0, 0),
+                vec![open_gap(GapCause::NotYetDelivered, "02T01:00", "02T03:00")],
+            ),
+            // The chain as a whole.
+            case(vec![], chain_end(None), false, (0, 0), vec![]),
+            case(vec![], chain_end(Some(ChainFault::TailCut)), false, (1, 0), vec![Open::TailCut]),
+            case(vec![Open::TailCut], chain_end(Some(ChainFault::TailCut)), true, (0, 1), vec![Open::TailCut]),
+            case(vec![Open::TailCut], chain_end(None), false, (0, 0), vec![]),
+            Case {
+                change: |snapshot| snapshot.is_tail_unknown = true,
+                ..case(vec![Open::TailCut], chain_end(None), false, (0, 0), vec![Open::TailCut])
+            },
+        ];
+        for (number, case) in cases.into_iter().enumerate() {
+            let Case { before: open, mut record, change, is_known, counts, after, reported } = case;
+            let first_run = at("02T08:00");
+            let points = open.into_iter().map(|what| OpenPoint { what, since: Some(first_run) });
+            let chain = before(&points.collect::<Vec<_>>());
+            let previous = Checkpoint { chains: BTreeMap::from([((*id()).clone(), chain)]), ..empty() };
+            let mut builder = CheckpointBuilder::new(Arc::new(previous), at("03T08:00"), Allowances::default(), false);
+            let mut snapshot = snapshot();
+            change(&mut snapshot);
+            builder.on_chain(snapshot);
+            builder.on_record(&mut record);
+            let since = builder.since_checkpoint();
+            let next = builder.finish(Verdict::Verified).chains.remove(&*id()).unwrap();
+            let context = format!("case {number}: {record:?}");
+            assert_eq!(since_of(&record), is_known.then_some(first_run), "{context}");
+            assert_eq!((since.new, since.known), counts, "{context}");
+            assert_eq!(next.open.iter().map(|point| point.what.clone()).collect::<Vec<_>>(), after, "{context}");
+            let words: Vec<&str> = next.reported.keys().map(String::as_str).collect();
+            assert_eq!(words, reported.into_iter().collect::<Vec<_>>(), "{context}");
+        }
+    }
+
+    #[test]
+    fn allowed_findings_do_not_count_and_stay_open() {
+        let allowed = Allowances { every_gap: true, unlisted: true, ..Allowances::default() };
+        let previous = Checkpoint { chains: BTreeMap::from([((*id()).clone(), before(&[]))]), ..empty() };
+        let mut builder = CheckpointBuilder::new(Arc::new(previous), at("03T08:00"), allowed, false);
+        builder.on_chain(snapshot());
+        builder.on_record(&mut log_file(LogFileStatus::Unlisted, Some(Fault::NotListed)));
+        builder.on_record(&mut gap(GapCause::LoggingStopped, "02T01:00", "02T03:00"));
+        assert_eq!(builder.since_checkpoint().new, 0);
+        // No allowance softens a violation.
+        builder.on_record(&mut gap(GapCause::DigestsMissing, "02T05:00", "02T06:00"));
+        assert_eq!(builder.since_checkpoint().new, 1);
+        assert_eq!(builder.finish(Verdict::Violated).chains[&*id()].open.len(), 3);
+    }
+
+    #[test]
+    fn a_chain_that_could_not_be_listed_stays_where_it_was() {
+        let previous = Checkpoint { chains: BTreeMap::from([((*id()).clone(), before(&[]))]), ..empty() };
+        let mut builder =
+            CheckpointBuilder::new(Arc::new(previous.clone()), at("03T08:00"), Allowances::default(), false);
+        builder.on_chain(ChainSnapshot { listing_failed: true, unlisted_from: Some(at("03T00:00")), ..snapshot() });
+        assert_eq!(builder.finish(Verdict::Inconclusive).chains, previous.chains);
+        // Without a position of earlier runs, it is not kept at all.
+        let mut builder = CheckpointBuilder::new(Arc::new(empty()), at("03T08:00"), Allowances::default(), false);
+        builder.on_chain(ChainSnapshot { listing_failed: true, ..snapshot() });
+        assert!(builder.finish(Verdict::Inconclusive).chains.is_empty());
+    }
+}
