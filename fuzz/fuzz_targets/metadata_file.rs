@@ -1,12 +1,3 @@
-//! The metadata file beside a digest.
-
 #![no_main]
 
-use ctverify::verify::DigestMetadata;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|json: &[u8]| {
-    if let Ok(metadata) = DigestMetadata::from_head_object(json) {
-        assert!(metadata.kept);
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ctverify_fuzz::targets::metadata_file(bytes));

@@ -2,6 +2,7 @@
 
 pub(crate) mod attacks;
 pub(crate) mod bounds;
+pub(crate) mod corpora;
 pub(crate) mod faults;
 pub(crate) mod hostile;
 pub(crate) mod plants;
