@@ -188,7 +188,7 @@ pub fn planted_chain(bytes: &[u8]) {
         let bytes = gzipped(json);
         let object = ObjectRef::new("bucket", format!("key-{}", pending.len()));
         let metadata = DigestMetadata { kept: true, ..DigestMetadata::default() };
-        let kind = if pending.len() % 2 == 0 { DigestKind::Standard } else { DigestKind::Backfill };
+        let kind = if pending.len().is_multiple_of(2) { DigestKind::Standard } else { DigestKind::Backfill };
         let found = RawDigest {
             object: &object,
             kind,
