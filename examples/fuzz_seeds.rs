@@ -9,7 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 #[path = "../fuzz/src/seeds.rs"]
-#[expect(unreachable_pub, clippy::unwrap_used, reason = "the module belongs to another crate, and reads our own testdata")]
+#[expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "the module belongs to another crate, and reads our own testdata"
+)]
 mod seeds;
 
 fn main() -> Result<(), Box<dyn Error>> {
