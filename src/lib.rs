@@ -52,8 +52,8 @@
 //! The audit names no report and reports name no store: the audit passes what it finds to an
 //! [`audit::Observer`], one [`records::Record`] at a time, and the command line connects the two.
 //!
-//! `cli`, `report`, `notice` and `disk` belong to the command line. The other layers are the
-//! library's interface. Times are [`jiff::Timestamp`].
+//! `cli`, `report` and `notice` belong to the command line, and `disk` is internal. The other layers
+//! are the library's interface. Times are [`jiff::Timestamp`].
 //!
 //! # Features
 //!

@@ -24,7 +24,8 @@ pub enum AuditError {
     /// The content of a digest, which is spooled until its whole chain can be verified, could not
     /// be stored or read back.
     #[error(
-        "what a digest says was put aside until its chain can be judged, in a temporary file if there is much of it, and can't be had \
+        "what a digest says was put aside until its chain can be judged, in a temporary file if there is much \
+         of it, and can't be had \
          again: {0}; run it again, and if that comes back, with TMPDIR on another disk"
     )]
     PutAside(String),

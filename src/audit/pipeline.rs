@@ -152,11 +152,16 @@ impl Pipeline<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: request.now,
             trail_arn: request.trail.clone(),
-            range: request.range,
+            range: request.bounded_range(store.properties().is_live),
             source: store.source(),
             depth: request.depth,
             sample,
             grace_seconds: request.grace.as_secs(),
+            filters: request.filters(),
+            allow: request.allowed.words(),
+            endpoints: request.statement.endpoints.clone(),
+            keys: request.statement.keys.clone(),
+            settings: request.statement.settings.clone(),
             files: request.files.len(),
         })
     }

@@ -1,6 +1,6 @@
 //! The request that an audit answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use super::request_builder::AuditRequestBuilder;
 use crate::model::{
     AccountId, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, earlier,
 };
-use crate::records::{Allowances, WarningRecord};
+use crate::records::{Allowances, Filters, KeysAsked, Setting, WarningRecord};
 use crate::store::Location;
 use crate::verify::limits;
 
@@ -85,8 +85,22 @@ pub struct AuditRequest {
     pub now: Timestamp,
     /// The number of requests that were sent to AWS before the audit began.
     pub requests_before: u64,
+    /// The statements of the run record about endpoints, keys and settings.
+    pub statement: Statement,
     /// The warnings from before the audit, which are emitted at its start.
     pub warnings_before: Vec<WarningRecord>,
+}
+
+/// The statements of a run record that the audit itself can't make: it does not know where its
+/// inputs come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Statement {
+    /// The endpoints in place of AWS's own, by service.
+    pub endpoints: Option<BTreeMap<String, String>>,
+    /// The source of the public keys.
+    pub keys: KeysAsked,
+    /// The settings that were given.
+    pub settings: Vec<Setting>,
 }
 
 /// The accounts and regions in which a trail has to have chains, besides those that are found.
@@ -176,8 +190,16 @@ impl AuditRequest {
             keys_of_bag: false,
             now,
             requests_before: 0,
+            statement: Statement::default(),
             warnings_before: Vec::new(),
         }
+    }
+
+    /// The filters as the run record states them.
+    pub(crate) fn filters(&self) -> Filters {
+        let accounts = (!self.accounts.is_empty()).then(|| self.accounts.iter().cloned().collect());
+        let regions = (!self.regions.is_empty()).then(|| self.regions.iter().cloned().collect());
+        Filters { accounts, regions }
     }
 
     pub(crate) fn wants_account(&self, account: &AccountId) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize};
+use super::request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
 use crate::model::{AccountId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn};
 use crate::records::Allowances;
 use crate::store::Location;
@@ -154,6 +154,12 @@ impl AuditRequestBuilder {
     #[must_use]
     pub fn recheck(self, recheck: Recheck) -> Self {
         self.with(|request| request.recheck = Some(recheck))
+    }
+
+    /// Sets the statements of the run record about endpoints, keys and settings.
+    #[must_use]
+    pub fn statement(self, statement: Statement) -> Self {
+        self.with(|request| request.statement = statement)
     }
 
     /// Builds the request.

@@ -1,9 +1,12 @@
 //! The way to AWS: credentials, a region, endpoints, timeouts and retries.
 
+use std::collections::BTreeMap;
+
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_types::service_config::ServiceConfigKey;
 
 use super::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIMEOUT, STALL};
 use crate::model::Region;
@@ -54,6 +57,24 @@ impl Connection {
     #[doc(hidden)]
     pub fn from_sdk(config: SdkConfig) -> Self {
         Self(config)
+    }
+
+    /// Returns the endpoint of a service, by the ID that the SDK gives it, if one is configured in
+    /// place of AWS's own. The order of precedence is the SDK's.
+    pub fn endpoint(&self, service: &str) -> Option<String> {
+        let general = || self.0.endpoint_url().map(str::to_owned);
+        if self.0.get_origin("endpoint_url").is_client_config() {
+            return general();
+        }
+        let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+        let specific = key.build().ok().and_then(|key| self.0.service_config()?.load_config(key));
+        specific.or_else(general)
+    }
+
+    /// Returns the configured endpoints of the services that a run may ask, by service.
+    pub fn endpoints(&self) -> BTreeMap<String, String> {
+        let services = ["Account", "CloudTrail", "Organizations", "S3", "SNS", "STS"];
+        services.into_iter().filter_map(|service| Some((service.to_owned(), self.endpoint(service)?))).collect()
     }
 
     /// Returns whether buckets are addressed by path: those behind endpoints that are not AWS's own

@@ -43,7 +43,8 @@ pub enum BagError {
     },
     /// The bag was never closed.
     #[error(
-        "{} is half a bag: it has no manifest: its collection was not finished, or the manifest was removed. Run the same 'ctverify collect' again; it goes on where it stopped",
+        "{} is half a bag: it has no manifest: its collection was not finished, or the manifest was removed. \
+         Run the same 'ctverify collect' again; it goes on where it stopped",
         .0.display()
     )]
     Half(PathBuf),

@@ -157,7 +157,8 @@ impl Place {
     async fn write(&self, checkpoint: &Checkpoint, revision: Option<&[u8]>) -> Result<Written, CheckpointError> {
         let json = to_json(checkpoint).map_err(|error| self.failed(error))?;
         if json.len() as u64 > MAX_BYTES {
-            let what = "so much is open that it would be larger than can be read again: mend the cause (such as a permission that is missing), \
+            let what = "so much is open that it would be larger than can be read again: mend the cause (such as \
+                a permission that is missing), \
                         or begin anew";
             return Err(self.failed(what));
         }

@@ -60,14 +60,14 @@ pub(super) fn read(path: &Path, words: &[OsString]) -> Result<Vec<Configured>, F
             Some(Value::String(name)) => name,
             Some(_) => return Err(wrong("a name is a text".to_owned())),
         };
-        let trail = trail_of(&name, &settings, words).map_err(|what| wrong(format!("'{name}': {what}")))?;
+        let trail = trail_of(path, &name, &settings, words).map_err(|what| wrong(format!("'{name}': {what}")))?;
         configured.push(trail);
     }
     check_places(&configured).map_err(wrong)?;
     Ok(configured)
 }
 
-fn trail_of(name: &str, settings: &Table, words: &[OsString]) -> Result<Configured, String> {
+fn trail_of(path: &Path, name: &str, settings: &Table, words: &[OsString]) -> Result<Configured, String> {
     let command = definition(true);
     let given = command.clone().try_get_matches_from(words).map_err(|error| plain(&error))?;
     let (mut from_file, mut overruled) = (Vec::new(), Vec::new());
@@ -84,7 +84,15 @@ fn trail_of(name: &str, settings: &Table, words: &[OsString]) -> Result<Configur
     let (program, rest) = words.split_first().ok_or("the command line is empty")?;
     let of_file = from_file.iter().map(OsString::from);
     let all = [program.clone()].into_iter().chain(of_file).chain(rest.iter().cloned());
-    let args = Args::read(all, true).map_err(|error| plain(&error))?;
+    let mut args = Args::read(all, true).map_err(|error| plain(&error))?;
+    let is_of_file = |name: &str| {
+        let is_flag =
+            |flag: &String| *flag == name || flag.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+        from_file.iter().any(is_flag)
+    };
+    for setting in args.verify.reports.settings.iter_mut().filter(|setting| is_of_file(&setting.name)) {
+        setting.from = path.display().to_string();
+    }
     Ok(Configured { name: name.to_owned(), args: args.verify, from_file, overruled })
 }
 

@@ -39,7 +39,8 @@ pub(super) fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
         Some(path) => {
             let wrong = |reason: String| {
                 Failure::Usage(format!(
-                    "the case file {} is not {{\"case\": …, \"exhibit\": …, \"examiner\": …, \"notes\": […]}}: {reason}",
+                    "the case file {} is not {{\"case\": …, \"exhibit\": …, \"examiner\": …, \"notes\": […]}}: \
+                     {reason}",
                     path.display()
                 ))
             };

@@ -10,6 +10,7 @@ mod exit;
 mod logs;
 mod notifier;
 mod output;
+mod paths;
 mod progress;
 mod resolve;
 mod secrets;

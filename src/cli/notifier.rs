@@ -49,7 +49,8 @@ impl Notifier {
         let secret = secret.transpose()?;
         if hooks && secret.is_none() {
             return Err(Failure::Usage(format!(
-                "a webhook is signed, so that its receiver can trust it: give --webhook-secret-file FILE, or set {SECRET}"
+                "a webhook is signed, so that its receiver can trust it: give --webhook-secret-file FILE, or \
+                 set {SECRET}"
             )));
         }
         let config = connect(&args.source, "us-east-1").await;

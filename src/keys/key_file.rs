@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{KeyFileError, KeySet, KeySource, KeySourceError};
-use crate::model::{Region, json_text};
+use crate::model::{Region, Sha256Hash, json_text};
 use crate::verify::limits::MAX_KEY_FILE_BYTES;
 use crate::verify::{KeyRing, sha256};
 
@@ -20,6 +20,7 @@ use crate::verify::{KeyRing, sha256};
 pub struct KeyFile {
     keys: Keys,
     origin: String,
+    sha256: Option<Sha256Hash>,
 }
 
 #[derive(Debug)]
@@ -84,7 +85,8 @@ impl KeyFile {
             Keys::Flat(_) => ", which does not say of which region each key is",
             Keys::ByRegion(_) => "",
         };
-        Ok(Self { origin: format!("the file {}, SHA-256 {}{whose}", path.display(), sha256(&bytes)), ..keys })
+        let hash = sha256(&bytes);
+        Ok(Self { origin: format!("the file {}, SHA-256 {hash}{whose}", path.display()), sha256: Some(hash), ..keys })
     }
 
     /// Parses the content of a file.
@@ -116,7 +118,7 @@ impl KeyFile {
 
 impl KeyFile {
     fn of(keys: Keys) -> Self {
-        Self { keys, origin: "a list of public keys".to_owned() }
+        Self { keys, origin: "a list of public keys".to_owned(), sha256: None }
     }
 
     /// Returns the keys that digests of `region` are checked against.
@@ -130,6 +132,11 @@ impl KeyFile {
             Keys::Flat(set) => set.clone(),
             Keys::ByRegion(sets) => sets.get(region.as_str()).cloned().unwrap_or_default(),
         }
+    }
+
+    /// The SHA-256 of the file; `None` if the keys were not read from one.
+    pub fn sha256(&self) -> Option<Sha256Hash> {
+        self.sha256
     }
 
     /// The regions that the file has keys of; empty if it does not state them.

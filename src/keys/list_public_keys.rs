@@ -99,6 +99,12 @@ impl KeySource for ListPublicKeys {
     }
 
     fn origin(&self) -> String {
-        "CloudTrail's ListPublicKeys, asked in each region over TLS".to_owned()
+        match self.config.endpoint("CloudTrail") {
+            None => "CloudTrail's ListPublicKeys, asked in each region at the endpoint of AWS, over TLS".to_owned(),
+            Some(url) => {
+                let tls = if url.starts_with("https://") { "over TLS" } else { "without TLS" };
+                format!("ListPublicKeys, asked at {url}, {tls}, an endpoint that was configured in place of AWS's own")
+            }
+        }
     }
 }

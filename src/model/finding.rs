@@ -201,7 +201,8 @@ words!(
     ChainFault {
         /// Its newest digests were removed.
         TailCut = "tail_cut",
-        /// The links of the chain no longer lead to the digest that an earlier run verified last.
+        /// A digest that an earlier run verified is gone or another one, or the links of the chain no
+        /// longer lead to it.
         CheckpointContradicted = "checkpoint_contradicted",
     }
 );
@@ -245,6 +246,20 @@ words!(
         CustodyNotSigned = "custody_not_signed",
         /// The custody log of a bag could not be written to.
         CustodyNotLogged = "custody_not_logged",
+    }
+);
+
+words!(
+    /// The source of public keys.
+    #[derive(Default)]
+    KeysFrom {
+        /// CloudTrail's `ListPublicKeys`.
+        #[default]
+        ListPublicKeys = "ListPublicKeys",
+        /// A file.
+        File = "file",
+        /// The evidence bag that is examined.
+        Bag = "bag",
     }
 );
 

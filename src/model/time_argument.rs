@@ -43,7 +43,9 @@ pub fn parse_time(text: &str) -> Result<TimeArgument, String> {
         || text.parse::<Date>().ok().filter(|_| is_date)?.to_zoned(TimeZone::UTC).ok().map(|day| day.timestamp());
     let moment = parse_compact_time(text).or_else(|| text.parse().ok()).or_else(date);
     moment.map(TimeArgument::At).or_else(|| span(text).map(TimeArgument::Ago)).ok_or_else(|| {
-        "a time is written as 2026-03-01T00:00:00Z, as 2026-03-01, as 20260301T000000Z, or as an age such as 24h or 7d".to_owned()
+        "a time is written as 2026-03-01T00:00:00Z, as 2026-03-01, as 20260301T000000Z, or as an age such as \
+         24h or 7d"
+            .to_owned()
     })
 }
 

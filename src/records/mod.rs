@@ -27,7 +27,8 @@ pub use schema::schema;
 pub use tally::{Allowances, Tally};
 pub use time::format_time;
 pub use v2::{
-    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, GapRecord, Line, LogFileRecord, Record, RunRecord,
-    Sample, SampleLine, Schema, SinceCheckpoint, SummaryLine, SummaryRecord, Versions, WarningRecord,
+    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, GapRecord, KeysAsked, Line, LogFileRecord,
+    Record, RunRecord, Sample, SampleLine, Schema, Setting, SinceCheckpoint, SummaryLine, SummaryRecord, Versions,
+    WarningRecord,
 };
 pub use write::write_record;

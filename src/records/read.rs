@@ -24,12 +24,14 @@ pub enum ReadError {
     },
     /// The run record or the summary is missing.
     #[error(
-        "the records have no {0}: they are not those of a whole run, as --format jsonl or --report jsonl=FILE writes them"
+        "the records have no {0}: they are not those of a whole run, as --format jsonl or --report jsonl=FILE \
+         writes them"
     )]
     Incomplete(&'static str),
     /// The summary has a verdict that these records can't result in.
     #[error(
-        "the summary does not fit the records: '{claimed}' with exit code {exit_code} is no verdict that they can come to"
+        "the summary does not fit the records: '{claimed}' with exit code {exit_code} is no verdict that they \
+         can come to"
     )]
     Verdict {
         /// The verdict in the summary.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Record;
-use crate::model::{DigestStatus, Fault, GapCause, LogFileStatus, Verdict, WarningCode};
+use crate::model::{ChainFault, DigestStatus, Fault, GapCause, LogFileStatus, Verdict, WarningCode};
 
 /// The findings that a caller accepts: they stay in the reports and do not affect the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +20,15 @@ pub struct Allowances {
 }
 
 impl Allowances {
+    /// The words of `--allow` that have this effect.
+    pub fn words(&self) -> Vec<String> {
+        let gap = self.every_gap.then(|| "gap".to_owned());
+        let gaps = self.gaps.iter().map(|cause| format!("gap:{cause}"));
+        let others = [(self.unlisted, "unlisted"), (self.sample, "sample")];
+        let others = others.into_iter().filter(|(is_allowed, _)| *is_allowed).map(|(_, word)| word.to_owned());
+        gap.into_iter().chain(gaps).chain(others).collect()
+    }
+
     /// Returns whether gaps of this cause are accepted.
     pub fn gap(&self, cause: GapCause) -> bool {
         self.every_gap || self.gaps.contains(&cause)
@@ -32,8 +41,10 @@ pub struct Tally {
     digests: BTreeMap<DigestStatus, u64>,
     log_files: BTreeMap<LogFileStatus, u64>,
     gaps: BTreeMap<GapCause, u64>,
-    /// Chains with a fault of their own.
-    pub chain_faults: u64,
+    /// Chains with a fault of their own, by fault.
+    chain_faults: BTreeMap<ChainFault, u64>,
+    /// Hourly digests for which the gaps left by missing digests have room.
+    lost_hours: u64,
     /// Warnings given.
     pub warnings: u64,
     /// Files of an evidence bag that were changed since it was closed.
@@ -56,13 +67,22 @@ impl Tally {
                 let is_expired = log_file.fault == Some(Fault::Expired) && log_file.status == LogFileStatus::Unverified;
                 self.expired += u64::from(is_expired);
             }
-            Record::Gap(gap) => *self.gaps.entry(gap.cause).or_default() += 1,
+            Record::Gap(gap) => {
+                *self.gaps.entry(gap.cause).or_default() += 1;
+                if gap.cause == GapCause::DigestsMissing {
+                    self.lost_hours = self.lost_hours.saturating_add(gap.missing_digests);
+                }
+            }
             Record::Warning(warning) => {
                 self.warnings += 1;
                 self.altered += u64::from(warning.code == WarningCode::BagAltered);
                 self.unjudged += u64::from(warning.code == WarningCode::UnlistedNotJudged);
             }
-            Record::Chain(chain) => self.chain_faults += u64::from(chain.fault.is_some()),
+            Record::Chain(chain) => {
+                if let Some(fault) = chain.fault {
+                    *self.chain_faults.entry(fault).or_default() += 1;
+                }
+            }
             Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => {}
         }
     }
@@ -75,6 +95,22 @@ impl Tally {
     /// Log files with this status.
     pub fn log_files(&self, status: LogFileStatus) -> u64 {
         self.log_files.get(&status).copied().unwrap_or_default()
+    }
+
+    /// Chains with a fault of their own.
+    pub fn chain_faults(&self) -> u64 {
+        self.chain_faults.values().sum()
+    }
+
+    /// Chains with this fault.
+    pub fn chain_faults_of(&self, fault: ChainFault) -> u64 {
+        self.chain_faults.get(&fault).copied().unwrap_or_default()
+    }
+
+    /// The number of digests that are gone at least: those that are missing, or the hourly digests
+    /// for which the gaps that they left have room, if those are more.
+    pub fn lost_digests(&self) -> u64 {
+        self.digests(DigestStatus::Missing).max(self.lost_hours)
     }
 
     /// Gaps of every cause.
@@ -96,7 +132,7 @@ impl Tally {
             + self.digests(DigestStatus::Invalid)
             + self.digests(DigestStatus::Missing)
             + self.gaps_of(GapCause::DigestsMissing)
-            + self.chain_faults
+            + self.chain_faults()
             + self.altered;
         let expired = if allowed.gap(GapCause::Expired) { self.expired } else { 0 };
         let open = self.log_files(LogFileStatus::Unverified).saturating_sub(expired)

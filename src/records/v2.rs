@@ -15,8 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Tally;
 use super::time::{optional_time, required_time};
 use crate::model::{
-    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, LastRun, LogFileStatus, ObjectRef, Requests,
-    SampleResult, Sha256Hash, SignatureFrom, TimeRange, TrailArn, Verdict, WarningCode, exit_code,
+    AccountId, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LastRun, LogFileStatus,
+    ObjectRef, Region, Requests, SampleResult, Sha256Hash, SignatureFrom, TimeRange, TrailArn, Verdict, WarningCode,
+    exit_code,
 };
 
 /// One thing that was found.
@@ -69,10 +70,65 @@ pub struct RunRecord {
     /// The grace period for a digest after its hour, in seconds: its absence counts only after
     /// that.
     pub grace_seconds: i64,
+    /// The accounts and regions to which the run was limited.
+    #[serde(default)]
+    pub filters: Filters,
+    /// What was kept out of the verdict, as `--allow` has it.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// The endpoints that were configured in place of AWS's own, by service; null where none was,
+    /// and where nothing is asked of AWS.
+    #[serde(default)]
+    pub endpoints: Option<BTreeMap<String, String>>,
+    /// The source of the public keys.
+    #[serde(default)]
+    pub keys: KeysAsked,
+    /// The settings of the run that were given, with their origin. Those that are not listed have
+    /// their defaults.
+    #[serde(default)]
+    pub settings: Vec<Setting>,
     /// The number of single log files that were asked about; 0 if a whole range was. Not written:
     /// 0 in a record that was read.
     #[serde(skip)]
     pub files: usize,
+}
+
+/// The accounts and regions to which a run is limited; null for all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "filters")]
+#[non_exhaustive]
+pub struct Filters {
+    /// The accounts.
+    pub accounts: Option<Vec<AccountId>>,
+    /// The regions.
+    pub regions: Option<Vec<Region>>,
+}
+
+/// The source of the public keys of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "keys")]
+pub struct KeysAsked {
+    /// Where the keys come from.
+    pub source: KeysFrom,
+    /// The path of the file.
+    pub path: Option<String>,
+    /// The SHA-256 of the file.
+    pub sha256: Option<Sha256Hash>,
+    /// The regions of which the file states to have keys; empty for `ListPublicKeys`, which is asked
+    /// for each region that has digests.
+    pub regions: Vec<Region>,
+}
+
+/// A setting of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "setting")]
+pub struct Setting {
+    /// The flag, such as `--regions`, or the argument.
+    pub name: String,
+    /// The value as it was given. Paths of webhooks are left out, because they are secrets.
+    pub value: String,
+    /// `command line`, the name of an environment variable, or the name of a configuration file.
+    pub from: String,
 }
 
 /// The name of this schema, `ctverify/2`. Records of another schema are refused.
@@ -188,7 +244,7 @@ pub struct DigestRecord {
 pub struct LogFileRecord {
     /// The judgement.
     pub status: LogFileStatus,
-    /// The chain whose digest lists it.
+    /// The chain whose digest lists it, or in whose log folder it lies.
     #[serde(flatten)]
     pub chain: Arc<ChainId>,
     /// The log file.

@@ -101,7 +101,7 @@ fn counts(tally: &Tally) -> Vec<Metric> {
         ("UnlistedLogFiles", files(LogFileStatus::Unlisted)),
         ("UncoveredLogFiles", files(LogFileStatus::Uncovered)),
         ("Gaps", tally.gaps()),
-        ("ChainFaults", tally.chain_faults),
+        ("ChainFaults", tally.chain_faults()),
     ]
     .map(|(name, count)| (name, "Count", count))
     .to_vec()

@@ -28,7 +28,8 @@ pub fn estimate_text(out: &mut impl Write, estimate: &Estimate, prices: &Prices)
     let (charge, transfer) = (estimate.request_dollars(prices), estimate.transfer_dollars(prices));
     writeln!(
         out,
-        "  S3 charges about ${charge:.4} for the requests, and ${transfer:.4} for transfer out of the bucket's region, if it leaves it"
+        "  S3 charges about ${charge:.4} for the requests, and ${transfer:.4} for transfer out of the bucket's \
+         region, if it leaves it"
     )?;
     let spent = estimate.spent;
     writeln!(

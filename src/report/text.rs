@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::Report;
+use super::custody::limited;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
 use super::text_table::{Row, write_table};
@@ -68,6 +69,10 @@ impl<W: Write> Text<W> {
         let trail = run.trail_arn.as_ref().map_or("every trail found".to_owned(), ToString::to_string);
         writeln!(out, "  trail   {}", printable(&trail))?;
         writeln!(out, "  source  {}", printable(&run.source))?;
+        let limits = limited(&run.filters);
+        if let Some(limits) = limits.strip_prefix(", ") {
+            writeln!(out, "  filter  {limits}")?;
+        }
         if run.files > 0 {
             let asked = counted(run.files as u64, "log file");
             return writeln!(out, "  asked   {asked}: the digest that lists each, and its links on both sides\n");
@@ -135,7 +140,7 @@ impl<W: Write> Text<W> {
         let requests = summary.requests;
         writeln!(
             self.out,
-            "{DIM}{} and {} examined in {seconds} s: {} read, {} listed, {} to AWS APIs{DIM:#}",
+            "{DIM}{} and {} examined in {seconds} s: {} requested, {} listed, {} to AWS APIs{DIM:#}",
             counted(DigestStatus::ALL.iter().map(|s| tally.digests(*s)).sum(), "digest"),
             counted(LogFileStatus::ALL.iter().map(|s| tally.log_files(*s)).sum(), "log file"),
             counted(requests.get, "object"),
@@ -226,7 +231,7 @@ impl<W: Write> Report for Text<W> {
             writeln!(self.out)?;
         }
         self.head(&summary)?;
-        write_table(&self.rows, &mut self.out)?;
+        write_table(&self.rows, summary.depth, &mut self.out)?;
         self.findings.write(&mut self.out)?;
         self.verdict(&summary)?;
         self.out.flush()

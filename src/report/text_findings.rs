@@ -164,10 +164,14 @@ fn log_file_entry(log_file: &LogFileRecord) -> String {
         entry += &format!("    {}\n", printable(detail));
     }
     if let (Some(expected), LogFileStatus::Modified) = (log_file.expected_sha256, log_file.status) {
-        entry += &format!("    {DIM}recorded SHA-256{DIM:#} {expected}\n");
+        entry += &format!("    {DIM}SHA-256 of the uncompressed content{DIM:#}\n");
+        entry += &format!("    {DIM}recorded        {DIM:#} {expected}\n");
         let actual =
             log_file.actual_sha256.map_or("none: it can't be decompressed whole".to_owned(), |hash| hash.to_string());
         entry += &format!("    {DIM}found           {DIM:#} {actual}\n");
+        if log_file.actual_sha256 == Some(expected) {
+            entry += &format!("    {DIM}                 the same: what differs lies outside that content{DIM:#}\n");
+        }
     }
     if let Some(digest) = log_file.digest.as_deref().filter(|_| log_file.status != LogFileStatus::Unverified) {
         entry += &format!("    {DIM}listed in       {DIM:#} {}\n", printable(digest));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::text_style::{BAD, GOOD, OPEN};
-use crate::model::{ChainId, DigestStatus, LogFileStatus, Verdict};
+use crate::model::{ChainId, Depth, DigestStatus, LogFileStatus, Verdict};
 use crate::records::{Allowances, ChainRecord, Tally, format_time as time};
 
 /// A line of the table.
@@ -17,7 +17,7 @@ pub(super) struct Row {
 }
 
 /// Writes a table with a line for each chain.
-pub(super) fn write_table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write_table(rows: &[Row], depth: Depth, out: &mut impl Write) -> io::Result<()> {
     let Some(first) = rows.first() else { return Ok(()) };
     let organizations = rows.iter().any(|row| row.chain.organization.is_some());
     let several = rows.iter().any(|row| row.chain.trail != first.chain.trail);
@@ -38,7 +38,7 @@ pub(super) fn write_table(rows: &[Row], out: &mut impl Write) -> io::Result<()> 
         if several {
             cells.push(trail.to_string());
         }
-        cells.extend([row.digests(), row.log_files(), time(row.record.from), time(row.record.to), row.coverage()]);
+        cells.extend([row.digests(), row.log_files(depth), time(row.record.from), time(row.record.to), row.coverage()]);
         table.add_row(cells);
     }
     if let Some(column) = table.column_mut(last) {
@@ -64,9 +64,9 @@ impl Row {
         list(counts, "none")
     }
 
-    fn log_files(&self) -> String {
+    fn log_files(&self, depth: Depth) -> String {
         let counts = LogFileStatus::ALL.iter().map(|status| (status.as_str(), self.tally.log_files(*status)));
-        list(counts, "none")
+        list(counts, if depth == Depth::Content { "none" } else { "not read" })
     }
 
     /// Formats the share that is covered, rounded down so that 100 % means all of it.

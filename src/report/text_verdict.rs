@@ -15,36 +15,46 @@ pub(super) fn intact(summary: &SummaryRecord) -> String {
     match summary.depth {
         Depth::Content if summary.sample.is_some_and(|sample| sample.read < sample.total) => {
             format!(
-                "{intact} of a sample and {valid} are as CloudTrail delivered them; {unread} exist and were not read"
+                "{intact} of a sample and {valid} have the content that CloudTrail delivered; {unread} exist \
+                 and were not read"
             )
         }
         Depth::Content => {
-            format!("{intact} and {valid} are as CloudTrail delivered them; nothing is changed or missing")
+            format!("{intact} and {valid} have the content that CloudTrail delivered; nothing is changed or missing")
         }
         Depth::Presence => format!(
-            "{valid} are as CloudTrail delivered them, and the {unread} that they list exist; what is in them was not read"
+            "{valid} have the content that CloudTrail delivered, and the {unread} that they list exist; what is \
+             in them was not read"
         ),
         Depth::Chain => {
-            format!("{valid} are as CloudTrail delivered them; the {unread} that they list were not looked at")
+            format!(
+                "{valid} have the content that CloudTrail delivered; the {unread} that they list were not looked at"
+            )
         }
     }
 }
 
 /// Lists what makes a run `violated`.
 pub(super) fn violations(tally: &Tally) -> String {
+    let lost = tally.lost_digests();
     let parts = [
         (tally.log_files(LogFileStatus::Modified), "log file", "modified"),
         (tally.log_files(LogFileStatus::Deleted), "log file", "deleted"),
         (tally.digests(DigestStatus::Invalid), "digest", "invalid"),
-        (tally.digests(DigestStatus::Missing), "digest", "missing"),
+        (lost, "digest", "missing"),
         (tally.gaps_of(GapCause::DigestsMissing), "gap", "left by missing digests"),
-        (tally.chain_faults, "chain", "at fault as a whole"),
+        (tally.chain_faults(), "chain", "at fault as a whole"),
         (tally.altered, "file", "of the bag changed since it was closed"),
     ];
     let parts: Vec<String> = parts
         .into_iter()
         .filter(|(count, ..)| *count > 0)
-        .map(|(count, what, how)| format!("{} {how}", counted(count, what)))
+        // A row of digests that are gone is known from the one that follows, which names only the
+        // last.
+        .map(|(count, what, how)| {
+            let at_least = if how == "missing" { "at least " } else { "" };
+            format!("{at_least}{} {how}", counted(count, what))
+        })
         .collect();
     format!("what is here is not what CloudTrail delivered: {}", parts.join(", "))
 }
@@ -90,7 +100,8 @@ pub(super) fn bound(sample: &SampleResult) -> String {
     // Rounded up, because the bound must hold.
     let share = if total == 0 { 0 } else { (u128::from(at_most) * 10_000).div_ceil(u128::from(total)) };
     format!(
-        "The sample: {read} of {} that exist, drawn at random; {}. With 95 % confidence, at most {at_most} of the {total} \
+        "The sample: {read} of {} that exist, drawn at random; {}. With 95 % confidence, at most {at_most} of \
+         the {total} \
          ({}.{:02} %) are not as CloudTrail delivered them.",
         counted(total, "log file"),
         if bad == 0 { "all of them are intact".to_owned() } else { format!("{bad} of them are not intact") },

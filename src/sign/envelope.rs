@@ -89,7 +89,8 @@ impl EnvelopeKey {
             ),
             _ => {
                 return Err(SignError::Kind(
-                    "an in-toto envelope is signed with Ed25519 or P-256, and this SSH key is of another kind: make one with \
+                    "an in-toto envelope is signed with Ed25519 or P-256, and this SSH key is of another kind: \
+                     make one with \
                      'ssh-keygen -t ed25519'"
                         .to_owned(),
                 ));

@@ -30,7 +30,8 @@ pub enum SignError {
         error: std::io::Error,
     },
     /// The file does not hold a key of a supported kind.
-    #[error("{} is no private key that can sign: it takes an OpenSSH private key (Ed25519, ECDSA on P-256 or P-384, RSA), or an Ed25519 or P-256 key in PKCS#8 PEM ({reason})", path.display())]
+    #[error("{} is no private key that can sign: it takes an OpenSSH private key (Ed25519, ECDSA on P-256 or \
+        P-384, RSA), or an Ed25519 or P-256 key in PKCS#8 PEM ({reason})", path.display())]
     Key {
         /// The file.
         path: PathBuf,
@@ -41,7 +42,8 @@ pub enum SignError {
     #[error("the passphrase does not open {}", .0.display())]
     Passphrase(PathBuf),
     /// The file does not hold public keys.
-    #[error("{} is neither a public key (OpenSSH, or Ed25519 or P-256 in PEM) nor a file of allowed signers: {reason}", path.display())]
+    #[error("{} is neither a public key (OpenSSH, or Ed25519 or P-256 in PEM) nor a file of allowed signers: \
+        {reason}", path.display())]
     Signers {
         /// The file.
         path: PathBuf,

@@ -126,7 +126,10 @@ pub(super) fn find_copies(dir: &Dir, name: &str, recorded_bucket: Option<&str>) 
         let copy = Copy { path, location: Location { bucket, root }, organization: None };
         if found.iter().any(|other| other.location == copy.location) {
             let shown = copy.path.display();
-            notes.push(format!("'{shown}' holds log files and no digests, and lies beside another copy of its bucket: it was left alone"));
+            notes.push(format!(
+                "'{shown}' holds log files and no digests, and lies beside another copy of its \
+                bucket: it was left alone"
+            ));
         } else {
             found.push(copy);
         }

@@ -137,7 +137,8 @@ impl S3 {
     {
         if lacks_credentials(error) {
             return Err(StoreError::Credentials(format!(
-                "no AWS credentials were found, or they can't be loaded: set AWS_PROFILE or --profile, or run 'aws sso login' ({})",
+                "no AWS credentials were found, or they can't be loaded: set AWS_PROFILE or --profile, or run \
+                 'aws sso login' ({})",
                 super::s3_error::explain(error)
             )));
         }

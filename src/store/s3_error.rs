@@ -68,7 +68,8 @@ where
             "S3 does not take the credentials ({code}: {message}): renew them, or choose others with --profile"
         )),
         (Some("RequestTimeTooSkewed"), _) => StoreError::Failed(format!(
-            "S3 refuses requests because the clock of this machine is wrong (RequestTimeTooSkewed: {message}): set it right"
+            "S3 refuses requests because the clock of this machine is wrong (RequestTimeTooSkewed: {message}): \
+             set it right"
         )),
         (Some("AccessDenied" | "AllAccessDisabled"), _) | (None, Some(403)) => {
             let object = key.map(|key| format!("/{key}")).unwrap_or_default();

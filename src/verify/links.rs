@@ -53,13 +53,13 @@ impl Links {
             }
         }
         let mut rest: Vec<usize> = (0..self.count).filter(|index| awaited[*index] > 0).collect();
-        rest.sort_by_key(|index| Reverse(outline_of(&pending[*index]).map(|(_, summary)| summary.period().end)));
+        rest.sort_by_key(|index| Reverse(summary_of(&pending[*index]).map(|(_, summary)| summary.period().end)));
         order.extend(rest);
         order
     }
 }
 
-fn outline_of<T>((handle, digest): &(T, PendingDigest)) -> Option<(&T, &DigestSummary)> {
+fn summary_of<T>((handle, digest): &(T, PendingDigest)) -> Option<(&T, &DigestSummary)> {
     match digest {
         PendingDigest::Parsed(summary, _) => Some((handle, summary)),
         PendingDigest::Unparsed(_) => None,
@@ -69,7 +69,7 @@ fn outline_of<T>((handle, digest): &(T, PendingDigest)) -> Option<(&T, &DigestSu
 /// Returns the digests that were parsed, each with its index and handle.
 pub(super) fn summaries<T>(pending: &[(T, PendingDigest)]) -> impl Iterator<Item = (usize, &T, &DigestSummary)> {
     pending.iter().enumerate().filter_map(|(index, digest)| {
-        let (handle, summary) = outline_of(digest)?;
+        let (handle, summary) = summary_of(digest)?;
         Some((index, handle, summary))
     })
 }

@@ -76,14 +76,16 @@ fn compare(content: &Content, recorded: Sha256Hash, by: &ObjectRef) -> Rejection
         (Some(fault), _) => Rejection::broken_gzip(fault),
         (None, Some(found)) if found != recorded => {
             let detail = format!(
-                "has SHA-256 {found}, and its valid successor {by} recorded {recorded}; it is larger than {limit} bytes \
+                "has SHA-256 {found}, and its valid successor {by} recorded {recorded}; it is larger than \
+                 {limit} bytes \
                  when decompressed"
             );
             Rejection::invalid(Fault::PredecessorHashMismatch, detail)
         }
         (None, _) => {
             let detail = format!(
-                "is larger than {limit} bytes when decompressed, so it was not read; its hash is the one that its valid \
+                "is larger than {limit} bytes when decompressed, so it was not read; its hash is the one that \
+                 its valid \
                  successor {by} recorded"
             );
             Rejection::unverified(Fault::TooLarge, detail)

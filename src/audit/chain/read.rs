@@ -104,9 +104,9 @@ fn keep_on_spool(
 ) -> Result<Reading, AuditError> {
     let examined = examined(&listed.object);
     let (mut bears, mut begins_past_end) = (None, false);
-    if let CheckedDigest::Parsed(open, own) = &examined {
-        bears = Some(open.object()).filter(|object| **object != listed.object).cloned();
-        begins_past_end = own.is_ok() && context.range.end.is_some_and(|end| open.start() >= end);
+    if let CheckedDigest::Parsed(parsed, own) = &examined {
+        bears = Some(parsed.object()).filter(|object| **object != listed.object).cloned();
+        begins_past_end = own.is_ok() && context.range.end.is_some_and(|end| parsed.start() >= end);
     }
     let (pending, spool_key) = spool.keep(examined, |object| context.fingerprint(object))?;
     Ok(Reading::Read(Box::new(ReadDigest {

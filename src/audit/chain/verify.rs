@@ -32,8 +32,8 @@ pub(crate) fn judge(
     spool: &DigestSpool,
     keys: &KeyRing,
 ) -> Result<Vec<ChainEntry>, AuditError> {
-    let settled = verify_chain(read, |meta, summary| spool.open(&meta.spool_key, summary), keys)?;
-    let mut entries: Vec<ChainEntry> = settled.into_iter().map(entry).collect();
+    let judged = verify_chain(read, |meta, summary| spool.open(&meta.spool_key, summary), keys)?;
+    let mut entries: Vec<ChainEntry> = judged.into_iter().map(entry).collect();
     for index in 0..entries.len() {
         if is_denied_before_first(context, &entries, index)
             && let EntryState::Rejected(digest) = &entries[index].state
@@ -48,9 +48,9 @@ pub(crate) fn judge(
     Ok(entries)
 }
 
-fn entry(settled: JudgedDigest<DigestMeta>) -> ChainEntry {
-    let DigestMeta { kind, end, last_modified, mut remarks, object: _, spool_key } = settled.handle;
-    let state = match settled.digest {
+fn entry(judged: JudgedDigest<DigestMeta>) -> ChainEntry {
+    let DigestMeta { kind, end, last_modified, mut remarks, object: _, spool_key } = judged.handle;
+    let state = match judged.digest {
         DigestJudgement::Valid(proven) => EntryState::Valid(SpooledDigest { proven, spool_key }),
         DigestJudgement::Rejected(digest) => {
             if digest.claims > 0 {

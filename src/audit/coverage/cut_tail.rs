@@ -248,7 +248,7 @@ mod tests {
         last_modified: Option<Timestamp>,
         ready_at: Option<Timestamp>,
         may_be_genuine: bool,
-        counts: bool,
+        credible: bool,
     }
 
     impl TailDigest for Digest {
@@ -269,7 +269,7 @@ mod tests {
         }
 
         fn is_credible(&self) -> bool {
-            self.counts
+            self.credible
         }
     }
 
@@ -284,15 +284,15 @@ mod tests {
     }
 
     fn written_at(end: &str, last_modified: Option<Timestamp>) -> Digest {
-        Digest { end: at(end), last_modified, ready_at: Some(at(end)), may_be_genuine: true, counts: true }
+        Digest { end: at(end), last_modified, ready_at: Some(at(end)), may_be_genuine: true, credible: true }
     }
 
     #[test]
     fn a_tail_is_cut_if_no_digest_accounts_for_the_last_delivery() {
         let delivery = at("02T12:05");
-        let planted = |end| Digest { may_be_genuine: false, counts: false, ..digest(end) };
+        let planted = |end| Digest { may_be_genuine: false, credible: false, ..digest(end) };
         let backfill = Digest { ready_at: Some(at("02T12:00")), ..written_at("01T05:00", Some(delivery)) };
-        let open = Digest { counts: false, ..digest("02T12:00") };
+        let open = Digest { credible: false, ..digest("02T12:00") };
         for (name, digests, lost_all, is_cut) in [
             ("the delivered one is there", vec![digest("02T11:00"), digest("02T12:00")], false, false),
             ("only older ones are", vec![digest("02T10:00"), digest("02T11:00")], false, true),

@@ -336,7 +336,8 @@ impl GapExplainer<'_> {
         }
         let hours = ((usual.as_second() - from.as_second()) / 3600).max(1);
         format!(
-            "digests of the newest two hours may not have been delivered yet; at least {} older than that, which the grace of {} alone excuses",
+            "digests of the newest two hours may not have been delivered yet; at least {} older than that, \
+             which the grace of {} alone excuses",
             if hours == 1 { "1 hourly digest is".to_owned() } else { format!("{hours} hourly digests are") },
             span_of(request.grace)
         )
@@ -346,11 +347,13 @@ impl GapExplainer<'_> {
         let digests = if missing == 1 { "1 hourly digest".to_owned() } else { format!("{missing} hourly digests") };
         match cause {
             GapCause::LoggingStopped => format!(
-                "a starting digest follows: logging or log file validation was off, or earlier digests were removed (room for {digests})"
+                "a starting digest follows: logging or log file validation was off, or earlier digests were \
+                 removed (at least {digests})"
             ),
             GapCause::DigestsMissing => {
                 format!(
-                    "the digest that follows is no starting digest, so digests were delivered here and are gone (room for {digests})"
+                    "the digest that follows is no starting digest, so digests were delivered here and are gone \
+                     (at least {digests})"
                 )
             }
             GapCause::DigestsInvalid => "the digests of this time are invalid".to_owned(),
@@ -372,9 +375,9 @@ impl GapExplainer<'_> {
             }
             GapCause::BeforeFirstDigest => "the chain's first digest comes after the begin of the range".to_owned(),
             GapCause::Expired => {
-                format!("the oldest digests are gone, and a lifecycle rule explains it (room for {digests})")
+                format!("the oldest digests are gone, and a lifecycle rule explains it (at least {digests})")
             }
-            GapCause::AfterLastDigest => format!("no digest follows: the chain ends here (room for {digests})"),
+            GapCause::AfterLastDigest => format!("no digest follows: the chain ends here (at least {digests})"),
         }
     }
 }

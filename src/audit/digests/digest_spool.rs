@@ -55,13 +55,13 @@ impl DigestSpool {
         fingerprint: impl Fn(&ObjectRef) -> u64,
     ) -> Result<(PendingDigest, SpoolKey), AuditError> {
         let predecessor = match &examined {
-            CheckedDigest::Parsed(open, _) => open.predecessor(),
+            CheckedDigest::Parsed(parsed, _) => parsed.predecessor(),
             CheckedDigest::Unparsed(_) => None,
         };
         let follows = predecessor.and_then(|recorded| NonZero::new(fingerprint(&recorded.object)));
         let packed = lock(&self.spool).put(|out| PendingDigest::pack(examined, &self.key, out));
-        let (waiting, ticket) = packed.map_err(put_aside)?;
-        Ok((waiting, SpoolKey { ticket, predecessor: follows }))
+        let (pending, ticket) = packed.map_err(put_aside)?;
+        Ok((pending, SpoolKey { ticket, predecessor: follows }))
     }
 
     /// Reads a stored digest back.

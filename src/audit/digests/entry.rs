@@ -50,7 +50,8 @@ pub(crate) enum EntryState {
     Absent(Box<ObjectRef>, Absence),
 }
 
-/// The reason why a digest that is named by its successor does not exist.
+/// The kind of absence of a digest: its successor names it or an earlier run verified it, and it
+/// is not there, or may not be read where the trail no longer delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absence {
     Missing,

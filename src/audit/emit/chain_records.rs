@@ -109,7 +109,8 @@ impl ChainRecords {
         let is_new = |stray: &Stray| context.is_new_stray(&stray.object);
         let record = match self.unlisted.find(is_new) {
             Some(stray) if self.unverified.contains(&context.fingerprint(&stray.object)) => {
-                let detail = "no valid digest lists it, and a digest of another trail that may list it can't be read";
+                let detail =
+                    "no valid digest lists it, and a digest of another trail that may list it could not be verified";
                 stray_record(&self.chain.judged.id, stray.object, LogFileStatus::Unverified, Fault::NotListed, detail)
             }
             Some(Stray { object, name: None, .. }) => {

@@ -30,7 +30,7 @@ pub(crate) struct Task {
     pub listing: Listing,
     /// True if a sample may omit it: the listing shows it, and a valid digest lists it.
     pub is_candidate: bool,
-    /// The explanation that lifecycle rules give if the listing does not show it.
+    /// The explanation for a listing that does not show it: a lifecycle rule, or a partial copy.
     pub expiry: Explanation,
 }
 

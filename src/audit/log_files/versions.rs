@@ -197,7 +197,8 @@ impl Context {
             bucket: None,
             key: None,
             detail: format!(
-                "not all earlier versions of every damaged log file were read: of each, no more than {} uncompressed bytes are",
+                "not all earlier versions of every damaged log file were read: of each, no more than {} \
+                 uncompressed bytes are",
                 limits::MAX_VERSION_BYTES
             ),
         });
@@ -208,7 +209,8 @@ impl Context {
         let denied = lock(&self.versions_denied);
         let missing: Vec<&str> = denied.iter().map(String::as_str).collect();
         let detail = format!(
-            "what a versioned bucket still holds of the objects that are gone or changed can't be seen: the caller needs {}",
+            "what a versioned bucket still holds of the objects that are gone or changed can't be seen: the \
+             caller needs {}",
             missing.join(" and ")
         );
         let code = WarningCode::VersionsUnavailable;

@@ -179,7 +179,7 @@ fn by_key(one: &ObjectRef, other: &ObjectRef) -> Ordering {
 pub(crate) enum StrayClass {
     /// Valid digests cover its time, or CloudTrail puts no file where it lies.
     Unlisted,
-    /// The same, but an digest that could not be verified of another trail may list it.
+    /// The same, but a digest that could not be verified of another trail may list it.
     Unverified,
     /// It lies in the gap with this index.
     Uncovered(usize),

@@ -27,7 +27,7 @@ pub(crate) type Slot = Arc<AsyncMutex<Option<FolderStatements>>>;
 pub(crate) struct FolderStatements {
     /// The files that valid digests list.
     pub listed: Fingerprints,
-    /// The times of the digests that can't be read, by chain.
+    /// The times of the digests that could not be verified, by chain.
     pub unverified_digests: Vec<(ChainId, Coverage)>,
     /// The time that valid digests cover, by chain.
     pub covered: Vec<(ChainId, Coverage)>,

@@ -42,7 +42,8 @@ impl Neighbours {
             return None;
         }
         let detail = format!(
-            "log files that no digest lists could not be judged: {} delivers to the same place without digests, and they may be its own",
+            "log files that no digest lists could not be judged: {} delivers to the same place without digests, \
+             and they may be its own",
             names.join(", ")
         );
         Some(WarningRecord { code: WarningCode::UnlistedNotJudged, bucket: None, key: None, detail })

@@ -7,12 +7,16 @@ mod verify;
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
 pub(super) use scheduled::{NoticeArgs, NotifyOn};
 pub(super) use values::{Allowance, MAX_SEED, Price};
 pub(super) use verify::{SourceArgs, VerifyArgs};
+
+use super::evidence::without_secrets;
+use crate::records::Setting;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -197,8 +201,51 @@ impl Args {
         I: IntoIterator<Item = T>,
         T: Into<std::ffi::OsString> + Clone,
     {
-        let matches = definition(environment).try_get_matches_from(words)?;
-        Self::from_arg_matches(&matches)
+        let definition = definition(environment);
+        let matches = definition.clone().try_get_matches_from(words)?;
+        let mut args = Self::from_arg_matches(&matches)?;
+        if let Some(reports) = args.reports_mut() {
+            reports.settings = settings(&definition, &matches);
+        }
+        Ok(args)
+    }
+}
+
+/// Returns the settings that were given, with their origin.
+fn settings(command: &clap::Command, matches: &ArgMatches) -> Vec<Setting> {
+    let mut found = Vec::new();
+    for argument in command.get_arguments() {
+        let id = argument.get_id().as_str();
+        let from = match matches.value_source(id) {
+            Some(ValueSource::CommandLine) => "command line".to_owned(),
+            Some(ValueSource::EnvVariable) => {
+                argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            _ => continue,
+        };
+        let name = argument.get_long().map_or_else(|| id.to_uppercase(), |long| format!("--{long}"));
+        let values = matches.get_raw(id).into_iter().flatten().map(|value| value.to_string_lossy().into_owned());
+        let values = if argument.get_action().takes_values() { values.collect() } else { vec!["true".to_owned()] };
+        let value = without_secrets(values.into_iter()).join(",");
+        found.push(Setting { name, value, from });
+    }
+    if let Some((name, matches)) = matches.subcommand()
+        && let Some(command) = command.find_subcommand(name)
+    {
+        found.extend(settings(command, matches));
+    }
+    found
+}
+
+impl Args {
+    fn reports_mut(&mut self) -> Option<&mut ReportArgs> {
+        match &mut self.command {
+            None => Some(&mut self.verify.reports),
+            Some(Command::File(file)) => Some(&mut file.reports),
+            Some(Command::Collect(collect)) => Some(&mut collect.verify.reports),
+            Some(Command::Report(report)) => Some(&mut report.reports),
+            Some(_) => None,
+        }
     }
 }
 

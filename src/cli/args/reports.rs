@@ -5,17 +5,33 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, ColorChoice, ValueEnum};
 
+use crate::records::Setting;
+
 /// What is written where.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct ReportArgs {
     /// What is written to standard output
-    #[arg(long, env = "CTVERIFY_FORMAT", hide_env = true, value_enum, default_value_t = Format::Text, help_heading = "Reports")]
+    #[arg(
+        long,
+        env = "CTVERIFY_FORMAT",
+        hide_env = true,
+        value_enum,
+        default_value_t = Format::Text,
+        help_heading = "Reports"
+    )]
     pub format: Format,
 
     /// A further report of the same run (repeatable). KIND: text, jsonl, json, csv, prometheus,
     /// junit, sarif, ocsf, asff (for Security Hub), emf (for CloudWatch), html (chain of custody, a
     /// page to print), custody (the same as JSON), intoto (a signed statement)
-    #[arg(long, env = "CTVERIFY_REPORT", hide_env = true, value_name = "KIND=PATH", value_parser = parse_report, help_heading = "Reports")]
+    #[arg(
+        long,
+        env = "CTVERIFY_REPORT",
+        hide_env = true,
+        value_name = "KIND=PATH",
+        value_parser = parse_report,
+        help_heading = "Reports"
+    )]
     pub report: Vec<(ReportKind, PathBuf)>,
 
     #[command(flatten)]
@@ -25,15 +41,40 @@ pub(crate) struct ReportArgs {
     pub logs: LogArgs,
 
     /// List the valid digests and intact log files in text, too
-    #[arg(short, long, env = "CTVERIFY_VERBOSE", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Reports")]
+    #[arg(
+        short,
+        long,
+        env = "CTVERIFY_VERBOSE",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "Reports"
+    )]
     pub verbose: bool,
 
     /// Keep text and progress silent when all is well
-    #[arg(short, long, env = "CTVERIFY_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Reports")]
+    #[arg(
+        short,
+        long,
+        env = "CTVERIFY_QUIET",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "Reports"
+    )]
     pub quiet: bool,
 
+    /// The settings that were given, with their origin.
+    #[arg(skip)]
+    pub settings: Vec<Setting>,
+
     /// When to use colour
-    #[arg(long, env = "CTVERIFY_COLOR", hide_env = true, value_enum, default_value_t = ColorChoice::Auto, help_heading = "Reports")]
+    #[arg(
+        long,
+        env = "CTVERIFY_COLOR",
+        hide_env = true,
+        value_enum,
+        default_value_t = ColorChoice::Auto,
+        help_heading = "Reports"
+    )]
     pub color: ColorChoice,
 }
 

@@ -14,17 +14,39 @@ use crate::model::parse_age;
 pub(crate) struct StateArgs {
     /// Keep here, in a file or as s3://BUCKET/KEY, up to where each chain is verified: the next run
     /// goes on from there, needs no --start, and checks that history still leads there
-    #[arg(long, env = "CTVERIFY_STATE", hide_env = true, value_name = "FILE", conflicts_with_all = ["sample", "estimate"], help_heading = "Scheduled audit")]
+    #[arg(
+        long,
+        env = "CTVERIFY_STATE",
+        hide_env = true,
+        value_name = "FILE",
+        conflicts_with_all = ["sample", "estimate"],
+        help_heading = "Scheduled audit"
+    )]
     pub state: Option<Name>,
 
     /// How long after its hour a digest may still come before its absence counts, at most 24h
     /// [default: 2h]
-    #[arg(long, env = "CTVERIFY_GRACE", hide_env = true, value_name = "AGE", value_parser = parse_age, help_heading = "Scheduled audit")]
+    #[arg(
+        long,
+        env = "CTVERIFY_GRACE",
+        hide_env = true,
+        value_name = "AGE",
+        value_parser = parse_age,
+        help_heading = "Scheduled audit"
+    )]
     pub grace: Option<SignedDuration>,
 
     /// Read so many of a hundred days that earlier runs verified once more, drawn for each chain:
     /// all their digests and log files, and what no digest lists
-    #[arg(long, env = "CTVERIFY_RECHECK", hide_env = true, value_name = "P%", value_parser = parse_share, requires = "state", help_heading = "Scheduled audit")]
+    #[arg(
+        long,
+        env = "CTVERIFY_RECHECK",
+        hide_env = true,
+        value_name = "P%",
+        value_parser = parse_share,
+        requires = "state",
+        help_heading = "Scheduled audit"
+    )]
     pub recheck: Option<f64>,
 }
 
@@ -45,7 +67,15 @@ pub(crate) struct NoticeArgs {
 
     /// When: on change (another verdict than the last run's, or new findings; without --state, any
     /// verdict but 'verified'), or on every violation
-    #[arg(long, env = "CTVERIFY_NOTIFY_ON", hide_env = true, value_enum, default_value_t = NotifyOn::Change, requires = "notify", help_heading = "Notices")]
+    #[arg(
+        long,
+        env = "CTVERIFY_NOTIFY_ON",
+        hide_env = true,
+        value_enum,
+        default_value_t = NotifyOn::Change,
+        requires = "notify",
+        help_heading = "Notices"
+    )]
     pub notify_on: NotifyOn,
 
     /// The secret that webhooks are signed with, as whsec_… or any text of 24 bytes and more

@@ -25,12 +25,28 @@ pub(crate) struct VerifyArgs {
 
     /// Begin of the range: RFC 3339, a date, 20260301T000000Z, or an age such as 24h or 7d
     /// [default: each chain's first digest]
-    #[arg(long, env = "CTVERIFY_START", hide_env = true, visible_alias = "start-time", value_name = "TIME", value_parser = parse_time, help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_START",
+        hide_env = true,
+        visible_alias = "start-time",
+        value_name = "TIME",
+        value_parser = parse_time,
+        help_heading = "What to verify"
+    )]
     pub start: Option<TimeArgument>,
 
     /// End of the range, in the same forms [default: now; for a local copy, each chain's last
     /// digest]
-    #[arg(long, env = "CTVERIFY_END", hide_env = true, visible_alias = "end-time", value_name = "TIME", value_parser = parse_time, help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_END",
+        hide_env = true,
+        visible_alias = "end-time",
+        value_name = "TIME",
+        value_parser = parse_time,
+        help_heading = "What to verify"
+    )]
     pub end: Option<TimeArgument>,
 
     /// Only these accounts (repeatable, or comma-separated)
@@ -62,27 +78,66 @@ pub(crate) struct VerifyArgs {
 
     /// How deep to look: chain (digests only), presence (also whether each log file exists, by
     /// listing), content
-    #[arg(long, env = "CTVERIFY_DEPTH", hide_env = true, value_parser = parse_depth, default_value = "content", value_name = "DEPTH", help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_DEPTH",
+        hide_env = true,
+        value_parser = parse_depth,
+        default_value = "content",
+        value_name = "DEPTH",
+        help_heading = "What to verify"
+    )]
     pub depth: Depth,
 
     /// Read a random part of the log files only: so many, or so many percent (2000, or 5%). Digests
     /// and the existence of every file are checked all the same, and the report says what the
     /// sample bounds
-    #[arg(long, env = "CTVERIFY_SAMPLE", hide_env = true, value_parser = parse_sample, value_name = "N|P%", help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_SAMPLE",
+        hide_env = true,
+        value_parser = parse_sample,
+        value_name = "N|P%",
+        help_heading = "What to verify"
+    )]
     pub sample: Option<SampleSize>,
 
     /// Draw the sample that an earlier report names by this seed
-    #[arg(long, env = "CTVERIFY_SEED", hide_env = true, value_name = "N", requires = "sample", value_parser = clap::value_parser!(u64).range(..=MAX_SEED), help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_SEED",
+        hide_env = true,
+        value_name = "N",
+        requires = "sample",
+        value_parser = clap::value_parser!(u64).range(..=MAX_SEED),
+        help_heading = "What to verify"
+    )]
     pub seed: Option<u64>,
 
     /// Say what the run would read, how long it would take and what S3 would charge; lists, and
     /// reads a few digests alone
-    #[arg(long, env = "CTVERIFY_ESTIMATE", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "What to verify", conflicts_with_all = ["from", "report"])]
+    #[arg(
+        long,
+        env = "CTVERIFY_ESTIMATE",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "What to verify",
+        conflicts_with_all = ["from", "report"]
+    )]
     pub estimate: bool,
 
     /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a
     /// thousand LISTs, a GB of transfer
-    #[arg(long, env = "CTVERIFY_PRICES", hide_env = true, value_name = "NAME=DOLLARS", value_delimiter = ',', value_parser = parse_price, requires = "estimate", help_heading = "What to verify")]
+    #[arg(
+        long,
+        env = "CTVERIFY_PRICES",
+        hide_env = true,
+        value_name = "NAME=DOLLARS",
+        value_delimiter = ',',
+        value_parser = parse_price,
+        requires = "estimate",
+        help_heading = "What to verify"
+    )]
     pub prices: Vec<(Price, f64)>,
 
     /// An account that has to be there: without any digest of it, the report has a gap (repeatable,
@@ -154,9 +209,29 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub reports: ReportArgs,
 
+    /// Add a line on this verification to the custody log of the bag, which is left as it is
+    /// otherwise
+    #[arg(
+        long,
+        env = "CTVERIFY_LOG_CUSTODY",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        requires = "from",
+        help_heading = "Evidence"
+    )]
+    pub log_custody: bool,
+
     /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample
     /// (repeatable, or comma-separated)
-    #[arg(long, env = "CTVERIFY_ALLOW", hide_env = true, value_name = "KIND", value_delimiter = ',', value_parser = parse_allowance, help_heading = "Verdict")]
+    #[arg(
+        long,
+        env = "CTVERIFY_ALLOW",
+        hide_env = true,
+        value_name = "KIND",
+        value_delimiter = ',',
+        value_parser = parse_allowance,
+        help_heading = "Verdict"
+    )]
     pub allow: Vec<Allowance>,
 }
 
@@ -175,7 +250,13 @@ pub(crate) struct SourceArgs {
 
     /// Compare the public keys of a bag, or of --keys, with those that CloudTrail publishes: asks
     /// AWS
-    #[arg(long, env = "CTVERIFY_CHECK_KEYS", hide_env = true, value_parser = FalseyValueParser::new(), help_heading = "Where to look")]
+    #[arg(
+        long,
+        env = "CTVERIFY_CHECK_KEYS",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "Where to look"
+    )]
     pub check_keys: bool,
 
     /// The bucket that the digests record, where the one that is read is a replica or a restored
@@ -214,6 +295,13 @@ pub(crate) struct SourceArgs {
 
     /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down;
     /// the number of cores from a folder]
-    #[arg(long, env = "CTVERIFY_CONCURRENCY", hide_env = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "AWS")]
+    #[arg(
+        long,
+        env = "CTVERIFY_CONCURRENCY",
+        hide_env = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=4096),
+        help_heading = "AWS"
+    )]
     pub concurrency: Option<u16>,
 }

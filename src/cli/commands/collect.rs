@@ -13,6 +13,7 @@ use crate::cli::args::{CollectArgs, Format, ReportKind};
 use crate::cli::custody::{LogSignature, add, check_signature, entry, now};
 use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
+use crate::cli::paths;
 use crate::cli::resolve::{self, Settings};
 use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, exit_code};
 use crate::records::Record;
@@ -23,6 +24,7 @@ pub(crate) fn collect(args: &CollectArgs) -> Result<u8, Failure> {
         let what = "a bag holds every digest and every log file: leave --depth, --sample and --estimate out";
         return Err(Failure::Usage(what.to_owned()));
     }
+    paths::check_collect(args)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(fill(args));
     shut_down(runtime);

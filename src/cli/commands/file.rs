@@ -12,13 +12,15 @@ use crate::cli::args::{FileArgs, ReportArgs, SourceArgs};
 use crate::cli::aws;
 use crate::cli::custody::now;
 use crate::cli::exit::Failure;
-use crate::cli::resolve::{self, S3_CONCURRENCY, Settings, cores};
-use crate::model::{DigestName, LogFileKey, ObjectRef, TimeRange};
+use crate::cli::paths;
+use crate::cli::resolve::{self, Opened, S3_CONCURRENCY, Settings, cores};
+use crate::model::{DigestName, KeysFrom, LogFileKey, ObjectRef, TimeRange};
 use crate::store::Folder;
 use crate::trail::caller_identity;
 
 /// Verifies single log files, and returns the exit code for the verdict.
 pub(crate) fn file(args: &FileArgs) -> Result<u8, Failure> {
+    paths::check_file(args)?;
     let names = names(&args.names)?;
     run(&args.reports, async { resolve(&args.source, &args.reports, &names, now()).await })
 }
@@ -50,6 +52,7 @@ async fn resolve(
     now: Timestamp,
 ) -> Result<Settings, Failure> {
     let mut request = AuditRequest::new(TimeRange::default(), now);
+    request.statement.settings = reports.settings.clone();
     request.max_log_file_bytes = resolve::max_log_file_bytes(args);
     request.warnings_before.extend(resolve::check_keys(args).await?);
     match &args.from {
@@ -57,7 +60,10 @@ async fn resolve(
             let (folder, keys) = resolve::open_folder(args, dir, args.check_keys)?;
             request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;
             request.concurrency = args.concurrency.map_or_else(cores, usize::from);
-            Ok(Settings::new(Arc::new(folder), keys, request))
+            if let Some(path) = &args.keys {
+                request.statement.keys = resolve::keys_of_file(&keys, path, KeysFrom::File);
+            }
+            Ok(Settings::new(Arc::new(folder), Arc::new(keys), request))
         }
         None => {
             let files: Vec<ObjectRef> = names.iter().map(|name| remote(name)).collect::<Result<_, _>>()?;
@@ -79,7 +85,10 @@ async fn resolve(
             let config = aws::connect(args, home).await;
             let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
             request.requests_before += u64::from(reports.is_evidence());
-            let (store, keys) = resolve::open_s3(args, config, format!("s3://{bucket}"), &bucket, partition)?;
+            request.statement.endpoints = Some(config.endpoints()).filter(|endpoints| !endpoints.is_empty());
+            let Opened { store, keys, asked } =
+                resolve::open_s3(args, config, format!("s3://{bucket}"), &bucket, partition)?;
+            request.statement.keys = asked;
             Ok(Settings { identity, ..Settings::new(store, keys, request) })
         }
     }

@@ -13,12 +13,14 @@ use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::Reports;
+use crate::cli::paths;
 use crate::records::{Allowances, ReadError, read_records};
 use crate::report::Origin;
 
 /// Makes the reports that are asked for, and returns the exit code of the run that the records are
 /// of.
 pub(crate) fn report(args: &RemakeArgs) -> Result<u8, Failure> {
+    paths::check_report(args)?;
     let origin =
         Origin { records_sha256: Some(sha256_of(&args.records)?), case: evidence::case(&args.reports.evidence)? };
     let signing = Signing::open(&args.reports)?;

@@ -1,6 +1,6 @@
 //! The main command, which verifies a trail.
 
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,10 @@ use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
+use crate::cli::paths;
 use crate::cli::progress::ProgressLine;
 use crate::cli::resolve::{self, Settings};
-use crate::model::Prices;
+use crate::model::{Prices, exit_code};
 use crate::records::{CircumstancesRecord, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
 use crate::store::Store;
@@ -27,6 +28,7 @@ const LAST_READS: Duration = Duration::from_millis(200);
 
 /// Verifies what the arguments name, and returns the exit code for the verdict.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
+    paths::check_verify(args)?;
     if args.estimate {
         return estimate(args);
     }
@@ -84,7 +86,11 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
         signing.check_use(args, bag.is_some())?;
         let summary = audit_with(args, (&[], &signing), settings, |_| {}, std::future::pending()).await?;
         if let Some(bag) = bag {
-            note_verification(&bag, args, &summary, &signing);
+            match note_verification(&bag, args, &summary, &signing) {
+                // A finding counts more than the line about it.
+                Err(failure) if summary.exit_code != exit_code::VERIFIED => failure.print(),
+                noted => noted?,
+            }
         }
         Ok(summary.exit_code)
     });
@@ -92,16 +98,12 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
     outcome
 }
 
-/// Records in a bag's custody log that the bag was verified. If the log can't be written, for
-/// example on a disk that is protected from changes, an error is printed, but the result stays the
-/// same.
-fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord, signing: &Signing) {
-    let examiner = evidence::case(&args.evidence).ok().and_then(|case| case.examiner);
+/// Records in a bag's custody log that the bag was verified.
+fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord, signing: &Signing) -> Result<(), Failure> {
+    let examiner = evidence::case(&args.evidence)?.examiner;
     let entry = CustodyEntry { result: Some(summary.verdict.to_string()), ..custody::entry(Action::Verify, examiner) };
-    if let Err(error) = custody::add(bag, entry, signing) {
-        // If standard error is closed, nobody reads this.
-        let _ = writeln!(anstream::stderr(), "the custody log could not be added to: {error}");
-    }
+    custody::add(bag, entry, signing)
+        .map_err(|error| Failure::CannotRun(format!("the custody log could not be added to: {error}")))
 }
 
 /// Hands each record to the reports, to the logs, to the notice, and to a caller that watches.

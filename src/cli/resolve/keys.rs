@@ -1,13 +1,21 @@
 //! The check of a file of public keys against those that CloudTrail publishes (`--check-keys`).
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
 use crate::cli::args::SourceArgs;
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::keys::{KeyFile, ListPublicKeys, unpublished};
-use crate::model::WarningCode;
-use crate::records::WarningRecord;
+use crate::model::{KeysFrom, WarningCode};
+use crate::records::{KeysAsked, WarningRecord};
+
+/// Describes a file of keys for the run record.
+pub(crate) fn keys_of_file(file: &KeyFile, path: &Path, source: KeysFrom) -> KeysAsked {
+    let path = Some(path.display().to_string());
+    KeysAsked { source, path, sha256: file.sha256(), regions: file.regions() }
+}
 
 /// Compares a file of keys with those that CloudTrail publishes. A key that it does not publish
 /// can't be trusted.
@@ -24,7 +32,8 @@ pub(crate) async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, 
     let regions = file.regions();
     if regions.is_empty() {
         return Err(Failure::Usage(format!(
-            "{} does not say whose keys it has, so they can't be compared with CloudTrail's: make it {{REGION: keys, …}}",
+            "{} does not say whose keys it has, so they can't be compared with CloudTrail's: make it {{REGION: \
+             keys, …}}",
             path.display()
         )));
     }
@@ -37,7 +46,8 @@ pub(crate) async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, 
         let foreign = unpublished(&file, &authority, &region, Timestamp::now()).await.map_err(failed)?;
         found.extend(foreign.iter().map(|key| {
             let detail = format!(
-                "the public key {} of {region} in {} is none that CloudTrail publishes there: what rests on it proves nothing",
+                "the public key {} of {region} in {} is none that CloudTrail publishes there: what rests on it \
+                 proves nothing",
                 key.fingerprint,
                 path.display()
             );

@@ -10,18 +10,15 @@ use crate::cli::custody::{self, LogSignature};
 use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
-use crate::keys::{KeyFile, KeySource};
-use crate::model::WarningCode;
+use crate::cli::resolve::keys::keys_of_file;
+use crate::keys::KeyFile;
+use crate::model::{KeysFrom, WarningCode};
 use crate::records::WarningRecord;
 use crate::sign::KnownSigners;
 use crate::store::Folder;
 
 /// Opens a local copy and the public keys for it.
-pub(crate) fn open_folder(
-    args: &SourceArgs,
-    dir: &Path,
-    asks_aws: bool,
-) -> Result<(Folder, Arc<dyn KeySource>), Failure> {
+pub(crate) fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Result<(Folder, KeyFile), Failure> {
     let of_aws = [
         ("--profile", args.profile.is_some()),
         ("--region", args.region.is_some()),
@@ -36,7 +33,7 @@ pub(crate) fn open_folder(
     };
     let keys = KeyFile::open(keys)?;
     let folder = Folder::open(dir, args.recorded_bucket.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
-    Ok((folder, Arc::new(keys)))
+    Ok((folder, keys))
 }
 
 pub(super) async fn local(
@@ -45,7 +42,7 @@ pub(super) async fn local(
     asks_aws: bool,
     mut request: AuditRequest,
 ) -> Result<Settings, Failure> {
-    let VerifyArgs { source: args, signer, .. } = args;
+    let VerifyArgs { source: args, signer, log_custody, .. } = args;
     let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
     if let Some(bag) = &bag {
         request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
@@ -65,11 +62,20 @@ pub(super) async fn local(
         });
     } else if signer.is_some() {
         return Err(signer_without_bag(&dir.display().to_string()));
+    } else if *log_custody {
+        let what =
+            format!("--log-custody is about the custody log of a bag, and {} is none: leave it out", dir.display());
+        return Err(Failure::Usage(what));
     }
     let place = bag.as_ref().map(Bag::objects);
     request.keys_of_bag = bag.is_some() && args.keys.is_none() && !args.check_keys;
+    let has_own_keys = args.keys.is_some();
     let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().and_then(Bag::keys)), ..args.clone() };
     let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir), asks_aws || args.check_keys)?;
+    if let Some(path) = &args.keys {
+        let source = if bag.is_some() && !has_own_keys { KeysFrom::Bag } else { KeysFrom::File };
+        request.statement.keys = keys_of_file(&keys, path, source);
+    }
     request.warnings_before.extend(check_keys(args).await?);
     request.warnings_before.extend(folder.notes().iter().map(|note| WarningRecord {
         code: WarningCode::SecondCopy,
@@ -80,7 +86,8 @@ pub(super) async fn local(
     request.locations = folder.locations();
     if request.locations.is_empty() {
         return Err(Failure::Usage(format!(
-            "{} holds no copy of a trail's digests or log files: --from takes the folder that 'aws s3 sync s3://BUCKET DIR' filled, \
+            "{} holds no copy of a trail's digests or log files: --from takes the folder that 'aws s3 sync \
+             s3://BUCKET DIR' filled, \
              with …/AWSLogs/ACCOUNT/CloudTrail-Digest/ in it",
             dir.display()
         )));
@@ -88,8 +95,8 @@ pub(super) async fn local(
     if args.concurrency.is_none() {
         request.concurrency = cores();
     }
-    let bag = bag.map(|_| dir.to_owned());
-    Ok(Settings { bag, ..Settings::new(Arc::new(folder), keys, request) })
+    let bag = bag.filter(|_| *log_custody).map(|_| dir.to_owned());
+    Ok(Settings { bag, ..Settings::new(Arc::new(folder), Arc::new(keys), request) })
 }
 
 fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {

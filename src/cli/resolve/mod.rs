@@ -22,9 +22,9 @@ use crate::store::Store;
 use crate::trail::{NeighbourSource, StatusSource};
 
 pub(super) use filters::max_log_file_bytes;
-pub(super) use keys::check_keys;
+pub(super) use keys::{check_keys, keys_of_file};
 pub(super) use local::{cores, open_folder};
-pub(super) use remote::open_s3;
+pub(super) use remote::{Opened, open_s3};
 
 use filters::{allowances, check_range, recheck, sample};
 use local::local;
@@ -48,7 +48,7 @@ pub(super) struct Settings {
     pub identity: Option<String>,
     /// The description of the trail by CloudTrail, if it was asked for.
     pub trail: Option<serde_json::Value>,
-    /// The evidence bag that is read, if the source is one.
+    /// The evidence bag whose custody log gets a line on the verification.
     pub bag: Option<PathBuf>,
     /// The checkpoint, if one is kept.
     pub kept: Option<Kept>,
@@ -112,6 +112,8 @@ pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Setting
         recheck: args.scheduled.recheck.map(recheck).transpose()?,
         ..AuditRequest::new(range, now)
     };
+    let mut request = request;
+    request.statement.settings = args.reports.settings.clone();
     let mut settings = match &args.source.from {
         // An SNS topic needs AWS credentials, wherever the logs are read from.
         Some(dir) => {

@@ -8,10 +8,11 @@ use crate::cli::args::{SourceArgs, VerifyArgs};
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
-use crate::cli::resolve::keys::check_keys;
+use crate::cli::resolve::keys::{check_keys, keys_of_file};
 use crate::cli::resolve::local::signer_without_bag;
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
-use crate::model::{LogRoot, Region, TrailArn};
+use crate::model::{KeysFrom, LogRoot, Region, TrailArn};
+use crate::records::KeysAsked;
 use crate::store::{Location, Replica, S3, Store};
 use crate::trail::{
     DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
@@ -25,6 +26,7 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
     request.warnings_before.extend(check_keys(&args.source).await?);
     let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
     let config = connect(&args.source, home).await;
+    request.statement.endpoints = Some(config.endpoints()).filter(|endpoints| !endpoints.is_empty());
     let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
     request.requests_before += u64::from(args.reports.is_evidence());
     let mut status: Option<Arc<dyn StatusSource>> = None;
@@ -81,7 +83,8 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
     };
     let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let partition = partition_of(args.trail_arn.as_ref(), &config);
-    let (store, keys) = open_s3(&args.source, config, source, &location.bucket, partition)?;
+    let Opened { store, keys, asked } = open_s3(&args.source, config, source, &location.bucket, partition)?;
+    request.statement.keys = asked;
     request.locations.push(Location { bucket, ..location });
     Ok(Settings { status, neighbours, identity, trail: description, ..Settings::new(store, keys, request) })
 }
@@ -97,7 +100,12 @@ fn partition_of(trail: Option<&TrailArn>, config: &Connection) -> String {
 }
 
 /// A store with the public keys for it.
-pub(super) type Opened = (Arc<dyn Store>, Arc<dyn KeySource>);
+pub(crate) struct Opened {
+    pub store: Arc<dyn Store>,
+    pub keys: Arc<dyn KeySource>,
+    /// The source of the keys, for the run record.
+    pub asked: KeysAsked,
+}
 
 /// Opens S3 and the public keys for it. `bucket` is the bucket that is read in place of
 /// `--recorded-bucket`, if that is given.
@@ -108,14 +116,18 @@ pub(crate) fn open_s3(
     bucket: &str,
     partition: String,
 ) -> Result<Opened, Failure> {
-    let keys: Arc<dyn KeySource> = match &args.keys {
-        Some(file) => Arc::new(KeyFile::open(file)?),
-        None => Arc::new(ListPublicKeys::new(config.clone(), partition)),
+    let (keys, asked): (Arc<dyn KeySource>, _) = match &args.keys {
+        Some(path) => {
+            let file = KeyFile::open(path)?;
+            let asked = keys_of_file(&file, path, KeysFrom::File);
+            (Arc::new(file), asked)
+        }
+        None => (Arc::new(ListPublicKeys::new(config.clone(), partition)), KeysAsked::default()),
     };
     let s3 = S3::new(config, source);
     let store: Arc<dyn Store> = match &args.recorded_bucket {
         Some(recorded) => Arc::new(Replica::new(s3, bucket.to_owned(), recorded.clone())),
         None => Arc::new(s3),
     };
-    Ok((store, keys))
+    Ok(Opened { store, keys, asked })
 }

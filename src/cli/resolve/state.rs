@@ -22,7 +22,8 @@ pub(super) async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &S
                 || read == &*object.bucket
             {
                 let what = format!(
-                    "--state {object} lies in the bucket that is examined, which ctverify never writes to: keep it in another one, \
+                    "--state {object} lies in the bucket that is examined, which ctverify never writes to: keep \
+                     it in another one, \
                      out of reach of whoever can change the trail"
                 );
                 return Err(Failure::Usage(what));

@@ -1,5 +1,6 @@
 //! The facts of a report, gathered from the records of a run.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use super::calendar::{Calendar, Hour};
 use super::words;
 use crate::model::{ChainFault, ChainId, DigestStatus, GapCause, LogFileKey, LogFileStatus};
 use crate::records::{
-    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Line, LogFileRecord, Record, RunRecord, SummaryRecord,
-    Tally, format_time as time,
+    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, Line, LogFileRecord, Record, RunRecord, Setting,
+    SummaryRecord, Tally, format_time as time,
 };
 
 /// The schema of the facts as JSON.
@@ -177,7 +178,7 @@ impl Gathering {
                 word: summary.verdict.as_str(),
                 exit_code: summary.exit_code,
                 sentence: words::sentence(summary),
-                scope: words::scope(run, self.chains.len()),
+                scope: words::scope(run, summary, self.chains.len()),
             },
             case,
             made_with,
@@ -197,7 +198,11 @@ impl Gathering {
                 depth: run.depth.as_str(),
                 started: time(run.started),
                 finished: time(summary.finished),
-                objects_read: summary.requests.get,
+                objects_requested: summary.requests.get,
+                filters: run.filters.clone(),
+                allow: run.allow.clone(),
+                endpoints: run.endpoints.clone(),
+                settings: run.settings.clone(),
             },
             proves: words::proves(summary),
             does_not_prove: words::does_not_prove(summary),
@@ -211,7 +216,7 @@ impl Gathering {
                 count: self.records,
                 sha256: self.origin.records_sha256.clone().unwrap_or(computed),
             },
-            method: words::METHOD,
+            method: words::method(run, summary),
             references: words::REFERENCES.iter().map(|(name, what)| Named { name, what }).collect(),
             glossary: words::GLOSSARY.iter().map(|(name, what)| Named { name, what }).collect(),
         })
@@ -255,7 +260,7 @@ pub(super) struct Facts {
     /// The number of findings, gaps and warnings that only the records have.
     pub not_spelled_out: u64,
     pub records: RecordsFacts,
-    pub method: &'static [&'static str],
+    pub method: Vec<String>,
     pub references: Vec<Named>,
     pub glossary: Vec<Named>,
 }
@@ -309,7 +314,11 @@ pub(super) struct Examination {
     pub depth: &'static str,
     pub started: String,
     pub finished: String,
-    pub objects_read: u64,
+    pub objects_requested: u64,
+    pub filters: Filters,
+    pub allow: Vec<String>,
+    pub endpoints: Option<BTreeMap<String, String>>,
+    pub settings: Vec<Setting>,
 }
 
 /// The numbers of digests and log files of each status, of gaps and of warnings.

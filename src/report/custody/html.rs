@@ -105,6 +105,7 @@ impl<W: Write> Report for CustodyHtml<W> {
         // Names come from the bucket, so characters that would change how a line is written are
         // escaped, before HTML is escaped.
         environment.add_filter("shown", |text: &str| printable(text).into_owned());
+        environment.add_filter("quoted", |words: Vec<String>| quoted(&words));
         let origin = json!({ "schema": facts.schema, "records": facts.records, "made_with": facts.made_with });
         let origin = for_script(&origin.to_string());
         let page = environment
@@ -130,4 +131,14 @@ impl<W: Write> Report for CustodyHtml<W> {
         self.out.write_all(end.as_bytes())?;
         self.out.flush()
     }
+}
+
+/// Writes a command line so that a POSIX shell takes it for the same words.
+fn quoted(words: &[String]) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
+    let quote = |word: &String| match word.bytes().all(is_plain) && !word.is_empty() {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    };
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }

@@ -2,8 +2,8 @@
 
 use super::super::text::KEYS_OF_BAG;
 use super::super::text_style::counted;
-use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, Verdict};
-use crate::records::{RunRecord, SummaryRecord, format_time as time};
+use crate::model::{ChainFault, Depth, DigestStatus, GapCause, LogFileStatus, Verdict};
+use crate::records::{Filters, RunRecord, SummaryRecord, format_time as time};
 
 /// Returns the verdict in one sentence that a court understands.
 pub(super) fn sentence(summary: &SummaryRecord) -> String {
@@ -19,48 +19,75 @@ fn verdict(summary: &SummaryRecord) -> String {
     let log_files = counted(tally.log_files(LogFileStatus::Intact), "log file");
     let digests = counted(tally.digests(DigestStatus::Valid), "digest file");
     let changed = tally.log_files(LogFileStatus::Modified) + tally.digests(DigestStatus::Invalid);
-    let removed = tally.log_files(LogFileStatus::Deleted) + tally.digests(DigestStatus::Missing);
+    let removed = tally.log_files(LogFileStatus::Deleted) + tally.lost_digests();
+    // A row of digests that are gone is known from the one that follows, which names only the last.
+    let at_least = if tally.lost_digests() > 0 { "at least " } else { "" };
     match (summary.verdict, summary.depth) {
         _ if summary.interrupted => {
-            "The examination was stopped before its end; what it had found until then is told below and says nothing of the rest."
+            "The examination was stopped before its end; what it had found until then is told below and says \
+             nothing of the rest."
                 .to_owned()
         }
         (Verdict::Verified, Depth::Content) if summary.not_read == 0 => format!(
-            "All {log_files} and {digests} that were examined are, byte for byte, what Amazon Web Services delivered, and none that \
+            "All {log_files} and {digests} that were examined have the content that Amazon Web Services \
+             delivered, and none that \
              belongs to them is missing."
         ),
         (Verdict::Verified, Depth::Content) => format!(
-            "{log_files} of a random sample and all {digests} are, byte for byte, what Amazon Web Services delivered; {} were not read.",
+            "{log_files} of a random sample and all {digests} have the content that Amazon Web Services \
+             delivered; {} were not read.",
             counted(summary.not_read, "log file")
         ),
         (Verdict::Verified, _) => format!(
-            "All {digests} are what Amazon Web Services delivered, and none is missing; the content of {} that they list was not read.",
+            "All {digests} have the content that Amazon Web Services delivered, and none is missing; the \
+             content of {} that they list was not read.",
             counted(summary.not_read, "log file")
         ),
         (Verdict::Violated, _) => {
             let mut parts = Vec::new();
             parts.extend((changed > 0).then(|| format!("{} changed", counted(changed, "file"))));
-            parts.extend((removed > 0).then(|| format!("{} removed", counted(removed, "file"))));
+            parts.extend((removed > 0).then(|| format!("{at_least}{} removed", counted(removed, "file"))));
             let gaps = tally.gaps_of(GapCause::DigestsMissing);
-            parts.extend((parts.is_empty() && gaps > 0).then(|| format!("{} left by removed digests", counted(gaps, "gap"))));
-            parts.extend((tally.chain_faults > 0).then(|| "the newest records removed".to_owned()));
-            let parts = if parts.is_empty() { "parts of the collection changed".to_owned() } else { parts.join(" and ") };
+            parts.extend((parts.is_empty() && gaps > 0).then(|| {
+                format!(
+                    "{} left by removed \
+                digests",
+                    counted(gaps, "gap")
+                )
+            }));
+            let cut = tally.chain_faults_of(ChainFault::TailCut);
+            parts.extend((cut > 0).then(|| format!("the newest digest files of {} removed", counted(cut, "chain"))));
+            let contradicted = tally.chain_faults_of(ChainFault::CheckpointContradicted);
+            parts.extend((contradicted > 0).then(|| {
+                format!(
+                    "digest files of {} that an earlier run verified removed or \
+                    exchanged",
+                    counted(contradicted, "chain")
+                )
+            }));
+            parts.extend((tally.altered > 0).then(|| "parts of the evidence bag changed".to_owned()));
+            let parts = if parts.is_empty() { "parts of it changed".to_owned() } else { parts.join(" and ") };
             format!("What was examined is not what Amazon Web Services delivered: {parts} after delivery.")
         }
         (Verdict::Inconclusive, _) => {
-            "Nothing that was examined was found changed or removed, but not everything could be judged; what is open is told below."
+            "Nothing that was examined was found changed or removed, but not everything could be judged; what \
+             is open is told below."
                 .to_owned()
         }
     }
 }
 
 /// Describes the scope of the verdict.
-pub(super) fn scope(run: &RunRecord, chains: usize) -> String {
+pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> String {
     let trail = run.trail_arn.as_ref().map_or_else(
         || "every CloudTrail trail found at the source".to_owned(),
         |arn| format!("the CloudTrail trail {arn}"),
     );
-    let from = run.range.start.map_or("the first digest of each chain".to_owned(), time);
+    let last_run = summary.since_checkpoint.as_ref().and_then(|since| since.last_run);
+    let from = match last_run {
+        Some(last) => format!("where the run of {} had ended", time(last.started)),
+        None => run.range.start.map_or("the first digest of each chain".to_owned(), time),
+    };
     let to = run.range.end.map_or("the last digest of each chain".to_owned(), time);
     let depth = match run.depth {
         Depth::Chain => "the digest files alone",
@@ -70,34 +97,74 @@ pub(super) fn scope(run: &RunRecord, chains: usize) -> String {
         }
         Depth::Content => "the digest files, and every log file that they list",
     };
+    if run.files > 0 {
+        let files = counted(run.files as u64, "log file");
+        return format!(
+            "It speaks of {files} that were asked about, as found in {}, and of the digest files that list \
+             them, with their \
+             links on both sides.{}",
+            run.source,
+            allowed(run)
+        );
+    }
     let chains = counted(chains as u64, "chain");
     format!(
-        "It speaks of {trail}, as found in {}, from {from} to {to}, in {chains} of digest files: {depth}.",
-        run.source
+        "It speaks of {trail}{}, as found in {}, from {from} to {to}, in {chains} of digest files: {depth}.{}",
+        limited(&run.filters),
+        run.source,
+        allowed(run)
     )
+}
+
+/// States the filters of a run, to follow the name of the trail.
+pub(crate) fn limited(filters: &Filters) -> String {
+    let list = |what: &str, items: Vec<String>| format!("{what} {}", items.join(", "));
+    let accounts = filters.accounts.as_ref().map(|accounts| {
+        list(
+            if accounts.len() == 1 { "account" } else { "accounts" },
+            accounts.iter().map(ToString::to_string).collect(),
+        )
+    });
+    let regions = filters.regions.as_ref().map(|regions| {
+        list(if regions.len() == 1 { "region" } else { "regions" }, regions.iter().map(ToString::to_string).collect())
+    });
+    let limits: Vec<String> = accounts.into_iter().chain(regions).collect();
+    if limits.is_empty() { String::new() } else { format!(", limited to {}", limits.join(" and ")) }
+}
+
+/// States what was kept out of the verdict.
+fn allowed(run: &RunRecord) -> String {
+    match run.allow.len() {
+        0 => String::new(),
+        _ => format!(" Kept out of the verdict on request: {}.", run.allow.join(", ")),
+    }
 }
 
 /// Returns the statements that follow from the verdict.
 pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
     let mut proven = vec![
-        "Each digest file called valid bears an RSA signature, its own or the one that its successor recorded, that verifies under a public \
+        "Each digest file called valid bears an RSA signature, its own or the one that its successor recorded, \
+         that verifies under a public \
          key which the source of keys told below gives for that time; where that source says of which region each key is, under one of the \
          region that the digest file names."
             .to_owned(),
-        "Each of them names the digest file before it by its SHA-256 and its signature, so that none between two valid ones can have been \
+        "Each of them names the digest file before it by its SHA-256 and its signature, so that none between \
+         two valid ones can have been \
          changed, exchanged or left out."
             .to_owned(),
     ];
     if summary.depth == Depth::Content {
         proven.push(
-            "Each log file called intact has, uncompressed, the SHA-256 that a valid digest file recorded when CloudTrail delivered it. Changing \
+            "Each log file called intact has, uncompressed, the SHA-256 that a valid digest file recorded when \
+             CloudTrail delivered it. Changing \
              it without changing that value is not feasible with any known method."
                 .to_owned(),
         );
     }
     if summary.verdict == Verdict::Violated {
         proven.push(
-            "Each file called modified, deleted, invalid or missing differs from what CloudTrail signed and delivered, or is gone. Before a \
+            "Each file called modified, deleted, invalid or missing differs from what CloudTrail signed and \
+             delivered, or is gone. Before a \
              signature was called wrong, two independent implementations of RSA agreed on that."
                 .to_owned(),
         );
@@ -110,8 +177,10 @@ pub(super) fn does_not_prove(summary: &SummaryRecord) -> Vec<String> {
     let mut open = vec![
         "That events are true or complete: what CloudTrail wrote is what is verified, not what happened.",
         "That logging was on all the time: where it was off, nothing was delivered. Such times show as gaps.",
-        "Who changed or removed a file, and when: that is for other evidence to tell, such as access logs of the bucket.",
-        "That the public keys are those of Amazon Web Services, beyond the way in which they were obtained, which is told below.",
+        "Who changed or removed a file, and when: that is for other evidence to tell, such as access logs of \
+         the bucket.",
+        "That the public keys are those of Amazon Web Services, beyond the way in which they were obtained, \
+         which is told below.",
         "Anything of files that are called unverified, unlisted or uncovered, of times outside the range, or of gaps.",
     ];
     if summary.depth != Depth::Content || summary.not_read > 0 {
@@ -120,15 +189,37 @@ pub(super) fn does_not_prove(summary: &SummaryRecord) -> Vec<String> {
     open.into_iter().map(str::to_owned).collect()
 }
 
-/// The method of the examination.
-pub(super) const METHOD: &[&str] = &[
-    "Digest files were found by listing the trail's folders, and by following the name of the predecessor that each digest file records.",
-    "Each was decompressed (RFC 1952), its SHA-256 computed (FIPS 180-4), and its signature checked as RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017) over: \
+/// The method of the examination. Each step is stated only if the run made it.
+pub(super) fn method(run: &RunRecord, summary: &SummaryRecord) -> Vec<String> {
+    let mut steps: Vec<String> = METHOD_OF_DIGESTS.iter().map(|step| (*step).to_owned()).collect();
+    if summary.depth == Depth::Content {
+        steps.push(
+            "Each log file that was to be read was read to its end, decompressed, hashed, and compared with \
+             what the valid digest files recorded."
+                .to_owned(),
+        );
+    }
+    let logs_custody = run.settings.iter().any(|setting| setting.name == "--log-custody");
+    steps.push(if logs_custody {
+        "A line on this verification was added to the custody log of the bag; nothing else was written to the \
+         place that was examined."
+            .to_owned()
+    } else {
+        "Nothing was written to the place that was examined.".to_owned()
+    });
+    steps.push("A refusal, a timeout or a broken connection was never taken as evidence.".to_owned());
+    steps
+}
+
+const METHOD_OF_DIGESTS: &[&str] = &[
+    "Digest files were found by listing the trail's folders, and by following the name of the predecessor that \
+     each digest file records.",
+    "Each was decompressed (RFC 1952), its SHA-256 computed (FIPS 180-4), and its signature checked as \
+     RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017) over: \
      end time, bucket and name, SHA-256 of the content, and the signature of the predecessor, as AWS documents it.",
-    "Signatures were checked with AWS-LC; one that failed was checked again with the independent RustCrypto implementation.",
+    "Signatures were checked with AWS-LC; one that failed was checked again with the independent RustCrypto \
+     implementation.",
     "Hash and signature of each digest file were compared with what its successor recorded of it.",
-    "Each log file was read once to its end, decompressed, hashed, and compared with what the valid digest files recorded.",
-    "Nothing was written to the place that was examined. A refusal, a timeout or a broken connection was never taken as evidence.",
 ];
 
 /// The sources of the rules that the examination follows.
@@ -151,15 +242,18 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ("log file", "A file in which CloudTrail writes events, delivered to an Amazon S3 bucket every few minutes."),
     (
         "digest file",
-        "A file that CloudTrail delivers every hour: it lists the log files of that hour with their hashes, names the digest file before it, and is signed.",
+        "A file that CloudTrail delivers every hour: it lists the log files of that hour with their hashes, \
+         names the digest file before it, and is signed.",
     ),
     (
         "hash, SHA-256",
-        "A number of 64 hexadecimal digits computed from a file's content. Two different files with the same one are not known and can't be made.",
+        "A number of 64 hexadecimal digits computed from a file's content. Two different files with the same \
+         one are not known and can't be made.",
     ),
     (
         "signature",
-        "A number that only the holder of a private key can compute from a content, and anybody can check with the public key.",
+        "A number that only the holder of a private key can compute from a content, and anybody can check with \
+         the public key.",
     ),
     ("chain", "The digest files of one account, region and trail, each naming the one before it."),
     ("intact", "The content is the one that a valid digest file recorded."),

@@ -278,7 +278,8 @@ fn a_year_of_hourly_runs_reports_each_thing_once_and_nothing_else() {
     figure(
         "year",
         &format!(
-            "{} of a year's {HOURS} hourly runs: {gets} objects read, the checkpoint at most {largest} bytes, in {seconds} s",
+            "{} of a year's {HOURS} hourly runs: {gets} objects read, the checkpoint at most {largest} bytes, \
+             in {seconds} s",
             verdicts.len()
         ),
     );

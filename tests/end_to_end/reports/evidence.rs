@@ -71,7 +71,10 @@ fn the_report_says_who_what_when_where_and_how() {
     assert_eq!(case.run.code, 1, "{}", case.run.stderr);
     let facts = case.json("custody");
     assert_eq!(facts["verdict"]["word"], "violated");
-    assert!(facts["verdict"]["sentence"].as_str().unwrap().contains("1 file changed and 2 files removed"), "{facts:#}");
+    assert!(
+        facts["verdict"]["sentence"].as_str().unwrap().contains("1 file changed and at least 2 files removed"),
+        "{facts:#}"
+    );
     assert_eq!(
         facts["case"],
         json!({ "case": "2026-117", "exhibit": "E-4", "examiner": "J. Doe", "notes": ["disk received on 3 March"] })
@@ -114,7 +117,8 @@ fn script_in_a_name_does_not_run() {
     let digest = trail.chains[0].digests.last().unwrap().clone();
     let key = trail.spec.keys.signing_key("us-east-1", digest.document.digest_end_time.parse().unwrap());
     let old = digest.document.log_files[0].s3_object.clone();
-    let evil = "_</script><script>window.pwned=1</script><img src=x onerror=alert(1)>&quot;'\"@@ROWS@@@@FOLDERS@@{{ 7*7 }}\u{202e}_";
+    let evil = "_</script><script>window.pwned=1</script><img src=x \
+        onerror=alert(1)>&quot;'\"@@ROWS@@@@FOLDERS@@{{ 7*7 }}\u{202e}_";
     let new = old.replace("_CloudTrail_", evil);
     trail.forge_digest(&digest, &key, |document| document.log_files[0].s3_object = new.clone());
     trail.remove(&old);

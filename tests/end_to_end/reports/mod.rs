@@ -5,3 +5,4 @@ pub(crate) mod form;
 pub(crate) mod machines;
 pub(crate) mod notices;
 pub(crate) mod snapshots;
+pub(crate) mod statements;

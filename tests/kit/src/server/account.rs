@@ -45,7 +45,8 @@ pub fn publish(state: &State, credential: Option<(String, String)>, body: String
     }
     let region = credential.map(|(_, region)| region).unwrap_or_default();
     state.receive(Received { path: format!("sns {region}"), headers: Default::default(), body });
-    let xml = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>1</MessageId>\
+    let xml = "<PublishResponse \
+        xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>1</MessageId>\
                </PublishResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></PublishResponse>";
     respond(StatusCode::OK, &[("content-type", "text/xml")], xml.to_owned())
 }

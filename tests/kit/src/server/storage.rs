@@ -64,7 +64,8 @@ impl Storage {
             Some(KeyFault::KmsDenied) => {
                 return Err(s3_error!(
                     AccessDenied,
-                    "User: arn:aws:iam::111122223333:user/tester is not authorized to perform: kms:Decrypt on the resource"
+                    "User: arn:aws:iam::111122223333:user/tester is not authorized to perform: kms:Decrypt on \
+                     the resource"
                 ));
             }
             Some(KeyFault::Vanishes) => return Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
