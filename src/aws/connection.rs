@@ -6,6 +6,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region as SdkRegion, SdkConfig};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::ServiceConfigKey;
 
 use super::limits::{CONNECT_TIMEOUT, FIRST_BACKOFF, MAX_ATTEMPTS, READ_TIMEOUT, STALL};
@@ -71,6 +72,14 @@ impl Connection {
         specific.or_else(general)
     }
 
+    /// The name of a service and, if it is not AWS's own, its endpoint, for messages.
+    pub fn name_of(&self, service: &str) -> String {
+        match self.endpoint(service) {
+            Some(url) => format!("{service} at {url}"),
+            None => service.to_owned(),
+        }
+    }
+
     /// Returns the configured endpoints of the services that a run may ask, by service.
     pub fn endpoints(&self) -> BTreeMap<String, String> {
         let services = ["Account", "CloudTrail", "Organizations", "S3", "SNS", "STS"];
@@ -92,4 +101,12 @@ impl Connection {
     pub(crate) fn sdk(&self) -> &SdkConfig {
         &self.0
     }
+}
+
+/// Returns whether the configuration files have a profile of this name; `None` if they can't be
+/// read, which the SDK then reports.
+pub async fn has_profile(name: &str) -> Option<bool> {
+    let (fs, env) = (Fs::real(), Env::real());
+    let profiles = aws_config::profile::load(&fs, &env, &Default::default(), None).await.ok()?;
+    Some(profiles.get_profile(name).is_some())
 }

@@ -37,7 +37,7 @@ pub(super) struct Configured {
 pub(super) fn read(path: &Path, words: &[OsString]) -> Result<Vec<Configured>, Failure> {
     let wrong = |what: String| Failure::Usage(format!("the configuration {}: {what}", path.display()));
     let text = disk::read_small_text(path).map_err(|error| wrong(format!("can't be read: {error}")))?;
-    let mut shared: Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+    let mut shared: Table = text.parse().map_err(|error: toml::de::Error| wrong(in_one_line(&error, &text)))?;
     let trails = match shared.remove(TRAIL) {
         None => vec![Table::new()],
         Some(Value::Array(trails)) if !trails.is_empty() => trails
@@ -161,6 +161,13 @@ fn check_places(configured: &[Configured]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Returns the message of a TOML error with its line.
+fn in_one_line(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1)).unwrap_or_default();
+    format!("{line}{}", error.message())
 }
 
 /// Returns the message of clap without its advice on the command line.

@@ -12,6 +12,9 @@ use crate::model::{exit_code, printable};
 use crate::store::StoreError;
 use crate::trail::TrailError;
 
+/// The flag that helps where there are no credentials.
+const PROFILE: &str = "--profile chooses a profile";
+
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// The reason why a run ended without a verdict.
@@ -94,6 +97,7 @@ impl From<TrailError> for Failure {
             TrailError::Credentials(reason) => {
                 format!("no AWS credentials that work: set AWS_PROFILE or --profile, or run 'aws sso login' ({reason})")
             }
+            TrailError::NoCredentials(_) => format!("{error}; {PROFILE}"),
             TrailError::Failed { .. } => error.to_string(),
         })
     }
@@ -106,6 +110,9 @@ impl From<AuditError> for Failure {
             AuditError::Observer(error) => Self::CannotRun(format!("the report can't be written: {error}")),
             AuditError::Listing { error: StoreError::NoSuchBucket(bucket), .. } => {
                 Self::CannotRun(format!("there is no bucket {bucket}: check --bucket, or the trail's settings"))
+            }
+            AuditError::Listing { error: StoreError::Credentials(_), .. } => {
+                Self::CannotRun(format!("{error}; {PROFILE}"))
             }
             other => Self::CannotRun(other.to_string()),
         }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
-use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_cloudtrail::error::ProvideErrorMetadata;
 use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
 use super::{KeySet, KeySource, KeySourceError};
-use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
+use crate::aws::{Connection, explain};
 use crate::debug::opaque_debug;
 use crate::model::Region;
 
@@ -69,7 +69,7 @@ impl KeySource for ListPublicKeys {
                             "CloudTrail there does not take the credentials: is the region enabled for this account?"
                                 .to_owned()
                         }
-                        _ => DisplayErrorContext(&error).to_string(),
+                        _ => explain(&error, &self.config.name_of("CloudTrail")),
                     };
                     failed(reason)
                 })?;

@@ -2,12 +2,11 @@
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::Region;
-use aws_sdk_sns::error::DisplayErrorContext;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use super::Notice;
 
-use crate::aws::Connection;
+use crate::aws::{Connection, explain};
 
 /// Publishes a notice; an error gives the reason why that failed.
 pub(super) async fn publish(notice: &Notice, arn: &str, config: &Connection) -> Result<(), String> {
@@ -26,5 +25,6 @@ pub(super) async fn publish(notice: &Notice, arn: &str, config: &Connection) -> 
         .message_attributes("verdict", verdict)
         .send()
         .await;
-    sent.map(|_| ()).map_err(|error| format!("{} (the caller needs sns:Publish)", DisplayErrorContext(error)))
+    sent.map(|_| ())
+        .map_err(|error| format!("{} (the caller needs sns:Publish)", explain(&error, &config.name_of("SNS"))))
 }

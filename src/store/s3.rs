@@ -25,13 +25,13 @@ use jiff::Timestamp;
 
 use super::error::check_length;
 use super::s3_answers::{EndOfList, S3Body, decode, is_whole, lifecycle_rule, listed, timestamp, versions_of};
-use super::s3_error::{Failure, lacks_credentials, sort};
+use super::s3_error::{Failure, sort};
 use super::{
     Counter, Head, LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError, StoreProperties,
 };
-use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
 use crate::aws::limits::{MAX_BROKEN_LISTINGS, MAX_REDIRECTS, MAX_VERSIONS};
+use crate::aws::{Connection, explain, lacks_credentials};
 use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, Requests};
 use crate::sync::lock;
@@ -136,13 +136,9 @@ impl S3 {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         if lacks_credentials(error) {
-            return Err(StoreError::Credentials(format!(
-                "no AWS credentials were found, or they can't be loaded: set AWS_PROFILE or --profile, or run \
-                 'aws sso login' ({})",
-                super::s3_error::explain(error)
-            )));
+            return Err(StoreError::Credentials(explain(error, &self.config.name_of("S3"))));
         }
-        match sort(error, action, bucket, key) {
+        match sort(error, &self.config.name_of("S3"), action, bucket, key) {
             Failure::OtherRegion(region) if tries < MAX_REDIRECTS => {
                 lock(&self.bucket_regions).insert(bucket.to_owned(), region);
                 Ok(())

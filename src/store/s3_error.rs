@@ -3,9 +3,10 @@
 use std::error::Error;
 
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::StoreError;
+use crate::aws::explain;
 
 /// The kind of a failed request.
 pub(super) enum Failure {
@@ -17,7 +18,13 @@ pub(super) enum Failure {
 
 /// Classifies a failed request on `bucket`. `action` is the permission that it needs, such as
 /// `s3:GetObject`.
-pub(super) fn sort<E>(error: &SdkError<E, HttpResponse>, action: &str, bucket: &str, key: Option<&str>) -> Failure
+pub(super) fn sort<E>(
+    error: &SdkError<E, HttpResponse>,
+    service: &str,
+    action: &str,
+    bucket: &str,
+    key: Option<&str>,
+) -> Failure
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
@@ -45,7 +52,7 @@ where
     }
     // An answer of success that can't be read to its end broke off on the way.
     if matches!(error, SdkError::ResponseError(_)) || (code.is_none() && status.is_some_and(|status| status < 300)) {
-        return Failure::Store(StoreError::Broken(explain(error)));
+        return Failure::Store(StoreError::Broken(explain(error, service)));
     }
     Failure::Store(match (code, status) {
         (Some("NoSuchBucket"), _) => StoreError::NoSuchBucket(bucket.to_owned()),
@@ -77,7 +84,7 @@ where
         }
         // A 404 without a code comes from something that is not S3, or from a proxy: no evidence of
         // absence.
-        _ => StoreError::Failed(explain(error)),
+        _ => StoreError::Failed(explain(error, service)),
     })
 }
 
@@ -89,24 +96,4 @@ fn hint(action: &str) -> &'static str {
     } else {
         ""
     }
-}
-
-/// Returns the whole cause of a failure, in one line.
-pub(super) fn explain<E>(error: &SdkError<E, HttpResponse>) -> String
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    match error.as_service_error().and_then(|service| Some((service.code()?, service.message().unwrap_or_default()))) {
-        Some((code, message)) => format!("S3 answered {code}: {message}"),
-        None => DisplayErrorContext(error).to_string(),
-    }
-}
-
-/// Returns whether the failure is that there are no credentials at all.
-pub(super) fn lacks_credentials<E>(error: &SdkError<E, HttpResponse>) -> bool
-where
-    E: Error + 'static,
-{
-    matches!(error, SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_))
-        && DisplayErrorContext(error).to_string().contains("credentials")
 }

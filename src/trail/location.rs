@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
-use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudtrail::config::http::HttpResponse;
+use aws_sdk_cloudtrail::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
-use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
+use crate::aws::{Connection, explain, lacks_credentials};
 use crate::debug::opaque_debug;
 use crate::model::TrailArn;
 
@@ -38,6 +39,9 @@ pub enum TrailError {
     /// There are no credentials, or none that AWS takes.
     #[error("no AWS credentials that work ({0})")]
     Credentials(String),
+    /// There are no credentials, or they can't be loaded.
+    #[error("{0}")]
+    NoCredentials(String),
     /// Any other failure.
     #[error("CloudTrail could not be asked where {arn} delivers: {reason}")]
     Failed {
@@ -52,6 +56,8 @@ pub enum TrailError {
 pub struct Trail {
     arn: TrailArn,
     client: Client,
+    /// The name of the service, for messages.
+    service: String,
     requests: AtomicU64,
 }
 
@@ -67,11 +73,12 @@ enum Failure {
 impl Trail {
     /// Creates a client that asks about `arn` in the trail's home region.
     pub fn new(arn: TrailArn, config: &Connection) -> Self {
+        let service = config.name_of("CloudTrail");
         let config = aws_sdk_cloudtrail::config::Builder::from(config.sdk())
             .retry_classifier(RetryTooManyRequests)
             .region(SdkRegion::new(arn.home_region.to_string()))
             .build();
-        Self { arn, client: Client::from_conf(config), requests: AtomicU64::new(0) }
+        Self { arn, client: Client::from_conf(config), service, requests: AtomicU64::new(0) }
     }
 
     /// Returns the settings of the trail as they are now.
@@ -126,12 +133,11 @@ impl Trail {
         Ok(trails.into_iter().find(|trail| trail.trail_arn.as_deref() == Some(&arn)))
     }
 
-    fn sort<E, R>(&self, error: &SdkError<E, R>) -> Failure
+    fn sort<E>(&self, error: &SdkError<E, HttpResponse>) -> Failure
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
     {
-        let whole = DisplayErrorContext(error).to_string();
+        let reason = explain(error, &self.service);
         match error.as_service_error().and_then(ProvideErrorMetadata::code) {
             Some("AccessDenied" | "AccessDeniedException") => Failure::Denied,
             Some("TrailNotFoundException") => Failure::NotFound,
@@ -144,8 +150,8 @@ impl Trail {
                 | "IncompleteSignature"
                 | "MissingAuthenticationToken"),
             ) => Failure::Final(TrailError::Credentials(code.to_owned())),
-            None if whole.contains("credentials") => Failure::Final(TrailError::Credentials(whole)),
-            _ => Failure::Final(TrailError::Failed { arn: self.arn.clone(), reason: whole }),
+            None if lacks_credentials(error) => Failure::Final(TrailError::NoCredentials(reason)),
+            _ => Failure::Final(TrailError::Failed { arn: self.arn.clone(), reason }),
         }
     }
 }

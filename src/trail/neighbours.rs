@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
-use aws_sdk_cloudtrail::error::DisplayErrorContext;
 use aws_sdk_cloudtrail::types::Trail as SdkTrail;
 
 use super::NeighbourSource;
 use super::location::TrailSettings;
-use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
+use crate::aws::{Connection, explain};
 use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
 
@@ -45,7 +44,7 @@ impl NeighbourSource for DescribeTrails {
             .region(SdkRegion::new(region.to_string()))
             .build();
         let answer = Client::from_conf(config).describe_trails().send().await;
-        let answer = answer.map_err(|error| DisplayErrorContext(&error).to_string())?;
+        let answer = answer.map_err(|error| explain(&error, &self.config.name_of("CloudTrail")))?;
         let shares_place = |trail: &SdkTrail| {
             trail.s3_bucket_name.as_deref() == Some(&self.settings.bucket)
                 && trail.s3_key_prefix.as_deref().unwrap_or_default().trim_matches('/') == self.settings.prefix

@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_account::types::RegionOptStatus;
-use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudtrail::config::http::HttpResponse;
+use aws_sdk_cloudtrail::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_organizations::types::AccountState;
 use jiff::Timestamp;
 
 use super::location::TrailSettings;
-use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
+use crate::aws::{Connection, explain};
 use crate::debug::opaque_debug;
 use crate::model::{AccountId, OrganizationId, Region, TrailArn};
 
@@ -90,7 +91,8 @@ impl ReachSource {
         let sts = aws_sdk_sts::config::Builder::from(self.config.sdk()).retry_classifier(RetryTooManyRequests).build();
         let sts = aws_sdk_sts::Client::from_conf(sts);
         let identity = sts.get_caller_identity().send().await;
-        let caller = identity.map_err(|error| explain(&error, "sts:GetCallerIdentity"))?.account;
+        let caller =
+            identity.map_err(|error| reason(&error, &self.config.name_of("STS"), "sts:GetCallerIdentity"))?.account;
         // The management account may ask for its members, and no caller may name its own account.
         let other = Some(self.arn.account.to_string()).filter(|account| caller.as_ref() != Some(account));
         let client =
@@ -108,7 +110,7 @@ impl ReachSource {
                 .set_next_token(token)
                 .send()
                 .await
-                .map_err(|error| explain(&error, "account:ListRegions"))?;
+                .map_err(|error| reason(&error, &self.config.name_of("Account"), "account:ListRegions"))?;
             for region in page.regions.unwrap_or_default() {
                 let Some(Ok(name)) = region.region_name.map(|name| name.parse::<Region>()) else { continue };
                 if region.region_opt_status == Some(RegionOptStatus::EnabledByDefault) {
@@ -132,12 +134,10 @@ impl ReachSource {
         let mut token = None;
         loop {
             self.count();
-            let page = client
-                .list_accounts()
-                .set_next_token(token)
-                .send()
-                .await
-                .map_err(|error| explain(&error, "organizations:ListAccounts"))?;
+            let page =
+                client.list_accounts().set_next_token(token).send().await.map_err(|error| {
+                    reason(&error, &self.config.name_of("Organizations"), "organizations:ListAccounts")
+                })?;
             for account in page.accounts.unwrap_or_default() {
                 let joined = account.joined_timestamp.and_then(|at| Timestamp::from_second(at.secs()).ok());
                 let active = account.state.is_none_or(|state| state == AccountState::Active);
@@ -167,14 +167,13 @@ fn organization_of(arn: &str) -> Option<OrganizationId> {
     arn.rsplit_once(":account/")?.1.split('/').next()?.parse().ok()
 }
 
-fn explain<E, R>(error: &SdkError<E, R>, action: &str) -> String
+fn reason<E>(error: &SdkError<E, HttpResponse>, service: &str, action: &str) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
 {
     match error.as_service_error().and_then(ProvideErrorMetadata::code) {
         Some("AccessDenied" | "AccessDeniedException") => format!("the caller may not use {action}"),
         Some("AWSOrganizationsNotInUseException") => "the caller's account is in no organization".to_owned(),
-        _ => DisplayErrorContext(error).to_string(),
+        _ => explain(error, service),
     }
 }

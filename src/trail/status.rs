@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
 use aws_sdk_cloudtrail::config::retry::RetryConfig;
-use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudtrail::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudtrail::operation::get_trail_status::{GetTrailStatusError, GetTrailStatusOutput};
 use aws_sdk_cloudtrail::primitives::DateTime;
 use jiff::Timestamp;
 
 use super::{StatusSource, TrailStatus};
-use crate::aws::Connection;
 use crate::aws::RetryTooManyRequests;
+use crate::aws::{Connection, explain};
 use crate::debug::opaque_debug;
 use crate::model::{Region, TrailArn};
 
@@ -64,19 +64,22 @@ fn status_of(answer: GetTrailStatusOutput) -> TrailStatus {
     }
 }
 
-fn explain(error: &SdkError<GetTrailStatusError>, region: &Region) -> String {
+fn reason(error: &SdkError<GetTrailStatusError>, service: &str, region: &Region) -> String {
     match error.as_service_error().and_then(ProvideErrorMetadata::code) {
         Some("AccessDenied" | "AccessDeniedException") => {
             format!("the caller needs cloudtrail:GetTrailStatus in {region}")
         }
-        _ => DisplayErrorContext(error).to_string(),
+        _ => explain(error, service),
     }
 }
 
 #[async_trait]
 impl StatusSource for GetTrailStatus {
     async fn status(&self, region: &Region) -> Result<TrailStatus, String> {
-        self.ask(region, None).await.map(status_of).map_err(|error| explain(&error, region))
+        self.ask(region, None)
+            .await
+            .map(status_of)
+            .map_err(|error| reason(&error, &self.config.name_of("CloudTrail"), region))
     }
 
     async fn probe(&self, region: &Region) -> Result<Option<TrailStatus>, String> {
@@ -87,7 +90,7 @@ impl StatusSource for GetTrailStatus {
             // A region that is not enabled does not take the account's credentials.
             Err(error) => match error.as_service_error().and_then(ProvideErrorMetadata::code) {
                 Some("UnrecognizedClientException" | "InvalidClientTokenId") => Ok(None),
-                _ => Err(explain(&error, region)),
+                _ => Err(reason(&error, &self.config.name_of("CloudTrail"), region)),
             },
         }
     }

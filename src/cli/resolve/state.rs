@@ -29,7 +29,7 @@ pub(super) async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &S
                 return Err(Failure::Usage(what));
             }
             let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
-            let config = connect(&args.source, home).await;
+            let config = connect(&args.source, home).await?;
             Place::Object(Box::new(S3::new(config, object.to_string())), object.clone())
         }
     };

@@ -192,3 +192,79 @@ fn listing(dir: &std::path::Path) -> Vec<(std::path::PathBuf, std::time::SystemT
     found.sort();
     found
 }
+
+/// An address on which nothing listens.
+fn closed_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("127.0.0.1:{}", listener.local_addr().unwrap().port())
+}
+
+/// A server that answers every request with a page, as a proxy does.
+fn proxy() -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = stream.read(&mut [0; 65536]);
+            let body = "<html>who are you?</html>";
+            let _ = write!(
+                stream,
+                "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    address
+}
+
+/// Every kind of error of the AWS SDK is told in words, of CloudTrail and of S3.
+#[test]
+fn errors_of_the_sdk_are_sentences() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("config");
+    std::fs::write(&broken, "[profile one\nregion = \"").unwrap();
+    let (port, proxy) = (closed_port(), proxy());
+    let keys = [("AWS_ACCESS_KEY_ID", "AKIATESTTESTTESTTEST"), ("AWS_SECRET_ACCESS_KEY", "test/secret/key")];
+    let arn = ["--trail-arn", "arn:aws:cloudtrail:us-east-1:111122223333:trail/my-trail", "--start", "2026-03-01"];
+    let profile = |name: &str| vec![("AWS_PROFILE", name.to_owned())];
+    let endpoint = |url: String| vec!["--endpoint-url".to_owned(), url];
+    let nope = || vec!["--profile".to_owned(), "nope".to_owned()];
+    let configured = vec![("AWS_CONFIG_FILE", broken.display().to_string())];
+    // What is wrong, the arguments, the environment, and the words for it. With an endpoint, there
+    // are credentials.
+    let cases = [
+        ("no credentials", vec![], vec![], "no AWS credentials were found"),
+        ("unknown profile", nope(), vec![], "there is no AWS profile 'nope'"),
+        ("unknown profile", vec![], profile("nope"), "there is no AWS profile 'nope'"),
+        ("broken configuration", vec![], configured, "credentials can't be loaded"),
+        ("closed port", endpoint(format!("http://{port}")), vec![], "Connection refused"),
+        ("no such host", endpoint("http://no-such-host.invalid".into()), vec![], "no-such-host.invalid could not be"),
+        ("no TLS", endpoint(format!("https://{proxy}")), vec![], "could not be reached"),
+        ("no scheme", endpoint("nowhere".into()), vec![], "at nowhere could not be reached"),
+        ("not AWS", endpoint(format!("http://{proxy}")), vec![], "gave an answer with status 407"),
+    ];
+    for (what, arguments, environment, expected) in cases {
+        for bucket in [&[][..], &["--bucket", "my-bucket"]] {
+            let mut command = ctverify();
+            command.args(arn).args(bucket).args(&arguments).envs(environment.iter().map(|(name, value)| (name, value)));
+            if !arguments.is_empty() && arguments[0] == "--endpoint-url" {
+                command.envs(keys);
+            }
+            let failed = run(&mut command);
+            let text = &failed.stderr;
+            assert!(failed.code == 4 && text.contains(expected), "{what} {bucket:?}: {} {text}", failed.code);
+            // Neither the debug output of a type, nor an escaped line break, nor a dump of a request.
+            for debris in ["{ ", "Failure(", "\\u{a}", "SdkBody", "extensions", "kind:"] {
+                assert!(!text.contains(debris), "{what} {bucket:?}: {text}");
+            }
+            assert_eq!(text.trim_end().lines().count(), 1, "{what}: {text}");
+        }
+    }
+    let config = folder.path().join("ctverify.toml");
+    std::fs::write(&config, "keys = 3\n[[trail]\n").unwrap();
+    let refused = run(ctverify().arg("--config").arg(&config));
+    assert!(refused.code == 2 && refused.stderr.contains("line 2: "), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("\\u{a}"), "{}", refused.stderr);
+}
