@@ -27,7 +27,13 @@ pub fn run() -> ExitCode {
 
 fn run_command() -> u8 {
     // clap prints help and its own errors, and exits with 2 on an error, as documented.
-    let args = Args::read(std::env::args_os(), true).unwrap_or_else(|error| error.exit());
+    let args = match Args::read(std::env::args_os(), true) {
+        Ok(args) => args,
+        Err(error) => match first_word_hint(std::env::args().nth(1).as_deref()) {
+            Some(hint) => return Failure::Usage(hint).report(),
+            None => error.exit(),
+        },
+    };
     if let Some(logs) = args.logs() {
         logs::begin(logs);
     }
@@ -51,4 +57,18 @@ fn run_command() -> u8 {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Returns what to write in place of a first word that is none of a command's.
+fn first_word_hint(word: Option<&str>) -> Option<String> {
+    let word = word?;
+    if word.starts_with("arn:") {
+        return Some(format!("a trail is named with a flag: --trail-arn {word}"));
+    }
+    let is_official = word == "validate-logs" || word == "cloudtrail";
+    is_official.then(|| {
+        format!(
+            "'{word}' belongs to the AWS CLI: here, 'ctverify --trail-arn ARN --start TIME' verifies, without a command"
+        )
+    })
 }

@@ -65,6 +65,9 @@ impl Time {
     }
 }
 
+/// The fault of a file without keys.
+const NO_KEYS: &str = "it holds no keys";
+
 impl KeyFile {
     /// Reads a file.
     ///
@@ -98,19 +101,23 @@ impl KeyFile {
         let bytes = json_text(bytes)?;
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         if json.get("PublicKeyList").is_some() {
-            return read(json, false).map(|set| Self::of(Keys::Flat(set)));
+            let set = read(json, false)?;
+            return if set.listed.is_empty() { Err(NO_KEYS.to_owned()) } else { Ok(Self::of(Keys::Flat(set))) };
         }
         let serde_json::Value::Object(regions) = json else {
             return Err("it is not a JSON object".to_owned());
         };
         if regions.is_empty() {
-            return Err("it holds no keys".to_owned());
+            return Err(NO_KEYS.to_owned());
         }
         let mut sets = BTreeMap::new();
         for (region, listing) in regions {
             region.parse::<Region>().map_err(|error| error.to_string())?;
             let set = read(listing, true).map_err(|reason| format!("under '{region}', {reason}"))?;
             sets.insert(region, set);
+        }
+        if sets.values().all(|set: &KeySet| set.listed.is_empty()) {
+            return Err(NO_KEYS.to_owned());
         }
         Ok(Self::of(Keys::ByRegion(sets)))
     }

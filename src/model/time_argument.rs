@@ -37,6 +37,9 @@ impl TimeArgument {
 ///
 /// Returns the forms that are accepted.
 pub fn parse_time(text: &str) -> Result<TimeArgument, String> {
+    if let Some(age) = text.strip_prefix('-').filter(|rest| span(rest).is_some()) {
+        return Err(format!("an age counts back by itself: write {age}"));
+    }
     // A `Date` would also be parsed from a longer text.
     let is_date = text.len() == "2026-03-01".len();
     let date =

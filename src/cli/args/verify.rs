@@ -29,6 +29,7 @@ pub(crate) struct VerifyArgs {
         long,
         env = "CTVERIFY_START",
         hide_env = true,
+        allow_hyphen_values = true,
         visible_alias = "start-time",
         value_name = "TIME",
         value_parser = parse_time,
@@ -42,6 +43,7 @@ pub(crate) struct VerifyArgs {
         long,
         env = "CTVERIFY_END",
         hide_env = true,
+        allow_hyphen_values = true,
         visible_alias = "end-time",
         value_name = "TIME",
         value_parser = parse_time,
@@ -96,6 +98,7 @@ pub(crate) struct VerifyArgs {
         long,
         env = "CTVERIFY_SAMPLE",
         hide_env = true,
+        allow_hyphen_values = true,
         value_parser = parse_sample,
         value_name = "N|P%",
         help_heading = "What to verify"

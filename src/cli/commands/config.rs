@@ -1,9 +1,11 @@
 //! The commands for a configuration file: a run over its trails, and its check.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::cli::args::Format;
 use crate::cli::config::{Configured, read};
 use crate::cli::evidence::without_secrets;
 use crate::cli::exit::Failure;
@@ -24,14 +26,20 @@ const GRAVITY: [u8; 6] = [
 
 /// Verifies each trail in turn; the exit code is that of the gravest result.
 pub(crate) fn verify_configured(path: &Path) -> Result<u8, Failure> {
-    let mut gravest = exit_code::VERIFIED;
+    let (mut gravest, mut says_all) = (exit_code::VERIFIED, false);
     let words: Vec<OsString> = std::env::args_os().collect();
     let configured = read(path, &words)?;
     if let Some(first) = configured.first() {
         // The file may ask for logs even if the command line does not.
         logs::begin(&first.args.reports.logs);
     }
+    let several = configured.len() > 1;
+    let mut counts: BTreeMap<u8, usize> = BTreeMap::new();
     for Configured { name, args, .. } in configured {
+        let titled = several && args.reports.format == Format::Text && !args.reports.quiet;
+        if titled {
+            writeln!(std::io::stdout(), "== {}", printable(&name)).map_err(|error| cannot_write_standard(&error))?;
+        }
         let code = match super::verify(&args) {
             Ok(code) => code,
             Err(failure) => {
@@ -41,19 +49,51 @@ pub(crate) fn verify_configured(path: &Path) -> Result<u8, Failure> {
             }
         };
         let rank = |code: u8| GRAVITY.iter().position(|known| *known == code).unwrap_or(0);
+        *counts.entry(code).or_default() += 1;
         if rank(code) < rank(gravest) {
             gravest = code;
+        }
+        if titled {
+            writeln!(std::io::stdout()).map_err(|error| cannot_write_standard(&error))?;
+            says_all = true;
         }
         if code == exit_code::INTERRUPTED {
             break;
         }
     }
+    if says_all {
+        let count = |code: &u8| counts.get(code).map(|count| format!("{count} {}", word_of(*code)));
+        let counts: Vec<String> = GRAVITY.iter().filter_map(count).collect();
+        let overall = word_of(gravest).to_uppercase();
+        writeln!(std::io::stdout(), "OVERALL {overall}  {}", counts.join(", "))
+            .map_err(|error| cannot_write_standard(&error))?;
+    }
     Ok(gravest)
+}
+
+/// The word for the result of one trail.
+fn word_of(code: u8) -> &'static str {
+    match code {
+        exit_code::VERIFIED => "verified",
+        exit_code::VIOLATED => "violated",
+        exit_code::INCONCLUSIVE => "inconclusive",
+        exit_code::INTERRUPTED => "interrupted",
+        exit_code::USAGE => "not run, wrong settings",
+        _ => "not run",
+    }
 }
 
 /// Prints the settings that a configuration file results in; asks nothing of AWS.
 pub(crate) fn config_check(path: &Path) -> Result<u8, Failure> {
     let configured = read(path, &[OsString::from("ctverify")])?;
+    for Configured { name, args, .. } in &configured {
+        if args.trail_arn.is_none() && args.bucket.is_none() && args.source.from.is_none() {
+            return Err(Failure::Usage(format!(
+                "the configuration {}: '{name}' names nothing to verify: give it a trail-arn, a bucket, or from",
+                path.display()
+            )));
+        }
+    }
     let mut out = std::io::stdout().lock();
     let mut write = || {
         for Configured { name, from_file, overruled, .. } in &configured {

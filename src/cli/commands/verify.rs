@@ -1,6 +1,6 @@
 //! The main command, which verifies a trail.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,14 @@ const LAST_READS: Duration = Duration::from_millis(200);
 /// Verifies what the arguments name, and returns the exit code for the verdict.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     paths::check_verify(args)?;
+    if let (Some(region), true) = (&args.source.region, args.regions.is_empty()) {
+        // If standard error is closed, nobody reads this.
+        let _ = writeln!(
+            anstream::stderr(),
+            "note: --region {region} is the region of API calls and limits nothing: every region is verified; --regions \
+             limits"
+        );
+    }
     if args.estimate {
         return estimate(args);
     }
@@ -171,6 +179,12 @@ pub(super) async fn audit_with(
         }
     }
     // The checkpoint is saved last, so that the next run finds again what could not be reported.
+    if summary.interrupted && kept.is_some() {
+        let _ = writeln!(
+            anstream::stderr(),
+            "interrupted: the checkpoint is left as it was, and the next run begins where this one did"
+        );
+    }
     if let Some((kept, checkpoint)) = kept.zip(checkpoint) {
         kept.save(checkpoint).await?;
         tracing::info!("the checkpoint is written");

@@ -43,6 +43,13 @@ pub(super) async fn local(
     mut request: AuditRequest,
 ) -> Result<Settings, Failure> {
     let VerifyArgs { source: args, signer, log_custody, .. } = args;
+    if dir.to_str().is_some_and(|text| text.starts_with("s3://")) {
+        return Err(Failure::Usage(format!(
+            "--from takes a folder, and {} is in S3: name it with --bucket NAME and --prefix PREFIX, or the trail with \
+             --trail-arn ARN",
+            dir.display()
+        )));
+    }
     let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
     if let Some(bag) = &bag {
         request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));

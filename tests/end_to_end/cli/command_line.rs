@@ -268,3 +268,46 @@ fn errors_of_the_sdk_are_sentences() {
     assert!(refused.code == 2 && refused.stderr.contains("line 2: "), "{}", refused.stderr);
     assert!(!refused.stderr.contains("\\u{a}"), "{}", refused.stderr);
 }
+
+/// Habits of other tools, and slips, get an answer that helps.
+#[test]
+fn slips_are_answered_with_what_to_write() {
+    let dir = testdata("clean");
+    let keys = dir.join("keys.json");
+    let arn = "arn:aws:cloudtrail:us-east-1:111122223333:trail/my-trail";
+    let (from, keys) = (dir.to_str().unwrap(), keys.to_str().unwrap());
+    let empty = tempfile::tempdir().unwrap();
+    let no_keys = empty.path().join("keys.json");
+    std::fs::write(&no_keys, "{\"PublicKeyList\": []}").unwrap();
+    let nothing = empty.path().join("ctverify.toml");
+    std::fs::write(&nothing, "depth = \"chain\"\n").unwrap();
+    let cases: Vec<(Vec<&str>, &str)> = vec![
+        (vec![arn, "--start", "7d"], "--trail-arn arn:aws:cloudtrail"),
+        (vec!["validate-logs", "--trail-arn", arn], "belongs to the AWS CLI"),
+        (vec!["--from", "s3://my-bucket/prefix", "--keys", keys], "--bucket NAME"),
+        (vec!["--from", from, "--keys", keys, "--start", "-7d"], "write 7d"),
+        (vec!["--from", from, "--keys", keys, "--sample", "-5"], "a number of log files"),
+        (vec!["--from", from, "--keys", no_keys.to_str().unwrap()], "it holds no keys"),
+        (vec!["config", "check", nothing.to_str().unwrap()], "names nothing to verify"),
+    ];
+    for (arguments, expected) in cases {
+        let refused = run(ctverify().args(&arguments));
+        assert!(
+            refused.code == 2 && refused.stderr.contains(expected),
+            "{arguments:?}: {} {}",
+            refused.code,
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn a_region_of_api_calls_is_said_to_limit_nothing() {
+    let trail = defects::small_trail();
+    let server = Server::start(&trail, ServerOptions::default());
+    let noted = run(ctverify_at(&server).args(range_of(&trail)).args(["--region", "us-east-1"]));
+    assert_eq!(noted.stderr.matches("limits nothing").count(), 1, "{}", noted.stderr);
+    let limited =
+        run(ctverify_at(&server).args(range_of(&trail)).args(["--region", "us-east-1", "--regions", "us-east-1"]));
+    assert!(limited.code == 0 && !limited.stderr.contains("limits nothing"), "{}", limited.stderr);
+}

@@ -175,3 +175,24 @@ fn logs_go_to_standard_error_as_json_lines() {
     let last: Value = serde_json::from_str(said.stderr.lines().last().unwrap()).unwrap();
     assert_eq!((said.code, &last["exit_code"]), (4, &Value::from(4)));
 }
+
+#[test]
+fn several_trails_are_named_and_have_one_verdict_over_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("ctverify.toml");
+    let trail = |name: &str| {
+        let dir = crate::support::testdata(name);
+        format!("[[trail]]\nname = \"{name}\"\nfrom = {:?}\nkeys = {:?}\n", dir, dir.join("keys.json"))
+    };
+    std::fs::write(&config, format!("{}{}", trail("clean"), trail("log-modified"))).unwrap();
+    let done = run(ctverify().arg("--config").arg(&config));
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    for expected in ["== clean\n", "== log-modified\n", "OVERALL VIOLATED  1 violated, 1 verified\n"] {
+        assert!(done.stdout.contains(expected), "{expected:?} is not in {}", done.stdout);
+    }
+    // Machines read jsonl, and one trail needs no title.
+    let lines = run(ctverify().arg("--config").arg(&config).args(["--format", "jsonl"])).stdout;
+    assert!(lines.lines().all(|line| line.starts_with('{')), "{lines}");
+    std::fs::write(&config, trail("clean")).unwrap();
+    assert!(!run(ctverify().arg("--config").arg(&config)).stdout.contains("=="));
+}
