@@ -136,7 +136,7 @@ impl Pipeline<'_> {
         let range = request.bounded_range(store.properties().is_live);
         if request.sample.is_none() {
             sink.emit(self.opening(None))?;
-            sink.emit_all(self.warnings_before())?;
+            sink.emit_all(self.records_before())?;
         }
         match single_files::range(&request.files) {
             Some(range) => self.single_files(range, sink).await,
@@ -166,8 +166,11 @@ impl Pipeline<'_> {
         })
     }
 
-    fn warnings_before(&self) -> impl Iterator<Item = Record> {
-        self.audit.request.warnings_before.iter().cloned().map(Record::Warning)
+    /// The records that follow the run record: what is known from before the audit.
+    fn records_before(&self) -> impl Iterator<Item = Record> {
+        let request = &self.audit.request;
+        let bag = request.bag.clone().map(Record::Bag);
+        bag.into_iter().chain(request.warnings_before.iter().cloned().map(Record::Warning))
     }
 
     /// Judges single log files, which the request names.
@@ -203,7 +206,7 @@ impl Pipeline<'_> {
             Some(sample) => {
                 let steps = self.sampled(sample, of_chains).await?;
                 sink.emit(self.opening(self.not_read.sample()))?;
-                sink.emit_all(self.warnings_before().chain(beside))?;
+                sink.emit_all(self.records_before().chain(beside))?;
                 self.emit_steps(&context, stream::iter(steps.into_iter().map(Ok)), sink).await?;
             }
         }

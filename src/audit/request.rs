@@ -9,7 +9,7 @@ use super::request_builder::AuditRequestBuilder;
 use crate::model::{
     AccountId, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, earlier,
 };
-use crate::records::{Allowances, Filters, KeysAsked, Setting, WarningRecord};
+use crate::records::{Allowances, BagRecord, Filters, KeysAsked, Setting, WarningRecord};
 use crate::store::Location;
 use crate::verify::limits;
 
@@ -87,6 +87,8 @@ pub struct AuditRequest {
     pub requests_before: u64,
     /// The statements of the run record about endpoints, keys and settings.
     pub statement: Statement,
+    /// The state of the evidence bag that is examined.
+    pub bag: Option<BagRecord>,
     /// The warnings from before the audit, which are emitted at its start.
     pub warnings_before: Vec<WarningRecord>,
 }
@@ -191,6 +193,7 @@ impl AuditRequest {
             now,
             requests_before: 0,
             statement: Statement::default(),
+            bag: None,
             warnings_before: Vec::new(),
         }
     }

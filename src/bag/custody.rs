@@ -14,7 +14,7 @@ use super::manifest::write_whole;
 use super::{BagError, MANIFEST, TAG_MANIFEST, manifest};
 
 pub(super) const LOG: &str = "custody.jsonl";
-const HEAD: &str = "custody-head.txt";
+pub(super) const HEAD: &str = "custody-head.txt";
 /// The signature of the head, made when somebody with a key added a line.
 const SIGNATURE: &str = "custody-head.txt.sig";
 

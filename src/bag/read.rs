@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ahash::{HashSet, RandomState};
 
-use super::custody::LOG;
+use super::custody::{HEAD, LOG};
 use super::manifest::{self, Partial};
 use super::{
     BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
@@ -108,7 +108,12 @@ impl Bag {
             say(LOG, "tells of no collection: lines were taken out");
         }
         for fault in custody.faults() {
-            say(LOG, &fault);
+            let of_head = fault.strip_prefix(HEAD).map(str::trim_start);
+            let of_log = fault.strip_prefix(LOG).map(str::trim_start);
+            match of_head {
+                Some(what) => say(HEAD, what),
+                None => say(LOG, &of_log.unwrap_or(&fault).replace(&format!(" of {LOG}"), "")),
+            }
         }
         Ok(found)
     }

@@ -232,9 +232,9 @@ words!(
         VersionsUnavailable = "versions_unavailable",
         /// The accounts or regions that the trail has to reach could not be determined.
         ReachUnknown = "reach_unknown",
-        /// A file of an evidence bag is not as its manifests or its custody log state. Unlike other
-        /// warnings, this one makes the verdict `violated`: the bag was changed.
-        BagAltered = "bag_altered",
+        /// A public key in a file is none that CloudTrail publishes. Unlike other warnings, this one
+        /// makes the verdict `violated`: what rests on the key proves nothing.
+        KeyNotPublished = "key_not_published",
         /// A second copy of a bucket lies in the folder that is read, where no layout puts it: it
         /// is not read.
         SecondCopy = "second_copy",
@@ -246,6 +246,16 @@ words!(
         CustodyNotSigned = "custody_not_signed",
         /// The custody log of a bag could not be written to.
         CustodyNotLogged = "custody_not_logged",
+    }
+);
+
+words!(
+    /// The state of an evidence bag.
+    BagStatus {
+        /// Its files are those that its manifests and its custody log record.
+        Intact = "intact",
+        /// A file is not as they record: the bag was changed.
+        Altered = "altered",
     }
 );
 
@@ -274,6 +284,18 @@ words!(
         Inconclusive = "inconclusive",
     }
 );
+
+impl GapCause {
+    /// Returns whether a gap of this cause makes the verdict `violated`.
+    pub const fn is_violation(self) -> bool {
+        matches!(self, Self::DigestsMissing)
+    }
+
+    /// Returns whether a gap of this cause is a finding, and not just a time to wait for.
+    pub const fn is_finding(self) -> bool {
+        !matches!(self, Self::NotYetDelivered)
+    }
+}
 
 impl std::error::Error for Fault {}
 

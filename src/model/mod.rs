@@ -31,8 +31,8 @@ pub use checkpoint::{ChainCheckpoint, Checkpoint, LastRun, Open, OpenPoint, Veri
 pub use coverage::Coverage;
 pub use estimate::{Estimate, Prices};
 pub use finding::{
-    ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LogFileStatus, SignatureFrom, Verdict,
-    WarningCode, exit_code,
+    BagStatus, ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LogFileStatus, SignatureFrom,
+    Verdict, WarningCode, exit_code,
 };
 pub(crate) use hash::decode_hex;
 pub use hash::{HashParseError, Sha256Hash};

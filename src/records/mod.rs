@@ -5,7 +5,7 @@
 //!
 //! The order of records is guaranteed, whatever runs at once:
 //!
-//! 1. the run;
+//! 1. the run, and the evidence bag if one is examined;
 //! 2. log files that lie beside the folders of regions, which belong to no chain;
 //! 3. chain by chain, in the order of [`ChainId`](crate::model::ChainId): the log files that earlier
 //!    runs left open; its digests by end time, standard before backfill, then key, each followed by
@@ -27,8 +27,8 @@ pub use schema::schema;
 pub use tally::{Allowances, Tally};
 pub use time::format_time;
 pub use v2::{
-    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, GapRecord, KeysAsked, Line, LogFileRecord,
-    Record, RunRecord, Sample, SampleLine, Schema, Setting, SinceCheckpoint, SummaryLine, SummaryRecord, Versions,
-    WarningRecord,
+    BagProblem, BagRecord, CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, GapRecord, KeysAsked,
+    Line, LogFileRecord, Record, RunRecord, Sample, SampleLine, Schema, Setting, SinceCheckpoint, SummaryLine,
+    SummaryRecord, Versions, WarningRecord,
 };
 pub use write::write_record;

@@ -76,6 +76,7 @@ pub fn read_records(
         }
         let record = match line {
             Line::Run(run) => Record::Run(run.into_owned()),
+            Line::Bag(bag) => Record::Bag(bag.into_owned()),
             Line::Digest(digest) => Record::Digest(digest.into_owned()),
             Line::LogFile(log_file) => Record::LogFile(log_file.into_owned()),
             Line::Gap(gap) => Record::Gap(gap.into_owned()),

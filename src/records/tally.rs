@@ -47,7 +47,7 @@ pub struct Tally {
     lost_hours: u64,
     /// Warnings given.
     pub warnings: u64,
-    /// Files of an evidence bag that were changed since it was closed.
+    /// Problems of the evidence bag, and of the public keys that CloudTrail does not publish.
     pub altered: u64,
     /// Log files that a sample left unread.
     pub unsampled: u64,
@@ -75,7 +75,7 @@ impl Tally {
             }
             Record::Warning(warning) => {
                 self.warnings += 1;
-                self.altered += u64::from(warning.code == WarningCode::BagAltered);
+                self.altered += u64::from(warning.code == WarningCode::KeyNotPublished);
                 self.unjudged += u64::from(warning.code == WarningCode::UnlistedNotJudged);
             }
             Record::Chain(chain) => {
@@ -83,6 +83,7 @@ impl Tally {
                     *self.chain_faults.entry(fault).or_default() += 1;
                 }
             }
+            Record::Bag(bag) => self.altered += bag.problems.len() as u64,
             Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => {}
         }
     }
@@ -142,7 +143,7 @@ impl Tally {
             + self
                 .gaps
                 .iter()
-                .filter(|(cause, _)| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause))
+                .filter(|(cause, _)| cause.is_finding() && !allowed.gap(**cause))
                 .map(|(_, count)| count)
                 .sum::<u64>();
         if interrupted {

@@ -15,9 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Tally;
 use super::time::{optional_time, required_time};
 use crate::model::{
-    AccountId, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LastRun, LogFileStatus,
-    ObjectRef, Region, Requests, SampleResult, Sha256Hash, SignatureFrom, TimeRange, TrailArn, Verdict, WarningCode,
-    exit_code,
+    AccountId, BagStatus, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LastRun,
+    LogFileStatus, ObjectRef, Region, Requests, SampleResult, Sha256Hash, SignatureFrom, TimeRange, TrailArn, Verdict,
+    WarningCode, exit_code,
 };
 
 /// One thing that was found.
@@ -26,6 +26,8 @@ use crate::model::{
 pub enum Record {
     /// The request that the run answers.
     Run(RunRecord),
+    /// The evidence bag that is examined.
+    Bag(BagRecord),
     /// A digest that is there, or should be.
     Digest(DigestRecord),
     /// A log file that a digest lists, or that lies in the log folder and none does.
@@ -41,6 +43,30 @@ pub enum Record {
     Circumstances(CircumstancesRecord),
     /// The end of the run, with the verdict.
     Summary(SummaryRecord),
+}
+
+/// The state of the evidence bag that is examined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "bag")]
+pub struct BagRecord {
+    /// The path of the bag.
+    pub path: String,
+    /// The state of the bag.
+    pub status: BagStatus,
+    /// What differs from the manifests and the custody log.
+    pub problems: Vec<BagProblem>,
+    /// The number of lines of the custody log.
+    pub custody_entries: u64,
+}
+
+/// A file of a bag that is not as its manifests or its custody log record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "bag_problem")]
+pub struct BagProblem {
+    /// The path of the file in the bag.
+    pub path: String,
+    /// A description of the difference, to follow the path.
+    pub problem: String,
 }
 
 /// The request that a run answers.
@@ -452,6 +478,8 @@ pub struct SummaryRecord {
 pub enum Line<'a> {
     /// What was asked; the first record.
     Run(Cow<'a, RunRecord>),
+    /// The evidence bag that is examined.
+    Bag(Cow<'a, BagRecord>),
     /// The judgement on a digest file.
     Digest(Cow<'a, DigestRecord>),
     /// The judgement on a log file.
@@ -476,6 +504,7 @@ impl<'a> From<&'a Record> for Line<'a> {
     fn from(record: &'a Record) -> Self {
         match record {
             Record::Run(run) => Self::Run(Cow::Borrowed(run)),
+            Record::Bag(bag) => Self::Bag(Cow::Borrowed(bag)),
             Record::Digest(digest) => Self::Digest(Cow::Borrowed(digest)),
             Record::LogFile(log_file) => Self::LogFile(Cow::Borrowed(log_file)),
             Record::Gap(gap) => Self::Gap(Cow::Borrowed(gap)),

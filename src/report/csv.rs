@@ -91,6 +91,9 @@ fn row(record: &Record) -> Option<Row<'_>> {
             digest: file.digest.as_deref().unwrap_or_default(),
             ..Row::default()
         },
+        Record::Bag(bag) => {
+            Row { record: "bag", status: bag.status.as_str(), object: ("", &bag.path), ..Row::default() }
+        }
         Record::Gap(gap) => Row {
             record: "gap",
             status: gap.cause.as_str(),

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{ChainId, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Sha256Hash, WarningCode};
+use crate::model::{BagStatus, ChainId, DigestStatus, Fault, LogFileStatus, ObjectRef, Sha256Hash, WarningCode};
 use crate::records::{Record, format_time as time};
+
+/// The number of problems of a bag that a finding spells out.
+const SHOWN_PROBLEMS: usize = 5;
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,12 +84,30 @@ impl Finding {
                     since: file.since,
                 }
             }
+            Record::Bag(bag) if bag.status == BagStatus::Altered => {
+                let title = "altered evidence bag".to_owned();
+                let problems = bag.problems.iter().take(SHOWN_PROBLEMS);
+                let shown: Vec<String> = problems.map(|found| format!("{}: {}", found.path, found.problem)).collect();
+                let more = bag.problems.len().saturating_sub(SHOWN_PROBLEMS);
+                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                Self {
+                    rule: "bag_altered",
+                    severity: Severity::Violation,
+                    message: format!("{title} {}: {}{more}", bag.path, shown.join("; ")),
+                    title,
+                    object: None,
+                    chain: None,
+                    hashes: None,
+                    from: None,
+                    since: None,
+                }
+            }
             Record::Gap(gap) => Self {
                 rule: gap.cause.as_str(),
                 severity: match gap.cause {
-                    GapCause::DigestsMissing => Severity::Violation,
-                    GapCause::NotYetDelivered => Severity::Note,
-                    _ => Severity::Open,
+                    cause if cause.is_violation() => Severity::Violation,
+                    cause if cause.is_finding() => Severity::Open,
+                    _ => Severity::Note,
                 },
                 title: format!("not covered by digest files: {}", gap.cause),
                 message: format!("{} to {}: {}", time(gap.from), time(gap.to), gap.detail),
@@ -115,7 +136,7 @@ impl Finding {
                 Self {
                     rule: warning.code.as_str(),
                     severity: match warning.code {
-                        WarningCode::BagAltered => Severity::Violation,
+                        WarningCode::KeyNotPublished => Severity::Violation,
                         _ => Severity::Note,
                     },
                     title: format!("warning: {}", warning.code),
@@ -127,7 +148,12 @@ impl Finding {
                     since: None,
                 }
             }
-            Record::Digest(_) | Record::LogFile(_) | Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => {
+            Record::Bag(_)
+            | Record::Digest(_)
+            | Record::LogFile(_)
+            | Record::Run(_)
+            | Record::Circumstances(_)
+            | Record::Summary(_) => {
                 return None;
             }
         })

@@ -48,6 +48,10 @@ impl<W: Write> Report for Json<W> {
                 self.out.write_all(b"{\"run\":")?;
                 return write_record(record, &mut self.out);
             }
+            Record::Bag(_) => {
+                self.out.write_all(b",\"bag\":")?;
+                return write_record(record, &mut self.out);
+            }
             Record::Circumstances(_) => {
                 self.circumstances.clear();
                 return write_record(record, &mut self.circumstances);

@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 
 use super::Report;
 use crate::debug::opaque_debug;
-use crate::model::{DigestStatus, GapCause, LogFileStatus, printable};
+use crate::model::{BagStatus, DigestStatus, LogFileStatus, printable};
 use crate::records::{Record, Tally, format_time as time};
 
 /// Findings as test cases.
@@ -50,6 +50,13 @@ impl<W: Write> Report for Junit<W> {
         self.tally.count(record);
         let (failure, error) = (Some(NonSuccessKind::Failure), Some(NonSuccessKind::Error));
         match record {
+            Record::Bag(bag) => {
+                let problems: Vec<String> =
+                    bag.problems.iter().map(|found| format!("{}: {}", found.path, found.problem)).collect();
+                let kind = if bag.status == BagStatus::Altered { failure } else { None };
+                self.add(bag.path.clone(), kind, bag.status.as_str(), &problems.join("\n"));
+                self.close("evidence bag");
+            }
             Record::Digest(digest) if digest.status != DigestStatus::Valid => {
                 let kind = if digest.status == DigestStatus::Unverified { error } else { failure };
                 let detail = digest.detail.as_deref().unwrap_or_default();
@@ -61,8 +68,8 @@ impl<W: Write> Report for Junit<W> {
                 let kind = if violated { failure } else { error };
                 self.add(format!("log file {}", file.object), kind, file.status.as_str(), detail);
             }
-            Record::Gap(gap) if gap.cause != GapCause::NotYetDelivered => {
-                let kind = if gap.cause == GapCause::DigestsMissing { failure } else { error };
+            Record::Gap(gap) if gap.cause.is_finding() => {
+                let kind = if gap.cause.is_violation() { failure } else { error };
                 self.add(format!("gap {} to {}", time(gap.from), time(gap.to)), kind, gap.cause.as_str(), &gap.detail);
             }
             Record::Chain(chain) => {

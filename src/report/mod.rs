@@ -39,6 +39,7 @@ pub use prometheus::Prometheus;
 pub use sarif::Sarif;
 pub use text::{Text, TextOptions};
 
+use crate::model::WarningCode;
 use crate::records::Record;
 
 /// A report that is being written: it takes the records of one run in their order.
@@ -48,4 +49,15 @@ pub trait Report {
 
     /// Writes the rest of the report, after the last record.
     fn finish(&mut self) -> io::Result<()>;
+}
+
+/// Returns whether a record counts for the chain whose record comes next: not one of a bag, of a
+/// key, or of an object in the folder of no region.
+fn belongs_to_chain(record: &Record) -> bool {
+    match record {
+        Record::Bag(_) => false,
+        Record::LogFile(file) => file.chain.region.known().is_some(),
+        Record::Warning(warning) => warning.code != WarningCode::KeyNotPublished,
+        _ => true,
+    }
 }

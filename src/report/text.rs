@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use super::Report;
 use super::custody::limited;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
 use super::text_table::{Row, write_table};
 use super::text_verdict::{allowed_gaps, bound, intact, open_points, violations};
+use super::{Report, belongs_to_chain};
 use crate::debug::opaque_debug;
 use crate::model::{Depth, DigestStatus, LogFileStatus, Verdict, printable};
 use crate::records::{
@@ -201,8 +201,7 @@ impl<W: Write> Report for Text<W> {
                 self.listing.clear();
             }
         }
-        // An object in the folder of no region belongs to no chain.
-        if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
+        if belongs_to_chain(record) {
             self.current.count(record);
         }
         self.findings.take(record, self.options.verbose);

@@ -7,9 +7,10 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
-use crate::model::{DigestStatus, GapCause, LogFileStatus, ObjectRef, printable};
+use crate::model::{BagStatus, DigestStatus, LogFileStatus, ObjectRef, WarningCode, printable};
 use crate::records::{
-    ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Versions, WarningRecord, format_time as time,
+    BagProblem, BagRecord, ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Versions, WarningRecord,
+    format_time as time,
 };
 use anstyle::Style;
 
@@ -70,10 +71,14 @@ impl Findings {
                 LogFileStatus::Unlisted => (Section::Unlisted, "unlisted log files"),
                 LogFileStatus::Uncovered => (Section::Uncovered, "uncovered log files"),
             },
+            Record::Bag(bag) if bag.status == BagStatus::Altered => (Section::Wrong, "altered bags"),
             Record::Gap(_) => (Section::Gaps, "gaps"),
+            Record::Warning(warning) if warning.code == WarningCode::KeyNotPublished => (Section::Wrong, "keys"),
             Record::Warning(_) => (Section::Warnings, "warnings"),
             Record::Chain(chain) if chain.fault.is_some() => (Section::Wrong, "faults of chains"),
-            Record::Run(_) | Record::Chain(_) | Record::Circumstances(_) | Record::Summary(_) => return,
+            Record::Run(_) | Record::Bag(_) | Record::Chain(_) | Record::Circumstances(_) | Record::Summary(_) => {
+                return;
+            }
         };
         let count = self.counts.entry((section, kind)).or_default();
         count.found += 1;
@@ -136,11 +141,24 @@ fn entry(record: &Record) -> String {
     match record {
         Record::Digest(digest) => digest_entry(digest),
         Record::LogFile(log_file) => log_file_entry(log_file),
+        Record::Bag(bag) => bag_entry(bag),
         Record::Gap(gap) => gap_entry(gap),
         Record::Warning(warning) => warning_entry(warning),
         Record::Chain(chain) => chain_entry(chain),
         Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => String::new(),
     }
+}
+
+fn bag_entry(bag: &BagRecord) -> String {
+    let mut entry = format!("  {BAD}altered{BAD:#} bag\n    {}\n", printable(&bag.path));
+    for BagProblem { path, problem } in bag.problems.iter().take(SHOWN) {
+        entry += &format!("    {}: {}\n", printable(path), printable(problem));
+    }
+    let more = bag.problems.len().saturating_sub(SHOWN);
+    if more > 0 {
+        entry += &format!("    {DIM}… and {more} more problems: --report jsonl=FILE keeps them{DIM:#}\n");
+    }
+    entry
 }
 
 fn digest_entry(digest: &DigestRecord) -> String {
@@ -199,9 +217,9 @@ fn versions(versions: Option<&Versions>) -> String {
 
 fn gap_entry(gap: &GapRecord) -> String {
     let style = match gap.cause {
-        GapCause::DigestsMissing | GapCause::DigestsInvalid => BAD,
-        GapCause::NotYetDelivered => DIM,
-        _ => OPEN,
+        cause if cause.is_violation() => BAD,
+        cause if cause.is_finding() => OPEN,
+        _ => DIM,
     };
     let (from, to, length) = (time(gap.from), time(gap.to), span(gap.from, gap.to));
     let chain = format!("{} {}", gap.chain.account, gap.chain.region);

@@ -44,7 +44,7 @@ pub(super) fn violations(tally: &Tally) -> String {
         (lost, "digest", "missing"),
         (tally.gaps_of(GapCause::DigestsMissing), "gap", "left by missing digests"),
         (tally.chain_faults(), "chain", "at fault as a whole"),
-        (tally.altered, "file", "of the bag changed since it was closed"),
+        (tally.altered, "problem", "of the evidence bag or its keys"),
     ];
     let parts: Vec<String> = parts
         .into_iter()
@@ -82,7 +82,7 @@ pub(super) fn open_points(tally: &Tally, allowed: &Allowances) -> String {
     if tally.unsampled > 0 && !allowed.sample {
         parts.push(format!("{} not read, because a sample was asked for", counted(tally.unsampled, "log file")));
     }
-    let gaps = GapCause::ALL.iter().filter(|cause| **cause != GapCause::NotYetDelivered && !allowed.gap(**cause));
+    let gaps = GapCause::ALL.iter().filter(|cause| cause.is_finding() && !allowed.gap(**cause));
     let gaps: BTreeMap<&str, u64> =
         gaps.map(|cause| (cause.as_str(), tally.gaps_of(*cause))).filter(|(_, count)| *count > 0).collect();
     if !gaps.is_empty() {
@@ -115,7 +115,7 @@ pub(super) fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {
     let spared = GapCause::ALL.iter().filter(|cause| allowed.gap(**cause));
     spared
         .map(|cause| (cause, tally.gaps_of(*cause)))
-        .filter(|(cause, count)| *count > 0 && **cause != GapCause::DigestsMissing)
+        .filter(|(cause, count)| *count > 0 && !cause.is_violation())
         .map(|(cause, count)| format!("{} ({cause})", counted(count, "gap")))
         .collect()
 }

@@ -104,7 +104,7 @@ impl Run {
     /// absence, which stores word differently.
     pub(crate) fn findings(&self) -> Vec<Value> {
         let about_the_run =
-            |record: &&Value| matches!(record["record"].as_str(), Some("run" | "circumstances" | "summary"));
+            |record: &&Value| matches!(record["record"].as_str(), Some("run" | "bag" | "circumstances" | "summary"));
         let text: Vec<String> = self.records.iter().filter(|r| !about_the_run(r)).map(Value::to_string).collect();
         text.iter().map(|line| serde_json::from_str(&one_absence(line)).unwrap()).collect()
     }

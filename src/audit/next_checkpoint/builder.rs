@@ -104,7 +104,7 @@ impl CheckpointBuilder {
             Record::LogFile(file) => self.on_log_file(file),
             Record::Gap(gap) => self.on_gap(gap),
             Record::Chain(chain) => self.on_chain_end(chain),
-            Record::Run(_) | Record::Warning(_) | Record::Circumstances(_) | Record::Summary(_) => {}
+            Record::Run(_) | Record::Bag(_) | Record::Warning(_) | Record::Circumstances(_) | Record::Summary(_) => {}
         }
     }
 
@@ -157,8 +157,8 @@ impl CheckpointBuilder {
     }
 
     fn on_gap(&mut self, gap: &mut GapRecord) {
-        let is_finding = gap.cause != GapCause::NotYetDelivered;
-        let counts = is_finding && (gap.cause == GapCause::DigestsMissing || !self.allowed.gap(gap.cause));
+        let is_finding = gap.cause.is_finding();
+        let counts = is_finding && (gap.cause.is_violation() || !self.allowed.gap(gap.cause));
         gap.since = is_finding.then(|| self.since_gap(gap)).flatten();
         let since = self.count(counts, gap.since).or(gap.since).or(is_finding.then_some(self.now));
         let Some(next) = self.chains.get_mut(&*gap.chain) else { return };

@@ -51,7 +51,7 @@ pub(crate) async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, 
                 key.fingerprint,
                 path.display()
             );
-            WarningRecord { code: WarningCode::BagAltered, bucket: None, key: None, detail }
+            WarningRecord { code: WarningCode::KeyNotPublished, bucket: None, key: None, detail }
         }));
     }
     Ok(found)

@@ -12,8 +12,8 @@ use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
 use crate::cli::resolve::keys::keys_of_file;
 use crate::keys::KeyFile;
-use crate::model::{KeysFrom, WarningCode};
-use crate::records::WarningRecord;
+use crate::model::{BagStatus, KeysFrom, WarningCode};
+use crate::records::{BagProblem, BagRecord, WarningRecord};
 use crate::sign::KnownSigners;
 use crate::store::Folder;
 
@@ -51,22 +51,23 @@ pub(super) async fn local(
         )));
     }
     let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
+    let mut state = None;
     if let Some(bag) = &bag {
-        request.warnings_before.extend(bag.altered()?.into_iter().map(|altered| altered_warning(dir, &altered)));
+        let mut problems: Vec<BagProblem> = bag.altered()?.into_iter().map(problem).collect();
         let log = CustodyLog::open(dir)?;
         let known = signer.as_deref().map(KnownSigners::open).transpose()?;
-        request.warnings_before.extend(match custody::check_signature(&log, known.as_ref()) {
-            LogSignature::Fits => None,
-            LogSignature::Wrong(what) => {
-                Some(altered_warning(dir, &Altered { path: "custody.jsonl".to_owned(), what }))
-            }
+        match custody::check_signature(&log, known.as_ref()) {
+            LogSignature::Fits => {}
+            LogSignature::Wrong(what) => problems.push(problem(Altered { path: "custody.jsonl".to_owned(), what })),
             // Without `--signer`, unsigned last lines are not worth a warning.
-            LogSignature::Partial(_) if known.is_none() => None,
+            LogSignature::Partial(_) if known.is_none() => {}
             LogSignature::Partial(what) => {
                 let detail = format!("custody.jsonl of the bag {} {what}", dir.display());
-                Some(WarningRecord { code: WarningCode::CustodyNotSigned, bucket: None, key: None, detail })
+                let code = WarningCode::CustodyNotSigned;
+                request.warnings_before.push(WarningRecord { code, bucket: None, key: None, detail });
             }
-        });
+        }
+        state = Some((problems, log.len() as u64));
     } else if signer.is_some() {
         return Err(signer_without_bag(&dir.display().to_string()));
     } else if *log_custody {
@@ -83,7 +84,23 @@ pub(super) async fn local(
         let source = if bag.is_some() && !has_own_keys { KeysFrom::Bag } else { KeysFrom::File };
         request.statement.keys = keys_of_file(&keys, path, source);
     }
-    request.warnings_before.extend(check_keys(args).await?);
+    let foreign = check_keys(args).await?;
+    if let Some((mut problems, custody_entries)) = state {
+        // Keys that were given are not the bag's.
+        if has_own_keys {
+            request.warnings_before.extend(foreign);
+        } else {
+            problems.extend(
+                foreign
+                    .into_iter()
+                    .map(|warning| problem(Altered { path: "data/keys.json".to_owned(), what: warning.detail })),
+            );
+        }
+        let status = if problems.is_empty() { BagStatus::Intact } else { BagStatus::Altered };
+        request.bag = Some(BagRecord { path: dir.display().to_string(), status, problems, custody_entries });
+    } else {
+        request.warnings_before.extend(foreign);
+    }
     request.warnings_before.extend(folder.notes().iter().map(|note| WarningRecord {
         code: WarningCode::SecondCopy,
         bucket: None,
@@ -106,10 +123,9 @@ pub(super) async fn local(
     Ok(Settings { bag, ..Settings::new(Arc::new(folder), Arc::new(keys), request) })
 }
 
-fn altered_warning(dir: &Path, altered: &Altered) -> WarningRecord {
-    let Altered { path, what } = altered;
-    let detail = format!("{} of the bag {} {what}", path, dir.display());
-    WarningRecord { code: WarningCode::BagAltered, bucket: None, key: None, detail }
+/// Returns a difference of a bag in its recorded form.
+fn problem(Altered { path, what }: Altered) -> BagProblem {
+    BagProblem { path, problem: what }
 }
 
 /// Returns the default number of objects that are read at once from a folder.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::super::belongs_to_chain;
 use super::super::text_style::{counted, span};
 use super::super::{Jsonl, Report as _};
 use super::calendar::{Calendar, Hour};
 use super::words;
-use crate::model::{ChainFault, ChainId, DigestStatus, GapCause, LogFileKey, LogFileStatus};
+use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus};
 use crate::records::{
     CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, Line, LogFileRecord, Record, RunRecord, Setting,
     SummaryRecord, Tally, format_time as time,
@@ -94,8 +95,7 @@ impl Gathering {
         self.records += 1;
         self.lines.record(record)?;
         let (tally, calendar) = &mut self.current;
-        // An object in the folder of no region belongs to no chain.
-        if !matches!(record, Record::LogFile(file) if file.chain.region.known().is_none()) {
+        if belongs_to_chain(record) {
             tally.count(record);
         }
         let spelled_out = match record {
@@ -123,13 +123,14 @@ impl Gathering {
             }
             Record::Gap(gap) => {
                 let hour = match gap.cause {
-                    GapCause::DigestsMissing | GapCause::DigestsInvalid => Hour::Violated,
-                    GapCause::NotYetDelivered => Hour::Open,
-                    _ => Hour::Gap,
+                    cause if cause.is_violation() => Hour::Violated,
+                    cause if cause.is_finding() => Hour::Gap,
+                    _ => Hour::Open,
                 };
                 calendar.gap(gap.from, gap.to, hour);
                 Some(&mut self.gaps)
             }
+            Record::Bag(bag) => (bag.status == BagStatus::Altered).then_some(&mut self.findings),
             Record::Warning(_) => Some(&mut self.warnings),
             Record::Chain(chain) => {
                 let (tally, calendar) = std::mem::take(&mut self.current);

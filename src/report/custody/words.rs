@@ -65,7 +65,7 @@ fn verdict(summary: &SummaryRecord) -> String {
                     counted(contradicted, "chain")
                 )
             }));
-            parts.extend((tally.altered > 0).then(|| "parts of the evidence bag changed".to_owned()));
+            parts.extend((tally.altered > 0).then(|| "parts of the evidence bag or its keys changed".to_owned()));
             let parts = if parts.is_empty() { "parts of it changed".to_owned() } else { parts.join(" and ") };
             format!("What was examined is not what Amazon Web Services delivered: {parts} after delivery.")
         }

@@ -51,7 +51,10 @@ fn from_incident_to_evidence_works_as_it_is_written() {
     assert!(output.status.success(), "{said}{errors}");
     assert!(said.contains("signed by J. Doe") && said.contains("says what the records"), "{said}{errors}");
     assert_eq!(said.matches("VIOLATED").count(), 2, "{said}{errors}");
-    assert!(folder.path().join("bag.zip").is_file() && !said.contains("bag_altered"), "{said}{errors}");
+    for defect in ["1 log file modified", "1 log file deleted", "at least 1 digest missing"] {
+        assert_eq!(said.matches(defect).count(), 2, "{defect}: {said}{errors}");
+    }
+    assert!(folder.path().join("bag.zip").is_file() && !said.contains("altered bag"), "{said}{errors}");
 }
 
 #[test]

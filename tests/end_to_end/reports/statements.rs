@@ -271,3 +271,54 @@ fn a_checkpoint_that_can_not_be_written_is_found_before_anything_is_read() {
     assert!(refused.code == 4 && refused.stderr.contains("--state"), "{} {}", refused.code, refused.stderr);
     assert_eq!((server.calls("GetTrail"), server.calls("ListObjectsV2")), (0, 0));
 }
+
+#[test]
+fn a_changed_bag_stands_under_what_is_wrong_and_accuses_no_chain() {
+    let trail = TrailSpec { hours: 2, ..TrailSpec::default() }.forge();
+    let server = Server::start(&trail, ServerOptions::default());
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    assert_eq!(run(ctverify_at(&server).arg("collect").args(range_of(&trail)).arg("--output").arg(&bag)).code, 0);
+    let command = || {
+        let mut command = ctverify();
+        command.arg("--from").arg(&bag).args(range_of(&trail));
+        command
+    };
+    let whole = records(&mut command());
+    let record = whole.of("bag")[0];
+    assert_eq!(
+        (&record["status"], &record["problems"], &record["custody_entries"]),
+        (&json!("intact"), &json!([]), &json!(1))
+    );
+    assert_eq!(whole.records[1]["record"], "bag");
+    std::fs::write(bag.join("data/extra"), "x").unwrap();
+    std::fs::remove_file(bag.join("custody-head.txt")).unwrap();
+    let found = records(&mut command());
+    assert_eq!((found.code, found.verdict()), (1, "violated"));
+    assert!(found.of("warning").is_empty(), "{}", found.stdout);
+    let problems = found.of("bag")[0]["problems"].clone();
+    assert_eq!(
+        problems,
+        json!([
+            {"path": "data/extra", "problem": "is not in manifest-sha256.txt: it was added"},
+            {"path": "custody-head.txt", "problem": "is gone"},
+        ])
+    );
+    let text = run(&mut command()).stdout;
+    let (before, wrong) = text.split_once("What is wrong").unwrap();
+    assert!(wrong.contains("altered bag") && wrong.contains("custody-head.txt: is gone"), "{text}");
+    assert!(!text.contains("Warnings") && !before.contains('✗') && before.contains('✓'), "{text}");
+    assert!(text.contains("2 problems of the evidence bag"), "{text}");
+    let facts = facts(&mut command());
+    assert_eq!(facts["findings"][0]["record"], "bag");
+    assert!(facts["verdict"]["sentence"].as_str().unwrap().contains("parts of the evidence bag"), "{facts}");
+    let document: Value = serde_json::from_str(&run(command().args(["--format", "json"])).stdout).unwrap();
+    assert_eq!(document["bag"]["status"], "altered");
+    // Every report of findings has it, and the page spells it out.
+    for kind in ["sarif", "ocsf", "asff", "junit", "csv", "html"] {
+        let path = folder.path().join(kind);
+        run(command().args(["--report", &format!("{kind}={}", path.display())]));
+        let report = std::fs::read_to_string(path).unwrap();
+        assert!(report.contains("altered"), "{kind}: {report}");
+    }
+}
