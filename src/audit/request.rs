@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::request_builder::AuditRequestBuilder;
 use crate::model::{
     AccountId, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, earlier,
 };
@@ -163,11 +162,6 @@ impl SampleSize {
 const CONCURRENCY: usize = 16;
 
 impl AuditRequest {
-    /// Returns a builder of a request that is made at the time `now`.
-    pub fn builder(now: Timestamp) -> AuditRequestBuilder {
-        AuditRequestBuilder::new(now)
-    }
-
     /// Creates a request for everything in a range, with no location yet, as of `now`.
     pub(crate) fn new(range: TimeRange, now: Timestamp) -> Self {
         Self {

@@ -42,8 +42,15 @@ pub struct AuditRequestBuilder {
     request: AuditRequest,
 }
 
+impl AuditRequest {
+    /// Returns a builder of a request that is made at the time `now`.
+    pub fn builder(now: Timestamp) -> AuditRequestBuilder {
+        AuditRequestBuilder::new(now)
+    }
+}
+
 impl AuditRequestBuilder {
-    pub(super) fn new(now: Timestamp) -> Self {
+    fn new(now: Timestamp) -> Self {
         Self { request: AuditRequest::new(TimeRange::default(), now) }
     }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::args::{EvidenceArgs, ReportArgs, ReportKind};
 use super::exit::Failure;
-use super::secrets;
+use super::secrets::{self, without_secrets};
 use crate::disk;
 use crate::keys::KeySource;
 use crate::records::{CaseInfo, CircumstancesRecord};
@@ -55,15 +55,6 @@ pub(super) fn case(args: &EvidenceArgs) -> Result<CaseInfo, Failure> {
         examiner: args.examiner.clone().or(file.examiner),
         notes: [file.notes, args.note.clone()].concat(),
     })
-}
-
-/// Removes the targets of webhooks from a command line, because their paths are secrets.
-pub(super) fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
-    let shown = |word: &str| match word.find("webhook:") {
-        Some(at) => format!("{}webhook:…", &word[..at]),
-        None => word.to_owned(),
-    };
-    words.map(|word| shown(&word)).collect()
 }
 
 /// Returns the circumstances of this run, as far as they are known when it begins.

@@ -33,3 +33,12 @@ pub(super) fn passphrase() -> Option<Zeroizing<String>> {
 pub(super) fn webhook() -> Option<Zeroizing<String>> {
     TAKEN.get().and_then(|taken| taken[1].clone())
 }
+
+/// Removes the targets of webhooks from a command line, because their paths are secrets.
+pub(super) fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
+    let shown = |word: &str| match word.find("webhook:") {
+        Some(at) => format!("{}webhook:…", &word[..at]),
+        None => word.to_owned(),
+    };
+    words.map(|word| shown(&word)).collect()
+}

@@ -16,7 +16,8 @@ use super::document::Predecessor;
 use super::entries::LogFileEntries;
 use super::key::KeyRing;
 use super::links::{Links, summaries};
-use super::pending::{DigestSummary, HashKey, NameHash, PackError, PendingDigest};
+use super::packed::PackError;
+use super::pending::{DigestSummary, HashKey, NameHash, PendingDigest};
 use super::signature::RecordedSignature;
 use crate::model::{Fault, ObjectRef, Period, Sha256Hash, SignatureFrom};
 

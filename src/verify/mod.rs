@@ -35,5 +35,6 @@ pub use entries::{ExpectedHash, LogFileEntries, LogFileEntry};
 pub use inflate::{Gunzip, gunzip, inflates_beyond, uncompressed};
 pub use key::{KeyError, KeyLookup, KeyRing, PublicKey, RsaKey, fingerprint};
 pub use metadata::DigestMetadata;
-pub use pending::{DigestSummary, HashKey, NameHash, PackError, PendingDigest};
+pub use packed::PackError;
+pub use pending::{DigestSummary, HashKey, NameHash, PendingDigest};
 pub use signature::{RecordedSignature, SHA256_WITH_RSA, SignatureCheck, check, signed_hash};

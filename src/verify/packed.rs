@@ -9,9 +9,20 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::digest::ParsedDigest;
 use super::document::Predecessor;
 use super::entries::LogFileEntries;
-use super::pending::PackError;
 use super::signature::RecordedSignature;
 use crate::model::{ObjectRef, Period, Sha256Hash};
+
+/// The reason why a digest could not be packed or unpacked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// It could not be written.
+    #[error("it could not be packed: {0}")]
+    Unwritable(String),
+    /// The bytes are not those that were packed.
+    #[error("its bytes are not those that were kept")]
+    Damaged,
+}
 
 /// Packs a digest.
 pub(super) fn write(digest: &ParsedDigest, out: impl Write) -> Result<(), PackError> {

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use jiff::Timestamp;
 
 use super::digest::{CheckedDigest, ParsedDigest, UnparsedDigest, Unproven};
-use super::packed;
+use super::packed::{self, PackError};
 use crate::model::{ObjectRef, Period};
 
 /// A digest that was examined by itself, held until the digests that may name it are read.
@@ -52,18 +52,6 @@ impl HashKey {
     fn seal(&self, packed: &[u8]) -> u64 {
         self.0.hash_one(packed)
     }
-}
-
-/// The reason why a digest could not be packed or unpacked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PackError {
-    /// It could not be written.
-    #[error("it could not be packed: {0}")]
-    Unwritable(String),
-    /// The bytes are not those that were packed.
-    #[error("its bytes are not those that were kept")]
-    Damaged,
 }
 
 impl PendingDigest {

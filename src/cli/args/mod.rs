@@ -15,7 +15,7 @@ pub(super) use scheduled::{NoticeArgs, NotifyOn};
 pub(super) use values::{Allowance, MAX_SEED, Price};
 pub(super) use verify::{SourceArgs, VerifyArgs};
 
-use super::evidence::without_secrets;
+use super::secrets::without_secrets;
 use crate::records::Setting;
 
 const EXAMPLES: &str = "\

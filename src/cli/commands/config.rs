@@ -7,10 +7,10 @@ use std::path::Path;
 
 use crate::cli::args::Format;
 use crate::cli::config::{Configured, read};
-use crate::cli::evidence::without_secrets;
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::cannot_write_standard;
+use crate::cli::secrets::without_secrets;
 use crate::model::{exit_code, printable};
 
 /// The exit codes, the gravest first: a violation must not be hidden by a trail that could not be
