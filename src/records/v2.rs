@@ -53,7 +53,7 @@ pub struct BagRecord {
     pub path: String,
     /// The state of the bag.
     pub status: BagStatus,
-    /// What differs from the manifests and the custody log.
+    /// The differences from the manifests and the custody log.
     pub problems: Vec<BagProblem>,
     /// The number of lines of the custody log.
     pub custody_entries: u64,
@@ -99,7 +99,7 @@ pub struct RunRecord {
     /// The accounts and regions to which the run was limited.
     #[serde(default)]
     pub filters: Filters,
-    /// What was kept out of the verdict, as `--allow` has it.
+    /// The kinds of findings kept out of the verdict, as `--allow` has them.
     #[serde(default)]
     pub allow: Vec<String>,
     /// The endpoints that were configured in place of AWS's own, by service; null where none was,
@@ -134,7 +134,7 @@ pub struct Filters {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "keys")]
 pub struct KeysAsked {
-    /// Where the keys come from.
+    /// The origin of the public keys.
     pub source: KeysFrom,
     /// The path of the file.
     pub path: Option<String>,
@@ -476,7 +476,7 @@ pub struct SummaryRecord {
 #[serde(tag = "record", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Line<'a> {
-    /// What was asked; the first record.
+    /// The request of the run; the first record.
     Run(Cow<'a, RunRecord>),
     /// The evidence bag that is examined.
     Bag(Cow<'a, BagRecord>),

@@ -502,7 +502,7 @@ mod tests {
                 (0, 0),
                 vec![],
             ),
-            // What a lifecycle rule removed does not come back; what was not copied may.
+            // Files that a lifecycle rule removed do not come back; files that were not copied may.
             case(vec![], log_file(LogFileStatus::Unverified, Some(Fault::Expired)), false, (1, 0), vec![]),
             case(vec![], gone(), false, (1, 0), vec![]),
             Case { change: is_copy, ..case(vec![], gone(), false, (1, 0), vec![open_file()]) },

@@ -232,8 +232,8 @@ fn errors_of_the_sdk_are_sentences() {
     let endpoint = |url: String| vec!["--endpoint-url".to_owned(), url];
     let nope = || vec!["--profile".to_owned(), "nope".to_owned()];
     let configured = vec![("AWS_CONFIG_FILE", broken.display().to_string())];
-    // What is wrong, the arguments, the environment, and the words for it. With an endpoint, there
-    // are credentials.
+    // Each case: the fault, the arguments, the environment, and the words of the message. With an
+    // endpoint, there are credentials.
     let cases = [
         ("no credentials", vec![], vec![], "no AWS credentials were found"),
         ("unknown profile", nope(), vec![], "there is no AWS profile 'nope'"),
