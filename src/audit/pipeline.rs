@@ -89,8 +89,7 @@ impl Audit {
     fn checkpoint_builder(&self) -> Option<Mutex<CheckpointBuilder>> {
         let request = &self.request;
         let previous = request.checkpoint.clone()?;
-        let allowed = request.allowed.clone();
-        Some(Mutex::new(CheckpointBuilder::new(previous, request.now, allowed, statuses::probes(request))))
+        Some(Mutex::new(CheckpointBuilder::new(previous, request, statuses::probes(request))))
     }
 
     /// The summary of a run whose other records were counted in `tally`.
@@ -104,6 +103,10 @@ impl Audit {
         let request = &self.request;
         let sample = not_read.sample_result();
         tally.unsampled = sample.map_or(0, |sample| sample.total - sample.read);
+        let since_checkpoint = checkpoint.map(|builder| lock(builder).since_checkpoint());
+        if let Some(since) = &since_checkpoint {
+            tally.take_counted(since);
+        }
         let verdict = tally.verdict(&request.allowed, is_interrupted);
         SummaryRecord {
             verdict,
@@ -115,7 +118,7 @@ impl Audit {
             interrupted: is_interrupted,
             keys_of_bag: request.keys_of_bag,
             requests: self.requests(),
-            since_checkpoint: checkpoint.map(|builder| lock(builder).since_checkpoint()),
+            since_checkpoint,
             finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
         }
     }

@@ -27,7 +27,7 @@ use crate::model::{
     ChainId, Coverage, DigestKind, Fault, LogFileKey, LogFileStatus, ObjectRef, Period, TimeRange, TrailName, earlier,
     later,
 };
-use crate::records::{ChainRecord, LogFileRecord, Record};
+use crate::records::{ChainRecord, History, LogFileRecord, Record};
 use crate::store::{Location, StoreError};
 
 /// The longest time before the time in a log file's name at which the hour of the digest that lists
@@ -107,6 +107,7 @@ pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
         let now = context.request.now;
         let Period { start: from, end: to } = part.asked.bounds().unwrap_or(Period::new(now, now));
         let record = ChainRecord {
+            id: None,
             chain,
             fault: None,
             detail: None,
@@ -116,7 +117,7 @@ pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
             requested_seconds: part.asked.seconds(from, to),
             fresh_log_files: 0,
             edge_log_files: 0,
-            since: None,
+            history: History::default(),
         };
         steps.extend(part.digests.into_values().flatten());
         steps.extend(part.unlisted.into_values().map(|file| record_step(Record::LogFile(file))));
@@ -325,6 +326,7 @@ async fn unlisted_record(
     let (status, fault, detail) = unlisted_reason(context, &file, read.as_ref(), failure, covering.is_some());
     let chain = covering.or(chains.first()).map_or_else(|| Arc::new(unknown_chain(folder)), |chain| chain.id.clone());
     LogFileRecord {
+        id: None,
         status,
         chain,
         object: file.object,
@@ -335,7 +337,7 @@ async fn unlisted_record(
         fault: Some(fault),
         detail: Some(detail),
         versions: None,
-        since: None,
+        history: History::default(),
     }
 }
 

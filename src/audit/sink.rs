@@ -25,6 +25,7 @@ impl<'a> RecordSink<'a> {
 
     /// Emits one record. An error of the observer ends the run.
     pub(super) fn emit(&mut self, mut record: Record) -> io::Result<()> {
+        record.identify();
         if let Some(builder) = self.checkpoint {
             lock(builder).on_record(&mut record);
         }

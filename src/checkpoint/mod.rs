@@ -102,6 +102,16 @@ impl Kept {
         Ok(Self { place, base, revision })
     }
 
+    /// Opens the checkpoint of whatever audit; `None` if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the checkpoint can't be read, or is none.
+    pub async fn load(place: Place) -> Result<Option<Self>, CheckpointError> {
+        let found = place.read().await?;
+        Ok(found.map(|(base, revision)| Self { place, base, revision: Some(revision) }))
+    }
+
     /// Returns the checkpoint that earlier runs left.
     pub fn base(&self) -> &Checkpoint {
         &self.base

@@ -7,16 +7,21 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ChainCheckpoint, ChainId, Checkpoint, IdError, LastRun, ObjectRef, Open, OpenPoint, Region, Sha256Hash,
-    VerifiedDay, VerifiedDigest, VerifiedFiles, VerifiedRun,
+    Acknowledgement, ChainCheckpoint, ChainId, Checkpoint, CountedFindings, DigestStatus, Fault, FindingId, IdError,
+    LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, RangeStart, Region, Sha256Hash, VerifiedDay, VerifiedDigest,
+    VerifiedFiles, VerifiedRun,
 };
 
-/// The version of the format that is written. Version 1, which had neither verified runs nor log
-/// folders, can be read, too.
-const VERSION: u32 = 2;
+/// The version of the format that is written. Versions 1 and 2 can be read, too: the first had neither
+/// verified runs nor log folders, and both had only the number of the violations that earlier runs
+/// reported.
+const VERSION: u32 = 3;
 
 /// The maximum number of digests in one run: those of 31 days, one a minute.
 const MAX_RUN: u32 = 31 * 24 * 60;
+
+/// The word for the start of a range that was not given.
+const FIRST_DIGEST: &str = "first_digest";
 
 #[derive(Serialize, Deserialize)]
 struct Wire {
@@ -24,6 +29,9 @@ struct Wire {
     trail_arn: Option<String>,
     source: String,
     depth: String,
+    /// Absent in versions 1 and 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    examined_from: Option<String>,
     last_run: Option<WireRun>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regions_asked: Option<Timestamp>,
@@ -55,9 +63,21 @@ struct WireChain {
     log_folders: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     verified_files: Option<WireFiles>,
-    #[serde(rename = "told")]
+    /// The numbers of digests and log files that earlier runs reported, by status, as versions 1 and 2
+    /// have them.
+    #[serde(default, rename = "told", skip_serializing)]
     reported: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    counted: Vec<WireCounted>,
     open: Vec<WirePoint>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireCounted {
+    what: String,
+    count: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<Acknowledgement>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,16 +120,59 @@ struct WirePoint {
     #[serde(flatten)]
     what: WireOpen,
     since: Option<Timestamp>,
+    /// Absent in versions 1 and 2.
+    #[serde(default)]
+    id: Option<FindingId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<Acknowledgement>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "open", rename_all = "snake_case")]
 enum WireOpen {
-    Digest { bucket: String, key: String, kind: String, end: Timestamp, status: String, is_named: bool },
-    LogFile { bucket: String, key: String, digest: String, sha256: String },
-    Unlisted { bucket: String, key: String },
-    Gap { cause: String, from: Timestamp, to: Timestamp },
-    CheckpointContradicted { bucket: String, key: String, sha256: Option<String>, end: Timestamp },
+    Digest {
+        bucket: String,
+        key: String,
+        kind: String,
+        end: Timestamp,
+        status: String,
+        is_named: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<Sha256Hash>,
+    },
+    LogFile {
+        bucket: String,
+        key: String,
+        digest: String,
+        #[serde(default)]
+        sha256: Option<Sha256Hash>,
+        /// Absent in versions 1 and 2, which kept only log files that could not be judged.
+        #[serde(default)]
+        status: Option<LogFileStatus>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actual: Option<Sha256Hash>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size: Option<u64>,
+    },
+    Unlisted {
+        bucket: String,
+        key: String,
+    },
+    Gap {
+        cause: String,
+        from: Timestamp,
+        to: Timestamp,
+    },
+    CheckpointContradicted {
+        bucket: String,
+        key: String,
+        sha256: Option<String>,
+        end: Timestamp,
+    },
     TailCut,
 }
 
@@ -151,6 +214,10 @@ impl From<&Checkpoint> for Wire {
             trail_arn: checkpoint.trail.as_ref().map(ToString::to_string),
             source: checkpoint.source.clone(),
             depth: checkpoint.depth.to_string(),
+            examined_from: checkpoint.examined_from.map(|start| match start {
+                RangeStart::FirstDigest => FIRST_DIGEST.to_owned(),
+                RangeStart::At(time) => time.to_string(),
+            }),
             last_run: checkpoint.last_run.map(|run| WireRun { started: run.started, verdict: run.verdict.to_string() }),
             regions_asked: checkpoint.regions_asked,
             chains: checkpoint.chains.iter().map(WireChain::from).collect(),
@@ -180,10 +247,42 @@ impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
             verified: chain.verified.iter().map(WireVerified::from).collect(),
             log_folders: chain.log_folders.clone(),
             verified_files: chain.verified_files.as_ref().map(WireFiles::from),
-            reported: chain.reported.clone(),
+            reported: BTreeMap::new(),
+            counted: chain.counted.iter().map(WireCounted::from).collect(),
             open: chain.open.iter().map(WirePoint::from).collect(),
         }
     }
+}
+
+impl From<&CountedFindings> for WireCounted {
+    fn from(counted: &CountedFindings) -> Self {
+        let CountedFindings { what, count, acknowledged } = counted.clone();
+        Self { what, count, acknowledged }
+    }
+}
+
+impl WireCounted {
+    fn read(self) -> CountedFindings {
+        let Self { what, count, acknowledged } = self;
+        CountedFindings { what, count, acknowledged }
+    }
+}
+
+/// Returns the violations that earlier runs reported and of which an older checkpoint has only the
+/// number: those that are no open points.
+fn only_counted(reported: &BTreeMap<String, u64>, open: &[OpenPoint]) -> Vec<CountedFindings> {
+    let is_invalid = |point: &&OpenPoint| matches!(&point.what, Open::Digest { status: DigestStatus::Invalid, .. });
+    let known = open.iter().filter(is_invalid).count() as u64;
+    let kinds = [
+        ("modified", "modified log file", 0),
+        ("deleted", "deleted log file", 0),
+        ("invalid", "invalid digest", known),
+    ];
+    let counts = kinds.into_iter().filter_map(|(word, what, known)| {
+        let count = reported.get(word)?.saturating_sub(known);
+        (count > 0).then(|| CountedFindings { what: what.to_owned(), count, acknowledged: None })
+    });
+    counts.collect()
 }
 
 impl From<&VerifiedRun> for WireVerified {
@@ -242,14 +341,23 @@ impl From<&OpenPoint> for WirePoint {
     fn from(point: &OpenPoint) -> Self {
         let names = |object: &ObjectRef| (object.bucket.to_string(), object.key.to_string());
         let what = match &point.what {
-            Open::Digest { object, kind, end, status, is_named } => {
+            Open::Digest { object, kind, end, status, is_named, fault, sha256 } => {
                 let (bucket, key) = names(object);
-                let (kind, status) = (kind.to_string(), status.to_string());
-                WireOpen::Digest { bucket, key, kind, end: *end, status, is_named: *is_named }
+                let (kind, status, end, is_named) = (kind.to_string(), status.to_string(), *end, *is_named);
+                WireOpen::Digest { bucket, key, kind, end, status, is_named, fault: *fault, sha256: *sha256 }
             }
-            Open::LogFile { object, digest, sha256 } => {
+            Open::LogFile { object, digest, sha256, status, fault, actual, size } => {
                 let (bucket, key) = names(object);
-                WireOpen::LogFile { bucket, key, digest: digest.to_string(), sha256: sha256.to_string() }
+                WireOpen::LogFile {
+                    bucket,
+                    key,
+                    digest: digest.to_string(),
+                    sha256: *sha256,
+                    status: Some(*status),
+                    fault: *fault,
+                    actual: *actual,
+                    size: *size,
+                }
             }
             Open::Unlisted { object } => {
                 let (bucket, key) = names(object);
@@ -263,7 +371,7 @@ impl From<&OpenPoint> for WirePoint {
             }
             Open::TailCut => WireOpen::TailCut,
         };
-        Self { what, since: point.since }
+        Self { what, since: point.since, id: Some(point.id), acknowledged: point.acknowledged.clone() }
     }
 }
 
@@ -280,6 +388,7 @@ impl Wire {
             trail: self.trail_arn.map(|arn| arn.parse()).transpose().map_err(text)?,
             source: self.source,
             depth: self.depth.parse()?,
+            examined_from: self.examined_from.as_deref().map(range_start).transpose()?,
             last_run: self.last_run.map(WireRun::read).transpose()?,
             regions_asked: self.regions_asked,
             chains,
@@ -305,7 +414,9 @@ impl WireChain {
         };
         let recent: Result<BTreeSet<u64>, String> = self.recent.iter().map(|text| mark(text)).collect();
         let verified: Result<Vec<VerifiedRun>, String> = self.verified.into_iter().map(WireVerified::read).collect();
-        let open: Result<Vec<OpenPoint>, String> = self.open.into_iter().map(WirePoint::read).collect();
+        let open: Result<Vec<OpenPoint>, String> = self.open.into_iter().map(|point| point.read(&id)).collect();
+        let open = open?;
+        let earlier = only_counted(&self.reported, &open);
         let chain = ChainCheckpoint {
             begin: self.begin,
             through: self.through.map(WireDigest::read).transpose()?,
@@ -315,8 +426,8 @@ impl WireChain {
             verified: verified?,
             log_folders: self.log_folders,
             verified_files: self.verified_files.map(WireFiles::read).transpose()?,
-            open: open?,
-            reported: self.reported,
+            open,
+            counted: self.counted.into_iter().map(WireCounted::read).chain(earlier).collect(),
         };
         Ok((id, chain))
     }
@@ -335,18 +446,26 @@ impl WireDigest {
 }
 
 impl WirePoint {
-    fn read(self) -> Result<OpenPoint, String> {
+    fn read(self, chain: &ChainId) -> Result<OpenPoint, String> {
         let what = match self.what {
-            WireOpen::Digest { bucket, key, kind, end, status, is_named } => Open::Digest {
+            WireOpen::Digest { bucket, key, kind, end, status, is_named, fault, sha256 } => Open::Digest {
                 object: ObjectRef::new(bucket, key),
                 kind: kind.parse()?,
                 end,
                 status: status.parse()?,
                 is_named,
+                fault,
+                sha256,
             },
-            WireOpen::LogFile { bucket, key, digest, sha256 } => {
-                Open::LogFile { object: ObjectRef::new(bucket, key), digest: digest.into(), sha256: hash(&sha256)? }
-            }
+            WireOpen::LogFile { bucket, key, digest, sha256, status, fault, actual, size } => Open::LogFile {
+                object: ObjectRef::new(bucket, key),
+                digest: digest.into(),
+                sha256,
+                status: status.unwrap_or(LogFileStatus::Unverified),
+                fault,
+                actual,
+                size,
+            },
             WireOpen::Unlisted { bucket, key } => Open::Unlisted { object: ObjectRef::new(bucket, key) },
             WireOpen::Gap { cause, from, to } => Open::Gap { cause: cause.parse()?, from, to },
             WireOpen::CheckpointContradicted { bucket, key, sha256, end } => {
@@ -355,7 +474,15 @@ impl WirePoint {
             }
             WireOpen::TailCut => Open::TailCut,
         };
-        Ok(OpenPoint { what, since: self.since })
+        let id = self.id.unwrap_or_else(|| what.id(chain));
+        Ok(OpenPoint { what, since: self.since, id, acknowledged: self.acknowledged })
+    }
+}
+
+fn range_start(word: &str) -> Result<RangeStart, String> {
+    match word {
+        FIRST_DIGEST => Ok(RangeStart::FirstDigest),
+        time => time.parse().map(RangeStart::At).map_err(|_| format!("'{time}' is no start of a range")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The connection to AWS that the command line asks for.
 
-use super::args::SourceArgs;
+use super::args::AwsArgs;
 use super::exit::Failure;
 use crate::aws::{Connection, ConnectionOptions, has_profile};
 
@@ -11,7 +11,7 @@ use crate::aws::{Connection, ConnectionOptions, has_profile};
 ///
 /// Fails if the profile that is asked for does not exist: without it, other credentials would be
 /// used, or none.
-pub(super) async fn connect(args: &SourceArgs, home: &str) -> Result<Connection, Failure> {
+pub(super) async fn connect(args: &AwsArgs, home: &str) -> Result<Connection, Failure> {
     let of_environment = || std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
     if let Some(name) = args.profile.clone().or_else(of_environment)
         && let Some(false) = has_profile(&name).await

@@ -42,6 +42,7 @@ fn run_command() -> u8 {
         Some(Command::File(file)) => commands::file(&file),
         Some(Command::Collect(collect)) => commands::collect(&collect),
         Some(Command::Handover(handover)) => commands::handover(&handover),
+        Some(Command::Ack(ack)) => commands::ack(&ack),
         Some(Command::Schema) => commands::schema(),
         Some(Command::Completions(completions)) => commands::completions(&completions),
         Some(Command::Man(man)) => commands::man(&man),

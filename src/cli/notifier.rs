@@ -53,7 +53,7 @@ impl Notifier {
                  set {SECRET}"
             )));
         }
-        let config = connect(&args.source, "us-east-1").await?;
+        let config = connect(&args.source.aws, "us-east-1").await?;
         Ok(Some(Self { targets, on: *notify_on, secret, config }))
     }
 

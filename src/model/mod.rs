@@ -9,6 +9,7 @@ mod checkpoint;
 mod coverage;
 mod estimate;
 mod finding;
+mod finding_id;
 mod hash;
 mod ids;
 mod names;
@@ -27,13 +28,17 @@ mod trail_arn;
 mod verified_files;
 
 pub use chain::ChainId;
-pub use checkpoint::{ChainCheckpoint, Checkpoint, LastRun, Open, OpenPoint, VerifiedDigest, VerifiedRun};
+pub use checkpoint::{
+    Acknowledgement, ChainCheckpoint, Checkpoint, CountedFindings, LastRun, MAX_KEPT_VIOLATIONS, MAX_READ_AGAIN, Open,
+    OpenPoint, RangeStart, VerifiedDigest, VerifiedRun,
+};
 pub use coverage::Coverage;
 pub use estimate::{Estimate, Prices};
 pub use finding::{
     BagStatus, ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LogFileStatus, SignatureFrom,
     Verdict, WarningCode, exit_code,
 };
+pub use finding_id::{FindingId, FindingIdError};
 pub(crate) use hash::decode_hex;
 pub use hash::{HashParseError, Sha256Hash};
 pub use ids::{AccountId, IdError, OrganizationId, Region, TrailName};

@@ -119,6 +119,7 @@ fn compare(claimed: &SummaryLine, counted: &SummaryRecord) -> Result<(), ReadErr
         fits(&format!("{status} log files"), count, tally.log_files(*status).saturating_add(unread))?;
     }
     fits("gaps", claimed.gaps, tally.gaps())?;
+    fits("acknowledged findings", claimed.acknowledged, tally.acknowledged)?;
     fits("warnings", claimed.warnings, tally.warnings)?;
     if can_come_to(claimed, counted) {
         return Ok(());

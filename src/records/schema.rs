@@ -87,7 +87,9 @@ mod tests {
             let optional: Vec<_> = record["properties"].as_object().unwrap().keys().map(String::as_str).collect();
             let optional: Vec<_> = optional.into_iter().filter(|field| !required.contains(field)).collect();
             match name {
-                "digest" | "log_file" | "gap" | "chain" => assert_eq!(optional, ["since"], "{name}"),
+                "digest" | "log_file" | "gap" | "chain" => {
+                    assert_eq!(optional, ["acknowledged", "id", "mended", "since"], "{name}");
+                }
                 "summary" => assert_eq!(optional, ["checkpoint", "keys_of_bag", "sample"]),
                 _ => assert!(optional.is_empty(), "{name}: {optional:?}"),
             }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Record;
+use super::{Record, SinceCheckpoint};
 use crate::model::{ChainFault, DigestStatus, Fault, GapCause, LogFileStatus, Verdict, WarningCode};
 
 /// The findings that a caller accepts: they stay in the reports and do not affect the verdict.
@@ -55,11 +55,20 @@ pub struct Tally {
     pub unjudged: u64,
     /// Unverified log files that a lifecycle rule removed.
     pub expired: u64,
+    /// Findings that somebody has acknowledged. No other count contains them.
+    pub acknowledged: u64,
+    /// Violations of earlier runs of which the checkpoint has no names, and that nobody has
+    /// acknowledged.
+    pub counted: u64,
 }
 
 impl Tally {
     /// Counts one record.
     pub fn count(&mut self, record: &Record) {
+        if record.acknowledged().is_some() {
+            self.acknowledged += 1;
+            return;
+        }
         match record {
             Record::Digest(digest) => *self.digests.entry(digest.status).or_default() += 1,
             Record::LogFile(log_file) => {
@@ -86,6 +95,13 @@ impl Tally {
             Record::Bag(bag) => self.altered += bag.problems.len() as u64,
             Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => {}
         }
+    }
+
+    /// Counts the violations of earlier runs that have no records.
+    pub fn take_counted(&mut self, since: &SinceCheckpoint) {
+        self.counted = since.counted.values().sum();
+        let acknowledged: u64 = since.counted_acknowledged.iter().map(|counted| counted.count).sum();
+        self.acknowledged = self.acknowledged.saturating_add(acknowledged);
     }
 
     /// Digests with this status.
@@ -134,6 +150,7 @@ impl Tally {
             + self.digests(DigestStatus::Missing)
             + self.gaps_of(GapCause::DigestsMissing)
             + self.chain_faults()
+            + self.counted
             + self.altered;
         let expired = if allowed.gap(GapCause::Expired) { self.expired } else { 0 };
         let open = self.log_files(LogFileStatus::Unverified).saturating_sub(expired)

@@ -15,9 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Tally;
 use super::time::{optional_time, required_time};
 use crate::model::{
-    AccountId, BagStatus, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LastRun,
-    LogFileStatus, ObjectRef, Region, Requests, SampleResult, Sha256Hash, SignatureFrom, TimeRange, TrailArn, Verdict,
-    WarningCode, exit_code,
+    AccountId, Acknowledgement, BagStatus, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, FindingId,
+    GapCause, KeysFrom, LastRun, LogFileStatus, ObjectRef, Region, Requests, SampleResult, Sha256Hash, SignatureFrom,
+    TimeRange, TrailArn, Verdict, WarningCode, exit_code,
 };
 
 /// One thing that was found.
@@ -206,6 +206,47 @@ pub struct Sample {
     pub seed: u64,
 }
 
+/// The statements of earlier runs, and of people, about the finding of a record. All are absent from a
+/// run without a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct History {
+    /// The start of the earlier run that first reported the same.
+    #[serde(default, with = "optional_time", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Timestamp")]
+    pub since: Option<Timestamp>,
+    /// The acknowledgement of the finding, which keeps it out of the verdict and out of the counts by
+    /// status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Acknowledgement")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// The violation that earlier runs reported about an object that is valid or intact now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Mended")]
+    pub mended: Option<Mended>,
+}
+
+impl History {
+    /// The history of a finding that earlier runs reported.
+    pub(crate) fn known(since: Timestamp, acknowledged: Option<Acknowledgement>) -> Self {
+        Self { since: Some(since), acknowledged, mended: None }
+    }
+}
+
+/// A violation that no longer exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "mended")]
+pub struct Mended {
+    /// The identifier of the finding.
+    pub id: FindingId,
+    /// The status that earlier runs reported.
+    pub status: String,
+    /// The start of the run that first reported it.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub since: Timestamp,
+}
+
 /// The versions that a versioned bucket still holds of an object that was deleted or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "versions")]
@@ -228,6 +269,10 @@ pub struct Versions {
 #[schemars(rename = "digest")]
 #[non_exhaustive]
 pub struct DigestRecord {
+    /// The identifier of the finding, which is the same in every run; only a finding has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FindingId")]
+    pub id: Option<FindingId>,
     /// The judgement.
     pub status: DigestStatus,
     /// The series it belongs to.
@@ -257,10 +302,9 @@ pub struct DigestRecord {
     pub signature_from: Option<SignatureFrom>,
     /// The versions that a versioned bucket still holds of a digest that is missing or invalid.
     pub versions: Option<Versions>,
-    /// The start of the earlier run that first reported the same.
-    #[serde(default, with = "optional_time", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Timestamp")]
-    pub since: Option<Timestamp>,
+    /// The statements of earlier runs about the same finding.
+    #[serde(flatten)]
+    pub history: History,
 }
 
 /// The judgement on one log file.
@@ -268,6 +312,10 @@ pub struct DigestRecord {
 #[schemars(rename = "log_file")]
 #[non_exhaustive]
 pub struct LogFileRecord {
+    /// The identifier of the finding, which is the same in every run; only a finding has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FindingId")]
+    pub id: Option<FindingId>,
     /// The judgement.
     pub status: LogFileStatus,
     /// The chain whose digest lists it, or in whose log folder it lies.
@@ -290,10 +338,9 @@ pub struct LogFileRecord {
     pub detail: Option<String>,
     /// The versions that a versioned bucket still holds of a log file that is deleted or modified.
     pub versions: Option<Versions>,
-    /// The start of the earlier run that first reported the same.
-    #[serde(default, with = "optional_time", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Timestamp")]
-    pub since: Option<Timestamp>,
+    /// The statements of earlier runs about the same finding.
+    #[serde(flatten)]
+    pub history: History,
 }
 
 /// A part of the range that no valid digest of the chain covers.
@@ -301,6 +348,10 @@ pub struct LogFileRecord {
 #[schemars(rename = "gap")]
 #[non_exhaustive]
 pub struct GapRecord {
+    /// The identifier of the finding, which is the same in every run; a gap that may still close has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FindingId")]
+    pub id: Option<FindingId>,
     /// The reason why it is not covered.
     pub cause: GapCause,
     /// The chain.
@@ -320,10 +371,9 @@ pub struct GapRecord {
     pub uncovered_log_files: u64,
     /// The same in words.
     pub detail: String,
-    /// The start of the earlier run that first reported the gap.
-    #[serde(default, with = "optional_time", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Timestamp")]
-    pub since: Option<Timestamp>,
+    /// The statements of earlier runs about the same finding.
+    #[serde(flatten)]
+    pub history: History,
 }
 
 /// Something a reader should know.
@@ -348,6 +398,10 @@ pub struct WarningRecord {
 #[schemars(rename = "chain")]
 #[non_exhaustive]
 pub struct ChainRecord {
+    /// The identifier of the finding, which is the same in every run; only a chain with a fault has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FindingId")]
+    pub id: Option<FindingId>,
     /// The chain.
     #[serde(flatten)]
     pub chain: Arc<ChainId>,
@@ -372,10 +426,9 @@ pub struct ChainRecord {
     /// The number of log files within 15 minutes of the edge of the covered time that no digest
     /// lists: a digest beyond the edge may list them.
     pub edge_log_files: u64,
-    /// The start of the earlier run that first reported the same fault.
-    #[serde(default, with = "optional_time", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Timestamp")]
-    pub since: Option<Timestamp>,
+    /// The statements of earlier runs about the same finding.
+    #[serde(flatten)]
+    pub history: History,
 }
 
 /// The circumstances of a run that a chain of custody needs to state: command, machine, AWS
@@ -428,9 +481,26 @@ pub struct SinceCheckpoint {
     pub new: u64,
     /// The number of findings that an earlier run reported and that are still open.
     pub known: u64,
-    /// The number of findings of earlier runs that can't be mended any more, by status: modified
-    /// and deleted log files, invalid digests.
-    pub earlier: BTreeMap<String, u64>,
+    /// The number of objects that are valid or intact now and that an earlier run reported as
+    /// violated.
+    pub mended: u64,
+    /// The number of violations that earlier runs reported, that nobody has acknowledged, and of which
+    /// the checkpoint has no names, by kind. They have no records.
+    pub counted: BTreeMap<String, u64>,
+    /// The same for those that somebody has acknowledged, with the acknowledgement.
+    pub counted_acknowledged: Vec<AcknowledgedCount>,
+}
+
+/// A number of acknowledged violations of which the checkpoint has no names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "acknowledged_count")]
+pub struct AcknowledgedCount {
+    /// The kind of the violations.
+    pub what: String,
+    /// The number of the violations.
+    pub count: u64,
+    /// The acknowledgement.
+    pub acknowledged: Acknowledgement,
 }
 
 impl SinceCheckpoint {
@@ -468,6 +538,67 @@ pub struct SummaryRecord {
     pub since_checkpoint: Option<SinceCheckpoint>,
     /// The time at which the run ended.
     pub finished: Timestamp,
+}
+
+impl Record {
+    /// The identifier of the finding that the record is, as it is written.
+    pub fn id(&self) -> Option<FindingId> {
+        match self {
+            Self::Digest(digest) => digest.id,
+            Self::LogFile(file) => file.id,
+            Self::Gap(gap) => gap.id,
+            Self::Chain(chain) => chain.id,
+            Self::Run(_) | Self::Bag(_) | Self::Warning(_) | Self::Circumstances(_) | Self::Summary(_) => None,
+        }
+    }
+
+    /// Derives the identifier of the finding that the record is, if it is one.
+    fn finding_id(&self) -> Option<FindingId> {
+        match self {
+            Self::Digest(digest) => (digest.status != DigestStatus::Valid)
+                .then(|| FindingId::of_digest(&digest.object, digest.status, digest.sha256)),
+            // A file that no valid digest covers counts through its gap.
+            Self::LogFile(file) => (!matches!(file.status, LogFileStatus::Intact | LogFileStatus::Uncovered))
+                .then(|| FindingId::of_log_file(&file.object, file.status, file.actual_sha256)),
+            Self::Gap(gap) => gap.cause.is_finding().then(|| FindingId::of_gap(&gap.chain, gap.cause, gap.from)),
+            // Which digests contradict the chain is known where the record is made.
+            Self::Chain(chain) => chain.id,
+            Self::Run(_) | Self::Bag(_) | Self::Warning(_) | Self::Circumstances(_) | Self::Summary(_) => None,
+        }
+    }
+
+    /// Sets the identifier of the finding that the record is.
+    pub(crate) fn identify(&mut self) {
+        let id = self.finding_id();
+        match self {
+            Self::Digest(digest) => digest.id = id,
+            Self::LogFile(file) => file.id = id,
+            Self::Gap(gap) => gap.id = id,
+            Self::Run(_)
+            | Self::Bag(_)
+            | Self::Chain(_)
+            | Self::Warning(_)
+            | Self::Circumstances(_)
+            | Self::Summary(_) => {}
+        }
+    }
+
+    /// The statements of earlier runs about the finding; `None` for a kind of record that is no
+    /// finding.
+    pub fn history(&self) -> Option<&History> {
+        match self {
+            Self::Digest(digest) => Some(&digest.history),
+            Self::LogFile(file) => Some(&file.history),
+            Self::Gap(gap) => Some(&gap.history),
+            Self::Chain(chain) => Some(&chain.history),
+            Self::Run(_) | Self::Bag(_) | Self::Warning(_) | Self::Circumstances(_) | Self::Summary(_) => None,
+        }
+    }
+
+    /// The acknowledgement of the finding, if somebody has acknowledged it.
+    pub fn acknowledged(&self) -> Option<&Acknowledgement> {
+        self.history()?.acknowledged.as_ref()
+    }
 }
 
 /// The serialized form of a record: one line of JSON. It differs from [`Record`] in the summary,
@@ -542,6 +673,9 @@ pub struct SummaryLine {
     pub sample: Option<SampleLine>,
     /// The number of gap records.
     pub gaps: u64,
+    /// The number of acknowledged findings, which no other count contains.
+    #[serde(default)]
+    pub acknowledged: u64,
     /// The number of warning records.
     pub warnings: u64,
     /// True if the public keys are those that the examined bag itself holds, compared with no
@@ -597,6 +731,7 @@ impl From<&SummaryRecord> for SummaryLine {
                 at_most_bad: sample.at_most_bad(),
             }),
             gaps: tally.gaps(),
+            acknowledged: tally.acknowledged,
             warnings: tally.warnings,
             keys_of_bag: summary.keys_of_bag,
             requests: summary.requests,
@@ -625,6 +760,9 @@ impl SummaryLine {
     pub(super) fn into_record(self, mut tally: Tally) -> SummaryRecord {
         let sample = self.sample.map(|SampleLine { total, read, bad, .. }| SampleResult { total, read, bad });
         tally.unsampled = sample.map_or(0, |sample| sample.total.saturating_sub(sample.read));
+        if let Some(checkpoint) = &self.checkpoint {
+            tally.take_counted(checkpoint);
+        }
         SummaryRecord {
             verdict: self.verdict,
             exit_code: self.exit_code,

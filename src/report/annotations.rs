@@ -51,7 +51,7 @@ impl<W: Write> Report for Annotations<W> {
             Record::LogFile(file) => file.status == LogFileStatus::Unlisted && self.allowed.unlisted,
             _ => false,
         };
-        let Some(finding) = Finding::of(record) else { return Ok(()) };
+        let Some(finding) = Finding::of(record).filter(Finding::is_alarm) else { return Ok(()) };
         if is_allowed && finding.severity == Severity::Open {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Report;
-use super::finding::{Finding, Severity, cut};
+use super::finding::{Finding, Severity, acknowledgement, cut};
 use crate::debug::opaque_debug;
 use crate::model::ChainId;
 use crate::records::{Record, RunRecord, format_time as time};
@@ -115,6 +115,9 @@ fn security_finding(finding: &Finding, run: &RunRecord) -> Option<Value> {
             }
         }
     }
+    if let Some(by) = &finding.acknowledged {
+        fields["ctverify/acknowledged"] = json!(cut(&acknowledgement(by), DESCRIPTION));
+    }
     // A finding needs a description, even if there is no message.
     let description = if finding.message.is_empty() { &finding.title } else { &finding.message };
     Some(json!({
@@ -132,6 +135,6 @@ fn security_finding(finding: &Finding, run: &RunRecord) -> Option<Value> {
         "Description": cut(description, DESCRIPTION),
         "Resources": [resource],
         "ProductFields": fields,
-        "RecordState": "ACTIVE",
+        "RecordState": if finding.acknowledged.is_some() { "ARCHIVED" } else { "ACTIVE" },
     }))
 }

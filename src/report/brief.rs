@@ -37,7 +37,7 @@ impl Brief {
             Record::Summary(summary) => self.summary = Some(summary.clone()),
             _ => {}
         }
-        let Some(finding) = Finding::of(record).filter(|finding| finding.severity != Severity::Note) else { return };
+        let Some(finding) = Finding::of(record).filter(Finding::is_alarm) else { return };
         let list = if finding.since.is_some() { &mut self.known } else { &mut self.new };
         if list.len() < SHOWN {
             return list.push(finding);
@@ -66,10 +66,9 @@ impl Brief {
         self.summary.as_ref()
     }
 
-    /// The number of findings of earlier runs that nothing can resolve any more.
-    fn earlier(&self) -> u64 {
-        let since = self.summary.as_ref().and_then(|summary| summary.since_checkpoint.as_ref());
-        since.map_or(0, |since| since.earlier.values().sum())
+    /// The number of violations of earlier runs that have no record.
+    fn counted(&self) -> u64 {
+        self.summary.as_ref().map_or(0, |summary| summary.tally.counted)
     }
 
     fn trail(&self) -> String {
@@ -81,8 +80,7 @@ impl Brief {
     pub fn subject(&self) -> String {
         let verdict = self.summary.as_ref().map_or("inconclusive", |summary| summary.verdict.as_str());
         let name = self.run.as_ref().and_then(|run| run.trail_arn.as_ref()).map(|arn| format!(" {}", arn.name));
-        let earlier = if self.earlier() > 0 { " (earlier findings stand)" } else { "" };
-        let line = format!("CloudTrail logs {}{earlier}{}", verdict.to_uppercase(), name.unwrap_or_default());
+        let line = format!("CloudTrail logs {}{}", verdict.to_uppercase(), name.unwrap_or_default());
         let line: String = line.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
         cut(&line, SUBJECT).to_owned()
     }
@@ -98,9 +96,11 @@ impl Brief {
             // Writing to a String can't fail.
             let _ = writeln!(text, "Before: {} ({})", last.verdict, time(last.started));
         }
-        if self.earlier() > 0 {
-            let _ =
-                writeln!(text, "Earlier runs told of {} that nothing mends: their reports name them", self.earlier());
+        if self.counted() > 0 {
+            let _ = writeln!(text, "Earlier runs reported {} more violations: their reports name them", self.counted());
+        }
+        if summary.tally.acknowledged > 0 {
+            let _ = writeln!(text, "Acknowledged, and kept out of the verdict: {}", summary.tally.acknowledged);
         }
         for (title, findings) in [("New", &self.new), ("Known and still open", &self.known)] {
             for (index, finding) in findings.iter().enumerate() {

@@ -11,11 +11,12 @@ use std::io::{self, Write};
 use csv::Writer;
 
 use super::Report;
+use super::finding::acknowledgement;
 use crate::debug::opaque_debug;
 use crate::model::{ChainFault, ChainId};
 use crate::records::{Record, format_time as time};
 
-const HEADER: [&str; 17] = [
+const HEADER: [&str; 20] = [
     "record",
     "status",
     "organization",
@@ -33,6 +34,9 @@ const HEADER: [&str; 17] = [
     "fault",
     "detail",
     "digest",
+    "id",
+    "since",
+    "acknowledged",
 ];
 
 /// A report of records as rows.
@@ -139,6 +143,9 @@ impl<W: Write> Report for Csv<W> {
             self.out.write_record(HEADER)?;
         }
         let Some(row) = row(record) else { return Ok(()) };
+        let id = record.id().map(|id| id.to_string()).unwrap_or_default();
+        let since = record.history().and_then(|history| history.since).map(time).unwrap_or_default();
+        let acknowledged = record.acknowledged().map(acknowledgement).unwrap_or_default();
         let chain = |part: fn(&ChainId) -> &str| row.chain.map_or("", part);
         let cells: [&str; HEADER.len()] = [
             row.record,
@@ -158,6 +165,9 @@ impl<W: Write> Report for Csv<W> {
             row.fault,
             row.detail,
             row.digest,
+            &id,
+            &since,
+            &acknowledged,
         ];
         self.out.write_record(cells.iter().map(|cell| harmless(cell).into_owned()))?;
         Ok(())

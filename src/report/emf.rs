@@ -102,6 +102,7 @@ fn counts(tally: &Tally) -> Vec<Metric> {
         ("UncoveredLogFiles", files(LogFileStatus::Uncovered)),
         ("Gaps", tally.gaps()),
         ("ChainFaults", tally.chain_faults()),
+        ("AcknowledgedFindings", tally.acknowledged),
     ]
     .map(|(name, count)| (name, "Count", count))
     .to_vec()

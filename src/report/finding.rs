@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
-use crate::model::{BagStatus, ChainId, DigestStatus, Fault, LogFileStatus, ObjectRef, Sha256Hash, WarningCode};
+use crate::model::{
+    Acknowledgement, BagStatus, ChainId, DigestStatus, Fault, FindingId, LogFileStatus, ObjectRef, Sha256Hash,
+    WarningCode,
+};
 use crate::records::{Record, format_time as time};
 
 /// The number of problems of a bag that a finding spells out.
@@ -44,6 +46,10 @@ pub struct Finding {
     pub from: Option<Timestamp>,
     /// The time at which the run began that first reported the finding, if that was an earlier one.
     pub since: Option<Timestamp>,
+    /// The acknowledgement of the finding, if somebody has acknowledged it.
+    pub acknowledged: Option<Acknowledgement>,
+    /// The identifier of the finding in its record.
+    pub record_id: Option<FindingId>,
 }
 
 impl Finding {
@@ -64,7 +70,9 @@ impl Finding {
                     chain: Some(digest.chain.clone()),
                     hashes: None,
                     from: None,
-                    since: digest.since,
+                    since: digest.history.since,
+                    acknowledged: digest.history.acknowledged.clone(),
+                    record_id: digest.id,
                 }
             }
             Record::LogFile(file) if file.status != LogFileStatus::Intact => {
@@ -81,7 +89,9 @@ impl Finding {
                     chain: Some(file.chain.clone()),
                     hashes: Some((file.expected_sha256, file.actual_sha256)),
                     from: None,
-                    since: file.since,
+                    since: file.history.since,
+                    acknowledged: file.history.acknowledged.clone(),
+                    record_id: file.id,
                 }
             }
             Record::Bag(bag) if bag.status == BagStatus::Altered => {
@@ -100,6 +110,8 @@ impl Finding {
                     hashes: None,
                     from: None,
                     since: None,
+                    acknowledged: None,
+                    record_id: None,
                 }
             }
             Record::Gap(gap) => Self {
@@ -115,7 +127,9 @@ impl Finding {
                 chain: Some(gap.chain.clone()),
                 hashes: None,
                 from: Some(gap.from),
-                since: gap.since,
+                since: gap.history.since,
+                acknowledged: gap.history.acknowledged.clone(),
+                record_id: gap.id,
             },
             Record::Chain(chain) => {
                 let fault = chain.fault?;
@@ -128,7 +142,9 @@ impl Finding {
                     chain: Some(chain.chain.clone()),
                     hashes: None,
                     from: None,
-                    since: chain.since,
+                    since: chain.history.since,
+                    acknowledged: chain.history.acknowledged.clone(),
+                    record_id: chain.id,
                 }
             }
             Record::Warning(warning) => {
@@ -146,6 +162,8 @@ impl Finding {
                     hashes: None,
                     from: None,
                     since: None,
+                    acknowledged: None,
+                    record_id: None,
                 }
             }
             Record::Bag(_)
@@ -159,20 +177,33 @@ impl Finding {
         })
     }
 
-    /// Returns the identifier of the finding, which is the same in every run: 32 hexadecimal
-    /// digits.
+    /// Returns the identifier of the finding, which is the same in every run: 16 hexadecimal digits.
     pub fn id(&self) -> String {
-        let object = self.object.as_ref().map(ToString::to_string);
-        let chain = self.chain.as_ref().map(ToString::to_string);
-        let what = object.or_else(|| self.from.map(time)).unwrap_or_else(|| self.message.clone());
-        let name = format!("{}\n{}\n{what}", self.rule, chain.unwrap_or_default());
-        hex::encode(&Sha256::digest(name)[..16])
+        let computed = || {
+            let object = self.object.as_ref().map(ToString::to_string).unwrap_or_default();
+            let chain = self.chain.as_ref().map(ToString::to_string).unwrap_or_default();
+            FindingId::of(&["report", self.rule, &object, &chain, &self.message])
+        };
+        // Warnings, and records of earlier versions, have no identifier of their own.
+        self.record_id.unwrap_or_else(computed).to_string()
+    }
+
+    /// Returns whether somebody has to look at the finding: it is no mere note, and nobody has
+    /// acknowledged it.
+    pub fn is_alarm(&self) -> bool {
+        self.severity != Severity::Note && self.acknowledged.is_none()
     }
 
     /// Returns the ARN of the object.
     pub fn object_arn(&self, partition: &str) -> Option<String> {
         self.object.as_ref().map(|object| format!("arn:{partition}:s3:::{}/{}", object.bucket, object.key))
     }
+}
+
+/// Describes an acknowledgement: by whom, when, and why.
+pub(super) fn acknowledgement(by: &Acknowledgement) -> String {
+    let who = by.by.as_deref().map_or("by somebody who gave no name".to_owned(), |name| format!("by {name}"));
+    format!("{who} at {}: {}", time(by.at), by.reason)
 }
 
 /// Returns as much of a text as fits into `bytes` bytes.

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use super::Report;
+use super::finding::acknowledgement;
 use crate::debug::opaque_debug;
 use crate::model::{BagStatus, DigestStatus, LogFileStatus, printable};
 use crate::records::{Record, Tally, format_time as time};
@@ -16,6 +17,8 @@ pub struct Junit<W> {
     document: Document,
     suite: Vec<TestCase>,
     tally: Tally,
+    /// The acknowledgement of the finding that is added next.
+    acknowledged: Option<String>,
 }
 
 opaque_debug!(Junit<W>);
@@ -23,17 +26,29 @@ opaque_debug!(Junit<W>);
 impl<W: Write> Junit<W> {
     /// Creates a report that is written to `out`.
     pub fn new(out: W) -> Self {
-        Self { out, document: Document::new("ctverify"), suite: Vec::new(), tally: Tally::default() }
+        Self {
+            out,
+            document: Document::new("ctverify"),
+            suite: Vec::new(),
+            tally: Tally::default(),
+            acknowledged: None,
+        }
     }
 
     fn add(&mut self, name: String, kind: Option<NonSuccessKind>, word: &str, detail: &str) {
-        let status = match kind {
-            Some(kind) => {
+        let status = match (kind, self.acknowledged.take()) {
+            (Some(_), Some(by)) => {
+                let mut status = TestCaseStatus::skipped();
+                status.set_type(word.to_owned());
+                status.set_message(printable(&format!("{detail}; acknowledged {by}")).into_owned());
+                status
+            }
+            (Some(kind), None) => {
                 let mut status = TestCaseStatus::non_success(kind);
                 status.set_type(word.to_owned()).set_message(printable(detail).into_owned());
                 status
             }
-            None => TestCaseStatus::success(),
+            (None, _) => TestCaseStatus::success(),
         };
         self.suite.push(TestCase::new(printable(&name).into_owned(), status));
     }
@@ -48,6 +63,7 @@ impl<W: Write> Junit<W> {
 impl<W: Write> Report for Junit<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.tally.count(record);
+        self.acknowledged = record.acknowledged().map(acknowledgement);
         let (failure, error) = (Some(NonSuccessKind::Failure), Some(NonSuccessKind::Error));
         match record {
             Record::Bag(bag) => {
@@ -75,12 +91,12 @@ impl<W: Write> Report for Junit<W> {
             Record::Chain(chain) => {
                 let tally = std::mem::take(&mut self.tally);
                 let (valid, intact) = (tally.digests(DigestStatus::Valid), tally.log_files(LogFileStatus::Intact));
-                self.add(format!("{valid} valid digests"), None, "", "");
-                self.add(format!("{intact} intact log files"), None, "", "");
                 if let Some(fault) = chain.fault {
                     let detail = chain.detail.as_deref().unwrap_or_default();
                     self.add("the chain as a whole".to_owned(), failure, fault.as_str(), detail);
                 }
+                self.add(format!("{valid} valid digests"), None, "", "");
+                self.add(format!("{intact} intact log files"), None, "", "");
                 self.close(&chain.chain.to_string());
             }
             Record::Summary(summary) => {

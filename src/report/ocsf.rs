@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Report;
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, acknowledgement};
 use crate::debug::opaque_debug;
 use crate::records::{Record, RunRecord};
 
@@ -54,7 +54,11 @@ fn detection(finding: &Finding, run: &RunRecord) -> Value {
         Severity::Note => (1, "Informational"),
     };
     let (activity_id, activity) = if finding.since.is_some() { (2, "Update") } else { (1, "Create") };
-    let (status_id, status) = if finding.since.is_some() { (2, "In Progress") } else { (1, "New") };
+    let (status_id, status) = match (&finding.acknowledged, finding.since) {
+        (Some(_), _) => (3, "Suppressed"),
+        (None, Some(_)) => (2, "In Progress"),
+        (None, None) => (1, "New"),
+    };
     let partition = run.trail_arn.as_ref().map_or("aws", |arn| &*arn.partition);
     let ms = Timestamp::as_millisecond;
     let now = ms(run.started);
@@ -84,7 +88,7 @@ fn detection(finding: &Finding, run: &RunRecord) -> Value {
         "status_id": status_id,
         "status": status,
         "time": now,
-        "is_alert": finding.severity == Severity::Violation,
+        "is_alert": finding.severity == Severity::Violation && finding.is_alarm(),
         "message": finding.message,
         "metadata": {
             "version": VERSION,
@@ -101,6 +105,9 @@ fn detection(finding: &Finding, run: &RunRecord) -> Value {
             "analytic": { "type_id": 1, "type": "Rule", "name": finding.rule, "uid": finding.rule },
         },
     });
+    if let Some(by) = &finding.acknowledged {
+        detection["comment"] = json!(acknowledgement(by));
+    }
     if !resources.is_empty() {
         detection["resources"] = json!(resources);
     }

@@ -149,6 +149,11 @@ impl<W: Write> Report for Prometheus<W> {
         for cause in GapCause::ALL {
             metrics.of_run("ctverify_gaps", &[("cause", cause.as_str())], summary.tally.gaps_of(*cause));
         }
+        metrics.single(
+            "ctverify_acknowledged_findings",
+            "Findings that somebody has acknowledged, which no other metric counts.",
+            summary.tally.acknowledged,
+        );
         metrics.single("ctverify_warnings", "Warnings.", summary.tally.warnings);
         if let Some(since) = &summary.since_checkpoint {
             metrics.family(
@@ -157,9 +162,12 @@ impl<W: Write> Report for Prometheus<W> {
             );
             metrics.of_run("ctverify_findings", &[("told", "new")], since.new);
             metrics.of_run("ctverify_findings", &[("told", "before")], since.known);
-            metrics.family("ctverify_earlier_findings", "What earlier runs told of and nothing mends, by status.");
-            for (status, count) in &since.earlier {
-                metrics.of_run("ctverify_earlier_findings", &[("status", status)], count);
+            metrics.family(
+                "ctverify_earlier_findings",
+                "Violations of earlier runs of which the checkpoint has only the number, by kind.",
+            );
+            for (kind, count) in &since.counted {
+                metrics.of_run("ctverify_earlier_findings", &[("kind", kind)], count);
             }
         }
         metrics.family("ctverify_requests", "Requests that the last run made.");

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Report;
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, acknowledgement};
 use crate::debug::opaque_debug;
 use crate::records::{Record, RunRecord, SummaryRecord, format_time as time};
 
@@ -78,6 +78,11 @@ impl<W: Write> Sarif<W> {
         }]);
         // The fingerprint of a finding is the same in every run.
         result["partialFingerprints"] = json!({ "finding/v1": finding.id() });
+        if let Some(by) = &finding.acknowledged {
+            let justification = acknowledgement(by);
+            result["suppressions"] =
+                json!([{ "kind": "external", "status": "accepted", "justification": justification }]);
+        }
         self.results.push(result);
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::custody::limited;
+use super::finding::acknowledgement;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
 use super::text_table::{Row, write_table};
@@ -11,7 +12,8 @@ use super::{Report, belongs_to_chain};
 use crate::debug::opaque_debug;
 use crate::model::{Depth, DigestStatus, LogFileStatus, Verdict, printable};
 use crate::records::{
-    Allowances, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
+    AcknowledgedCount, Allowances, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally,
+    format_time as time,
 };
 
 /// The time by which a digest may be late by default, in seconds.
@@ -77,9 +79,13 @@ impl<W: Write> Text<W> {
             let asked = counted(run.files as u64, "log file");
             return writeln!(out, "  asked   {asked}: the digest that lists each, and its links on both sides\n");
         }
-        let from = run.range.start.map_or("the first digest".to_owned(), time);
         let goes_on = summary.since_checkpoint.as_ref().is_some_and(|since| since.last_run.is_some());
-        let from = if goes_on { "where the last run ended".to_owned() } else { from };
+        let from = match run.range.start.map(time) {
+            None if goes_on => "where the last run ended".to_owned(),
+            None => "the first digest".to_owned(),
+            Some(start) if goes_on => format!("{start} (earlier runs: up to where the last one ended)"),
+            Some(start) => start,
+        };
         let to = run.range.end.map_or("the last digest".to_owned(), time);
         writeln!(out, "  range   {from} to {to}")?;
         let depth = match (run.depth, run.sample) {
@@ -167,7 +173,8 @@ impl<W: Write> Text<W> {
 
     /// Writes how the findings compare with those of earlier runs.
     fn since(&mut self, summary: &SummaryRecord) -> io::Result<()> {
-        let Some(SinceCheckpoint { last_run, new, known, earlier }) = &summary.since_checkpoint else { return Ok(()) };
+        let Some(since) = &summary.since_checkpoint else { return Ok(()) };
+        let SinceCheckpoint { last_run, new, known, mended, counted: unnamed, .. } = since;
         let Some(last) = last_run else {
             return writeln!(self.out, "The first run with this checkpoint: the next one goes on from here.");
         };
@@ -178,14 +185,15 @@ impl<W: Write> Text<W> {
             (new, 0) => format!("{} new", counted(*new, "finding")),
             (new, known) => format!("{} new, {known} known and still open", counted(*new, "finding")),
         };
-        writeln!(self.out, "Since the run of {last} ({verdict}): {found}.")?;
-        if !earlier.is_empty() {
-            let earlier: Vec<String> = earlier.iter().map(|(word, count)| format!("{count} {word}")).collect();
-            let earlier = earlier.join(", ");
-            writeln!(
-                self.out,
-                "{BAD}Earlier runs told of{BAD:#} what nothing mends: {earlier}. Their reports name it."
-            )?;
+        let mended = if *mended > 0 { format!(", {mended} mended") } else { String::new() };
+        writeln!(self.out, "Since the run of {last} ({verdict}): {found}{mended}.")?;
+        for (kind, count) in unnamed {
+            let unnamed = counted(*count, kind);
+            writeln!(self.out, "{BAD}Earlier runs reported{BAD:#} {unnamed} more: their reports have the names.")?;
+        }
+        for AcknowledgedCount { what, count, acknowledged } in &since.counted_acknowledged {
+            let by = acknowledgement(acknowledged);
+            writeln!(self.out, "Acknowledged: {} of earlier runs, {}", counted(*count, what), printable(&by))?;
         }
         Ok(())
     }

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use jiff::Timestamp;
-
+use super::finding::acknowledgement;
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
-use crate::model::{BagStatus, DigestStatus, LogFileStatus, ObjectRef, WarningCode, printable};
+use crate::model::{BagStatus, DigestStatus, FindingId, LogFileStatus, ObjectRef, WarningCode, printable};
 use crate::records::{
-    BagProblem, BagRecord, ChainRecord, DigestRecord, GapRecord, LogFileRecord, Record, Versions, WarningRecord,
-    format_time as time,
+    BagProblem, BagRecord, ChainRecord, DigestRecord, GapRecord, LogFileRecord, Mended, Record, Versions,
+    WarningRecord, format_time as time,
 };
 use anstyle::Style;
 
@@ -25,6 +24,8 @@ enum Section {
     Unlisted,
     Uncovered,
     Gaps,
+    Acknowledged,
+    Mended,
     Warnings,
 }
 
@@ -36,6 +37,8 @@ impl Section {
             Self::Unlisted => "What no digest lists",
             Self::Uncovered => "Log files in a time that no valid digest covers",
             Self::Gaps => "What is not covered",
+            Self::Acknowledged => "Acknowledged, and kept out of the verdict",
+            Self::Mended => "Mended since an earlier run",
             Self::Warnings => "Warnings",
         }
     }
@@ -56,7 +59,10 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn take(&mut self, record: &Record, everything: bool) {
+        let is_mended = record.history().is_some_and(|history| history.mended.is_some());
         let (section, kind) = match record {
+            _ if record.acknowledged().is_some() => (Section::Acknowledged, "acknowledged findings"),
+            _ if is_mended => (Section::Mended, "mended objects"),
             Record::Digest(digest) => match digest.status {
                 DigestStatus::Valid => return,
                 DigestStatus::Unverified => (Section::Open, "unverified digests"),
@@ -119,22 +125,28 @@ pub(super) fn line(out: &mut impl Write, record: &Record) -> io::Result<()> {
 }
 
 fn spell_out(record: &Record) -> String {
-    let entry = entry(record);
-    match since(record) {
-        Some(at) => format!("{entry}    {DIM}known since     {DIM:#} {}\n", time(at)),
-        None => entry,
+    let mut entry = entry(record);
+    let Some(history) = record.history() else { return entry };
+    if let Some(Mended { id, status, since }) = &history.mended {
+        entry += &line_of("was", &format!("{status}, as the run of {} reported  {DIM}{id}{DIM:#}", time(*since)));
     }
+    if let Some(at) = history.since {
+        entry += &line_of("known since", &time(at));
+    }
+    if let Some(by) = &history.acknowledged {
+        entry += &line_of("acknowledged", &printable(&acknowledgement(by)));
+    }
+    entry
 }
 
-/// Returns the time at which the earlier run began that first reported the same finding.
-fn since(record: &Record) -> Option<Timestamp> {
-    match record {
-        Record::Digest(digest) => digest.since,
-        Record::LogFile(log_file) => log_file.since,
-        Record::Gap(gap) => gap.since,
-        Record::Chain(chain) => chain.since,
-        _ => None,
-    }
+/// Formats a line below an entry, with a name in a column of its own.
+fn line_of(name: &str, text: &str) -> String {
+    format!("    {DIM}{name:<16}{DIM:#} {text}\n")
+}
+
+/// Formats the identifier of a finding, by which it can be acknowledged.
+fn id_of(id: Option<FindingId>) -> String {
+    id.map(|id| format!("  {DIM}{id}{DIM:#}")).unwrap_or_default()
 }
 
 fn entry(record: &Record) -> String {
@@ -171,13 +183,15 @@ fn digest_entry(digest: &DigestRecord) -> String {
     let reason = if status == DigestStatus::Missing { detail.to_owned() } else { format!("the digest {detail}") };
     let reason = printable(&reason);
     let versions = versions(digest.versions.as_ref());
-    format!("  {style}{status}{style:#} {kind}digest{fault}\n    {object}\n    {reason}\n{versions}")
+    let (id, reason) = (id_of(digest.id), if detail.is_empty() { String::new() } else { format!("    {reason}\n") });
+    format!("  {style}{status}{style:#} {kind}digest{fault}{id}\n    {object}\n{reason}{versions}")
 }
 
 fn log_file_entry(log_file: &LogFileRecord) -> String {
     let style = log_file_style(log_file);
     let fault = log_file.fault.map(|fault| format!("  {DIM}[{fault}]{DIM:#}")).unwrap_or_default();
-    let mut entry = format!("  {style}{}{style:#} log file{fault}\n    {}\n", log_file.status, shown(&log_file.object));
+    let (status, object, id) = (log_file.status, shown(&log_file.object), id_of(log_file.id));
+    let mut entry = format!("  {style}{status}{style:#} log file{fault}{id}\n    {object}\n");
     if let Some(detail) = &log_file.detail {
         entry += &format!("    {}\n", printable(detail));
     }
@@ -224,13 +238,15 @@ fn gap_entry(gap: &GapRecord) -> String {
     let (from, to, length) = (time(gap.from), time(gap.to), span(gap.from, gap.to));
     let chain = format!("{} {}", gap.chain.account, gap.chain.region);
     let detail = printable(&gap.detail);
-    format!("  {style}{}{style:#}  {chain}  {from} to {to} ({length})\n    {detail}\n", gap.cause)
+    let id = id_of(gap.id);
+    format!("  {style}{}{style:#}  {chain}  {from} to {to} ({length}){id}\n    {detail}\n", gap.cause)
 }
 
 fn chain_entry(chain: &ChainRecord) -> String {
     let fault = chain.fault.map_or("", |fault| fault.as_str());
     let detail = printable(chain.detail.as_deref().unwrap_or_default());
-    format!("  {BAD}{fault}{BAD:#}  {} {}\n    {detail}\n", chain.chain.account, chain.chain.region)
+    let (account, region, id) = (&chain.chain.account, &chain.chain.region, id_of(chain.id));
+    format!("  {BAD}{fault}{BAD:#}  {account} {region}{id}\n    {detail}\n")
 }
 
 fn warning_entry(warning: &WarningRecord) -> String {

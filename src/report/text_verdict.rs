@@ -9,6 +9,15 @@ use crate::records::{Allowances, SummaryRecord, Tally};
 /// States what a verified run proved.
 pub(super) fn intact(summary: &SummaryRecord) -> String {
     let tally = &summary.tally;
+    if tally.acknowledged > 0 {
+        let acknowledged = counted(tally.acknowledged, "acknowledged finding");
+        return format!("apart from {acknowledged}, {}", intact_rest(summary));
+    }
+    intact_rest(summary)
+}
+
+fn intact_rest(summary: &SummaryRecord) -> String {
+    let tally = &summary.tally;
     let intact = counted(tally.log_files(LogFileStatus::Intact), "log file");
     let valid = counted(tally.digests(DigestStatus::Valid), "digest");
     let unread = counted(summary.not_read, "log file");
@@ -45,6 +54,7 @@ pub(super) fn violations(tally: &Tally) -> String {
         (tally.gaps_of(GapCause::DigestsMissing), "gap", "left by missing digests"),
         (tally.chain_faults(), "chain", "at fault as a whole"),
         (tally.altered, "problem", "of the evidence bag or its keys"),
+        (tally.counted, "more violation", "that earlier runs reported"),
     ];
     let parts: Vec<String> = parts
         .into_iter()
@@ -56,7 +66,7 @@ pub(super) fn violations(tally: &Tally) -> String {
             format!("{at_least}{} {how}", counted(count, what))
         })
         .collect();
-    format!("what is here is not what CloudTrail delivered: {}", parts.join(", "))
+    format!("what was found is not what CloudTrail delivered: {}", parts.join(", "))
 }
 
 /// Lists what leaves a run `inconclusive`.

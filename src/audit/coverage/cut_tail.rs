@@ -123,8 +123,11 @@ fn cut_before<D: TailDigest>(delivery: Timestamp, digests: &[D], lost_all: bool,
     let mut written = counted().filter_map(TailDigest::last_modified).peekable();
     let all_older = written.peek().is_some() && written.all(|at| later(at, SAME_DELIVERY) < delivery);
     let long_before = later(newest, DELIVERY_TIME) < delivery;
-    (all_older || long_before)
-        .then(|| format!("{said}, and the newest one there speaks of the time up to {newest}: later ones were removed"))
+    (all_older || long_before).then(|| {
+        format!(
+            "{said}, and the newest one there speaks of the time up to {newest}: later ones were removed or exchanged"
+        )
+    })
 }
 
 /// Returns whether this digest may be the one that was delivered at this time.

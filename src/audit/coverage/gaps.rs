@@ -14,8 +14,8 @@ use crate::audit::digests::entry::{Absence, ChainEntry, EntryState};
 use crate::audit::error::AuditError;
 use crate::audit::request::{DELIVERY_TIME, awaited_from, fresh_from};
 use crate::audit::shared::context::Context;
-use crate::model::{ChainFault, Coverage, DigestKind, GapCause, Period, earlier, later};
-use crate::records::{ChainRecord, GapRecord};
+use crate::model::{ChainFault, Coverage, DigestKind, FindingId, GapCause, Period, earlier, later};
+use crate::records::{ChainRecord, GapRecord, History};
 use crate::verify::ValidDigest;
 
 /// The largest number of contradictions of earlier runs that a chain's detail spells out. Each
@@ -30,6 +30,8 @@ pub(crate) struct ChainCoverage {
     pub gaps: Vec<GapRecord>,
     /// The record that closes the chain.
     pub record: ChainRecord,
+    /// True if the newest digests of the chain were removed, whatever other fault it has.
+    pub is_cut: bool,
 }
 
 /// Determines which part of the range is covered, and the causes of the gaps in the rest.
@@ -55,8 +57,10 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
         gaps.sort_by_key(|gap| (gap.from, gap.to));
     }
     let seconds = |start: Timestamp, end: Timestamp| (end.as_second() - start.as_second()).max(0).unsigned_abs();
-    let (fault, detail) = fault(chain, context).unzip();
+    let Fault { fault, detail, is_cut } = fault(chain, context);
+    let contradicting = chain.contradictions.iter().map(|contradiction| &contradiction.object);
     let record = ChainRecord {
+        id: fault.map(|fault| FindingId::of_chain(&chain.judged.id, fault, contradicting)),
         chain: chain.judged.id.clone(),
         fault,
         detail,
@@ -66,7 +70,7 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
         requested_seconds: seconds(from, to),
         fresh_log_files: 0,
         edge_log_files: 0,
-        since: None,
+        history: History::default(),
     };
     for gap in &mut gaps {
         cut_tail::describe_gap(gap, context);
@@ -74,7 +78,7 @@ pub(crate) fn cover_range(chain: &ExaminedChain, context: &Context) -> Result<Ch
             gap.detail += &format!("; {why}");
         }
     }
-    Ok(ChainCoverage { coverage, gaps, record })
+    Ok(ChainCoverage { coverage, gaps, record, is_cut })
 }
 
 /// Returns the time that valid digests cover, the time between two that are linked, and the one up
@@ -94,8 +98,15 @@ fn covered(chain: &ExaminedChain, standard: &[&ChainEntry]) -> Coverage {
     coverage
 }
 
-/// Returns the fault of the chain as a whole, in a word and in words.
-fn fault(chain: &ExaminedChain, context: &Context) -> Option<(ChainFault, String)> {
+/// The fault of a chain as a whole, in a word and in words.
+struct Fault {
+    fault: Option<ChainFault>,
+    detail: Option<String>,
+    is_cut: bool,
+}
+
+/// Returns the fault of the chain as a whole.
+fn fault(chain: &ExaminedChain, context: &Context) -> Fault {
     // A location that could not be listed is no evidence of a cut tail, nor is a delivery that an
     // older digest accounts for. A pointer to a location that cannot be listed says nothing about
     // the newest digests.
@@ -104,13 +115,14 @@ fn fault(chain: &ExaminedChain, context: &Context) -> Option<(ChainFault, String
     let fault = match (chain.contradictions.is_empty(), &cut) {
         (false, _) => ChainFault::CheckpointContradicted,
         (true, Some(_)) => ChainFault::TailCut,
-        (true, None) => return None,
+        (true, None) => return Fault { fault: None, detail: None, is_cut: false },
     };
+    let is_cut = cut.is_some();
     let contradicted = chain.contradictions.iter().map(|contradiction| contradiction.detail.clone());
     let more = chain.contradictions.len().saturating_sub(SPELLED_OUT_CONTRADICTIONS);
     let more = (more > 0).then(|| format!("{more} more digests that earlier runs verified are gone or others now"));
     let detail: Vec<String> = contradicted.take(SPELLED_OUT_CONTRADICTIONS).chain(more).chain(cut).collect();
-    Some((fault, detail.join("; ")))
+    Fault { fault: Some(fault), detail: Some(detail.join("; ")), is_cut }
 }
 
 /// Returns the reason why it is unknown whether a lifecycle rule removed the digests of a gap.
@@ -315,6 +327,7 @@ impl GapExplainer<'_> {
         let room = ((seconds + ROOM_SECONDS) / (2 * ROOM_SECONDS)).unsigned_abs();
         let missing_digests = room.saturating_sub(piece.present).max(piece.named);
         GapRecord {
+            id: None,
             cause: piece.cause,
             chain: Arc::clone(&self.chain.judged.id),
             from: piece.from,
@@ -322,7 +335,7 @@ impl GapExplainer<'_> {
             missing_digests,
             uncovered_log_files: 0,
             detail: self.detail(piece.cause, piece.from, missing_digests),
-            since: None,
+            history: History::default(),
         }
     }
 

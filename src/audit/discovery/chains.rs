@@ -15,7 +15,7 @@ use crate::audit::listing::folders::RegionFolder;
 use crate::audit::request::AuditRequest;
 use crate::audit::resume::late_arrivals::Deliveries;
 use crate::audit::resume::listing_range;
-use crate::audit::resume::selection::{self, Selected};
+use crate::audit::resume::selection::{self, ReadAgain, Selected};
 use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Statuses;
 use crate::model::{AccountId, ChainId, Checkpoint, OrganizationId, Region, TimeRange, TrailName, WarningCode};
@@ -254,6 +254,8 @@ impl Discovery {
             .map(|(id, _)| (id.account.clone(), id.region.clone()))
             .collect();
         self.chains.retain(|id, _| known(id) || !real.contains(&(id.account.clone(), id.region.clone())));
+        let violations = Arc::new(checkpoint.read_again(request.now));
+        let again = ReadAgain { recheck: request.recheck, violations };
         for (id, chain) in &mut self.chains {
             chain.deliveries = Deliveries::of(&chain.digests, exact);
             if chain.failure.is_none() {
@@ -263,7 +265,7 @@ impl Discovery {
             // An incomplete listing is no evidence that a digest is gone.
             let places: &[_] = if chain.failure.is_none() { &request.locations } else { &[] };
             let selected =
-                before.and_then(|before| selection::select(id, before, &chain.digests, places, request.recheck, exact));
+                before.and_then(|before| selection::select(id, before, &chain.digests, places, &again, exact));
             match selected {
                 Some(Selected { resume, digests }) => {
                     chain.resume = Some(Arc::new(resume));

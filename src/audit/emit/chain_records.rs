@@ -1,7 +1,7 @@
 //! The conversion of a judged chain into its records, in the promised order. Log files are read
 //! later.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::audit::coverage::examined_chain::ExaminedChain;
@@ -16,9 +16,10 @@ use crate::audit::io::lookahead::Admission;
 use crate::audit::log_files::judge::{self, Tasks};
 use crate::audit::log_folder::unlisted::{SortedStrays, Stray, stray_record};
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
+use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
-use crate::model::{ChainId, Depth, Fault, LogFileStatus, WarningCode};
-use crate::records::{Record, WarningRecord};
+use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef, WarningCode};
+use crate::records::{DigestRecord, Record, WarningRecord};
 
 /// The report on one chain: an iterator over its steps.
 pub(crate) struct ChainRecords {
@@ -28,6 +29,8 @@ pub(crate) struct ChainRecords {
     tasks: Tasks,
     /// The digests that are not emitted yet.
     digests: std::vec::IntoIter<ChainEntry>,
+    /// The violated digests of earlier runs that this run did not look at, by end.
+    standing: VecDeque<DigestRecord>,
     /// The steps that are emitted next.
     steps: VecDeque<Step>,
     /// The unlisted files, emitted after the digests.
@@ -60,15 +63,18 @@ impl ChainRecords {
         })?;
         let mut covered = gaps::cover_range(&chain, &context)?;
         let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut covered)?;
+        let is_cut = covered.is_cut;
         let end = end(&chain, covered);
         let keeps = context.request.checkpoint.is_some();
-        let snapshot = keeps.then(|| ChainSnapshot::new(&chain, &context, earliest_fresh)).transpose()?;
+        let snapshot = keeps.then(|| ChainSnapshot::new(&chain, &context, earliest_fresh, is_cut)).transpose()?;
+        let standing = standing_digests(&chain, &context)?;
         let digests = std::mem::take(&mut chain.judged.entries).into_iter();
         let mut chain_records = Self {
             chain,
             context,
             tasks,
             digests,
+            standing,
             steps: VecDeque::new(),
             unlisted: unlisted.into_sorted(),
             unverified,
@@ -82,7 +88,8 @@ impl ChainRecords {
         Ok(chain_records)
     }
 
-    /// Queues the log files that earlier runs left open.
+    /// Queues the log files that earlier runs left open, and those that they found modified or
+    /// deleted.
     fn begin(&mut self) {
         let mut tasks = match self.context.request.depth {
             Depth::Chain => Vec::new(),
@@ -94,7 +101,17 @@ impl ChainRecords {
             task.expiry = if copied { expiry() } else { Explanation::NotCopied };
         }
         self.context.progress.found_log_files(tasks.len());
-        self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(self.chain.judged.id.clone(), Box::new(task))));
+        let mut steps: BTreeMap<ObjectRef, Step> = BTreeMap::new();
+        for point in self.context.standing(&self.chain.judged.id) {
+            let Some(record) = standing::log_file_record(&self.chain.judged.id, point) else { continue };
+            if !self.tasks.lists(&record.object, &self.context) {
+                steps.insert(record.object.clone(), record_step(Record::LogFile(record)));
+            }
+        }
+        for task in tasks {
+            steps.insert(task.object.clone(), Step::LogFile(self.chain.judged.id.clone(), Box::new(task)));
+        }
+        self.steps.extend(steps.into_values());
     }
 
     /// Takes the snapshot of the chain for the next run, if a checkpoint is kept.
@@ -141,6 +158,11 @@ impl ChainRecords {
     /// digest lists, and finally the closing records.
     fn advance(&mut self) -> Result<(), AuditError> {
         let Self { chain, context, tasks, .. } = self;
+        let next_end = self.digests.as_slice().first().map(ChainEntry::end);
+        if let Some(record) = self.standing.pop_front_if(|record| next_end.is_none_or(|next| record.end <= next)) {
+            self.steps.push_back(record_step(Record::Digest(record)));
+            return Ok(());
+        }
         let Some(entry) = &self.digests.next() else {
             match self.next_stray() {
                 Some(step) => self.steps.push_back(step),
@@ -160,7 +182,7 @@ impl ChainRecords {
         let reads = context.reads(entry, &chain.judged.spool)?;
         let mut tasks = if reads { tasks.of(&whole, &chain.judged.spool, context)? } else { Vec::new() };
         judge::note_listing(&mut tasks, &chain.log_folder, &chain.judged.expiry, context);
-        self.not_read += judge::drop_unread(&mut tasks, &chain.log_folder, context);
+        self.not_read += judge::drop_unread(&mut tasks, &chain.judged.id, &chain.log_folder, context);
         context.progress.found_log_files(tasks.len());
         self.steps.extend(digest);
         self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(chain.judged.id.clone(), Box::new(task))));
@@ -172,13 +194,36 @@ impl Iterator for ChainRecords {
     type Item = Result<Step, AuditError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.steps.is_empty() && (self.digests.len() > 0 || !self.end.is_empty()) {
+        // The closing records come last.
+        while self.steps.is_empty() && !self.end.is_empty() {
             if let Err(error) = self.advance() {
                 return Some(Err(error));
             }
         }
         self.steps.pop_front().map(Ok)
     }
+}
+
+/// Returns the records of the violated digests of earlier runs of which this run has no record, sorted
+/// by end.
+fn standing_digests(chain: &ExaminedChain, context: &Context) -> Result<VecDeque<DigestRecord>, AuditError> {
+    let points = context.standing(&chain.judged.id);
+    let mut standing: Vec<DigestRecord> =
+        points.filter_map(|point| standing::digest_record(&chain.judged.id, point)).collect();
+    if standing.is_empty() {
+        return Ok(VecDeque::new());
+    }
+    let mut has_record = HashSet::new();
+    for entry in &chain.judged.entries {
+        let whole = entry.whole(&chain.judged.spool)?;
+        let is_emitted = context.emits(entry, &chain.judged.spool)?;
+        if whole.valid.is_some() || (is_emitted && !digest_steps(&chain.judged, &whole, context).is_empty()) {
+            has_record.insert(context.fingerprint(&whole.object));
+        }
+    }
+    standing.retain(|record| !has_record.contains(&context.fingerprint(&record.object)));
+    standing.sort_by_key(|record| (record.end, record.kind));
+    Ok(standing.into())
 }
 
 /// Returns the closing records of a chain: a warning if its log files could not be listed, its

@@ -7,7 +7,7 @@ use crate::audit::emit::step::{Step, record_step};
 use crate::audit::log_files::content::READ_UNCOMPRESSED;
 use crate::audit::shared::context::Context;
 use crate::model::{DigestStatus, Fault, WarningCode};
-use crate::records::{DigestRecord, Record, WarningRecord};
+use crate::records::{DigestRecord, History, Record, WarningRecord};
 use crate::verify::{ValidDigest, limits};
 
 /// Returns the record of a digest and its warnings; nothing for one that is reported as a gap only.
@@ -22,6 +22,7 @@ pub(crate) fn digest_steps(chain: &JudgedChain, digest: &LoadedEntry<'_>, contex
 fn digest_record(chain: &JudgedChain, whole: &LoadedEntry<'_>, context: &Context) -> Option<DigestRecord> {
     let LoadedEntry { entry, object, valid } = whole;
     let mut record = DigestRecord {
+        id: None,
         status: DigestStatus::Valid,
         kind: entry.kind,
         chain: chain.id.clone(),
@@ -33,7 +34,7 @@ fn digest_record(chain: &JudgedChain, whole: &LoadedEntry<'_>, context: &Context
         detail: None,
         signature_from: None,
         versions: entry.remarks.as_ref().and_then(|remarks| remarks.versions.clone()),
-        since: None,
+        history: History::default(),
     };
     if let Some(digest) = valid {
         record.sha256 = Some(digest.sha256());

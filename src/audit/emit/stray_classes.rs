@@ -30,7 +30,7 @@ pub(super) fn classify(
     covered: &mut ChainCoverage,
 ) -> Result<Classified, AuditError> {
     let log_folder = &chain.log_folder;
-    let ChainCoverage { coverage, gaps, record } = covered;
+    let ChainCoverage { coverage, gaps, record, .. } = covered;
     // Nothing is delivered any more to the folder of a chain that continues elsewhere, so the
     // successor's coverage counts.
     coverage.extend(&log_folder.covered_by_successor);

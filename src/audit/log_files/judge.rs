@@ -15,9 +15,10 @@ use crate::audit::log_files::content::{Judgement, compare};
 use crate::audit::log_files::versions;
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::log_folder::past_days::AgainFile;
+use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef};
-use crate::records::LogFileRecord;
+use crate::records::{History, LogFileRecord};
 use crate::store::StoreError;
 use crate::verify::{ExpectedHash, LogFileEntry};
 
@@ -70,7 +71,9 @@ impl Tasks {
         reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
     ) -> Result<Self, AuditError> {
         // The hashes are compared only with log files that are claimed or were left open.
-        let is_asked = context.resume.is_some() || chain.entries.iter().any(|entry| entry.claims() > 0);
+        let is_asked = context.resume.is_some()
+            || context.standing(&chain.id).next().is_some()
+            || chain.entries.iter().any(|entry| entry.claims() > 0);
         let claimed_elsewhere = log_folder.map(|folder| folder.claimed_elsewhere.clone()).unwrap_or_default();
         if log_folder.is_some_and(|folder| folder.lists_each_once) && !is_asked {
             return Ok(Self { claimed_elsewhere, ..Self::default() });
@@ -93,8 +96,13 @@ impl Tasks {
         Ok(Self { listed, repeated, claimed_elsewhere, ..Self::default() })
     }
 
-    /// Returns the tasks of log files that earlier runs could not judge and that no digest of this
-    /// run lists, and of those in `again`, which are checked once more.
+    /// Returns whether a valid digest lists a log file, so that it gets a task.
+    pub(crate) fn lists(&self, object: &ObjectRef, context: &Context) -> bool {
+        self.listed.contains(context.hasher.hash_one(object))
+    }
+
+    /// Returns the tasks of log files that earlier runs left open and that no digest of this run
+    /// lists, and of those in `again`, which are checked once more.
     pub(crate) fn left_open(&self, context: &Context, again: &[AgainFile]) -> Vec<Task> {
         let open = context.resume.iter().flat_map(|resume| resume.open_log_files());
         let open = open.map(|(object, digest, sha256)| (object, digest, ExpectedHash::Sha256(sha256)));
@@ -173,16 +181,19 @@ fn each_entry(
 /// Drops the tasks that the depth does not require, and returns the number of log files that this
 /// leaves unread. At depth `presence`, only those stay that the listing did not show; they are read
 /// directly.
-pub(crate) fn drop_unread(tasks: &mut Vec<Task>, folder: &LogFolder, context: &Context) -> u64 {
+pub(crate) fn drop_unread(tasks: &mut Vec<Task>, chain: &ChainId, folder: &LogFolder, context: &Context) -> u64 {
     let depth = context.request.depth;
     if depth == Depth::Content {
         return 0;
     }
+    // A log file that an earlier run found deleted is read if it is there again.
+    let names = context.standing(chain).filter_map(standing::name_of);
+    let standing: HashSet<ObjectRef> = names.filter(|(_, is_digest)| !is_digest).map(|(object, _)| object).collect();
     let before = tasks.len();
     tasks.retain(|task| {
         let listed = matches!(task.listing, Listing::Expected(_));
         let seen = depth == Depth::Chain || folder.shows(&task.object, context);
-        !(listed && seen)
+        !(listed && seen) || standing.contains(&task.object)
     });
     (before - tasks.len()) as u64
 }
@@ -222,6 +233,7 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
     };
     context.progress.read_log_file(judgement.status == LogFileStatus::Intact);
     LogFileRecord {
+        id: None,
         status: judgement.status,
         chain,
         object: task.object,
@@ -235,7 +247,7 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         fault: judgement.fault,
         detail: judgement.detail,
         versions,
-        since: None,
+        history: History::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::audit::request::EDGE;
 use crate::model::{
     ChainId, Coverage, Fault, LogFileName, LogFileStatus, ObjectRef, PackedNames, Period, earlier, later,
 };
-use crate::records::{GapRecord, LogFileRecord};
+use crate::records::{GapRecord, History, LogFileRecord};
 
 /// The greatest age, by its name, at which a recently written log file counts as fresh. Otherwise
 /// someone who overwrites an old file every hour could keep it out of the report forever.
@@ -268,6 +268,7 @@ pub(crate) fn stray_record(
     detail: &str,
 ) -> LogFileRecord {
     LogFileRecord {
+        id: None,
         status,
         chain: chain.clone(),
         object,
@@ -278,7 +279,7 @@ pub(crate) fn stray_record(
         fault: Some(fault),
         detail: Some(detail.to_owned()),
         versions: None,
-        since: None,
+        history: History::default(),
     }
 }
 
@@ -316,6 +317,7 @@ mod tests {
             home_region: "eu-west-1".parse().unwrap(),
         };
         GapRecord {
+            id: None,
             cause: GapCause::DigestsMissing,
             chain: Arc::new(chain),
             from: at(from),
@@ -323,7 +325,7 @@ mod tests {
             missing_digests: 1,
             uncovered_log_files: 0,
             detail: String::new(),
-            since: None,
+            history: History::default(),
         }
     }
 

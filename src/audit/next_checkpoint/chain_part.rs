@@ -7,17 +7,23 @@ use jiff::Timestamp;
 use crate::audit::digests::identity::{identity, name_hash};
 use crate::audit::log_folder::day_check::folder_of_listed;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
-use crate::audit::resume::listing_range;
-use crate::model::{ChainCheckpoint, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Open, OpenPoint};
+use crate::model::{
+    ChainCheckpoint, CountedFindings, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Open, OpenPoint,
+};
 use crate::records::LogFileRecord;
 
 /// The data kept of a chain for the next checkpoint.
 #[derive(Debug)]
 pub(crate) struct ChainPart {
-    /// The last digest that earlier runs verified.
-    pub began_with: Option<ObjectRef>,
-    /// The time since which its tail is known to be cut.
-    pub cut_since: Option<Timestamp>,
+    /// The finding of earlier runs that its tail is cut.
+    pub cut: Option<OpenPoint>,
+    /// The violations of earlier runs that have no names, and the number of each kind that this run
+    /// met again.
+    pub counted_before: Vec<(CountedFindings, u64)>,
+    /// True if the digest that was last emitted lies in the time that earlier runs verified.
+    pub is_in_past: bool,
+    /// The end of the last digest that earlier runs verified.
+    verified_to: Option<Timestamp>,
     pub snapshot: ChainSnapshot,
     pub checkpoint: ChainCheckpoint,
     /// The number of log files that are kept open because they were not copied.
@@ -30,16 +36,25 @@ impl ChainPart {
     /// Begins the part of a chain from the checkpoint of earlier runs and the snapshot of this one.
     pub(crate) fn new(before: Option<&ChainCheckpoint>, snapshot: ChainSnapshot) -> Self {
         let mut old = before.cloned().unwrap_or_default();
-        let cut_since = old.open.iter().find(|point| point.what == Open::TailCut).and_then(|point| point.since);
-        let began_with = old.through.as_ref().map(|digest| digest.object.clone());
+        let cut = old.open.iter().find(|point| point.what == Open::TailCut).cloned();
+        let verified_to = old.end();
+        let counted_before = old.counted.iter().map(|counted| (counted.clone(), 0)).collect();
         let old_points = std::mem::take(&mut old.open);
         let mut checkpoint = continued(old, before, &snapshot);
-        let known = if snapshot.listing_failed { Vec::new() } else { still_invalid(&checkpoint, old_points) };
-        let inherited = std::mem::take(&mut checkpoint.open);
-        let mut next = Self { cut_since, began_with, snapshot, checkpoint, not_copied: 0, places: HashMap::new() };
-        inherited.into_iter().chain(known).for_each(|point| next.open(point.what, point.since));
+        // A violation that this run says nothing about stands.
+        let standing = old_points.into_iter().filter(|point| !snapshot.listing_failed && point.is_standing());
+        let inherited: Vec<OpenPoint> = std::mem::take(&mut checkpoint.open).into_iter().chain(standing).collect();
+        let (not_copied, places) = (0, HashMap::new());
+        let is_in_past = false;
+        let mut next = Self { cut, counted_before, is_in_past, verified_to, snapshot, checkpoint, not_copied, places };
+        inherited.into_iter().for_each(|point| next.open(point));
         for (object, kind, end) in next.snapshot.awaited.clone() {
-            next.open(Open::Digest { object, kind, end, status: DigestStatus::Missing, is_named: true }, None);
+            let (status, is_named) = (DigestStatus::Missing, true);
+            let awaited = Open::Digest { object, kind, end, status, is_named, fault: None, sha256: None };
+            let point = OpenPoint::new(awaited, None, &next.snapshot.id);
+            if name_of(&point.what).is_none_or(|name| !next.places.contains_key(&name)) {
+                next.open(point);
+            }
         }
         next.close_restored();
         next
@@ -55,17 +70,49 @@ impl ChainPart {
         self.places = places.collect();
     }
 
-    pub(crate) fn open(&mut self, what: Open, since: Option<Timestamp>) {
+    /// Opens a point, or replaces the one about the same object.
+    pub(crate) fn open(&mut self, new: OpenPoint) {
         let open = &mut self.checkpoint.open;
-        let index = match name_of(&what) {
+        let index = match name_of(&new.what) {
             Some(object) => *self.places.entry(object).or_insert(open.len()),
-            None => open.iter().position(|point| point.what == what).unwrap_or(open.len()),
+            None => open.iter().position(|point| point.what == new.what).unwrap_or(open.len()),
         };
         match open.get_mut(index) {
-            // The statement about a known point may change.
-            Some(point) => *point = OpenPoint { since: point.since.or(since), what },
-            None => open.push(OpenPoint { what, since }),
+            Some(point) => *point = new,
+            None => open.push(new),
         }
+    }
+
+    /// Closes the point about an object that is as it should be again.
+    pub(crate) fn close(&mut self, object: &ObjectRef, is_digest: bool) {
+        let Some(index) = self.places.remove(&(object.clone(), is_digest)) else { return };
+        self.checkpoint.open.swap_remove(index);
+        if let Some(name) = self.checkpoint.open.get(index).and_then(|moved| name_of(&moved.what)) {
+            self.places.insert(name, index);
+        }
+    }
+
+    /// Counts a violation of which the checkpoint keeps no name.
+    pub(crate) fn add_counted(&mut self, what: &str) {
+        let counted = &mut self.checkpoint.counted;
+        match counted.iter_mut().find(|counted| counted.what == what && counted.acknowledged.is_none()) {
+            Some(counted) => counted.count = counted.count.saturating_add(1),
+            None => counted.push(CountedFindings { what: what.to_owned(), count: 1, acknowledged: None }),
+        }
+    }
+
+    /// Notes that the records of a digest follow.
+    pub(crate) fn begin_digest(&mut self, end: Timestamp) {
+        self.is_in_past = self.verified_to.is_some_and(|verified_to| end <= verified_to);
+    }
+
+    /// Returns the findings among which a violation of the time that earlier runs verified was
+    /// counted, if the checkpoint has no names of all of those.
+    pub(crate) fn take_counted(&mut self, what: &str) -> Option<&CountedFindings> {
+        let is_left = |(counted, met): &&mut (CountedFindings, u64)| counted.what == what && *met < counted.count;
+        let (counted, met) = self.counted_before.iter_mut().filter(|_| self.is_in_past).find(is_left)?;
+        *met += 1;
+        Some(counted)
     }
 
     /// Records for later runs whether a log file that a valid digest lists exists.
@@ -80,24 +127,6 @@ impl ChainPart {
             (LogFileStatus::Intact | LogFileStatus::Modified, _) => day.find_again(hash),
             _ => {}
         }
-    }
-
-    pub(crate) fn went_on_from(&self, object: &ObjectRef) -> bool {
-        self.began_with.as_ref() == Some(object)
-    }
-
-    pub(crate) fn count(&mut self, word: Option<&'static str>, since: Option<Timestamp>) {
-        if let (Some(word), None) = (word, since) {
-            let reported = self.checkpoint.reported.entry(word.to_owned()).or_default();
-            *reported = reported.saturating_add(1);
-        }
-    }
-
-    /// Returns whether a digest that is not valid is kept: one that may still turn out to be valid,
-    /// or that the next run will read again anyhow.
-    pub(crate) fn keeps_digest(&self, status: DigestStatus, end: Timestamp) -> bool {
-        status != DigestStatus::Invalid
-            || end > listing_range::lately(&self.checkpoint).min(listing_range::read_back(&self.checkpoint))
     }
 
     /// Returns whether a gap is kept: one that may still close, or that the next run will find
@@ -125,7 +154,7 @@ fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &
     if snapshot.listing_failed {
         // Other objects may have arrived unseen, so the next run continues from the same position.
         let before = before.cloned().unwrap_or_default();
-        return ChainCheckpoint { reported: old.reported, ..before };
+        return before;
     }
     let through = match (old.through, snapshot.through.clone()) {
         (Some(old), Some(new)) if old.end >= new.end => Some(old),
@@ -141,19 +170,6 @@ fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &
         log_folders: snapshot.log_folders.clone(),
         verified_files: snapshot.verified_files.clone(),
         open: Vec::new(),
-        reported: old.reported,
+        counted: old.counted,
     }
-}
-
-/// Returns the invalid digests among the points that earlier runs left open. They are read again
-/// for some weeks, and emitted only if they are valid then.
-fn still_invalid(checkpoint: &ChainCheckpoint, points: Vec<OpenPoint>) -> Vec<OpenPoint> {
-    let (lately, read_back) = (listing_range::lately(checkpoint), listing_range::read_back(checkpoint));
-    let keeps_digest = |point: &OpenPoint| match &point.what {
-        Open::Digest { status: DigestStatus::Invalid, end, is_named, .. } => {
-            *end > read_back || (*is_named && *end > lately)
-        }
-        _ => false,
-    };
-    points.into_iter().filter(keeps_digest).collect()
 }

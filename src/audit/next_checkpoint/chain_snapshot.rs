@@ -42,8 +42,10 @@ pub(crate) struct ChainSnapshot {
     /// True if a part of it could not be listed.
     pub listing_failed: bool,
     pub contradictions: Vec<Contradiction>,
-    /// True if CloudTrail's status of the chain's last delivery could not be read.
+    /// True if CloudTrail's status of the chain's last delivery is not known to this run.
     pub is_tail_unknown: bool,
+    /// True if the newest digests of the chain were removed.
+    pub is_cut: bool,
     /// Digests that were valid in this run, which closes those that were known to be invalid.
     pub back: HashSet<ObjectRef>,
     /// Digests that are named and may still come.
@@ -59,6 +61,7 @@ impl ChainSnapshot {
         chain: &ExaminedChain,
         context: &Context,
         earliest_fresh: Option<Timestamp>,
+        is_cut: bool,
     ) -> Result<Self, AuditError> {
         let through = range::last_verified(&chain.judged.entries, &chain.judged.spool, context)?;
         let deep = context.request.depth != Depth::Chain;
@@ -113,7 +116,8 @@ impl ChainSnapshot {
             log_folders: chain.log_folder.other_folders.clone(),
             listing_failed: chain.listing_failure.is_some(),
             contradictions: chain.contradictions.clone(),
-            is_tail_unknown: matches!(context.status_of(&chain.judged.id), Some(Err(_))),
+            is_tail_unknown: !matches!(context.status_of(&chain.judged.id), Some(Ok(_))),
+            is_cut,
             awaited,
             named,
         })

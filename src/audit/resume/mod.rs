@@ -5,4 +5,5 @@ pub(crate) mod contradictions;
 pub(crate) mod late_arrivals;
 pub(crate) mod listing_range;
 pub(crate) mod selection;
+pub(crate) mod standing;
 pub(crate) mod state;

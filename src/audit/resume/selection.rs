@@ -18,7 +18,8 @@ use crate::audit::resume::late_arrivals;
 use crate::audit::resume::listing_range::{lately, read_back};
 use crate::audit::resume::state::Resume;
 use crate::model::{
-    ChainCheckpoint, ChainId, DAY, DigestKind, DigestName, DigestStatus, ObjectRef, Open, begin_of_day,
+    ChainCheckpoint, ChainId, DAY, DigestKind, DigestName, DigestStatus, FindingId, ObjectRef, Open, OpenPoint,
+    begin_of_day,
 };
 use crate::store::Location;
 
@@ -26,6 +27,14 @@ use crate::store::Location;
 pub(crate) struct Selected {
     pub resume: Resume,
     pub digests: ListedDigests,
+}
+
+/// The part of the earlier runs' results that a run looks at again.
+#[derive(Debug, Default)]
+pub(crate) struct ReadAgain {
+    pub recheck: Option<Recheck>,
+    /// The violations whose objects are read again.
+    pub violations: Arc<BTreeSet<FindingId>>,
 }
 
 /// Selects the listed digests of a chain that the run needs, and adds those that it needs besides.
@@ -36,16 +45,17 @@ pub(crate) fn select(
     before: &ChainCheckpoint,
     listed: &ListedDigests,
     locations: &[Location],
-    recheck: Option<Recheck>,
+    again: &ReadAgain,
     exact: bool,
 ) -> Option<Selected> {
     let through = before.through.as_ref()?;
-    let drawn_days = recheck.map(|recheck| recheck.days_of(id, before, listed.ends().min())).unwrap_or_default();
-    let resume = Resume { before: before.clone(), drawn_days, exact, ..Resume::default() };
+    let drawn_days = again.recheck.map(|recheck| recheck.days_of(id, before, listed.ends().min())).unwrap_or_default();
+    let read_again = again.violations.clone();
+    let resume = Resume { before: before.clone(), drawn_days, read_again, exact, ..Resume::default() };
     let mut selection = Selection { resume, end: through.end, wanted: Vec::new() };
     selection.add_verified(through.object.clone(), DigestKind::Standard, through.end);
     for point in &before.open {
-        selection.add_open(&point.what);
+        selection.add_open(point);
     }
     for digest in not_shown(id, before, listed, locations) {
         selection.add_gone(digest);
@@ -78,19 +88,19 @@ impl Selection {
     }
 
     /// Adds the digest of an open point, if it is one of the past.
-    fn add_open(&mut self, point: &Open) {
-        match point {
-            Open::Digest { object, kind, end, status, is_named } => {
+    fn add_open(&mut self, point: &OpenPoint) {
+        match &point.what {
+            Open::Digest { object, kind, end, status, is_named, .. } => {
                 let name = self.named(object);
                 self.resume.known_bad.insert(name.clone());
-                if *end > self.end {
+                let is_left_alone = point.is_standing() && !self.resume.read_again.contains(&point.id);
+                if *end > self.end || is_left_alone {
                     return;
                 }
                 if *is_named {
                     self.resume.awaited.insert(name.clone());
                 }
-                // An invalid digest is emitted again only if it is valid now: somebody may have
-                // restored the genuine one.
+                // The log files that an invalid digest claims are not reported again.
                 if *status != DigestStatus::Invalid {
                     self.resume.again.insert(name.clone());
                     self.resume.late.insert(name);
@@ -139,7 +149,10 @@ impl Selection {
     /// may be all that proves a digest, and the neighbours list some of the log files of its hour.
     fn keep_neighbours(&self, by_time: &[ListedDigest], keeps: &mut [bool]) {
         let is_standard = |index: &usize| by_time[*index].kind == DigestKind::Standard;
-        let is_again = |index: usize| self.resume.again.contains(&self.named(&by_time[index].object));
+        let is_again = |index: usize| {
+            let name = self.named(&by_time[index].object);
+            self.resume.again.contains(&name) || self.resume.known_bad.contains(&name)
+        };
         let standard: Vec<usize> = (0..by_time.len()).filter(is_standard).collect();
         for near in standard.windows(2) {
             let (first, second) = (is_again(near[0]), is_again(near[1]));
@@ -264,15 +277,18 @@ mod tests {
 
     fn open_digest(end: &str, status: DigestStatus, is_named: bool) -> OpenPoint {
         let (kind, end) = (DigestKind::Standard, at(end));
-        OpenPoint { what: Open::Digest { object: object(kind, end), kind, end, status, is_named }, since: None }
+        let object = object(kind, end);
+        let what = Open::Digest { object, kind, end, status, is_named, fault: None, sha256: None };
+        OpenPoint::new(what, None, &chain())
     }
 
     /// Selects from a listing, and gives the ends of the digests that are read.
     fn select(before: &ChainCheckpoint, listed: &[ListedDigest], recheck: Option<f64>) -> (Resume, Vec<String>) {
         let recheck = recheck.map(|percent| Recheck { percent, seed: 1 });
+        let again = ReadAgain { recheck, violations: Arc::default() };
         let locations = [Location { bucket: "logs".to_owned(), root: LogRoot { prefix: String::new() } }];
         let listed: ListedDigests = listed.iter().collect();
-        let Selected { resume, digests } = super::select(&chain(), before, &listed, &locations, recheck, true).unwrap();
+        let Selected { resume, digests } = super::select(&chain(), before, &listed, &locations, &again, true).unwrap();
         let mut ends: Vec<Timestamp> = digests.ends().collect();
         ends.sort_unstable();
         (resume, ends.iter().map(|end| end.strftime("%dT%H:%M").to_string()).collect())
@@ -330,7 +346,7 @@ mod tests {
         assert!(resume.was_verified(&object(DigestKind::Standard, at("01T04:00"))));
         // A place that could not be listed whole shows nothing of what is gone.
         let listed: ListedDigests = digests.iter().collect();
-        let unasked = super::select(&chain(), &before, &listed, &[], None, true).unwrap().digests;
+        let unasked = super::select(&chain(), &before, &listed, &[], &ReadAgain::default(), true).unwrap().digests;
         assert!(unasked.ends().all(|end| end > at("01T20:00")));
     }
 
@@ -346,6 +362,8 @@ mod tests {
     #[test]
     fn nothing_is_selected_before_a_digest_was_verified() {
         let listed: ListedDigests = hourly(3).iter().collect();
-        assert!(super::select(&chain(), &ChainCheckpoint::default(), &listed, &[], None, true).is_none());
+        assert!(
+            super::select(&chain(), &ChainCheckpoint::default(), &listed, &[], &ReadAgain::default(), true).is_none()
+        );
     }
 }

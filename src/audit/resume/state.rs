@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::digests::entry::LoadedEntry;
 use crate::audit::digests::identity::identity;
 use crate::model::{
-    ChainCheckpoint, DigestKind, GapCause, ObjectRef, Open, Period, Sha256Hash, VerifiedFiles, earlier,
+    ChainCheckpoint, DigestKind, Fault, FindingId, GapCause, ObjectRef, Open, OpenPoint, Period, Sha256Hash,
+    VerifiedFiles, earlier,
 };
 
 /// The state of a chain that earlier runs left, and the digests that are emitted again.
@@ -29,6 +30,8 @@ pub(crate) struct Resume {
     pub(super) known_bad: HashSet<String>,
     /// The days that are drawn to be read once more.
     pub(super) drawn_days: BTreeSet<Timestamp>,
+    /// The violations of earlier runs whose objects are read again.
+    pub(super) read_again: Arc<BTreeSet<FindingId>>,
     /// True if objects lie under the names that digests record: see [`identity`].
     pub(super) exact: bool,
 }
@@ -48,9 +51,9 @@ impl Resume {
     pub(crate) fn emits(&self, digest: &LoadedEntry<'_>) -> bool {
         let name = identity(&digest.object, self.exact);
         let (is_valid, is_known_bad) = (digest.valid.is_some(), self.known_bad.contains(&*name));
-        // Emit one that was valid and no longer is, one that is valid again, and the last verified
-        // one, since this run checked that it is unchanged.
-        self.again.contains(&*name) || self.verified.contains(&*name) || is_valid == is_known_bad
+        // Emit one that is known not to be valid, one that was valid and no longer is, and the last
+        // verified one, since this run checked that it is unchanged.
+        self.again.contains(&*name) || self.verified.contains(&*name) || is_known_bad || !is_valid
     }
 
     /// Returns whether the log files of a digest from before the range are read again.
@@ -139,10 +142,14 @@ impl Resume {
         self.before.log_folders.iter()
     }
 
-    /// The log files that earlier runs could not judge.
+    /// The log files that earlier runs could not judge, and those of the violations that this run
+    /// reads again.
     pub(crate) fn open_log_files(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<str>, Sha256Hash)> {
-        self.before.open.iter().filter_map(|point| match &point.what {
-            Open::LogFile { object, digest, sha256 } => Some((object, digest, *sha256)),
+        let read = |point: &&OpenPoint| !point.is_standing() || self.read_again.contains(&point.id);
+        self.before.open.iter().filter(read).filter_map(|point| match &point.what {
+            // Digests recorded different hashes of it, of which the checkpoint has only one.
+            Open::LogFile { sha256, actual, fault: Some(Fault::HashMismatch), .. } if sha256 == actual => None,
+            Open::LogFile { object, digest, sha256, .. } => Some((object, digest, (*sha256)?)),
             _ => None,
         })
     }

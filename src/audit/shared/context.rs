@@ -18,7 +18,7 @@ use crate::audit::resume::state::Resume;
 use crate::audit::shared::folder_answers::Answers;
 use crate::audit::shared::key_cache::KeyCache;
 use crate::audit::shared::neighbours::Neighbours;
-use crate::model::{ChainId, ObjectRef, Period, Region, TimeRange};
+use crate::model::{ChainId, ObjectRef, OpenPoint, Period, Region, TimeRange};
 use crate::store::{LifecycleRule, Store};
 use crate::sync::lock;
 use crate::trail::TrailStatus;
@@ -89,6 +89,12 @@ impl Context {
     /// Returns the same context for another range.
     pub(crate) fn with_range(&self, range: TimeRange) -> Self {
         Self { range, ..self.clone() }
+    }
+
+    /// Returns the violations that earlier runs reported about objects of a chain.
+    pub(crate) fn standing(&self, chain: &ChainId) -> impl Iterator<Item = &OpenPoint> {
+        let chain = self.request.checkpoint.as_ref().and_then(|checkpoint| checkpoint.chains.get(chain));
+        chain.into_iter().flat_map(|chain| &chain.open).filter(|point| point.is_standing())
     }
 
     /// Returns whether a file that no valid digest lists was not emitted before, and marks it as

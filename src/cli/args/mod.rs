@@ -7,15 +7,18 @@ mod verify;
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
 pub(super) use scheduled::{NoticeArgs, NotifyOn};
 pub(super) use values::{Allowance, MAX_SEED, Price};
-pub(super) use verify::{SourceArgs, VerifyArgs};
+pub(super) use verify::{AwsArgs, SourceArgs, VerifyArgs};
 
 use super::secrets::without_secrets;
+use crate::checkpoint::Name;
+use crate::model::FindingId;
 use crate::records::Setting;
 
 const EXAMPLES: &str = "\
@@ -64,6 +67,9 @@ pub(super) enum Command {
     Collect(Box<CollectArgs>),
     /// Note in a bag's custody log that it is handed over
     Handover(HandoverArgs),
+    /// Acknowledge findings of a scheduled audit, so that later runs keep them out of the verdict;
+    /// without an ID, list those that are open
+    Ack(AckArgs),
     /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens
     /// once
     Report(RemakeArgs),
@@ -131,6 +137,36 @@ pub(super) struct HandoverArgs {
     /// CTVERIFY_SIGN_PASSPHRASE
     #[arg(long, env = "CTVERIFY_SIGN_KEY", hide_env = true, value_name = "KEY")]
     pub sign_key: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct AckArgs {
+    /// The findings, by the identifiers that reports have beside them
+    #[arg(value_name = "ID")]
+    pub ids: Vec<FindingId>,
+
+    /// The checkpoint of the audit: a file, or s3://BUCKET/KEY
+    #[arg(long, env = "CTVERIFY_STATE", hide_env = true, value_name = "FILE")]
+    pub state: Name,
+
+    /// Why they need no further alarm
+    #[arg(long, env = "CTVERIFY_REASON", hide_env = true, value_name = "TEXT", conflicts_with = "revoke")]
+    pub reason: Option<String>,
+
+    /// The name of the person who says so
+    #[arg(long, env = "CTVERIFY_BY", hide_env = true, value_name = "NAME", conflicts_with = "revoke")]
+    pub by: Option<String>,
+
+    /// All that are open, also those of which the checkpoint has only the number
+    #[arg(long, env = "CTVERIFY_ALL", hide_env = true, value_parser = FalseyValueParser::new(), conflicts_with = "ids")]
+    pub all: bool,
+
+    /// Undo the acknowledgement: the findings count again
+    #[arg(long, env = "CTVERIFY_REVOKE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub revoke: bool,
+
+    #[command(flatten)]
+    pub aws: AwsArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -284,17 +284,8 @@ pub(crate) struct SourceArgs {
     )]
     pub max_log_file_size: Option<ByteSize>,
 
-    /// Profile of the AWS configuration
-    #[arg(long, env = "CTVERIFY_PROFILE", hide_env = true, value_name = "NAME", help_heading = "AWS")]
-    pub profile: Option<String>,
-
-    /// Region of the API calls that need one; filters nothing
-    #[arg(long, env = "CTVERIFY_REGION", hide_env = true, value_name = "REGION", help_heading = "AWS")]
-    pub region: Option<Region>,
-
-    /// Another endpoint for every AWS service
-    #[arg(long, env = "CTVERIFY_ENDPOINT_URL", hide_env = true, value_name = "URL", help_heading = "AWS")]
-    pub endpoint_url: Option<String>,
+    #[command(flatten)]
+    pub aws: AwsArgs,
 
     /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down;
     /// the number of cores from a folder]
@@ -307,4 +298,20 @@ pub(crate) struct SourceArgs {
         help_heading = "AWS"
     )]
     pub concurrency: Option<u16>,
+}
+
+/// How AWS is asked.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct AwsArgs {
+    /// Profile of the AWS configuration
+    #[arg(long, env = "CTVERIFY_PROFILE", hide_env = true, value_name = "NAME", help_heading = "AWS")]
+    pub profile: Option<String>,
+
+    /// Region of the API calls that need one; filters nothing
+    #[arg(long, env = "CTVERIFY_REGION", hide_env = true, value_name = "REGION", help_heading = "AWS")]
+    pub region: Option<Region>,
+
+    /// Another endpoint for every AWS service
+    #[arg(long, env = "CTVERIFY_ENDPOINT_URL", hide_env = true, value_name = "URL", help_heading = "AWS")]
+    pub endpoint_url: Option<String>,
 }

@@ -82,7 +82,7 @@ async fn resolve(
             let region = LogFileKey::parse(&files[0].key).map(|key| key.region);
             let home = region.as_ref().map_or("us-east-1", |region| region.as_str());
             let partition = region.as_ref().map_or("aws", |region| region.partition()).to_owned();
-            let config = aws::connect(args, home).await?;
+            let config = aws::connect(&args.aws, home).await?;
             let identity = if reports.is_evidence() { caller_identity(&config).await } else { None };
             request.requests_before += u64::from(reports.is_evidence());
             request.statement.endpoints = Some(config.endpoints()).filter(|endpoints| !endpoints.is_empty());

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod ack;
 mod collect;
 mod config;
 mod demo;
@@ -11,6 +12,7 @@ mod schema;
 mod verify;
 mod verify_report;
 
+pub(super) use ack::ack;
 pub(super) use collect::collect;
 pub(super) use config::{config_check, verify_configured};
 pub(super) use demo::demo;

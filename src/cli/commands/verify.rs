@@ -29,7 +29,7 @@ const LAST_READS: Duration = Duration::from_millis(200);
 /// Verifies what the arguments name, and returns the exit code for the verdict.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     paths::check_verify(args)?;
-    if let (Some(region), true) = (&args.source.region, args.regions.is_empty()) {
+    if let (Some(region), true) = (&args.source.aws.region, args.regions.is_empty()) {
         // If standard error is closed, nobody reads this.
         let _ = writeln!(
             anstream::stderr(),

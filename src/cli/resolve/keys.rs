@@ -38,7 +38,7 @@ pub(crate) async fn check_keys(args: &SourceArgs) -> Result<Vec<WarningRecord>, 
         )));
     }
     let partition = regions[0].partition().to_owned();
-    let authority = ListPublicKeys::new(connect(args, regions[0].as_str()).await?, partition);
+    let authority = ListPublicKeys::new(connect(&args.aws, regions[0].as_str()).await?, partition);
     let mut found = Vec::new();
     for region in regions {
         // If the check can't be made, the run fails: no warnings would look like a passed check.

@@ -20,9 +20,9 @@ use crate::store::Folder;
 /// Opens a local copy and the public keys for it.
 pub(crate) fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Result<(Folder, KeyFile), Failure> {
     let of_aws = [
-        ("--profile", args.profile.is_some()),
-        ("--region", args.region.is_some()),
-        ("--endpoint-url", args.endpoint_url.is_some()),
+        ("--profile", args.aws.profile.is_some()),
+        ("--region", args.aws.region.is_some()),
+        ("--endpoint-url", args.aws.endpoint_url.is_some()),
     ];
     if let Some((flag, _)) = of_aws.iter().find(|(_, given)| *given && !asks_aws) {
         let what = format!("{flag} is about AWS, which --from does not ask: leave it out, or add --check-keys");

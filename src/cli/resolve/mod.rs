@@ -29,7 +29,7 @@ pub(super) use remote::{Opened, open_s3};
 use filters::{allowances, check_range, recheck, sample};
 use local::local;
 use remote::remote;
-use state::open_checkpoint;
+use state::{check_start, open_checkpoint};
 
 /// The maximum time by which a digest may be late: a digest that is older is missing, not late.
 const MAX_GRACE: SignedDuration = SignedDuration::from_hours(24);
@@ -125,6 +125,7 @@ pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Setting
     settings.notifier = Notifier::new(args).await?;
     if let Some(name) = &args.scheduled.state {
         let kept = open_checkpoint(args, name, &settings).await?;
+        check_start(&settings.request, kept.base(), name)?;
         settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
         settings.kept = Some(kept);
     }

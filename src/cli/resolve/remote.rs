@@ -25,7 +25,7 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
     }
     request.warnings_before.extend(check_keys(&args.source).await?);
     let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
-    let config = connect(&args.source, home).await?;
+    let config = connect(&args.source.aws, home).await?;
     request.statement.endpoints = Some(config.endpoints()).filter(|endpoints| !endpoints.is_empty());
     let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
     request.requests_before += u64::from(args.reports.is_evidence());

@@ -1,11 +1,36 @@
 //! The checkpoint of a scheduled audit, as `--state` names it.
 
+use crate::audit::AuditRequest;
 use crate::checkpoint::{Kept, Name, Place};
 use crate::cli::args::VerifyArgs;
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
+use crate::model::{Checkpoint, RangeStart};
+use crate::records::format_time;
 use crate::store::S3;
+
+/// Checks that the runs of a checkpoint have examined the time that a range asks about, from its start
+/// on: this run goes on where they ended.
+pub(super) fn check_start(request: &AuditRequest, kept: &Checkpoint, name: &Name) -> Result<(), Failure> {
+    let begun = || kept.chains.iter().filter(|(id, _)| request.wants(id)).filter_map(|(_, chain)| chain.begin);
+    // Older checkpoints do not tell what the first run was asked.
+    let examined = match kept.examined_from {
+        Some(RangeStart::FirstDigest) => None,
+        Some(RangeStart::At(time)) => Some(time),
+        None => begun().min(),
+    };
+    let (Some(start), Some(examined)) = (request.range.start, examined) else { return Ok(()) };
+    if start >= examined {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "--start {} is before the time that the runs of --state {name} have examined, which begins at {}: leave \
+         --start out to go on where the last run ended, or begin another checkpoint",
+        format_time(start),
+        format_time(examined),
+    )))
+}
 
 /// Opens the checkpoint of a scheduled audit.
 pub(super) async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &Settings) -> Result<Kept, Failure> {
@@ -29,7 +54,7 @@ pub(super) async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &S
                 return Err(Failure::Usage(what));
             }
             let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
-            let config = connect(&args.source, home).await?;
+            let config = connect(&args.source.aws, home).await?;
             Place::Object(Box::new(S3::new(config, object.to_string())), object.clone())
         }
     };

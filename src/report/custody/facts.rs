@@ -14,8 +14,8 @@ use super::calendar::{Calendar, Hour};
 use super::words;
 use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus};
 use crate::records::{
-    CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, Line, LogFileRecord, Record, RunRecord, Setting,
-    SummaryRecord, Tally, format_time as time,
+    AcknowledgedCount, CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, Line, LogFileRecord, Record,
+    RunRecord, Setting, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
 };
 
 /// The schema of the facts as JSON.
@@ -54,6 +54,8 @@ pub(super) struct Gathering {
     pub chains: Vec<ChainFacts>,
     current: (Tally, Calendar),
     findings: Vec<serde_json::Value>,
+    acknowledged: Vec<serde_json::Value>,
+    mended: Vec<serde_json::Value>,
     gaps: Vec<serde_json::Value>,
     warnings: Vec<serde_json::Value>,
     left_out: u64,
@@ -84,6 +86,8 @@ impl Gathering {
             chains: Vec::new(),
             current: Default::default(),
             findings: Vec::new(),
+            acknowledged: Vec::new(),
+            mended: Vec::new(),
             gaps: Vec::new(),
             warnings: Vec::new(),
             left_out: 0,
@@ -145,6 +149,14 @@ impl Gathering {
                 self.summary = Some(summary.clone());
                 None
             }
+        };
+        let history = record.history().cloned().unwrap_or_default();
+        let spelled_out = match record {
+            // What is not covered is told of whether or not it is acknowledged.
+            Record::Gap(_) => spelled_out,
+            _ if history.acknowledged.is_some() => Some(&mut self.acknowledged),
+            _ if history.mended.is_some() => Some(&mut self.mended),
+            _ => spelled_out,
         };
         if let Some(list) = spelled_out {
             if list.len() < SPELLED_OUT {
@@ -210,6 +222,9 @@ impl Gathering {
             counts: Counts::of(&summary.tally, summary.not_read),
             chains: self.chains.iter().map(ChainRow::of).collect(),
             findings: std::mem::take(&mut self.findings),
+            acknowledged: std::mem::take(&mut self.acknowledged),
+            mended: std::mem::take(&mut self.mended),
+            only_counted: summary.since_checkpoint.as_ref().map(OnlyCounted::of).unwrap_or_default(),
             gaps: std::mem::take(&mut self.gaps),
             warnings: std::mem::take(&mut self.warnings),
             not_spelled_out: self.left_out,
@@ -255,7 +270,13 @@ pub(super) struct Facts {
     pub does_not_prove: Vec<String>,
     pub counts: Counts,
     pub chains: Vec<ChainRow>,
+    /// The findings that nobody has acknowledged, without gaps and faults of chains.
     pub findings: Vec<serde_json::Value>,
+    /// The acknowledged findings, without gaps.
+    pub acknowledged: Vec<serde_json::Value>,
+    /// The objects that are valid or intact, and that an earlier run reported as violated.
+    pub mended: Vec<serde_json::Value>,
+    pub only_counted: OnlyCounted,
     pub gaps: Vec<serde_json::Value>,
     pub warnings: Vec<serde_json::Value>,
     /// The number of findings, gaps and warnings that only the records have.
@@ -264,6 +285,20 @@ pub(super) struct Facts {
     pub method: Vec<String>,
     pub references: Vec<Named>,
     pub glossary: Vec<Named>,
+}
+
+/// The violations of earlier runs of which the checkpoint has no names.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct OnlyCounted {
+    /// Those that nobody has acknowledged, by kind.
+    pub open: BTreeMap<String, u64>,
+    pub acknowledged: Vec<AcknowledgedCount>,
+}
+
+impl OnlyCounted {
+    fn of(since: &SinceCheckpoint) -> Self {
+        Self { open: since.counted.clone(), acknowledged: since.counted_acknowledged.clone() }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -329,6 +364,7 @@ pub(super) struct Counts {
     pub log_files: Vec<(&'static str, u64)>,
     pub not_read: u64,
     pub gaps: u64,
+    pub acknowledged: u64,
     pub warnings: u64,
 }
 
@@ -339,6 +375,7 @@ impl Counts {
             log_files: LogFileStatus::ALL.iter().map(|status| (status.as_str(), tally.log_files(*status))).collect(),
             not_read,
             gaps: tally.gaps(),
+            acknowledged: tally.acknowledged,
             warnings: tally.warnings,
         }
     }
@@ -358,6 +395,7 @@ pub(super) struct ChainRow {
     pub covered: String,
     pub fault: Option<&'static str>,
     pub detail: Option<String>,
+    pub acknowledged: bool,
     pub counts: Counts,
 }
 
@@ -380,6 +418,7 @@ impl ChainRow {
             covered: format!("{}.{:02} % of {}", hundredths / 100, hundredths % 100, span(record.from, record.to)),
             fault: record.fault.map(ChainFault::as_str),
             detail: record.detail.clone(),
+            acknowledged: record.history.acknowledged.is_some(),
             counts: Counts::of(tally, 0),
         }
     }

@@ -7,10 +7,24 @@ use crate::records::{Filters, RunRecord, SummaryRecord, format_time as time};
 
 /// Returns the verdict in one sentence that a court understands.
 pub(super) fn sentence(summary: &SummaryRecord) -> String {
-    let verdict = verdict(summary);
+    let verdict = match (verdict(summary), summary.tally.acknowledged) {
+        (rest, acknowledged) if acknowledged > 0 && summary.verdict == Verdict::Verified => {
+            let acknowledged = counted(acknowledged, "finding");
+            format!("Apart from {acknowledged} that somebody has acknowledged, this holds: {}", in_sentence(&rest))
+        }
+        (verdict, _) => verdict,
+    };
     match verdict.strip_suffix('.') {
         Some(verdict) if summary.keys_of_bag => format!("{verdict}; {KEYS_OF_BAG}."),
         _ => verdict,
+    }
+}
+
+/// Returns a sentence as it stands after a colon.
+fn in_sentence(sentence: &str) -> String {
+    match sentence.strip_prefix("All ") {
+        Some(rest) => format!("all {rest}"),
+        None => sentence.to_owned(),
     }
 }
 
@@ -66,8 +80,14 @@ fn verdict(summary: &SummaryRecord) -> String {
                 )
             }));
             parts.extend((tally.altered > 0).then(|| "parts of the evidence bag or its keys changed".to_owned()));
+            parts.extend((tally.counted > 0).then(|| {
+                let counted = counted(tally.counted, "more file");
+                format!("{counted} that earlier runs named changed or removed")
+            }));
             let parts = if parts.is_empty() { "parts of it changed".to_owned() } else { parts.join(" and ") };
-            format!("What was examined is not what Amazon Web Services delivered: {parts} after delivery.")
+            let earlier = summary.since_checkpoint.as_ref().is_some_and(|since| since.known > 0 || tally.counted > 0);
+            let examined = if earlier { "What this run or earlier ones examined" } else { "What was examined" };
+            format!("{examined} is not what Amazon Web Services delivered: {parts} after delivery.")
         }
         (Verdict::Inconclusive, _) => {
             "Nothing that was examined was found changed or removed, but not everything could be judged; what \
@@ -84,9 +104,16 @@ pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> 
         |arn| format!("the CloudTrail trail {arn}"),
     );
     let last_run = summary.since_checkpoint.as_ref().and_then(|since| since.last_run);
-    let from = match last_run {
-        Some(last) => format!("where the run of {} had ended", time(last.started)),
-        None => run.range.start.map_or("the first digest of each chain".to_owned(), time),
+    let from = match (last_run, run.range.start.map(time)) {
+        (Some(last), None) => format!("where the run of {} had ended", time(last.started)),
+        (Some(last), Some(start)) => {
+            format!(
+                "{start} (of which earlier runs examined the part up to where that of {} ended)",
+                time(last.started)
+            )
+        }
+        (None, Some(start)) => start,
+        (None, None) => "the first digest of each chain".to_owned(),
     };
     let to = run.range.end.map_or("the last digest of each chain".to_owned(), time);
     let depth = match run.depth {
@@ -161,7 +188,7 @@ pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if summary.verdict == Verdict::Violated {
+    if summary.verdict == Verdict::Violated || summary.tally.acknowledged > 0 {
         proven.push(
             "Each file called modified, deleted, invalid or missing differs from what CloudTrail signed and \
              delivered, or is gone. Before a \
@@ -207,6 +234,13 @@ pub(super) fn method(run: &RunRecord, summary: &SummaryRecord) -> Vec<String> {
     } else {
         "Nothing was written to the place that was examined.".to_owned()
     });
+    if summary.since_checkpoint.as_ref().is_some_and(|since| since.last_run.is_some()) {
+        steps.push(
+            "Violations that earlier runs reported, and acknowledgements of findings, were taken from the checkpoint. A \
+             finding that this run could not look at again, or did not, says so."
+                .to_owned(),
+        );
+    }
     steps.push("A refusal, a timeout or a broken connection was never taken as evidence.".to_owned());
     steps
 }

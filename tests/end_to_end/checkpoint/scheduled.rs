@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Mirror, Run, ctverify_at, figure, records, run};
+use crate::support::{Mirror, Run, ctverify, ctverify_at, figure, records, run};
 
 /// A trail of two days with a log file or two each hour.
 fn trail() -> ForgedTrail {
@@ -68,13 +68,12 @@ fn the_next_run_goes_on_where_the_last_one_ended() {
     let summary = &first.of("summary")[0]["checkpoint"];
     assert_eq!((&summary["last_run"], &summary["new"]), (&Value::Null, &Value::from(0)));
     let kept = job.kept();
-    assert_eq!(kept["ctverify_checkpoint"], 2);
+    assert_eq!(kept["ctverify_checkpoint"], 3);
     let through = &kept["chains"][0]["through"];
     let digest = &job.trail.chains[0].digests[20];
     assert_eq!(through["key"], *digest.key);
     assert_eq!(through["sha256"], *digest.document.sha256());
     assert_eq!(through["signature"], *digest.signature);
-    assert_eq!(kept["chains"][0]["told"]["valid"], 22);
 
     let second = job.run_to(22);
     assert_eq!((second.code, second.verdict()), (0, "verified"), "{}", second.stdout);
@@ -85,7 +84,6 @@ fn the_next_run_goes_on_where_the_last_one_ended() {
     let files: usize = job.trail.chains[0].digests[21..=22].iter().map(|digest| digest.document.log_files.len()).sum();
     assert_eq!(second.count("log_file", "intact"), files);
     let kept = job.kept();
-    assert_eq!(kept["chains"][0]["told"]["valid"], 24);
     assert_eq!(kept["chains"][0]["begin"], first.of("chain")[0]["from"]);
 
     // Without new digests, the run checks that the last verified one is still there.
@@ -333,9 +331,15 @@ fn a_log_file_that_was_changed_later_is_found_by_a_recheck() {
     let all = records(job.command().args(["--end", &job.end(21), "--recheck", "100%"]));
     assert_eq!((all.code, all.verdict()), (1, "violated"));
     assert_eq!(of_kind(&all, "log_file", "modified")[0]["key"], *file);
-    // The change was reported, and nothing undoes it: later runs mention it.
-    let text = run(job.command().args(["--end", &job.end(22)]));
-    assert!(text.stdout.contains("Earlier runs told of what nothing mends: 1 modified"), "{}", text.stdout);
+    // The violation stays in later reports, and another recheck does not tell it as new.
+    let started = all.of("run")[0]["started"].clone();
+    for more in [&[][..], &["--recheck", "100%"]] {
+        let later = records(job.command().args(["--end", &job.end(22)]).args(more));
+        assert_eq!((later.code, later.verdict()), (1, "violated"), "{}", later.stdout);
+        assert_eq!(of_kind(&later, "log_file", "modified")[0]["since"], started);
+        assert_eq!(of_kind(&later, "log_file", "modified")[0]["id"], of_kind(&all, "log_file", "modified")[0]["id"]);
+        assert_eq!(later.of("summary")[0]["checkpoint"]["new"], 0);
+    }
 }
 
 #[test]
@@ -382,9 +386,9 @@ fn a_checkpoint_serves_one_trail_one_depth_and_one_version() {
     refused(other.arg("--state").arg(job.state()), "not for arn:aws:cloudtrail:us-east-1:111122223333:trail/other");
     assert_eq!(std::fs::read(job.state()).unwrap(), before);
     let newer =
-        String::from_utf8(before.clone()).unwrap().replace("\"ctverify_checkpoint\":2", "\"ctverify_checkpoint\":3");
+        String::from_utf8(before.clone()).unwrap().replace("\"ctverify_checkpoint\":3", "\"ctverify_checkpoint\":4");
     std::fs::write(job.state(), newer).unwrap();
-    refused(&mut job.command(), "its version is 3");
+    refused(&mut job.command(), "its version is 4");
     std::fs::write(job.state(), &before[..before.len() / 2]).unwrap();
     refused(&mut job.command(), "is no checkpoint that this version can read");
     std::fs::write(job.state(), "").unwrap();
@@ -486,7 +490,7 @@ fn a_run_that_is_killed_at_any_moment_loses_no_finding() {
         }
         // The checkpoint, if there is one, is complete.
         if job.state().exists() {
-            assert_eq!(job.kept()["ctverify_checkpoint"], 2);
+            assert_eq!(job.kept()["ctverify_checkpoint"], 3);
         }
         take(&report);
     }
@@ -641,5 +645,172 @@ fn a_checkpoint_of_version_1_is_gone_on_with() {
     std::fs::write(job.state(), kept.to_string()).unwrap();
     let run = job.run_to(22);
     assert_eq!((run.verdict(), run.of("digest").len()), ("verified", 3), "{}{}", run.stdout, run.stderr);
-    assert_eq!(job.kept()["ctverify_checkpoint"], 2);
+    assert_eq!(job.kept()["ctverify_checkpoint"], 3);
+}
+
+/// The identifiers of the findings of a run.
+fn ids(run: &Run) -> Vec<String> {
+    run.records.iter().filter_map(|record| record["id"].as_str().map(str::to_owned)).collect()
+}
+
+fn ack(job: &Job, words: &[&str]) -> Run {
+    let mut command = ctverify();
+    run(command.arg("ack").arg("--state").arg(job.state()).args(words))
+}
+
+/// Issue 16, point 1: a violation stays in every report and in the verdict until it is acknowledged.
+#[test]
+fn a_violation_stays_until_it_is_acknowledged() {
+    let job = Job::new(trail());
+    let file = job.trail.chains[0].digests[10].document.log_files[0].s3_object.clone();
+    let stored = job.server.object(&job.trail.spec.bucket, &file).unwrap();
+    let body = ctverify_testkit::gzip(b"{\"Records\":[]}").into();
+    let changed = ctverify_testkit::Stored { body, ..stored.clone() };
+    job.server.put(&job.trail.spec.bucket, &file, changed);
+    let first = job.run_to(20);
+    assert_eq!((first.code, ids(&first).len()), (1, 1), "{}", first.stdout);
+    let id = ids(&first).remove(0);
+    for digest in [21, 22] {
+        let later = job.run_to(digest);
+        assert_eq!((later.code, later.verdict(), ids(&later)), (1, "violated", vec![id.clone()]), "{}", later.stdout);
+        assert_eq!(of_kind(&later, "log_file", "modified")[0]["since"], first.of("run")[0]["started"]);
+    }
+    let text = run(job.command().args(["--end", &job.end(22)]));
+    assert!(text.stdout.contains(&id) && text.stdout.contains("known since"), "{}", text.stdout);
+    // `ack` lists it, and acknowledges it with name and reason.
+    let listed = ack(&job, &[]);
+    assert!(listed.code == 0 && listed.stdout.contains(&format!("{id}  modified log file")), "{}", listed.stdout);
+    let said = ack(&job, &[&id, "--reason", "a test of ours", "--by", "Ada"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let later = job.run_to(23);
+    assert_eq!((later.code, later.verdict()), (0, "verified"), "{}", later.stdout);
+    let summary = later.of("summary")[0];
+    assert_eq!((&summary["acknowledged"], &summary["log_files"]["modified"]), (&Value::from(1), &Value::from(0)));
+    let record = of_kind(&later, "log_file", "modified")[0];
+    assert_eq!(
+        (&record["acknowledged"]["by"], &record["acknowledged"]["reason"]),
+        (&"Ada".into(), &"a test of ours".into())
+    );
+    let text = run(job.command().args(["--end", &job.end(23)])).stdout;
+    assert!(text.contains("apart from 1 acknowledged finding, ") && text.contains("by Ada at "), "{text}");
+    // It is acknowledged in a recheck, too, and counts again once that is revoked.
+    let again = records(job.command().args(["--end", &job.end(23), "--recheck", "100%"]));
+    assert_eq!((again.code, &again.of("summary")[0]["acknowledged"]), (0, &Value::from(1)), "{}", again.stdout);
+    assert_eq!(ack(&job, &[&id, "--revoke"]).code, 0);
+    assert_eq!(job.run_to(24).verdict(), "violated");
+    // Once the genuine file is back, one run says so.
+    job.server.put(&job.trail.spec.bucket, &file, stored);
+    let mended = job.run_to(24);
+    assert_eq!((mended.code, mended.verdict()), (0, "verified"), "{}", mended.stdout);
+    let record = of_kind(&mended, "log_file", "intact").into_iter().find(|record| record["key"] == *file).unwrap();
+    assert_eq!((&record["mended"]["status"], &record["mended"]["id"]), (&"modified".into(), &id.clone().into()));
+    let after = job.run_to(25);
+    assert!(!after.stdout.contains("mended\":{") && after.code == 0, "{}", after.stdout);
+    assert!(ack(&job, &[]).stdout.contains("no finding is open"));
+}
+
+/// Issue 16, point 1.
+#[test]
+fn every_kind_of_violation_can_be_acknowledged_and_all_at_once() {
+    let job = Job::new(trail());
+    let digests = &job.trail.chains[0].digests;
+    job.run_to(14);
+    let (bucket, verified, unseen) = (&job.trail.spec.bucket, digests[12].key.clone(), digests[16].key.clone());
+    for key in [&verified, &unseen] {
+        job.server.delete(bucket, key, jiff::Timestamp::now());
+    }
+    let first = job.run_to(20);
+    // Two missing digests, their gaps, and the history that no longer leads to a verified one.
+    assert_eq!((first.count("digest", "missing"), first.code), (2, 1), "{}", first.stdout);
+    assert_eq!(first.of("chain")[0]["fault"], "checkpoint_contradicted");
+    let found = ids(&first);
+    // A digest of the verified time leaves no gap in this run's range.
+    assert_eq!(found.len(), 4, "{}", first.stdout);
+    let reason = ["--reason", "a test"];
+    let words: Vec<&str> = found[..2].iter().map(String::as_str).chain(reason).collect();
+    assert_eq!(ack(&job, &words).code, 0);
+    assert_eq!(job.run_to(20).verdict(), "violated");
+    let all = ack(&job, &["--all", "--reason", "a test"]);
+    assert!(all.code == 0 && all.stdout.contains("The acknowledgement has no name"), "{}{}", all.stdout, all.stderr);
+    let later = job.run_to(21);
+    assert_eq!((later.code, ids(&later)), (0, found), "{}", later.stdout);
+    assert_eq!(later.of("summary")[0]["acknowledged"], 4);
+    assert_eq!(ack(&job, &["--all", "--revoke"]).code, 0);
+    assert_eq!(job.run_to(21).verdict(), "violated");
+}
+
+/// Issue 16, point 1.
+#[test]
+fn an_acknowledgement_that_can_not_be_made_says_why() {
+    let job = Job::new(trail());
+    assert!(ack(&job, &[]).stderr.contains("there is no checkpoint"), "no checkpoint is there yet");
+    let file = job.trail.chains[0].digests[10].document.log_files[0].s3_object.clone();
+    job.server.delete(&job.trail.spec.bucket, &file, jiff::Timestamp::now());
+    let id = ids(&job.run_to(20)).remove(0);
+    let before = std::fs::read(job.state()).unwrap();
+    for (words, why) in [
+        (&[&*id][..], "an acknowledgement needs a reason"),
+        (&["--reason", "x"], "no finding is named"),
+        (&["0123456789abcdef", "--reason", "x"], "has no open finding 0123456789abcdef"),
+        (&["zebra", "--reason", "x"], "is not the identifier of a finding"),
+        (&[&*id, "--revoke"], "is not acknowledged"),
+        (&[&*id, "ffffffffffffffff", "--reason", "x"], "has no open finding ffffffffffffffff"),
+        (&[&*id, "--all", "--reason", "x"], "cannot be used with"),
+    ] {
+        let refused = ack(&job, words);
+        assert!(refused.code == 2 && refused.stderr.contains(why), "{words:?}: {}{}", refused.stdout, refused.stderr);
+        assert_eq!(std::fs::read(job.state()).unwrap(), before, "{words:?}");
+    }
+    assert_eq!(ack(&job, &[&id, "--reason", "x"]).code, 0);
+    let twice = ack(&job, &[&id, "--reason", "y"]);
+    assert!(twice.code == 2 && twice.stderr.contains("was acknowledged"), "{}", twice.stderr);
+    assert!(ack(&job, &[]).stdout.contains("acknowledged by somebody who gave no name"));
+}
+
+/// Issue 16, point 1: an explicit --start beside a checkpoint is obeyed or refused.
+#[test]
+fn a_start_that_the_checkpoint_has_not_examined_is_refused() {
+    let job = Job::new(trail());
+    let begin = job.end(10);
+    let with_start =
+        |start: &str, digest: usize| records(job.command().args(["--start", start, "--end", &job.end(digest)]));
+    assert_eq!(with_start(&begin, 20).code, 0);
+    // The same command, and a later start, ask about a time that the runs have examined.
+    for start in [begin.clone(), job.end(12), job.end(21)] {
+        let run = with_start(&start, 22);
+        assert_eq!((run.code, run.verdict()), (0, "verified"), "{start}: {}", run.stderr);
+    }
+    let before = std::fs::read(job.state()).unwrap();
+    let refused = with_start(&job.end(5), 23);
+    assert_eq!(refused.code, 2, "{}", refused.stdout);
+    assert!(refused.stderr.contains("is before the time that the runs of --state"), "{}", refused.stderr);
+    assert_eq!(std::fs::read(job.state()).unwrap(), before);
+    // A checkpoint that began with the first digests has examined everything.
+    let whole = Job::new(trail());
+    whole.run_to(20);
+    let run = records(whole.command().args(["--start", "2026-02-01", "--end", &whole.end(22)]));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+}
+
+/// Issue 16, point 1: what an older version reported, and did not keep, still counts.
+#[test]
+fn a_checkpoint_of_version_2_keeps_the_number_of_its_violations() {
+    let job = Job::new(trail());
+    job.run_to(20);
+    let mut kept = job.kept();
+    kept["ctverify_checkpoint"] = Value::from(2);
+    kept["chains"][0]["told"] = serde_json::json!({ "valid": 22, "modified": 3, "deleted": 1, "intact": 40 });
+    std::fs::write(job.state(), kept.to_string()).unwrap();
+    let later = job.run_to(21);
+    assert_eq!((later.code, later.verdict()), (1, "violated"), "{}", later.stdout);
+    let counted = serde_json::json!({ "deleted log file": 1, "modified log file": 3 });
+    assert_eq!(later.of("summary")[0]["checkpoint"]["counted"], counted);
+    let text = run(job.command().args(["--end", &job.end(21)])).stdout;
+    assert!(text.contains("Earlier runs reported 3 modified log files more"), "{text}");
+    assert!(text.contains("4 more violations that earlier runs reported"), "{text}");
+    assert_eq!(ack(&job, &["--all", "--reason", "looked into"]).code, 0);
+    let later = job.run_to(22);
+    assert_eq!((later.code, &later.of("summary")[0]["acknowledged"]), (0, &Value::from(4)), "{}", later.stdout);
+    let text = run(job.command().args(["--end", &job.end(22)])).stdout;
+    assert!(text.contains("looked into"), "{text}");
 }

@@ -108,7 +108,9 @@ fn what_was_open_and_is_violated_is_news() {
     let run = job.run_to(20);
     let news: Vec<&Value> = [of_kind(&run, "log_file", "modified"), of_kind(&run, "digest", "missing")].concat();
     assert!(news.len() == 2 && news.iter().all(|record| record.get("since").is_none()), "{}", run.stdout);
-    assert_eq!(job.run_to(21).of("summary")[0]["checkpoint"]["earlier"]["modified"], 1);
+    let later = job.run_to(21);
+    assert_eq!(of_kind(&later, "log_file", "modified")[0]["since"], run.of("run")[0]["started"]);
+    assert_eq!(of_kind(&later, "digest", "missing")[0]["since"], run.of("run")[0]["started"]);
 }
 
 #[test]
@@ -280,4 +282,23 @@ fn a_hole_whose_front_closes_is_the_same_hole() {
     let second = job.run_to(21);
     assert_ne!(first.of("gap")[0]["from"], second.of("gap")[0]["from"]);
     assert_eq!(second.of("gap")[0]["since"], first.of("run")[0]["started"]);
+}
+
+/// Issue 16, point 1: a failure to look at a violation again is no mending.
+#[test]
+fn a_violation_that_can_not_be_looked_at_again_stands() {
+    let job = Job::new(spec().forge());
+    let file = job.trail.chains[0].digests[10].document.log_files[0].s3_object.clone();
+    let digest = job.trail.chains[0].digests[12].key.clone();
+    delete(&job, &file);
+    put(&job, &digest, junk(Timestamp::now()));
+    let first = job.run_to(20);
+    assert_eq!((first.count("digest", "invalid"), first.count("log_file", "deleted")), (1, 1), "{}", first.stdout);
+    let later = run_denied(&job, without(&[&file, &digest]), 21);
+    assert_eq!((later.code, later.verdict()), (1, "violated"), "{}", later.stdout);
+    for record in [of_kind(&later, "digest", "invalid")[0], of_kind(&later, "log_file", "deleted")[0]] {
+        assert!(record["detail"].as_str().unwrap().contains("could not be judged again"), "{record}");
+        assert_eq!(record["since"], first.of("run")[0]["started"]);
+    }
+    assert_eq!(job.run_to(22).of("summary")[0]["checkpoint"]["new"], 0);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ctverify_testkit::{ForgedTrail, KeyAuthority, Layout, Server, ServerOptions, Stored, TrailSpec, gzip};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use crate::checkpoint::scheduled::{Job, of_kind};
 use crate::support::{Mirror, Run, ctverify_at, records};
@@ -41,7 +42,7 @@ fn delete(job: &Job, key: &str) {
 
 /// Issue 22: log files of verified hours that are changed, planted or deleted later.
 #[test]
-fn a_log_file_of_a_verified_hour_that_vanishes_is_deleted_and_told_once() {
+fn a_log_file_of_a_verified_hour_that_vanishes_is_deleted_until_it_is_back() {
     let job = Job::new(spec().forge());
     assert_eq!(job.run_to(40).code, 0);
     // One file of the day before the last verified digest, and one of the same day.
@@ -52,19 +53,24 @@ fn a_log_file_of_a_verified_hour_that_vanishes_is_deleted_and_told_once() {
     let deleted: Vec<&str> =
         of_kind(&run, "log_file", "deleted").iter().map(|file| file["key"].as_str().unwrap()).collect();
     assert_eq!((run.code, deleted), (1, gone.iter().map(String::as_str).collect()), "{}", run.stdout);
-    // Another change on that day brings no second record of them.
+    // They stay in the report, and another change on that day brings no second record of them.
     let other = listed(&job.trail, 32);
     delete(&job, &other);
     let run = job.run_to(43);
-    assert_eq!((run.code, of_kind(&run, "log_file", "deleted").len()), (1, 1), "{}", run.stdout);
-    assert_eq!(of_kind(&run, "log_file", "deleted")[0]["key"], *other);
-    assert_eq!(job.run_to(44).code, 0);
+    let deleted = of_kind(&run, "log_file", "deleted");
+    assert_eq!((run.code, deleted.len()), (1, 3), "{}", run.stdout);
+    let new: Vec<&&Value> = deleted.iter().filter(|file| file.get("since").is_none()).collect();
+    assert_eq!((new.len(), &new[0]["key"]), (1, &Value::from(&*other)));
+    assert_eq!(job.run_to(44).count("log_file", "deleted"), 3);
     // A file that is put back is judged again.
     let [_, stored] = stored;
     put(&job, &gone[1], stored);
     let run = job.run_to(45);
-    let back = of_kind(&run, "log_file", "intact").iter().filter(|file| file["key"] == *gone[1]).count();
-    assert_eq!((run.code, back), (0, 1), "{}", run.stdout);
+    let back: Vec<&Value> =
+        of_kind(&run, "log_file", "intact").into_iter().filter(|file| file["key"] == *gone[1]).collect();
+    assert_eq!((run.code, back.len(), run.count("log_file", "deleted")), (1, 1, 2), "{}", run.stdout);
+    assert_eq!(back[0]["mended"]["status"], "deleted");
+    assert_eq!(run.of("summary")[0]["checkpoint"]["mended"], 1);
 }
 
 #[test]
@@ -122,11 +128,13 @@ fn a_log_file_that_is_written_after_the_run_that_verified_it_is_read_again() {
     assert_eq!((run.code, of_kind(&run, "log_file", "modified").len()), (1, 1), "{}", run.stdout);
     assert_eq!(of_kind(&run, "log_file", "modified")[0]["key"], *key);
     for digest in [43, 44] {
-        assert_eq!(job.run_to(digest).count("log_file", "modified"), 0);
+        let later = job.run_to(digest);
+        assert_eq!(of_kind(&later, "log_file", "modified")[0]["since"], run.of("run")[0]["started"]);
     }
-    // Another write of the file is found again.
-    put(&job, &key, junk("2026-03-06T20:00:00Z"));
-    assert_eq!(job.run_to(45).count("log_file", "modified"), 1);
+    // Another content of the file is another finding.
+    put(&job, &key, Stored { body: gzip(b"{\"Records\":[1]}").into(), ..junk("2026-03-06T20:00:00Z") });
+    let again = job.run_to(45);
+    assert_eq!(of_kind(&again, "log_file", "modified")[0].get("since"), None, "{}", again.stdout);
 }
 
 /// A log file that was written over before the first run that judged it.
@@ -139,7 +147,8 @@ fn a_log_file_that_was_judged_as_it_is_now_is_not_judged_again() {
         }
         put(&job, &listed(&job.trail, digest), junk("2026-03-05T20:00:00Z"));
         assert_eq!(job.run_to(44).count("log_file", "modified"), 1);
-        assert_eq!(job.run_to(45).count("log_file", "modified"), 0);
+        let later = job.run_to(45);
+        assert_eq!(later.of("summary")[0]["checkpoint"]["new"], 0, "{}", later.stdout);
     }
 }
 
@@ -309,11 +318,11 @@ fn a_digest_of_a_verified_day_that_is_exchanged_hides_no_deletion() {
         std::fs::write(copied.digest(30), gzip(b"{}")).unwrap();
         let run = copied.run_to(42, &[]);
         assert_eq!((run.code, run.count("digest", "invalid")), (1, 1), "{}", run.stdout);
-        // The invalid digest is reported once; when the genuine one is back, the file is reported,
+        // The invalid digest stays in the report; when the genuine one is back, the file is reported,
         // too.
         let later = copied.run_to(43, &[]);
-        assert_eq!((later.code, later.count("digest", "invalid")), (0, 0), "{}", later.stdout);
-        assert_eq!(copied.run_to(44, &[]).code, 0);
+        assert_eq!((later.code, later.count("digest", "invalid")), (1, 1), "{}", later.stdout);
+        assert_eq!(later.of("summary")[0]["checkpoint"]["new"], 0);
         std::fs::write(copied.digest(30), genuine).unwrap();
         let run = copied.run_to(45, &[]);
         let (status, code) = if plants { ("unlisted", 3) } else { ("deleted", 1) };

@@ -180,18 +180,18 @@ impl Year {
 /// Returns the finding that a record is, if no earlier run reported it.
 fn finding(record: &Record) -> Option<String> {
     match record {
-        Record::Digest(digest) if digest.status != DigestStatus::Valid && digest.since.is_none() => {
+        Record::Digest(digest) if digest.status != DigestStatus::Valid && digest.history.since.is_none() => {
             Some(format!("{} {}", digest.status, digest.object.key))
         }
         // A file that no digest covers counts through its gap.
         Record::LogFile(file) if file.status == LogFileStatus::Uncovered => None,
-        Record::LogFile(file) if file.status != LogFileStatus::Intact && file.since.is_none() => {
+        Record::LogFile(file) if file.status != LogFileStatus::Intact && file.history.since.is_none() => {
             Some(format!("{} {}", file.status, file.object.key))
         }
-        Record::Gap(gap) if gap.cause != GapCause::NotYetDelivered && gap.since.is_none() => {
+        Record::Gap(gap) if gap.cause != GapCause::NotYetDelivered && gap.history.since.is_none() => {
             Some(format!("{} {}", gap.cause, gap.from))
         }
-        Record::Chain(chain) if chain.since.is_none() => chain.fault.map(|fault| fault.to_string()),
+        Record::Chain(chain) if chain.history.since.is_none() => chain.fault.map(|fault| fault.to_string()),
         Record::Warning(warning) => Some(format!("{} {}", warning.code, warning.detail)),
         _ => None,
     }
@@ -224,8 +224,10 @@ fn expected(trail: &ForgedTrail, tampered: Tampered) -> BTreeMap<usize, New> {
     expected.insert(STOPPED + 1, vec![format!("logging_stopped {}", end_of(digest_of(trail, STOPPED - 1)))]);
     // The run of its own hour has verified it.
     expected.insert(removed + 1, vec![format!("missing {}", key(removed)), "checkpoint_contradicted".to_owned()]);
-    // Something was delivered then, genuine or not, so the tail is not cut.
-    expected.insert(digest, vec![format!("invalid {}", key(digest)), format!("digests_invalid {}", begin(digest))]);
+    // It is the newest one then, so that the delivered one is gone from the tail.
+    let fault = if removed < digest { "checkpoint_contradicted" } else { "tail_cut" };
+    let invalid = [format!("invalid {}", key(digest)), format!("digests_invalid {}", begin(digest)), fault.to_owned()];
+    expected.insert(digest, invalid.into());
     expected
 }
 
@@ -251,29 +253,25 @@ fn a_year_of_hourly_runs_reports_each_thing_once_and_nothing_else() {
     });
     assert_eq!(reported, expected(&year.trail, year.tampered));
     assert!(largest < 64 << 10, "the checkpoint grew to {largest} bytes");
-    // A gap stays in the report until it closes; a finding that nothing can undo is reported once.
+    // A violation stays in every later report, and keeps the verdict. What is mended, such as a digest
+    // that comes late, does not.
     let is = |hour: usize, verdict| assert_eq!(verdicts[&hour], verdict, "hour {hour}");
-    let Tampered { log_file, removed, .. } = year.tampered;
+    let Tampered { log_file, removed, digest } = year.tampered;
+    let tampered = [log_file, removed + 1, digest].into_iter().min().unwrap();
+    let before = |hour: usize, verdict| {
+        if hour < tampered {
+            is(hour, verdict);
+        }
+    };
     for hour in LATE {
         [hour + 2, hour + 4].iter().for_each(|hour| is(*hour, Verdict::Violated));
-        [hour + 1, hour + 5, hour + 6]
-            .iter()
-            .filter(|hour| **hour <= removed)
-            .for_each(|hour| is(*hour, Verdict::Verified));
+        [hour + 1, hour + 5, hour + 6].iter().for_each(|hour| before(*hour, Verdict::Verified));
     }
-    is(log_file, Verdict::Violated);
-    if log_file < removed {
-        is(log_file + 1, Verdict::Verified);
-    }
-    if STOPPED < removed {
-        is(STOPPED + 1, Verdict::Inconclusive);
-        is(STOPPED + 2, Verdict::Verified);
-    }
-    LATE_IN_TIME[..2]
-        .iter()
-        .filter(|hour| **hour + 2 <= removed)
-        .for_each(|hour| [*hour, hour + 1, hour + 2].iter().for_each(|hour| is(*hour, Verdict::Verified)));
-    verdicts.range(removed + 1..).for_each(|(hour, _)| is(*hour, Verdict::Violated));
+    before(STOPPED + 1, Verdict::Inconclusive);
+    before(STOPPED + 2, Verdict::Verified);
+    let in_time = LATE_IN_TIME.iter().flat_map(|hour| *hour..=hour + 2);
+    in_time.filter(|hour| verdicts.contains_key(hour)).for_each(|hour| before(hour, Verdict::Verified));
+    verdicts.range(tampered..).for_each(|(hour, _)| is(*hour, Verdict::Violated));
     let (seconds, gets) = (began.elapsed().as_secs(), store.requests().get);
     figure(
         "year",

@@ -116,6 +116,7 @@ fn every_record_has_exactly_the_promised_fields() {
                 "digests",
                 "log_files",
                 "gaps",
+                "acknowledged",
                 "warnings",
                 "requests",
                 "finished",
@@ -129,6 +130,15 @@ fn every_record_has_exactly_the_promised_fields() {
             let (_, names, chain) = promised.iter().find(|(kind, ..)| record["record"] == *kind).unwrap();
             let mut names = names.clone();
             names.extend(CHAIN.iter().filter(|_| *chain));
+            // Only a finding has an identifier.
+            let status = record["status"].as_str().unwrap_or("none");
+            let is_finding = match record["record"].as_str().unwrap() {
+                "digest" | "log_file" => !["valid", "intact", "uncovered"].contains(&status),
+                "gap" => record["cause"] != "not_yet_delivered",
+                "chain" => !record["fault"].is_null(),
+                _ => false,
+            };
+            names.extend(is_finding.then_some("id"));
             names.sort_unstable();
             let mut found = fields(record);
             found.sort_unstable();

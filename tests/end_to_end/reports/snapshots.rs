@@ -48,8 +48,19 @@ fn the_report_of_intact_files_one_by_one() {
 
 #[test]
 fn the_help() {
-    let commands =
-        ["file", "collect", "handover", "report", "verify-report", "demo", "config", "schema", "completions", "man"];
+    let commands = [
+        "file",
+        "collect",
+        "handover",
+        "ack",
+        "report",
+        "verify-report",
+        "demo",
+        "config",
+        "schema",
+        "completions",
+        "man",
+    ];
     assert_snapshot("help", &run(ctverify().arg("--help")).stdout);
     assert_snapshot("help-short", &run(ctverify().arg("-h")).stdout);
     for command in commands {

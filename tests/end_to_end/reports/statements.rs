@@ -322,3 +322,66 @@ fn a_changed_bag_stands_under_what_is_wrong_and_accuses_no_chain() {
         assert!(report.contains("altered"), "{kind}: {report}");
     }
 }
+
+/// Issue 16, point 1: every report tells an acknowledged finding apart from one that is open.
+#[test]
+fn every_report_says_what_is_acknowledged_and_what_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let made = TrailSpec { hours: 6, ..TrailSpec::default() }.forge();
+    let mirror = Mirror::new(&made, Layout::Keys, true);
+    let files: Vec<_> = made.chains[0].digests.iter().flat_map(|digest| &digest.document.log_files).collect();
+    let [first, second] = [files[0], files[1]].map(|file| mirror.dir().join(&file.s3_object));
+    let genuine = std::fs::read(&second).unwrap();
+    [&first, &second].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let command = || {
+        let mut command = mirror.command();
+        command.arg("--state").arg(at("state"));
+        command
+    };
+    let found = records(&mut command());
+    assert_eq!(found.count("log_file", "deleted"), 2, "{}", found.stdout);
+    let id = found.of("log_file").iter().find(|file| file["key"] == *files[0].s3_object).unwrap()["id"].clone();
+    let mut ack = ctverify();
+    ack.arg("ack").arg("--state").arg(at("state")).args([id.as_str().unwrap(), "--reason", "a <drill>", "--by", "Ada"]);
+    assert_eq!(run(&mut ack).code, 0);
+    std::fs::write(&second, genuine).unwrap();
+    let kinds =
+        ["jsonl", "json", "html", "custody", "csv", "sarif", "asff", "ocsf", "junit", "prometheus", "emf", "intoto"];
+    let mut reported = command();
+    for kind in kinds {
+        reported.arg("--report").arg(format!("{kind}={}", at(kind).display()));
+    }
+    let text = run(&mut reported);
+    assert_eq!(text.code, 0, "{}{}", text.stdout, text.stderr);
+    for shown in [
+        "Acknowledged, and kept out of the verdict\n  deleted log file",
+        "acknowledged     by Ada at ",
+        "Mended since an earlier run",
+        "was              deleted, as the run of ",
+        "VERIFIED  apart from 1 acknowledged finding, ",
+        "1 mended.",
+    ] {
+        assert!(text.stdout.contains(shown), "{shown}: {}", text.stdout);
+    }
+    let read = |kind: &str| std::fs::read_to_string(at(kind)).unwrap();
+    for (kind, shown) in [
+        ("html", "Acknowledged findings"),
+        ("html", "a &lt;drill&gt;"),
+        ("html", "Mended since an earlier run"),
+        ("html", "Apart from the acknowledged findings below, no file was found changed"),
+        ("custody", "Apart from 1 finding that somebody has acknowledged, this holds: all "),
+        ("csv", "by Ada at "),
+        ("sarif", "\"status\":\"accepted\""),
+        ("asff", "\"RecordState\":\"ARCHIVED\""),
+        ("ocsf", "\"status\":\"Suppressed\""),
+        ("junit", "<skipped"),
+        ("prometheus", "ctverify_acknowledged_findings"),
+        ("emf", "\"AcknowledgedFindings\":1"),
+    ] {
+        assert!(read(kind).contains(shown), "{kind}: {shown}: {}", read(kind));
+    }
+    // Saved records come to the same verdict.
+    let again = run(ctverify().arg("report").arg(at("jsonl")));
+    assert!(again.code == 0 && again.stdout.contains("apart from 1 acknowledged finding"), "{}", again.stderr);
+}
