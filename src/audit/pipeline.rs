@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ahash::RandomState;
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
@@ -64,7 +64,8 @@ impl Audit {
         let not_read = NotRead::default();
         let mut sink = RecordSink::new(observer, checkpoint.as_ref());
         let mut stop = std::pin::pin!(stop);
-        let pipeline = Pipeline { audit: &self, not_read: &not_read, checkpoint: checkpoint.as_ref() };
+        let keys = OnceLock::new();
+        let pipeline = Pipeline { audit: &self, not_read: &not_read, checkpoint: checkpoint.as_ref(), keys: &keys };
         let is_interrupted = tokio::select! {
             biased;
             () = &mut stop => true,
@@ -78,7 +79,9 @@ impl Audit {
             let sample = self.request.sample.map(|sample| Sample { files: 0, seed: sample.seed });
             observer.record(&pipeline.opening(sample))?;
         }
+        let public_keys = keys.get().map(|keys: &Arc<KeyCache>| keys.used()).unwrap_or_default();
         let summary = self.summary(tally, &not_read, checkpoint.as_ref(), is_interrupted);
+        let summary = SummaryRecord { public_keys, ..summary };
         observer.record(&Record::Summary(summary.clone()))?;
         let checkpoint = checkpoint.filter(|_| !is_interrupted);
         let checkpoint = checkpoint.map(|builder| builder.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -117,6 +120,7 @@ impl Audit {
             sample,
             interrupted: is_interrupted,
             keys_of_bag: request.keys_of_bag,
+            public_keys: BTreeMap::new(),
             requests: self.requests(),
             since_checkpoint,
             finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),
@@ -130,6 +134,8 @@ pub(super) struct Pipeline<'a> {
     /// Counts the log files that the run does not read on purpose.
     pub not_read: &'a NotRead,
     pub checkpoint: Option<&'a Mutex<CheckpointBuilder>>,
+    /// The public keys of the run, once they are asked for.
+    pub keys: &'a OnceLock<Arc<KeyCache>>,
 }
 
 impl Pipeline<'_> {
@@ -179,6 +185,7 @@ impl Pipeline<'_> {
     /// Judges single log files, which the request names.
     async fn single_files(&self, range: TimeRange, sink: &mut RecordSink<'_>) -> Result<(), AuditError> {
         let context = Arc::new(self.audit.context(range, None));
+        self.keys.get_or_init(|| context.keys.clone());
         let steps = single_files::steps(&context, &self.audit.request.files).await?;
         self.emit_steps(&context, stream::iter(steps.into_iter().map(Ok)), sink).await?;
         sink.emit_all(warnings_of_run(&context).map(Record::Warning))?;
@@ -222,6 +229,7 @@ impl Pipeline<'_> {
         let ends = || discovery.chains.values().flat_map(|chain| chain.digests.ends());
         let ends = ends().min().zip(ends().max()).map(|(first, last)| Period::new(first, last));
         let mut context = self.audit.context(range, ends);
+        self.keys.get_or_init(|| context.keys.clone());
         context.statuses = std::mem::take(&mut discovery.statuses);
         context.examined = Arc::new(discovery.chains.keys().cloned().collect());
         Arc::new(context)

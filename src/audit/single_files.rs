@@ -192,8 +192,16 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
                 parts.entry(chain.judged.id.clone()).or_default().add_digest(chain.judged, digest, &context);
             }
         }
-        let record = unlisted_record(&context, &folder, &chains, file, listing.failure.as_ref()).await;
+        let around = around(&file);
+        let covering = chains.iter().position(|chain| coverage(chain).contains(around.start, around.end));
+        let chain = covering.map(|index| &chains[index]).or(chains.first());
+        let chain = chain.map_or_else(|| Arc::new(unknown_chain(&folder)), |chain| chain.id.clone());
+        let record = unlisted_record(&context, chain, file, covering.is_some(), listing.failure.as_ref()).await;
         let part = parts.entry(record.chain.clone()).or_default();
+        part.asked.add(around.start, around.end);
+        if let Some(index) = covering {
+            part.add_covering(&searched[index], around, &context);
+        }
         part.unlisted.insert(record.object.clone(), record);
     }
     let prefix = format!("s3://{}/{}", folder.location.bucket, folder.prefix());
@@ -304,6 +312,17 @@ impl Part {
         self.digests.entry(position).or_default().push(Step::LogFile(judged.id.clone(), Box::new(task)));
     }
 
+    /// Adds the valid digests that cover a time.
+    fn add_covering(&mut self, chain: &SearchedChain<'_>, time: Period, context: &Context) {
+        self.covered.add(time.start, time.end);
+        for digest in &chain.digests {
+            let overlaps = digest.entry.start() < time.end && digest.entry.end() > time.start;
+            if overlaps && digest.entry.valid().is_some() {
+                self.add_digest(chain.judged, digest, context);
+            }
+        }
+    }
+
     fn add_digest(&mut self, chain: &JudgedChain, digest: &LoadedEntry<'_>, context: &Context) {
         let LoadedEntry { entry, object, .. } = digest;
         let position = (entry.end(), entry.kind, object.clone().into_owned());
@@ -311,20 +330,22 @@ impl Part {
     }
 }
 
+/// Returns the time that valid digests have to cover so that one of them would list a file.
+fn around(file: &Wanted) -> Period {
+    let time = file.name.time;
+    Period::new(earlier(time.from, EDGE), later(time.to, EDGE))
+}
+
 /// Returns the record of a file that no digest lists.
 async fn unlisted_record(
     context: &Context,
-    folder: &RegionFolder,
-    chains: &[JudgedChain],
+    chain: Arc<ChainId>,
     file: Wanted,
+    is_covered: bool,
     failure: Option<&StoreError>,
 ) -> LogFileRecord {
-    let time = file.name.time;
-    let around = Period::new(earlier(time.from, EDGE), later(time.to, EDGE));
-    let covering = chains.iter().find(|chain| coverage(chain).contains(around.start, around.end));
     let read = context.store.get(&file.object, None).await.err();
-    let (status, fault, detail) = unlisted_reason(context, &file, read.as_ref(), failure, covering.is_some());
-    let chain = covering.or(chains.first()).map_or_else(|| Arc::new(unknown_chain(folder)), |chain| chain.id.clone());
+    let (status, fault, detail) = unlisted_reason(context, &file, read.as_ref(), failure, is_covered);
     LogFileRecord {
         id: None,
         status,

@@ -3,7 +3,7 @@
 //!
 //! Fields are declared in the order in which they are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use std::borrow::Cow;
@@ -113,9 +113,8 @@ pub struct RunRecord {
     /// their defaults.
     #[serde(default)]
     pub settings: Vec<Setting>,
-    /// The number of single log files that were asked about; 0 if a whole range was. Not written:
-    /// 0 in a record that was read.
-    #[serde(skip)]
+    /// The number of single log files that were asked about; absent if a whole range was.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub files: usize,
 }
 
@@ -532,6 +531,8 @@ pub struct SummaryRecord {
     /// True if the public keys are those that the examined bag itself holds, compared with no
     /// others.
     pub keys_of_bag: bool,
+    /// The fingerprints of the public keys under which signatures verified, by region.
+    pub public_keys: BTreeMap<Region, BTreeSet<String>>,
     /// The requests that the run made.
     pub requests: Requests,
     /// The comparison with the runs before it, if a checkpoint is kept.
@@ -682,6 +683,9 @@ pub struct SummaryLine {
     /// others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keys_of_bag: bool,
+    /// The fingerprints of the public keys under which signatures verified, by region.
+    #[serde(default)]
+    pub public_keys: BTreeMap<Region, BTreeSet<String>>,
     /// The requests that the run made.
     pub requests: Requests,
     /// The comparison with the runs before it, if a checkpoint is kept.
@@ -692,6 +696,11 @@ pub struct SummaryLine {
     #[serde(with = "required_time")]
     #[schemars(with = "Timestamp")]
     pub finished: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
@@ -734,6 +743,7 @@ impl From<&SummaryRecord> for SummaryLine {
             acknowledged: tally.acknowledged,
             warnings: tally.warnings,
             keys_of_bag: summary.keys_of_bag,
+            public_keys: summary.public_keys.clone(),
             requests: summary.requests,
             checkpoint: summary.since_checkpoint.clone(),
             finished: summary.finished,
@@ -772,6 +782,7 @@ impl SummaryLine {
             sample,
             interrupted: self.exit_code == exit_code::INTERRUPTED,
             keys_of_bag: self.keys_of_bag,
+            public_keys: self.public_keys,
             requests: self.requests,
             since_checkpoint: self.checkpoint,
             finished: self.finished,

@@ -212,6 +212,9 @@ impl<W: Write> Report for Text<W> {
         if belongs_to_chain(record) {
             self.current.count(record);
         }
+        if let Record::Run(run) = record {
+            self.findings.lists_intact = run.files > 0;
+        }
         self.findings.take(record, self.options.verbose);
         match record {
             Record::Run(run) => self.run = Some(run.clone()),

@@ -19,6 +19,7 @@ const SHOWN: usize = 20;
 /// The sections of the report, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Section {
+    Asked,
     Wrong,
     Open,
     Unlisted,
@@ -32,6 +33,7 @@ enum Section {
 impl Section {
     fn title(self) -> &'static str {
         match self {
+            Self::Asked => "What was asked about, and is intact",
             Self::Wrong => "What is wrong",
             Self::Open => "What could not be verified",
             Self::Unlisted => "What no digest lists",
@@ -55,6 +57,8 @@ struct Count {
 pub(super) struct Findings {
     shown: BTreeMap<Section, Vec<String>>,
     counts: BTreeMap<(Section, &'static str), Count>,
+    /// True if single log files were asked about: then those that are intact are spelled out, too.
+    pub(super) lists_intact: bool,
 }
 
 impl Findings {
@@ -70,6 +74,7 @@ impl Findings {
                 DigestStatus::Missing => (Section::Wrong, "missing digests"),
             },
             Record::LogFile(log_file) => match log_file.status {
+                LogFileStatus::Intact if self.lists_intact => (Section::Asked, "intact log files"),
                 LogFileStatus::Intact => return,
                 LogFileStatus::Unverified => (Section::Open, "unverified log files"),
                 LogFileStatus::Modified => (Section::Wrong, "modified log files"),
@@ -204,6 +209,9 @@ fn log_file_entry(log_file: &LogFileRecord) -> String {
         if log_file.actual_sha256 == Some(expected) {
             entry += &format!("    {DIM}                 the same: what differs lies outside that content{DIM:#}\n");
         }
+    }
+    if let (Some(actual), LogFileStatus::Intact) = (log_file.actual_sha256, log_file.status) {
+        entry += &line_of("SHA-256", &format!("{actual} of the uncompressed content"));
     }
     if let Some(digest) = log_file.digest.as_deref().filter(|_| log_file.status != LogFileStatus::Unverified) {
         entry += &format!("    {DIM}listed in       {DIM:#} {}\n", printable(digest));

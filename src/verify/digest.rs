@@ -332,7 +332,10 @@ impl Signing {
             return Err(accuse(Fault::SignatureMismatch, detail.to_owned()));
         };
         match check(key, &self.signed, bytes) {
-            SignatureCheck::Verifies => Ok(()),
+            SignatureCheck::Verifies => {
+                key.note_verified();
+                Ok(())
+            }
             SignatureCheck::Fails => {
                 let detail = format!("has a signature that does not verify under key {fingerprint}");
                 Err(accuse(Fault::SignatureMismatch, detail))

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use jiff::Timestamp;
@@ -41,6 +42,8 @@ pub enum KeyError {
 pub struct RsaKey {
     pub(super) first: ParsedPublicKey,
     pub(super) second: RsaPublicKey,
+    /// True once a signature verified under the key.
+    has_verified: AtomicBool,
 }
 
 impl RsaKey {
@@ -66,7 +69,12 @@ impl RsaKey {
         let canonical = second.to_pkcs1_der().map_err(|_| KeyError::Refused)?;
         let first =
             ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, canonical.as_bytes()).map_err(|_| KeyError::Refused)?;
-        Ok(Self { first, second })
+        Ok(Self { first, second, has_verified: AtomicBool::new(false) })
+    }
+
+    /// Notes that a signature verified under the key.
+    pub(super) fn note_verified(&self) {
+        self.has_verified.store(true, Ordering::Relaxed);
     }
 }
 
@@ -147,6 +155,13 @@ impl KeyRing {
     /// The reason why the keys could not be obtained, if they could not.
     pub fn trouble(&self) -> Option<&str> {
         self.unavailable.as_deref()
+    }
+
+    /// Returns the fingerprints of the keys under which a signature has verified.
+    pub fn used(&self) -> impl Iterator<Item = &str> {
+        let has_verified = |key: &PublicKey| key.key.has_verified.load(Ordering::Relaxed);
+        let used = self.by_fingerprint.iter().filter(move |(_, keys)| keys.iter().any(has_verified));
+        used.map(|(fingerprint, _)| fingerprint.as_str())
     }
 
     /// Finds the key with this fingerprint for a signature made at some time in `[from, to]`.

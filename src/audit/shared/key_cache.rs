@@ -1,7 +1,7 @@
 //! The public keys of each region, requested once, and once more up to the present if a digest
 //! names an unknown one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -68,6 +68,19 @@ impl KeyCache {
             }
         }
         warnings
+    }
+
+    /// Returns the fingerprints of the keys under which signatures have verified, by region.
+    pub(crate) fn used(&self) -> BTreeMap<Region, BTreeSet<String>> {
+        let mut used: BTreeMap<Region, BTreeSet<String>> = BTreeMap::new();
+        for (region, rings) in lock(&self.regions).iter() {
+            let answers = [rings.range.get(), rings.present.get()].into_iter().flatten();
+            let keys: BTreeSet<String> = answers.flat_map(|answer| answer.ring.used().map(str::to_owned)).collect();
+            if !keys.is_empty() {
+                used.insert(region.clone(), keys);
+            }
+        }
+        used
     }
 
     fn rings(&self, region: &Region) -> Arc<Rings> {

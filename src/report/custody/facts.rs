@@ -1,6 +1,6 @@
 //! The facts of a report, gathered from the records of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::super::text_style::{counted, span};
 use super::super::{Jsonl, Report as _};
 use super::calendar::{Calendar, Hour};
 use super::words;
-use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus};
+use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus, Region};
 use crate::records::{
     AcknowledgedCount, CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, Line, LogFileRecord, Record,
     RunRecord, Setting, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
@@ -203,6 +203,7 @@ impl Gathering {
                 host,
                 identity,
                 keys,
+                public_keys: summary.public_keys.clone(),
                 clock_ahead_ms,
                 source: run.source.clone(),
                 trail_arn: run.trail_arn.as_ref().map(ToString::to_string),
@@ -342,6 +343,8 @@ pub(super) struct Examination {
     pub host: Option<String>,
     pub identity: Option<String>,
     pub keys: Option<String>,
+    /// The fingerprints of the public keys under which signatures verified, by region.
+    pub public_keys: BTreeMap<Region, BTreeSet<String>>,
     pub clock_ahead_ms: Option<i64>,
     pub source: String,
     pub trail_arn: Option<String>,

@@ -257,3 +257,52 @@ fn a_run_that_can_not_be_made_says_so() {
     let nowhere = run(ctverify_at(&server).args(["file", &name.replace("example-trail-logs", "no-such-bucket")]));
     assert!(nowhere.code == 4 && nowhere.stderr.contains("no-such-bucket"), "{}", nowhere.stderr);
 }
+
+/// Issue 16, point 9: the report names what it was asked about, and does not contradict itself.
+#[test]
+fn the_report_on_a_file_names_it_with_its_hash_and_digest() {
+    let trail = defects::small_trail();
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let digest = &trail.chains[0].digests[3];
+    let listed = &digest.document.log_files[0];
+    let text = run(file_command(&mirror).arg(mirror.dir().join(&listed.s3_object))).stdout;
+    let hash = format!("SHA-256          {} of the uncompressed content", listed.hash_value);
+    for shown in [&*listed.s3_object, &*hash, &*digest.key, "asked   1 log file"] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+    // Saved records say the same.
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("records.jsonl");
+    let report = format!("jsonl={}", saved.display());
+    run(file_command(&mirror).arg(mirror.dir().join(&listed.s3_object)).args(["--report", &report]));
+    let again = run(ctverify().arg("report").arg(&saved)).stdout;
+    assert!(again.contains("asked   1 log file") && again.contains(&hash), "{again}");
+}
+
+/// Issue 16, point 9.
+#[test]
+fn the_report_on_an_unlisted_file_shows_the_digests_that_cover_its_time() {
+    let trail = defects::small_trail();
+    let listed = middle(&trail);
+    let at = listed.find("Z_").unwrap();
+    let planted = format!("{}Z_AAAAAAAAAAAAAAAA.json.gz", &listed[..at]);
+    let mut with = trail.clone();
+    let stored = with.object_mut(&listed).clone();
+    with.objects.insert((trail.spec.bucket.clone(), planted.clone()), stored);
+    for found in [over_s3(&with, &[&planted]).0, in_folder(&with, &planted)] {
+        assert_eq!((found.code, found.count("log_file", "unlisted")), (3, 1), "{}", found.stdout);
+        assert!(found.count("digest", "valid") > 0, "{}", found.stdout);
+        let chain = found.of("chain")[0];
+        assert_eq!(chain["covered_seconds"], chain["requested_seconds"]);
+        assert!(chain["to"].as_str().unwrap().starts_with("2026-03-01"), "{chain}");
+    }
+    let mirror = Mirror::new(&with, Layout::Keys, true);
+    let text = run(file_command(&mirror).arg(mirror.dir().join(&planted))).stdout;
+    assert!(!text.contains("no digest was proven valid") && text.contains("valid digests cover its time"), "{text}");
+    // Without the digest of its hour, nothing covers it: the time is that of the file, all the same.
+    with.remove(&trail.chains[0].digests[3].key);
+    let found = in_folder(&with, &planted);
+    let chain = found.of("chain")[0];
+    assert!(chain["from"].as_str().unwrap().starts_with("2026-03-01"), "{chain}");
+    assert_eq!(chain["covered_seconds"], 0, "{chain}");
+}

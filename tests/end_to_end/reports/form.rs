@@ -118,6 +118,7 @@ fn every_record_has_exactly_the_promised_fields() {
                 "gaps",
                 "acknowledged",
                 "warnings",
+                "public_keys",
                 "requests",
                 "finished",
             ],

@@ -1,9 +1,11 @@
 //! Every sentence of a report follows from what the run did: filters, settings, keys, endpoints,
 //! counts, and what the hashes are of.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use ctverify_testkit::{Layout, Server, ServerOptions, TrailSpec};
+use ctverify_testkit::{KeyAuthority, Layout, Server, ServerOptions, TrailSpec};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::bag::bags::sha256_of;
@@ -384,4 +386,22 @@ fn every_report_says_what_is_acknowledged_and_what_is_mended() {
     // Saved records come to the same verdict.
     let again = run(ctverify().arg("report").arg(at("jsonl")));
     assert!(again.code == 0 && again.stdout.contains("apart from 1 acknowledged finding"), "{}", again.stderr);
+}
+
+/// Issue 16, point 3: the fingerprints of the keys that were used are in the record.
+#[test]
+fn the_keys_under_which_signatures_verified_are_named() {
+    let keys = KeyAuthority { rotation: SignedDuration::from_hours(4) };
+    let regions = vec!["us-east-1".to_owned(), "eu-west-1".to_owned()];
+    let made = TrailSpec { hours: 9, regions, keys, ..TrailSpec::default() }.forge();
+    let mut expected: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for chain in &made.chains {
+        let used = chain.digests.iter().map(|digest| &*digest.document.digest_public_key_fingerprint);
+        expected.entry(&chain.region).or_default().extend(used);
+    }
+    assert!(expected.len() == 2 && expected.values().any(|keys| keys.len() > 1), "{expected:?}");
+    let mirror = Mirror::new(&made, Layout::Keys, true);
+    let run = records(&mut mirror.command());
+    assert_eq!(run.of("summary")[0]["public_keys"], json!(expected));
+    assert_eq!(facts(&mut mirror.command())["examination"]["public_keys"], json!(expected));
 }
