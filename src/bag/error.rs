@@ -27,6 +27,14 @@ pub enum BagError {
         /// The source and trail that were to be collected.
         wanted: String,
     },
+    /// The file is no ZIP file with a bag in it, or can't be unpacked.
+    #[error("{} can't be read as a bag in a ZIP file: {reason}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// A description of the fault.
+        reason: String,
+    },
     /// There is no bag in the folder.
     #[error("{} is no bag: it has neither bagit.txt nor another file of a bag beside data/objects", .0.display())]
     NoBag(PathBuf),

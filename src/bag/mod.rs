@@ -28,6 +28,7 @@ mod key_list;
 mod manifest;
 mod objects_list;
 mod read;
+mod unzip;
 mod writer;
 mod zip;
 
@@ -37,6 +38,7 @@ pub use collecting_store::{CollectingStore, NO_FILE_NAME};
 pub use custody::{Action, CustodyEntry, CustodyLog, SignHead};
 pub use error::BagError;
 pub use read::{Altered, Bag};
+pub use unzip::{UnpackedBag, unzip};
 pub use writer::BagWriter;
 pub use zip::zip;
 

@@ -77,6 +77,7 @@ impl Named {
 impl Paths {
     fn add_source(&mut self, args: &SourceArgs) {
         self.folders.extend(args.from.iter().map(|path| Named::new("--from", path)));
+        self.inputs.extend(args.from.iter().filter(|path| path.is_file()).map(|path| Named::new("--from", path)));
         self.inputs.extend(args.keys.iter().map(|path| Named::new("--keys", path)));
     }
 

@@ -75,6 +75,15 @@ impl KeyFile {
     ///
     /// Fails if the file can't be read, is too large, or holds no key that can be used.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
+        Self::open_as(path, &path.display().to_string())
+    }
+
+    /// Reads a file that reports call by this name.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read, is too large, or holds no key that can be used.
+    pub fn open_as(path: &Path, name: &str) -> Result<Self, KeyFileError> {
         let unreadable = |error| KeyFileError::Unreadable { path: path.to_owned(), error };
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(unreadable)?;
@@ -89,7 +98,7 @@ impl KeyFile {
             Keys::ByRegion(_) => "",
         };
         let hash = sha256(&bytes);
-        Ok(Self { origin: format!("the file {}, SHA-256 {hash}{whose}", path.display()), sha256: Some(hash), ..keys })
+        Ok(Self { origin: format!("the file {name}, SHA-256 {hash}{whose}"), sha256: Some(hash), ..keys })
     }
 
     /// Parses the content of a file.

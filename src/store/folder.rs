@@ -62,6 +62,12 @@ impl Folder {
         Ok(Self { name, dir, copies, notes, recorded_bucket, counter: Counter::default() })
     }
 
+    /// Sets the name by which reports call the folder, in place of its path.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
     /// Notes on the copies that were found.
     pub fn notes(&self) -> &[String] {
         &self.notes

@@ -241,8 +241,8 @@ pub(crate) struct VerifyArgs {
 /// Where bytes and keys come from.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SourceArgs {
-    /// A local copy of the bucket, such as 'aws s3 sync' makes, or an evidence bag; nothing is
-    /// asked of AWS
+    /// A local copy of the bucket, such as 'aws s3 sync' makes, an evidence bag, or a bag in a ZIP
+    /// file, which is unpacked into a temporary folder; nothing is asked of AWS
     #[arg(long, env = "CTVERIFY_FROM", hide_env = true, value_name = "DIR", help_heading = "Where to look")]
     pub from: Option<PathBuf>,
 

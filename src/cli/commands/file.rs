@@ -13,7 +13,7 @@ use crate::cli::aws;
 use crate::cli::custody::now;
 use crate::cli::exit::Failure;
 use crate::cli::paths;
-use crate::cli::resolve::{self, Opened, S3_CONCURRENCY, Settings, cores};
+use crate::cli::resolve::{self, Opened, S3_CONCURRENCY, Settings, ShownAs, cores};
 use crate::model::{DigestName, KeysFrom, LogFileKey, ObjectRef, TimeRange};
 use crate::store::Folder;
 use crate::trail::caller_identity;
@@ -57,7 +57,7 @@ async fn resolve(
     request.warnings_before.extend(resolve::check_keys(args).await?);
     match &args.from {
         Some(dir) => {
-            let (folder, keys) = resolve::open_folder(args, dir, args.check_keys)?;
+            let (folder, keys) = resolve::open_folder(args, dir, &ShownAs::default(), args.check_keys)?;
             request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;
             request.concurrency = args.concurrency.map_or_else(cores, usize::from);
             if let Some(path) = &args.keys {

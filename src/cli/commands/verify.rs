@@ -157,7 +157,7 @@ pub(super) async fn audit_with(
     let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, neighbours, request, kept, notifier, .. } = settings;
+    let Settings { store, keys, status, neighbours, request, kept, notifier, unpacked, .. } = settings;
     let clock = store.clone();
     let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), watch };
     let audit = Audit { store, keys, status, neighbours, request, progress };
@@ -169,6 +169,8 @@ pub(super) async fn audit_with(
     };
     let outcome = audit.run(&mut observer, ends_early).await;
     drop(line);
+    // It is examined up to here.
+    drop(unpacked);
     let Outcome { summary, checkpoint } = outcome?;
     let RunObserver { reports, brief, .. } = observer;
     reports.finish()?;

@@ -1,10 +1,11 @@
 //! A run over a local copy or an evidence bag (`--from`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::audit::AuditRequest;
-use crate::bag::{Altered, Bag, CustodyLog};
+use crate::bag::{Altered, Bag, CustodyLog, UnpackedBag, unzip};
 use crate::cli::args::{SourceArgs, VerifyArgs};
 use crate::cli::custody::{self, LogSignature};
 use crate::cli::exit::Failure;
@@ -17,8 +18,49 @@ use crate::records::{BagProblem, BagRecord, WarningRecord};
 use crate::sign::KnownSigners;
 use crate::store::Folder;
 
+/// The name that reports and messages have for a folder: that of the file from which it was unpacked,
+/// if it was.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ShownAs {
+    /// The temporary folder, and the file from which it was unpacked.
+    unpacked: Option<(String, String)>,
+}
+
+impl ShownAs {
+    fn text(&self, text: &str) -> String {
+        match &self.unpacked {
+            Some((folder, file)) => text.replace(folder.as_str(), file),
+            None => text.to_owned(),
+        }
+    }
+
+    fn path(&self, path: &Path) -> String {
+        self.text(&path.display().to_string())
+    }
+
+    fn failure(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Usage(text) => Failure::Usage(self.text(&text)),
+            Failure::CannotRun(text) => Failure::CannotRun(self.text(&text)),
+            Failure::Interrupted => Failure::Interrupted,
+        }
+    }
+}
+
 /// Opens a local copy and the public keys for it.
-pub(crate) fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Result<(Folder, KeyFile), Failure> {
+pub(crate) fn open_folder(
+    args: &SourceArgs,
+    dir: &Path,
+    shown: &ShownAs,
+    asks_aws: bool,
+) -> Result<(Folder, KeyFile), Failure> {
+    if dir.is_file() {
+        return Err(Failure::Usage(format!(
+            "--from {} is a file, and only a run over all of a bag reads one that is packed: unpack it, and name the \
+             folder",
+            dir.display()
+        )));
+    }
     let of_aws = [
         ("--profile", args.aws.profile.is_some()),
         ("--region", args.aws.region.is_some()),
@@ -31,18 +73,18 @@ pub(crate) fn open_folder(args: &SourceArgs, dir: &Path, asks_aws: bool) -> Resu
     let Some(keys) = &args.keys else {
         return Err(Failure::Usage("--from needs --keys FILE: without public keys nothing can be verified".to_owned()));
     };
-    let keys = KeyFile::open(keys)?;
+    let keys = KeyFile::open_as(keys, &shown.path(keys))?;
     let folder = Folder::open(dir, args.recorded_bucket.clone()).map_err(|error| Failure::Usage(error.to_string()))?;
-    Ok((folder, keys))
+    Ok((folder.named(shown.path(dir)), keys))
 }
 
+/// Resolves a run over a local copy, a bag, or a bag in a ZIP file.
 pub(super) async fn local(
     args: &VerifyArgs,
     dir: &Path,
     asks_aws: bool,
-    mut request: AuditRequest,
+    request: AuditRequest,
 ) -> Result<Settings, Failure> {
-    let VerifyArgs { source: args, signer, log_custody, .. } = args;
     if dir.to_str().is_some_and(|text| text.starts_with("s3://")) {
         return Err(Failure::Usage(format!(
             "--from takes a folder, and {} is in S3: name it with --bucket NAME and --prefix PREFIX, or the trail with \
@@ -50,6 +92,49 @@ pub(super) async fn local(
             dir.display()
         )));
     }
+    if !dir.is_file() {
+        return folder(args, dir, &ShownAs::default(), asks_aws, request).await;
+    }
+    if args.log_custody {
+        let what = format!(
+            "--log-custody adds a line to a bag, and {} is a packed one, which is left as it is: unpack it, or leave \
+             --log-custody out",
+            dir.display()
+        );
+        return Err(Failure::Usage(what));
+    }
+    let unpacked = unpack(dir.to_owned()).await?;
+    let root = unpacked.root();
+    let shown = ShownAs { unpacked: Some((root.display().to_string(), dir.display().to_string())) };
+    let settings = folder(args, root, &shown, asks_aws, request).await.map_err(|failure| shown.failure(failure))?;
+    Ok(Settings { unpacked: Some(unpacked), ..settings })
+}
+
+/// Unpacks a bag. If the run is interrupted, what was unpacked until then is removed.
+async fn unpack(file: PathBuf) -> Result<UnpackedBag, Failure> {
+    struct StopOnDrop(Arc<AtomicBool>);
+    impl Drop for StopOnDrop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = StopOnDrop(Arc::default());
+    let stopped = stop.0.clone();
+    let unpacking = tokio::task::spawn_blocking(move || unzip(&file, || stopped.load(Ordering::Relaxed)));
+    let unpacked =
+        unpacking.await.map_err(|error| Failure::CannotRun(format!("the bag can't be unpacked: {error}")))?;
+    Ok(unpacked?)
+}
+
+/// Resolves a run over a local copy or a bag.
+async fn folder(
+    args: &VerifyArgs,
+    dir: &Path,
+    shown: &ShownAs,
+    asks_aws: bool,
+    mut request: AuditRequest,
+) -> Result<Settings, Failure> {
+    let VerifyArgs { source: args, signer, log_custody, .. } = args;
     let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
     let mut state = None;
     if let Some(bag) = &bag {
@@ -62,7 +147,7 @@ pub(super) async fn local(
             // Without `--signer`, unsigned last lines are not worth a warning.
             LogSignature::Partial(_) if known.is_none() => {}
             LogSignature::Partial(what) => {
-                let detail = format!("custody.jsonl of the bag {} {what}", dir.display());
+                let detail = format!("custody.jsonl of the bag {} {what}", shown.path(dir));
                 let code = WarningCode::CustodyNotSigned;
                 request.warnings_before.push(WarningRecord { code, bucket: None, key: None, detail });
             }
@@ -79,12 +164,14 @@ pub(super) async fn local(
     request.keys_of_bag = bag.is_some() && args.keys.is_none() && !args.check_keys;
     let has_own_keys = args.keys.is_some();
     let args = &SourceArgs { keys: args.keys.clone().or_else(|| bag.as_ref().and_then(Bag::keys)), ..args.clone() };
-    let (folder, keys) = open_folder(args, place.as_deref().unwrap_or(dir), asks_aws || args.check_keys)?;
+    let (copy, keys) = open_folder(args, place.as_deref().unwrap_or(dir), shown, asks_aws || args.check_keys)?;
     if let Some(path) = &args.keys {
         let source = if bag.is_some() && !has_own_keys { KeysFrom::Bag } else { KeysFrom::File };
-        request.statement.keys = keys_of_file(&keys, path, source);
+        request.statement.keys = keys_of_file(&keys, Path::new(&shown.path(path)), source);
     }
-    let foreign = check_keys(args).await?;
+    let foreign = check_keys(args).await?.into_iter();
+    let foreign: Vec<WarningRecord> =
+        foreign.map(|warning| WarningRecord { detail: shown.text(&warning.detail), ..warning }).collect();
     if let Some((mut problems, custody_entries)) = state {
         // Keys that were given are not the bag's.
         if has_own_keys {
@@ -97,17 +184,17 @@ pub(super) async fn local(
             );
         }
         let status = if problems.is_empty() { BagStatus::Intact } else { BagStatus::Altered };
-        request.bag = Some(BagRecord { path: dir.display().to_string(), status, problems, custody_entries });
+        request.bag = Some(BagRecord { path: shown.path(dir), status, problems, custody_entries });
     } else {
         request.warnings_before.extend(foreign);
     }
-    request.warnings_before.extend(folder.notes().iter().map(|note| WarningRecord {
+    request.warnings_before.extend(copy.notes().iter().map(|note| WarningRecord {
         code: WarningCode::SecondCopy,
         bucket: None,
         key: None,
-        detail: note.clone(),
+        detail: shown.text(note),
     }));
-    request.locations = folder.locations();
+    request.locations = copy.locations();
     if request.locations.is_empty() {
         return Err(Failure::Usage(format!(
             "{} holds no copy of a trail's digests or log files: --from takes the folder that 'aws s3 sync \
@@ -120,7 +207,7 @@ pub(super) async fn local(
         request.concurrency = cores();
     }
     let bag = bag.filter(|_| *log_custody).map(|_| dir.to_owned());
-    Ok(Settings { bag, ..Settings::new(Arc::new(folder), Arc::new(keys), request) })
+    Ok(Settings { bag, ..Settings::new(Arc::new(copy), Arc::new(keys), request) })
 }
 
 /// Returns a difference of a bag in its recorded form.

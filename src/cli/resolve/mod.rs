@@ -15,6 +15,7 @@ use super::args::VerifyArgs;
 use super::exit::Failure;
 use super::notifier::Notifier;
 use crate::audit::{AuditRequest, Expected};
+use crate::bag::UnpackedBag;
 use crate::checkpoint::Kept;
 use crate::keys::KeySource;
 use crate::model::{Depth, TimeArgument, TimeRange};
@@ -23,7 +24,7 @@ use crate::trail::{NeighbourSource, StatusSource};
 
 pub(super) use filters::max_log_file_bytes;
 pub(super) use keys::{check_keys, keys_of_file};
-pub(super) use local::{cores, open_folder};
+pub(super) use local::{ShownAs, cores, open_folder};
 pub(super) use remote::{Opened, open_s3};
 
 use filters::{allowances, check_range, recheck, sample};
@@ -54,6 +55,8 @@ pub(super) struct Settings {
     pub kept: Option<Kept>,
     /// The notifier, if notices are asked for.
     pub notifier: Option<Notifier>,
+    /// The bag that was unpacked for the run.
+    pub unpacked: Option<UnpackedBag>,
 }
 
 impl Settings {
@@ -70,6 +73,7 @@ impl Settings {
             bag: None,
             kept: None,
             notifier: None,
+            unpacked: None,
         }
     }
 }

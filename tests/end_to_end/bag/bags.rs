@@ -827,3 +827,98 @@ fn a_custody_log_stays_readable_and_bounded() {
     let refused = bench.verify(&bench.bag());
     assert!(refused.code == 2 && refused.stderr.contains("more than 200000 lines"), "{}", refused.stderr);
 }
+
+/// Packs files into a ZIP file with Python's library; each is a name and a content.
+fn pack(target: &Path, entries: &[(String, Vec<u8>)], method: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let list: Vec<(String, PathBuf)> = entries
+        .iter()
+        .enumerate()
+        .map(|(index, (name, content))| {
+            let path = folder.path().join(index.to_string());
+            std::fs::write(&path, content).unwrap();
+            (name.clone(), path)
+        })
+        .collect();
+    let script = format!(
+        "import sys, json, zipfile\n\
+         with zipfile.ZipFile(sys.argv[1], 'w', zipfile.{method}) as z:\n\
+         \x20   for name, path in json.load(sys.stdin): z.write(path, name)"
+    );
+    let mut python = Command::new("python3");
+    python.args(["-W", "ignore", "-c", &script]).arg(target).stdin(std::process::Stdio::piped());
+    let mut child = python.spawn().unwrap();
+    serde_json::to_writer(child.stdin.take().unwrap(), &list).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn contents(dir: &Path, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    let name = |path: &Path| format!("{prefix}{}", path.strip_prefix(dir).unwrap().display());
+    files(dir).iter().map(|path| (name(path), std::fs::read(path).unwrap())).collect()
+}
+
+/// Issue 16, point 8: a bag in a ZIP file is verified as the bag is.
+#[test]
+fn a_packed_bag_is_verified_as_it_is() {
+    let bench = Bench::new(damaged());
+    let zip = bench.folder.path().join("bag.zip");
+    bench.collect(&["--zip", zip.to_str().unwrap()]);
+    let (deflated, bare) = (bench.folder.path().join("deflated.zip"), bench.folder.path().join("bare.zip"));
+    pack(&deflated, &contents(&bench.bag(), "evidence/"), "ZIP_DEFLATED");
+    pack(&bare, &contents(&bench.bag(), ""), "ZIP_STORED");
+    let unpacked = bench.verify(&bench.bag());
+    let temporary = tempfile::tempdir().unwrap();
+    for packed in [&zip, &deflated, &bare] {
+        let before = std::fs::read(packed).unwrap();
+        let mut command = ctverify();
+        command.env("TMPDIR", temporary.path()).arg("--from").arg(packed).args(range_of(&bench.trail));
+        let run = records(&mut command);
+        assert_eq!((run.code, findings(&run)), (unpacked.code, findings(&unpacked)), "{}{}", run.stdout, run.stderr);
+        // Nothing names the folder into which it was unpacked, which is gone.
+        let shown = packed.display().to_string();
+        assert_eq!(run.of("bag")[0]["path"], shown);
+        assert_eq!(run.of("run")[0]["source"], format!("{shown}/data/objects"));
+        assert_eq!(run.of("run")[0]["keys"]["path"], format!("{shown}/data/keys.json"));
+        assert!(!run.stdout.contains(temporary.path().to_str().unwrap()), "{}", run.stdout);
+        assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::read(packed).unwrap(), before);
+    }
+    // A bag that was changed before it was packed is altered.
+    let mut changed = contents(&bench.bag(), "bag/");
+    changed.retain(|(name, _)| !name.ends_with("custody.jsonl"));
+    pack(&bare, &changed, "ZIP_STORED");
+    let altered = bench.verify(&bare);
+    assert!(altered.code == 1 && is_altered(&altered), "{}", altered.stdout);
+}
+
+/// Issue 16, point 8.
+#[test]
+fn a_file_that_is_no_packed_bag_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let entry = |name: &str| (name.to_owned(), b"x".to_vec());
+    std::fs::write(at("no.zip"), b"PK but no archive").unwrap();
+    pack(&at("empty.zip"), &[], "ZIP_STORED");
+    pack(&at("other.zip"), &[entry("a/b"), entry("c")], "ZIP_STORED");
+    pack(&at("outside.zip"), &[entry("bag/bagit.txt"), entry("../outside")], "ZIP_STORED");
+    pack(&at("bomb.zip"), &[("bag/bagit.txt".to_owned(), vec![0; 80 << 20])], "ZIP_DEFLATED");
+    for (name, why) in [
+        ("no.zip", "can't be read as a bag in a ZIP file"),
+        ("empty.zip", "there is no bag in it"),
+        ("other.zip", "there is no bag in it"),
+        ("outside.zip", "would lie outside the folder"),
+        ("bomb.zip", "unpacks to more than 100 times its size"),
+    ] {
+        let refused = run(ctverify().arg("--from").arg(at(name)));
+        assert!(refused.code == 2 && refused.stderr.contains(why), "{name}: {}", refused.stderr);
+        assert!(refused.stderr.contains(name), "{name}: {}", refused.stderr);
+    }
+    let logged = run(ctverify().arg("--from").arg(at("other.zip")).arg("--log-custody"));
+    assert!(logged.code == 2 && logged.stderr.contains("unpack it"), "{}", logged.stderr);
+    let single =
+        run(ctverify().args(["file", "x"]).arg("--from").arg(at("other.zip")).arg("--keys").arg(at("other.zip")));
+    assert!(single.code == 2 && single.stderr.contains("unpack it"), "{}", single.stderr);
+    let report = format!("jsonl={}", at("other.zip").display());
+    let over = run(ctverify().arg("--from").arg(at("other.zip")).args(["--report", &report]));
+    assert!(over.code == 2 && over.stderr.contains("would overwrite"), "{}", over.stderr);
+}
