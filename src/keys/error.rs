@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-/// The reason why the keys of a region could not be read.
+/// The reason why the keys of a region could not be obtained.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the public keys of {region} could not be read: {reason}")]
+#[error("the public keys of {region} could not be obtained: {reason}")]
 pub struct KeySourceError {
     /// The region that was asked.
     pub region: String,

@@ -189,8 +189,17 @@ fn read(listing: serde_json::Value, authoritative: bool) -> Result<KeySet, Strin
 
 #[async_trait]
 impl KeySource for KeyFile {
-    async fn keys(&self, region: &Region, _from: Timestamp, _to: Timestamp) -> Result<KeySet, KeySourceError> {
-        Ok(self.set(region))
+    async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
+        let set = self.set(region);
+        if !matches!(self.keys, Keys::ByRegion(_)) || !set.listed.is_empty() {
+            return Ok(set);
+        }
+        let reason = format!(
+            "{} has none of that region; 'aws cloudtrail list-public-keys --region {region} --start-time {from} --end-time {to}' \
+             prints them",
+            self.origin
+        );
+        Err(KeySourceError { region: region.to_string(), reason })
     }
 
     fn requests(&self) -> u64 {

@@ -232,6 +232,9 @@ words!(
         VersionsUnavailable = "versions_unavailable",
         /// The accounts or regions that the trail has to reach could not be determined.
         ReachUnknown = "reach_unknown",
+        /// The request names a region, an account, an organization, a trail or a prefix that is not
+        /// there.
+        NothingFound = "nothing_found",
         /// A public key in a file is none that CloudTrail publishes. Unlike other warnings, this one
         /// makes the verdict `violated`: what rests on the key proves nothing.
         KeyNotPublished = "key_not_published",

@@ -532,7 +532,7 @@ pub struct SummaryRecord {
     /// others.
     pub keys_of_bag: bool,
     /// The fingerprints of the public keys under which signatures verified, by region.
-    pub public_keys: BTreeMap<Region, BTreeSet<String>>,
+    pub public_keys: BTreeMap<String, BTreeSet<String>>,
     /// The requests that the run made.
     pub requests: Requests,
     /// The comparison with the runs before it, if a checkpoint is kept.
@@ -685,7 +685,7 @@ pub struct SummaryLine {
     pub keys_of_bag: bool,
     /// The fingerprints of the public keys under which signatures verified, by region.
     #[serde(default)]
-    pub public_keys: BTreeMap<Region, BTreeSet<String>>,
+    pub public_keys: BTreeMap<String, BTreeSet<String>>,
     /// The requests that the run made.
     pub requests: Requests,
     /// The comparison with the runs before it, if a checkpoint is kept.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::finding::{Finding, Severity, cut};
+use super::finding::{Finding, Severity, cut, group_of};
 use super::text::KEYS_OF_BAG;
 use crate::model::printable;
 use crate::records::{Line, Record, RunRecord, SummaryRecord, format_time as time};
@@ -24,9 +24,17 @@ const NAME: usize = 300;
 pub struct Brief {
     run: Option<RunRecord>,
     summary: Option<SummaryRecord>,
-    new: Vec<Finding>,
-    known: Vec<Finding>,
+    new: Vec<Grouped>,
+    known: Vec<Grouped>,
     left_out: usize,
+}
+
+/// A finding, and the number of further ones that differ in nothing but the object.
+#[derive(Debug)]
+struct Grouped {
+    finding: Finding,
+    group: Option<String>,
+    more: usize,
 }
 
 impl Brief {
@@ -39,14 +47,21 @@ impl Brief {
         }
         let Some(finding) = Finding::of(record).filter(Finding::is_alarm) else { return };
         let list = if finding.since.is_some() { &mut self.known } else { &mut self.new };
+        let group = group_of(record);
+        if let Some(known) = list.iter_mut().find(|known| group.is_some() && known.group == group) {
+            known.more += 1;
+            return;
+        }
+        let grouped = Grouped { finding, group, more: 0 };
         if list.len() < SHOWN {
-            return list.push(finding);
+            return list.push(grouped);
         }
         self.left_out += 1;
         // Violations replace open findings, which must not crowd them out.
-        let open = list.iter().rposition(|other| other.severity == Severity::Open);
-        if let (Severity::Violation, Some(index)) = (finding.severity, open) {
-            list[index] = finding;
+        let open = list.iter().rposition(|other| other.finding.severity == Severity::Open);
+        if let (Severity::Violation, Some(index)) = (grouped.finding.severity, open) {
+            self.left_out += list[index].more;
+            list[index] = grouped;
         }
     }
 
@@ -103,10 +118,11 @@ impl Brief {
             let _ = writeln!(text, "Acknowledged, and kept out of the verdict: {}", summary.tally.acknowledged);
         }
         for (title, findings) in [("New", &self.new), ("Known and still open", &self.known)] {
-            for (index, finding) in findings.iter().enumerate() {
+            for (index, Grouped { finding, more, .. }) in findings.iter().enumerate() {
                 let head = if index == 0 { format!("\n{title}:\n") } else { String::new() };
                 let object = finding.object.as_ref().map(|object| format!("\n    {object}")).unwrap_or_default();
-                let entry = format!("{}{}", cut(&finding.message, LONG), cut(&object, NAME));
+                let more = if *more > 0 { format!("\n    and {more} more of the same kind") } else { String::new() };
+                let entry = format!("{}{}{more}", cut(&finding.message, LONG), cut(&object, NAME));
                 let _ = writeln!(text, "{head}  [{}] {}", finding.rule, lines(&entry));
             }
         }
@@ -120,8 +136,8 @@ impl Brief {
     /// `previous_verdict`, `trail_arn`, `source`, `new` and `known` (lists of findings), `left_out`
     /// (the number of findings in neither list) and `summary`.
     pub fn json(&self) -> String {
-        let findings = |findings: &[Finding]| -> Vec<Value> {
-            let of = |finding: &Finding| {
+        let findings = |findings: &[Grouped]| -> Vec<Value> {
+            let of = |Grouped { finding, more, .. }: &Grouped| {
                 json!({
                     "id": finding.id(),
                     "rule": finding.rule,
@@ -130,6 +146,7 @@ impl Brief {
                     "message": cut(&finding.message, LONG),
                     "object": finding.object.as_ref().map(|object| cut(&object.to_string(), NAME).to_owned()),
                     "since": finding.since.map(time),
+                    "more_of_the_kind": more,
                 })
             };
             findings.iter().map(of).collect()
@@ -162,7 +179,7 @@ impl Brief {
         let verdict = summary.map_or("", |summary| summary.verdict.as_str());
         let mut hash = Sha256::new();
         hash.update(format!("{}\n{}\n{verdict}", self.trail(), run.map(time).unwrap_or_default()));
-        self.new.iter().for_each(|finding| hash.update(finding.id()));
+        self.new.iter().for_each(|grouped| hash.update(grouped.finding.id()));
         format!("ctverify_{}", hex::encode(&hash.finalize()[..16]))
     }
 }

@@ -200,6 +200,28 @@ impl Finding {
     }
 }
 
+/// Returns a key that records share which differ in nothing but the object: digests and log files that
+/// could not be judged for the same reason, and warnings of the same text. Reports for people group
+/// them.
+pub(super) fn group_of(record: &Record) -> Option<String> {
+    let of_chain = |kind: &str, chain: &ChainId, fault: Option<Fault>, detail: Option<&str>| {
+        let fault = fault.map_or("", Fault::as_str);
+        format!("{kind}\n{chain}\n{fault}\n{}", detail.unwrap_or_default())
+    };
+    match record {
+        Record::Digest(digest) if digest.status == DigestStatus::Unverified => {
+            Some(of_chain("digest", &digest.chain, digest.fault, digest.detail.as_deref()))
+        }
+        Record::LogFile(file) if file.status == LogFileStatus::Unverified => {
+            // The detail names the digest, which differs from hour to hour.
+            let claimed = file.fault == Some(Fault::ListedByInvalidDigest);
+            Some(of_chain("log file", &file.chain, file.fault, file.detail.as_deref().filter(|_| !claimed)))
+        }
+        Record::Warning(warning) => Some(format!("warning\n{}\n{}", warning.code, warning.detail)),
+        _ => None,
+    }
+}
+
 /// Describes an acknowledgement: by whom, when, and why.
 pub(super) fn acknowledgement(by: &Acknowledgement) -> String {
     let who = by.by.as_deref().map_or("by somebody who gave no name".to_owned(), |name| format!("by {name}"));

@@ -1,10 +1,10 @@
 //! The findings of the text report. A list of a hundred thousand objects is of no use to a reader,
 //! so the first findings of each kind are shown, and the rest are counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
-use super::finding::acknowledgement;
+use super::finding::{acknowledgement, group_of};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
 use crate::model::{BagStatus, DigestStatus, FindingId, LogFileStatus, ObjectRef, WarningCode, printable};
 use crate::records::{
@@ -46,6 +46,16 @@ impl Section {
     }
 }
 
+/// A finding as it is spelled out, with those that differ in nothing but the object.
+#[derive(Debug)]
+struct Entry {
+    text: String,
+    /// The number of further findings of the group.
+    more: usize,
+    /// The object of the last one.
+    last: Option<ObjectRef>,
+}
+
 #[derive(Debug, Default)]
 struct Count {
     found: usize,
@@ -55,7 +65,9 @@ struct Count {
 /// The findings, by section and kind.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    shown: BTreeMap<Section, Vec<String>>,
+    shown: BTreeMap<Section, Vec<Entry>>,
+    /// The entry of each group, by section and index.
+    groups: HashMap<String, (Section, usize)>,
     counts: BTreeMap<(Section, &'static str), Count>,
     /// True if single log files were asked about: then those that are intact are spelled out, too.
     pub(super) lists_intact: bool,
@@ -93,17 +105,30 @@ impl Findings {
         };
         let count = self.counts.entry((section, kind)).or_default();
         count.found += 1;
-        if count.shown < SHOWN || everything {
+        let group = if everything { None } else { group_of(record) };
+        if let Some((section, index)) = group.as_ref().and_then(|group| self.groups.get(group)).copied()
+            && let Some(entry) = self.shown.get_mut(&section).and_then(|entries| entries.get_mut(index))
+        {
             count.shown += 1;
-            self.shown.entry(section).or_default().push(spell_out(record));
+            entry.more += 1;
+            entry.last = object_of(record);
+        } else if count.shown < SHOWN || everything {
+            count.shown += 1;
+            let of_section = self.shown.entry(section).or_default();
+            self.groups.extend(group.map(|group| (group, (section, of_section.len()))));
+            of_section.push(Entry { text: spell_out(record), more: 0, last: None });
         }
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         for (section, entries) in &self.shown {
             writeln!(out, "{HEAD}{}{HEAD:#}", section.title())?;
-            for entry in entries {
-                write!(out, "{entry}")?;
+            for Entry { text, more, last } in entries {
+                write!(out, "{text}")?;
+                if *more > 0 {
+                    let last = last.as_ref().map(|last| format!(", the last one {}", shown(last))).unwrap_or_default();
+                    writeln!(out, "    {DIM}and {more} more of the same kind{last}{DIM:#}")?;
+                }
             }
             let of_section = self.counts.iter().filter(|((of, _), _)| of == section);
             for ((_, kind), Count { found, shown }) in of_section.filter(|(_, count)| count.found > count.shown) {
@@ -127,6 +152,15 @@ pub(super) fn line(out: &mut impl Write, record: &Record) -> io::Result<()> {
         _ => return Ok(()),
     };
     writeln!(out, "{style}{word:<10}{style:#} {what:<8}  {}", shown(object))
+}
+
+fn object_of(record: &Record) -> Option<ObjectRef> {
+    match record {
+        Record::Digest(digest) => Some(digest.object.clone()),
+        Record::LogFile(file) => Some(file.object.clone()),
+        Record::Warning(warning) => Some(ObjectRef { bucket: warning.bucket.clone()?, key: warning.key.clone()? }),
+        _ => None,
+    }
 }
 
 fn spell_out(record: &Record) -> String {

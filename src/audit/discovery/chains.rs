@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::audit::digests::listed_digests::ListedDigests;
 use crate::audit::discovery::folders::{self, Folders, FoundFolders, Trouble};
-use crate::audit::discovery::statuses;
+use crate::audit::discovery::{not_found, statuses};
 use crate::audit::error::AuditError;
 use crate::audit::listing::digests;
 use crate::audit::listing::earlier_digests;
@@ -81,7 +81,7 @@ pub(crate) async fn discover(
             discovery.chains.insert(id.clone(), ListedChain::default());
         }
     }
-    let FoundFolders { folders, troubles } = folders::find(store.as_ref(), request).await?;
+    let FoundFolders { folders, seen, troubles } = folders::find(store.as_ref(), request).await?;
     for trouble in troubles {
         discovery.add_trouble(trouble, request);
     }
@@ -97,8 +97,10 @@ pub(crate) async fn discover(
         })
         .buffered(request.concurrency);
     let mut listings = std::pin::pin!(listings);
+    let mut others = BTreeSet::new();
     while let Some(listing) = listings.try_next().await? {
         let folder = listing.folder.clone();
+        others.extend(listing.others.iter().cloned());
         match discovery.add_listing(listing, request) {
             // A location that the trail has left may be deleted or denied by now.
             Some(error) if elsewhere.contains(&folder) => discovery.warn_of_former_place(&folder, &error),
@@ -107,6 +109,9 @@ pub(crate) async fn discover(
         }
     }
     discovery.folders = folders;
+    let has_digests = discovery.chains.values().any(|chain| !chain.digests.is_empty() || chain.ended_before);
+    discovery.warnings.extend(not_found::names(request, &seen, &others, has_digests));
+    discovery.warnings.extend(not_found::prefixes(store.as_ref(), request, &seen).await);
     discovery.add_other_folders();
     discovery.warn_of_organizations(request);
     if let Some(checkpoint) = &request.checkpoint {
@@ -121,6 +126,8 @@ struct FolderListing {
     digests: BTreeMap<ChainId, ListedDigests>,
     /// The chains that have digests older than the range.
     earlier: BTreeSet<ChainId>,
+    /// Trails that have digests there and that the request does not ask for.
+    others: BTreeSet<TrailName>,
     /// The reason why a part could not be listed.
     failure: Option<StoreError>,
 }
@@ -144,13 +151,14 @@ async fn list_folder(
         Ok(found) => (listing.earlier.into_iter().chain(found).collect(), None),
         Err(error) => (BTreeSet::new(), Some(error)),
     };
-    FolderListing { folder, digests: listing.digests, earlier, failure: listing.failure.or(error) }
+    let failure = listing.failure.or(error);
+    FolderListing { folder, digests: listing.digests, earlier, others: listing.others, failure }
 }
 
 impl Discovery {
     /// Adds what a folder holds. Returns the reason why a part of it could not be listed.
     fn add_listing(&mut self, listing: FolderListing, request: &AuditRequest) -> Option<StoreError> {
-        let FolderListing { folder, digests, earlier, failure } = listing;
+        let FolderListing { folder, digests, earlier, failure, .. } = listing;
         for chain in digests.keys() {
             self.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
         }

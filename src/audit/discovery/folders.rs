@@ -46,10 +46,24 @@ impl BesideRegions {
     }
 }
 
+/// The names that the locations hold, whatever the request asks for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub organizations: BTreeSet<OrganizationId>,
+    pub accounts: BTreeSet<AccountId>,
+    /// The regions of the accounts that the request asks for.
+    pub regions: BTreeSet<Region>,
+    /// The locations that hold nothing of any account or organization.
+    pub empty: Vec<Location>,
+    /// True if a part could not be listed.
+    pub is_partial: bool,
+}
+
 /// The folders that were found, and those that could not be listed.
 #[derive(Debug, Default)]
 pub(crate) struct FoundFolders {
     pub folders: Folders,
+    pub seen: Seen,
     /// In the order in which they were met.
     pub troubles: Vec<Trouble>,
 }
@@ -74,7 +88,7 @@ type Member = (Option<OrganizationId>, AccountId);
 pub(crate) async fn find(store: &dyn Store, request: &AuditRequest) -> Result<FoundFolders, AuditError> {
     let mut found = FoundFolders::default();
     for location in &request.locations {
-        let members = members(store, request, location).await?;
+        let members = members(store, request, location, &mut found.seen).await?;
         let listings = stream::iter(members)
             .map(|(organization, account)| async move {
                 let prefix = location.root.digest_regions(organization.as_ref(), &account);
@@ -119,6 +133,11 @@ impl FoundFolders {
             let regions = names.iter().filter_map(|name| name.parse().ok());
             regions.filter(|region| request.wants_region(region)).map(folder).collect::<Vec<_>>()
         };
+        let of_logs = logs.as_ref().map(|children| &children.folders);
+        for names in [regions.as_ref().ok(), of_logs.ok()] {
+            self.seen.is_partial |= names.is_none();
+            self.seen.regions.extend(names.into_iter().flatten().filter_map(|name| name.parse::<Region>().ok()));
+        }
         match regions {
             Ok(names) => self.folders.digests.extend(wanted(&names)),
             Err(error) => {
@@ -145,8 +164,21 @@ impl FoundFolders {
 }
 
 /// Returns the accounts of a location that the request asks for.
-async fn members(store: &dyn Store, request: &AuditRequest, location: &Location) -> Result<Vec<Member>, AuditError> {
-    let names = top_folders(store, request, location).await?;
+async fn members(
+    store: &dyn Store,
+    request: &AuditRequest,
+    location: &Location,
+    seen: &mut Seen,
+) -> Result<Vec<Member>, AuditError> {
+    let TopFolders { names, is_partial } = top_folders(store, request, location).await?;
+    seen.is_partial |= is_partial;
+    let accounts: Vec<AccountId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    let organizations: Vec<OrganizationId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    if accounts.is_empty() && organizations.is_empty() {
+        seen.empty.push(location.clone());
+    }
+    seen.accounts.extend(accounts);
+    seen.organizations.extend(organizations);
     let own = request.own_organization.as_ref().filter(|own| names.iter().any(|name| *name == own.as_str()));
     let wanted = request.organization.as_ref().or(own);
     let mut members: Vec<Member> = Vec::new();
@@ -158,8 +190,9 @@ async fn members(store: &dyn Store, request: &AuditRequest, location: &Location)
             let prefix = location.root.accounts(Some(&organization));
             let below = listing::folders(store, &location.bucket, &prefix).await;
             let below = below.map_err(|error| failed(location, &prefix, error))?;
-            let accounts = below.iter().filter_map(|name| name.parse().ok());
-            members.extend(accounts.map(|account| (Some(organization.clone()), account)));
+            let accounts: Vec<AccountId> = below.iter().filter_map(|name| name.parse().ok()).collect();
+            seen.accounts.extend(accounts.iter().cloned());
+            members.extend(accounts.into_iter().map(|account| (Some(organization.clone()), account)));
         } else if let Ok(account) = name.parse::<AccountId>()
             && request.organization.is_none()
             && request.trail.as_ref().is_none_or(|arn| arn.account == account)
@@ -171,16 +204,19 @@ async fn members(store: &dyn Store, request: &AuditRequest, location: &Location)
     Ok(members)
 }
 
+/// The names of folders directly below `AWSLogs/`.
+struct TopFolders {
+    names: Vec<String>,
+    /// True if there may be more.
+    is_partial: bool,
+}
+
 /// Returns the names of the folders directly below `AWSLogs/`. If that may not be listed, returns
 /// those that the request names and that may be.
-async fn top_folders(
-    store: &dyn Store,
-    request: &AuditRequest,
-    location: &Location,
-) -> Result<Vec<String>, AuditError> {
+async fn top_folders(store: &dyn Store, request: &AuditRequest, location: &Location) -> Result<TopFolders, AuditError> {
     let top = location.root.folder();
     let error = match listing::folders(store, &location.bucket, &top).await {
-        Ok(names) => return Ok(names),
+        Ok(names) => return Ok(TopFolders { names, is_partial: false }),
         Err(error) => error,
     };
     let mut found = Vec::new();
@@ -191,7 +227,11 @@ async fn top_folders(
             }
         }
     }
-    if found.is_empty() { Err(failed(location, &top, error)) } else { Ok(found) }
+    if found.is_empty() {
+        Err(failed(location, &top, error))
+    } else {
+        Ok(TopFolders { names: found, is_partial: true })
+    }
 }
 
 fn failed(location: &Location, prefix: &str, error: StoreError) -> AuditError {

@@ -3,4 +3,5 @@
 pub(crate) mod chains;
 pub(crate) mod expected;
 pub(crate) mod folders;
+pub(crate) mod not_found;
 pub(crate) mod statuses;

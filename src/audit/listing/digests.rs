@@ -11,7 +11,7 @@ use crate::audit::listing::digest_names::{DAY, DigestNames};
 use crate::audit::listing::folders::{RegionFolder, folders};
 use crate::audit::listing::pages::Pages;
 use crate::audit::request::AuditRequest;
-use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, TimeRange, earlier, later};
+use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, TimeRange, TrailName, earlier, later};
 use crate::store::{ListedObject, Store, StoreError};
 
 /// The number of digests of a series that have to be seen past the end of the range before listing
@@ -22,6 +22,10 @@ const DIGESTS_PAST_END: usize = 2;
 /// put other names before the decisive one.
 const PAST_END: SignedDuration = SignedDuration::from_hours(48);
 
+/// The maximum number of other trails that are noted: anyone who can write to the folder can plant
+/// names.
+const MAX_OTHERS: usize = 20;
+
 /// The result of listing one region's folder.
 #[derive(Debug, Default)]
 pub(crate) struct RegionListing {
@@ -29,6 +33,8 @@ pub(crate) struct RegionListing {
     pub digests: BTreeMap<ChainId, ListedDigests>,
     /// Chains of which only digests older than the range were seen.
     pub earlier: BTreeSet<ChainId>,
+    /// Trails that have digests here and that the request does not ask for, up to [`MAX_OTHERS`].
+    pub others: BTreeSet<TrailName>,
     /// The number of digests of each chain that were seen past the end of the range.
     past: BTreeMap<ChainId, usize>,
     /// The reason why the listing stopped early.
@@ -127,6 +133,7 @@ impl RegionListing {
             *self.past.entry(chain).or_default() += count;
         }
         self.earlier.extend(part.earlier);
+        part.others.into_iter().for_each(|other| self.add_other(other));
         self.failure = self.failure.take().or(part.failure);
     }
 
@@ -160,7 +167,12 @@ impl RegionListing {
                 if last_day.as_deref() != Some(day) {
                     last_day = Some(day.to_owned());
                 }
-                if name.root == folder.location.root && scope.request.wants(&name.chain) {
+                if name.root != folder.location.root {
+                    continue;
+                }
+                if !scope.request.wants(&name.chain) {
+                    self.add_other(name.chain.trail);
+                } else {
                     let is_past_end_in_its_day = scope.range.is_after_end(name.end) && is_day_of(name.end, day);
                     self.add_digest(scope.range, &bucket, name, listed, is_past_end_in_its_day);
                 }
@@ -168,6 +180,12 @@ impl RegionListing {
             if last_day.is_some_and(|day| self.is_enough(scope, &day)) {
                 return;
             }
+        }
+    }
+
+    fn add_other(&mut self, trail: TrailName) {
+        if self.others.len() < MAX_OTHERS {
+            self.others.insert(trail);
         }
     }
 

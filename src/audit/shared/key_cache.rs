@@ -59,7 +59,13 @@ impl KeyCache {
     /// Returns the warnings about the keys, by region.
     pub(crate) fn warnings(&self) -> Vec<WarningRecord> {
         let regions = lock(&self.regions);
-        let answers = regions.values().flat_map(|rings| [rings.range.get(), rings.present.get()]).flatten();
+        let answers = regions.values().flat_map(|rings| {
+            let range = rings.range.get();
+            // One that could not be obtained is told once.
+            let is_told = range.is_some_and(|answer| answer.ring.trouble().is_some());
+            [range, rings.present.get().filter(|answer| !is_told || answer.ring.trouble().is_none())]
+        });
+        let answers = answers.flatten();
         let mut warnings: Vec<WarningRecord> = Vec::new();
         for (code, detail) in answers.flat_map(|answer| answer.notes.iter().cloned()) {
             let warning = WarningRecord { code, bucket: None, key: None, detail };
@@ -71,13 +77,13 @@ impl KeyCache {
     }
 
     /// Returns the fingerprints of the keys under which signatures have verified, by region.
-    pub(crate) fn used(&self) -> BTreeMap<Region, BTreeSet<String>> {
-        let mut used: BTreeMap<Region, BTreeSet<String>> = BTreeMap::new();
+    pub(crate) fn used(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (region, rings) in lock(&self.regions).iter() {
             let answers = [rings.range.get(), rings.present.get()].into_iter().flatten();
             let keys: BTreeSet<String> = answers.flat_map(|answer| answer.ring.used().map(str::to_owned)).collect();
             if !keys.is_empty() {
-                used.insert(region.clone(), keys);
+                used.insert(region.to_string(), keys);
             }
         }
         used

@@ -8,11 +8,12 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::super::belongs_to_chain;
+use super::super::finding::group_of;
 use super::super::text_style::{counted, span};
 use super::super::{Jsonl, Report as _};
 use super::calendar::{Calendar, Hour};
 use super::words;
-use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus, Region};
+use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus};
 use crate::records::{
     AcknowledgedCount, CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, Line, LogFileRecord, Record,
     RunRecord, Setting, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
@@ -58,6 +59,9 @@ pub(super) struct Gathering {
     mended: Vec<serde_json::Value>,
     gaps: Vec<serde_json::Value>,
     warnings: Vec<serde_json::Value>,
+    /// The group of each finding and of each warning, where it has one.
+    pub finding_groups: Vec<Option<String>>,
+    pub warning_groups: Vec<Option<String>>,
     left_out: u64,
     summary: Option<SummaryRecord>,
 }
@@ -90,6 +94,8 @@ impl Gathering {
             mended: Vec::new(),
             gaps: Vec::new(),
             warnings: Vec::new(),
+            finding_groups: Vec::new(),
+            warning_groups: Vec::new(),
             left_out: 0,
             summary: None,
         }
@@ -158,8 +164,16 @@ impl Gathering {
             _ if history.mended.is_some() => Some(&mut self.mended),
             _ => spelled_out,
         };
+        let is_finding = history.acknowledged.is_none() && history.mended.is_none();
         if let Some(list) = spelled_out {
             if list.len() < SPELLED_OUT {
+                match record {
+                    Record::Warning(_) => self.warning_groups.push(group_of(record)),
+                    Record::Digest(_) | Record::LogFile(_) | Record::Bag(_) if is_finding => {
+                        self.finding_groups.push(group_of(record));
+                    }
+                    _ => {}
+                }
                 list.push(serde_json::to_value(Line::from(record))?);
             } else {
                 self.left_out += 1;
@@ -344,7 +358,7 @@ pub(super) struct Examination {
     pub identity: Option<String>,
     pub keys: Option<String>,
     /// The fingerprints of the public keys under which signatures verified, by region.
-    pub public_keys: BTreeMap<Region, BTreeSet<String>>,
+    pub public_keys: BTreeMap<String, BTreeSet<String>>,
     pub clock_ahead_ms: Option<i64>,
     pub source: String,
     pub trail_arn: Option<String>,

@@ -7,7 +7,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::{Environment, context};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::SpooledTempFile;
 
@@ -106,6 +106,8 @@ impl<W: Write> Report for CustodyHtml<W> {
         // escaped, before HTML is escaped.
         environment.add_filter("shown", |text: &str| printable(text).into_owned());
         environment.add_filter("quoted", |words: Vec<String>| quoted(&words));
+        let findings = grouped(&facts.findings, &self.gathering.finding_groups);
+        let warnings = grouped(&facts.warnings, &self.gathering.warning_groups);
         let origin = json!({ "schema": facts.schema, "records": facts.records, "made_with": facts.made_with });
         let origin = for_script(&origin.to_string());
         let page = environment
@@ -113,7 +115,7 @@ impl<W: Write> Report for CustodyHtml<W> {
             .and_then(|()| environment.get_template("custody.html"))
             .and_then(|template| {
                 template.render(context! {
-                    facts, pictures, origin, title => facts.title(), style => STYLE, script => SCRIPT, rows => ROWS, folders => FOLDERS,
+                    facts, findings, warnings, pictures, origin, title => facts.title(), style => STYLE, script => SCRIPT, rows => ROWS, folders => FOLDERS,
                     style_hash => policy_hash(STYLE), script_hash => policy_hash(SCRIPT),
                 })
             })
@@ -131,6 +133,27 @@ impl<W: Write> Report for CustodyHtml<W> {
         self.out.write_all(end.as_bytes())?;
         self.out.flush()
     }
+}
+
+/// Returns the first record of each group, with the objects of the others as `others`.
+fn grouped(records: &[Value], groups: &[Option<String>]) -> Vec<Value> {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    let mut found: Vec<Value> = Vec::new();
+    for (record, group) in records.iter().zip(groups) {
+        let known = group.as_deref().and_then(|group| first.get(group)).and_then(|index| found.get_mut(*index));
+        if let Some(Value::Object(known)) = known {
+            let other = json!({ "bucket": record["bucket"], "key": record["key"], "id": record["id"] });
+            if let Value::Array(others) = known.entry("others").or_insert_with(|| json!([])) {
+                others.push(other);
+            }
+            continue;
+        }
+        if let Some(group) = group {
+            first.insert(group, found.len());
+        }
+        found.push(record.clone());
+    }
+    found
 }
 
 /// Writes a command line so that a POSIX shell takes it for the same words.

@@ -405,3 +405,79 @@ fn the_keys_under_which_signatures_verified_are_named() {
     assert_eq!(run.of("summary")[0]["public_keys"], json!(expected));
     assert_eq!(facts(&mut mirror.command())["examination"]["public_keys"], json!(expected));
 }
+
+/// Issue 16, point 16: what was searched, and what is there instead.
+#[test]
+fn a_filter_or_prefix_that_finds_nothing_says_what_is_there() {
+    let made = TrailSpec { hours: 3, prefix: "team-a".to_owned(), ..TrailSpec::default() }.forge();
+    let server = Server::start(&made, ServerOptions::default());
+    let plain = TrailSpec { hours: 3, ..TrailSpec::default() }.forge();
+    let plain_server = Server::start(&plain, ServerOptions::default());
+    let mirror = Mirror::new(&plain, Layout::Keys, true);
+    let bucket = &*made.spec.bucket;
+    let at = |server: &Server, words: &[&str]| {
+        records(
+            ctverify_at(server).args(["--bucket", bucket, "--start", "2026-03-01", "--end", "2026-03-02"]).args(words),
+        )
+    };
+    let in_copy = |words: &[&str]| records(mirror.command().args(words));
+    let arn = "arn:aws:cloudtrail:us-east-1:111122223333:trail/other";
+    let searched = format!("s3://{bucket}/AWSLogs/");
+    for (run, expected) in [
+        (
+            at(&server, &[]),
+            format!("nothing of any account is under {searched}; there is something under team-a/AWSLogs/"),
+        ),
+        (
+            at(&plain_server, &["--prefix", "foo"]),
+            format!(
+                "nothing of any account is under s3://{bucket}/foo/AWSLogs/; there is something under AWSLogs/, without"
+            ),
+        ),
+        (
+            at(&plain_server, &["--regions", "us-eats-1"]),
+            format!("no region us-eats-1 is under {searched}; there are: us-east-1"),
+        ),
+        (at(&plain_server, &["--account-id", "999999999999"]), "there are: 111122223333".to_owned()),
+        (at(&plain_server, &["--trail-arn", arn]), "there are digests of: management-events".to_owned()),
+        (in_copy(&["--regions", "us-eats-1"]), "there are: us-east-1".to_owned()),
+        (in_copy(&["--organization-id", "o-abcdefghij"]), "no organization o-abcdefghij is under".to_owned()),
+    ] {
+        assert_eq!((run.code, run.verdict()), (3, "inconclusive"), "{}{}", run.stdout, run.stderr);
+        let warnings: Vec<&Value> =
+            run.of("warning").into_iter().filter(|one| one["code"] == "nothing_found").collect();
+        assert_eq!(warnings.len(), 1, "{expected}: {}", run.stdout);
+        assert!(warnings[0]["detail"].as_str().unwrap().contains(&expected), "{expected}: {}", warnings[0]);
+    }
+    let found = at(&plain_server, &["--regions", "us-east-1"]);
+    assert!(found.count("digest", "valid") > 0 && !found.stdout.contains("nothing_found"), "{}", found.stdout);
+}
+
+/// Issue 16, point 17: what differs in nothing but the object is one item, with the command that helps.
+#[test]
+fn a_region_without_keys_is_one_item_with_the_command_that_gets_them() {
+    let dir = testdata("sample-trail");
+    let folder = tempfile::tempdir().unwrap();
+    let (keys, html) = (folder.path().join("keys.json"), folder.path().join("report.html"));
+    let whole: Value = serde_json::from_str(&std::fs::read_to_string(dir.join("keys.json")).unwrap()).unwrap();
+    std::fs::write(&keys, json!({ "us-east-1": whole["us-east-1"] }).to_string()).unwrap();
+    let command = || {
+        let mut command = ctverify();
+        command.arg("--from").arg(&dir).arg("--keys").arg(&keys);
+        command
+    };
+    let text = run(command().arg("--report").arg(format!("html={}", html.display()))).stdout;
+    let page = std::fs::read_to_string(html).unwrap();
+    assert_eq!(text.matches("  unverified digest  ").count(), 1, "{text}");
+    assert_eq!(text.matches("  unverified log file  ").count(), 1, "{text}");
+    assert!(text.contains("and 24 more of the same kind, the last one s3://"), "{text}");
+    assert_eq!(text.matches("keys_unavailable").count(), 1, "{text}");
+    assert!(text.contains("'aws cloudtrail list-public-keys --region eu-west-1 --start-time 2026-02-"), "{text}");
+    assert_eq!(page.matches("<code>key_unknown</code>").count(), 1);
+    assert!(page.contains("and 24 more of the same kind:"));
+    let found = records(&mut command());
+    assert_eq!((found.code, found.count("digest", "unverified")), (3, 25), "every record is there");
+    // With --verbose, each is spelled out.
+    let verbose = run(command().arg("--verbose")).stdout;
+    assert_eq!(verbose.matches("  unverified digest  ").count(), 25, "{verbose}");
+}
