@@ -26,6 +26,9 @@ pub enum Failure {
     /// The run could not be carried out.
     #[error("{0}")]
     CannotRun(String),
+    /// The program that read standard output has closed it, as `head` does. Nothing is printed.
+    #[error("standard output was closed")]
+    OutputClosed,
     /// The user interrupted the run before anything was examined.
     #[error("interrupted before anything was examined")]
     Interrupted,
@@ -43,6 +46,7 @@ impl Failure {
         match self {
             Self::Usage(text) => Self::Usage(format!("{trail}: {text}")),
             Self::CannotRun(text) => Self::CannotRun(format!("{trail}: {text}")),
+            Self::OutputClosed => Self::OutputClosed,
             Self::Interrupted => Self::Interrupted,
         }
     }
@@ -51,13 +55,16 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(_) => exit_code::USAGE,
-            Self::CannotRun(_) => exit_code::CANNOT_RUN,
+            Self::CannotRun(_) | Self::OutputClosed => exit_code::CANNOT_RUN,
             Self::Interrupted => exit_code::INTERRUPTED,
         }
     }
 
     /// Prints the failure and how to resolve it to standard error.
     pub fn print(&self) {
+        if let Self::OutputClosed = self {
+            return;
+        }
         let text = self.to_string();
         let text = printable(&text);
         if logs::are_on() {
@@ -107,6 +114,8 @@ impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Ambiguous(reason) => Self::Usage(reason),
+            // Only standard output keeps the kind of its errors.
+            AuditError::Observer(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Self::OutputClosed,
             AuditError::Observer(error) => Self::CannotRun(format!("the report can't be written: {error}")),
             AuditError::Listing { error: StoreError::NoSuchBucket(bucket), .. } => {
                 Self::CannotRun(format!("there is no bucket {bucket}: check --bucket, or the trail's settings"))

@@ -23,7 +23,9 @@ use crate::sign::signature_path;
 
 /// The reports of a run.
 pub(super) struct Reports {
-    standard: Box<dyn Report>,
+    /// The report on standard output; `None` once that was closed by its reader while reports in files
+    /// are still to be written.
+    standard: Option<Box<dyn Report>>,
     /// The annotations that the runner of a GitHub workflow reads from standard error.
     annotations: Option<Annotations<io::Stderr>>,
     /// Each report with its path and the temporary file that is to be renamed to it.
@@ -69,13 +71,18 @@ impl Reports {
         }
         let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
         let annotations = in_workflow.then(|| Annotations::new(io::stderr(), allowed.clone()));
-        Ok(Self { standard, annotations, files, signing, unsigned: args.report.len() })
+        Ok(Self { standard: Some(standard), annotations, files, signing, unsigned: args.report.len() })
     }
 
     /// Finishes every report and renames the files to their paths.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         let written = |path: &Path| format!("the report {} can't be written", path.display());
-        self.standard.finish().map_err(|error| cannot_write_standard(&error))?;
+        if let Some(mut standard) = self.standard.take() {
+            match standard.finish() {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe && !self.files.is_empty() => {}
+                finished => finished.map_err(|error| cannot_write_standard(&error))?,
+            }
+        }
         for (place, (path, mut report, file)) in self.files.into_iter().enumerate() {
             let failed = |error: io::Error| Failure::CannotRun(format!("{}: {error}", written(&path)));
             report.finish().map_err(failed)?;
@@ -99,7 +106,14 @@ impl Reports {
 
 impl Observer for Reports {
     fn record(&mut self, record: &Record) -> io::Result<()> {
-        self.standard.record(record).map_err(|error| io::Error::other(format!("standard output: {error}")))?;
+        if let Some(standard) = &mut self.standard
+            && let Err(error) = standard.record(record)
+        {
+            if error.kind() != io::ErrorKind::BrokenPipe || self.files.is_empty() {
+                return Err(io::Error::new(error.kind(), format!("standard output: {error}")));
+            }
+            self.standard = None;
+        }
         if let Some(annotations) = &mut self.annotations {
             // If standard error is closed, nobody reads the annotations.
             let _ = annotations.record(record);
@@ -155,6 +169,9 @@ impl Write for StandardJson {
 
 /// Creates the failure for an error of writing to standard output.
 pub(super) fn cannot_write_standard(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::OutputClosed;
+    }
     Failure::CannotRun(format!("standard output can't be written: {error}"))
 }
 

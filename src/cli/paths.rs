@@ -5,6 +5,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use super::args::{CollectArgs, FileArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs};
+use super::commands::is_standard_input;
 use super::exit::Failure;
 use crate::checkpoint::Name;
 use crate::disk;
@@ -51,7 +52,9 @@ pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
 /// Checks the paths of reports that are made of saved records.
 pub(super) fn check_report(args: &RemakeArgs) -> Result<(), Failure> {
     let mut paths = Paths::default();
-    paths.inputs.push(Named::new("the records", &args.records));
+    if !is_standard_input(&args.records) {
+        paths.inputs.push(Named::new("the records", &args.records));
+    }
     paths.add_outputs(&args.reports);
     paths.check()
 }

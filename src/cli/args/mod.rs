@@ -171,7 +171,7 @@ pub(super) struct AckArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct RemakeArgs {
-    /// The records, as --report jsonl=FILE wrote them
+    /// The records, as --report jsonl=FILE wrote them; '-' reads them from standard input
     #[arg(value_name = "RECORDS")]
     pub records: PathBuf,
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, ColorChoice, ValueEnum};
 
+use super::values::Suggested;
 use crate::records::Setting;
 
 /// What is written where.
@@ -29,7 +30,8 @@ pub(crate) struct ReportArgs {
         env = "CTVERIFY_REPORT",
         hide_env = true,
         value_name = "KIND=PATH",
-        value_parser = parse_report,
+        value_parser = Suggested { parse: parse_report, suggestions: report_suggestions },
+        hide_possible_values = true,
         help_heading = "Reports"
     )]
     pub report: Vec<(ReportKind, PathBuf)>,
@@ -201,6 +203,12 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// The beginnings of values of `--report`, which shells suggest.
+fn report_suggestions() -> Vec<String> {
+    let names = ReportKind::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    names.map(|kind| format!("{}=", kind.get_name())).collect()
 }
 
 fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {

@@ -1,10 +1,34 @@
 //! Values that flags take.
 
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
+
 use crate::audit::SampleSize;
 use crate::model::{Depth, GapCause};
 
 /// Seeds stay within what every JSON reader can hold exactly.
 pub(crate) const MAX_SEED: u64 = (1 << 53) - 1;
+
+/// A parser of values, with suggestions that shells complete.
+#[derive(Debug, Clone)]
+pub(crate) struct Suggested<T: 'static> {
+    pub parse: fn(&str) -> Result<T, String>,
+    pub suggestions: fn() -> Vec<String>,
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Suggested<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.suggestions)().into_iter().map(PossibleValue::new)))
+    }
+}
 
 /// Something that S3 charges for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +85,15 @@ pub(super) fn parse_share(text: &str) -> Result<f64, String> {
 pub(super) fn parse_depth(text: &str) -> Result<Depth, String> {
     let found = Depth::ALL.iter().find(|depth| depth.as_str() == text);
     found.copied().ok_or_else(|| "choose chain, presence or content".to_owned())
+}
+
+pub(super) fn depth_suggestions() -> Vec<String> {
+    Depth::ALL.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn allowance_suggestions() -> Vec<String> {
+    let causes = GapCause::ALL.iter().map(|cause| format!("gap:{cause}"));
+    ["gap", "unlisted", "sample"].into_iter().map(str::to_owned).chain(causes).collect()
 }
 
 pub(super) fn parse_allowance(text: &str) -> Result<Allowance, String> {

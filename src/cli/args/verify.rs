@@ -8,7 +8,10 @@ use clap::builder::FalseyValueParser;
 
 use super::reports::ReportArgs;
 use super::scheduled::{NoticeArgs, StateArgs};
-use super::values::{Allowance, MAX_SEED, Price, parse_allowance, parse_depth, parse_price, parse_sample};
+use super::values::{
+    Allowance, MAX_SEED, Price, Suggested, allowance_suggestions, depth_suggestions, parse_allowance, parse_depth,
+    parse_price, parse_sample,
+};
 use crate::audit::SampleSize;
 use crate::model::{AccountId, Depth, OrganizationId, Region, TimeArgument, TrailArn, parse_time};
 
@@ -84,7 +87,8 @@ pub(crate) struct VerifyArgs {
         long,
         env = "CTVERIFY_DEPTH",
         hide_env = true,
-        value_parser = parse_depth,
+        value_parser = Suggested { parse: parse_depth, suggestions: depth_suggestions },
+        hide_possible_values = true,
         default_value = "content",
         value_name = "DEPTH",
         help_heading = "What to verify"
@@ -232,7 +236,8 @@ pub(crate) struct VerifyArgs {
         hide_env = true,
         value_name = "KIND",
         value_delimiter = ',',
-        value_parser = parse_allowance,
+        value_parser = Suggested { parse: parse_allowance, suggestions: allowance_suggestions },
+        hide_possible_values = true,
         help_heading = "Verdict"
     )]
     pub allow: Vec<Allowance>,

@@ -19,7 +19,7 @@ pub(super) use demo::demo;
 pub(super) use file::file;
 pub(super) use handover::handover;
 pub(super) use help::{completions, man};
-pub(super) use report::report;
+pub(super) use report::{is_standard_input, report};
 pub(super) use schema::schema;
 pub(super) use verify::verify;
 pub(super) use verify_report::verify_report;

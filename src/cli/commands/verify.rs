@@ -40,6 +40,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     if args.estimate {
         return estimate(args);
     }
+    if !args.prices.is_empty() {
+        let what = "--prices is about the estimate, which --estimate asks for: leave it out, or add --estimate";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     run(&args.reports, async { resolve::resolve(args, now()).await })
 }
 

@@ -42,7 +42,7 @@ impl ShownAs {
         match failure {
             Failure::Usage(text) => Failure::Usage(self.text(&text)),
             Failure::CannotRun(text) => Failure::CannotRun(self.text(&text)),
-            Failure::Interrupted => Failure::Interrupted,
+            other => other,
         }
     }
 }

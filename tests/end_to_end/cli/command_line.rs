@@ -1,7 +1,8 @@
 //! Errors in a command line or a place: each is reported clearly, with exit 2 or 4, and never as a
 //! verdict.
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use ctverify_testkit::{Layout, Server, ServerOptions, defects};
 
@@ -310,4 +311,74 @@ fn a_region_of_api_calls_is_said_to_limit_nothing() {
     let limited =
         run(ctverify_at(&server).args(range_of(&trail)).args(["--region", "us-east-1", "--regions", "us-east-1"]));
     assert!(limited.code == 0 && !limited.stderr.contains("limits nothing"), "{}", limited.stderr);
+}
+
+fn sample() -> Vec<std::ffi::OsString> {
+    let dir = testdata("sample-trail");
+    vec!["--from".into(), dir.clone().into(), "--keys".into(), dir.join("keys.json").into()]
+}
+
+/// Issue 16, point 18: a reader such as `head` that closes standard output ends a run quietly.
+#[test]
+fn a_closed_standard_output_ends_the_run_without_a_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let report = format!("html={}", page.display());
+    let closed_early = |words: &[&str]| {
+        let mut command = ctverify();
+        command.args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if !words.contains(&"schema") {
+            command.args(sample());
+        }
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for words in [&["--verbose"][..], &["--format", "jsonl"], &["--format", "json"], &["schema"]] {
+        assert_eq!(closed_early(words), (Some(4), String::new()), "{words:?}");
+    }
+    // Reports in files are written to their end, and the verdict is theirs.
+    assert_eq!(closed_early(&["--verbose", "--report", &report]), (Some(0), String::new()));
+    assert!(std::fs::read_to_string(page).unwrap().trim_end().ends_with("</html>"));
+}
+
+/// Issue 16, point 18.
+#[test]
+fn records_are_read_from_standard_input() {
+    let saved = run(ctverify().args(sample()).args(["--format", "jsonl"])).stdout;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.jsonl");
+    std::fs::write(&file, &saved).unwrap();
+    let of_file = run(ctverify().arg("report").arg(&file).args(["--format", "jsonl"]));
+    let mut child = ctverify()
+        .args(["report", "-", "--format", "jsonl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let given = saved.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(given.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stdout).unwrap()), (Some(0), of_file.stdout));
+}
+
+/// Issue 16, point 18.
+#[test]
+fn shells_complete_the_values_of_flags() {
+    let script = run(ctverify().args(["completions", "bash"])).stdout;
+    for suggestion in
+        ["\"chain presence content\"", "\"text= jsonl= json= ", "\"gap unlisted sample gap:logging_stopped "]
+    {
+        assert!(script.contains(&format!("compgen -W {suggestion}")), "{suggestion}");
+    }
+}
+
+/// Issue 16, point 18.
+#[test]
+fn prices_without_an_estimate_are_refused() {
+    let refused = run(ctverify().args(sample()).args(["--prices", "get=0.1"]));
+    assert!(refused.code == 2 && refused.stderr.contains("--estimate"), "{}{}", refused.stdout, refused.stderr);
 }
