@@ -46,8 +46,9 @@ Exit codes:
 
 /// Prove that AWS CloudTrail log files are the ones CloudTrail delivered.
 ///
-/// Walks the chain of signed digest files, verifies each signature with AWS's public keys, checks
-/// every log file against its recorded hash, and says which are intact, modified or deleted.
+/// Walks the chain of signed digest files, verifies each signature with the public keys that
+/// CloudTrail publishes or a file holds, checks the log files against their recorded hashes (all of
+/// them, unless --depth or --sample asks for less), and says which are intact, modified or deleted.
 #[derive(Debug, Parser)]
 #[command(version, color = ColorChoice::Auto, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
@@ -62,8 +63,8 @@ pub(super) enum Command {
     /// Say whether these log files are as CloudTrail delivered them: find the digests that list
     /// them, and verify those and their links on both sides.
     File(FileArgs),
-    /// Copy a trail's digests, log files, metadata and public keys into an evidence bag (BagIt),
-    /// verifying as it goes. Goes on where an earlier run stopped
+    /// Copy a trail's digests, the log files that --depth asks for, metadata and public keys into an
+    /// evidence bag (BagIt), verifying as it goes. Goes on where an earlier run stopped
     Collect(Box<CollectArgs>),
     /// Note in a bag's custody log that it is handed over
     Handover(HandoverArgs),
@@ -73,7 +74,8 @@ pub(super) enum Command {
     /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens
     /// once
     Report(RemakeArgs),
-    /// Check a report's signature, and its content against the records it was made from
+    /// Check a report's signature and, with --records, its content against the records it was made
+    /// from
     VerifyReport(VerifyReportArgs),
     /// Print the JSON Schema of the records
     Schema,

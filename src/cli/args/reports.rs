@@ -42,7 +42,8 @@ pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub logs: LogArgs,
 
-    /// List the valid digests and intact log files in text, too
+    /// List each digest and log file in text, also those that are valid or intact, and spell out every
+    /// finding
     #[arg(
         short,
         long,
@@ -103,7 +104,7 @@ pub(crate) struct EvidenceArgs {
     #[arg(long, env = "CTVERIFY_CASE_FILE", hide_env = true, value_name = "FILE", help_heading = "Evidence")]
     pub case_file: Option<PathBuf>,
 
-    /// Sign each report with this SSH key, as REPORT.sig, and the custody log of a bag; an in-toto
+    /// Sign each report in a file with this SSH key, as REPORT.sig, and the custody log of a bag; an in-toto
     /// statement also with an Ed25519 or P-256 key in PEM. A passphrase is asked for, or taken from
     /// CTVERIFY_SIGN_PASSPHRASE
     #[arg(long, env = "CTVERIFY_SIGN_KEY", hide_env = true, value_name = "KEY", help_heading = "Evidence")]

@@ -12,8 +12,9 @@ use crate::model::parse_age;
 /// What a scheduled audit keeps.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct StateArgs {
-    /// Keep here, in a file or as s3://BUCKET/KEY, up to where each chain is verified: the next run
-    /// goes on from there, needs no --start, and checks that history still leads there
+    /// Keep here, in a file or as s3://BUCKET/KEY, up to where each chain is verified, and what was
+    /// found: the next run goes on from there, reports again what is open, needs no --start, and
+    /// checks that history still leads there
     #[arg(
         long,
         env = "CTVERIFY_STATE",

@@ -76,8 +76,8 @@ pub(crate) struct VerifyArgs {
     )]
     pub regions: Vec<Region>,
 
-    /// The custody log of the bag has to be signed with this public key, or with one of a file of
-    /// allowed signers as ssh-keygen takes it
+    /// The custody log of the bag has to be signed by the holder of this public key, or of one in a
+    /// file of allowed signers as ssh-keygen takes it
     #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE", help_heading = "Where to look")]
     pub signer: Option<PathBuf>,
 
@@ -170,7 +170,7 @@ pub(crate) struct VerifyArgs {
     )]
     pub expect_region: Vec<Region>,
 
-    /// The trail's bucket [default: what GetTrail tells]
+    /// The trail's bucket [default: what GetTrail or DescribeTrails tells]
     #[arg(
         long,
         env = "CTVERIFY_BUCKET",
@@ -194,7 +194,8 @@ pub(crate) struct VerifyArgs {
     )]
     pub prefix: Option<String>,
 
-    /// The organization whose folder holds the digests [default: whichever is found]
+    /// The organization whose folder holds the digests [default: each that is found, or the caller's
+    /// own if that is among them]
     #[arg(
         long,
         env = "CTVERIFY_ORGANIZATION_ID",
@@ -247,7 +248,8 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SourceArgs {
     /// A local copy of the bucket, such as 'aws s3 sync' makes, an evidence bag, or a bag in a ZIP
-    /// file, which is unpacked into a temporary folder; nothing is asked of AWS
+    /// file, which is unpacked into a temporary folder; AWS is asked for nothing but what
+    /// --check-keys and --notify sns: need
     #[arg(long, env = "CTVERIFY_FROM", hide_env = true, value_name = "DIR", help_heading = "Where to look")]
     pub from: Option<PathBuf>,
 

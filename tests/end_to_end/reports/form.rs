@@ -254,6 +254,8 @@ fn a_hundred_findings_do_not_scroll_past() {
         .iter()
         .flat_map(|digest| digest.document.log_files.iter().map(|file| file.s3_object.clone()))
         .collect();
+    // The others show that the copy has log files of those days.
+    let log_files = &log_files[5..log_files.len() - 5];
     assert!(log_files.len() > 100);
     log_files.iter().for_each(|key| {
         trail.remove(key);
@@ -261,7 +263,7 @@ fn a_hundred_findings_do_not_scroll_past() {
     let mirror = Mirror::new(&trail, Layout::Keys, true);
     let text = run(&mut mirror.command()).stdout;
     assert!(text.lines().count() < 120, "{}", text.lines().count());
-    assert!(text.contains(&format!("{} more unverified log files", log_files.len() - 20)), "{text}");
+    assert!(text.contains(&format!("{} more deleted log files", log_files.len() - 20)), "{text}");
     let whole = run(mirror.command().arg("--verbose")).stdout;
     assert!(log_files.iter().all(|key| whole.contains(key.as_str())));
 }
@@ -280,18 +282,6 @@ fn names_can_not_speak_to_the_terminal() {
     // Machines get the name as it is.
     let lines = records(&mut mirror.command());
     assert!(lines.of("log_file").iter().any(|file| file["key"] == name));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_closed_pipe_is_an_error_that_says_so() {
-    use std::process::Stdio;
-    let mut child =
-        command("clean").args(["--format", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(4));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("standard output"));
 }
 
 #[test]
