@@ -223,6 +223,8 @@ impl Gathering {
                 trail_arn: run.trail_arn.as_ref().map(ToString::to_string),
                 start: run.range.start.map(time),
                 end: run.range.end.map(time),
+                from: words::begin(run, summary),
+                to: words::end(run),
                 depth: run.depth.as_str(),
                 started: time(run.started),
                 finished: time(summary.finished),
@@ -236,6 +238,7 @@ impl Gathering {
             does_not_prove: words::does_not_prove(summary),
             counts: Counts::of(&summary.tally, summary.not_read),
             chains: self.chains.iter().map(ChainRow::of).collect(),
+            requested_seconds: self.chains.iter().map(|chain| chain.record.requested_seconds).sum(),
             findings: std::mem::take(&mut self.findings),
             acknowledged: std::mem::take(&mut self.acknowledged),
             mended: std::mem::take(&mut self.mended),
@@ -285,6 +288,8 @@ pub(super) struct Facts {
     pub does_not_prove: Vec<String>,
     pub counts: Counts,
     pub chains: Vec<ChainRow>,
+    /// The number of seconds that the range has for all chains together.
+    pub requested_seconds: u64,
     /// The findings that nobody has acknowledged, without gaps and faults of chains.
     pub findings: Vec<serde_json::Value>,
     /// The acknowledged findings, without gaps.
@@ -364,6 +369,9 @@ pub(super) struct Examination {
     pub trail_arn: Option<String>,
     pub start: Option<String>,
     pub end: Option<String>,
+    /// The range in words.
+    pub from: String,
+    pub to: String,
     pub depth: &'static str,
     pub started: String,
     pub finished: String,
@@ -432,7 +440,10 @@ impl ChainRow {
             to: time(record.to),
             covered_seconds: record.covered_seconds,
             requested_seconds: record.requested_seconds,
-            covered: format!("{}.{:02} % of {}", hundredths / 100, hundredths % 100, span(record.from, record.to)),
+            covered: match record.requested_seconds {
+                0 => "no time of its own".to_owned(),
+                _ => format!("{}.{:02} % of {}", hundredths / 100, hundredths % 100, span(record.from, record.to)),
+            },
             fault: record.fault.map(ChainFault::as_str),
             detail: record.detail.clone(),
             acknowledged: record.history.acknowledged.is_some(),

@@ -97,14 +97,10 @@ fn verdict(summary: &SummaryRecord) -> String {
     }
 }
 
-/// Describes the scope of the verdict.
-pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> String {
-    let trail = run.trail_arn.as_ref().map_or_else(
-        || "every CloudTrail trail found at the source".to_owned(),
-        |arn| format!("the CloudTrail trail {arn}"),
-    );
+/// Describes the begin of the range.
+pub(super) fn begin(run: &RunRecord, summary: &SummaryRecord) -> String {
     let last_run = summary.since_checkpoint.as_ref().and_then(|since| since.last_run);
-    let from = match (last_run, run.range.start.map(time)) {
+    match (last_run, run.range.start.map(time)) {
         (Some(last), None) => format!("where the run of {} had ended", time(last.started)),
         (Some(last), Some(start)) => {
             format!(
@@ -114,8 +110,21 @@ pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> 
         }
         (None, Some(start)) => start,
         (None, None) => "the first digest of each chain".to_owned(),
-    };
-    let to = run.range.end.map_or("the last digest of each chain".to_owned(), time);
+    }
+}
+
+/// Describes the end of the range.
+pub(super) fn end(run: &RunRecord) -> String {
+    run.range.end.map_or("the last digest of each chain".to_owned(), time)
+}
+
+/// Describes the scope of the verdict.
+pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> String {
+    let trail = run.trail_arn.as_ref().map_or_else(
+        || "every CloudTrail trail found at the source".to_owned(),
+        |arn| format!("the CloudTrail trail {arn}"),
+    );
+    let (from, to) = (begin(run, summary), end(run));
     let depth = match run.depth {
         Depth::Chain => "the digest files alone",
         Depth::Presence => "the digest files, and the existence of every log file that they list",
