@@ -8,13 +8,13 @@ use jiff::Timestamp;
 
 use crate::audit::next_checkpoint::chain_part::ChainPart;
 use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
+use crate::audit::next_checkpoint::earlier_findings::EarlierFindings;
 use crate::audit::request::AuditRequest;
 use crate::audit::resume::contradictions::Contradiction;
 use crate::audit::resume::standing;
 use crate::model::{
-    AccountId, Acknowledgement, ChainCheckpoint, ChainFault, ChainId, Checkpoint, DigestStatus, Fault, FindingId,
-    GapCause, LastRun, LogFileStatus, MAX_KEPT_VIOLATIONS, ObjectRef, Open, OpenPoint, RangeStart, Region, TrailName,
-    Verdict,
+    AccountId, Acknowledgement, ChainCheckpoint, ChainFault, ChainId, Checkpoint, DigestStatus, Fault, LastRun,
+    LogFileStatus, MAX_KEPT_VIOLATIONS, Open, OpenPoint, RangeStart, Region, TrailName, Verdict,
 };
 use crate::records::{
     AcknowledgedCount, Allowances, ChainRecord, DigestRecord, GapRecord, History, LogFileRecord, Mended, Record,
@@ -25,35 +25,11 @@ use crate::records::{
 /// copy of a part of a trail may omit millions.
 const MAX_NOT_COPIED: usize = 10_000;
 
-/// The statements of earlier runs about a finding.
-#[derive(Debug, Clone)]
-struct Known {
-    since: Timestamp,
-    acknowledged: Option<Acknowledgement>,
-}
-
-/// A gap that an earlier run reported.
-#[derive(Debug)]
-struct KnownGap {
-    chain: ChainId,
-    cause: GapCause,
-    from: Timestamp,
-    to: Timestamp,
-    id: FindingId,
-    known: Known,
-}
-
 /// Builds the checkpoint of a run.
 #[derive(Debug)]
 pub(crate) struct CheckpointBuilder {
     before: Arc<Checkpoint>,
-    known: HashMap<FindingId, Known>,
-    known_gaps: Vec<KnownGap>,
-    /// The verified digests that contradicted their chain in earlier runs.
-    contradicted: HashMap<(ChainId, ObjectRef), Known>,
-    /// The violations that earlier runs reported about objects; the second part of the name is true
-    /// for a digest.
-    standing: HashMap<(ObjectRef, bool), OpenPoint>,
+    earlier: EarlierFindings,
     /// The number of violations that the next checkpoint has names of.
     kept: usize,
     now: Timestamp,
@@ -76,34 +52,11 @@ impl CheckpointBuilder {
     /// Begins the checkpoint of a run that answers `request`, from that of the previous run. `probed`
     /// is true if the run probes the regions of which it is unknown whether they are enabled.
     pub(crate) fn new(before: Arc<Checkpoint>, request: &AuditRequest, probed: bool) -> Self {
-        let (mut known, mut known_gaps, mut contradicted) = (HashMap::new(), Vec::new(), HashMap::new());
-        let mut standing = HashMap::new();
-        for (chain, point) in before.chains.iter().flat_map(|(id, chain)| chain.open.iter().map(move |at| (id, at))) {
-            let Some(since) = point.since else { continue };
-            let statement = Known { since, acknowledged: point.acknowledged.clone() };
-            if let Some(name) = standing::name_of(point).filter(|_| point.is_standing()) {
-                standing.insert(name, point.clone());
-            }
-            match &point.what {
-                Open::Gap { cause, from, to } => {
-                    let (chain, cause, from, to, id) = (chain.clone(), *cause, *from, *to, point.id);
-                    known_gaps.push(KnownGap { chain, cause, from, to, id, known: statement });
-                }
-                Open::Contradicted { object, .. } => {
-                    contradicted.insert((chain.clone(), object.clone()), statement);
-                }
-                Open::Digest { .. } | Open::LogFile { .. } | Open::Unlisted { .. } | Open::TailCut => {
-                    known.insert(point.id, statement);
-                }
-            }
-        }
+        let earlier = EarlierFindings::new(&before);
         Self {
-            kept: standing.len(),
+            kept: earlier.standing.len(),
             before,
-            known,
-            known_gaps,
-            contradicted,
-            standing,
+            earlier,
             now: request.now,
             start: request.range.start.map_or(RangeStart::FirstDigest, RangeStart::At),
             allowed: request.allowed.clone(),
@@ -137,11 +90,11 @@ impl CheckpointBuilder {
     }
 
     fn on_digest(&mut self, digest: &mut DigestRecord) {
-        let standing = self.standing.get(&(digest.object.clone(), true)).cloned();
+        let standing = self.earlier.standing.get(&(digest.object.clone(), true)).cloned();
         if let (DigestStatus::Unverified, Some(point)) = (digest.status, &standing) {
             standing::restate_digest(digest, point);
         }
-        digest.history = self.history(digest.id);
+        digest.history = self.earlier.history(digest.id);
         if let Some(next) = self.chains.get_mut(&*digest.chain) {
             next.begin_digest(digest.end);
         }
@@ -171,11 +124,11 @@ impl CheckpointBuilder {
     }
 
     fn on_log_file(&mut self, file: &mut LogFileRecord) {
-        let standing = self.standing.get(&(file.object.clone(), false)).cloned();
+        let standing = self.earlier.standing.get(&(file.object.clone(), false)).cloned();
         if let (LogFileStatus::Unverified, Some(point)) = (file.status, &standing) {
             standing::restate_log_file(file, point);
         }
-        file.history = self.history(file.id);
+        file.history = self.earlier.history(file.id);
         // Log files that only an invalid digest lists are counted with that digest.
         let claimed = file.fault == Some(Fault::ListedByInvalidDigest);
         if let Some(digest) = file.digest.as_ref().filter(|_| claimed) {
@@ -216,9 +169,8 @@ impl CheckpointBuilder {
     }
 
     fn on_gap(&mut self, gap: &mut GapRecord) {
-        if let Some(known) = self.known_gap(gap).filter(|_| gap.id.is_some()) {
-            gap.history = History::known(known.known.since, known.known.acknowledged.clone());
-            gap.id = Some(known.id);
+        if gap.id.is_some() {
+            self.earlier.complete_gap(gap);
         }
         if gap.id.is_some() && (gap.cause.is_violation() || !self.allowed.gap(gap.cause)) {
             self.count(true, &gap.history);
@@ -240,7 +192,9 @@ impl CheckpointBuilder {
             // A finding does not end because CloudTrail could not be asked about it.
             standing::restate_cut_tail(chain, cut);
         }
-        chain.history = self.history_of_chain(chain);
+        if let Some(next) = self.chains.get(&*chain.chain) {
+            chain.history = self.earlier.history_of_chain(chain, &next.snapshot);
+        }
         if chain.fault.is_some() {
             self.count(true, &chain.history);
         }
@@ -259,45 +213,6 @@ impl CheckpointBuilder {
             let id = Open::TailCut.id(&chain.chain);
             next.open(OpenPoint { id, ..point(Open::TailCut) });
         }
-    }
-
-    fn history(&self, id: Option<FindingId>) -> History {
-        let known = id.and_then(|id| self.known.get(&id)).cloned();
-        known.map(|known| History::known(known.since, known.acknowledged)).unwrap_or_default()
-    }
-
-    /// Returns the statements of earlier runs about the fault of a chain. They concern it only if they
-    /// knew each digest that contradicts it, and each fault that it has.
-    fn history_of_chain(&self, chain: &ChainRecord) -> History {
-        let (Some(fault), Some(next)) = (chain.fault, self.chains.get(&*chain.chain)) else {
-            return History::default();
-        };
-        let cut = || self.known.get(&Open::TailCut.id(&chain.chain));
-        let mut known: Vec<Option<&Known>> = Vec::new();
-        if fault == ChainFault::CheckpointContradicted {
-            let objects = next.snapshot.contradictions.iter().map(|contradiction| contradiction.object.clone());
-            known.extend(objects.map(|object| self.contradicted.get(&((*chain.chain).clone(), object))));
-        }
-        if fault == ChainFault::TailCut || next.snapshot.is_cut {
-            known.push(cut());
-        }
-        let Some(known) = known.into_iter().collect::<Option<Vec<&Known>>>() else { return History::default() };
-        let acknowledged: Option<Vec<&Acknowledgement>> =
-            known.iter().map(|known| known.acknowledged.as_ref()).collect();
-        let newest = acknowledged.and_then(|all| all.into_iter().max_by_key(|one| one.at).cloned());
-        match known.iter().map(|known| known.since).min() {
-            Some(since) => History::known(since, newest),
-            None => History::default(),
-        }
-    }
-
-    /// Returns the gap of the same cause that an earlier run reported and that this one overlaps. If a
-    /// chain does not exist at all, its range moves on, so overlap is not required.
-    fn known_gap(&self, gap: &GapRecord) -> Option<&KnownGap> {
-        let is_same = |known: &KnownGap| known.cause == gap.cause && known.chain == *gap.chain;
-        let overlaps =
-            |known: &KnownGap| gap.cause == GapCause::NoDigests || (known.from <= gap.to && gap.from <= known.to);
-        self.known_gaps.iter().find(|known| is_same(known) && overlaps(known))
     }
 
     /// Returns whether the checkpoint has, or can have, the name of a finding. A violation that this
@@ -333,7 +248,7 @@ impl CheckpointBuilder {
             return;
         }
         let Some(next) = self.chains.get_mut(chain) else { return };
-        let is_known = standing::name_of(&point).is_some_and(|name| self.standing.contains_key(&name));
+        let is_known = standing::name_of(&point).is_some_and(|name| self.earlier.standing.contains_key(&name));
         if point.is_standing() && !is_known {
             if self.kept >= MAX_KEPT_VIOLATIONS {
                 return next.add_counted(&point.what.title());
@@ -349,7 +264,7 @@ impl CheckpointBuilder {
         if let Some(next) = self.chains.get_mut(chain) {
             next.close(&object, is_digest);
         }
-        if self.standing.remove(&(object, is_digest)).is_some() {
+        if self.earlier.standing.remove(&(object, is_digest)).is_some() {
             self.kept -= 1;
         }
         self.mended += 1;
@@ -437,7 +352,7 @@ mod tests {
 
     use super::*;
     use crate::audit::resume::late_arrivals::Deliveries;
-    use crate::model::{Depth, DigestKind, Sha256Hash, TimeRange, VerifiedDigest};
+    use crate::model::{Depth, DigestKind, FindingId, GapCause, ObjectRef, Sha256Hash, TimeRange, VerifiedDigest};
 
     /// A time in the test's month, such as `02T05:00`.
     fn at(time: &str) -> Timestamp {
@@ -785,8 +700,8 @@ mod tests {
         assert!(!is_acknowledged(file(), changed_again));
         assert!(is_acknowledged(Open::TailCut, chain_end(Some(ChainFault::TailCut))));
         let missing = |from, to| open_gap(GapCause::DigestsMissing, from, to);
-        let grown = gap(GapCause::DigestsMissing, "01T20:00", "01T23:00");
-        assert!(is_acknowledged(missing("01T20:00", "01T22:00"), grown));
+        let shrunk = gap(GapCause::DigestsMissing, "01T20:00", "01T21:00");
+        assert!(is_acknowledged(missing("01T20:00", "01T22:00"), shrunk));
         // The claims of an acknowledged digest need no acknowledgement of their own.
         let digest_point = known(open_digest(DigestStatus::Invalid, "02T05:00"));
         let mut builder = builder(vec![digest_point], Allowances::default());

@@ -3,3 +3,4 @@
 pub(crate) mod builder;
 pub(crate) mod chain_part;
 pub(crate) mod chain_snapshot;
+mod earlier_findings;
