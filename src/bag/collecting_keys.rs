@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::debug::opaque_debug;
-use crate::keys::{KeySet, KeySource, KeySourceError, ListedKey};
+use crate::keys::{KeySet, KeySource, KeySourceError, ListedKey, listing};
 use crate::model::Region;
 use crate::sync::lock;
 
@@ -35,19 +33,11 @@ impl CollectingKeys {
     /// whose they are.
     pub fn listing(&self) -> Value {
         let kept = lock(&self.kept);
-        let list = |keys: &mut dyn Iterator<Item = &ListedKey>| {
-            json!({ "PublicKeyList": keys.map(|key| json!({
-                "Value": STANDARD.encode(&key.der),
-                "ValidityStartTime": key.valid_from.to_string(),
-                "ValidityEndTime": key.valid_to.to_string(),
-                "Fingerprint": key.fingerprint,
-            })).collect::<Vec<_>>() })
-        };
         if kept.values().any(|(_, authoritative)| !authoritative) {
             let all: BTreeMap<&String, &ListedKey> = kept.values().flat_map(|(keys, _)| keys).collect();
-            return list(&mut all.into_values());
+            return listing(all.into_values());
         }
-        kept.iter().map(|(region, (keys, _))| (region.clone(), list(&mut keys.values()))).collect()
+        kept.iter().map(|(region, (keys, _))| (region.clone(), listing(keys.values()))).collect()
     }
 }
 

@@ -43,6 +43,7 @@ fn run_command() -> u8 {
         Some(Command::Collect(collect)) => commands::collect(&collect),
         Some(Command::Handover(handover)) => commands::handover(&handover),
         Some(Command::Ack(ack)) => commands::ack(&ack),
+        Some(Command::Keys(keys)) => commands::keys(&keys),
         Some(Command::Schema) => commands::schema(),
         Some(Command::Completions(completions)) => commands::completions(&completions),
         Some(Command::Man(man)) => commands::man(&man),

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use serde_json::json;
 
 pub use error::{KeyFileError, KeySourceError};
 pub use key_file::KeyFile;
@@ -47,6 +48,19 @@ pub struct ListedKey {
     pub valid_from: Timestamp,
     /// The time until which it is valid.
     pub valid_to: Timestamp,
+}
+
+/// Returns keys in the form in which `aws cloudtrail list-public-keys` prints them.
+pub fn listing<'a>(keys: impl IntoIterator<Item = &'a ListedKey>) -> serde_json::Value {
+    let key = |key: &ListedKey| {
+        json!({
+            "Value": STANDARD.encode(&key.der),
+            "ValidityStartTime": key.valid_from.to_string(),
+            "ValidityEndTime": key.valid_to.to_string(),
+            "Fingerprint": key.fingerprint,
+        })
+    };
+    json!({ "PublicKeyList": keys.into_iter().map(key).collect::<Vec<_>>() })
 }
 
 impl KeySet {

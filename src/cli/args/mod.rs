@@ -13,12 +13,12 @@ use clap::{ArgMatches, Args as ClapArgs, ColorChoice, CommandFactory as _, FromA
 
 pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
 pub(super) use scheduled::{NoticeArgs, NotifyOn};
-pub(super) use values::{Allowance, MAX_SEED, Price};
+pub(super) use values::{Allowance, MAX_SEED, Price, RegionChoice};
 pub(super) use verify::{AwsArgs, SourceArgs, VerifyArgs};
 
 use super::secrets::without_secrets;
 use crate::checkpoint::Name;
-use crate::model::FindingId;
+use crate::model::{FindingId, TimeArgument, parse_time};
 use crate::records::Setting;
 
 const EXAMPLES: &str = "\
@@ -71,6 +71,8 @@ pub(super) enum Command {
     /// Acknowledge findings of a scheduled audit, so that later runs keep them out of the verdict;
     /// without an ID, list those that are open
     Ack(AckArgs),
+    /// Ask CloudTrail for the public keys of each region, and write them to a file for --keys
+    Keys(KeysArgs),
     /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens
     /// once
     Report(RemakeArgs),
@@ -166,6 +168,53 @@ pub(super) struct AckArgs {
     /// Undo the acknowledgement: the findings count again
     #[arg(long, env = "CTVERIFY_REVOKE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub revoke: bool,
+
+    #[command(flatten)]
+    pub aws: AwsArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct KeysArgs {
+    /// The file, which must not exist yet
+    #[arg(long, env = "CTVERIFY_OUTPUT", hide_env = true, short, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// These regions, or all that this version knows of the partition (repeatable, or
+    /// comma-separated)
+    #[arg(
+        long,
+        env = "CTVERIFY_REGIONS",
+        hide_env = true,
+        value_name = "all|REGION",
+        value_delimiter = ',',
+        default_value = "all"
+    )]
+    pub regions: Vec<RegionChoice>,
+
+    /// Keys of digests from this time on, in the forms that verification takes [default: 2013-11-01,
+    /// when CloudTrail began]
+    #[arg(
+        long,
+        env = "CTVERIFY_START",
+        hide_env = true,
+        allow_hyphen_values = true,
+        visible_alias = "start-time",
+        value_name = "TIME",
+        value_parser = parse_time
+    )]
+    pub start: Option<TimeArgument>,
+
+    /// Keys of digests up to this time [default: now]
+    #[arg(
+        long,
+        env = "CTVERIFY_END",
+        hide_env = true,
+        allow_hyphen_values = true,
+        visible_alias = "end-time",
+        value_name = "TIME",
+        value_parser = parse_time
+    )]
+    pub end: Option<TimeArgument>,
 
     #[command(flatten)]
     pub aws: AwsArgs,

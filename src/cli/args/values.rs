@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command};
 
 use crate::audit::SampleSize;
-use crate::model::{Depth, GapCause};
+use crate::model::{Depth, GapCause, IdError, Region};
 
 /// Seeds stay within what every JSON reader can hold exactly.
 pub(crate) const MAX_SEED: u64 = (1 << 53) - 1;
@@ -48,6 +48,21 @@ pub(super) fn parse_price(text: &str) -> Result<(Price, f64), String> {
     };
     let dollars: f64 = dollars.parse().map_err(|_| format!("'{dollars}' is no number of dollars"))?;
     if dollars.is_finite() && dollars >= 0.0 { Ok((price, dollars)) } else { Err("a price is not negative".to_owned()) }
+}
+
+/// A region, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RegionChoice {
+    All,
+    One(Region),
+}
+
+impl std::str::FromStr for RegionChoice {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::One) }
+    }
 }
 
 /// One kind of finding that is kept out of the verdict.

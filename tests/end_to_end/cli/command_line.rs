@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use ctverify_testkit::{Layout, Server, ServerOptions, defects};
+use ctverify_testkit::{Layout, Server, ServerOptions, TrailSpec, defects};
 
 use crate::support::{Mirror, Run, ctverify, ctverify_at, range_of, run, testdata};
 
@@ -381,4 +381,55 @@ fn shells_complete_the_values_of_flags() {
 fn prices_without_an_estimate_are_refused() {
     let refused = run(ctverify().args(sample()).args(["--prices", "get=0.1"]));
     assert!(refused.code == 2 && refused.stderr.contains("--estimate"), "{}{}", refused.stdout, refused.stderr);
+}
+
+/// A file of the keys of every region, for runs that ask nothing of AWS.
+#[test]
+fn keys_are_written_for_runs_that_ask_nothing_of_aws() {
+    let regions = vec!["us-east-1".to_owned(), "eu-west-1".to_owned()];
+    let made = TrailSpec { hours: 6, regions, ..TrailSpec::default() }.forge();
+    let denied_actions = ["ListPublicKeys:af-south-1".to_owned()].into_iter().collect();
+    let server = Server::start(&made, ServerOptions { denied_actions, ..ServerOptions::default() });
+    let mirror = Mirror::new(&made, Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let keys = |name: &str, words: &[&str]| {
+        let range = ["--start", "2026-02-01", "--end", "2026-03-10"];
+        run(ctverify_at(&server).arg("keys").args(range).args(words).arg("--output").arg(at(name)))
+    };
+    let all = keys("all.json", &[]);
+    assert_eq!(all.code, 0, "{}", all.stderr);
+    assert!(
+        all.stdout.contains("of 33 regions") && all.stdout.contains("left out: the public keys of af-south-1"),
+        "{}",
+        all.stdout
+    );
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(at("all.json")).unwrap()).unwrap();
+    assert_eq!(written["eu-west-1"]["Asked"]["StartTime"], "2026-02-01T00:00:00Z");
+    assert_eq!(written["eu-west-1"]["Asked"]["Endpoint"], server.url());
+    let verified = run(ctverify().arg("--from").arg(mirror.dir()).arg("--keys").arg(at("all.json")));
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    let checked =
+        run(ctverify_at(&server).arg("--from").arg(mirror.dir()).arg("--check-keys").arg("--keys").arg(at("all.json")));
+    assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
+    // An existing file is not overwritten, and a region that was named has to answer.
+    let before = std::fs::read(at("all.json")).unwrap();
+    for (name, words, code, why) in [
+        ("all.json", &[][..], 2, "is there already"),
+        ("denied.json", &["--regions", "us-east-1,af-south-1"], 4, "the public keys of af-south-1"),
+        ("order.json", &["--start", "2026-04-01"], 2, "is not before --end"),
+        ("region.json", &["--regions", "nowhere"], 2, "nowhere"),
+        ("no/such/folder.json", &["--regions", "us-east-1"], 4, "can't be written"),
+    ] {
+        let words: Vec<&str> = words.to_vec();
+        let refused = if words.contains(&"--start") {
+            let mut command = ctverify_at(&server);
+            run(command.arg("keys").args(&words).args(["--end", "2026-03-10"]).arg("--output").arg(at(name)))
+        } else {
+            keys(name, &words)
+        };
+        assert!(refused.code == code && refused.stderr.contains(why), "{name}: {}{}", refused.stdout, refused.stderr);
+        assert!(name == "all.json" || !at(name).exists(), "{name}");
+    }
+    assert_eq!(std::fs::read(at("all.json")).unwrap(), before);
 }

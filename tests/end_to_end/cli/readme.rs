@@ -1,5 +1,7 @@
 //! README shows what the program really prints.
 
+use ctverify_testkit::{ACCESS_KEY, SECRET_KEY, Server, ServerOptions, TrailSpec};
+
 use crate::support::{ctverify, run};
 
 /// Returns the output in README that begins with `from`.
@@ -67,4 +69,26 @@ fn the_configuration_is_one_that_the_program_takes() {
     let said = run(ctverify().args(["config", "check"]).arg(&path));
     assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stdout.contains("2 trails"), "{}", said.stdout);
+}
+
+/// The commands of "A copy, offline", run as they stand there against a server.
+#[test]
+fn the_offline_recipe_ends_verified() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = readme.split_once("<!-- a copy, offline: run by the tests -->\n```sh\n").unwrap().1;
+    let trail = TrailSpec { hours: 48, start: "2026-02-28T20:00:00Z".parse().unwrap(), ..TrailSpec::default() }.forge();
+    let script = block.split_once("```").unwrap().0.replace("trail/my-trail", "trail/management-events");
+    let server = Server::start(&trail, ServerOptions::default());
+    let folder = tempfile::tempdir().unwrap();
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_ctverify")).parent().unwrap();
+    let output = std::process::Command::new("bash")
+        .args(["-e", "-c", &script])
+        .current_dir(folder.path())
+        .env("PATH", format!("{}:{}", binary.display(), std::env::var("PATH").unwrap()))
+        .envs([("AWS_ENDPOINT_URL", server.url()), ("AWS_REGION", "us-east-1".to_owned())])
+        .envs([("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)])
+        .output()
+        .unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("VERIFIED  "), "{said}{errors}");
 }
