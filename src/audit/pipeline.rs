@@ -304,7 +304,8 @@ impl Pipeline<'_> {
         });
         let neighbours = context.neighbours.warning(self.audit.request.depth);
         let statuses = statuses::warnings(&context.statuses);
-        let found = neighbours.into_iter().chain(of_discovery).chain(statuses).chain(reach);
+        let closed = self.checkpoint.map(|builder| lock(builder).take_warnings()).unwrap_or_default();
+        let found = closed.into_iter().chain(neighbours).chain(of_discovery).chain(statuses).chain(reach);
         found.chain(warnings_of_run(context)).collect()
     }
 }

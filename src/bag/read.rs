@@ -99,7 +99,7 @@ impl Bag {
         let listed = self.compare(&self.root.join(MANIFEST), MANIFEST, &mut say)?;
         manifest::walk(&self.root, DATA, Partial::Counts, &mut |name| {
             if !listed.contains(&name) {
-                say(&name, &format!("is not in {MANIFEST}: it was added"));
+                say(&name, &format!("is not in {MANIFEST}: it was added, or its line was removed"));
             }
             Ok(())
         })?;

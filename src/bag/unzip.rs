@@ -41,7 +41,8 @@ pub fn unzip(path: &Path, is_stopped: impl Fn() -> bool) -> Result<UnpackedBag, 
     let wrong = |reason: String| BagError::Archive { path: path.to_owned(), reason };
     let file = File::open(path).map_err(BagError::io(path))?;
     let size = file.metadata().map_err(BagError::io(path))?.len();
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| wrong(error.to_string()))?;
+    let mut archive =
+        ZipArchive::new(BufReader::new(file)).map_err(|error| wrong(format!("it is no whole ZIP file ({error})")))?;
     let folder = TempDir::new().map_err(|error| wrong(format!("no temporary folder can be made: {error}")))?;
     let (mut left, mut known) = (size.saturating_mul(MAX_EXPANSION).max(MAX_SMALL), HashSet::new());
     for index in 0..archive.len() {
@@ -63,7 +64,11 @@ pub fn unzip(path: &Path, is_stopped: impl Fn() -> bool) -> Result<UnpackedBag, 
         let target = folder.path().join(inside);
         let unpack = |error: io::Error| {
             let place = folder.path().display();
-            wrong(format!("its entry '{name}' can't be unpacked to {place}: {error}; TMPDIR names another folder"))
+            let hint = match error.kind() {
+                io::ErrorKind::StorageFull => "; TMPDIR names another folder",
+                _ => "",
+            };
+            wrong(format!("its entry '{name}' can't be unpacked to {place}: {error}{hint}"))
         };
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(unpack)?;

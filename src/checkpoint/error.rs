@@ -21,11 +21,11 @@ pub enum CheckpointError {
         reason: String,
     },
     /// The checkpoint was made for another trail, source or depth.
-    #[error("the checkpoint {place} was made for the {what} {kept}, not for {asked}")]
+    #[error("the checkpoint {place} was made for {what}{kept}, not for {asked}")]
     Other {
         /// The file or object of the checkpoint.
         place: String,
-        /// The property that differs.
+        /// The property that differs, with a space after it, if its values do not name it.
         what: &'static str,
         /// The value for which the checkpoint was made.
         kept: String,

@@ -202,17 +202,18 @@ impl Place {
         source: &str,
         depth: Depth,
     ) -> Result<(), CheckpointError> {
-        let name = |trail: Option<&TrailArn>| trail.map_or("every trail found".to_owned(), ToString::to_string);
+        let name =
+            |trail: Option<&TrailArn>| trail.map_or("runs over every trail found".to_owned(), ToString::to_string);
         let other =
             |what, kept: String, asked: String| CheckpointError::Other { place: self.to_string(), what, kept, asked };
         if found.trail.as_ref() != trail {
-            return Err(other("trail", name(found.trail.as_ref()), name(trail)));
+            return Err(other("", name(found.trail.as_ref()), name(trail)));
         }
         if trail.is_none() && found.source != source {
-            return Err(other("source", found.source.clone(), source.to_owned()));
+            return Err(other("source ", found.source.clone(), source.to_owned()));
         }
         if found.depth != depth {
-            return Err(other("depth", found.depth.to_string(), depth.to_string()));
+            return Err(other("depth ", found.depth.to_string(), depth.to_string()));
         }
         Ok(())
     }

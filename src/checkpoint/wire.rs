@@ -198,7 +198,8 @@ pub fn parse(json: &[u8]) -> Result<Checkpoint, String> {
     struct Version {
         ctverify_checkpoint: u32,
     }
-    let version: Version = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let version: Version = serde_json::from_slice(json)
+        .map_err(|_| "it is no JSON object with the version of a checkpoint, ctverify_checkpoint".to_owned())?;
     if !(1..=VERSION).contains(&version.ctverify_checkpoint) {
         let other = version.ctverify_checkpoint;
         return Err(format!("its version is {other}, and this program reads versions 1 to {VERSION}"));

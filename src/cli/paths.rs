@@ -45,6 +45,13 @@ pub(super) fn check_file(args: &FileArgs) -> Result<(), Failure> {
 pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
     let mut paths = of_verify(&args.verify);
     paths.outputs.extend(args.zip.iter().map(|path| Named::new("--zip", path)));
+    if let Some(from) = args.verify.source.from.as_ref().filter(|from| is_inside(&args.output, from)) {
+        return Err(Failure::Usage(format!(
+            "--output {} lies in the folder of --from {}, which is left as it is: give it another path",
+            args.output.display(),
+            from.display()
+        )));
+    }
     paths.folders.push(Named::new("--output", &args.output));
     paths.check()
 }

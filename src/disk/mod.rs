@@ -87,7 +87,11 @@ pub(crate) fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
         // The mode of any file that a program creates: the umask decides.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder)?;
+    let file = builder.tempfile_in(folder).map_err(|error| match folder.is_dir() {
+        // Its own message has the name of the temporary file.
+        true => io::Error::from(error.kind()),
+        false => io::Error::other(format!("there is no folder {}", folder.display())),
+    })?;
     // Best effort: if files can't be locked here, a later run can't lock this one either, and
     // leaves it alone.
     let _ = file.as_file().try_lock();

@@ -80,7 +80,11 @@ impl KeySet {
         let key = RsaKey::from_der(der).map_err(|error| error.to_string())?;
         let computed = fingerprint(der);
         if !computed.eq_ignore_ascii_case(delivered) {
-            self.notes.push(format!("the public key delivered as {delivered} has the fingerprint {computed}"));
+            self.notes.push(format!(
+                "the public key delivered as {delivered} has the fingerprint {computed}: what came with it accuses nobody"
+            ));
+            // Names and keys are mixed up, so that a signature may fail though it is genuine.
+            self.authoritative = false;
         }
         let fingerprint = delivered.to_ascii_lowercase();
         let der = der.to_vec();

@@ -249,9 +249,13 @@ impl Open {
     /// digest has the identifier of a fault of the chain that it alone contradicts.
     pub fn id(&self, chain: &ChainId) -> FindingId {
         match self {
-            Self::Digest { object, status, sha256, .. } => FindingId::of_digest(object, *status, *sha256),
-            Self::LogFile { object, status, actual, .. } => FindingId::of_log_file(object, *status, *actual),
-            Self::Unlisted { object } => FindingId::of_log_file(object, LogFileStatus::Unlisted, None),
+            Self::Digest { object, status, sha256, fault, .. } => {
+                FindingId::of_digest(object, *status, *sha256, *fault)
+            }
+            Self::LogFile { object, status, actual, fault, size, .. } => {
+                FindingId::of_log_file(object, *status, *actual, *fault, *size)
+            }
+            Self::Unlisted { object } => FindingId::of_log_file(object, LogFileStatus::Unlisted, None, None, None),
             Self::Gap { cause, from, .. } => FindingId::of_gap(chain, *cause, *from),
             Self::Contradicted { object, .. } => {
                 FindingId::of_chain(chain, ChainFault::CheckpointContradicted, [object])

@@ -235,6 +235,9 @@ words!(
         /// The request names a region, an account, an organization, a trail or a prefix that is not
         /// there.
         NothingFound = "nothing_found",
+        /// An unlisted file that an earlier run reported is no longer found: it is gone, or a digest
+        /// lists it now.
+        FindingClosed = "finding_closed",
         /// A public key in a file is none that CloudTrail publishes. Unlike other warnings, this one
         /// makes the verdict `violated`: what rests on the key proves nothing.
         KeyNotPublished = "key_not_published",

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::hash::decode_hex;
 use super::text_form::{serialize_as_text, string_schema};
-use super::{ChainFault, ChainId, DigestStatus, GapCause, LogFileStatus, ObjectRef, Sha256Hash};
+use super::{ChainFault, ChainId, DigestStatus, Fault, GapCause, LogFileStatus, ObjectRef, Sha256Hash};
 
 /// The identifier of a finding: the same in every run that finds the same about the same object.
 /// Written as 16 hexadecimal digits.
@@ -24,23 +24,39 @@ string_schema!(FindingId, { "pattern": "^[0-9a-f]{16}$" });
 pub struct FindingIdError(String);
 
 impl FindingId {
-    /// Returns the identifier of a digest that is not valid. `sha256` is the hash of the content that
-    /// was found: another content of an invalid digest is another finding.
-    pub fn of_digest(object: &ObjectRef, status: DigestStatus, sha256: Option<Sha256Hash>) -> Self {
-        let content = sha256.filter(|_| status == DigestStatus::Invalid);
-        Self::of_object("digest", object, status.as_str(), content)
+    /// Returns the identifier of a digest that is not valid. Another content of an invalid digest is
+    /// another finding: `sha256` is the hash of what was found, and `fault` stands in for it where
+    /// there is none.
+    pub fn of_digest(
+        object: &ObjectRef,
+        status: DigestStatus,
+        sha256: Option<Sha256Hash>,
+        fault: Option<Fault>,
+    ) -> Self {
+        let content = match status {
+            DigestStatus::Invalid => content_of(sha256, fault),
+            _ => String::new(),
+        };
+        Self::of(&["digest", status.as_str(), &content, &object.bucket, &object.key])
     }
 
-    /// Returns the identifier of a log file that is not intact. `actual` is the hash of the content
-    /// that was found: another content of a modified log file is another finding.
-    pub fn of_log_file(object: &ObjectRef, status: LogFileStatus, actual: Option<Sha256Hash>) -> Self {
-        let content = actual.filter(|_| status == LogFileStatus::Modified);
-        Self::of_object("log_file", object, status.as_str(), content)
-    }
-
-    fn of_object(kind: &str, object: &ObjectRef, status: &str, content: Option<Sha256Hash>) -> Self {
-        let content = content.map(|hash| hash.to_string()).unwrap_or_default();
-        Self::of(&[kind, status, &content, &object.bucket, &object.key])
+    /// Returns the identifier of a log file that is not intact. Another content of a modified log file
+    /// is another finding: `actual` is the hash of what was found, `fault` stands in for it where there
+    /// is none, and `size` is the size of the object.
+    pub fn of_log_file(
+        object: &ObjectRef,
+        status: LogFileStatus,
+        actual: Option<Sha256Hash>,
+        fault: Option<Fault>,
+        size: Option<u64>,
+    ) -> Self {
+        let content = match status {
+            LogFileStatus::Modified => {
+                format!("{} {}", content_of(actual, fault), size.map(|size| size.to_string()).unwrap_or_default())
+            }
+            _ => String::new(),
+        };
+        Self::of(&["log_file", status.as_str(), &content, &object.bucket, &object.key])
     }
 
     /// Returns the identifier of a gap, by its beginning: its end may move.
@@ -69,6 +85,15 @@ impl FindingId {
         let mut id = [0; 8];
         id.copy_from_slice(&hash.finalize()[..8]);
         Self(id)
+    }
+}
+
+/// Returns a name of a content: its hash, or the fault that leaves it without one.
+fn content_of(sha256: Option<Sha256Hash>, fault: Option<Fault>) -> String {
+    match (sha256, fault) {
+        (Some(hash), _) => hash.to_string(),
+        (None, Some(fault)) => fault.to_string(),
+        (None, None) => String::new(),
     }
 }
 
@@ -101,17 +126,29 @@ mod tests {
     fn an_identifier_names_one_object_in_one_state() {
         let object = ObjectRef::new("bucket", "key");
         let (one, other) = (Sha256Hash([1; 32]), Sha256Hash([2; 32]));
-        let modified = FindingId::of_log_file(&object, LogFileStatus::Modified, Some(one));
-        assert_eq!(modified, FindingId::of_log_file(&object, LogFileStatus::Modified, Some(one)));
-        let others = [
-            FindingId::of_log_file(&object, LogFileStatus::Modified, Some(other)),
-            FindingId::of_log_file(&object, LogFileStatus::Deleted, None),
-            FindingId::of_log_file(&ObjectRef::new("bucket", "other"), LogFileStatus::Modified, Some(one)),
-            FindingId::of_log_file(&ObjectRef::new("bucketk", "ey"), LogFileStatus::Modified, Some(one)),
-            FindingId::of_digest(&object, DigestStatus::Invalid, Some(one)),
+        let file = |object: &ObjectRef, hash, fault, size| {
+            FindingId::of_log_file(object, LogFileStatus::Modified, hash, fault, Some(size))
+        };
+        let mismatch = Some(Fault::HashMismatch);
+        let ids = [
+            file(&object, Some(one), mismatch, 7),
+            file(&object, Some(other), mismatch, 7),
+            file(&object, Some(one), mismatch, 8),
+            file(&object, None, Some(Fault::Truncated), 7),
+            file(&object, None, Some(Fault::NotGzip), 7),
+            file(&ObjectRef::new("bucket", "other"), Some(one), mismatch, 7),
+            file(&ObjectRef::new("bucketk", "ey"), Some(one), mismatch, 7),
+            FindingId::of_log_file(&object, LogFileStatus::Deleted, None, Some(Fault::NotFound), None),
+            FindingId::of_digest(&object, DigestStatus::Invalid, Some(one), Some(Fault::Malformed)),
+            FindingId::of_digest(&object, DigestStatus::Missing, None, Some(Fault::NotFound)),
         ];
-        assert!(others.iter().all(|id| *id != modified), "{others:?}");
-        assert_eq!(modified.to_string().parse(), Ok(modified));
+        let different: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(different.len(), ids.len());
+        assert_eq!(ids[0], file(&object, Some(one), Some(Fault::TrailingData), 7));
+        // The reason why a digest could not be judged differs from run to run.
+        let unverified = |fault| FindingId::of_digest(&object, DigestStatus::Unverified, None, Some(fault));
+        assert_eq!(unverified(Fault::AccessDenied), unverified(Fault::ReadFailed));
+        assert_eq!(ids[0].to_string().parse(), Ok(ids[0]));
         for wrong in ["", "0123456789abcde", "0123456789abcdeg", "0123456789abcdef0"] {
             assert!(wrong.parse::<FindingId>().is_err(), "{wrong}");
         }

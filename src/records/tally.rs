@@ -130,6 +130,12 @@ impl Tally {
         self.digests(DigestStatus::Missing).max(self.lost_hours)
     }
 
+    /// Returns whether nothing but the evidence bag or its keys makes the verdict `violated`.
+    pub fn is_only_altered(&self) -> bool {
+        let rest = Self { altered: 0, ..self.clone() };
+        self.altered > 0 && rest.verdict(&Allowances::default(), false) != Verdict::Violated
+    }
+
     /// Gaps of every cause.
     pub fn gaps(&self) -> u64 {
         self.gaps.values().sum()

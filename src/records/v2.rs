@@ -557,10 +557,14 @@ impl Record {
     fn finding_id(&self) -> Option<FindingId> {
         match self {
             Self::Digest(digest) => (digest.status != DigestStatus::Valid)
-                .then(|| FindingId::of_digest(&digest.object, digest.status, digest.sha256)),
+                .then(|| FindingId::of_digest(&digest.object, digest.status, digest.sha256, digest.fault)),
             // A file that no valid digest covers counts through its gap.
-            Self::LogFile(file) => (!matches!(file.status, LogFileStatus::Intact | LogFileStatus::Uncovered))
-                .then(|| FindingId::of_log_file(&file.object, file.status, file.actual_sha256)),
+            Self::LogFile(file) => {
+                (!matches!(file.status, LogFileStatus::Intact | LogFileStatus::Uncovered)).then(|| {
+                    let (actual, fault, size) = (file.actual_sha256, file.fault, file.size);
+                    FindingId::of_log_file(&file.object, file.status, actual, fault, size)
+                })
+            }
             Self::Gap(gap) => gap.cause.is_finding().then(|| FindingId::of_gap(&gap.chain, gap.cause, gap.from)),
             // Which digests contradict the chain is known where the record is made.
             Self::Chain(chain) => chain.id,

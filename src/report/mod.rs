@@ -61,3 +61,13 @@ fn belongs_to_chain(record: &Record) -> bool {
         _ => true,
     }
 }
+
+/// Writes a command line so that a POSIX shell takes it for the same words.
+pub fn quoted(words: &[impl AsRef<str>]) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
+    let quote = |word: &str| match word.bytes().all(is_plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    };
+    words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
+}

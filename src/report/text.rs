@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::custody::limited;
+use super::custody::{limited, recheck};
 use super::finding::acknowledgement;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
@@ -10,7 +10,7 @@ use super::text_table::{Row, write_table};
 use super::text_verdict::{allowed_gaps, bound, intact, open_points, violations};
 use super::{Report, belongs_to_chain};
 use crate::debug::opaque_debug;
-use crate::model::{Depth, DigestStatus, LogFileStatus, Verdict, printable};
+use crate::model::{Depth, DigestStatus, LogFileStatus, Verdict, WarningCode, printable};
 use crate::records::{
     AcknowledgedCount, Allowances, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally,
     format_time as time,
@@ -45,6 +45,9 @@ pub struct Text<W> {
     findings: Findings,
     listing: Vec<u8>,
     summary: Option<SummaryRecord>,
+    /// True if a warning says that something was asked about that is not there, or that somebody
+    /// touched an object: then `quiet` does not hold.
+    has_doubt: bool,
 }
 
 opaque_debug!(Text<W>);
@@ -61,6 +64,7 @@ impl<W: Write> Text<W> {
             findings: Findings::default(),
             listing: Vec::new(),
             summary: None,
+            has_doubt: false,
         }
     }
 
@@ -89,11 +93,11 @@ impl<W: Write> Text<W> {
         let to = run.range.end.map_or("the last digest".to_owned(), time);
         writeln!(out, "  range   {from} to {to}")?;
         let depth = match (run.depth, run.sample) {
-            (Depth::Chain, _) => "digests only, no log file was looked at",
-            (Depth::Presence, _) => "every digest was read, and log files looked for by listing",
-            (Depth::Content, None) => "every digest and every log file was read",
+            (Depth::Chain, _) => "digests alone; log files are not looked at",
+            (Depth::Presence, _) => "digests are read, and log files looked for by listing",
+            (Depth::Content, None) => "digests and log files are read",
             (Depth::Content, Some(_)) => {
-                "every digest and a sample of the log files was read, the others looked for by listing"
+                "digests and a sample of the log files are read, the others looked for by listing"
             }
         };
         writeln!(out, "  depth   {}: {depth}", run.depth)?;
@@ -104,6 +108,9 @@ impl<W: Write> Text<W> {
                 "  grace   a digest may come {} min after its hour before its absence counts",
                 grace.as_mins()
             )?;
+        }
+        if let Some(share) = recheck(run) {
+            writeln!(out, "  recheck {share} of the days that earlier runs verified are read again")?;
         }
         if let Some(Sample { files, seed }) = run.sample {
             writeln!(
@@ -173,7 +180,8 @@ impl<W: Write> Text<W> {
 
     /// Writes how the findings compare with those of earlier runs.
     fn since(&mut self, summary: &SummaryRecord) -> io::Result<()> {
-        let Some(since) = &summary.since_checkpoint else { return Ok(()) };
+        // A run that was stopped leaves the checkpoint as it was.
+        let Some(since) = summary.since_checkpoint.as_ref().filter(|_| !summary.interrupted) else { return Ok(()) };
         let SinceCheckpoint { last_run, new, known, mended, counted: unnamed, .. } = since;
         let Some(last) = last_run else {
             return writeln!(self.out, "The first run with this checkpoint: the next one goes on from here.");
@@ -212,6 +220,9 @@ impl<W: Write> Report for Text<W> {
         if belongs_to_chain(record) {
             self.current.count(record);
         }
+        if let Record::Warning(warning) = record {
+            self.has_doubt |= matches!(warning.code, WarningCode::NothingFound | WarningCode::ObjectTouched);
+        }
         if let Record::Run(run) = record {
             self.findings.lists_intact = run.files > 0;
         }
@@ -230,7 +241,7 @@ impl<W: Write> Report for Text<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         let Some(summary) = self.summary.take() else { return self.out.flush() };
-        if self.options.quiet && summary.verdict == Verdict::Verified {
+        if self.options.quiet && summary.verdict == Verdict::Verified && !self.has_doubt {
             return self.out.flush();
         }
         if self.options.quiet && self.same(&summary)? {

@@ -29,16 +29,16 @@ fn intact_rest(summary: &SummaryRecord) -> String {
             )
         }
         Depth::Content => {
-            format!("{intact} and {valid} have the content that CloudTrail delivered; nothing is changed or missing")
+            format!(
+                "{intact} and {valid} have the content that CloudTrail delivered; no content is changed, and nothing is missing"
+            )
         }
         Depth::Presence => format!(
-            "{valid} have the content that CloudTrail delivered, and the {unread} that they list exist; what is \
+            "{valid} have the content that CloudTrail delivered, and {unread} that were looked for exist; what is \
              in them was not read"
         ),
         Depth::Chain => {
-            format!(
-                "{valid} have the content that CloudTrail delivered; the {unread} that they list were not looked at"
-            )
+            format!("{valid} have the content that CloudTrail delivered; log files were not looked at")
         }
     }
 }
@@ -66,6 +66,9 @@ pub(super) fn violations(tally: &Tally) -> String {
             format!("{at_least}{} {how}", counted(count, what))
         })
         .collect();
+    if tally.is_only_altered() {
+        return format!("the evidence bag or its keys are not as they have to be: {}", parts.join(", "));
+    }
     format!("what was found is not what CloudTrail delivered: {}", parts.join(", "))
 }
 
@@ -114,7 +117,7 @@ pub(super) fn bound(sample: &SampleResult) -> String {
          the {total} \
          ({}.{:02} %) are not as CloudTrail delivered them.",
         counted(total, "log file"),
-        if bad == 0 { "all of them are intact".to_owned() } else { format!("{bad} of them are not intact") },
+        if bad == 0 { "none is changed, gone or unreadable".to_owned() } else { format!("{bad} not intact") },
         share / 100,
         share % 100
     )

@@ -106,7 +106,7 @@ pub struct Predecessor {
 
 impl<'a> Document<'a> {
     pub(super) fn parse(json: &'a [u8]) -> Result<Self, String> {
-        serde_json::from_slice(json).map_err(|error| format!("its content is not a digest: {error}"))
+        serde_json::from_slice(json).map_err(|error| format!("has a content that is no digest: {error}"))
     }
 
     /// Returns the period that the digest covers.

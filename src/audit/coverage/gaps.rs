@@ -262,6 +262,8 @@ impl GapExplainer<'_> {
                     GapCause::BeforeFirstDigest | GapCause::AfterLastDigest => false,
                     _ => true,
                 });
+                // An invalid digest that this run does not read again is there all the same.
+                let replaces_cause = replaces_cause && cause != GapCause::DigestsInvalid;
                 let same = || vec![self.record(Piece { cause, from: start, to: end, present: 0, named: 0 })];
                 left.extend(if replaces_cause { found } else { same() });
             }

@@ -14,11 +14,11 @@ use crate::audit::resume::contradictions::Contradiction;
 use crate::audit::resume::standing;
 use crate::model::{
     AccountId, Acknowledgement, ChainCheckpoint, ChainFault, ChainId, Checkpoint, DigestStatus, Fault, LastRun,
-    LogFileStatus, MAX_KEPT_VIOLATIONS, Open, OpenPoint, RangeStart, Region, TrailName, Verdict,
+    LogFileStatus, MAX_KEPT_VIOLATIONS, Open, OpenPoint, RangeStart, Region, TrailName, Verdict, WarningCode,
 };
 use crate::records::{
     AcknowledgedCount, Allowances, ChainRecord, DigestRecord, GapRecord, History, LogFileRecord, Mended, Record,
-    SinceCheckpoint,
+    SinceCheckpoint, WarningRecord, format_time,
 };
 
 /// The largest number of log files of a chain that are kept open because they were not copied: a
@@ -43,6 +43,8 @@ pub(crate) struct CheckpointBuilder {
     beside: BTreeMap<ChainId, ChainCheckpoint>,
     /// The acknowledged digests of this run, by key.
     acknowledged_digests: HashMap<Arc<str>, Acknowledgement>,
+    /// Warnings about unlisted files of earlier runs that are no longer found.
+    closed: Vec<WarningRecord>,
     new: u64,
     repeated: u64,
     mended: u64,
@@ -64,6 +66,7 @@ impl CheckpointBuilder {
             chains: BTreeMap::new(),
             beside: BTreeMap::new(),
             acknowledged_digests: HashMap::new(),
+            closed: Vec::new(),
             new: 0,
             repeated: 0,
             mended: 0,
@@ -124,6 +127,7 @@ impl CheckpointBuilder {
     }
 
     fn on_log_file(&mut self, file: &mut LogFileRecord) {
+        self.earlier.unlisted.remove(&file.object);
         let standing = self.earlier.standing.get(&(file.object.clone(), false)).cloned();
         if let (LogFileStatus::Unverified, Some(point)) = (file.status, &standing) {
             standing::restate_log_file(file, point);
@@ -184,7 +188,36 @@ impl CheckpointBuilder {
         }
     }
 
+    /// Notes the unlisted files that earlier runs reported and that this one does not find.
+    fn close_unlisted(&mut self, chain: &ChainId) {
+        let points = self.earlier.take_unlisted(chain);
+        let Some(next) = self.chains.get_mut(chain) else { return };
+        for point in points {
+            if next.snapshot.strays_unknown {
+                next.open(point);
+                continue;
+            }
+            let (Open::Unlisted { object }, Some(since)) = (&point.what, point.since) else { continue };
+            self.closed.push(WarningRecord {
+                code: WarningCode::FindingClosed,
+                bucket: Some(object.bucket.clone()),
+                key: Some(object.key.clone()),
+                detail: format!(
+                    "the run of {} reported it as unlisted ({}); it is gone now, or a digest lists it",
+                    format_time(since),
+                    point.id
+                ),
+            });
+        }
+    }
+
+    /// Takes the warnings that follow the chains.
+    pub(crate) fn take_warnings(&mut self) -> Vec<WarningRecord> {
+        std::mem::take(&mut self.closed)
+    }
+
     fn on_chain_end(&mut self, chain: &mut ChainRecord) {
+        self.close_unlisted(&chain.chain);
         if let Some(next) = self.chains.get(&*chain.chain)
             && let (None, Some(cut)) = (chain.fault, &next.cut)
             && (next.snapshot.is_tail_unknown || next.snapshot.listing_failed)
@@ -285,6 +318,14 @@ impl CheckpointBuilder {
                 }
                 None => *counted.entry(group.what.clone()).or_default() += count,
             }
+        }
+        // What is open in chains that this run leaves out stays open.
+        let left_out = self.before.chains.iter().filter(|(id, _)| !self.chains.contains_key(id));
+        for (_, kept) in left_out {
+            let standing = kept.open.iter().filter(|point| point.is_standing() && point.acknowledged.is_none());
+            standing.for_each(|point| *counted.entry(point.what.title()).or_default() += 1);
+            let groups = kept.counted.iter().filter(|group| group.acknowledged.is_none());
+            groups.for_each(|group| *counted.entry(group.what.clone()).or_default() += group.count);
         }
         SinceCheckpoint {
             last_run: self.before.last_run,
@@ -408,6 +449,7 @@ mod tests {
             contradictions: Vec::new(),
             is_tail_unknown: false,
             is_cut: false,
+            strays_unknown: false,
             back: HashSet::new(),
             awaited: Vec::new(),
             named: HashSet::new(),

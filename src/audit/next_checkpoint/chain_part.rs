@@ -133,8 +133,13 @@ impl ChainPart {
     /// again.
     pub(crate) fn keeps_gap(&self, cause: GapCause, to: Timestamp) -> bool {
         let is_earlier = self.checkpoint.end().is_some_and(|through| to <= through);
-        let may_close =
-            matches!(cause, GapCause::DigestsMissing | GapCause::DigestsUnverified | GapCause::NotYetDelivered);
+        let may_close = matches!(
+            cause,
+            GapCause::DigestsMissing
+                | GapCause::DigestsInvalid
+                | GapCause::DigestsUnverified
+                | GapCause::NotYetDelivered
+        );
         !is_earlier || may_close
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct ChainSnapshot {
     pub is_tail_unknown: bool,
     /// True if the newest digests of the chain were removed.
     pub is_cut: bool,
+    /// True if the log folder could not be listed, so that unlisted files may be there unseen.
+    pub strays_unknown: bool,
     /// Digests that were valid in this run, which closes those that were known to be invalid.
     pub back: HashSet<ObjectRef>,
     /// Digests that are named and may still come.
@@ -118,6 +120,7 @@ impl ChainSnapshot {
             contradictions: chain.contradictions.clone(),
             is_tail_unknown: !matches!(context.status_of(&chain.judged.id), Some(Ok(_))),
             is_cut,
+            strays_unknown: chain.log_folder.failure.is_some() || chain.listing_failure.is_some(),
             awaited,
             named,
         })

@@ -1,6 +1,6 @@
 //! The findings that earlier runs reported and left open, by which those of a run are recognized.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
@@ -36,6 +36,8 @@ pub(super) struct EarlierFindings {
     contradicted: HashMap<(ChainId, ObjectRef), Known>,
     /// The violations about objects; the second part of the name is true for a digest.
     pub standing: HashMap<(ObjectRef, bool), OpenPoint>,
+    /// The unlisted files that have no record in this run yet, with their chains.
+    pub unlisted: BTreeMap<ObjectRef, (ChainId, OpenPoint)>,
 }
 
 impl EarlierFindings {
@@ -62,10 +64,20 @@ impl EarlierFindings {
             Open::Contradicted { object, .. } => {
                 self.contradicted.insert((chain.clone(), object.clone()), known);
             }
-            Open::Digest { .. } | Open::LogFile { .. } | Open::Unlisted { .. } | Open::TailCut => {
+            Open::Unlisted { object } => {
+                self.unlisted.insert(object.clone(), (chain.clone(), point.clone()));
+                self.known.insert(point.id, known);
+            }
+            Open::Digest { .. } | Open::LogFile { .. } | Open::TailCut => {
                 self.known.insert(point.id, known);
             }
         }
+    }
+
+    /// Takes the unlisted files of a chain that had no record in this run.
+    pub(super) fn take_unlisted(&mut self, chain: &ChainId) -> Vec<OpenPoint> {
+        let of_chain = self.unlisted.extract_if(.., |_, (id, _)| id == chain);
+        of_chain.map(|(_, (_, point))| point).collect()
     }
 
     /// Returns the statements about a finding.

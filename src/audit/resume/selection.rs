@@ -133,7 +133,8 @@ impl Selection {
             let name = self.named(&digest.object);
             let is_earlier = digest.end <= self.end && !self.resume.verified.contains(&name);
             let came_late = is_earlier && late_arrivals::is_new(digest, &self.resume.before, self.resume.exact);
-            let is_drawn = is_earlier && self.resume.drawn_days.contains(&begin_of_day(digest.end));
+            // The last verified digest is read in each run, and its log files only if its day is drawn.
+            let is_drawn = digest.end <= self.end && self.resume.drawn_days.contains(&begin_of_day(digest.end));
             keeps.push(came_late || is_drawn || digest.end > read_back || wanted.contains(&name));
             if came_late {
                 self.resume.late.insert(name.clone());

@@ -68,22 +68,26 @@ fn change(
 ) -> Result<Vec<String>, Failure> {
     let mut changed = Vec::new();
     let mut named: BTreeSet<FindingId> = args.ids.iter().copied().collect();
+    let mut done: BTreeSet<FindingId> = BTreeSet::new();
     for (chain, checkpoint) in &mut checkpoint.chains {
         for point in checkpoint.open.iter_mut().filter(|point| point.since.is_some()) {
             let is_named = args.ids.contains(&point.id);
             named.remove(&point.id);
             match (&point.acknowledged, acknowledgement) {
-                (Some(known), Some(_)) if is_named => {
+                (Some(known), Some(_)) if is_named && !done.contains(&point.id) => {
                     let (id, by, at) = (point.id, who(known), time(known.at));
                     let what = format!("{id} was acknowledged {by} at {at} already: --revoke {id} undoes that");
                     return Err(Failure::Usage(what));
                 }
-                (None, None) if is_named => {
+                (None, None) if is_named && !done.contains(&point.id) => {
                     return Err(Failure::Usage(format!("{} is not acknowledged: nothing is to be revoked", point.id)));
                 }
                 (None, Some(_)) | (Some(_), None) if is_named || args.all => {
                     point.acknowledged = acknowledgement.cloned();
-                    changed.push(format!("{}  {}", point.id, title(chain, point)));
+                    // Each digest that contradicts a chain is a point of the same finding.
+                    if done.insert(point.id) {
+                        changed.push(format!("{}  {}", point.id, title(chain, point)));
+                    }
                 }
                 _ => {}
             }
@@ -97,7 +101,8 @@ fn change(
     }
     if let Some(unknown) = named.first() {
         return Err(Failure::Usage(format!(
-            "{} has no open finding {unknown}: 'ctverify ack --state {0}' lists those that it has",
+            "{} has no open finding {unknown}: 'ctverify ack --state {0}' lists those that it has. What later runs \
+             do not report again, such as a gap left by logging that was off, needs no acknowledgement",
             args.state
         )));
     }
@@ -141,7 +146,8 @@ fn list(out: &mut impl Write, checkpoint: &Checkpoint) -> io::Result<()> {
         }
         is_empty = false;
         writeln!(out, "{heading}")?;
-        for (chain, point) in lines {
+        let mut shown = BTreeSet::new();
+        for (chain, point) in lines.into_iter().filter(|(_, point)| shown.insert(point.id)) {
             let since = point.since.map(time).unwrap_or_default();
             writeln!(out, "  {}  {}", point.id, printable(&title(&chain, &point)))?;
             writeln!(out, "                    reported since {since}")?;

@@ -55,7 +55,7 @@ pub(crate) fn verify_report(args: &VerifyReportArgs) -> Result<u8, Failure> {
                 format!("signed with key {fingerprint}, and unchanged since; whose key that is, --signer has to tell"),
             ),
             Checked::Bad => {
-                (Outcome::Bad, "the signature does not fit: the report was changed after it was signed".to_owned())
+                (Outcome::Bad, "the signature does not fit: the report or the signature was changed, or the signature is of another file or purpose".to_owned())
             }
         });
     } else {

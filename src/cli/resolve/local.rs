@@ -70,6 +70,12 @@ pub(crate) fn open_folder(
         let what = format!("{flag} is about AWS, which --from does not ask: leave it out, or add --check-keys");
         return Err(Failure::Usage(what));
     }
+    if args.keys.is_none() && Bag::is_one(dir) {
+        let (objects, keys) = (dir.join("data/objects"), dir.join("data/keys.json"));
+        let (objects, keys) = (objects.display(), keys.display());
+        let what = format!("this command takes the copies in a bag: --from {objects} --keys {keys}");
+        return Err(Failure::Usage(what));
+    }
     let Some(keys) = &args.keys else {
         return Err(Failure::Usage("--from needs --keys FILE: without public keys nothing can be verified".to_owned()));
     };

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::SpooledTempFile;
 
-use super::super::Report;
+use super::super::{Report, quoted};
 use super::facts::{Gathering, Origin};
 use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, printable};
@@ -154,14 +154,4 @@ fn grouped(records: &[Value], groups: &[Option<String>]) -> Vec<Value> {
         found.push(record.clone());
     }
     found
-}
-
-/// Writes a command line so that a POSIX shell takes it for the same words.
-fn quoted(words: &[String]) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
-    let quote = |word: &String| match word.bytes().all(is_plain) && !word.is_empty() {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    };
-    words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }

@@ -21,4 +21,4 @@ pub use html::CustodyHtml;
 pub use intoto::{InToto, PAYLOAD_TYPE, SignEnvelope};
 pub use json::CustodyJson;
 pub use made::Made;
-pub(super) use words::limited;
+pub(super) use words::{limited, recheck};

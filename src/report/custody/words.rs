@@ -54,8 +54,12 @@ fn verdict(summary: &SummaryRecord) -> String {
         ),
         (Verdict::Verified, _) => format!(
             "All {digests} have the content that Amazon Web Services delivered, and none is missing; the \
-             content of {} that they list was not read.",
-            counted(summary.not_read, "log file")
+             content of log files was not read."
+        ),
+        (Verdict::Violated, _) if tally.is_only_altered() => format!(
+            "The evidence bag that was examined, or its keys or signatures, are not as they have to be: {}, told of \
+             below.",
+            counted(tally.altered, "problem")
         ),
         (Verdict::Violated, _) => {
             let mut parts = Vec::new();
@@ -131,7 +135,7 @@ pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> 
         Depth::Content if run.sample.is_some() => {
             "the digest files, and a random sample of the log files that they list"
         }
-        Depth::Content => "the digest files, and every log file that they list",
+        Depth::Content => "the digest files, and the log files that they list",
     };
     if run.files > 0 {
         let files = counted(run.files as u64, "log file");
@@ -144,8 +148,12 @@ pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> 
         );
     }
     let chains = counted(chains as u64, "chain");
+    let again = recheck(run).map(|share| format!(" {share} of the days that earlier runs verified were read again."));
+    let again = again.unwrap_or_default();
+    let stopped = if summary.interrupted { ", as far as the run came before it was stopped" } else { "" };
     format!(
-        "It speaks of {trail}{}, as found in {}, from {from} to {to}, in {chains} of digest files: {depth}.{}",
+        "It speaks of {trail}{}, as found in {}, from {from} to {to}, in {chains} of digest files: {depth}{stopped}.\
+         {again}{}",
         limited(&run.filters),
         run.source,
         allowed(run)
@@ -168,6 +176,11 @@ pub(crate) fn limited(filters: &Filters) -> String {
     if limits.is_empty() { String::new() } else { format!(", limited to {}", limits.join(" and ")) }
 }
 
+/// Returns the share of the earlier runs' days that a run reads again, if it was asked to.
+pub(crate) fn recheck(run: &RunRecord) -> Option<&str> {
+    run.settings.iter().find(|setting| setting.name == "--recheck").map(|setting| setting.value.as_str())
+}
+
 /// States what was kept out of the verdict.
 fn allowed(run: &RunRecord) -> String {
     match run.allow.len() {
@@ -184,9 +197,9 @@ pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
          key which the source of keys told below gives for that time; where that source says of which region each key is, under one of the \
          region that the digest file names."
             .to_owned(),
-        "Each of them names the digest file before it by its SHA-256 and its signature, so that none between \
-         two valid ones can have been \
-         changed, exchanged or left out."
+        "Each of them, unless it begins a chain, names the digest file before it by its SHA-256 and its signature: \
+         where that one is valid, too, none between the two can have been left out, and it can't have been \
+         exchanged."
             .to_owned(),
     ];
     if summary.depth == Depth::Content {

@@ -433,3 +433,36 @@ fn keys_are_written_for_runs_that_ask_nothing_of_aws() {
     }
     assert_eq!(std::fs::read(at("all.json")).unwrap(), before);
 }
+
+/// Found by a trial: what a run must not do to folders, and what it must say in spite of --quiet.
+#[test]
+fn folders_of_others_are_left_alone_and_doubts_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = TrailSpec { hours: 6, ..TrailSpec::default() }.forge();
+    let mirror = Mirror::new(&made, Layout::Keys, true);
+    let inside = mirror.dir().join("AWSLogs/bag");
+    let collected = run(ctverify()
+        .arg("collect")
+        .arg("--from")
+        .arg(mirror.dir())
+        .arg("--keys")
+        .arg(mirror.keys())
+        .arg("-o")
+        .arg(&inside));
+    refused(&collected, 2, &["--output", "is left as it is"]);
+    assert!(!inside.exists());
+    // A trail of the user's own is no demo.
+    std::fs::copy(mirror.keys(), mirror.dir().join("keys.json")).unwrap();
+    refused(&run(ctverify().arg("demo").arg(mirror.dir())), 2, &["is no demo"]);
+    let quiet = run(mirror.command().args(["--quiet", "--regions", "us-east-1,us-eats-1"]));
+    assert!(quiet.code == 0 && quiet.stdout.contains("no region us-eats-1"), "{}", quiet.stdout);
+    // Keys under wrong fingerprints accuse nobody.
+    let mut keys: serde_json::Value = serde_json::from_slice(&std::fs::read(mirror.keys()).unwrap()).unwrap();
+    for key in keys["us-east-1"]["PublicKeyList"].as_array_mut().unwrap() {
+        key["Fingerprint"] = "00000000000000000000000000000000".into();
+    }
+    let mixed = folder.path().join("mixed.json");
+    std::fs::write(&mixed, keys.to_string()).unwrap();
+    let mixed = run(ctverify().arg("--from").arg(mirror.dir()).arg("--keys").arg(mixed));
+    assert!(mixed.code == 3 && mixed.stdout.contains("accuses nobody"), "{}", mixed.stdout);
+}

@@ -302,7 +302,7 @@ fn a_changed_bag_stands_under_what_is_wrong_and_accuses_no_chain() {
     assert_eq!(
         problems,
         json!([
-            {"path": "data/extra", "problem": "is not in manifest-sha256.txt: it was added"},
+            {"path": "data/extra", "problem": "is not in manifest-sha256.txt: it was added, or its line was removed"},
             {"path": "custody-head.txt", "problem": "is gone"},
         ])
     );
@@ -313,7 +313,7 @@ fn a_changed_bag_stands_under_what_is_wrong_and_accuses_no_chain() {
     assert!(text.contains("2 problems of the evidence bag"), "{text}");
     let facts = facts(&mut command());
     assert_eq!(facts["findings"][0]["record"], "bag");
-    assert!(facts["verdict"]["sentence"].as_str().unwrap().contains("parts of the evidence bag"), "{facts}");
+    assert!(facts["verdict"]["sentence"].as_str().unwrap().contains("The evidence bag that was examined"), "{facts}");
     let document: Value = serde_json::from_str(&run(command().args(["--format", "json"])).stdout).unwrap();
     assert_eq!(document["bag"]["status"], "altered");
     // Every report of findings has it, and the page spells it out.
