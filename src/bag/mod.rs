@@ -10,6 +10,7 @@
 //!   custody-head.txt.sig       the signature of the head, if a key was given
 //!   data/
 //!     objects/BUCKET/KEY       digests and log files as stored, each digest with KEY.metadata.json
+//!     displaced/BUCKET/KEY.N   what an earlier run had collected under the name of another content
 //!     objects.jsonl            bucket, key, size, SHA-256 and S3's metadata of each object
 //!     keys.json                the public keys
 //!     trail.json               the settings of the trail, as CloudTrail returned them
@@ -46,6 +47,8 @@ pub use zip::zip;
 const DATA: &str = "data";
 /// The folder of the copies of objects in a bag.
 const OBJECTS: &str = "data/objects";
+/// The folder of files that were collected, and in whose place another content was collected since.
+const DISPLACED: &str = "data/displaced";
 /// The list of the collected objects, with what is known of each.
 const OBJECTS_LIST: &str = "data/objects.jsonl";
 /// The file of public keys.

@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use super::manifest::{self, Partial, write_whole};
 use super::objects_list::{self, Collected, Known, Stored};
 use super::{
-    Altered, Bag, BagError, CustodyLog, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST, key_list,
+    Altered, Bag, BagError, CustodyLog, DISPLACED, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
+    key_list,
 };
 use crate::debug::opaque_debug;
 use crate::model::ObjectRef;
@@ -166,8 +167,8 @@ impl BagWriter {
         (hash == hex::encode(known.sha256)).then_some((path, known))
     }
 
-    /// Makes room for a file at `path`: another file there is kept under another name. Returns
-    /// whether there is anything to write, which is not so if the same content is there already.
+    /// Makes room for a file at `path`: another file there is moved to the folder of displaced files.
+    /// Returns whether there is anything to write, which is not so if the same content is there already.
     pub(super) fn make_room(&self, path: &Path, sha256: &str) -> Result<bool, BagError> {
         if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
             && manifest::hash(path).is_ok_and(|(held, _)| held == sha256)
@@ -175,12 +176,18 @@ impl BagWriter {
             return Ok(false);
         }
         self.open_up()?;
+        // Beside the objects, it would count as one of the bucket.
+        let inside = path.strip_prefix(self.root.join(OBJECTS)).unwrap_or(path);
+        let base = self.root.join(DISPLACED).join(inside);
         let mut number = 1;
         while path.symlink_metadata().is_ok() {
-            let mut aside = path.as_os_str().to_owned();
-            aside.push(format!(".altered-{number}"));
+            let mut aside = base.as_os_str().to_owned();
+            aside.push(format!(".{number}"));
             let aside = PathBuf::from(aside);
             if aside.symlink_metadata().is_err() {
+                if let Some(folder) = aside.parent() {
+                    std::fs::create_dir_all(folder).map_err(BagError::io(folder))?;
+                }
                 std::fs::rename(path, &aside).map_err(BagError::io(path))?;
             }
             number += 1;

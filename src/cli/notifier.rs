@@ -28,10 +28,7 @@ impl Notifier {
         if notify.is_empty() {
             return Ok(None);
         }
-        // The targets are not parsed by clap, which would show them in its errors: they may be
-        // secrets.
-        let wrong = |reason: String| Failure::Usage(format!("--notify: {reason}"));
-        let targets: Vec<Target> = notify.iter().map(|text| text.parse().map_err(wrong)).collect::<Result<_, _>>()?;
+        let targets = targets(notify)?;
         let hooks = targets.iter().any(|target| matches!(target, Target::Webhook(_)));
         let secret = match webhook_secret_file {
             Some(path) => {
@@ -78,4 +75,11 @@ impl Notifier {
         let sent = send(&notice, &self.targets, &self.config, self.secret.as_ref()).await;
         sent.map_err(|error| Failure::CannotRun(format!("{error}; the reports were written")))
     }
+}
+
+/// Parses the targets of notices. They are not parsed by clap, which would show them in its errors: they
+/// may be secrets.
+pub(super) fn targets(notify: &[String]) -> Result<Vec<Target>, Failure> {
+    let wrong = |reason: String| Failure::Usage(format!("--notify: {reason}"));
+    notify.iter().map(|text| text.parse().map_err(wrong)).collect()
 }

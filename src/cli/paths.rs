@@ -33,6 +33,12 @@ pub(super) fn check_verify(args: &VerifyArgs) -> Result<(), Failure> {
     of_verify(args).check()
 }
 
+/// Checks the paths of a verification without looking whether they can be written, as this machine may
+/// not be the one on which they are.
+pub(super) fn compare_verify(args: &VerifyArgs) -> Result<(), Failure> {
+    of_verify(args).compare()
+}
+
 /// Checks the paths of a verification of single files.
 pub(super) fn check_file(args: &FileArgs) -> Result<(), Failure> {
     let mut paths = Paths::default();
@@ -105,6 +111,23 @@ impl Paths {
     }
 
     fn check(&self) -> Result<(), Failure> {
+        self.compare()?;
+        // Found out now, and not after hours of reading.
+        for output in self.outputs.iter().filter(|output| output.name == "--state" || output.name == "--zip") {
+            let tried = disk::target(&output.path).and_then(|path| disk::create(&path).map(drop));
+            if let Err(error) = tried {
+                return Err(Failure::CannotRun(format!(
+                    "{} {} can't be written: {error}",
+                    output.name,
+                    output.path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the paths with each other.
+    fn compare(&self) -> Result<(), Failure> {
         for (index, output) in self.outputs.iter().enumerate() {
             if output.path == Path::new("-") {
                 return Err(Failure::Usage(format!(
@@ -134,17 +157,6 @@ impl Paths {
                 return Err(Failure::Usage(format!(
                     "{} would write {shown} into the folder of {}, which is left as it is: give it another path",
                     output.name, folder.name
-                )));
-            }
-        }
-        // Found out now, and not after hours of reading.
-        for output in self.outputs.iter().filter(|output| output.name == "--state" || output.name == "--zip") {
-            let tried = disk::target(&output.path).and_then(|path| disk::create(&path).map(drop));
-            if let Err(error) = tried {
-                return Err(Failure::CannotRun(format!(
-                    "{} {} can't be written: {error}",
-                    output.name,
-                    output.path.display()
                 )));
             }
         }

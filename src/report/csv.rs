@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 use csv::Writer;
 
+use super::INTERRUPTED;
 use super::Report;
 use super::finding::acknowledgement;
 use crate::debug::opaque_debug;
@@ -125,6 +126,7 @@ fn row(record: &Record) -> Option<Row<'_>> {
             record: "summary",
             status: summary.verdict.as_str(),
             period: (String::new(), time(summary.finished)),
+            detail: if summary.interrupted { INTERRUPTED } else { "" },
             ..Row::default()
         },
         Record::Run(_) | Record::Circumstances(_) => return None,

@@ -61,6 +61,7 @@ impl<W: Write> Report for Emf<W> {
         metrics.extend([
             ("Violated", "Count", is(Verdict::Violated)),
             ("Inconclusive", "Count", is(Verdict::Inconclusive)),
+            ("Interrupted", "Count", u64::from(summary.interrupted)),
             ("Duration", "Milliseconds", took.max(0).unsigned_abs()),
         ]);
         metrics.extend(new.map(|new| ("NewFindings", "Count", new)));

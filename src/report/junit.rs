@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
+use super::INTERRUPTED;
 use super::Report;
 use super::finding::acknowledgement;
 use crate::debug::opaque_debug;
@@ -105,7 +106,9 @@ impl<W: Write> Report for Junit<W> {
                     1 => failure,
                     _ => error,
                 };
-                self.add("verdict".to_owned(), kind, summary.verdict.as_str(), summary.verdict.as_str());
+                let word = summary.verdict.as_str();
+                let detail = if summary.interrupted { INTERRUPTED } else { word };
+                self.add("verdict".to_owned(), kind, word, detail);
                 self.close("run");
             }
             _ => {}

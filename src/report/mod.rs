@@ -62,6 +62,9 @@ fn belongs_to_chain(record: &Record) -> bool {
     }
 }
 
+/// The words for a run that was stopped, in reports that have nothing else to say so.
+const INTERRUPTED: &str = "the run was stopped before its end, and says nothing of the rest";
+
 /// Writes a command line so that a POSIX shell takes it for the same words.
 pub fn quoted(words: &[impl AsRef<str>]) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);

@@ -150,6 +150,11 @@ impl<W: Write> Report for Prometheus<W> {
             metrics.of_run("ctverify_gaps", &[("cause", cause.as_str())], summary.tally.gaps_of(*cause));
         }
         metrics.single(
+            "ctverify_interrupted",
+            "1 if the run was stopped before its end, and says nothing of the rest.",
+            u8::from(summary.interrupted),
+        );
+        metrics.single(
             "ctverify_acknowledged_findings",
             "Findings that somebody has acknowledged, which no other metric counts.",
             summary.tally.acknowledged,

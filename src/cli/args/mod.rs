@@ -7,7 +7,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -126,11 +126,23 @@ pub(super) struct HandoverArgs {
     pub bag: PathBuf,
 
     /// To whom
-    #[arg(long, env = "CTVERIFY_TO", hide_env = true, value_name = "NAME")]
+    #[arg(
+        long,
+        env = "CTVERIFY_TO",
+        hide_env = true,
+        value_name = "NAME",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub to: String,
 
     /// Why
-    #[arg(long, env = "CTVERIFY_REASON", hide_env = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        env = "CTVERIFY_REASON",
+        hide_env = true,
+        value_name = "TEXT",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub reason: String,
 
     /// By whom

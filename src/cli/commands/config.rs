@@ -5,12 +5,15 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::cli::args::Format;
+use crate::bag::Bag;
+use crate::cli::args::{Format, VerifyArgs};
 use crate::cli::config::{Configured, read};
+use crate::cli::custody::now;
 use crate::cli::exit::Failure;
 use crate::cli::logs;
 use crate::cli::output::cannot_write_standard;
 use crate::cli::secrets::without_secrets;
+use crate::cli::{notifier, paths, resolve};
 use crate::model::{exit_code, printable};
 
 /// The exit codes, the gravest first: a violation must not be hidden by a trail that could not be
@@ -83,6 +86,19 @@ fn word_of(code: u8) -> &'static str {
     }
 }
 
+/// Checks the settings of a trail as far as that asks nothing of AWS and opens no file: the machine of
+/// the check need not be the one of the runs.
+fn check(args: &VerifyArgs) -> Result<(), Failure> {
+    resolve::check(args, now())?;
+    notifier::targets(&args.notices.notify)?;
+    let (source, bag) =
+        (&args.source, args.source.from.as_deref().is_some_and(|dir| Bag::is_one(dir) || dir.is_file()));
+    if source.keys.is_none() && source.from.is_some() && !bag {
+        return Err(Failure::Usage("from needs keys: without public keys nothing can be verified".to_owned()));
+    }
+    paths::compare_verify(args)
+}
+
 /// Prints the settings that a configuration file results in; asks nothing of AWS.
 pub(crate) fn config_check(path: &Path) -> Result<u8, Failure> {
     let configured = read(path, &[OsString::from("ctverify")])?;
@@ -93,6 +109,7 @@ pub(crate) fn config_check(path: &Path) -> Result<u8, Failure> {
                 path.display()
             )));
         }
+        check(args).map_err(|failure| failure.of(&format!("the configuration {}: '{name}'", path.display())))?;
     }
     let mut out = std::io::stdout().lock();
     let mut write = || {

@@ -30,7 +30,7 @@ pub(super) use remote::{Opened, open_s3};
 use filters::{allowances, check_range, recheck, sample};
 use local::local;
 use remote::remote;
-use state::{check_start, open_checkpoint};
+use state::open_checkpoint;
 
 /// The maximum time by which a digest may be late: a digest that is older is missing, not late.
 const MAX_GRACE: SignedDuration = SignedDuration::from_hours(24);
@@ -78,8 +78,8 @@ impl Settings {
     }
 }
 
-/// Resolves the arguments. Asks AWS where the trail delivers to, if the arguments do not say.
-pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
+/// Checks the arguments as far as that needs nothing but the arguments, and returns the range.
+pub(super) fn check(args: &VerifyArgs, now: Timestamp) -> Result<TimeRange, Failure> {
     let time = |argument: Option<TimeArgument>| {
         argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
     };
@@ -97,6 +97,12 @@ pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Setting
             "--grace {hours}h is longer than a day: a digest that is so late is missing; give at most 24h"
         )));
     }
+    Ok(range)
+}
+
+/// Resolves the arguments. Asks AWS where the trail delivers to, if the arguments do not say.
+pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
+    let range = check(args, now)?;
     let request = AuditRequest {
         trail: args.trail_arn.clone(),
         organization: args.organization_id.clone(),
@@ -129,7 +135,7 @@ pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Setting
     settings.notifier = Notifier::new(args).await?;
     if let Some(name) = &args.scheduled.state {
         let kept = open_checkpoint(args, name, &settings).await?;
-        check_start(&settings.request, kept.base(), name)?;
+        state::check_range(&settings.request, kept.base(), name)?;
         settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
         settings.kept = Some(kept);
     }

@@ -12,7 +12,23 @@ use crate::store::S3;
 
 /// Checks that the runs of a checkpoint have examined the time that a range asks about, from its start
 /// on: this run goes on where they ended.
-pub(super) fn check_start(request: &AuditRequest, kept: &Checkpoint, name: &Name) -> Result<(), Failure> {
+pub(super) fn check_range(request: &AuditRequest, kept: &Checkpoint, name: &Name) -> Result<(), Failure> {
+    check_start(request, kept, name)?;
+    let through = kept.chains.iter().filter(|(id, _)| request.wants(id)).filter_map(|(_, chain)| chain.end());
+    if let (Some(end), Some(earliest)) = (request.range.end, through.min())
+        && end < earliest
+    {
+        return Err(Failure::Usage(format!(
+            "--end {} is before the time up to which the runs of --state {name} have verified, which is {} or later: \
+             verify that range without --state",
+            format_time(end),
+            format_time(earliest),
+        )));
+    }
+    Ok(())
+}
+
+fn check_start(request: &AuditRequest, kept: &Checkpoint, name: &Name) -> Result<(), Failure> {
     let begun = || kept.chains.iter().filter(|(id, _)| request.wants(id)).filter_map(|(_, chain)| chain.begin);
     // Older checkpoints do not tell what the first run was asked.
     let examined = match kept.examined_from {

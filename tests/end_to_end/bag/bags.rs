@@ -236,7 +236,8 @@ fn a_collection_that_was_stopped_goes_on_and_fetches_what_is_missing_alone() {
     assert!(is_valid_bag(&bench.bag()));
     // The half file is kept beside the one that was fetched again.
     assert_eq!(std::fs::read(&lost[7]).unwrap(), cut);
-    let aside = format!("{}.altered-1", lost[7].display());
+    let (objects, displaced) = (bench.bag().join("data/objects"), bench.bag().join("data/displaced"));
+    let aside = format!("{}.1", displaced.join(lost[7].strip_prefix(objects).unwrap()).display());
     assert_eq!(std::fs::read(aside).unwrap(), &cut[..cut.len() / 2]);
 }
 
@@ -503,8 +504,12 @@ fn what_became_of_an_object_since_it_was_collected_is_found_out() {
     assert_eq!(counts, (1, 1, 1), "{} {}", again.stdout, again.stderr);
     // The objects that were collected first are kept: they are the evidence.
     let held = bench.bag().join("data/objects").join(&bench.trail.spec.bucket);
-    assert!(held.join(gone).is_file() && held.join(format!("{changed}.altered-1")).is_file());
+    let displaced = bench.bag().join("data/displaced").join(&bench.trail.spec.bucket);
+    assert!(held.join(gone).is_file() && displaced.join(format!("{changed}.1")).is_file());
     assert!(is_valid_bag(&bench.bag()));
+    // The first content counts as no object of the bucket.
+    let verified = bench.verify(&bench.bag());
+    assert_eq!((verified.count("log_file", "modified"), verified.count("log_file", "unlisted")), (1, 0));
 }
 
 #[test]

@@ -928,3 +928,12 @@ fn a_recheck_and_a_filter_leave_nothing_unsaid() {
     let text = run(job.mirror.command().arg("--state").arg(job.folder.path().join("state")).args(["--recheck", "5%"]));
     assert!(text.stdout.contains("recheck 5% of the days"), "{}", text.stdout);
 }
+
+/// Found by a trial: a range that ends before the checkpoint gave an empty report.
+#[test]
+fn an_end_before_the_checkpoint_is_refused() {
+    let job = CopyJob::new();
+    assert_eq!(job.run(&[]).code, 0);
+    let refused = job.run(&["--end", &job.made.chains[0].digests[3].document.digest_end_time]);
+    assert!(refused.code == 2 && refused.stderr.contains("is before the time up to which"), "{}", refused.stderr);
+}

@@ -196,3 +196,26 @@ fn several_trails_are_named_and_have_one_verdict_over_all() {
     std::fs::write(&config, trail("clean")).unwrap();
     assert!(!run(ctverify().arg("--config").arg(&config)).stdout.contains("=="));
 }
+
+/// Found by a trial: the check called settings right with which every run fails.
+#[test]
+fn a_check_finds_what_every_run_would_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = testdata("clean").display().to_string();
+    let whole = of("clean");
+    for (settings, why) in [
+        (format!("from = {dir:?}\n"), "from needs keys"),
+        (format!("{whole}notify = [\"foo\"]\n"), "--notify"),
+        (format!("{whole}start = \"2026-03-02\"\nend = \"2026-03-01\"\n"), "ends before it begins"),
+        (format!("{whole}sample = \"5%\"\ndepth = \"chain\"\n"), "--sample"),
+        (format!("{whole}grace = \"30h\"\n"), "--grace"),
+        (format!("{whole}report = [\"html={dir}/AWSLogs/x.html\"]\n"), "is left as it is"),
+    ] {
+        let config = file(folder.path(), &format!("[[trail]]\nname = \"mine\"\n{settings}"));
+        let checked = run(ctverify().args(["config", "check"]).arg(&config));
+        assert_eq!(checked.code, 2, "{settings}: {}", checked.stdout);
+        assert!(checked.stderr.contains(why) && checked.stderr.contains("'mine'"), "{settings}: {}", checked.stderr);
+    }
+    let config = file(folder.path(), &format!("[[trail]]\nname = \"mine\"\n{whole}"));
+    assert_eq!(run(ctverify().args(["config", "check"]).arg(&config)).code, 0);
+}
