@@ -319,7 +319,7 @@ impl CheckpointBuilder {
                 None => *counted.entry(group.what.clone()).or_default() += count,
             }
         }
-        // What is open in chains that this run leaves out stays open.
+        // Findings in chains that this run leaves out stay open.
         let left_out = self.before.chains.iter().filter(|(id, _)| !self.chains.contains_key(id));
         for (_, kept) in left_out {
             let standing = kept.open.iter().filter(|point| point.is_standing() && point.acknowledged.is_none());

@@ -93,7 +93,7 @@ impl EarlierFindings {
         let overlaps =
             |known: &&KnownGap| gap.cause == GapCause::NoDigests || (known.from <= gap.to && gap.from <= known.to);
         let Some(known) = self.gaps.iter().filter(is_same).find(overlaps) else { return };
-        // Where more digests are gone than somebody acknowledged, that concerns the others alone.
+        // An acknowledgement of fewer digests that are gone does not concern the others.
         let is_inside = known.from <= gap.from && gap.to <= known.to;
         let acknowledged = known.known.acknowledged.clone().filter(|_| is_inside || !gap.cause.is_violation());
         gap.history = History::known(known.known.since, acknowledged);

@@ -307,7 +307,7 @@ pub(crate) struct SourceArgs {
     pub concurrency: Option<u16>,
 }
 
-/// How AWS is asked.
+/// The connection to AWS.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct AwsArgs {
     /// Profile of the AWS configuration

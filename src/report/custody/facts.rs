@@ -158,7 +158,7 @@ impl Gathering {
         };
         let history = record.history().cloned().unwrap_or_default();
         let spelled_out = match record {
-            // What is not covered is told of whether or not it is acknowledged.
+            // Gaps are told of whether or not they are acknowledged.
             Record::Gap(_) => spelled_out,
             _ if history.acknowledged.is_some() => Some(&mut self.acknowledged),
             _ if history.mended.is_some() => Some(&mut self.mended),
