@@ -57,8 +57,7 @@ pub struct Tally {
     pub expired: u64,
     /// Findings that somebody has acknowledged. No other count contains them.
     pub acknowledged: u64,
-    /// Violations of earlier runs of which the checkpoint has no names, and that nobody has
-    /// acknowledged.
+    /// Violations of earlier runs that have no record in this run, and that nobody has acknowledged.
     pub counted: u64,
 }
 

@@ -483,8 +483,9 @@ pub struct SinceCheckpoint {
     /// The number of objects that are valid or intact now and that an earlier run reported as
     /// violated.
     pub mended: u64,
-    /// The number of violations that earlier runs reported, that nobody has acknowledged, and of which
-    /// the checkpoint has no names, by kind. They have no records.
+    /// The number of violations that earlier runs reported, that nobody has acknowledged, and that have
+    /// no record in this run, by kind: the checkpoint has no names of them, or a filter leaves out their
+    /// chains.
     pub counted: BTreeMap<String, u64>,
     /// The same for those that somebody has acknowledged, with the acknowledgement.
     pub counted_acknowledged: Vec<AcknowledgedCount>,

@@ -169,7 +169,7 @@ impl<W: Write> Report for Prometheus<W> {
             metrics.of_run("ctverify_findings", &[("told", "before")], since.known);
             metrics.family(
                 "ctverify_earlier_findings",
-                "Violations of earlier runs of which the checkpoint has only the number, by kind.",
+                "Violations of earlier runs that have no record in this run, by kind.",
             );
             for (kind, count) in &since.counted {
                 metrics.of_run("ctverify_earlier_findings", &[("kind", kind)], count);

@@ -244,7 +244,8 @@ impl<W: Write> Report for Text<W> {
         if self.options.quiet && summary.verdict == Verdict::Verified && !self.has_doubt {
             return self.out.flush();
         }
-        if self.options.quiet && self.same(&summary)? {
+        let is_doubtful = self.has_doubt && summary.verdict == Verdict::Verified;
+        if self.options.quiet && !is_doubtful && self.same(&summary)? {
             return self.out.flush();
         }
         self.out.write_all(&self.listing)?;

@@ -180,12 +180,12 @@ impl ChainRecords {
             return Ok(());
         }
         let reads = context.reads(entry, &chain.judged.spool)?;
-        let mut tasks = if reads { tasks.of(&whole, &chain.judged.spool, context)? } else { Vec::new() };
-        judge::note_listing(&mut tasks, &chain.log_folder, &chain.judged.expiry, context);
-        self.not_read += judge::drop_unread(&mut tasks, &chain.judged.id, &chain.log_folder, context);
-        context.progress.found_log_files(tasks.len());
+        let mut of_digest = if reads { tasks.of(&whole, &chain.judged.spool, context)? } else { Vec::new() };
+        judge::note_listing(&mut of_digest, &chain.log_folder, &chain.judged.expiry, context);
+        self.not_read += tasks.drop_unread(&mut of_digest, &chain.log_folder, context);
+        context.progress.found_log_files(of_digest.len());
         self.steps.extend(digest);
-        self.steps.extend(tasks.into_iter().map(|task| Step::LogFile(chain.judged.id.clone(), Box::new(task))));
+        self.steps.extend(of_digest.into_iter().map(|task| Step::LogFile(chain.judged.id.clone(), Box::new(task))));
         Ok(())
     }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Tasks {
     claimed: HashSet<u64>,
     /// The claims that valid digests of other trails list.
     claimed_elsewhere: HashSet<u64>,
+    /// The log files that earlier runs found modified or deleted.
+    standing: HashSet<ObjectRef>,
     budget: ClaimBudget,
 }
 
@@ -71,9 +73,11 @@ impl Tasks {
         reads: impl Fn(&ChainEntry) -> Result<bool, AuditError>,
     ) -> Result<Self, AuditError> {
         // The hashes are compared only with log files that are claimed or were left open.
-        let is_asked = context.resume.is_some()
-            || context.standing(&chain.id).next().is_some()
-            || chain.entries.iter().any(|entry| entry.claims() > 0);
+        let names = context.standing(&chain.id).filter_map(standing::name_of);
+        let standing: HashSet<ObjectRef> =
+            names.filter(|(_, is_digest)| !is_digest).map(|(object, _)| object).collect();
+        let is_asked =
+            context.resume.is_some() || !standing.is_empty() || chain.entries.iter().any(|entry| entry.claims() > 0);
         let claimed_elsewhere = log_folder.map(|folder| folder.claimed_elsewhere.clone()).unwrap_or_default();
         if log_folder.is_some_and(|folder| folder.lists_each_once) && !is_asked {
             return Ok(Self { claimed_elsewhere, ..Self::default() });
@@ -93,7 +97,7 @@ impl Tasks {
                 }
             })?;
         }
-        Ok(Self { listed, repeated, claimed_elsewhere, ..Self::default() })
+        Ok(Self { listed, repeated, claimed_elsewhere, standing, ..Self::default() })
     }
 
     /// Returns whether a valid digest lists a log file, so that it gets a task.
@@ -156,6 +160,23 @@ impl Tasks {
         let new = claims.iter().filter(|object| unlisted(object) && is_new(object));
         Ok(new.map(|object| task(object, Listing::Claimed)).collect())
     }
+
+    /// Drops the tasks that the depth does not require, and returns the number of log files that this
+    /// leaves unread. At depth `presence`, only those stay that the listing did not show, and those that
+    /// an earlier run found deleted; they are read directly.
+    pub(crate) fn drop_unread(&self, tasks: &mut Vec<Task>, folder: &LogFolder, context: &Context) -> u64 {
+        let depth = context.request.depth;
+        if depth == Depth::Content {
+            return 0;
+        }
+        let before = tasks.len();
+        tasks.retain(|task| {
+            let listed = matches!(task.listing, Listing::Expected(_));
+            let seen = depth == Depth::Chain || folder.shows(&task.object, context);
+            !(listed && seen) || self.standing.contains(&task.object)
+        });
+        (before - tasks.len()) as u64
+    }
 }
 
 /// Returns the number of log files that a digest lists.
@@ -176,26 +197,6 @@ fn each_entry(
         }
     }
     Ok(())
-}
-
-/// Drops the tasks that the depth does not require, and returns the number of log files that this
-/// leaves unread. At depth `presence`, only those stay that the listing did not show; they are read
-/// directly.
-pub(crate) fn drop_unread(tasks: &mut Vec<Task>, chain: &ChainId, folder: &LogFolder, context: &Context) -> u64 {
-    let depth = context.request.depth;
-    if depth == Depth::Content {
-        return 0;
-    }
-    // A log file that an earlier run found deleted is read if it is there again.
-    let names = context.standing(chain).filter_map(standing::name_of);
-    let standing: HashSet<ObjectRef> = names.filter(|(_, is_digest)| !is_digest).map(|(object, _)| object).collect();
-    let before = tasks.len();
-    tasks.retain(|task| {
-        let listed = matches!(task.listing, Listing::Expected(_));
-        let seen = depth == Depth::Chain || folder.shows(&task.object, context);
-        !(listed && seen) || standing.contains(&task.object)
-    });
-    (before - tasks.len()) as u64
 }
 
 /// Notes for each log file whether the listing shows it and, if not, what may explain that.

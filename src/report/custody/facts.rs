@@ -307,7 +307,7 @@ pub(super) struct Facts {
     pub glossary: Vec<Named>,
 }
 
-/// The violations of earlier runs of which the checkpoint has no names.
+/// The violations of earlier runs that have no record in this run.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct OnlyCounted {
     /// Those that nobody has acknowledged, by kind.

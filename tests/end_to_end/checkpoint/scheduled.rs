@@ -929,6 +929,27 @@ fn a_recheck_and_a_filter_leave_nothing_unsaid() {
     assert!(text.stdout.contains("recheck 5% of the days"), "{}", text.stdout);
 }
 
+/// Issue 16, point 1: a checkpoint in S3 is listed and acknowledged as one in a file is.
+#[test]
+fn a_finding_in_a_checkpoint_in_s3_is_acknowledged() {
+    let job = Job::new(trail());
+    let file = job.trail.chains[0].digests[10].document.log_files[0].s3_object.clone();
+    job.server.delete(&job.trail.spec.bucket, &file, jiff::Timestamp::now());
+    job.server.make_bucket("audit-state", "us-east-1");
+    let state = ["--state", "s3://audit-state/trail.json"];
+    let at_end = |digest: usize| {
+        let mut command = ctverify_at(&job.server);
+        command.args(["--trail-arn", &job.trail.spec.arn(), "--bucket", &job.trail.spec.bucket]);
+        records(command.args(state).args(["--end", &job.end(digest)]))
+    };
+    let id = ids(&at_end(20)).remove(0);
+    let acknowledge = |words: &[&str]| run(ctverify_at(&job.server).arg("ack").args(state).args(words));
+    assert!(acknowledge(&[]).stdout.contains(&id));
+    assert_eq!(acknowledge(&[&id, "--reason", "a test"]).code, 0);
+    let later = at_end(21);
+    assert_eq!((later.code, &later.of("summary")[0]["acknowledged"]), (0, &Value::from(1)), "{}", later.stdout);
+}
+
 /// Found by a trial: a range that ends before the checkpoint gave an empty report.
 #[test]
 fn an_end_before_the_checkpoint_is_refused() {
