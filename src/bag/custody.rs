@@ -45,6 +45,17 @@ pub enum Action {
     Handover,
 }
 
+impl Action {
+    /// The word that stands in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Collect => "collect",
+            Self::Verify => "verify",
+            Self::Handover => "handover",
+        }
+    }
+}
+
 /// One line of the custody log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustodyEntry {
@@ -219,6 +230,17 @@ impl CustodyLog {
     /// Returns the number of lines.
     pub fn len(&self) -> usize {
         self.lines.len()
+    }
+
+    /// Returns the newest `count` lines that can be read, in their order.
+    pub fn entries(&self, count: usize) -> Vec<CustodyEntry> {
+        let newest = self.lines.iter().skip(self.lines.len().saturating_sub(count));
+        newest.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Returns the SHA-256 of the manifest that the bag has now, in hex; `None` if it has none.
+    pub fn manifest_sha256(&self) -> Option<String> {
+        self.manifests.manifest.clone()
     }
 
     /// Returns whether the log has no lines.

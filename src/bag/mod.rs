@@ -38,7 +38,7 @@ pub use collecting_keys::CollectingKeys;
 pub use collecting_store::{CollectingStore, NO_FILE_NAME};
 pub use custody::{Action, CustodyEntry, CustodyLog, SignHead};
 pub use error::BagError;
-pub use read::{Altered, Bag};
+pub use read::{Altered, Bag, Collection};
 pub use unzip::{UnpackedBag, unzip};
 pub use writer::BagWriter;
 pub use zip::zip;
@@ -53,6 +53,8 @@ const DISPLACED: &str = "data/displaced";
 const OBJECTS_LIST: &str = "data/objects.jsonl";
 /// The file of public keys.
 const KEYS: &str = "data/keys.json";
+/// The folder of the records of the runs that collected.
+const RECORDS: &str = "data/records";
 const MANIFEST: &str = "manifest-sha256.txt";
 const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";
 const DECLARATION: &str = "bagit.txt";

@@ -1,14 +1,18 @@
 //! Reading a bag: checks whether it is unchanged since it was collected.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use ahash::{HashSet, RandomState};
+use serde::Deserialize;
 
 use super::custody::{HEAD, LOG};
 use super::manifest::{self, Partial};
 use super::{
-    BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
+    BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, RECORDS, SOURCE, TAG_MANIFEST,
 };
+use crate::model::TimeRange;
+use crate::records::Filters;
 
 /// The maximum number of altered files that are reported: a manifest may name millions of files
 /// that do not exist.
@@ -27,6 +31,47 @@ pub struct Altered {
     pub path: String,
     /// A description of the difference.
     pub what: String,
+}
+
+/// The maximum length of the first record of a run that is read, in bytes.
+const MAX_RUN_RECORD: u64 = 1024 * 1024;
+
+/// What one run collected into a bag: a range, and the accounts and regions of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Collection {
+    /// The range of which digests and log files were collected.
+    #[serde(flatten)]
+    pub range: TimeRange,
+    /// The accounts and regions to which the run was limited.
+    #[serde(default)]
+    pub filters: Filters,
+}
+
+/// The first record of a run.
+#[derive(Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+enum FirstRecord {
+    Run(Collection),
+}
+
+/// Joins the ranges of the same filters that touch or overlap. An open start is the earliest, an open
+/// end the latest time.
+fn joined(mut collections: Vec<Collection>) -> Vec<Collection> {
+    collections.sort_by_key(|collection| {
+        let TimeRange { start, end } = collection.range;
+        (format!("{:?}", collection.filters), start, end.is_none(), end)
+    });
+    let mut joined: Vec<Collection> = Vec::new();
+    for collection in collections {
+        let TimeRange { start, end } = collection.range;
+        match joined.last_mut().filter(|last| last.filters == collection.filters).map(|last| &mut last.range) {
+            Some(last) if last.end.is_none() || start <= last.end => {
+                last.end = last.end.zip(end).map(|(one, other)| one.max(other));
+            }
+            _ => joined.push(collection),
+        }
+    }
+    joined
 }
 
 impl Bag {
@@ -63,6 +108,33 @@ impl Bag {
     /// keys.
     pub fn keys(&self) -> Option<PathBuf> {
         Some(self.root.join(KEYS)).filter(|keys| keys.is_file())
+    }
+
+    /// Returns what was collected, as the records of the runs that collected say, in the order of the
+    /// ranges; ranges that touch are one. Empty if the records of one run do not say.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder of records can't be read.
+    pub fn collections(&self) -> Result<Vec<Collection>, BagError> {
+        let folder = self.root.join(RECORDS);
+        let files = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            files => files.map_err(BagError::io(&folder))?,
+        };
+        let mut collections = Vec::new();
+        for file in files {
+            let path = file.map_err(BagError::io(&folder))?.path();
+            let mut line = String::new();
+            let file = std::fs::File::open(&path).map_err(BagError::io(&path))?;
+            // Records that can't be read as such are a matter of the manifests, and restrict nothing.
+            let read = BufReader::new(file.take(MAX_RUN_RECORD)).read_line(&mut line);
+            match read.ok().and_then(|_| serde_json::from_str::<FirstRecord>(&line).ok()) {
+                Some(FirstRecord::Run(collection)) => collections.push(collection),
+                None => return Ok(Vec::new()),
+            }
+        }
+        Ok(joined(collections))
     }
 
     /// Returns every file that differs from what the manifests and the custody log record. Each
@@ -174,5 +246,38 @@ impl Names {
 
     fn contains(&self, name: &str) -> bool {
         self.hashes.contains(&self.hasher.hash_one(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_are_one() {
+        let at = |hour: i64| Some(jiff::Timestamp::from_second(hour * 3600).unwrap());
+        let range = |start, end| TimeRange { start, end };
+        for (ranges, expected) in [
+            (vec![], vec![]),
+            (vec![range(at(1), at(2)), range(at(2), at(3))], vec![range(at(1), at(3))]),
+            (vec![range(at(5), None), range(at(1), at(2))], vec![range(at(1), at(2)), range(at(5), None)]),
+            (vec![range(at(1), at(9)), range(at(2), at(3))], vec![range(at(1), at(9))]),
+            (vec![range(None, at(2)), range(at(1), None)], vec![range(None, None)]),
+            (
+                vec![range(at(3), at(4)), range(at(2), None), range(None, at(1))],
+                vec![range(None, at(1)), range(at(2), None)],
+            ),
+        ] {
+            let of = |ranges: Vec<TimeRange>| -> Vec<Collection> {
+                ranges.into_iter().map(|range| Collection { range, ..Collection::default() }).collect()
+            };
+            assert_eq!(joined(of(ranges.clone())), of(expected), "{ranges:?}");
+        }
+        let filters = Filters { regions: Some(vec!["eu-west-1".parse().unwrap()]), ..Filters::default() };
+        let other = vec![
+            Collection { range: range(at(1), at(2)), ..Collection::default() },
+            Collection { range: range(at(2), at(3)), filters },
+        ];
+        assert_eq!(joined(other).len(), 2, "other regions are another collection");
     }
 }

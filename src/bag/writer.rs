@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use super::manifest::{self, Partial, write_whole};
 use super::objects_list::{self, Collected, Known, Stored};
 use super::{
-    Altered, Bag, BagError, CustodyLog, DISPLACED, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, SOURCE, TAG_MANIFEST,
-    key_list,
+    Altered, Bag, BagError, CustodyLog, DISPLACED, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, RECORDS, SOURCE,
+    TAG_MANIFEST, key_list,
 };
 use crate::debug::opaque_debug;
 use crate::model::ObjectRef;
@@ -283,7 +283,7 @@ impl BagWriter {
     ///
     /// Fails if the folder of records can't be made.
     pub fn records(&self, started: Timestamp) -> Result<PathBuf, BagError> {
-        let folder = self.root.join("data/records");
+        let folder = self.root.join(RECORDS);
         std::fs::create_dir_all(&folder).map_err(BagError::io(&folder))?;
         let time = started.strftime("%Y%m%dT%H%M%SZ").to_string();
         // Two runs may begin in the same second, and must not overwrite each other's records.

@@ -27,8 +27,8 @@ pub use schema::schema;
 pub use tally::{Allowances, Tally};
 pub use time::format_time;
 pub use v2::{
-    AcknowledgedCount, BagProblem, BagRecord, CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters,
-    GapRecord, History, KeysAsked, Line, LogFileRecord, Mended, Record, RunRecord, Sample, SampleLine, Schema, Setting,
-    SinceCheckpoint, SummaryLine, SummaryRecord, Versions, WarningRecord,
+    AcknowledgedCount, BagProblem, BagRecord, CaseInfo, ChainRecord, CircumstancesRecord, CustodyLine, DigestRecord,
+    Filters, GapRecord, History, KeysAsked, Line, LogFileRecord, Mended, Record, RunRecord, Sample, SampleLine, Schema,
+    Setting, SinceCheckpoint, SummaryLine, SummaryRecord, Versions, WarningRecord,
 };
 pub use write::write_record;

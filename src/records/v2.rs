@@ -57,6 +57,35 @@ pub struct BagRecord {
     pub problems: Vec<BagProblem>,
     /// The number of lines of the custody log.
     pub custody_entries: u64,
+    /// The SHA-256 of the bag's manifest, in hex; null if there is none.
+    #[serde(default)]
+    pub manifest_sha256: Option<String>,
+    /// The newest lines of the custody log, at most 100, in their order. Lines that can't be read are
+    /// problems of the bag.
+    #[serde(default)]
+    pub custody: Vec<CustodyLine>,
+}
+
+/// A line of the custody log of a bag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "custody_line")]
+pub struct CustodyLine {
+    /// The number of the line, counted from 1.
+    pub number: u64,
+    /// The time at which the line was added.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub time: Timestamp,
+    /// The action that was taken: `collect`, `handover` or `verify`.
+    pub action: String,
+    /// The name of the person who acted, as they gave it.
+    pub by: Option<String>,
+    /// The recipient, for a handover.
+    pub to: Option<String>,
+    /// The reason for a handover.
+    pub reason: Option<String>,
+    /// The verdict, if there was one.
+    pub result: Option<String>,
 }
 
 /// A file of a bag that is not as its manifests or its custody log record.

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
+
 use crate::audit::AuditRequest;
-use crate::bag::{Altered, Bag, CustodyLog, UnpackedBag, unzip};
+use crate::bag::{Altered, Bag, Collection, CustodyEntry, CustodyLog, UnpackedBag, unzip};
 use crate::cli::args::{SourceArgs, VerifyArgs};
 use crate::cli::custody::{self, LogSignature};
 use crate::cli::exit::Failure;
@@ -13,10 +15,15 @@ use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
 use crate::cli::resolve::keys::keys_of_file;
 use crate::keys::KeyFile;
-use crate::model::{BagStatus, KeysFrom, WarningCode};
-use crate::records::{BagProblem, BagRecord, WarningRecord};
+use crate::model::{BagStatus, KeysFrom, TimeRange, WarningCode};
+use crate::records::{BagProblem, BagRecord, CustodyLine, Setting, WarningRecord, format_time};
 use crate::sign::KnownSigners;
 use crate::store::Folder;
+
+/// The number of the newest lines of a custody log that the record of a bag has.
+const CUSTODY_LINES: usize = 100;
+/// The origin of a setting that the records of a bag name.
+const OF_BAG: &str = "the bag's records";
 
 /// The name that reports and messages have for a folder: that of the file from which it was unpacked,
 /// if it was.
@@ -158,13 +165,31 @@ async fn folder(
                 request.warnings_before.push(WarningRecord { code, bucket: None, key: None, detail });
             }
         }
-        state = Some((problems, log.len() as u64));
+        state = Some((problems, log));
     } else if signer.is_some() {
         return Err(signer_without_bag(&dir.display().to_string()));
     } else if *log_custody {
         let what =
             format!("--log-custody is about the custody log of a bag, and {} is none: leave it out", dir.display());
         return Err(Failure::Usage(what));
+    }
+    if let Some(bag) = &bag {
+        let asked = Collection { range: request.range, filters: request.filters() };
+        request.range = within(&asked, &bag.collections()?).map_err(|reason| {
+            let dir = shown.path(dir);
+            Failure::Usage(format!(
+                "the records of the bag {dir} name {reason}: ask for a part of that with --start, --end, --regions and \
+                 --account-id, or verify its objects as a plain copy, with --from {dir}/data/objects and --keys"
+            ))
+        })?;
+        for (name, given, time) in
+            [("--start", asked.range.start, request.range.start), ("--end", asked.range.end, request.range.end)]
+        {
+            if let (None, Some(time)) = (given, time) {
+                let setting = Setting { name: name.to_owned(), value: format_time(time), from: OF_BAG.to_owned() };
+                request.statement.settings.push(setting);
+            }
+        }
     }
     let place = bag.as_ref().map(Bag::objects);
     request.keys_of_bag = bag.is_some() && args.keys.is_none() && !args.check_keys;
@@ -178,7 +203,7 @@ async fn folder(
     let foreign = check_keys(args).await?.into_iter();
     let foreign: Vec<WarningRecord> =
         foreign.map(|warning| WarningRecord { detail: shown.text(&warning.detail), ..warning }).collect();
-    if let Some((mut problems, custody_entries)) = state {
+    if let Some((mut problems, log)) = state {
         // Keys that were given are not the bag's.
         if has_own_keys {
             request.warnings_before.extend(foreign);
@@ -190,7 +215,14 @@ async fn folder(
             );
         }
         let status = if problems.is_empty() { BagStatus::Intact } else { BagStatus::Altered };
-        request.bag = Some(BagRecord { path: shown.path(dir), status, problems, custody_entries });
+        request.bag = Some(BagRecord {
+            path: shown.path(dir),
+            status,
+            problems,
+            custody_entries: log.len() as u64,
+            manifest_sha256: log.manifest_sha256(),
+            custody: log.entries(CUSTODY_LINES).into_iter().map(custody_line).collect(),
+        });
     } else {
         request.warnings_before.extend(foreign);
     }
@@ -216,6 +248,51 @@ async fn folder(
     Ok(Settings { bag, ..Settings::new(Arc::new(copy), Arc::new(keys), request) })
 }
 
+/// Returns the range to examine of a bag that was collected in certain ranges: a bag also holds digests
+/// beside them, whose log files were not collected and must not be taken for deleted ones.
+///
+/// # Errors
+///
+/// Fails if that is more than one of them, or no part of one. The text describes what was collected.
+fn within(asked: &Collection, collected: &[Collection]) -> Result<TimeRange, String> {
+    let TimeRange { start, end } = asked.range;
+    // Parts of one range make it whole. Other parts were collected in their own ranges alone.
+    let is_one = collected.windows(2).all(|pair| pair[0].range == pair[1].range)
+        || collected.windows(2).all(|pair| pair[0].filters == pair[1].filters);
+    let holds = |collection: &&Collection| {
+        let range = collection.range;
+        start.is_none_or(|start| range.start.is_none_or(|first| first <= start))
+            && end.is_none_or(|end| range.end.is_none_or(|last| end <= last))
+            // One side alone has to lie in the range.
+            && start.is_none_or(|start| range.end.is_none_or(|last| start < last))
+            && end.is_none_or(|end| range.start.is_none_or(|first| first < end))
+            && (is_one || collection.filters == asked.filters)
+    };
+    let mut fitting: Vec<TimeRange> = collected.iter().filter(holds).map(|collection| collection.range).collect();
+    fitting.dedup();
+    match (collected, &fitting[..]) {
+        ([], _) => Ok(asked.range),
+        (_, [range]) => Ok(TimeRange { start: start.or(range.start), end: end.or(range.end) }),
+        _ => {
+            let shown = |Collection { range, filters }: &Collection| {
+                let side = |time: Option<Timestamp>, open: &str| time.map_or(open.to_owned(), format_time);
+                let (from, to) = (side(range.start, "the first digest"), side(range.end, "the last digest"));
+                let regions = filters.regions.iter().flatten().map(|region| format!(" {region}"));
+                let accounts = filters.accounts.iter().flatten().map(|account| format!(" {account}"));
+                format!("{from} to {to}{}", accounts.chain(regions).collect::<String>())
+            };
+            let collections: Vec<String> = collected.iter().map(shown).collect();
+            Err(format!("what was collected, {}", collections.join(", and ")))
+        }
+    }
+}
+
+/// Returns a line of the custody log in its recorded form.
+fn custody_line(entry: CustodyEntry) -> CustodyLine {
+    let CustodyEntry { number, time, action, by, to, reason, result, .. } = entry;
+    CustodyLine { number, time, action: action.as_str().to_owned(), by, to, reason, result }
+}
+
 /// Returns a difference of a bag in its recorded form.
 fn problem(Altered { path, what }: Altered) -> BagProblem {
     BagProblem { path, problem: what }
@@ -228,4 +305,48 @@ pub(crate) fn cores() -> usize {
 
 pub(super) fn signer_without_bag(place: &str) -> Failure {
     Failure::Usage(format!("--signer is about the custody log of a bag, and {place} is none: leave it out"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::Filters;
+
+    #[test]
+    fn a_bag_is_examined_in_the_range_in_which_it_was_collected() {
+        let at = |hour: i64| Some(Timestamp::from_second(hour * 3600).unwrap());
+        let range = |start, end| TimeRange { start, end };
+        let of = |ranges: &[TimeRange]| -> Vec<Collection> {
+            ranges.iter().map(|range| Collection { range: *range, ..Collection::default() }).collect()
+        };
+        let (all, one) = (range(None, None), [range(at(12), at(18))]);
+        let two = [range(at(1), at(2)), range(at(12), at(18))];
+        for (asked, collected, expected) in [
+            (all, &[][..], Some(all)),
+            (range(at(1), at(2)), &[all][..], Some(range(at(1), at(2)))),
+            (all, &one, Some(one[0])),
+            (range(at(13), None), &one, Some(range(at(13), at(18)))),
+            (range(at(12), at(18)), &one, Some(one[0])),
+            (range(at(11), None), &one, None),
+            (range(None, at(19)), &one, None),
+            (range(None, at(12)), &one, None),
+            (all, &two, None),
+            (range(at(13), None), &two, Some(range(at(13), at(18)))),
+        ] {
+            let asked = Collection { range: asked, ..Collection::default() };
+            assert_eq!(within(&asked, &of(collected)).ok(), expected, "{asked:?} of {collected:?}");
+        }
+        // Two regions were collected in two ranges: neither was collected in both.
+        let region = |region: &str| Filters { regions: Some(vec![region.parse().unwrap()]), ..Filters::default() };
+        let (east, west) = (region("us-east-1"), region("eu-west-1"));
+        let collected = [
+            Collection { range: range(at(12), at(18)), filters: east.clone() },
+            Collection { range: range(at(6), at(12)), filters: west },
+        ];
+        assert!(within(&Collection::default(), &collected).is_err());
+        let asked = Collection { filters: east, ..Collection::default() };
+        assert_eq!(within(&asked, &collected), Ok(range(at(12), at(18))));
+        let parts = collected.map(|collection| Collection { range: range(at(6), at(12)), ..collection });
+        assert_eq!(within(&Collection::default(), &parts), Ok(range(at(6), at(12))));
+    }
 }

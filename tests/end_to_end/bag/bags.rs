@@ -927,3 +927,40 @@ fn a_file_that_is_no_packed_bag_is_refused() {
     let over = run(ctverify().arg("--from").arg(at("other.zip")).args(["--report", &report]));
     assert!(over.code == 2 && over.stderr.contains("would overwrite"), "{}", over.stderr);
 }
+
+/// A bag of six hours holds the digests on both sides, and not the log files that those list: they were
+/// called deleted when the bag was verified without its range.
+#[test]
+fn a_bag_is_verified_in_the_range_in_which_it_was_collected() {
+    let regions = vec!["us-east-1".into(), "eu-west-1".into()];
+    let trail = TrailSpec { hours: 24, regions, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let bench = Bench::new(trail);
+    let arn = bench.trail.spec.arn();
+    let collect = |start: &str, end: &str| {
+        let mut command = ctverify_at(&bench.server);
+        command.args(["collect", "--trail-arn", &arn, "--start", start, "--end", end]);
+        run(command.arg("--output").arg(bench.bag()))
+    };
+    assert_eq!(collect("2026-03-01T06:00:00Z", "2026-03-01T12:00:00Z").code, 0);
+    let verify = |range: &[&str]| records(ctverify().arg("--from").arg(bench.bag()).args(range));
+    for range in [&[][..], &["--start", "2026-03-01T06:00:00Z"], &["--end", "2026-03-01T09:00:00Z"]] {
+        let found = verify(range);
+        assert_eq!((found.code, found.verdict()), (0, "verified"), "{range:?} {}{}", found.stdout, found.stderr);
+    }
+    let whole = verify(&[]);
+    assert_eq!(whole.of("run")[0]["start"], "2026-03-01T06:00:00Z");
+    assert_eq!(whole.of("run")[0]["end"], "2026-03-01T12:00:00Z");
+    // More than was collected is refused, with what was.
+    let more = verify(&["--start", "2026-03-01T05:00:00Z"]);
+    assert_eq!(more.code, 2, "{}", more.stdout);
+    assert!(more.stderr.contains("2026-03-01T06:00:00Z to 2026-03-01T12:00:00Z"), "{}", more.stderr);
+    // A second collection that continues the first makes one range of both.
+    assert_eq!(collect("2026-03-01T12:00:00Z", "2026-03-01T15:00:00Z").code, 0);
+    let both = verify(&[]);
+    assert_eq!(
+        (both.code, &both.of("run")[0]["end"]),
+        (0, &serde_json::json!("2026-03-01T15:00:00Z")),
+        "{}",
+        both.stderr
+    );
+}
