@@ -20,6 +20,7 @@ mod text_findings;
 mod text_style;
 mod text_table;
 mod text_verdict;
+mod text_wrap;
 
 use std::io;
 

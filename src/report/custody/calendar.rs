@@ -35,8 +35,8 @@ const DRAWN: [(Hour, &str); 5] = [
     (Hour::Violated, "violated"),
 ];
 
-/// The number of days beyond which each cell of a picture is a day instead of an hour.
-const MANY_DAYS: usize = 800;
+/// The number of days to be shown beyond which each cell of a picture is a day instead of an hour.
+const MANY_DAYS: usize = 62;
 
 /// The hours of one chain, by day (UTC).
 #[derive(Debug, Default)]
@@ -86,79 +86,151 @@ impl Calendar {
         }
     }
 
-    /// Draws the picture, in blocks of a month by hours, or of a year by days.
-    pub(super) fn picture(&self) -> Picture {
-        let by_day = self.days.len() > MANY_DAYS;
-        let mut blocks: BTreeMap<String, Block> = BTreeMap::new();
+    /// Returns whether something is to be seen: an hour that is open, a gap, or violated.
+    fn is_shown(hours: &[Option<Hour>; 24]) -> bool {
+        hours.iter().flatten().any(|hour| *hour >= Hour::Open)
+    }
+
+    /// Draws the days on which something is to be seen, a row a day, or a row a month if they are
+    /// many. Days between them on which nothing was found share a row. `None` if nothing is to be seen.
+    pub(super) fn picture(&self) -> Option<Picture> {
+        let shown = self.days.values().filter(|hours| Self::is_shown(hours)).count();
+        match shown {
+            0 => None,
+            _ if shown > MANY_DAYS => Some(self.by_month()),
+            _ => Some(self.by_day()),
+        }
+    }
+
+    fn by_day(&self) -> Picture {
+        let mut drawing = Drawing::default();
+        let mut skipped: Vec<Date> = Vec::new();
         for (date, hours) in &self.days {
-            let column = f64::from(date.day() - 1);
-            if by_day {
-                let name = date.year().to_string();
-                let rows = 12;
-                let block = blocks.entry(name.clone()).or_insert_with(|| Block::new(name, rows));
-                let worst = hours.iter().flatten().max().copied().unwrap_or(Hour::Outside);
-                block.cell(column, f64::from(date.month() - 1), worst);
-            } else {
-                let name = date.strftime("%Y-%m").to_string();
-                let block = blocks.entry(name.clone()).or_insert_with(|| Block::new(name, 24));
-                for (row, hour) in hours.iter().enumerate() {
-                    block.cell(column, row as f64, hour.unwrap_or(Hour::Outside));
-                }
+            if !Self::is_shown(hours) {
+                skipped.push(*date);
+                continue;
+            }
+            drawing.skip(&std::mem::take(&mut skipped));
+            drawing.row(date.to_string(), &hours.map(|hour| hour.unwrap_or(Hour::Outside)));
+        }
+        drawing.skip(&skipped);
+        drawing.close(24, &[(0, "00"), (6, "06"), (12, "12"), (18, "18")], "a row is a day, a column an hour (UTC)")
+    }
+
+    fn by_month(&self) -> Picture {
+        let mut months: BTreeMap<String, [Hour; 31]> = BTreeMap::new();
+        for (date, hours) in &self.days {
+            let month = months.entry(date.strftime("%Y-%m").to_string()).or_insert([Hour::Outside; 31]);
+            let worst = hours.iter().flatten().max().copied().unwrap_or(Hour::Outside);
+            if let Some(day) = usize::try_from(date.day() - 1).ok().and_then(|index| month.get_mut(index)) {
+                *day = worst;
             }
         }
-        Picture { by_day, blocks: blocks.into_values().map(Block::close).collect() }
+        let mut drawing = Drawing::default();
+        for (month, days) in months {
+            drawing.row(month, &days);
+        }
+        let columns = [(0, "1"), (7, "8"), (14, "15"), (21, "22"), (28, "29")];
+        drawing.close(31, &columns, "a row is a month, a column a day (UTC); a day shows the worst of its hours")
     }
 }
 
-/// The drawing of one chain, for a template.
+/// The drawing of one chain, for a template. Coordinates are units of its view box.
 #[derive(Debug, Serialize)]
 pub(super) struct Picture {
-    /// True if a cell is a day instead of an hour.
-    pub by_day: bool,
-    pub blocks: Vec<Drawn>,
-}
-
-/// One block of cells, as SVG paths.
-#[derive(Debug, Serialize)]
-pub(super) struct Drawn {
-    pub name: String,
-    pub rows: u32,
+    /// The meaning of rows and columns.
+    pub caption: &'static str,
+    pub width: u32,
+    pub height: u32,
+    /// The labels of the columns.
+    pub columns: Vec<Label>,
+    /// The labels of the rows.
+    pub rows: Vec<Label>,
+    /// The rows of days on which nothing was found.
+    pub skipped: Vec<Label>,
     /// The CSS class and the path of each state.
     pub paths: Vec<(&'static str, String)>,
+    /// A path of lines between the columns.
+    pub grid: String,
     /// A path of crosses over the violated cells, which are visible without colour.
     pub crosses: String,
 }
 
-struct Block {
-    name: String,
-    rows: u32,
+/// A text of a drawing, with the position of its baseline.
+#[derive(Debug, Serialize)]
+pub(super) struct Label {
+    pub x: u32,
+    pub y: u32,
+    pub text: String,
+}
+
+/// The size of a cell, the part of its height that is filled, and the room for labels, in units of
+/// the picture.
+const CELL: u32 = 14;
+const FILLED: u32 = 12;
+const LEFT: u32 = 84;
+const TOP: u32 = 18;
+/// The distance of a baseline from the top of its row.
+const BASELINE: u32 = 10;
+
+/// A picture that is being drawn, row by row.
+#[derive(Default)]
+struct Drawing {
+    height: u32,
+    rows: Vec<Label>,
+    skipped: Vec<Label>,
     paths: BTreeMap<Hour, String>,
     crosses: String,
 }
 
-/// The size of a cell, and of the part of it that is filled, in units of the picture.
-const CELL: f64 = 10.0;
-const FILLED: f64 = 9.0;
-
-impl Block {
-    fn new(name: String, rows: u32) -> Self {
-        Self { name, rows, paths: BTreeMap::new(), crosses: String::new() }
-    }
-
-    fn cell(&mut self, column: f64, row: f64, hour: Hour) {
-        let (x, y) = (column * CELL, row * CELL);
-        // Writing to a String can't fail.
-        let _ = write!(self.paths.entry(hour).or_default(), "M{x} {y}h{FILLED}v{FILLED}h-{FILLED}z");
-        if hour == Hour::Violated {
-            let inner = FILLED - 4.0;
-            let (left, top) = (x + 2.0, y + 2.0);
-            let _ = write!(self.crosses, "M{left} {top}l{inner} {inner}m0 -{inner}l-{inner} {inner}");
+impl Drawing {
+    /// Draws a row of cells. Neighbours of the same state are one rectangle: the lines of the grid
+    /// divide it.
+    fn row(&mut self, label: String, cells: &[Hour]) {
+        let y = TOP + self.height;
+        self.height += CELL;
+        self.rows.push(Label { x: 0, y: y + BASELINE, text: label });
+        let mut column = 0;
+        for run in cells.chunk_by(|one, other| one == other) {
+            let length = u32::try_from(run.len()).unwrap_or(0);
+            let (x, width) = (LEFT + column * CELL, length * CELL);
+            // Writing to a String can't fail.
+            let _ = write!(self.paths.entry(run[0]).or_default(), "M{x} {y}h{width}v{FILLED}h-{width}z");
+            for index in (0..length).filter(|_| run[0] == Hour::Violated) {
+                let (left, top, inner) = (x + index * CELL + 4, y + 3, FILLED - 6);
+                let _ = write!(self.crosses, "M{left} {top}l{inner} {inner}m0 -{inner}l-{inner} {inner}");
+            }
+            column += length;
         }
     }
 
-    fn close(mut self) -> Drawn {
+    /// Draws a row in place of days on which nothing was found.
+    fn skip(&mut self, days: &[Date]) {
+        let (Some(first), Some(last)) = (days.first(), days.last()) else { return };
+        let y = TOP + self.height;
+        self.height += CELL;
+        let text = match days.len() {
+            1 => format!("{first}: no findings"),
+            count => format!("{first} to {last}, {count} days: no findings"),
+        };
+        self.skipped.push(Label { x: 0, y: y + BASELINE, text });
+    }
+
+    fn close(mut self, count: u32, columns: &[(u32, &str)], caption: &'static str) -> Picture {
         let paths = DRAWN.iter().filter_map(|(hour, class)| Some((*class, self.paths.remove(hour)?))).collect();
-        Drawn { name: self.name, rows: self.rows, paths, crosses: self.crosses }
+        let lines = (1..count).map(|column| format!("M{} {TOP}v{}", LEFT + column * CELL, self.height)).collect();
+        let label = |(column, text): &(u32, &str)| Label { x: LEFT + column * CELL, y: TOP - 6, text: (*text).into() };
+        Picture {
+            caption,
+            width: LEFT + count * CELL,
+            height: TOP + self.height,
+            columns: columns.iter().map(label).collect(),
+            rows: self.rows,
+            skipped: self.skipped,
+            paths,
+            grid: lines,
+            crosses: self.crosses,
+        }
     }
 }
 
@@ -166,12 +238,16 @@ impl Block {
 mod tests {
     use super::*;
 
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
     #[test]
     fn an_hour_shows_the_worst_that_is_known_of_it() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut calendar = Calendar::default();
         calendar.digest(at("2026-03-01T00:25:00Z"), at("2026-03-01T01:25:00Z"), Hour::Empty);
         calendar.digest(at("2026-03-01T01:25:00Z"), at("2026-03-01T02:25:00Z"), Hour::Empty);
+        assert!(calendar.picture().is_none(), "nothing is to be seen");
         calendar.log_file(Hour::Violated);
         calendar.log_file(Hour::Covered);
         calendar.gap(at("2026-03-01T02:25:00Z"), at("2026-03-01T05:25:00Z"), Hour::Gap);
@@ -180,8 +256,29 @@ mod tests {
             day[..6],
             [Some(Hour::Empty), Some(Hour::Violated), Some(Hour::Gap), Some(Hour::Gap), Some(Hour::Gap), None]
         );
-        let picture = calendar.picture();
-        assert_eq!((picture.by_day, picture.blocks.len(), picture.blocks[0].name.as_str()), (false, 1, "2026-03"));
-        assert!(picture.blocks[0].crosses.starts_with("M2 12l"));
+        let picture = calendar.picture().unwrap();
+        assert_eq!((picture.rows.len(), picture.rows[0].text.as_str()), (1, "2026-03-01"));
+        assert!(picture.crosses.starts_with("M102 21l6 6"), "{}", picture.crosses);
+        assert_eq!(picture.paths[1], ("gap", "M112 18h42v12h-42z".to_owned()));
+    }
+
+    #[test]
+    fn days_on_which_nothing_was_found_share_a_row_and_many_days_become_months() {
+        let day = SignedDuration::from_hours(24);
+        let start = at("2026-01-01T12:00:00Z");
+        let mut calendar = Calendar::default();
+        for number in 0..200 {
+            let hour = if number % 50 == 49 { Hour::Violated } else { Hour::Covered };
+            calendar.at(start + day * number, hour);
+        }
+        let picture = calendar.picture().unwrap();
+        assert_eq!((picture.rows.len(), picture.skipped.len(), picture.columns.len()), (4, 4, 4));
+        assert_eq!(picture.skipped[0].text, "2026-01-01 to 2026-02-18, 49 days: no findings");
+        for number in 0..200 {
+            calendar.at(start + day * number, Hour::Gap);
+        }
+        let picture = calendar.picture().unwrap();
+        assert_eq!((picture.rows.len(), picture.columns.len()), (7, 5), "a row a month");
+        assert_eq!(picture.crosses.matches('M').count(), 4);
     }
 }

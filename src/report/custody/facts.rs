@@ -4,27 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::super::belongs_to_chain;
-use super::super::finding::group_of;
 use super::super::text_style::{counted, span};
 use super::super::{Jsonl, Report as _};
 use super::calendar::{Calendar, Hour};
+use super::numbered::{Findings, Grouped};
 use super::words;
-use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus};
+use crate::model::{ChainFault, ChainId, DigestStatus, GapCause, LogFileKey, LogFileStatus};
 use crate::records::{
-    AcknowledgedCount, CaseInfo, ChainRecord, CircumstancesRecord, DigestRecord, Filters, Line, LogFileRecord, Record,
-    RunRecord, Setting, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
+    AcknowledgedCount, BagRecord, CaseInfo, ChainRecord, CircumstancesRecord, CustodyLine, DigestRecord, Filters,
+    LogFileRecord, Record, RunRecord, Setting, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
 };
 
 /// The schema of the facts as JSON.
 pub(super) const SCHEMA: &str = "ctverify-custody/1";
-
-/// The maximum number of findings, of gaps and of warnings that a report spells out. The records
-/// have all of them.
-const SPELLED_OUT: usize = 5_000;
 
 /// The origin of the records of a report.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +38,8 @@ pub(super) struct ChainFacts {
     pub chain: Arc<ChainId>,
     pub tally: Tally,
     pub record: ChainRecord,
-    pub calendar: Calendar,
+    /// The calendar; `None` if the chain has nothing to be seen, because chains may be thousands.
+    pub calendar: Option<Calendar>,
 }
 
 /// A collector of facts, which takes one record at a time.
@@ -54,16 +52,24 @@ pub(super) struct Gathering {
     circumstances: CircumstancesRecord,
     pub chains: Vec<ChainFacts>,
     current: (Tally, Calendar),
-    findings: Vec<serde_json::Value>,
-    acknowledged: Vec<serde_json::Value>,
-    mended: Vec<serde_json::Value>,
-    gaps: Vec<serde_json::Value>,
-    warnings: Vec<serde_json::Value>,
-    /// The group of each finding and of each warning, where it has one.
-    pub finding_groups: Vec<Option<String>>,
-    pub warning_groups: Vec<Option<String>>,
-    left_out: u64,
+    pub findings: Findings,
+    acknowledged: Grouped,
+    mended: Grouped,
+    /// The gaps of each cause.
+    gaps: BTreeMap<GapCause, Grouped>,
+    warnings: Grouped,
+    /// The numbers of records that are not spelled out, once all were taken.
+    pub left_out: LeftOut,
+    bag: Option<BagRecord>,
     summary: Option<SummaryRecord>,
+}
+
+/// The numbers of records that a report does not spell out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LeftOut {
+    pub acknowledged: u64,
+    pub mended: u64,
+    pub warnings: u64,
 }
 
 struct Hasher(Sha256);
@@ -89,14 +95,13 @@ impl Gathering {
             circumstances: CircumstancesRecord::default(),
             chains: Vec::new(),
             current: Default::default(),
-            findings: Vec::new(),
-            acknowledged: Vec::new(),
-            mended: Vec::new(),
-            gaps: Vec::new(),
-            warnings: Vec::new(),
-            finding_groups: Vec::new(),
-            warning_groups: Vec::new(),
-            left_out: 0,
+            findings: Findings::default(),
+            acknowledged: Grouped::default(),
+            mended: Grouped::default(),
+            gaps: BTreeMap::new(),
+            warnings: Grouped::default(),
+            left_out: LeftOut::default(),
+            bag: None,
             summary: None,
         }
     }
@@ -104,19 +109,39 @@ impl Gathering {
     pub(super) fn take(&mut self, record: &Record) -> io::Result<()> {
         self.records += 1;
         self.lines.record(record)?;
-        let (tally, calendar) = &mut self.current;
         if belongs_to_chain(record) {
-            tally.count(record);
+            self.current.0.count(record);
         }
-        let spelled_out = match record {
-            Record::Run(run) => {
-                self.run = Some(run.clone());
-                None
-            }
-            Record::Digest(digest) => {
-                calendar.digest(digest.start, digest.end, hour_of_digest(digest));
-                (digest.status != DigestStatus::Valid).then_some(&mut self.findings)
-            }
+        self.mark(record);
+        match record {
+            Record::Run(run) => self.run = Some(run.clone()),
+            Record::Bag(bag) => self.bag = Some(bag.clone()),
+            Record::Chain(chain) => self.close_chain(chain),
+            Record::Circumstances(circumstances) => self.circumstances = circumstances.clone(),
+            Record::Summary(summary) => self.summary = Some(summary.clone()),
+            Record::Digest(_) | Record::LogFile(_) | Record::Gap(_) | Record::Warning(_) => {}
+        }
+        if let Record::Gap(gap) = record {
+            // Gaps are listed by their cause, the acknowledged ones too.
+            self.gaps.entry(gap.cause).or_default().take(record)?;
+        }
+        if self.findings.take(record)? {
+            return Ok(());
+        }
+        let has_mended = record.history().is_some_and(|history| history.mended.is_some());
+        match record {
+            Record::Warning(_) => self.warnings.take(record),
+            _ if record.acknowledged().is_some() => self.acknowledged.take(record),
+            _ if has_mended => self.mended.take(record),
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks the hours of a record in the calendar of the current chain.
+    fn mark(&mut self, record: &Record) {
+        let calendar = &mut self.current.1;
+        match record {
+            Record::Digest(digest) => calendar.digest(digest.start, digest.end, hour_of_digest(digest)),
             Record::LogFile(file) => {
                 let hour = hour_of_log_file(file);
                 match (file.status, LogFileKey::parse(&file.object.key)) {
@@ -124,12 +149,11 @@ impl Gathering {
                     // records.
                     _ if file.chain.region.known().is_none() => {}
                     (LogFileStatus::Unlisted | LogFileStatus::Uncovered, Some(name)) => {
-                        calendar.at(name.time.from, hour)
+                        calendar.at(name.time.from, hour);
                     }
                     (LogFileStatus::Unlisted | LogFileStatus::Uncovered, None) => {}
                     _ => calendar.log_file(hour),
                 }
-                (file.status != LogFileStatus::Intact).then_some(&mut self.findings)
             }
             Record::Gap(gap) => {
                 let hour = match gap.cause {
@@ -138,54 +162,28 @@ impl Gathering {
                     _ => Hour::Open,
                 };
                 calendar.gap(gap.from, gap.to, hour);
-                Some(&mut self.gaps)
             }
-            Record::Bag(bag) => (bag.status == BagStatus::Altered).then_some(&mut self.findings),
-            Record::Warning(_) => Some(&mut self.warnings),
-            Record::Chain(chain) => {
-                let (tally, calendar) = std::mem::take(&mut self.current);
-                self.chains.push(ChainFacts { chain: chain.chain.clone(), tally, record: chain.clone(), calendar });
-                None
-            }
-            Record::Circumstances(circumstances) => {
-                self.circumstances = circumstances.clone();
-                None
-            }
-            Record::Summary(summary) => {
-                self.summary = Some(summary.clone());
-                None
-            }
-        };
-        let history = record.history().cloned().unwrap_or_default();
-        let spelled_out = match record {
-            // Gaps are told of whether or not they are acknowledged.
-            Record::Gap(_) => spelled_out,
-            _ if history.acknowledged.is_some() => Some(&mut self.acknowledged),
-            _ if history.mended.is_some() => Some(&mut self.mended),
-            _ => spelled_out,
-        };
-        let is_finding = history.acknowledged.is_none() && history.mended.is_none();
-        if let Some(list) = spelled_out {
-            if list.len() < SPELLED_OUT {
-                match record {
-                    Record::Warning(_) => self.warning_groups.push(group_of(record)),
-                    Record::Digest(_) | Record::LogFile(_) | Record::Bag(_) if is_finding => {
-                        self.finding_groups.push(group_of(record));
-                    }
-                    _ => {}
-                }
-                list.push(serde_json::to_value(Line::from(record))?);
-            } else {
-                self.left_out += 1;
-            }
+            _ => {}
         }
-        Ok(())
+    }
+
+    fn close_chain(&mut self, record: &ChainRecord) {
+        let (tally, calendar) = std::mem::take(&mut self.current);
+        let mut facts = ChainFacts { chain: record.chain.clone(), tally, record: record.clone(), calendar: None };
+        facts.calendar = (!facts.is_clean()).then_some(calendar);
+        self.chains.push(facts);
     }
 
     /// Returns the facts, once all records were taken.
     pub(super) fn facts(&mut self) -> io::Result<Facts> {
         let (Some(run), Some(summary)) = (&self.run, &self.summary) else {
             return Err(io::Error::other("the run came to no summary"));
+        };
+        self.findings.number();
+        self.left_out = LeftOut {
+            acknowledged: self.acknowledged.left_out,
+            mended: self.mended.left_out,
+            warnings: self.warnings.left_out,
         };
         let hash = std::mem::replace(&mut self.lines, Jsonl::new(Hasher(Sha256::new()))).into_inner();
         let computed = hex::encode(hash.0.finalize());
@@ -204,7 +202,7 @@ impl Gathering {
             verdict: VerdictFacts {
                 word: summary.verdict.as_str(),
                 exit_code: summary.exit_code,
-                sentence: words::sentence(summary),
+                sentence: words::sentence(run, summary),
                 scope: words::scope(run, summary, self.chains.len()),
             },
             case,
@@ -233,19 +231,21 @@ impl Gathering {
                 allow: run.allow.clone(),
                 endpoints: run.endpoints.clone(),
                 settings: run.settings.clone(),
+                files: run.files,
             },
             proves: words::proves(summary),
             does_not_prove: words::does_not_prove(summary),
             counts: Counts::of(&summary.tally, summary.not_read),
             chains: self.chains.iter().map(ChainRow::of).collect(),
             requested_seconds: self.chains.iter().map(|chain| chain.record.requested_seconds).sum(),
-            findings: std::mem::take(&mut self.findings),
-            acknowledged: std::mem::take(&mut self.acknowledged),
-            mended: std::mem::take(&mut self.mended),
+            findings: self.findings.by_kind().into_iter().flat_map(|kind| kind.findings).collect(),
+            acknowledged: std::mem::take(&mut self.acknowledged.records),
+            mended: std::mem::take(&mut self.mended.records),
             only_counted: summary.since_checkpoint.as_ref().map(OnlyCounted::of).unwrap_or_default(),
-            gaps: std::mem::take(&mut self.gaps),
-            warnings: std::mem::take(&mut self.warnings),
-            not_spelled_out: self.left_out,
+            not_spelled_out: self.left_out(),
+            gaps: self.gaps.values_mut().flat_map(|of_cause| std::mem::take(&mut of_cause.records)).collect(),
+            warnings: std::mem::take(&mut self.warnings.records),
+            bag: self.bag.as_ref().map(BagFacts::of),
             records: RecordsFacts {
                 count: self.records,
                 sha256: self.origin.records_sha256.clone().unwrap_or(computed),
@@ -254,6 +254,38 @@ impl Gathering {
             references: words::REFERENCES.iter().map(|(name, what)| Named { name, what }).collect(),
             glossary: words::GLOSSARY.iter().map(|(name, what)| Named { name, what }).collect(),
         })
+    }
+}
+
+impl Gathering {
+    /// The number of findings, gaps and warnings that are not spelled out. A gap that is a finding is
+    /// counted once.
+    fn left_out(&self) -> u64 {
+        let lists = [&self.acknowledged, &self.mended, &self.warnings];
+        let open = self.gaps.iter().filter(|(cause, _)| !cause.is_finding()).map(|(_, of_cause)| of_cause);
+        self.findings.left_out() + lists.into_iter().chain(open).map(|list| list.left_out).sum::<u64>()
+    }
+
+    /// The number of gaps of a cause that are not spelled out.
+    pub(super) fn gaps_left_out(&self, cause: GapCause) -> u64 {
+        self.gaps.get(&cause).map_or(0, |of_cause| of_cause.left_out)
+    }
+
+    /// Returns whether the run goes on from an earlier one.
+    pub(super) fn goes_on(&self) -> bool {
+        let since = self.summary.as_ref().and_then(|summary| summary.since_checkpoint.as_ref());
+        since.is_some_and(|since| since.last_run.is_some())
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.summary.as_ref().is_some_and(|summary| summary.interrupted)
+    }
+
+    /// The begin and the end of the time that all chains together have.
+    pub(super) fn period(&self) -> Option<(Timestamp, Timestamp)> {
+        let from = self.chains.iter().map(|facts| facts.record.from).min()?;
+        let to = self.chains.iter().map(|facts| facts.record.to).max()?;
+        Some((from, to))
     }
 }
 
@@ -290,15 +322,19 @@ pub(super) struct Facts {
     pub chains: Vec<ChainRow>,
     /// The number of seconds that the range has for all chains together.
     pub requested_seconds: u64,
-    /// The findings that nobody has acknowledged, without gaps and faults of chains.
+    /// The findings that nobody has acknowledged, the gravest first. Each has its `number`. Those that
+    /// differ in nothing but the object are one: `more` counts the others, `others` names the first.
     pub findings: Vec<serde_json::Value>,
-    /// The acknowledged findings, without gaps.
+    /// The acknowledged findings.
     pub acknowledged: Vec<serde_json::Value>,
     /// The objects that are valid or intact, and that an earlier run reported as violated.
     pub mended: Vec<serde_json::Value>,
     pub only_counted: OnlyCounted,
+    /// All gaps, by cause.
     pub gaps: Vec<serde_json::Value>,
     pub warnings: Vec<serde_json::Value>,
+    /// The evidence bag, if it was one that was examined.
+    pub bag: Option<BagFacts>,
     /// The number of findings, gaps and warnings that only the records have.
     pub not_spelled_out: u64,
     pub records: RecordsFacts,
@@ -380,6 +416,8 @@ pub(super) struct Examination {
     pub allow: Vec<String>,
     pub endpoints: Option<BTreeMap<String, String>>,
     pub settings: Vec<Setting>,
+    /// The number of single log files that were asked about; 0 if a range was.
+    pub files: usize,
 }
 
 /// The numbers of digests and log files of each status, of gaps and of warnings.
@@ -406,6 +444,31 @@ impl Counts {
     }
 }
 
+/// The evidence bag that was examined.
+#[derive(Debug, Serialize)]
+pub(super) struct BagFacts {
+    pub path: String,
+    pub status: &'static str,
+    pub problems: usize,
+    pub custody_entries: u64,
+    pub manifest_sha256: Option<String>,
+    /// The newest lines of the custody log.
+    pub custody: Vec<CustodyLine>,
+}
+
+impl BagFacts {
+    fn of(bag: &BagRecord) -> Self {
+        Self {
+            path: bag.path.clone(),
+            status: bag.status.as_str(),
+            problems: bag.problems.len(),
+            custody_entries: bag.custody_entries,
+            manifest_sha256: bag.manifest_sha256.clone(),
+            custody: bag.custody.clone(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct ChainRow {
     pub organization: Option<String>,
@@ -425,7 +488,7 @@ pub(super) struct ChainRow {
 }
 
 impl ChainRow {
-    fn of(facts: &ChainFacts) -> Self {
+    pub(super) fn of(facts: &ChainFacts) -> Self {
         let ChainFacts { chain, tally, record, .. } = facts;
         let hundredths = (u128::from(record.covered_seconds) * 10_000)
             .checked_div(u128::from(record.requested_seconds))

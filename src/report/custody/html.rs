@@ -1,41 +1,47 @@
 //! The custody report as one page that fetches nothing, runs only its own script, and can be
 //! printed.
 
-use std::collections::HashMap;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::{Environment, context};
+use minijinja::{Environment, Value as Shown, context};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tempfile::SpooledTempFile;
 
 use super::super::{Report, quoted};
-use super::facts::{Gathering, Origin};
+use super::facts::{Facts, Gathering, Origin};
+use super::file_list::{FileList, STATUSES};
+use super::overview::Overview;
+use super::timeline::Timeline;
+use super::words;
 use crate::debug::opaque_debug;
-use crate::model::{ObjectRef, printable};
+use crate::model::{GapCause, ObjectRef, printable};
 use crate::records::Record;
 
 const TEMPLATE: &str = include_str!("custody.html");
+const MACROS: &str = include_str!("macros.html");
 const STYLE: &str = include_str!("custody.css");
 const SCRIPT: &str = include_str!("custody.js");
-/// The placeholder of the list of files in the rendered page.
-const ROWS: &str = "@@ROWS@@";
-const FOLDERS: &str = "@@FOLDERS@@";
+/// The placeholders of the list of files in the rendered page.
+const NAMES: &str = "@@NAMES@@";
+const HASHES: &str = "@@HASHES@@";
 
-/// The number of bytes of the list of files that are kept in memory.
-const SPOOL_BYTES: usize = 4 * 1024 * 1024;
+/// The number of characters at the end of a name that always stay in sight: CloudTrail's names differ
+/// there.
+const TAIL: usize = 26;
+/// The maximum number of gaps of a cause that the page lists.
+const GAPS: usize = 200;
+/// The same for a cause that is no finding, such as that of the newest two hours of each chain.
+const HARMLESS_GAPS: usize = 10;
 
 /// The custody report for people.
 pub struct CustodyHtml<W> {
     out: W,
     gathering: Gathering,
-    rows: SpooledTempFile,
-    any: bool,
-    /// Each folder once, with its index in `names`.
-    folders: HashMap<String, usize>,
-    names: Vec<String>,
+    files: FileList,
 }
 
 opaque_debug!(CustodyHtml<W>);
@@ -43,43 +49,115 @@ opaque_debug!(CustodyHtml<W>);
 impl<W: Write> CustodyHtml<W> {
     /// Creates a report that is written to `out`.
     pub fn new(out: W, origin: Origin) -> Self {
-        let rows = SpooledTempFile::new(SPOOL_BYTES);
-        let gathering = Gathering::new(origin);
-        Self { out, gathering, rows, any: false, folders: HashMap::new(), names: Vec::new() }
-    }
-
-    /// Writes one row: status, whether it is a digest, folder, name, actual hash, and the expected
-    /// hash if that differs.
-    fn row(&mut self, record: &Record) -> io::Result<()> {
-        let (status, kind, object, found, expected) = match record {
-            Record::Digest(digest) => (digest.status.as_str(), 1, &digest.object, digest.sha256, None),
-            Record::LogFile(file) => {
-                let other = file.expected_sha256.filter(|hash| file.actual_sha256 != Some(*hash));
-                (file.status.as_str(), 0, &file.object, file.actual_sha256, other)
-            }
-            _ => return Ok(()),
-        };
-        let (folder, name) = split(object);
-        let next = self.folders.len();
-        let folder = *self.folders.entry(folder).or_insert_with_key(|folder| {
-            self.names.push(folder.clone());
-            next
-        });
-        let hash = |hash: Option<crate::model::Sha256Hash>| hash.map(|hash| hash.to_string());
-        let row = json!([status, kind, folder, name, hash(found), hash(expected)]);
-        if self.any {
-            self.rows.write_all(b",\n")?;
-        }
-        self.any = true;
-        self.rows.write_all(for_script(&row.to_string()).as_bytes())
+        Self { out, gathering: Gathering::new(origin), files: FileList::new() }
     }
 }
 
-/// Returns the folder and the name of an object, as they are shown.
-fn split(object: &ObjectRef) -> (String, String) {
-    let whole = object.to_string();
-    let (folder, name) = whole.rsplit_once('/').unwrap_or(("", &whole));
-    (printable(folder).into_owned(), printable(name).into_owned())
+/// The gaps of one cause, for the template.
+#[derive(Debug, Serialize)]
+struct Cause {
+    name: &'static str,
+    meaning: &'static str,
+    is_finding: bool,
+    found: u64,
+    gaps: Vec<Value>,
+    left_out: u64,
+}
+
+/// Returns the gaps by cause, with the numbers of those that are findings.
+fn causes(facts: &Facts, gathering: &Gathering) -> Vec<Cause> {
+    let number_of = |id: &Value| {
+        let finding = facts.findings.iter().find(|finding| finding["record"] == "gap" && finding["id"] == *id);
+        finding.map(|finding| finding["number"].clone())
+    };
+    let of_cause = |cause: &GapCause| {
+        let all = facts.gaps.iter().filter(|gap| gap["cause"] == cause.as_str());
+        let shown = if cause.is_finding() { GAPS } else { HARMLESS_GAPS };
+        let gaps: Vec<Value> = all.clone().take(shown).cloned().collect();
+        let found = all.count() as u64 + gathering.gaps_left_out(*cause);
+        let numbered = |mut gap: Value| {
+            if let Some(number) = gap.get("id").and_then(number_of) {
+                gap["number"] = number;
+            }
+            gap
+        };
+        let left_out = found - gaps.len() as u64;
+        let gaps = gaps.into_iter().map(numbered).collect();
+        Cause {
+            name: cause.as_str(),
+            meaning: words::gap_cause(*cause),
+            is_finding: cause.is_finding(),
+            found,
+            gaps,
+            left_out,
+        }
+    };
+    GapCause::ALL.iter().map(of_cause).filter(|cause| cause.found > 0).collect()
+}
+
+/// Escapes text for HTML.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#x27;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Returns a name as HTML that breaks after slashes, and elsewhere only where a part does not fit.
+fn breakable(text: &str) -> Shown {
+    let whole = printable(text);
+    let parts = whole.split_inclusive('/').map(|part| format!("<span>{}</span>", escape(part)));
+    Shown::from_safe_string(parts.collect())
+}
+
+/// Returns the name of the object of a record.
+fn object_name(record: &Shown) -> String {
+    let part =
+        |name| record.get_attr(name).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+    ObjectRef::new(part("bucket"), part("key")).to_string()
+}
+
+/// Returns a name as HTML that is cut in its middle where there is no room, and is copied whole.
+fn cut(record: &Shown) -> Shown {
+    let whole = printable(&object_name(record)).into_owned();
+    let at = whole.char_indices().rev().nth(TAIL - 1).map_or(0, |(index, _)| index);
+    let (head, tail) = whole.split_at(at);
+    let (head, tail, whole) = (escape(head), escape(tail), escape(&whole));
+    Shown::from_safe_string(format!(
+        "<span class=\"cut\" title=\"{whole}\"><span class=\"head\">{head}</span><span class=\"tail\">{tail}</span></span>"
+    ))
+}
+
+/// Writes text as a string of CSS.
+fn css_string(text: &str) -> String {
+    let mut string = String::from("\"");
+    for character in text.chars() {
+        match character {
+            plain if plain.is_ascii_alphanumeric() || " .,:-/()".contains(plain) => string.push(plain),
+            other => {
+                // Writing to a String can't fail.
+                let _ = write!(string, "\\{:x} ", u32::from(other));
+            }
+        }
+    }
+    string.push('"');
+    string
+}
+
+/// Returns the style with what stands at the foot of each printed page: the case and the hash of the
+/// records.
+fn style(facts: &Facts) -> String {
+    let case = facts.case.case.as_ref().map(|case| format!("Case {} · ", printable(case))).unwrap_or_default();
+    let foot = format!("{case}SHA-256 of the records {}", facts.records.sha256);
+    format!("{STYLE}@page {{ @bottom-left {{ content: {}; }} }}\n", css_string(&foot))
 }
 
 /// Escapes JSON for a script element, in which nothing may look like its end, or like a comment.
@@ -95,63 +173,82 @@ fn policy_hash(text: &str) -> String {
 impl<W: Write> Report for CustodyHtml<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.gathering.take(record)?;
-        self.row(record)
+        self.files.take(record)
     }
 
     fn finish(&mut self) -> io::Result<()> {
         let facts = self.gathering.facts()?;
-        let pictures: Vec<_> = self.gathering.chains.iter().map(|chain| chain.calendar.picture()).collect();
-        let mut environment = Environment::new();
-        // Names come from the bucket, so characters that would change how a line is written are
-        // escaped, before HTML is escaped.
-        environment.add_filter("shown", |text: &str| printable(text).into_owned());
-        environment.add_filter("quoted", |words: Vec<String>| quoted(&words));
-        let findings = grouped(&facts.findings, &self.gathering.finding_groups);
-        let warnings = grouped(&facts.warnings, &self.gathering.warning_groups);
-        let origin = json!({ "schema": facts.schema, "records": facts.records, "made_with": facts.made_with });
-        let origin = for_script(&origin.to_string());
-        let page = environment
-            .add_template("custody.html", TEMPLATE)
-            .and_then(|()| environment.get_template("custody.html"))
-            .and_then(|template| {
-                template.render(context! {
-                    facts, findings, warnings, pictures, origin, title => facts.title(), style => STYLE, script => SCRIPT, rows => ROWS, folders => FOLDERS,
-                    style_hash => policy_hash(STYLE), script_hash => policy_hash(SCRIPT),
-                })
-            })
-            .map_err(|error| io::Error::other(format!("the page can't be made: {error:#}")))?;
+        let page = self.page(&facts).map_err(|error| io::Error::other(format!("the page can't be made: {error:#}")))?;
         let missing = || io::Error::other("the page has no place for the list of files");
         // No name can be taken for one of these placeholders: both come after everything that was
         // rendered from names.
-        let (page, end) = page.rsplit_once(ROWS).ok_or_else(missing)?;
-        let (head, between) = page.rsplit_once(FOLDERS).ok_or_else(missing)?;
+        let (page, end) = page.rsplit_once(HASHES).ok_or_else(missing)?;
+        let (head, between) = page.rsplit_once(NAMES).ok_or_else(missing)?;
         self.out.write_all(head.as_bytes())?;
-        self.out.write_all(for_script(&serde_json::to_string(&self.names)?).as_bytes())?;
-        self.out.write_all(between.as_bytes())?;
-        self.rows.seek(SeekFrom::Start(0))?;
-        io::copy(&mut self.rows, &mut self.out)?;
+        self.files.write(&mut self.out, between)?;
         self.out.write_all(end.as_bytes())?;
         self.out.flush()
     }
 }
 
-/// Returns the first record of each group, with the objects of the others as `others`.
-fn grouped(records: &[Value], groups: &[Option<String>]) -> Vec<Value> {
-    let mut first: HashMap<&str, usize> = HashMap::new();
-    let mut found: Vec<Value> = Vec::new();
-    for (record, group) in records.iter().zip(groups) {
-        let known = group.as_deref().and_then(|group| first.get(group)).and_then(|index| found.get_mut(*index));
-        if let Some(Value::Object(known)) = known {
-            let other = json!({ "bucket": record["bucket"], "key": record["key"], "id": record["id"] });
-            if let Value::Array(others) = known.entry("others").or_insert_with(|| json!([])) {
-                others.push(other);
-            }
-            continue;
-        }
-        if let Some(group) = group {
-            first.insert(group, found.len());
-        }
-        found.push(record.clone());
+impl<W: Write> CustodyHtml<W> {
+    /// Renders the page, with placeholders in place of the list of files.
+    fn page(&self, facts: &Facts) -> Result<String, minijinja::Error> {
+        let mut environment = Environment::new();
+        // Names come from the bucket, so characters that would change how a line is written are
+        // escaped, before HTML is escaped.
+        environment.add_filter("shown", |text: &str| printable(text).into_owned());
+        environment.add_filter("quoted", |words: Vec<String>| quoted(&words));
+        environment.add_filter("breakable", breakable);
+        environment.add_filter("object", |record: Shown| breakable(&object_name(&record)));
+        environment.add_filter("cut", |record: Shown| cut(&record));
+        environment.add_filter("capitalize_first", |text: &str| {
+            text.char_indices().map(|(at, c)| if at == 0 { c.to_ascii_uppercase() } else { c }).collect::<String>()
+        });
+        environment.add_template("macros.html", MACROS)?;
+        environment.add_template("custody.html", TEMPLATE)?;
+        let gathering = &self.gathering;
+        let overview = Overview::of(&gathering.chains, &gathering.findings);
+        let period = gathering.period();
+        let timeline = period.and_then(|(from, to)| Timeline::draw(&gathering.findings, from, to));
+        let origin = json!({ "schema": facts.schema, "records": facts.records, "made_with": facts.made_with });
+        let style = style(facts);
+        environment.get_template("custody.html")?.render(context! {
+            facts,
+            kinds => gathering.findings.by_kind(),
+            has_pictures => overview.sections.iter().any(|section| section.picture.is_some()),
+            overview,
+            timeline,
+            causes => causes(facts, gathering),
+            list => json!({ "digests": self.files.digests(), "log_files": self.files.log_files() }),
+            key_count => facts.examination.public_keys.values().map(|keys| keys.len()).sum::<usize>(),
+            interrupted => gathering.is_interrupted(),
+            goes_on => gathering.goes_on(),
+            warnings_left_out => gathering.left_out.warnings,
+            acknowledged_left_out => gathering.left_out.acknowledged,
+            mended_left_out => gathering.left_out.mended,
+            counts_log_files => facts.examination.depth == "content" && facts.counts.not_read == 0,
+            valid_digests => facts.counts.digests.iter().any(|(status, count)| *status == "valid" && *count > 0),
+            signer => facts.examination.settings.iter().find(|setting| setting.name == "--signer").map(|setting| &setting.value),
+            log_in_part => facts.warnings.iter().any(|warning| warning["code"] == "custody_not_signed"),
+            origin => for_script(&origin.to_string()),
+            statuses => json!(STATUSES).to_string(),
+            title => facts.title(),
+            style_hash => policy_hash(&style),
+            script_hash => policy_hash(SCRIPT),
+            style,
+            script => SCRIPT,
+        })
     }
-    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_a_style_is_one_string() {
+        assert_eq!(css_string("Case 2026-117"), "\"Case 2026-117\"");
+        assert_eq!(css_string("a\"}</style>\u{e9}"), "\"a\\22 \\7d \\3c /style\\3e \\e9 \"");
+    }
 }

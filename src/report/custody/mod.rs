@@ -10,10 +10,14 @@
 
 mod calendar;
 mod facts;
+mod file_list;
 mod html;
 mod intoto;
 mod json;
 mod made;
+mod numbered;
+mod overview;
+mod timeline;
 mod words;
 
 pub use facts::Origin;
@@ -21,4 +25,4 @@ pub use html::CustodyHtml;
 pub use intoto::{InToto, PAYLOAD_TYPE, SignEnvelope};
 pub use json::CustodyJson;
 pub use made::Made;
-pub(super) use words::{limited, recheck};
+pub(super) use words::{limited, range_is_of_bag, recheck};

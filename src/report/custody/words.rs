@@ -6,13 +6,22 @@ use crate::model::{ChainFault, Depth, DigestStatus, GapCause, LogFileStatus, Ver
 use crate::records::{Filters, RunRecord, SummaryRecord, format_time as time};
 
 /// Returns the verdict in one sentence that a court understands.
-pub(super) fn sentence(summary: &SummaryRecord) -> String {
+pub(super) fn sentence(run: &RunRecord, summary: &SummaryRecord) -> String {
     let verdict = match (verdict(summary), summary.tally.acknowledged) {
         (rest, acknowledged) if acknowledged > 0 && summary.verdict == Verdict::Verified => {
             let acknowledged = counted(acknowledged, "finding");
             format!("Apart from {acknowledged} that somebody has acknowledged, this holds: {}", in_sentence(&rest))
         }
         (verdict, _) => verdict,
+    };
+    let verdict = match run.allow.len() {
+        0 => verdict,
+        _ if summary.verdict != Verdict::Verified => verdict,
+        _ => format!(
+            "Apart from what was kept out of the verdict on request ({}), this holds: {}",
+            run.allow.join(", "),
+            in_sentence(&verdict)
+        ),
     };
     match verdict.strip_suffix('.') {
         Some(verdict) if summary.keys_of_bag => format!("{verdict}; {KEYS_OF_BAG}."),
@@ -38,8 +47,8 @@ fn verdict(summary: &SummaryRecord) -> String {
     let at_least = if tally.lost_digests() > 0 { "at least " } else { "" };
     match (summary.verdict, summary.depth) {
         _ if summary.interrupted => {
-            "The examination was stopped before its end; what it had found until then is told below and says \
-             nothing of the rest."
+            "The examination was stopped before its end; what it had found until then stands in this report and \
+             says nothing of the rest."
                 .to_owned()
         }
         (Verdict::Verified, Depth::Content) if summary.not_read == 0 => format!(
@@ -57,14 +66,14 @@ fn verdict(summary: &SummaryRecord) -> String {
              content of log files was not read."
         ),
         (Verdict::Violated, _) if tally.is_only_altered() => format!(
-            "The evidence bag that was examined, or its keys or signatures, are not as they have to be: {}, told of \
-             below.",
+            "The evidence bag that was examined, or its keys or signatures, are not as they have to be: {}, named in \
+             the findings.",
             counted(tally.altered, "problem")
         ),
         (Verdict::Violated, _) => {
             let mut parts = Vec::new();
             parts.extend((changed > 0).then(|| format!("{} changed", counted(changed, "file"))));
-            parts.extend((removed > 0).then(|| format!("{at_least}{} removed", counted(removed, "file"))));
+            parts.extend((removed > 0).then(|| format!("{at_least}{} missing", counted(removed, "file"))));
             let gaps = tally.gaps_of(GapCause::DigestsMissing);
             parts.extend((parts.is_empty() && gaps > 0).then(|| {
                 format!(
@@ -74,11 +83,11 @@ fn verdict(summary: &SummaryRecord) -> String {
                 )
             }));
             let cut = tally.chain_faults_of(ChainFault::TailCut);
-            parts.extend((cut > 0).then(|| format!("the newest digest files of {} removed", counted(cut, "chain"))));
+            parts.extend((cut > 0).then(|| format!("the newest digest files of {} missing", counted(cut, "chain"))));
             let contradicted = tally.chain_faults_of(ChainFault::CheckpointContradicted);
             parts.extend((contradicted > 0).then(|| {
                 format!(
-                    "digest files of {} that an earlier run verified removed or \
+                    "digest files of {} that an earlier run verified missing or \
                     exchanged",
                     counted(contradicted, "chain")
                 )
@@ -86,19 +95,24 @@ fn verdict(summary: &SummaryRecord) -> String {
             parts.extend((tally.altered > 0).then(|| "parts of the evidence bag or its keys changed".to_owned()));
             parts.extend((tally.counted > 0).then(|| {
                 let counted = counted(tally.counted, "more file");
-                format!("{counted} that earlier runs named changed or removed")
+                format!("{counted} that earlier runs named changed or missing")
             }));
             let parts = if parts.is_empty() { "parts of it changed".to_owned() } else { parts.join(" and ") };
             let earlier = summary.since_checkpoint.as_ref().is_some_and(|since| since.known > 0 || tally.counted > 0);
             let examined = if earlier { "What this run or earlier ones examined" } else { "What was examined" };
-            format!("{examined} is not what Amazon Web Services delivered: {parts} after delivery.")
+            format!("{examined} is not what Amazon Web Services delivered: {parts}.")
         }
         (Verdict::Inconclusive, _) => {
             "Nothing that was examined was found changed or removed, but not everything could be judged; what \
-             is open is told below."
+             is open stands in this report."
                 .to_owned()
         }
     }
+}
+
+/// Returns whether the range, or a part of it, was taken from the records of the bag.
+pub(crate) fn range_is_of_bag(run: &RunRecord) -> bool {
+    run.settings.iter().any(|setting| setting.from == "the bag's records")
 }
 
 /// Describes the begin of the range.
@@ -128,7 +142,8 @@ pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> 
         || "every CloudTrail trail found at the source".to_owned(),
         |arn| format!("the CloudTrail trail {arn}"),
     );
-    let (from, to) = (begin(run, summary), end(run));
+    let of_bag = if range_is_of_bag(run) { ", as the records of the bag name it" } else { "" };
+    let (from, to) = (begin(run, summary), format!("{}{of_bag}", end(run)));
     let depth = match run.depth {
         Depth::Chain => "the digest files alone",
         Depth::Presence => "the digest files, and the existence of every log file that they list",
@@ -194,7 +209,7 @@ pub(super) fn proves(summary: &SummaryRecord) -> Vec<String> {
     let mut proven = vec![
         "Each digest file called valid bears an RSA signature, its own or the one that its successor recorded, \
          that verifies under a public \
-         key which the source of keys told below gives for that time; where that source says of which region each key is, under one of the \
+         key which the source of keys that this report names gives for that time; where that source says of which region each key is, under one of the \
          region that the digest file names."
             .to_owned(),
         "Each of them, unless it begins a chain, names the digest file before it by its SHA-256 and its signature: \
@@ -229,7 +244,7 @@ pub(super) fn does_not_prove(summary: &SummaryRecord) -> Vec<String> {
         "Who changed or removed a file, and when: that is for other evidence to tell, such as access logs of \
          the bucket.",
         "That the public keys are those of Amazon Web Services, beyond the way in which they were obtained, \
-         which is told below.",
+         which this report states.",
         "Anything of files that are called unverified, unlisted or uncovered, of times outside the range, or of gaps.",
     ];
     if summary.depth != Depth::Content || summary.not_read > 0 {
@@ -304,7 +319,7 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     (
         "hash, SHA-256",
         "A number of 64 hexadecimal digits computed from a file's content. Two different files with the same \
-         one are not known and can't be made.",
+         one are not known, and no method to make them is.",
     ),
     (
         "signature",
@@ -323,3 +338,22 @@ pub(super) const GLOSSARY: &[(&str, &str)] = &[
     ("uncovered", "A file in the log folder that no digest file lists, in a time that no valid digest file covers."),
     ("gap", "A part of the range that no valid digest file covers."),
 ];
+
+/// Describes the cause of a gap.
+pub(super) fn gap_cause(cause: GapCause) -> &'static str {
+    match cause {
+        GapCause::LoggingStopped => {
+            "A starting digest file follows: logging or log file validation was off, or earlier digest files were \
+             removed."
+        }
+        GapCause::DigestsMissing => "Digest files of this time do not exist, and later ones show that they did.",
+        GapCause::DigestsInvalid => "The digest files of this time are not valid.",
+        GapCause::DigestsUnverified => "The digest files of this time could not be judged.",
+        GapCause::ListingFailed => "The digest files could not be listed.",
+        GapCause::NotYetDelivered => "The time is so recent that its digest files may still come.",
+        GapCause::NoDigests => "The chain should be there, and has no digest file.",
+        GapCause::BeforeFirstDigest => "The time lies before the first digest file that was found.",
+        GapCause::AfterLastDigest => "The time lies after the last digest file that was found.",
+        GapCause::Expired => "The oldest digest files are gone, and a lifecycle rule of the bucket explains it.",
+    }
+}

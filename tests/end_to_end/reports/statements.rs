@@ -129,7 +129,7 @@ fn digests_that_are_gone_in_a_row_are_counted_at_least() {
     assert!(text.contains("at least 3 digests missing") && text.contains("(at least 3 hourly digests)"), "{text}");
     let facts = facts(&mut mirror.command());
     let sentence = facts["verdict"]["sentence"].as_str().unwrap();
-    assert!(sentence.contains("at least 3 files removed"), "{sentence}");
+    assert!(sentence.contains("at least 3 files missing"), "{sentence}");
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_changed_bag_stands_under_what_is_wrong_and_accuses_no_chain() {
         ])
     );
     let text = run(&mut command()).stdout;
-    let (before, wrong) = text.split_once("What is wrong").unwrap();
+    let (before, wrong) = text.split_once("Violations").unwrap();
     assert!(wrong.contains("altered bag") && wrong.contains("custody-head.txt: is gone"), "{text}");
     assert!(!text.contains("Warnings") && !before.contains('✗') && before.contains('✓'), "{text}");
     assert!(text.contains("2 problems of the evidence bag"), "{text}");
