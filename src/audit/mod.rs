@@ -46,6 +46,6 @@ mod sink;
 
 pub use error::AuditError;
 pub use inputs::{Audit, Outcome};
-pub use observer::{Observer, Progress};
+pub use observer::{ChainProgress, Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
 pub use request_builder::{AuditRequestBuilder, RequestError};

@@ -1,9 +1,13 @@
 //! The receiver of an audit's findings, and the progress of the audit.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::model::ChainId;
 use crate::records::Record;
+use crate::sync::lock;
 
 /// A receiver of an audit's findings: one record at a time, in the order that
 /// [`crate::records::Record`] promises.
@@ -31,6 +35,28 @@ pub struct Progress {
     log_files_found: AtomicU64,
     log_files_read: AtomicU64,
     log_files_intact: AtomicU64,
+    bytes_read: AtomicU64,
+    refusals: AtomicU64,
+    /// The objects of each chain.
+    chains: Mutex<HashMap<ChainId, Objects>>,
+}
+
+/// The number of objects of a chain.
+#[derive(Debug, Clone, Copy, Default)]
+struct Objects {
+    found: u64,
+    read: u64,
+}
+
+/// A chain that is being examined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainProgress {
+    /// The chain.
+    pub chain: ChainId,
+    /// The number of its objects that are to be read, as far as they are known.
+    pub found: u64,
+    /// The number of its objects that were read.
+    pub read: u64,
 }
 
 impl Progress {
@@ -65,11 +91,59 @@ impl Progress {
         self.log_files_intact.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn found_digests(&self, count: usize) {
+    /// The number of bytes that were read, as they are stored.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    /// The number of requests that the store refused because they were too many.
+    pub fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
+    }
+
+    /// The chain with the most objects that are known and not yet read; `None` unless several chains
+    /// have such objects.
+    pub fn chain_with_most_left(&self) -> Option<ChainProgress> {
+        let chains = lock(&self.chains);
+        let mut open = chains.iter().filter(|(_, objects)| objects.found > objects.read);
+        let left = |objects: &Objects| objects.found.saturating_sub(objects.read);
+        let first = open.next()?;
+        let (mut most, mut others) = (first, 0);
+        for other in open {
+            others += 1;
+            // Ties are broken by the chain, so that the line does not flicker.
+            if (left(other.1), other.0) > (left(most.1), most.0) {
+                most = other;
+            }
+        }
+        let (chain, objects) = most;
+        (others > 0).then(|| ChainProgress { chain: chain.clone(), found: objects.found, read: objects.read })
+    }
+
+    fn of_chain(&self, chain: &ChainId, change: impl FnOnce(&mut Objects)) {
+        let mut chains = lock(&self.chains);
+        if let Some(objects) = chains.get_mut(chain) {
+            change(objects);
+        } else {
+            change(chains.entry(chain.clone()).or_default());
+        }
+    }
+
+    pub(crate) fn read_bytes(&self, count: usize) {
+        self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_refusals(&self, count: u64) {
+        self.refusals.fetch_max(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn found_digests(&self, chain: &ChainId, count: usize) {
+        self.of_chain(chain, |objects| objects.found += count as u64);
         self.digests_found.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn read_digest(&self) {
+    pub(crate) fn read_digest(&self, chain: &ChainId) {
+        self.of_chain(chain, |objects| objects.read += 1);
         self.digests_read.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -77,11 +151,13 @@ impl Progress {
         self.digests_proven.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn found_log_files(&self, count: usize) {
+    pub(crate) fn found_log_files(&self, chain: &ChainId, count: usize) {
+        self.of_chain(chain, |objects| objects.found += count as u64);
         self.log_files_found.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn read_log_file(&self, is_intact: bool) {
+    pub(crate) fn read_log_file(&self, chain: &ChainId, is_intact: bool) {
+        self.of_chain(chain, |objects| objects.read += 1);
         self.log_files_read.fetch_add(1, Ordering::Relaxed);
         self.log_files_intact.fetch_add(u64::from(is_intact), Ordering::Relaxed);
     }

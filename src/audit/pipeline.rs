@@ -327,7 +327,11 @@ impl Audit {
             written_after: None,
             examined: Arc::default(),
             ends,
-            reader: ObjectReader { store: store.clone(), throttle: Arc::new(Throttle::new(request.concurrency)) },
+            reader: ObjectReader {
+                store: store.clone(),
+                throttle: Arc::new(Throttle::new(request.concurrency)),
+                progress: progress.clone(),
+            },
             large_digests: Arc::new(Semaphore::new(1)),
             oversized_bytes: Arc::default(),
             hasher: RandomState::new(),

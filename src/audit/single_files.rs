@@ -123,7 +123,11 @@ pub(crate) async fn steps(context: &Arc<Context>, files: &[ObjectRef]) -> Result
         steps.extend(part.unlisted.into_values().map(|file| record_step(Record::LogFile(file))));
         steps.push(record_step(Record::Chain(record)));
     }
-    context.progress.found_log_files(files.len());
+    for step in &steps {
+        if let Step::LogFile(chain, _) = step {
+            context.progress.found_log_files(chain, 1);
+        }
+    }
     Ok(steps)
 }
 

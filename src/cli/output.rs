@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anstream::stream::{AsLockedWrite, RawStream};
 use anstream::{AutoStream, ColorChoice as StreamChoice};
-use clap::ColorChoice;
+use clap::{ColorChoice, ValueEnum as _};
 use tempfile::NamedTempFile;
 
 use super::args::{Format, ReportArgs, ReportKind};
@@ -14,6 +14,7 @@ use super::evidence::Signing;
 use super::exit::Failure;
 use crate::audit::Observer;
 use crate::disk::{create, target, write_whole};
+use crate::model::printable;
 use crate::records::{Allowances, Record};
 use crate::report::{
     Annotations, Asff, Csv, CustodyHtml, CustodyJson, Emf, InToto, Json, Jsonl, Junit, Ocsf, Origin, Prometheus,
@@ -45,8 +46,15 @@ impl Reports {
         unsigned: &[(ReportKind, PathBuf)],
         signing: Arc<Signing>,
     ) -> Result<Self, Failure> {
-        let text = TextOptions { verbose: args.verbose, quiet: args.quiet, allowed: allowed.clone() };
-        let options = Options { text: text.clone(), origin: origin.clone(), signer: None, before: String::new() };
+        let text = TextOptions {
+            verbose: args.verbose,
+            quiet: args.quiet,
+            allowed: allowed.clone(),
+            ..TextOptions::default()
+        };
+        let reports = args.report.iter().chain(unsigned).map(|(kind, path)| (*kind, path.as_path()));
+        let on_screen = TextOptions { width: terminal_width(), reports: links(reports), ..text.clone() };
+        let options = Options { text: on_screen, origin: origin.clone(), signer: None, before: String::new() };
         let standard: Box<dyn Report> = match args.format {
             Format::Text => make(ReportKind::Text, io::stdout(), colour_of_standard_output(args.color), options),
             Format::Jsonl => Box::new(Jsonl::new(BufWriter::new(StandardJson::new()))),
@@ -123,6 +131,35 @@ impl Observer for Reports {
         }
         Ok(())
     }
+}
+
+/// The minimum width to which lines are wrapped: names are of no use in less.
+const NARROWEST: usize = 40;
+
+/// Returns the width of the terminal that standard output is; `None` if it is none.
+fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(width.0).max(NARROWEST))
+}
+
+/// Returns the names of the reports as a terminal shows them, as links where it has links (OSC 8);
+/// empty if standard output is no terminal.
+fn links<'a>(reports: impl Iterator<Item = (ReportKind, &'a Path)>) -> Vec<String> {
+    if !io::stdout().is_terminal() {
+        return Vec::new();
+    }
+    let has_links = supports_hyperlinks::on(supports_hyperlinks::Stream::Stdout);
+    let shown = |(kind, path): (ReportKind, &Path)| {
+        let name = printable(&path.to_string_lossy()).into_owned();
+        let url = std::path::absolute(path).ok().and_then(|path| reqwest::Url::from_file_path(path).ok());
+        let name = match url.filter(|_| has_links) {
+            Some(url) => format!("\u{1b}]8;;{url}\u{1b}\\{name}\u{1b}]8;;\u{1b}\\"),
+            None => name,
+        };
+        let kind = kind.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        format!("{kind:<10} {name}")
+    };
+    reports.map(shown).collect()
 }
 
 /// Returns whether the output of this process is read by a runner of jobs that takes `##[…]` in it

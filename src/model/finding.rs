@@ -250,8 +250,6 @@ words!(
         SeveralOrganizations = "several_organizations",
         /// The newest lines of a bag's custody log are not signed, though those before them are.
         CustodyNotSigned = "custody_not_signed",
-        /// The custody log of a bag could not be written to.
-        CustodyNotLogged = "custody_not_logged",
     }
 );
 
@@ -331,4 +329,17 @@ pub mod exit_code {
     pub const CANNOT_RUN: u8 = 4;
     /// The run was interrupted: 128 and the number of SIGINT, as shells have it.
     pub const INTERRUPTED: u8 = 130;
+
+    /// Describes an exit code.
+    pub fn meaning(code: u8) -> &'static str {
+        match code {
+            VERIFIED => "verified, nothing is changed or missing and nothing is left open",
+            VIOLATED => "violated, something was modified, deleted, forged or removed",
+            USAGE => "the command line, or a file that it names, is wrong",
+            INCONCLUSIVE => "inconclusive, nothing was found changed and something could not be judged",
+            CANNOT_RUN => "the run could not be made",
+            INTERRUPTED => "the run was interrupted",
+            _ => "not an exit code of this version",
+        }
+    }
 }

@@ -2,18 +2,19 @@
 
 use std::io::{self, Write};
 
-use super::custody::{limited, recheck};
+use super::custody::{limited, range_is_of_bag, recheck};
 use super::finding::acknowledgement;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
 use super::text_table::{Row, write_table};
-use super::text_verdict::{allowed_gaps, bound, intact, open_points, violations};
+use super::text_verdict::{bound, intact, kept_out, open_points, scope, violations};
+use super::text_wrap::Wrapped;
 use super::{Report, belongs_to_chain};
 use crate::debug::opaque_debug;
-use crate::model::{Depth, DigestStatus, LogFileStatus, Verdict, WarningCode, printable};
+use crate::model::{BagStatus, Depth, DigestStatus, LogFileStatus, Verdict, WarningCode, exit_code, printable};
 use crate::records::{
-    AcknowledgedCount, Allowances, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord, Tally,
-    format_time as time,
+    AcknowledgedCount, Allowances, BagRecord, CustodyLine, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord,
+    Tally, format_time as time,
 };
 
 /// The time by which a digest may be late by default, in seconds.
@@ -32,6 +33,11 @@ pub struct TextOptions {
     pub quiet: bool,
     /// The findings that were excluded from the verdict, so that the report can say so.
     pub allowed: Allowances,
+    /// The width of the terminal, in columns, to which lines are wrapped; `None` if the report is not
+    /// written to a terminal.
+    pub width: Option<usize>,
+    /// The names of further reports of the run, as they are to be shown.
+    pub reports: Vec<String>,
 }
 
 /// The report for people. It is styled for a terminal; the owner of `out` strips the styles where
@@ -44,6 +50,9 @@ pub struct Text<W> {
     current: Tally,
     findings: Findings,
     listing: Vec<u8>,
+    bag: Option<BagRecord>,
+    /// True if a warning says that the newest lines of the bag's custody log are not signed.
+    is_signed_in_part: bool,
     summary: Option<SummaryRecord>,
     /// True if a warning says that something was asked about that is not there, or that somebody
     /// touched an object: then `quiet` does not hold.
@@ -55,14 +64,17 @@ opaque_debug!(Text<W>);
 impl<W: Write> Text<W> {
     /// Creates a report that is written to `out`.
     pub fn new(out: W, options: TextOptions) -> Self {
+        let findings = Findings::new(options.verbose);
         Self {
             out,
             options,
             run: None,
             rows: Vec::new(),
             current: Tally::default(),
-            findings: Findings::default(),
+            findings,
             listing: Vec::new(),
+            bag: None,
+            is_signed_in_part: false,
             summary: None,
             has_doubt: false,
         }
@@ -70,7 +82,7 @@ impl<W: Write> Text<W> {
 
     fn head(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let Some(run) = &self.run else { return Ok(()) };
-        let out = &mut self.out;
+        let out = &mut Wrapped::new(&mut self.out, self.options.width);
         writeln!(out, "{HEAD}CloudTrail log file integrity{HEAD:#}  {DIM}ctverify {}{DIM:#}", run.version)?;
         let trail = run.trail_arn.as_ref().map_or("every trail found".to_owned(), ToString::to_string);
         writeln!(out, "  trail   {}", printable(&trail))?;
@@ -78,6 +90,9 @@ impl<W: Write> Text<W> {
         let limits = limited(&run.filters);
         if let Some(limits) = limits.strip_prefix(", ") {
             writeln!(out, "  filter  {limits}")?;
+        }
+        if let Some(bag) = &self.bag {
+            write_bag(out, run, bag, self.is_signed_in_part)?;
         }
         if run.files > 0 {
             let asked = counted(run.files as u64, "log file");
@@ -91,7 +106,8 @@ impl<W: Write> Text<W> {
             Some(start) => start,
         };
         let to = run.range.end.map_or("the last digest".to_owned(), time);
-        writeln!(out, "  range   {from} to {to}")?;
+        let of_bag = if range_is_of_bag(run) { ", as the bag's records name it" } else { "" };
+        writeln!(out, "  range   {from} to {to}{of_bag}")?;
         let depth = match (run.depth, run.sample) {
             (Depth::Chain, _) => "digests alone; log files are not looked at",
             (Depth::Presence, _) => "digests are read, and log files looked for by listing",
@@ -122,44 +138,59 @@ impl<W: Write> Text<W> {
         writeln!(out)
     }
 
+    /// Writes what the run did, and the verdict last.
     fn verdict(&mut self, summary: &SummaryRecord) -> io::Result<()> {
         let tally = &summary.tally;
-        let (style, word) = match summary.interrupted {
-            true => (OPEN, "INTERRUPTED".to_owned()),
-            false => (verdict_style(summary.verdict), summary.verdict.as_str().to_uppercase()),
-        };
-        let text = match summary.verdict {
-            _ if summary.interrupted => {
-                "the run was stopped before its end: what was found so far stands above, and proves nothing of the rest"
-                    .to_owned()
-            }
-            Verdict::Verified => intact(summary),
-            Verdict::Violated => violations(tally),
-            Verdict::Inconclusive => open_points(tally, &self.options.allowed),
-        };
-        let rests = if summary.keys_of_bag { format!("; {KEYS_OF_BAG}") } else { String::new() };
-        writeln!(self.out, "{style}{word}{style:#}  {text}{rests}")?;
-        if let Some(sample) = summary.sample {
-            writeln!(self.out, "{}", bound(&sample))?;
-        }
-        self.since(summary)?;
-        let mut spared = allowed_gaps(tally, &self.options.allowed);
-        let unsampled = summary.sample.is_some_and(|sample| sample.read < sample.total);
-        spared.extend((unsampled && self.options.allowed.sample).then(|| "what the sample left unread".to_owned()));
-        if !spared.is_empty() {
-            writeln!(self.out, "{DIM}kept out of the verdict by --allow: {}{DIM:#}", spared.join(", "))?;
-        }
         let seconds = self.run.as_ref().map_or(0, |run| summary.finished.as_second() - run.started.as_second());
+        let out = &mut Wrapped::new(&mut self.out, self.options.width);
         let requests = summary.requests;
         writeln!(
-            self.out,
+            out,
             "{DIM}{} and {} examined in {seconds} s: {} requested, {} listed, {} to AWS APIs{DIM:#}",
             counted(DigestStatus::ALL.iter().map(|s| tally.digests(*s)).sum(), "digest"),
             counted(LogFileStatus::ALL.iter().map(|s| tally.log_files(*s)).sum(), "log file"),
             counted(requests.get, "object"),
             counted(requests.list, "page"),
             counted(requests.other, "request"),
-        )
+        )?;
+        out.flush()?;
+        // A link is not to be divided.
+        for report in &self.options.reports {
+            writeln!(self.out, "{DIM}report{DIM:#}  {report}")?;
+        }
+        let out = &mut Wrapped::new(&mut self.out, self.options.width);
+        let kept_out = kept_out(summary, &self.options.allowed);
+        if !kept_out.is_empty() {
+            writeln!(out, "{DIM}kept out of the verdict by --allow: {}{DIM:#}", kept_out.join(", "))?;
+        }
+        since(out, summary)?;
+        if let Some(sample) = summary.sample {
+            writeln!(out, "{}", bound(&sample))?;
+        }
+        if self.options.verbose {
+            let (code, meaning) = (summary.exit_code, exit_code::meaning(summary.exit_code));
+            writeln!(out, "{DIM}exit code {code}: {meaning}{DIM:#}")?;
+        }
+        let (style, word) = match summary.interrupted {
+            true => (OPEN, "INTERRUPTED".to_owned()),
+            false => (verdict_style(summary.verdict), summary.verdict.as_str().to_uppercase()),
+        };
+        let period = self.rows.iter().map(|row| (row.record.from, row.record.to));
+        let period = period.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        // Single log files are asked about by name, not by time.
+        let period = period.filter(|_| self.run.as_ref().is_some_and(|run| run.files == 0));
+        let text = match summary.verdict {
+            _ if summary.interrupted => {
+                "the run was stopped before its end: what was found so far stands above, and proves nothing of the rest"
+                    .to_owned()
+            }
+            Verdict::Verified => intact(summary, &scope(self.rows.len(), period)),
+            Verdict::Violated => violations(tally),
+            Verdict::Inconclusive => open_points(tally, &self.options.allowed),
+        };
+        let rests = if summary.keys_of_bag { format!("; {KEYS_OF_BAG}") } else { String::new() };
+        writeln!(out, "\n{style}{word}{style:#}  {text}{rests}")?;
+        out.flush()
     }
 }
 
@@ -174,36 +205,9 @@ impl<W: Write> Text<W> {
         let trail = trail.map_or("every trail found".to_owned(), ToString::to_string);
         let last = since.last_run.map(|run| time(run.started)).unwrap_or_default();
         let (style, trail) = (verdict_style(summary.verdict), printable(&trail));
-        writeln!(self.out, "{style}{verdict}{style:#}  {trail}: the same as at {last}, {known} still open, none new")?;
+        let out = &mut Wrapped::new(&mut self.out, self.options.width);
+        writeln!(out, "{style}{verdict}{style:#}  {trail}: the same as at {last}, {known} still open, none new")?;
         Ok(true)
-    }
-
-    /// Writes how the findings compare with those of earlier runs.
-    fn since(&mut self, summary: &SummaryRecord) -> io::Result<()> {
-        // A run that was stopped leaves the checkpoint as it was.
-        let Some(since) = summary.since_checkpoint.as_ref().filter(|_| !summary.interrupted) else { return Ok(()) };
-        let SinceCheckpoint { last_run, new, known, mended, counted: unnamed, .. } = since;
-        let Some(last) = last_run else {
-            return writeln!(self.out, "The first run with this checkpoint: the next one goes on from here.");
-        };
-        let (last, verdict) = (time(last.started), last.verdict);
-        let found = match (new, known) {
-            (0, 0) => "nothing was found".to_owned(),
-            (0, known) => format!("nothing new was found, {} still open", counted(*known, "finding")),
-            (new, 0) => format!("{} new", counted(*new, "finding")),
-            (new, known) => format!("{} new, {known} known and still open", counted(*new, "finding")),
-        };
-        let mended = if *mended > 0 { format!(", {mended} mended") } else { String::new() };
-        writeln!(self.out, "Since the run of {last} ({verdict}): {found}{mended}.")?;
-        for (kind, count) in unnamed {
-            let unnamed = counted(*count, kind);
-            writeln!(self.out, "{BAD}Earlier runs reported{BAD:#} {unnamed} more: their reports have the names.")?;
-        }
-        for AcknowledgedCount { what, count, acknowledged } in &since.counted_acknowledged {
-            let by = acknowledgement(acknowledged);
-            writeln!(self.out, "Acknowledged: {} of earlier runs, {}", counted(*count, what), printable(&by))?;
-        }
-        Ok(())
     }
 }
 
@@ -226,9 +230,11 @@ impl<W: Write> Report for Text<W> {
         if let Record::Run(run) = record {
             self.findings.lists_intact = run.files > 0;
         }
-        self.findings.take(record, self.options.verbose);
+        self.findings.take(record);
         match record {
             Record::Run(run) => self.run = Some(run.clone()),
+            Record::Bag(bag) => self.bag = Some(bag.clone()),
+            Record::Warning(warning) if warning.code == WarningCode::CustodyNotSigned => self.is_signed_in_part = true,
             Record::Chain(chain) => {
                 let (tally, record) = (std::mem::take(&mut self.current), chain.clone());
                 self.rows.push(Row { chain: chain.chain.clone(), tally, record });
@@ -253,9 +259,61 @@ impl<W: Write> Report for Text<W> {
             writeln!(self.out)?;
         }
         self.head(&summary)?;
-        write_table(&self.rows, summary.depth, &mut self.out)?;
-        self.findings.write(&mut self.out)?;
+        let TextOptions { verbose, width, .. } = &self.options;
+        let reads_all = summary.depth == Depth::Content && summary.not_read == 0;
+        write_table(&self.rows, reads_all, *verbose, *width, &mut self.out)?;
+        self.findings.write(&mut Wrapped::new(&mut self.out, *width))?;
         self.verdict(&summary)?;
         self.out.flush()
     }
+}
+
+/// Writes how the findings compare with those of earlier runs.
+fn since(out: &mut impl Write, summary: &SummaryRecord) -> io::Result<()> {
+    // A run that was stopped leaves the checkpoint as it was.
+    let Some(since) = summary.since_checkpoint.as_ref().filter(|_| !summary.interrupted) else { return Ok(()) };
+    let SinceCheckpoint { last_run, new, known, mended, counted: unnamed, .. } = since;
+    let Some(last) = last_run else {
+        return writeln!(out, "The first run with this checkpoint.");
+    };
+    let (last, verdict) = (time(last.started), last.verdict);
+    let found = match (new, known) {
+        (0, 0) => "nothing was found".to_owned(),
+        (0, known) => format!("nothing new was found, {} still open", counted(*known, "finding")),
+        (new, 0) => format!("{} new", counted(*new, "finding")),
+        (new, known) => format!("{} new, {known} known and still open", counted(*new, "finding")),
+    };
+    let mended = if *mended > 0 { format!(", {mended} mended") } else { String::new() };
+    writeln!(out, "Since the run of {last} ({verdict}): {found}{mended}.")?;
+    for (kind, count) in unnamed {
+        let unnamed = counted(*count, kind);
+        writeln!(out, "{BAD}Earlier runs reported{BAD:#} {unnamed} more: their reports have the names.")?;
+    }
+    for AcknowledgedCount { what, count, acknowledged } in &since.counted_acknowledged {
+        let by = acknowledgement(acknowledged);
+        writeln!(out, "Acknowledged: {} of earlier runs, {}", counted(*count, what), printable(&by))?;
+    }
+    Ok(())
+}
+
+/// The number of lines of a custody log that the text shows.
+const CUSTODY_LINES: usize = 5;
+
+/// Writes the state of the bag and the newest lines of its custody log.
+fn write_bag(out: &mut impl Write, run: &RunRecord, bag: &BagRecord, is_signed_in_part: bool) -> io::Result<()> {
+    let is_intact = bag.status == BagStatus::Intact;
+    let state = if is_intact { "intact, as its manifests and its custody log record" } else { "altered" };
+    writeln!(out, "  bag     {}: {state}", printable(&bag.path))?;
+    if let Some(signer) = run.settings.iter().find(|setting| setting.name == "--signer").filter(|_| is_intact) {
+        let part = if is_signed_in_part { " in part: see the warnings" } else { "" };
+        writeln!(out, "  signed  the custody log, by a key of {}{part}", printable(&signer.value))?;
+    }
+    for CustodyLine { number, time: at, action, by, to, .. } in
+        bag.custody.iter().skip(bag.custody.len().saturating_sub(CUSTODY_LINES))
+    {
+        let by = by.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+        let to = to.as_ref().map(|name| format!(" to {name}")).unwrap_or_default();
+        writeln!(out, "  custody {number}: {action}{} {}", printable(&format!("{by}{to}")), time(*at))?;
+    }
+    Ok(())
 }

@@ -13,8 +13,12 @@ use crate::records::{
 };
 use anstyle::Style;
 
-/// The maximum number of findings of one kind that are spelled out.
+/// The number of findings of one kind up to which each is spelled out.
 const SHOWN: usize = 20;
+/// The number of findings of a kind that are spelled out if there are more.
+const FIRST: usize = 5;
+/// The maximum number of chains that are counted by name for such a kind.
+const CHAINS: usize = 10;
 
 /// The sections of the report, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,12 +37,12 @@ enum Section {
 impl Section {
     fn title(self) -> &'static str {
         match self {
-            Self::Asked => "What was asked about, and is intact",
-            Self::Wrong => "What is wrong",
-            Self::Open => "What could not be verified",
-            Self::Unlisted => "What no digest lists",
-            Self::Uncovered => "Log files in a time that no valid digest covers",
-            Self::Gaps => "What is not covered",
+            Self::Asked => "Intact log files",
+            Self::Wrong => "Violations",
+            Self::Open => "Not verified",
+            Self::Unlisted => "Unlisted log files",
+            Self::Uncovered => "Uncovered log files",
+            Self::Gaps => "Gaps",
             Self::Acknowledged => "Acknowledged, and kept out of the verdict",
             Self::Mended => "Mended since an earlier run",
             Self::Warnings => "Warnings",
@@ -56,25 +60,35 @@ struct Entry {
     last: Option<ObjectRef>,
 }
 
+/// The findings of one kind.
 #[derive(Debug, Default)]
-struct Count {
+struct OfKind {
     found: usize,
+    /// The number of findings that are entries, or counted by one.
     shown: usize,
+    entries: Vec<Entry>,
+    /// The index of the entry of each group.
+    groups: HashMap<String, usize>,
+    /// The number of findings of each chain.
+    chains: BTreeMap<String, usize>,
 }
 
 /// The findings, by section and kind.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    shown: BTreeMap<Section, Vec<Entry>>,
-    /// The entry of each group, by section and index.
-    groups: HashMap<String, (Section, usize)>,
-    counts: BTreeMap<(Section, &'static str), Count>,
+    kinds: BTreeMap<(Section, &'static str), OfKind>,
+    /// True if every finding is spelled out, however many there are.
+    everything: bool,
     /// True if single log files were asked about: then those that are intact are spelled out, too.
     pub(super) lists_intact: bool,
 }
 
 impl Findings {
-    pub(super) fn take(&mut self, record: &Record, everything: bool) {
+    pub(super) fn new(everything: bool) -> Self {
+        Self { everything, ..Self::default() }
+    }
+
+    pub(super) fn take(&mut self, record: &Record) {
         let is_mended = record.history().is_some_and(|history| history.mended.is_some());
         let (section, kind) = match record {
             _ if record.acknowledged().is_some() => (Section::Acknowledged, "acknowledged findings"),
@@ -95,7 +109,7 @@ impl Findings {
                 LogFileStatus::Uncovered => (Section::Uncovered, "uncovered log files"),
             },
             Record::Bag(bag) if bag.status == BagStatus::Altered => (Section::Wrong, "altered bags"),
-            Record::Gap(_) => (Section::Gaps, "gaps"),
+            Record::Gap(gap) => (Section::Gaps, gap.cause.as_str()),
             Record::Warning(warning) if warning.code == WarningCode::KeyNotPublished => (Section::Wrong, "keys"),
             Record::Warning(_) => (Section::Warnings, "warnings"),
             Record::Chain(chain) if chain.fault.is_some() => (Section::Wrong, "faults of chains"),
@@ -103,45 +117,89 @@ impl Findings {
                 return;
             }
         };
-        let count = self.counts.entry((section, kind)).or_default();
-        count.found += 1;
-        let group = if everything { None } else { group_of(record) };
-        if let Some((section, index)) = group.as_ref().and_then(|group| self.groups.get(group)).copied()
-            && let Some(entry) = self.shown.get_mut(&section).and_then(|entries| entries.get_mut(index))
-        {
-            count.shown += 1;
+        let everything = self.everything;
+        let of_kind = self.kinds.entry((section, kind)).or_default();
+        of_kind.found += 1;
+        if let Some(chain) = chain_of(record) {
+            *of_kind.chains.entry(chain).or_default() += 1;
+        }
+        // What somebody said about one finding is not said about another.
+        let of_history = record.history().map(|history| format!("{history:?}")).unwrap_or_default();
+        let group = if everything { None } else { group_of(record).map(|group| group + &of_history) };
+        let index = group.as_ref().and_then(|group| of_kind.groups.get(group)).copied();
+        if let Some(entry) = index.and_then(|index| of_kind.entries.get_mut(index)) {
+            of_kind.shown += 1;
             entry.more += 1;
             entry.last = object_of(record);
-        } else if count.shown < SHOWN || everything {
-            count.shown += 1;
-            let of_section = self.shown.entry(section).or_default();
-            self.groups.extend(group.map(|group| (group, (section, of_section.len()))));
-            of_section.push(Entry { text: spell_out(record), more: 0, last: None });
+        } else if of_kind.entries.len() < SHOWN || everything {
+            of_kind.shown += 1;
+            of_kind.groups.extend(group.map(|group| (group, of_kind.entries.len())));
+            of_kind.entries.push(Entry { text: spell_out(record), more: 0, last: None });
         }
     }
 
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        for (section, entries) in &self.shown {
-            writeln!(out, "{HEAD}{}{HEAD:#}", section.title())?;
-            for Entry { text, more, last } in entries {
-                write!(out, "{text}")?;
-                if *more > 0 {
-                    let last = last.as_ref().map(|last| format!(", the last one {}", shown(last))).unwrap_or_default();
-                    writeln!(out, "    {DIM}and {more} more of the same kind{last}{DIM:#}")?;
+        let mut section = None;
+        for ((of, kind), of_kind) in &self.kinds {
+            if section != Some(*of) {
+                if section.is_some() {
+                    writeln!(out)?;
                 }
+                writeln!(out, "{HEAD}{}{HEAD:#}", of.title())?;
+                section = Some(*of);
             }
-            let of_section = self.counts.iter().filter(|((of, _), _)| of == section);
-            for ((_, kind), Count { found, shown }) in of_section.filter(|(_, count)| count.found > count.shown) {
-                let more = found - shown;
-                writeln!(
-                    out,
-                    "  {DIM}… and {more} more {kind}: --verbose lists them, --report jsonl=FILE keeps them{DIM:#}"
-                )?;
-            }
+            of_kind.write(if *of == Section::Gaps { "gaps" } else { kind }, out)?;
+        }
+        if section.is_some() {
             writeln!(out)?;
         }
         Ok(())
     }
+}
+
+impl OfKind {
+    fn write(&self, kind: &str, out: &mut impl Write) -> io::Result<()> {
+        let is_cut = self.found > self.shown;
+        let entries = if is_cut { &self.entries[..FIRST.min(self.entries.len())] } else { &self.entries[..] };
+        let mut written = 0;
+        for Entry { text, more, last } in entries {
+            write!(out, "{text}")?;
+            written += 1 + more;
+            if *more > 0 {
+                let last = last.as_ref().map(|last| format!(", the last one {}", shown(last))).unwrap_or_default();
+                writeln!(out, "    {DIM}and {more} more of the same kind{last}{DIM:#}")?;
+            }
+        }
+        if !is_cut {
+            return Ok(());
+        }
+        let more = self.found - written;
+        writeln!(out, "  {DIM}… and {more} more {kind}: --verbose lists them, --report jsonl=FILE keeps them{DIM:#}")?;
+        if self.chains.len() > 1 {
+            let mut chains: Vec<_> = self.chains.iter().collect();
+            chains.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
+            for (chain, count) in chains.iter().take(CHAINS) {
+                writeln!(out, "    {DIM}{count:>7}  {chain}{DIM:#}")?;
+            }
+            let rest = chains.len().saturating_sub(CHAINS);
+            if rest > 0 {
+                let found: usize = chains.iter().skip(CHAINS).map(|(_, count)| **count).sum();
+                writeln!(out, "    {DIM}{found:>7}  in {rest} further chains{DIM:#}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names the chain of a finding.
+fn chain_of(record: &Record) -> Option<String> {
+    let chain = match record {
+        Record::Digest(digest) => &digest.chain,
+        Record::LogFile(file) => &file.chain,
+        Record::Gap(gap) => &gap.chain,
+        _ => return None,
+    };
+    Some(format!("{} {} {}", chain.account, chain.region, chain.trail))
 }
 
 /// Writes one line for one object, for `--verbose`.

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
 use super::text_style::counted;
 use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, SampleResult};
 use crate::records::{Allowances, SummaryRecord, Tally};
 
 /// States what a verified run proved.
-pub(super) fn intact(summary: &SummaryRecord) -> String {
+pub(super) fn intact(summary: &SummaryRecord, scope: &str) -> String {
     let tally = &summary.tally;
     if tally.acknowledged > 0 {
         let acknowledged = counted(tally.acknowledged, "acknowledged finding");
-        return format!("apart from {acknowledged}, {}", intact_rest(summary));
+        return format!("apart from {acknowledged}, {}", intact_rest(summary, scope));
     }
-    intact_rest(summary)
+    intact_rest(summary, scope)
 }
 
-fn intact_rest(summary: &SummaryRecord) -> String {
+fn intact_rest(summary: &SummaryRecord, scope: &str) -> String {
     let tally = &summary.tally;
     let intact = counted(tally.log_files(LogFileStatus::Intact), "log file");
     let valid = counted(tally.digests(DigestStatus::Valid), "digest");
@@ -24,23 +27,30 @@ fn intact_rest(summary: &SummaryRecord) -> String {
     match summary.depth {
         Depth::Content if summary.sample.is_some_and(|sample| sample.read < sample.total) => {
             format!(
-                "{intact} of a sample and {valid} have the content that CloudTrail delivered; {unread} exist \
-                 and were not read"
+                "{intact} of a sample and {valid}{scope} have the content that CloudTrail delivered; {unread} exist and were \
+                 not read"
             )
         }
-        Depth::Content => {
-            format!(
-                "{intact} and {valid} have the content that CloudTrail delivered; no content is changed, and nothing is missing"
-            )
-        }
+        Depth::Content => format!("{intact} and {valid}{scope} have the content that CloudTrail delivered"),
         Depth::Presence => format!(
-            "{valid} have the content that CloudTrail delivered, and {unread} that were looked for exist; what is \
-             in them was not read"
+            "{valid}{scope} have the content that CloudTrail delivered, and {unread} that were looked for exist; what is in \
+             them was not read"
         ),
         Depth::Chain => {
-            format!("{valid} have the content that CloudTrail delivered; log files were not looked at")
+            format!("{valid}{scope} have the content that CloudTrail delivered; log files were not looked at")
         }
     }
+}
+
+/// Names the chains that were examined and their time, to follow what was counted in them.
+pub(super) fn scope(chains: usize, period: Option<(Timestamp, Timestamp)>) -> String {
+    let Some((from, to)) = period else { return String::new() };
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date().to_string();
+    // The end is not part of the range.
+    let last = to.checked_sub(SignedDuration::from_nanos(1)).map_or(from, |last| last.max(from));
+    let (first, last) = (day(from), day(last));
+    let days = if first == last { first } else { format!("{first} … {last}") };
+    format!(" in {}, {days},", counted(chains as u64, "chain"))
 }
 
 /// Lists what makes a run `violated`.
@@ -123,8 +133,27 @@ pub(super) fn bound(sample: &SampleResult) -> String {
     )
 }
 
-/// Lists the gaps that were kept out of the verdict.
-pub(super) fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {
+/// Lists what was kept out of the verdict.
+pub(super) fn kept_out(summary: &SummaryRecord, allowed: &Allowances) -> Vec<String> {
+    let tally = &summary.tally;
+    let mut kept_out = allowed_gaps(tally, allowed);
+    let unlisted = tally.log_files(LogFileStatus::Unlisted);
+    if allowed.unlisted && unlisted > 0 {
+        kept_out.push(counted(unlisted, "unlisted log file"));
+    }
+    if allowed.unlisted && tally.unjudged > 0 {
+        kept_out.push("log files that no digest lists, where they could not be looked for".to_owned());
+    }
+    if allowed.gap(GapCause::Expired) && tally.expired > 0 {
+        kept_out.push(format!("{} (expired)", counted(tally.expired, "unverified log file")));
+    }
+    if allowed.sample && summary.sample.is_some_and(|sample| sample.read < sample.total) {
+        kept_out.push("what the sample left unread".to_owned());
+    }
+    kept_out
+}
+
+fn allowed_gaps(tally: &Tally, allowed: &Allowances) -> Vec<String> {
     let spared = GapCause::ALL.iter().filter(|cause| allowed.gap(**cause));
     spared
         .map(|cause| (cause, tally.gaps_of(*cause)))

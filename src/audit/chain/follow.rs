@@ -56,7 +56,7 @@ pub(crate) async fn judge_digests(
         trials: Trials::default(),
     };
     let (reaching, past, count) = by_range(digests, context.range);
-    context.progress.found_digests(count);
+    context.progress.found_digests(id, count);
     reader.collected.read.reserve_exact(count);
     reader.read_each(reaching, admission).await?;
     reader.read_past_end(past).await?;
@@ -219,7 +219,7 @@ impl ChainReader<'_> {
         let mut new: Vec<ListedDigest> = digests.into_iter().filter(new).collect();
         new.sort_by(|one, other| one.object.cmp(&other.object));
         new.dedup_by(|one, other| one.object == other.object);
-        self.context.progress.found_digests(new.len());
+        self.context.progress.found_digests(self.id, new.len());
         self.read_each(Box::new(new.into_iter()), &mut Admission::apart()).await
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn read_digest(
     spool: &DigestSpool,
 ) -> Result<Reading, AuditError> {
     let outcome = read_bytes(context, &digest.object, None).await;
-    context.progress.read_digest();
+    context.progress.read_digest(id);
     let (bytes, stored) = match outcome {
         Ok(read) => read,
         Err(error) if error.is_absence() => {

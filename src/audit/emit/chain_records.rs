@@ -100,7 +100,7 @@ impl ChainRecords {
             let expiry = || self.chain.judged.expiry.of_log_file(&task.object);
             task.expiry = if copied { expiry() } else { Explanation::NotCopied };
         }
-        self.context.progress.found_log_files(tasks.len());
+        self.context.progress.found_log_files(&self.chain.judged.id, tasks.len());
         let mut steps: BTreeMap<ObjectRef, Step> = BTreeMap::new();
         for point in self.context.standing(&self.chain.judged.id) {
             let Some(record) = standing::log_file_record(&self.chain.judged.id, point) else { continue };
@@ -183,7 +183,7 @@ impl ChainRecords {
         let mut of_digest = if reads { tasks.of(&whole, &chain.judged.spool, context)? } else { Vec::new() };
         judge::note_listing(&mut of_digest, &chain.log_folder, &chain.judged.expiry, context);
         self.not_read += tasks.drop_unread(&mut of_digest, &chain.log_folder, context);
-        context.progress.found_log_files(of_digest.len());
+        context.progress.found_log_files(&chain.judged.id, of_digest.len());
         self.steps.extend(digest);
         self.steps.extend(of_digest.into_iter().map(|task| Step::LogFile(chain.judged.id.clone(), Box::new(task))));
         Ok(())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::audit::io::throttle::Throttle;
+use crate::audit::observer::Progress;
 use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
 use crate::verify::{Content, ContentHasher};
@@ -22,6 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct ObjectReader {
     pub store: Arc<dyn Store>,
     pub throttle: Arc<Throttle>,
+    pub progress: Arc<Progress>,
 }
 
 impl ObjectReader {
@@ -38,8 +40,10 @@ impl ObjectReader {
         let mut attempt = 1;
         loop {
             let permit = self.throttle.permit().await.map_err(|error| StoreError::Failed(error.to_string()))?;
-            let read = read_once(store, object, version, &begin, &feed).await;
-            self.throttle.done(permit, store.refusals());
+            let read = self.read_once(object, version, &begin, &feed).await;
+            let refusals = store.refusals();
+            self.progress.has_refusals(refusals);
+            self.throttle.done(permit, refusals);
             match read {
                 Err(error) if error.is_transient() && attempt < MAX_READS => {
                     tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
@@ -69,21 +73,22 @@ impl ObjectReader {
         let (hasher, _) = self.read(object, version, begin, feed).await?;
         Ok(hasher.finish())
     }
-}
 
-async fn read_once<T>(
-    store: &dyn Store,
-    object: &ObjectRef,
-    version: Option<&str>,
-    begin: impl Fn(&Object) -> T,
-    feed: impl Fn(&mut T, Bytes) -> bool,
-) -> Result<(T, Object), StoreError> {
-    let mut opened = store.get(object, version).await?;
-    let mut sink = begin(&opened);
-    while let Some(piece) = opened.body.next().await? {
-        if !feed(&mut sink, piece) {
-            break;
+    async fn read_once<T>(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        begin: impl Fn(&Object) -> T,
+        feed: impl Fn(&mut T, Bytes) -> bool,
+    ) -> Result<(T, Object), StoreError> {
+        let mut opened = self.store.get(object, version).await?;
+        let mut sink = begin(&opened);
+        while let Some(piece) = opened.body.next().await? {
+            self.progress.read_bytes(piece.len());
+            if !feed(&mut sink, piece) {
+                break;
+            }
         }
+        Ok((sink, opened))
     }
-    Ok((sink, opened))
 }

@@ -232,7 +232,7 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         }
         _ => None,
     };
-    context.progress.read_log_file(judgement.status == LogFileStatus::Intact);
+    context.progress.read_log_file(&chain, judgement.status == LogFileStatus::Intact);
     LogFileRecord {
         id: None,
         status: judgement.status,

@@ -1,5 +1,6 @@
 //! The command line as the user types it. The module `resolve` turns it into the inputs of a run.
 
+mod overview;
 mod reports;
 mod scheduled;
 mod values;
@@ -46,7 +47,7 @@ Exit codes:
 
 /// Prove that AWS CloudTrail log files are the ones CloudTrail delivered.
 ///
-/// Walks the chain of signed digest files, verifies each signature with the public keys that
+/// Follows the chain of signed digest files, verifies each signature with the public keys that
 /// CloudTrail publishes or a file holds, checks the log files against their recorded hashes (all of
 /// them, unless --depth or --sample asks for less), and says which are intact, modified or deleted.
 #[derive(Debug, Parser)]
@@ -60,40 +61,52 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Say whether these log files are as CloudTrail delivered them: find the digests that list
-    /// them, and verify those and their links on both sides.
+    /// Verify single log files
+    ///
+    /// Finds the digests that list the log files, and verifies those digests, their links on both
+    /// sides, and the files.
     File(FileArgs),
-    /// Copy a trail's digests, the log files that --depth asks for, metadata and public keys into an
-    /// evidence bag (BagIt), verifying as it goes. Goes on where an earlier run stopped
+    /// Copy a trail into an evidence bag, verifying it
+    ///
+    /// Copies digests, the log files that --depth asks for, metadata and public keys into a bag
+    /// (BagIt), and goes on where an earlier run stopped.
     Collect(Box<CollectArgs>),
     /// Note in a bag's custody log that it is handed over
     Handover(HandoverArgs),
-    /// Acknowledge findings of a scheduled audit, so that later runs keep them out of the verdict;
-    /// without an ID, list those that are open
+    /// Acknowledge findings of a scheduled audit
+    ///
+    /// Later runs keep acknowledged findings out of the verdict. Without an ID, lists those that are
+    /// open.
     Ack(AckArgs),
-    /// Ask CloudTrail for the public keys of each region, and write them to a file for --keys
+    /// Write the public keys of each region to a file for --keys
+    ///
+    /// Asks CloudTrail (ListPublicKeys) in each region.
     Keys(KeysArgs),
-    /// Make reports from records that were saved with --report jsonl=FILE: the costly run happens
-    /// once
+    /// Make reports from records that were saved
+    ///
+    /// Takes what --report jsonl=FILE wrote, so that the costly run happens once.
     Report(RemakeArgs),
-    /// Check a report's signature and, with --records, its content against the records it was made
-    /// from
+    /// Check a report's signature and content
+    ///
+    /// With --records, compares the content with the records that the report was made from.
     VerifyReport(VerifyReportArgs),
     /// Print the JSON Schema of the records
     Schema,
     /// Check a configuration file
     Config(ConfigArgs),
-    /// Print what makes a shell complete commands, flags and their values
+    /// Print the completions for a shell
     Completions(CompletionsArgs),
     /// Print the man page, or one of a command
     Man(ManArgs),
-    /// Unpack a small signed trail, verify it, and say what to break to see a tampering found.
+    /// Try it on a small trail, and see a tampering found
+    ///
+    /// Unpacks a small signed trail, verifies it, and says what to break.
     Demo(DemoArgs),
 }
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct FileArgs {
-    /// Log files: s3://BUCKET/KEY, or with --from also paths in that folder; '-' reads more names
+    /// Log files: s3://BUCKET/KEY, or with --from also paths of files in the copy; '-' reads more names
     /// from standard input, one a line
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
@@ -300,8 +313,14 @@ impl Args {
         I: IntoIterator<Item = T>,
         T: Into<std::ffi::OsString> + Clone,
     {
+        let words: Vec<std::ffi::OsString> = words.into_iter().map(Into::into).collect();
         let definition = definition(environment);
-        let matches = definition.clone().try_get_matches_from(words)?;
+        // The help of the main command is one screen; 'ctverify help' is the whole of it.
+        let mut shown = definition.clone();
+        if !matches!(&words[..], [_, only] if only == "help") {
+            shown = shown.override_help(overview::overview(&definition));
+        }
+        let matches = shown.try_get_matches_from(words)?;
         let mut args = Self::from_arg_matches(&matches)?;
         if let Some(reports) = args.reports_mut() {
             reports.settings = settings(&definition, &matches);
@@ -384,7 +403,7 @@ pub(super) struct ManArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct DemoArgs {
-    /// Where to unpack it; a new folder.
+    /// The folder to unpack it into: a new one, or one that an earlier demo made
     #[arg(default_value = "ctverify-demo")]
     pub dir: PathBuf,
 }

@@ -1,8 +1,8 @@
-//! The command line: errors, configuration, demo, estimate, and what README shows of it.
+//! The command line: errors, configuration, demo, estimate, and the documentation of it.
 
 pub(crate) mod command_line;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod deploy;
+mod docs;
 pub(crate) mod estimate;
-pub(crate) mod readme;

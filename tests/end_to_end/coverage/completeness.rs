@@ -218,7 +218,7 @@ fn the_text_report_shows_the_holes_by_account_and_region() {
     remove_all(&mut trail, MEMBER);
     let server = Server::start(&trail, ServerOptions::default());
     let text = run(ctverify_at(&server).args(arguments(&trail))).stdout;
-    assert!(text.contains("What is not covered"), "{text}");
+    assert!(text.contains("Gaps"), "{text}");
     for region in ["eu-west-1", "us-east-1"] {
         assert!(text.contains(&format!("no_digests  {MEMBER} {region}  2026-03-01T")), "{text}");
     }

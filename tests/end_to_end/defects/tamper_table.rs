@@ -1,4 +1,4 @@
-//! The table in README of what happened, what ctverify says and what the official client says: made
+//! The table in docs/official-client.md of what happened, what ctverify says and what the official client says: made
 //! by running both.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::support::{Run, ctverify_at, range_of, records};
 
 const BEGIN: &str = "<!-- tamper table: made by the tests -->\n";
 const END: &str = "<!-- end of the tamper table -->";
-const UPDATE: &str = "CTVERIFY_UPDATE_README";
+const UPDATE: &str = "CTVERIFY_UPDATE_DOCS";
 
 fn ours(run: &Run) -> String {
     let mut said = BTreeSet::new();
@@ -49,8 +49,8 @@ fn column(said: BTreeSet<String>, code: i32) -> String {
 }
 
 #[test]
-fn readme_shows_what_both_say_of_every_defect() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+fn the_docs_show_what_both_say_of_every_defect() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/official-client.md");
     let readme = std::fs::read_to_string(path).unwrap();
     let (before, rest) = readme.split_once(BEGIN).unwrap();
     let (shown, after) = rest.split_once(END).unwrap();
@@ -63,7 +63,7 @@ fn readme_shows_what_both_say_of_every_defect() {
         let official = official_output(&server, &trail, &[]);
         let theirs = match official {
             Some((code, text)) => theirs(code, &text),
-            // Without the official client, its column in README is taken as it is.
+            // Without the official client, its column in the page is taken as it is.
             None => {
                 let line = shown.lines().find(|line| line.contains(defect.about)).unwrap_or_default();
                 line.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default().to_owned()
@@ -74,6 +74,6 @@ fn readme_shows_what_both_say_of_every_defect() {
     if std::env::var_os(UPDATE).is_some() {
         std::fs::write(path, format!("{before}{BEGIN}{table}{END}{after}")).unwrap();
     } else {
-        assert_eq!(shown, table, "README is out of date: run the tests once with {UPDATE}=1");
+        assert_eq!(shown, table, "docs/official-client.md is out of date: run the tests once with {UPDATE}=1");
     }
 }

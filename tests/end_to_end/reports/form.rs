@@ -1,10 +1,13 @@
 //! The form of reports: the records as promised, the text for people, files that are complete or
 //! absent.
 
-use ctverify_testkit::{Layout, Server, ServerOptions, TrailSpec, defects};
+use std::ffi::OsStr;
+use std::process::Command;
+
+use ctverify_testkit::{Layout, REGIONS, Server, ServerOptions, TrailSpec, defects};
 use serde_json::{Value, json};
 
-use crate::support::{Mirror, ctverify, ctverify_at, records, run, testdata};
+use crate::support::{Mirror, ctverify, ctverify_at, outside_agrees, records, run, testdata};
 
 fn command(name: &str) -> std::process::Command {
     let dir = testdata(name);
@@ -219,7 +222,7 @@ fn text_spells_out_what_is_wrong_and_ends_with_the_verdict() {
         "111122223333  us-east-1  7 valid",
         "9 intact, 1 modified",
         "100 %",
-        "2026-02-28T23:25:30Z",
+        "2026-02-28 23:25",
         &format!("s3://example-trail-logs/{}", log_file.s3_object),
         &log_file.hash_value,
         "[hash_mismatch]",
@@ -227,7 +230,7 @@ fn text_spells_out_what_is_wrong_and_ends_with_the_verdict() {
         assert!(text.contains(part), "'{part}' is not in:\n{text}");
     }
     let place = |part: &str| text.find(part).unwrap();
-    assert!(place("111122223333") < place("What is wrong") && place("What is wrong") < place("VIOLATED"));
+    assert!(place("111122223333") < place("Violations") && place("Violations") < place("VIOLATED"));
     assert!(!text.contains('\x1b'), "a pipe gets no colour");
     assert!(run.stderr.is_empty(), "a pipe gets no progress: {}", run.stderr);
 }
@@ -263,9 +266,62 @@ fn a_hundred_findings_do_not_scroll_past() {
     let mirror = Mirror::new(&trail, Layout::Keys, true);
     let text = run(&mut mirror.command()).stdout;
     assert!(text.lines().count() < 120, "{}", text.lines().count());
-    assert!(text.contains(&format!("{} more deleted log files", log_files.len() - 20)), "{text}");
+    assert!(text.contains(&format!("{} more deleted log files", log_files.len() - 5)), "{text}");
     let whole = run(mirror.command().arg("--verbose")).stdout;
     assert!(log_files.iter().all(|key| whole.contains(key.as_str())));
+}
+
+/// Runs a command in a terminal of a width, and returns the lines that it shows.
+fn on_terminal(width: usize, verdict: &str, command: &Command) -> Option<String> {
+    let width = width.to_string();
+    let words = [OsStr::new(&width), OsStr::new(verdict), command.get_program()];
+    let words: Vec<&OsStr> = words.into_iter().chain(command.get_args()).collect();
+    outside_agrees("terminal.py", &words)
+}
+
+/// Issue 17: the text fits 80 columns and uses 130.
+#[test]
+fn the_text_fits_the_terminal() {
+    let regions = vec!["us-east-1".to_owned(), "ap-northeast-1".to_owned(), "eu-west-1".to_owned()];
+    let mut trail = TrailSpec { hours: 30, regions, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let digests = trail.chains[0].digests.clone();
+    trail.edit_content(&digests[4].document.log_files[0].s3_object, |_| b"{}".to_vec());
+    trail.remove(&digests[9].document.log_files[0].s3_object);
+    trail.remove(&digests[20].key);
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let folder = tempfile::tempdir().unwrap();
+    let page = format!("html={}", folder.path().join("report.html").display());
+    for width in [80, 130] {
+        let mut command = mirror.command();
+        let Some(text) = on_terminal(width, "VIOLATED", command.args(["--report", &page])) else { return };
+        assert!(text.contains("1 modified") && text.contains("Violations"), "{text}");
+        assert_eq!(text.contains("FROM"), width == 130, "the times have room only there: {text}");
+    }
+}
+
+/// Issue 17: many chains are a line an account, and those with findings are listed.
+#[test]
+fn many_chains_are_a_line_an_account() {
+    let accounts: Vec<String> = (0..6).map(|number| (111_122_223_333_u64 + number).to_string()).collect();
+    let regions: Vec<String> = REGIONS[..4].iter().map(ToString::to_string).collect();
+    let organization = Some("o-exampleorg1".to_owned());
+    let mut trail = TrailSpec { hours: 5, accounts, regions, organization, ..TrailSpec::default() }.forge();
+    let busy =
+        trail.chains.iter().flat_map(|chain| &chain.digests).find(|digest| !digest.document.log_files.is_empty());
+    let key = busy.unwrap().document.log_files[0].s3_object.clone();
+    trail.edit_content(&key, |_| b"{}".to_vec());
+    let mirror = Mirror::new(&trail, Layout::Keys, true);
+    let text = run(&mut mirror.command()).stdout;
+    let (head, _) = text.split_once("Violations").unwrap();
+    assert_eq!(head.matches("4 verified").count(), 5, "{head}");
+    assert_eq!(head.matches("3 verified, 1 violated").count(), 1, "{head}");
+    assert!(head.contains("23 chains of 24 without findings: --verbose lists them"), "{head}");
+    assert_eq!(head.matches("1 modified").count(), 1, "the chain with the finding is listed: {head}");
+    let last: Vec<&str> = text.lines().rev().take(2).collect();
+    assert!(last.iter().any(|line| line.starts_with("VIOLATED  ")), "{text}");
+    let whole = run(mirror.command().arg("--verbose")).stdout;
+    assert_eq!(whole.lines().filter(|line| line.starts_with(" ✓  ")).count(), 23, "{whole}");
+    assert!(whole.contains("exit code 1: violated, something was modified"), "{whole}");
 }
 
 #[test]

@@ -58,8 +58,8 @@ fn promtool_takes_the_metrics_and_the_last_success_outlives_a_finding() {
 }
 
 #[test]
-fn promtool_takes_the_alert_rules_of_the_readme() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+fn promtool_takes_the_alert_rules_of_the_docs() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/scheduled-audits.md")).unwrap();
     let rules = readme.split_once("<!-- alert rules: checked by the tests -->\n```yaml\n").unwrap().1;
     let rules = rules.split_once("```").unwrap().0;
     let folder = tempfile::tempdir().unwrap();
