@@ -123,7 +123,6 @@ data "aws_iam_policy_document" "ctverify" {
       "cloudtrail:GetTrailStatus",
       "cloudtrail:ListPublicKeys",
       "account:ListRegions",
-      "organizations:DescribeOrganization",
       "organizations:ListAccounts",
     ]
     resources = ["*"]
