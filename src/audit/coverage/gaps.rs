@@ -359,16 +359,21 @@ impl GapExplainer<'_> {
     }
 
     fn detail(&self, cause: GapCause, from: Timestamp, missing: u64) -> String {
-        let digests = if missing == 1 { "1 hourly digest".to_owned() } else { format!("{missing} hourly digests") };
+        // A short time has no room for a whole hourly digest.
+        let digests = match missing {
+            0 => String::new(),
+            1 => " (at least 1 hourly digest)".to_owned(),
+            _ => format!(" (at least {missing} hourly digests)"),
+        };
         match cause {
             GapCause::LoggingStopped => format!(
                 "a starting digest follows: logging or log file validation was off, or earlier digests were \
-                 removed (at least {digests})"
+                 removed{digests}"
             ),
             GapCause::DigestsMissing => {
                 format!(
-                    "the digest that follows is no starting digest, so digests were delivered here and are gone \
-                     (at least {digests})"
+                    "the digest that follows is no starting digest, so digests were delivered here and are \
+                     gone{digests}"
                 )
             }
             GapCause::DigestsInvalid => "the digests of this time are invalid".to_owned(),
@@ -390,9 +395,9 @@ impl GapExplainer<'_> {
             }
             GapCause::BeforeFirstDigest => "the chain's first digest comes after the begin of the range".to_owned(),
             GapCause::Expired => {
-                format!("the oldest digests are gone, and a lifecycle rule explains it (at least {digests})")
+                format!("the oldest digests are gone, and a lifecycle rule explains it{digests}")
             }
-            GapCause::AfterLastDigest => format!("no digest follows: the chain ends here (at least {digests})"),
+            GapCause::AfterLastDigest => format!("no digest follows: the chain ends here{digests}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The custody report as one page that fetches nothing, runs only its own script, and can be
 //! printed.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -66,18 +67,17 @@ struct Cause {
 
 /// Returns the gaps by cause, with the numbers of those that are findings.
 fn causes(facts: &Facts, gathering: &Gathering) -> Vec<Cause> {
-    let number_of = |id: &Value| {
-        let finding = facts.findings.iter().find(|finding| finding["record"] == "gap" && finding["id"] == *id);
-        finding.map(|finding| finding["number"].clone())
-    };
+    let of_gaps = facts.findings.iter().filter(|finding| finding["record"] == "gap");
+    let numbers: HashMap<&str, &Value> =
+        of_gaps.filter_map(|finding| Some((finding["id"].as_str()?, &finding["number"]))).collect();
     let of_cause = |cause: &GapCause| {
         let all = facts.gaps.iter().filter(|gap| gap["cause"] == cause.as_str());
         let shown = if cause.is_finding() { GAPS } else { HARMLESS_GAPS };
         let gaps: Vec<Value> = all.clone().take(shown).cloned().collect();
         let found = all.count() as u64 + gathering.gaps_left_out(*cause);
         let numbered = |mut gap: Value| {
-            if let Some(number) = gap.get("id").and_then(number_of) {
-                gap["number"] = number;
+            if let Some(number) = gap["id"].as_str().and_then(|id| numbers.get(id)) {
+                gap["number"] = (*number).clone();
             }
             gap
         };
