@@ -73,7 +73,7 @@ impl Notifier {
         };
         tracing::info!(targets = self.targets.len(), "a notice is sent");
         let sent = send(&notice, &self.targets, &self.config, self.secret.as_ref()).await;
-        sent.map_err(|error| Failure::CannotRun(format!("{error}; the reports were written")))
+        sent.map_err(|error| Failure::CannotRun(format!("{error}; the reports that were asked for are written")))
     }
 }
 

@@ -146,7 +146,7 @@ impl<W: Write> Text<W> {
         let requests = summary.requests;
         writeln!(
             out,
-            "{DIM}{} and {} examined in {seconds} s: {} requested, {} listed, {} to AWS APIs{DIM:#}",
+            "{DIM}{} and {} in {seconds} s: {} requested, {} listed, {} to AWS APIs{DIM:#}",
             counted(DigestStatus::ALL.iter().map(|s| tally.digests(*s)).sum(), "digest"),
             counted(LogFileStatus::ALL.iter().map(|s| tally.log_files(*s)).sum(), "log file"),
             counted(requests.get, "object"),

@@ -322,7 +322,7 @@ fn printed(name: &str) -> String {
     command.current_dir(root()).args(["--from", &dir, "--keys", &format!("{dir}/keys.json")]);
     // The line on the requests says how long the run took.
     let text = run(&mut command).stdout;
-    text.lines().filter(|line| !line.contains(" examined in ")).map(|line| format!("{line}\n")).collect()
+    text.lines().filter(|line| !line.contains(" to AWS APIs")).map(|line| format!("{line}\n")).collect()
 }
 
 /// Returns the sample output of a page that begins with `from`.

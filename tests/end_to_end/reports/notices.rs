@@ -117,7 +117,7 @@ fn a_webhook_is_sent_again_until_it_is_taken() {
     let refused = verify(&mirror, &refusing, &["--report", &reports, "--state", state.to_str().unwrap()]);
     assert_eq!((refused.code, refusing.received().len()), (4, 1), "{}", refused.stderr);
     assert!(
-        refused.stderr.contains("403") && refused.stderr.contains("the reports were written"),
+        refused.stderr.contains("403") && refused.stderr.contains("the reports that were asked for are written"),
         "{}",
         refused.stderr
     );

@@ -13,7 +13,7 @@ fn assert_snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    settings.add_filter(r"examined in \d+ s", "examined in [SECONDS] s");
+    settings.add_filter(r" in \d+ s: ", " in [SECONDS] s: ");
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
