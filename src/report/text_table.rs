@@ -54,8 +54,7 @@ pub(super) fn write_table(
     if !found.is_empty() {
         write_fitting(width, out, |times| chains(&found, reads_all, times))?;
     }
-    let clean = counted(clean.len() as u64, "chain");
-    writeln!(out, "  {clean} of {} without findings: --verbose lists them\n", rows.len())
+    writeln!(out, "  {} of {} verified: --verbose lists them\n", clean.len(), counted(rows.len() as u64, "chain"))
 }
 
 /// Writes the table with the fullest times that fit the width. If none fits, cells wrap in a terminal,
