@@ -79,9 +79,9 @@ impl Audit {
             let sample = self.request.sample.map(|sample| Sample { files: 0, seed: sample.seed });
             observer.record(&pipeline.opening(sample))?;
         }
-        let public_keys = keys.get().map(|keys: &Arc<KeyCache>| keys.used()).unwrap_or_default();
+        let used = keys.get().map(|keys: &Arc<KeyCache>| keys.used()).unwrap_or_default();
         let summary = self.summary(tally, &not_read, checkpoint.as_ref(), is_interrupted);
-        let summary = SummaryRecord { public_keys, ..summary };
+        let summary = SummaryRecord { public_keys: used.fingerprints, key_validity: used.validity, ..summary };
         observer.record(&Record::Summary(summary.clone()))?;
         let checkpoint = checkpoint.filter(|_| !is_interrupted);
         let checkpoint = checkpoint.map(|builder| builder.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -121,6 +121,7 @@ impl Audit {
             interrupted: is_interrupted,
             keys_of_bag: request.keys_of_bag,
             public_keys: BTreeMap::new(),
+            key_validity: BTreeMap::new(),
             requests: self.requests(),
             since_checkpoint,
             finished: Timestamp::now().round(Unit::Second).unwrap_or(request.now),

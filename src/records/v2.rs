@@ -539,6 +539,20 @@ impl SinceCheckpoint {
     }
 }
 
+/// The time in which a public key is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "key_validity")]
+pub struct KeyValidity {
+    /// The time from which the key is valid.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub from: Timestamp,
+    /// The time until which the key is valid.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub to: Timestamp,
+}
+
 /// The end of a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -563,6 +577,8 @@ pub struct SummaryRecord {
     pub keys_of_bag: bool,
     /// The fingerprints of the public keys under which signatures verified, by region.
     pub public_keys: BTreeMap<String, BTreeSet<String>>,
+    /// The validity of these keys, by fingerprint, as the source of the keys states it.
+    pub key_validity: BTreeMap<String, KeyValidity>,
     /// The requests that the run made.
     pub requests: Requests,
     /// The comparison with the runs before it, if a checkpoint is kept.
@@ -720,6 +736,9 @@ pub struct SummaryLine {
     /// The fingerprints of the public keys under which signatures verified, by region.
     #[serde(default)]
     pub public_keys: BTreeMap<String, BTreeSet<String>>,
+    /// The validity of these keys, by fingerprint, as the source of the keys states it.
+    #[serde(default)]
+    pub key_validity: BTreeMap<String, KeyValidity>,
     /// The requests that the run made.
     pub requests: Requests,
     /// The comparison with the runs before it, if a checkpoint is kept.
@@ -778,6 +797,7 @@ impl From<&SummaryRecord> for SummaryLine {
             warnings: tally.warnings,
             keys_of_bag: summary.keys_of_bag,
             public_keys: summary.public_keys.clone(),
+            key_validity: summary.key_validity.clone(),
             requests: summary.requests,
             checkpoint: summary.since_checkpoint.clone(),
             finished: summary.finished,
@@ -817,6 +837,7 @@ impl SummaryLine {
             interrupted: self.exit_code == exit_code::INTERRUPTED,
             keys_of_bag: self.keys_of_bag,
             public_keys: self.public_keys,
+            key_validity: self.key_validity,
             requests: self.requests,
             since_checkpoint: self.checkpoint,
             finished: self.finished,

@@ -157,11 +157,9 @@ impl KeyRing {
         self.unavailable.as_deref()
     }
 
-    /// Returns the fingerprints of the keys under which a signature has verified.
-    pub fn used(&self) -> impl Iterator<Item = &str> {
-        let has_verified = |key: &PublicKey| key.key.has_verified.load(Ordering::Relaxed);
-        let used = self.by_fingerprint.iter().filter(move |(_, keys)| keys.iter().any(has_verified));
-        used.map(|(fingerprint, _)| fingerprint.as_str())
+    /// Returns the keys under which a signature has verified.
+    pub fn used(&self) -> impl Iterator<Item = &PublicKey> {
+        self.by_fingerprint.values().flatten().filter(|key| key.key.has_verified.load(Ordering::Relaxed))
     }
 
     /// Finds the key with this fingerprint for a signature made at some time in `[from, to]`.

@@ -9,9 +9,18 @@ use tokio::sync::OnceCell;
 
 use crate::keys::KeySource;
 use crate::model::{Period, Region, WarningCode};
-use crate::records::WarningRecord;
+use crate::records::{KeyValidity, WarningRecord};
 use crate::sync::lock;
-use crate::verify::KeyRing;
+use crate::verify::{KeyRing, PublicKey};
+
+/// The public keys under which signatures have verified.
+#[derive(Debug, Default)]
+pub(crate) struct UsedKeys {
+    /// The fingerprints, by region.
+    pub fingerprints: BTreeMap<String, BTreeSet<String>>,
+    /// The validity of each, by fingerprint.
+    pub validity: BTreeMap<String, KeyValidity>,
+}
 
 /// The keys of all regions.
 pub(crate) struct KeyCache {
@@ -76,14 +85,14 @@ impl KeyCache {
         warnings
     }
 
-    /// Returns the fingerprints of the keys under which signatures have verified, by region.
-    pub(crate) fn used(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    /// Returns the keys under which signatures have verified.
+    pub(crate) fn used(&self) -> UsedKeys {
+        let mut used = UsedKeys::default();
         for (region, rings) in lock(&self.regions).iter() {
             let answers = [rings.range.get(), rings.present.get()].into_iter().flatten();
-            let keys: BTreeSet<String> = answers.flat_map(|answer| answer.ring.used().map(str::to_owned)).collect();
-            if !keys.is_empty() {
-                used.insert(region.to_string(), keys);
+            for PublicKey { fingerprint, valid_from, valid_to, .. } in answers.flat_map(|answer| answer.ring.used()) {
+                used.fingerprints.entry(region.to_string()).or_default().insert(fingerprint.clone());
+                used.validity.insert(fingerprint.clone(), KeyValidity { from: *valid_from, to: *valid_to });
             }
         }
         used

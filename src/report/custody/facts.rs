@@ -17,7 +17,7 @@ use super::words;
 use crate::model::{ChainFault, ChainId, DigestStatus, GapCause, LogFileKey, LogFileStatus};
 use crate::records::{
     AcknowledgedCount, BagRecord, CaseInfo, ChainRecord, CircumstancesRecord, CustodyLine, DigestRecord, Filters,
-    LogFileRecord, Record, RunRecord, Setting, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
+    KeyValidity, LogFileRecord, Record, RunRecord, Setting, SinceCheckpoint, SummaryRecord, Tally, format_time as time,
 };
 
 /// The schema of the facts as JSON.
@@ -216,6 +216,7 @@ impl Gathering {
                 identity,
                 keys,
                 public_keys: summary.public_keys.clone(),
+                key_validity: summary.key_validity.clone(),
                 clock_ahead_ms,
                 source: run.source.clone(),
                 trail_arn: run.trail_arn.as_ref().map(ToString::to_string),
@@ -400,6 +401,8 @@ pub(super) struct Examination {
     pub keys: Option<String>,
     /// The fingerprints of the public keys under which signatures verified, by region.
     pub public_keys: BTreeMap<String, BTreeSet<String>>,
+    /// The validity of these keys, by fingerprint.
+    pub key_validity: BTreeMap<String, KeyValidity>,
     pub clock_ahead_ms: Option<i64>,
     pub source: String,
     pub trail_arn: Option<String>,

@@ -122,6 +122,7 @@ fn every_record_has_exactly_the_promised_fields() {
                 "acknowledged",
                 "warnings",
                 "public_keys",
+                "key_validity",
                 "requests",
                 "finished",
             ],

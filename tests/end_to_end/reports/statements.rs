@@ -403,6 +403,10 @@ fn the_keys_under_which_signatures_verified_are_named() {
     let mirror = Mirror::new(&made, Layout::Keys, true);
     let run = records(&mut mirror.command());
     assert_eq!(run.of("summary")[0]["public_keys"], json!(expected));
+    let validity = run.of("summary")[0]["key_validity"].as_object().unwrap().clone();
+    let fingerprints: BTreeSet<&str> = validity.keys().map(String::as_str).collect();
+    assert_eq!(fingerprints, expected.values().flatten().copied().collect(), "{validity:?}");
+    assert!(validity.values().all(|key| key["from"].as_str() < key["to"].as_str()), "{validity:?}");
     assert_eq!(facts(&mut mirror.command())["examination"]["public_keys"], json!(expected));
 }
 
