@@ -36,7 +36,7 @@ pub struct Altered {
 /// The maximum length of the first record of a run that is read, in bytes.
 const MAX_RUN_RECORD: u64 = 1024 * 1024;
 
-/// What one run collected into a bag: a range, and the accounts and regions of it.
+/// The collection of one run into a bag: its range, and the accounts and regions of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Collection {
     /// The range of which digests and log files were collected.

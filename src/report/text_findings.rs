@@ -123,7 +123,7 @@ impl Findings {
         if let Some(chain) = chain_of(record) {
             *of_kind.chains.entry(chain).or_default() += 1;
         }
-        // What somebody said about one finding is not said about another.
+        // An acknowledgement of one finding must not be shown for another.
         let of_history = record.history().map(|history| format!("{history:?}")).unwrap_or_default();
         let group = if everything { None } else { group_of(record).map(|group| group + &of_history) };
         let index = group.as_ref().and_then(|group| of_kind.groups.get(group)).copied();

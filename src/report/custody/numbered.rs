@@ -218,7 +218,7 @@ pub(super) struct Grouped {
 
 impl Grouped {
     pub(super) fn take(&mut self, record: &Record) -> io::Result<()> {
-        // What somebody said about one finding is not said about another.
+        // An acknowledgement of one finding must not be shown for another.
         let of_history = record.history().map(|history| format!("{history:?}")).unwrap_or_default();
         let group = group_of(record).map(|group| group + &of_history);
         let index = group.as_ref().and_then(|group| self.groups.get(group)).copied();
