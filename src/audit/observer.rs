@@ -133,7 +133,7 @@ impl Progress {
         self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn has_refusals(&self, count: u64) {
+    pub(crate) fn note_refusals(&self, count: u64) {
         self.refusals.fetch_max(count, Ordering::Relaxed);
     }
 

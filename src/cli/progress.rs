@@ -208,7 +208,7 @@ mod tests {
         (0..16).for_each(|_| progress.read_digest(&one));
         (0..4).for_each(|_| progress.read_digest(&other));
         progress.found_log_files(&one, 36);
-        progress.has_refusals(1);
+        progress.note_refusals(1);
         let line = meter.look(&progress, at(3)).message();
         assert_eq!(line, "log files  24/60 objects  8/s  2.0 KiB  ETA 4 s  S3 asked to slow down");
         let line = meter.look(&progress, at(6)).message();

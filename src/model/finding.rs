@@ -333,10 +333,10 @@ pub mod exit_code {
     /// Describes an exit code.
     pub fn meaning(code: u8) -> &'static str {
         match code {
-            VERIFIED => "verified, nothing is changed or missing and nothing is left open",
-            VIOLATED => "violated, something was modified, deleted, forged or removed",
+            VERIFIED => "verified, no violation and no open point counts",
+            VIOLATED => "violated, at least one violation counts",
             USAGE => "the command line, or a file that it names, is wrong",
-            INCONCLUSIVE => "inconclusive, nothing was found changed and something could not be judged",
+            INCONCLUSIVE => "inconclusive, no violation counts and something could not be judged",
             CANNOT_RUN => "the run could not be made",
             INTERRUPTED => "the run was interrupted",
             _ => "not an exit code of this version",

@@ -222,6 +222,13 @@ pub(super) fn group_of(record: &Record) -> Option<String> {
     }
 }
 
+/// Returns the same key for records that also have the same history: a time or an acknowledgement of
+/// one finding must not be shown for another.
+pub(super) fn group_with_history(record: &Record) -> Option<String> {
+    let history = record.history().map(|history| format!("{history:?}")).unwrap_or_default();
+    group_of(record).map(|group| group + &history)
+}
+
 /// Describes an acknowledgement: by whom, when, and why.
 pub(super) fn acknowledgement(by: &Acknowledgement) -> String {
     let who = by.by.as_deref().map_or("by somebody who gave no name".to_owned(), |name| format!("by {name}"));

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::custody::{limited, range_is_of_bag, recheck};
+use super::custody::{limited, of_bag, recheck};
 use super::finding::acknowledgement;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
@@ -103,11 +103,10 @@ impl<W: Write> Text<W> {
             None if goes_on => "where the last run ended".to_owned(),
             None => "the first digest".to_owned(),
             Some(start) if goes_on => format!("{start} (earlier runs: up to where the last one ended)"),
-            Some(start) => start,
+            Some(start) => start + of_bag(run, "--start"),
         };
-        let to = run.range.end.map_or("the last digest".to_owned(), time);
-        let of_bag = if range_is_of_bag(run) { ", as the bag's records name it" } else { "" };
-        writeln!(out, "  range   {from} to {to}{of_bag}")?;
+        let to = run.range.end.map_or("the last digest".to_owned(), |end| time(end) + of_bag(run, "--end"));
+        writeln!(out, "  range   {from} to {to}")?;
         let depth = match (run.depth, run.sample) {
             (Depth::Chain, _) => "digests alone; log files are not looked at",
             (Depth::Presence, _) => "digests are read, and log files looked for by listing",

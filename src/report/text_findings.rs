@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
-use super::finding::{acknowledgement, group_of};
+use super::finding::{acknowledgement, group_with_history};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
 use crate::model::{BagStatus, DigestStatus, FindingId, LogFileStatus, ObjectRef, WarningCode, printable};
 use crate::records::{
@@ -123,9 +123,7 @@ impl Findings {
         if let Some(chain) = chain_of(record) {
             *of_kind.chains.entry(chain).or_default() += 1;
         }
-        // An acknowledgement of one finding must not be shown for another.
-        let of_history = record.history().map(|history| format!("{history:?}")).unwrap_or_default();
-        let group = if everything { None } else { group_of(record).map(|group| group + &of_history) };
+        let group = if everything { None } else { group_with_history(record) };
         let index = group.as_ref().and_then(|group| of_kind.groups.get(group)).copied();
         if let Some(entry) = index.and_then(|index| of_kind.entries.get_mut(index)) {
             of_kind.shown += 1;

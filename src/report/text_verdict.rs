@@ -113,7 +113,11 @@ pub(super) fn open_points(tally: &Tally, allowed: &Allowances) -> String {
         let causes: Vec<&str> = gaps.into_keys().collect();
         parts.push(format!("{} in what is covered ({})", counted(total, "gap"), causes.join(", ")));
     }
-    format!("nothing was found changed, and not everything could be judged: {}", parts.join(", "))
+    let apart = match tally.acknowledged {
+        0 => String::new(),
+        count => format!("apart from {}, ", counted(count, "acknowledged finding")),
+    };
+    format!("{apart}nothing was found changed, and not everything could be judged: {}", parts.join(", "))
 }
 
 /// Describes what a sample implies for the log files that it left out.

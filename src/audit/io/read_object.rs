@@ -42,7 +42,7 @@ impl ObjectReader {
             let permit = self.throttle.permit().await.map_err(|error| StoreError::Failed(error.to_string()))?;
             let read = self.read_once(object, version, &begin, &feed).await;
             let refusals = store.refusals();
-            self.progress.has_refusals(refusals);
+            self.progress.note_refusals(refusals);
             self.throttle.done(permit, refusals);
             match read {
                 Err(error) if error.is_transient() && attempt < MAX_READS => {

@@ -25,4 +25,4 @@ pub use html::CustodyHtml;
 pub use intoto::{InToto, PAYLOAD_TYPE, SignEnvelope};
 pub use json::CustodyJson;
 pub use made::Made;
-pub(super) use words::{limited, range_is_of_bag, recheck};
+pub(super) use words::{limited, of_bag, recheck};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::super::finding::{Finding, Severity, group_of};
+use super::super::finding::{Finding, Severity, group_with_history};
 use crate::model::{BagStatus, ChainFault, ChainId, DigestStatus, LogFileKey, LogFileStatus, WarningCode};
 use crate::records::{Line, Record};
 
@@ -143,7 +143,7 @@ impl Findings {
         let group = match record {
             // Such files count through the gap in which they lie.
             Record::LogFile(file) if kind == Kind::UncoveredLogFile => Some(file.chain.to_string()),
-            _ => group_of(record),
+            _ => group_with_history(record),
         };
         let index = group.as_ref().and_then(|group| of_kind.groups.get(group)).copied();
         if let Some(entry) = index.and_then(|index| of_kind.entries.get_mut(index)) {
@@ -218,9 +218,7 @@ pub(super) struct Grouped {
 
 impl Grouped {
     pub(super) fn take(&mut self, record: &Record) -> io::Result<()> {
-        // An acknowledgement of one finding must not be shown for another.
-        let of_history = record.history().map(|history| format!("{history:?}")).unwrap_or_default();
-        let group = group_of(record).map(|group| group + &of_history);
+        let group = group_with_history(record);
         let index = group.as_ref().and_then(|group| self.groups.get(group)).copied();
         if let Some(first) = index.and_then(|index| self.records.get_mut(index)) {
             return add_other(first, record);

@@ -96,16 +96,16 @@ impl Timeline {
                 lanes.push(Lane { label, y, marks: Vec::new() });
             }
             // A group of findings is drawn over its whole time, as a gap is.
-            let is_gap = entry.record["record"] == "gap" || !entry.record["more"].is_null();
+            let is_bar = entry.record["record"] == "gap" || !entry.record["more"].is_null();
             let (left, right) = (position(begin), position(end));
-            let x = if is_gap { left } else { f64::midpoint(left, right) };
-            if !is_gap && !drawn.insert((lane, severity == Severity::Violation, (x / APART) as i64)) {
+            let x = if is_bar { left } else { f64::midpoint(left, right) };
+            if !is_bar && !drawn.insert((lane, severity == Severity::Violation, (x / APART) as i64)) {
                 continue;
             }
             if let Some(lane) = lanes.get_mut(lane) {
                 lane.marks.push(Mark {
                     x: format!("{x:.1}"),
-                    width: is_gap.then(|| format!("{:.1}", (right - left).max(NARROW))),
+                    width: is_bar.then(|| format!("{:.1}", (right - left).max(NARROW))),
                     severity: if severity == Severity::Violation { "violated" } else { "inconclusive" },
                     number: entry.number,
                     title: title(&entry.record),

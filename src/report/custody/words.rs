@@ -8,7 +8,7 @@ use crate::records::{Filters, RunRecord, SummaryRecord, format_time as time};
 /// Returns the verdict in one sentence that a court understands.
 pub(super) fn sentence(run: &RunRecord, summary: &SummaryRecord) -> String {
     let verdict = match (verdict(summary), summary.tally.acknowledged) {
-        (rest, acknowledged) if acknowledged > 0 && summary.verdict == Verdict::Verified => {
+        (rest, acknowledged) if acknowledged > 0 && summary.verdict != Verdict::Violated && !summary.interrupted => {
             let acknowledged = counted(acknowledged, "finding");
             format!("Apart from {acknowledged} that somebody has acknowledged, this holds: {}", in_sentence(&rest))
         }
@@ -31,9 +31,9 @@ pub(super) fn sentence(run: &RunRecord, summary: &SummaryRecord) -> String {
 
 /// Returns a sentence as it stands after a colon.
 fn in_sentence(sentence: &str) -> String {
-    match sentence.strip_prefix("All ") {
-        Some(rest) => format!("all {rest}"),
-        None => sentence.to_owned(),
+    match sentence.split_once(' ') {
+        Some((word @ ("All" | "Nothing"), rest)) => format!("{} {rest}", word.to_lowercase()),
+        _ => sentence.to_owned(),
     }
 }
 
@@ -110,9 +110,10 @@ fn verdict(summary: &SummaryRecord) -> String {
     }
 }
 
-/// Returns whether the range, or a part of it, was taken from the records of the bag.
-pub(crate) fn range_is_of_bag(run: &RunRecord) -> bool {
-    run.settings.iter().any(|setting| setting.from == "the bag's records")
+/// Describes the origin of a side of the range (`--start` or `--end`), if the records of a bag name it.
+pub(crate) fn of_bag(run: &RunRecord, side: &str) -> &'static str {
+    let is_of_bag = run.settings.iter().any(|setting| setting.name == side && setting.from == "the bag's records");
+    if is_of_bag { " (as the bag's records name it)" } else { "" }
 }
 
 /// Describes the begin of the range.
@@ -126,14 +127,15 @@ pub(super) fn begin(run: &RunRecord, summary: &SummaryRecord) -> String {
                 time(last.started)
             )
         }
-        (None, Some(start)) => start,
+        (None, Some(start)) => format!("{start}{}", of_bag(run, "--start")),
         (None, None) => "the first digest of each chain".to_owned(),
     }
 }
 
 /// Describes the end of the range.
 pub(super) fn end(run: &RunRecord) -> String {
-    run.range.end.map_or("the last digest of each chain".to_owned(), time)
+    let shown = |end| format!("{}{}", time(end), of_bag(run, "--end"));
+    run.range.end.map_or("the last digest of each chain".to_owned(), shown)
 }
 
 /// Describes the scope of the verdict.
@@ -142,8 +144,7 @@ pub(super) fn scope(run: &RunRecord, summary: &SummaryRecord, chains: usize) -> 
         || "every CloudTrail trail found at the source".to_owned(),
         |arn| format!("the CloudTrail trail {arn}"),
     );
-    let of_bag = if range_is_of_bag(run) { ", as the records of the bag name it" } else { "" };
-    let (from, to) = (begin(run, summary), format!("{}{of_bag}", end(run)));
+    let (from, to) = (begin(run, summary), end(run));
     let depth = match run.depth {
         Depth::Chain => "the digest files alone",
         Depth::Presence => "the digest files, and the existence of every log file that they list",

@@ -950,6 +950,13 @@ fn a_bag_is_verified_in_the_range_in_which_it_was_collected() {
     let whole = verify(&[]);
     assert_eq!(whole.of("run")[0]["start"], "2026-03-01T06:00:00Z");
     assert_eq!(whole.of("run")[0]["end"], "2026-03-01T12:00:00Z");
+    // The report says which side of the range the bag's records name.
+    let text = |range: &[&str]| run(ctverify().arg("--from").arg(bench.bag()).args(range)).stdout;
+    let of_bag = "(as the bag's records name it)";
+    assert_eq!(text(&[]).matches(of_bag).count(), 2);
+    let given = text(&["--start", "2026-03-01T06:00:00Z"]);
+    assert!(given.contains(&format!("06:00:00Z to 2026-03-01T12:00:00Z {of_bag}")), "{given}");
+    assert_eq!(given.matches(of_bag).count(), 1, "{given}");
     // More than was collected is refused, with what was.
     let more = verify(&["--start", "2026-03-01T05:00:00Z"]);
     assert_eq!(more.code, 2, "{}", more.stdout);
