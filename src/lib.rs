@@ -118,6 +118,7 @@ pub mod records;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod report;
+pub mod shard;
 pub mod sign;
 pub mod store;
 mod sync;

@@ -29,6 +29,9 @@ pub enum AuditError {
          again: {0}; run it again, and if that comes back, with TMPDIR on another disk"
     )]
     PutAside(String),
+    /// The list of chains that another run found can't be read.
+    #[error("the list of chains can't be read: {0}")]
+    ChainList(std::io::Error),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers, which a new checkpoint needs")]
     NoRandomNumbers,

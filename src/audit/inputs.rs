@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::discovery::discovered::Discovered;
 use super::observer::Progress;
 use super::request::AuditRequest;
 use crate::debug::opaque_debug;
@@ -38,12 +39,22 @@ pub struct Audit {
     pub request: AuditRequest,
     /// The progress, to be read from another thread.
     pub progress: Arc<Progress>,
+    /// The chains, if another run has found them already.
+    pub discovered: Option<Discovered>,
 }
 
 impl Audit {
     /// Creates an audit that asks nobody but this store and this source of keys.
     pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
-        Self { store, keys, status: None, neighbours: None, request, progress: Arc::default() }
+        Self {
+            store,
+            keys,
+            status: None,
+            neighbours: None,
+            request,
+            progress: Arc::default(),
+            discovered: None,
+        }
     }
 }
 

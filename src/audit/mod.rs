@@ -43,9 +43,12 @@ mod resume;
 mod shared;
 mod single_files;
 mod sink;
+mod survey;
 
+pub use discovery::discovered::{ChainList, Discovered, DiscoveredChain, DiscoveredFacts};
 pub use error::AuditError;
 pub use inputs::{Audit, Outcome};
 pub use observer::{ChainProgress, Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
+pub use survey::{LogFileCount, Survey, SurveyedChain};
 pub use request_builder::{AuditRequestBuilder, RequestError};

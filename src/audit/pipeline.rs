@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use super::discovery::chains::{Discovery, ListedChain, discover};
+use super::discovery::chains::{Discovery, ListedChain, discover, list_chain};
+use super::discovery::discovered::{ChainList, Discovered, DiscoveredChain, DiscoveredFacts};
 use super::discovery::{expected, statuses};
 use super::emit::chain_records::ChainRecords;
 use super::emit::not_read::NotRead;
@@ -28,7 +29,7 @@ use super::log_folder::unexplained;
 use super::next_checkpoint::builder::CheckpointBuilder;
 use super::observer::Observer;
 use super::request::SampleRequest;
-use super::shared::context::{Context, Statuses};
+use super::shared::context::{Context, ExaminedChains, Statuses};
 use super::shared::key_cache::KeyCache;
 use super::shared::neighbours::Neighbours;
 use super::single_files;
@@ -160,7 +161,7 @@ impl Pipeline<'_> {
         Record::Run(RunRecord {
             schema: Schema,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: request.now,
+            started: request.statement.started.unwrap_or(request.now),
             trail_arn: request.trail.clone(),
             range: request.bounded_range(store.properties().is_live),
             source: store.source(),
@@ -172,6 +173,7 @@ impl Pipeline<'_> {
             endpoints: request.statement.endpoints.clone(),
             keys: request.statement.keys.clone(),
             settings: request.statement.settings.clone(),
+            merged: request.statement.merged.clone(),
             files: request.files.len(),
         })
     }
@@ -195,19 +197,17 @@ impl Pipeline<'_> {
 
     /// Finds and examines every chain of the request, and emits its records.
     async fn chains(&self, range: TimeRange, sink: &mut RecordSink<'_>) -> Result<(), AuditError> {
-        let Audit { store, status, request, .. } = self.audit;
-        let mut discovery = discover(store, status.as_deref(), request, &range).await?;
-        expected::add(&mut discovery, request, &range);
-        let context = self.context(range, &mut discovery);
-        unexplained::add_chains(&mut discovery, &context).await?;
-        let Discovery { chains, warnings, mut folders, .. } = discovery;
-        let found = beside_regions::find(&context, &mut folders, chains.keys()).await?;
-        let FoundBeside { files, warnings: about_beside } = found;
-        let beside = files.into_iter().map(Record::LogFile).chain(about_beside.into_iter().map(Record::Warning));
+        let Found { chains, context, beside_regions, warnings } = match &self.audit.discovered {
+            Some(discovered) => self.audit.found_before(range, discovered)?,
+            None => self.audit.find(range).await?,
+        };
+        self.keys.get_or_init(|| context.keys.clone());
+        let FoundBeside { files, warnings: about_beside } = beside_regions;
+        let beside_regions = files.into_iter().map(Record::LogFile).chain(about_beside.into_iter().map(Record::Warning));
         let of_chains = self.of_chains(chains, &context);
-        match &request.sample {
+        match &self.audit.request.sample {
             None => {
-                sink.emit_all(beside)?;
+                sink.emit_all(beside_regions)?;
                 let steps = of_chains.flat_map(|chain_records| match chain_records {
                     Ok(chain_records) => stream::iter(self.not_read.counting(chain_records)).left_stream(),
                     Err(error) => stream::iter([Err(error)]).right_stream(),
@@ -217,7 +217,7 @@ impl Pipeline<'_> {
             Some(sample) => {
                 let steps = self.sampled(sample, of_chains).await?;
                 sink.emit(self.opening(self.not_read.sample()))?;
-                sink.emit_all(self.records_before().chain(beside))?;
+                sink.emit_all(self.records_before().chain(beside_regions))?;
                 self.emit_steps(&context, stream::iter(steps.into_iter().map(Ok)), sink).await?;
             }
         }
@@ -225,22 +225,11 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// The context of a run over the chains that were found.
-    fn context(&self, range: TimeRange, discovery: &mut Discovery) -> Arc<Context> {
-        let ends = || discovery.chains.values().flat_map(|chain| chain.digests.ends());
-        let ends = ends().min().zip(ends().max()).map(|(first, last)| Period::new(first, last));
-        let mut context = self.audit.context(range, ends);
-        self.keys.get_or_init(|| context.keys.clone());
-        context.statuses = std::mem::take(&mut discovery.statuses);
-        context.examined = Arc::new(discovery.chains.keys().cloned().collect());
-        Arc::new(context)
-    }
-
     /// The records of each chain, in order. The builder of the next checkpoint sees each chain
     /// before its records.
     fn of_chains(
         &self,
-        chains: BTreeMap<ChainId, ListedChain>,
+        chains: Chains,
         context: &Arc<Context>,
     ) -> impl Stream<Item = Result<ChainRecords, AuditError>> {
         examine_ahead(chains, context.clone())
@@ -311,7 +300,60 @@ impl Pipeline<'_> {
     }
 }
 
+/// The chains of a run, before they are examined.
+pub(super) struct Found {
+    pub chains: Chains,
+    pub context: Arc<Context>,
+    /// The objects that lie in no region's folder and that no digest lists.
+    pub beside_regions: FoundBeside,
+    /// The warnings about the discovery.
+    pub warnings: Vec<WarningRecord>,
+}
+
+/// The chains that a run examines, in the order of their identities.
+pub(super) enum Chains {
+    /// Their digests are listed.
+    Listed(BTreeMap<ChainId, ListedChain>),
+    /// Another run has found them, and their digests are not listed yet.
+    Unlisted(Arc<dyn ChainList>),
+}
+
 impl Audit {
+    /// Finds every chain of the request, and those that should be there.
+    pub(super) async fn find(&self, range: TimeRange) -> Result<Found, AuditError> {
+        let Self { store, status, request, .. } = self;
+        let mut discovery = discover(store, status.as_deref(), request, &range).await?;
+        expected::add(&mut discovery, request, &range);
+        let ends = || discovery.chains.values().flat_map(|chain| chain.digests.ends());
+        let ends = ends().min().zip(ends().max()).map(|(first, last)| Period::new(first, last));
+        let mut context = self.context(range, ends);
+        context.statuses = std::mem::take(&mut discovery.statuses);
+        let mut examined = ExaminedChains::default();
+        discovery.chains.keys().for_each(|chain| examined.insert(chain));
+        context.examined = Arc::new(examined);
+        let context = Arc::new(context);
+        unexplained::add_chains(&mut discovery, &context).await?;
+        let Discovery { chains, warnings, mut folders, .. } = discovery;
+        let beside_regions = beside_regions::find(&context, &mut folders, chains.keys()).await?;
+        Ok(Found { chains: Chains::Listed(chains), context, beside_regions, warnings })
+    }
+
+    /// Takes the chains that another run has found.
+    fn found_before(&self, range: TimeRange, discovered: &Discovered) -> Result<Found, AuditError> {
+        let Discovered { chains, facts } = discovered;
+        let DiscoveredFacts { statuses, warnings, beside_regions, beside_warnings, ends } = facts.clone();
+        let beside_regions = FoundBeside { files: beside_regions, warnings: beside_warnings };
+        let mut context = self.context(range, ends);
+        context.statuses = statuses;
+        let mut examined = ExaminedChains::default();
+        for chain in chains.chains() {
+            examined.insert(&chain.map_err(AuditError::ChainList)?.id);
+        }
+        context.examined = Arc::new(examined);
+        let chains = Chains::Unlisted(chains.clone());
+        Ok(Found { chains, context: Arc::new(context), beside_regions, warnings })
+    }
+
     /// The context of a run over `range`. `ends` are the ends of the first and of the last digest
     /// that were listed.
     pub(super) fn context(&self, range: TimeRange, ends: Option<Period>) -> Context {
@@ -373,20 +415,35 @@ fn warnings_of_run(context: &Context) -> impl Iterator<Item = WarningRecord> {
 /// look-ahead limit permits. A separate task starts them, since nobody polls this stream while the
 /// records of one chain are emitted.
 fn examine_ahead(
-    chains: BTreeMap<ChainId, ListedChain>,
+    chains: Chains,
     context: Arc<Context>,
 ) -> impl Stream<Item = JoinHandle<Result<ChainRecords, AuditError>>> {
     let (begun, mut tasks) = mpsc::channel(CHAINS_AHEAD);
     tokio::spawn(async move {
         let room = Lookahead::new(DIGESTS_AHEAD);
-        for (id, listed) in chains {
+        let request = Arc::new(context.request.clone());
+        let (listed, unlisted) = match chains {
+            Chains::Listed(chains) => (chains, None),
+            Chains::Unlisted(chains) => (BTreeMap::new(), Some(chains)),
+        };
+        let listed = listed.into_iter().map(|(id, listed)| Ok(ChainToExamine::Listed(id, Box::new(listed))));
+        let unlisted = unlisted.iter().flat_map(|chains| chains.chains());
+        let unlisted = unlisted.map(|chain| chain.map(ChainToExamine::Unlisted));
+        for chain in listed.chain(unlisted) {
             let mut admission = room.turn().await;
-            let context = match (listed.resume.clone(), listed.deliveries.seen) {
-                (Some(resume), seen) => Arc::new(context.resumed(resume, seen)),
-                (None, Some(seen)) => Arc::new(Context { written_after: Some(seen), ..(*context).clone() }),
-                (None, None) => context.clone(),
-            };
+            let (context, request) = (context.clone(), request.clone());
             let task = tokio::spawn(async move {
+                let (id, listed) = match chain.map_err(AuditError::ChainList)? {
+                    ChainToExamine::Listed(id, listed) => (id, *listed),
+                    ChainToExamine::Unlisted(chain) => {
+                        (chain.id.clone(), list_chain(&context.store, &request, &context.range, chain).await?)
+                    }
+                };
+                let context = match (listed.resume.clone(), listed.deliveries.seen) {
+                    (Some(resume), seen) => Arc::new(context.resumed(resume, seen)),
+                    (None, Some(seen)) => Arc::new(Context { written_after: Some(seen), ..(*context).clone() }),
+                    (None, None) => context,
+                };
                 let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut admission).await?;
                 ChainRecords::new(chain, context, admission)
             });
@@ -399,9 +456,15 @@ fn examine_ahead(
     stream::poll_fn(move |context| tasks.poll_recv(context))
 }
 
+/// A chain that is examined next.
+enum ChainToExamine {
+    Listed(ChainId, Box<ListedChain>),
+    Unlisted(DiscoveredChain),
+}
+
 /// Returns the time for which public keys are requested: the range, the digests that were listed
 /// for it, and a margin. `ends` are the ends of the first and of the last digest that were listed.
-fn key_range(range: &TimeRange, now: Timestamp, ends: Option<Period>) -> Period {
+pub(crate) fn key_range(range: &TimeRange, now: Timestamp, ends: Option<Period>) -> Period {
     let (first, last) = ends.map(|ends| (ends.start, ends.end)).unzip();
     let from = [range.start, first].into_iter().flatten().min().unwrap_or(now);
     // Names can state any time, but nothing was signed in the future.

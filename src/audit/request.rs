@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::{
     AccountId, ChainId, Checkpoint, Depth, ObjectRef, OrganizationId, Region, TimeRange, TrailArn, earlier,
 };
-use crate::records::{Allowances, BagRecord, Filters, KeysAsked, Setting, WarningRecord};
+use crate::records::{Allowances, BagRecord, Filters, KeysAsked, Merged, Setting, WarningRecord};
 use crate::store::Location;
 use crate::verify::limits;
 
@@ -102,6 +102,10 @@ pub struct Statement {
     pub keys: KeysAsked,
     /// The settings that were given.
     pub settings: Vec<Setting>,
+    /// The time at which the run began, if that is not the time as of which the trail is judged.
+    pub started: Option<Timestamp>,
+    /// The plan whose units' results are merged, if the run merges any.
+    pub merged: Option<Merged>,
 }
 
 /// The accounts and regions in which a trail has to have chains, besides those that are found.

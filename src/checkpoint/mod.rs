@@ -112,6 +112,11 @@ impl Kept {
         Ok(found.map(|(base, revision)| Self { place, base, revision: Some(revision) }))
     }
 
+    /// Returns whether the checkpoint was stored before it was opened.
+    pub fn exists(&self) -> bool {
+        self.revision.is_some()
+    }
+
     /// Returns the checkpoint that earlier runs left.
     pub fn base(&self) -> &Checkpoint {
         &self.base

@@ -9,6 +9,7 @@ use crate::audit::AuditError;
 use crate::checkpoint::CheckpointError;
 use crate::keys::KeyFileError;
 use crate::model::{exit_code, printable};
+use crate::shard::{PlanError, ResultError};
 use crate::store::StoreError;
 use crate::trail::TrailError;
 
@@ -90,6 +91,25 @@ impl From<CheckpointError> for Failure {
                 "{error}. Move it away to begin anew; the next run then verifies everything from --start on"
             )),
             CheckpointError::Other { .. } => Self::Usage(format!("{error}: give each its own --state")),
+        }
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Failed(_) => Self::CannotRun(error.to_string()),
+            _ => Self::Usage(error.to_string()),
+        }
+    }
+}
+
+impl From<ResultError> for Failure {
+    fn from(error: ResultError) -> Self {
+        match error {
+            ResultError::Plan(error) => error.into(),
+            ResultError::Foreign { .. } | ResultError::Conflicting { .. } => Self::Usage(error.to_string()),
+            _ => Self::CannotRun(error.to_string()),
         }
     }
 }

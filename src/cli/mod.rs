@@ -11,8 +11,10 @@ mod logs;
 mod notifier;
 mod output;
 mod paths;
+mod plan_place;
 mod progress;
 mod resolve;
+mod result_place;
 mod secrets;
 
 use std::process::ExitCode;
@@ -43,6 +45,9 @@ fn run_command() -> u8 {
         Some(Command::Collect(collect)) => commands::collect(&collect),
         Some(Command::Handover(handover)) => commands::handover(&handover),
         Some(Command::Ack(ack)) => commands::ack(&ack),
+        Some(Command::Plan(plan)) => commands::plan(&plan),
+        Some(Command::Shard(shard)) => commands::shard(&shard),
+        Some(Command::Merge(merge)) => commands::merge(&merge),
         Some(Command::Keys(keys)) => commands::keys(&keys),
         Some(Command::Schema) => commands::schema(),
         Some(Command::Completions(completions)) => commands::completions(&completions),

@@ -4,7 +4,7 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use super::args::{CollectArgs, FileArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs};
+use super::args::{CollectArgs, CopyArgs, FileArgs, MergeArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs};
 use super::commands::is_standard_input;
 use super::exit::Failure;
 use crate::checkpoint::Name;
@@ -42,7 +42,7 @@ pub(super) fn compare_verify(args: &VerifyArgs) -> Result<(), Failure> {
 /// Checks the paths of a verification of single files.
 pub(super) fn check_file(args: &FileArgs) -> Result<(), Failure> {
     let mut paths = Paths::default();
-    paths.add_source(&args.source);
+    paths.add_source(&args.copy, &args.source);
     paths.add_outputs(&args.reports);
     paths.check()
 }
@@ -51,7 +51,7 @@ pub(super) fn check_file(args: &FileArgs) -> Result<(), Failure> {
 pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
     let mut paths = of_verify(&args.verify);
     paths.outputs.extend(args.zip.iter().map(|path| Named::new("--zip", path)));
-    if let Some(from) = args.verify.source.from.as_ref().filter(|from| is_inside(&args.output, from)) {
+    if let Some(from) = args.verify.copy.from.as_ref().filter(|from| is_inside(&args.output, from)) {
         return Err(Failure::Usage(format!(
             "--output {} lies in the folder of --from {}, which is left as it is: give it another path",
             args.output.display(),
@@ -59,6 +59,20 @@ pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
         )));
     }
     paths.folders.push(Named::new("--output", &args.output));
+    paths.check()
+}
+
+/// Checks the paths of a merge.
+pub(super) fn check_merge(args: &MergeArgs) -> Result<(), Failure> {
+    let mut paths = Paths::default();
+    let plan = Path::new(&args.plan);
+    let plan = if plan.is_dir() { plan } else { plan.parent().unwrap_or(plan) };
+    paths.folders.push(Named::new("--plan", plan));
+    paths.folders.push(Named::new("--results", Path::new(&args.results)));
+    if let Some(Name::File(path)) = &args.checkpoint {
+        paths.outputs.push(Named::new("--checkpoint", path));
+    }
+    paths.add_outputs(&args.reports);
     paths.check()
 }
 
@@ -74,7 +88,7 @@ pub(super) fn check_report(args: &RemakeArgs) -> Result<(), Failure> {
 
 fn of_verify(args: &VerifyArgs) -> Paths {
     let mut paths = Paths::default();
-    paths.add_source(&args.source);
+    paths.add_source(&args.copy, &args.source);
     let inputs = [("--config", &args.config), ("--signer", &args.signer)];
     paths.inputs.extend(inputs.into_iter().filter_map(|(name, path)| Some(Named::new(name, path.as_deref()?))));
     if let Some(Name::File(path)) = &args.scheduled.state {
@@ -91,9 +105,9 @@ impl Named {
 }
 
 impl Paths {
-    fn add_source(&mut self, args: &SourceArgs) {
-        self.folders.extend(args.from.iter().map(|path| Named::new("--from", path)));
-        self.inputs.extend(args.from.iter().filter(|path| path.is_file()).map(|path| Named::new("--from", path)));
+    fn add_source(&mut self, copy: &CopyArgs, args: &SourceArgs) {
+        self.folders.extend(copy.from.iter().map(|path| Named::new("--from", path)));
+        self.inputs.extend(copy.from.iter().filter(|path| path.is_file()).map(|path| Named::new("--from", path)));
         self.inputs.extend(args.keys.iter().map(|path| Named::new("--keys", path)));
     }
 
@@ -113,7 +127,7 @@ impl Paths {
     fn check(&self) -> Result<(), Failure> {
         self.compare()?;
         // Found out now, and not after hours of reading.
-        for output in self.outputs.iter().filter(|output| output.name == "--state" || output.name == "--zip") {
+        for output in self.outputs.iter().filter(|output| ["--state", "--checkpoint", "--zip"].contains(&&*output.name)) {
             let tried = disk::target(&output.path).and_then(|path| disk::create(&path).map(drop));
             if let Err(error) = tried {
                 return Err(Failure::CannotRun(format!(

@@ -64,6 +64,20 @@ pub fn listing<'a>(keys: impl IntoIterator<Item = &'a ListedKey>) -> serde_json:
 }
 
 impl KeySet {
+    /// Makes a set of keys that were listed before. `authoritative` and `notes` are those of the set
+    /// that listed them.
+    ///
+    /// # Errors
+    ///
+    /// Returns why one of them is no key.
+    pub fn of_listed(listed: Vec<ListedKey>, authoritative: bool, notes: Vec<String>) -> Result<Self, String> {
+        let mut set = Self::default();
+        for ListedKey { fingerprint, der, valid_from, valid_to } in listed {
+            set.add_der(&fingerprint, &der, valid_from, valid_to)?;
+        }
+        Ok(Self { authoritative, notes, ..set })
+    }
+
     /// Adds one key as it was delivered: fingerprint, base64 of its DER, and its window.
     fn add(&mut self, delivered: &str, value: &str, valid_from: Timestamp, valid_to: Timestamp) -> Result<(), String> {
         let der = STANDARD.decode(value.trim()).map_err(|error| format!("its Value is not base64: {error}"))?;

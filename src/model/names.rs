@@ -11,6 +11,7 @@
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::time::later;
 use super::{AccountId, ChainId, DigestKind, OrganizationId, Region};
@@ -119,7 +120,8 @@ fn above<'a>(mut folders: impl Iterator<Item = &'a str>) -> Option<(AccountId, O
 
 /// The location of an `AWSLogs/` folder in a bucket: the prefix before it, without the slash
 /// between them; empty if none.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct LogRoot {
     /// The trail's key prefix.
     pub prefix: String,

@@ -1,9 +1,10 @@
 //! A period of time with a start and an end.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// The time from `start` (inclusive) to `end` (exclusive).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Period {
     /// The start, which belongs to the period.
     pub start: Timestamp,

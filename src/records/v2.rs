@@ -145,6 +145,24 @@ pub struct RunRecord {
     /// The number of single log files that were asked about; absent if a whole range was.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub files: usize,
+    /// The plan whose units' results the run merges; absent if it read the objects itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
+}
+
+/// The plan whose units' results a run merges: its units read the objects, and the run judges what
+/// they read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "merged")]
+pub struct Merged {
+    /// The SHA-256 of the plan, in hex.
+    pub plan: String,
+    /// The number of its units.
+    pub units: u64,
+    /// The time of the plan, as of which the trail is judged.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub planned: Timestamp,
 }
 
 /// The accounts and regions to which a run is limited; null for all.

@@ -1,11 +1,14 @@
 //! The errors of a store.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Fault, ObjectRef};
 use crate::verify::limits::MAX_KEY_BYTES;
 
 /// The reason why an object could not be read. Absence is a kind of its own: it is an answer, all
 /// else is a failure to look.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StoreError {
     /// The store says that the object does not exist.
@@ -38,6 +41,9 @@ pub enum StoreError {
     /// The transfer broke off; reading it again may help.
     #[error("{0}")]
     Broken(String),
+    /// The store gave no answer at all, after all retries: the network or the service is down.
+    #[error("{0}")]
+    Unreachable(String),
     /// Any other failure, after all retries.
     #[error("{0}")]
     Failed(String),
@@ -61,9 +67,12 @@ impl StoreError {
             Self::AccessDenied(_) => Fault::AccessDenied,
             Self::Archived(_) => Fault::Archived,
             Self::UnsafeName(_) | Self::NameTooLong(_) => Fault::UnsafeName,
-            Self::Credentials(_) | Self::Ambiguous(_) | Self::Unwritable(_) | Self::Broken(_) | Self::Failed(_) => {
-                Fault::ReadFailed
-            }
+            Self::Credentials(_)
+            | Self::Ambiguous(_)
+            | Self::Unwritable(_)
+            | Self::Broken(_)
+            | Self::Unreachable(_)
+            | Self::Failed(_) => Fault::ReadFailed,
         }
     }
 }

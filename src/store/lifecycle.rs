@@ -4,9 +4,11 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// The time at which a rule lets an object expire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Expiry {
     /// This many days after the object was made, from the next midnight UTC on.
     Days(i32),
@@ -18,7 +20,7 @@ pub enum Expiry {
 ///
 /// Source: Amazon S3 user guide, "Lifecycle configuration elements" and "Setting lifecycle
 /// configuration": S3 adds the days to the creation time and rounds up to the next midnight UTC.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LifecycleRule {
     /// The rule's name.
     pub id: String,

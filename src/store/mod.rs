@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub use error::StoreError;
 pub use folder::Folder;
@@ -35,14 +36,15 @@ pub use s3::S3;
 
 use crate::debug::opaque_debug;
 use crate::model::{LogRoot, ObjectRef, Requests};
-use crate::verify::DigestMetadata;
+use crate::verify::{Content, DigestMetadata};
 
 /// A bucket and the location of the `AWSLogs/` folder in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Location {
     /// The bucket.
     pub bucket: String,
     /// The location in the bucket to which CloudTrail delivers.
+    #[serde(rename = "prefix")]
     pub root: LogRoot,
 }
 
@@ -116,7 +118,7 @@ pub struct Head {
 }
 
 /// One version of an object in a versioned bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectVersion {
     /// The version's ID; `null` for one that was written while versioning was off.
     pub id: String,
@@ -191,6 +193,31 @@ pub trait Store: Send + Sync {
     /// exist, by which a listed file counts as deleted; a store must return them only where it knows
     /// that. Any other error leaves the object unverified.
     async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError>;
+
+    /// Returns the content of a log file, as far as the store knows it without its bytes; `None` where
+    /// they have to be read and hashed, which is so in every store that holds objects. `ceiling` is the
+    /// number of uncompressed bytes up to which they would be.
+    async fn content(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        ceiling: u64,
+    ) -> Option<Result<Content, StoreError>> {
+        let _ = (object, version, ceiling);
+        None
+    }
+
+    /// Tells the store what reading and hashing a log file came to. A store of objects has no use for
+    /// it.
+    fn note_content(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        ceiling: u64,
+        content: &Result<Content, StoreError>,
+    ) {
+        let _ = (object, version, ceiling, content);
+    }
 
     /// The versions of an object that the store still holds, the newest first; none where it keeps
     /// no versions.

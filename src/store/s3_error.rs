@@ -54,6 +54,9 @@ where
     if matches!(error, SdkError::ResponseError(_)) || (code.is_none() && status.is_some_and(|status| status < 300)) {
         return Failure::Store(StoreError::Broken(explain(error, service)));
     }
+    if matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_)) {
+        return Failure::Store(StoreError::Unreachable(explain(error, service)));
+    }
     Failure::Store(match (code, status) {
         (Some("NoSuchBucket"), _) => StoreError::NoSuchBucket(bucket.to_owned()),
         (Some("NoSuchKey"), _) => StoreError::NotFound,

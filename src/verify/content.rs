@@ -2,6 +2,7 @@
 //! it.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::inflate::Gunzip;
@@ -49,7 +50,7 @@ impl Stream {
 }
 
 /// The result of reading and hashing an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// The object's size as stored, in bytes.
     pub size: u64,

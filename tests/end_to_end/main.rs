@@ -19,5 +19,6 @@ mod defects;
 mod digests;
 mod log_files;
 mod reports;
+mod shard;
 mod sources;
 mod support;

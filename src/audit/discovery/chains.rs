@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::audit::digests::listed_digests::ListedDigests;
+use crate::audit::discovery::discovered::DiscoveredChain;
 use crate::audit::discovery::folders::{self, Folders, FoundFolders, Trouble};
 use crate::audit::discovery::{not_found, statuses};
 use crate::audit::error::AuditError;
@@ -153,6 +154,37 @@ async fn list_folder(
     };
     let failure = listing.failure.or(error);
     FolderListing { folder, digests: listing.digests, earlier, others: listing.others, failure }
+}
+
+/// Lists the digests of a chain that another run has found.
+///
+/// # Errors
+///
+/// A folder can't be listed that the other run could list.
+pub(crate) async fn list_chain(
+    store: &Arc<dyn Store>,
+    request: &Arc<AuditRequest>,
+    range: &TimeRange,
+    chain: DiscoveredChain,
+) -> Result<ListedChain, AuditError> {
+    let id = chain.id.clone();
+    let mut listed = chain.unlisted();
+    for folder in listed.folders.clone() {
+        let place = format!("s3://{}/{}", folder.location.bucket, folder.prefix());
+        let FolderListing { mut digests, earlier, failure, .. } =
+            list_folder(store.clone(), request.clone(), folder, *range).await;
+        if let Some(error) = failure.filter(|_| listed.failure.is_none()) {
+            return Err(AuditError::Listing { place, error });
+        }
+        listed.digests.extend(&digests.remove(&id).unwrap_or_default());
+        // A trail that became the organization's continues in the organization's folder.
+        let counts = request.is_organization.is_none_or(|is| is == id.organization.is_some());
+        listed.ended_before |= counts && earlier.contains(&id) && listed.digests.is_empty();
+    }
+    if request.checkpoint.is_some() {
+        listed.deliveries = Deliveries::of(&listed.digests, !store.properties().is_copy);
+    }
+    Ok(listed)
 }
 
 impl Discovery {

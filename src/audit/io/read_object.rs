@@ -65,13 +65,17 @@ impl ObjectReader {
         version: Option<&str>,
         ceiling: u64,
     ) -> Result<Content, StoreError> {
+        if let Some(known) = self.store.content(object, version, ceiling).await {
+            return known;
+        }
         let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
         let begin = |opened: &Object| {
             let hasher = ContentHasher::new(ceiling);
             if opened.is_uncompressed { hasher.of_uncompressed() } else { hasher }
         };
-        let (hasher, _) = self.read(object, version, begin, feed).await?;
-        Ok(hasher.finish())
+        let content = self.read(object, version, begin, feed).await.map(|(hasher, _)| hasher.finish());
+        self.store.note_content(object, version, ceiling, &content);
+        content
     }
 
     async fn read_once<T>(

@@ -1,12 +1,15 @@
 //! The folder of a region's digests, and listings of what lies directly below a prefix.
 
+use serde::{Deserialize, Serialize};
+
 use crate::audit::listing::pages::Pages;
 use crate::model::{AccountId, ChainId, OrganizationId, Region};
 use crate::store::{ListedObject, Location, Store, StoreError};
 
 /// The folder that holds the digests of one account and region.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RegionFolder {
+    #[serde(flatten)]
     pub location: Location,
     pub organization: Option<OrganizationId>,
     pub account: AccountId,

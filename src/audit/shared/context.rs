@@ -44,7 +44,7 @@ pub(crate) struct Context {
     /// before.
     pub written_after: Option<Timestamp>,
     /// The chains that this run examines.
-    pub examined: Arc<BTreeSet<ChainId>>,
+    pub examined: Arc<ExaminedChains>,
     /// The ends of the first and of the last digest of any chain that was listed.
     pub ends: Option<Period>,
     /// The reader of objects, which limits how many are read at once.
@@ -67,6 +67,25 @@ pub(crate) struct Context {
     pub versions_cut: Arc<AtomicBool>,
     /// The lifecycle rules of each bucket that was asked for them.
     pub lifecycles: Arc<Mutex<BTreeMap<String, Lifecycle>>>,
+}
+
+/// The chains that a run examines, as hashes: there may be a million of them.
+#[derive(Debug, Default)]
+pub(crate) struct ExaminedChains {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
+}
+
+impl ExaminedChains {
+    /// Adds a chain.
+    pub(crate) fn insert(&mut self, chain: &ChainId) {
+        self.hashes.insert(self.hasher.hash_one(chain));
+    }
+
+    /// Returns whether a chain is among them.
+    pub(crate) fn contains(&self, chain: &ChainId) -> bool {
+        self.hashes.contains(&self.hasher.hash_one(chain))
+    }
 }
 
 /// The lifecycle rules of a bucket; an error is the reason why they are unknown.

@@ -1,5 +1,6 @@
 //! The command line as the user types it. The module `resolve` turns it into the inputs of a run.
 
+mod distributed;
 mod overview;
 mod reports;
 mod scheduled;
@@ -12,10 +13,11 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(super) use distributed::{MergeArgs, PlanArgs, PlanFormat, ShardArgs};
 pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
 pub(super) use scheduled::{NoticeArgs, NotifyOn};
 pub(super) use values::{Allowance, MAX_SEED, Price, RegionChoice};
-pub(super) use verify::{AwsArgs, SourceArgs, VerifyArgs};
+pub(super) use verify::{AwsArgs, CopyArgs, SelectArgs, SourceArgs, VerifyArgs};
 
 use super::secrets::without_secrets;
 use crate::checkpoint::Name;
@@ -78,6 +80,21 @@ pub(super) enum Command {
     /// Later runs keep acknowledged findings out of the verdict. Without an ID, lists those that are
     /// open.
     Ack(AckArgs),
+    /// Cut a large run into units of work for many machines
+    ///
+    /// Finds the chains, asks what only one run may ask (the trail's status, public keys, lifecycle
+    /// rules), and counts objects by listing.
+    Plan(Box<PlanArgs>),
+    /// Verify units of a plan, on any machine
+    ///
+    /// Findings are in the result, and the exit code is 0; 4 says that a unit has no result and can be
+    /// run again.
+    Shard(Box<ShardArgs>),
+    /// Merge the units' results into one verdict
+    ///
+    /// Refuses results that are missing, cut short, conflicting or of another plan, and judges what only
+    /// the whole shows. The records are those of a run on one machine.
+    Merge(Box<MergeArgs>),
     /// Write the public keys of each region to a file for --keys
     ///
     /// Asks CloudTrail (ListPublicKeys) in each region.
@@ -110,6 +127,9 @@ pub(super) struct FileArgs {
     /// from standard input, one a line
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
+
+    #[command(flatten)]
+    pub copy: CopyArgs,
 
     #[command(flatten)]
     pub source: SourceArgs,
@@ -322,8 +342,11 @@ impl Args {
         }
         let matches = shown.try_get_matches_from(words)?;
         let mut args = Self::from_arg_matches(&matches)?;
-        if let Some(reports) = args.reports_mut() {
-            reports.settings = settings(&definition, &matches);
+        let given = settings(&definition, &matches);
+        if let Some(Command::Plan(plan)) = &mut args.command {
+            plan.settings = given;
+        } else if let Some(reports) = args.reports_mut() {
+            reports.settings = given;
         }
         Ok(args)
     }
@@ -356,8 +379,10 @@ fn settings(command: &clap::Command, matches: &ArgMatches) -> Vec<Setting> {
 }
 
 impl Args {
+    /// Whose reports state the settings.
     fn reports_mut(&mut self) -> Option<&mut ReportArgs> {
         match &mut self.command {
+            Some(Command::Merge(merge)) => Some(&mut merge.reports),
             None => Some(&mut self.verify.reports),
             Some(Command::File(file)) => Some(&mut file.reports),
             Some(Command::Collect(collect)) => Some(&mut collect.verify.reports),
@@ -383,6 +408,7 @@ impl Args {
             Some(Command::File(file)) => &file.reports,
             Some(Command::Collect(collect)) => &collect.verify.reports,
             Some(Command::Report(report)) => &report.reports,
+            Some(Command::Merge(merge)) => &merge.reports,
             Some(_) => return None,
         };
         Some(&reports.logs)

@@ -22,6 +22,111 @@ pub(crate) struct VerifyArgs {
     #[arg(long, env = "CTVERIFY_CONFIG", hide_env = true, value_name = "FILE", help_heading = "What to verify")]
     pub config: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub what: SelectArgs,
+
+    /// The custody log of the bag has to be signed by the holder of this public key, or of one in a
+    /// file of allowed signers as ssh-keygen takes it
+    #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE", help_heading = "Where to look")]
+    pub signer: Option<PathBuf>,
+
+    /// Read a random part of the log files only: so many, or so many percent (2000, or 5%). Digests
+    /// and the existence of every file are checked all the same, and the report says what the
+    /// sample bounds
+    #[arg(
+        long,
+        env = "CTVERIFY_SAMPLE",
+        hide_env = true,
+        allow_hyphen_values = true,
+        value_parser = parse_sample,
+        value_name = "N|P%",
+        help_heading = "What to verify"
+    )]
+    pub sample: Option<SampleSize>,
+
+    /// Draw the sample that an earlier report names by this seed
+    #[arg(
+        long,
+        env = "CTVERIFY_SEED",
+        hide_env = true,
+        value_name = "N",
+        requires = "sample",
+        value_parser = clap::value_parser!(u64).range(..=MAX_SEED),
+        help_heading = "What to verify"
+    )]
+    pub seed: Option<u64>,
+
+    /// Say what the run would read, how long it would take and what S3 would charge; lists, and
+    /// reads a few digests alone
+    #[arg(
+        long,
+        env = "CTVERIFY_ESTIMATE",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "What to verify",
+        conflicts_with_all = ["from", "report"]
+    )]
+    pub estimate: bool,
+
+    /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a
+    /// thousand LISTs, a GB of transfer
+    #[arg(
+        long,
+        env = "CTVERIFY_PRICES",
+        hide_env = true,
+        value_name = "NAME=DOLLARS",
+        value_delimiter = ',',
+        value_parser = parse_price,
+        requires = "estimate",
+        help_heading = "What to verify"
+    )]
+    pub prices: Vec<(Price, f64)>,
+
+    #[command(flatten)]
+    pub copy: CopyArgs,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    #[command(flatten)]
+    pub scheduled: StateArgs,
+
+    #[command(flatten)]
+    pub notices: NoticeArgs,
+
+    #[command(flatten)]
+    pub reports: ReportArgs,
+
+    /// Add a line on this verification to the custody log of the bag, which is left as it is
+    /// otherwise
+    #[arg(
+        long,
+        env = "CTVERIFY_LOG_CUSTODY",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        requires = "from",
+        help_heading = "Evidence"
+    )]
+    pub log_custody: bool,
+
+    /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample
+    /// (repeatable, or comma-separated)
+    #[arg(
+        long,
+        env = "CTVERIFY_ALLOW",
+        hide_env = true,
+        value_name = "KIND",
+        value_delimiter = ',',
+        value_parser = Suggested { parse: parse_allowance, suggestions: allowance_suggestions },
+        hide_possible_values = true,
+        help_heading = "Verdict"
+    )]
+    pub allow: Vec<Allowance>,
+}
+
+/// Which trail, which part of it, and where it lies.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct SelectArgs {
     /// The trail. Without it, every trail found at the location is verified.
     #[arg(long, env = "CTVERIFY_TRAIL_ARN", hide_env = true, value_name = "ARN", help_heading = "What to verify")]
     pub trail_arn: Option<TrailArn>,
@@ -76,11 +181,6 @@ pub(crate) struct VerifyArgs {
     )]
     pub regions: Vec<Region>,
 
-    /// The custody log of the bag has to be signed by the holder of this public key, or of one in a
-    /// file of allowed signers as ssh-keygen takes it
-    #[arg(long, env = "CTVERIFY_SIGNER", hide_env = true, value_name = "FILE", help_heading = "Where to look")]
-    pub signer: Option<PathBuf>,
-
     /// How deep to look: chain (digests only), presence (also whether each log file exists, by
     /// listing), content
     #[arg(
@@ -94,58 +194,6 @@ pub(crate) struct VerifyArgs {
         help_heading = "What to verify"
     )]
     pub depth: Depth,
-
-    /// Read a random part of the log files only: so many, or so many percent (2000, or 5%). Digests
-    /// and the existence of every file are checked all the same, and the report says what the
-    /// sample bounds
-    #[arg(
-        long,
-        env = "CTVERIFY_SAMPLE",
-        hide_env = true,
-        allow_hyphen_values = true,
-        value_parser = parse_sample,
-        value_name = "N|P%",
-        help_heading = "What to verify"
-    )]
-    pub sample: Option<SampleSize>,
-
-    /// Draw the sample that an earlier report names by this seed
-    #[arg(
-        long,
-        env = "CTVERIFY_SEED",
-        hide_env = true,
-        value_name = "N",
-        requires = "sample",
-        value_parser = clap::value_parser!(u64).range(..=MAX_SEED),
-        help_heading = "What to verify"
-    )]
-    pub seed: Option<u64>,
-
-    /// Say what the run would read, how long it would take and what S3 would charge; lists, and
-    /// reads a few digests alone
-    #[arg(
-        long,
-        env = "CTVERIFY_ESTIMATE",
-        hide_env = true,
-        value_parser = FalseyValueParser::new(),
-        help_heading = "What to verify",
-        conflicts_with_all = ["from", "report"]
-    )]
-    pub estimate: bool,
-
-    /// Prices for the estimate in US dollars, as get=0.0004,list=0.005,gb=0.09: a thousand GETs, a
-    /// thousand LISTs, a GB of transfer
-    #[arg(
-        long,
-        env = "CTVERIFY_PRICES",
-        hide_env = true,
-        value_name = "NAME=DOLLARS",
-        value_delimiter = ',',
-        value_parser = parse_price,
-        requires = "estimate",
-        help_heading = "What to verify"
-    )]
-    pub prices: Vec<(Price, f64)>,
 
     /// An account that has to be there: without any digest of it, the report has a gap (repeatable,
     /// or comma-separated)
@@ -177,7 +225,6 @@ pub(crate) struct VerifyArgs {
         hide_env = true,
         visible_alias = "s3-bucket",
         value_name = "NAME",
-        conflicts_with = "from",
         help_heading = "Where to look"
     )]
     pub bucket: Option<String>,
@@ -204,55 +251,21 @@ pub(crate) struct VerifyArgs {
         help_heading = "Where to look"
     )]
     pub organization_id: Option<OrganizationId>,
-
-    #[command(flatten)]
-    pub source: SourceArgs,
-
-    #[command(flatten)]
-    pub scheduled: StateArgs,
-
-    #[command(flatten)]
-    pub notices: NoticeArgs,
-
-    #[command(flatten)]
-    pub reports: ReportArgs,
-
-    /// Add a line on this verification to the custody log of the bag, which is left as it is
-    /// otherwise
-    #[arg(
-        long,
-        env = "CTVERIFY_LOG_CUSTODY",
-        hide_env = true,
-        value_parser = FalseyValueParser::new(),
-        requires = "from",
-        help_heading = "Evidence"
-    )]
-    pub log_custody: bool,
-
-    /// Keep a kind in the reports and out of the verdict: gap, gap:CAUSE, unlisted, or sample
-    /// (repeatable, or comma-separated)
-    #[arg(
-        long,
-        env = "CTVERIFY_ALLOW",
-        hide_env = true,
-        value_name = "KIND",
-        value_delimiter = ',',
-        value_parser = Suggested { parse: parse_allowance, suggestions: allowance_suggestions },
-        hide_possible_values = true,
-        help_heading = "Verdict"
-    )]
-    pub allow: Vec<Allowance>,
 }
 
-/// Where bytes and keys come from.
+/// A local copy that is read in place of S3.
 #[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct SourceArgs {
+pub(crate) struct CopyArgs {
     /// A local copy of the bucket, such as 'aws s3 sync' makes, an evidence bag, or a bag in a ZIP
     /// file, which is unpacked into a temporary folder; AWS is asked for nothing but what
     /// --check-keys and --notify sns: need
     #[arg(long, env = "CTVERIFY_FROM", hide_env = true, value_name = "DIR", help_heading = "Where to look")]
     pub from: Option<PathBuf>,
+}
 
+/// Where bytes and keys come from.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct SourceArgs {
     /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …} [default
     /// for a bag: its own]
     #[arg(long, env = "CTVERIFY_KEYS", hide_env = true, value_name = "FILE", help_heading = "Where to look")]

@@ -21,7 +21,7 @@ use crate::records::Record;
 
 /// Collects what the arguments name, and returns the exit code for the verdict.
 pub(crate) fn collect(args: &CollectArgs) -> Result<u8, Failure> {
-    if args.verify.depth != Depth::Content || args.verify.sample.is_some() || args.verify.estimate {
+    if args.verify.what.depth != Depth::Content || args.verify.sample.is_some() || args.verify.estimate {
         let what = "a bag holds every digest and every log file: leave --depth, --sample and --estimate out";
         return Err(Failure::Usage(what.to_owned()));
     }

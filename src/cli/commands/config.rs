@@ -92,8 +92,8 @@ fn check(args: &VerifyArgs) -> Result<(), Failure> {
     resolve::check(args, now())?;
     notifier::targets(&args.notices.notify)?;
     let (source, bag) =
-        (&args.source, args.source.from.as_deref().is_some_and(|dir| Bag::is_one(dir) || dir.is_file()));
-    if source.keys.is_none() && source.from.is_some() && !bag {
+        (&args.source, args.copy.from.as_deref().is_some_and(|dir| Bag::is_one(dir) || dir.is_file()));
+    if source.keys.is_none() && args.copy.from.is_some() && !bag {
         return Err(Failure::Usage("from needs keys: without public keys nothing can be verified".to_owned()));
     }
     paths::compare_verify(args)
@@ -103,7 +103,7 @@ fn check(args: &VerifyArgs) -> Result<(), Failure> {
 pub(crate) fn config_check(path: &Path) -> Result<u8, Failure> {
     let configured = read(path, &[OsString::from("ctverify")])?;
     for Configured { name, args, .. } in &configured {
-        if args.trail_arn.is_none() && args.bucket.is_none() && args.source.from.is_none() {
+        if args.what.trail_arn.is_none() && args.what.bucket.is_none() && args.copy.from.is_none() {
             return Err(Failure::Usage(format!(
                 "the configuration {}: '{name}' names nothing to verify: give it a trail-arn, a bucket, or from",
                 path.display()

@@ -22,7 +22,7 @@ use crate::trail::caller_identity;
 pub(crate) fn file(args: &FileArgs) -> Result<u8, Failure> {
     paths::check_file(args)?;
     let names = names(&args.names)?;
-    run(&args.reports, async { resolve(&args.source, &args.reports, &names, now()).await })
+    run(&args.reports, async { resolve(args.copy.from.as_deref(), &args.source, &args.reports, &names, now()).await })
 }
 
 /// Returns the names, with those from standard input in place of '-'.
@@ -46,6 +46,7 @@ fn names(given: &[String]) -> Result<Vec<String>, Failure> {
 }
 
 async fn resolve(
+    from: Option<&Path>,
     args: &SourceArgs,
     reports: &ReportArgs,
     names: &[String],
@@ -55,7 +56,7 @@ async fn resolve(
     request.statement.settings = reports.settings.clone();
     request.max_log_file_bytes = resolve::max_log_file_bytes(args);
     request.warnings_before.extend(resolve::check_keys(args).await?);
-    match &args.from {
+    match from {
         Some(dir) => {
             let (folder, keys) = resolve::open_folder(args, dir, &ShownAs::default(), args.check_keys)?;
             request.files = names.iter().map(|name| local(&folder, name)).collect::<Result<_, _>>()?;

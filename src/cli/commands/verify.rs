@@ -17,7 +17,7 @@ use crate::cli::logs;
 use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_output};
 use crate::cli::paths;
 use crate::cli::progress::ProgressLine;
-use crate::cli::resolve::{self, Settings};
+use crate::cli::resolve::{self, Settings, Trouble};
 use crate::model::{Prices, exit_code};
 use crate::records::{CircumstancesRecord, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
@@ -29,7 +29,7 @@ const LAST_READS: Duration = Duration::from_millis(200);
 /// Verifies what the arguments name, and returns the exit code for the verdict.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     paths::check_verify(args)?;
-    if let (Some(region), true) = (&args.source.aws.region, args.regions.is_empty()) {
+    if let (Some(region), true) = (&args.source.aws.region, args.what.regions.is_empty()) {
         // If standard error is closed, nobody reads this.
         let _ = writeln!(
             anstream::stderr(),
@@ -53,7 +53,7 @@ fn estimate(args: &VerifyArgs) -> Result<u8, Failure> {
     let estimate = runtime.block_on(async {
         let Settings { store, keys, request, .. } = resolve::resolve(args, now()).await?;
         let progress = Arc::default();
-        let audit = Audit { store, keys, status: None, neighbours: None, request, progress };
+        let audit = Audit { status: None, progress, ..Audit::new(store, keys, request) };
         tokio::select! {
             estimate = audit.estimate() => Ok(estimate?),
             () = interruption() => Err(Failure::Interrupted),
@@ -125,12 +125,17 @@ struct RunObserver<W> {
     /// Knows the clock of S3 once it was asked.
     clock: Arc<dyn Store>,
     brief: Brief,
+    /// Tells why the records are worth nothing, if they are.
+    refuse: Option<Trouble>,
     watch: W,
 }
 
 impl<W: FnMut(&Record)> Observer for RunObserver<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         if let Record::Summary(_) = record {
+            if let Some(trouble) = self.refuse.as_ref().and_then(|refuse| refuse()) {
+                return Err(io::Error::other(trouble));
+            }
             self.circumstances.clock_ahead_ms = self.clock.clock_ahead_ms();
             self.reports.record(&Record::Circumstances(self.circumstances.clone()))?;
         }
@@ -161,10 +166,12 @@ pub(super) async fn audit_with(
     let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, neighbours, request, kept, notifier, unpacked, .. } = settings;
+    let Settings { store, keys, status, neighbours, request, kept, notifier, unpacked, discovered, trouble, plan, .. } =
+        settings;
     let clock = store.clone();
-    let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), watch };
-    let audit = Audit { store, keys, status, neighbours, request, progress };
+    let refuse = trouble.clone();
+    let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), refuse, watch };
+    let audit = Audit { status, neighbours, progress, discovered, ..Audit::new(store, keys, request) };
     let ends_early = async {
         tokio::select! {
             () = interruption() => {}
@@ -173,8 +180,11 @@ pub(super) async fn audit_with(
     };
     let outcome = audit.run(&mut observer, ends_early).await;
     drop(line);
-    // It is examined up to here.
-    drop(unpacked);
+    // They are examined up to here.
+    drop((unpacked, plan));
+    if let Some(trouble) = trouble.and_then(|trouble| trouble()) {
+        return Err(Failure::CannotRun(trouble));
+    }
     let Outcome { summary, checkpoint } = outcome?;
     let RunObserver { reports, brief, .. } = observer;
     reports.finish()?;

@@ -24,7 +24,7 @@ pub(super) fn check_range(range: &TimeRange, now: Timestamp) -> Result<(), Failu
     }
 }
 
-pub(super) fn allowances(allow: &[Allowance]) -> Allowances {
+pub(crate) fn allowances(allow: &[Allowance]) -> Allowances {
     let gaps: BTreeSet<_> = allow
         .iter()
         .filter_map(|allowance| match allowance {

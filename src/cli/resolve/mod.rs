@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::VerifyArgs;
+use super::args::{PlanArgs, SelectArgs, SourceArgs, VerifyArgs};
 use super::exit::Failure;
 use super::notifier::Notifier;
-use crate::audit::{AuditRequest, Expected};
+use super::plan_place::OpenPlan;
+use crate::audit::{AuditRequest, Discovered, Expected};
 use crate::bag::UnpackedBag;
 use crate::checkpoint::Kept;
 use crate::keys::KeySource;
@@ -22,13 +23,13 @@ use crate::model::{Depth, TimeArgument, TimeRange};
 use crate::store::Store;
 use crate::trail::{NeighbourSource, StatusSource};
 
-pub(super) use filters::max_log_file_bytes;
+pub(super) use filters::{allowances, max_log_file_bytes};
 pub(super) use keys::{check_keys, keys_of_file};
 pub(super) use local::{ShownAs, cores, open_folder};
 pub(super) use remote::{Opened, open_s3};
 
-use filters::{allowances, check_range, recheck, sample};
-use local::local;
+use filters::{check_range, recheck, sample};
+use local::{local, signer_without_bag};
 use remote::remote;
 use state::open_checkpoint;
 
@@ -37,6 +38,9 @@ const MAX_GRACE: SignedDuration = SignedDuration::from_hours(24);
 
 /// The number of objects that are read at once from S3, where the time to the first byte dominates.
 pub(super) const S3_CONCURRENCY: usize = 192;
+
+/// A check whether the inputs of a run turned out to be unusable.
+pub(super) type Trouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// The inputs of an audit.
 pub(super) struct Settings {
@@ -49,6 +53,14 @@ pub(super) struct Settings {
     pub identity: Option<String>,
     /// The description of the trail by CloudTrail, if it was asked for.
     pub trail: Option<serde_json::Value>,
+    /// The bucket that is read in place of the one that digests record, if they differ.
+    pub read_bucket: Option<String>,
+    /// The chains, if a plan has them.
+    pub discovered: Option<Discovered>,
+    /// Tells why the records are worth nothing, if they are: it is asked before the summary.
+    pub trouble: Option<Trouble>,
+    /// The plan that the chains are read from.
+    pub plan: Option<OpenPlan>,
     /// The evidence bag whose custody log gets a line on the verification.
     pub bag: Option<PathBuf>,
     /// The checkpoint, if one is kept.
@@ -70,6 +82,10 @@ impl Settings {
             request,
             identity: None,
             trail: None,
+            read_bucket: None,
+            discovered: None,
+            trouble: None,
+            plan: None,
             bag: None,
             kept: None,
             notifier: None,
@@ -80,57 +96,91 @@ impl Settings {
 
 /// Checks the arguments as far as that needs nothing but the arguments, and returns the range.
 pub(super) fn check(args: &VerifyArgs, now: Timestamp) -> Result<TimeRange, Failure> {
+    if args.copy.from.is_some() && args.what.bucket.is_some() {
+        let what = "--bucket names a bucket in S3, and --from a local copy that is read in place of one: leave one out";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let range = range(&args.what, now)?;
+    if args.sample.is_some() && args.what.depth != Depth::Content {
+        return Err(Failure::Usage(format!(
+            "--sample is about log files that are read, and --depth {} reads none: leave one of them out",
+            args.what.depth
+        )));
+    }
+    check_grace(args.scheduled.grace)?;
+    Ok(range)
+}
+
+/// Checks the range that is asked for, and returns it.
+fn range(args: &SelectArgs, now: Timestamp) -> Result<TimeRange, Failure> {
     let time = |argument: Option<TimeArgument>| {
         argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
     };
     let range = TimeRange { start: time(args.start)?, end: time(args.end)? };
     check_range(&range, now)?;
-    if args.sample.is_some() && args.depth != Depth::Content {
-        return Err(Failure::Usage(format!(
-            "--sample is about log files that are read, and --depth {} reads none: leave one of them out",
-            args.depth
-        )));
-    }
-    if let Some(grace) = args.scheduled.grace.filter(|grace| *grace > MAX_GRACE) {
+    Ok(range)
+}
+
+/// Checks how late a digest may be.
+fn check_grace(grace: Option<SignedDuration>) -> Result<(), Failure> {
+    if let Some(grace) = grace.filter(|grace| *grace > MAX_GRACE) {
         let hours = grace.as_secs() / 3600;
         return Err(Failure::Usage(format!(
             "--grace {hours}h is longer than a day: a digest that is so late is missing; give at most 24h"
         )));
     }
-    Ok(range)
+    Ok(())
 }
 
-/// Resolves the arguments. Asks AWS where the trail delivers to, if the arguments do not say.
-pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
-    let range = check(args, now)?;
-    let request = AuditRequest {
+/// The request for what `args` select.
+fn request(args: &SelectArgs, source: &SourceArgs, range: TimeRange, now: Timestamp) -> AuditRequest {
+    AuditRequest {
         trail: args.trail_arn.clone(),
         organization: args.organization_id.clone(),
         accounts: args.account_id.iter().cloned().collect(),
         regions: args.regions.iter().cloned().collect(),
-        concurrency: args.source.concurrency.map_or(S3_CONCURRENCY, usize::from),
+        concurrency: source.concurrency.map_or(S3_CONCURRENCY, usize::from),
         depth: args.depth,
         expected: Expected {
             accounts: args.expect_account.iter().cloned().collect(),
             regions: args.expect_region.iter().cloned().collect(),
             ..Expected::default()
         },
-        sample: sample(args)?,
-        max_log_file_bytes: max_log_file_bytes(&args.source),
-        allowed: allowances(&args.allow),
-        grace: args.scheduled.grace.unwrap_or(AuditRequest::new(range, now).grace),
-        recheck: args.scheduled.recheck.map(recheck).transpose()?,
+        max_log_file_bytes: max_log_file_bytes(source),
         ..AuditRequest::new(range, now)
+    }
+}
+
+/// Resolves the arguments of a plan.
+pub(super) async fn resolve_plan(args: &PlanArgs, now: Timestamp) -> Result<Settings, Failure> {
+    let range = range(&args.what, now)?;
+    check_grace(args.grace)?;
+    let mut request = request(&args.what, &args.source, range, now);
+    request.grace = args.grace.unwrap_or(request.grace);
+    request.statement.settings = args.settings.clone();
+    remote(&args.what, &args.source, false, request).await
+}
+
+/// Resolves the arguments. Asks AWS where the trail delivers to, if the arguments do not say.
+pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Settings, Failure> {
+    let range = check(args, now)?;
+    let request = request(&args.what, &args.source, range, now);
+    let mut request = AuditRequest {
+        sample: sample(args)?,
+        allowed: allowances(&args.allow),
+        grace: args.scheduled.grace.unwrap_or(request.grace),
+        recheck: args.scheduled.recheck.map(recheck).transpose()?,
+        ..request
     };
-    let mut request = request;
     request.statement.settings = args.reports.settings.clone();
-    let mut settings = match &args.source.from {
+    let mut settings = match &args.copy.from {
         // An SNS topic needs AWS credentials, wherever the logs are read from.
         Some(dir) => {
             let asks_aws = args.notices.notify.iter().any(|target| target.starts_with("sns:"));
             local(args, dir, asks_aws, request).await?
         }
-        None => remote(args, request).await?,
+        None if args.signer.is_some() => return Err(signer_without_bag("a trail in S3")),
+        None => remote(&args.what, &args.source, args.reports.is_evidence(), request).await?,
     };
     settings.notifier = Notifier::new(args).await?;
     if let Some(name) = &args.scheduled.state {

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::audit::AuditRequest;
 use crate::aws::Connection;
-use crate::cli::args::{SourceArgs, VerifyArgs};
+use crate::cli::args::{SelectArgs, SourceArgs};
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::{check_keys, keys_of_file};
-use crate::cli::resolve::local::signer_without_bag;
 use crate::keys::{KeyFile, KeySource, ListPublicKeys};
 use crate::model::{KeysFrom, LogRoot, Region, TrailArn};
 use crate::records::KeysAsked;
@@ -19,23 +18,26 @@ use crate::trail::{
     regions_of,
 };
 
-pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Result<Settings, Failure> {
-    if args.signer.is_some() {
-        return Err(signer_without_bag("a trail in S3"));
-    }
-    request.warnings_before.extend(check_keys(&args.source).await?);
-    let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
-    let config = connect(&args.source.aws, home).await?;
+/// Resolves a run over a trail in S3. Asks for the caller's identity if `names_caller` is true.
+pub(super) async fn remote(
+    what: &SelectArgs,
+    source_args: &SourceArgs,
+    names_caller: bool,
+    mut request: AuditRequest,
+) -> Result<Settings, Failure> {
+    request.warnings_before.extend(check_keys(source_args).await?);
+    let home = what.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+    let config = connect(&source_args.aws, home).await?;
     request.statement.endpoints = Some(config.endpoints()).filter(|endpoints| !endpoints.is_empty());
-    let identity = if args.reports.is_evidence() { caller_identity(&config).await } else { None };
-    request.requests_before += u64::from(args.reports.is_evidence());
+    let identity = if names_caller { caller_identity(&config).await } else { None };
+    request.requests_before += u64::from(names_caller);
     let mut status: Option<Arc<dyn StatusSource>> = None;
     let mut description = None;
     let mut neighbours: Option<Arc<dyn NeighbourSource>> = None;
-    let location = match (&args.bucket, &args.trail_arn) {
+    let location = match (&what.bucket, &what.trail_arn) {
         (Some(bucket), _) => Location {
             bucket: bucket.trim_start_matches("s3://").trim_end_matches('/').to_owned(),
-            root: LogRoot { prefix: args.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned() },
+            root: LogRoot { prefix: what.prefix.as_deref().unwrap_or_default().trim_matches('/').to_owned() },
         },
         (None, Some(arn)) => {
             let trail = Trail::new(arn.clone(), &config);
@@ -67,26 +69,34 @@ pub(super) async fn remote(args: &VerifyArgs, mut request: AuditRequest) -> Resu
             request.is_organization = Some(settings.is_organization);
             // The status describes the location that the trail delivers to now, which is the one
             // that is read.
-            if args.organization_id.is_none() {
+            if what.organization_id.is_none() {
                 status = Some(Arc::new(GetTrailStatus::new(arn.clone(), config.clone())));
             }
             Location { bucket: settings.bucket, root: LogRoot { prefix: settings.prefix } }
         }
         (None, None) => {
-            let what = "name what to verify: --trail-arn ARN, or --bucket NAME, or --from DIR --keys FILE (see --help)";
-            return Err(Failure::Usage(what.to_owned()));
+            let text = "name what to verify: --trail-arn ARN, or --bucket NAME, or --from DIR --keys FILE (see --help)";
+            return Err(Failure::Usage(text.to_owned()));
         }
     };
     let source = match location.root.prefix.as_str() {
         "" => format!("s3://{}", location.bucket),
         prefix => format!("s3://{}/{prefix}", location.bucket),
     };
-    let bucket = args.source.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
-    let partition = partition_of(args.trail_arn.as_ref(), &config);
-    let Opened { store, keys, asked } = open_s3(&args.source, config, source, &location.bucket, partition)?;
+    let bucket = source_args.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
+    let read_bucket = source_args.recorded_bucket.is_some().then(|| location.bucket.clone());
+    let partition = partition_of(what.trail_arn.as_ref(), &config);
+    let Opened { store, keys, asked } = open_s3(source_args, config, source, &location.bucket, partition)?;
     request.statement.keys = asked;
     request.locations.push(Location { bucket, ..location });
-    Ok(Settings { status, neighbours, identity, trail: description, ..Settings::new(store, keys, request) })
+    Ok(Settings {
+        status,
+        neighbours,
+        identity,
+        trail: description,
+        read_bucket,
+        ..Settings::new(store, keys, request)
+    })
 }
 
 /// Returns the partition whose regions are asked for keys: that of the trail, or that of the

@@ -53,7 +53,7 @@ pub(super) async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &S
     let place = match name {
         Name::File(path) => Place::File(path.clone()),
         Name::Object(object) => {
-            if args.source.from.is_some() {
+            if args.copy.from.is_some() {
                 let what = format!("--state {object} is in S3, and --from asks nothing of AWS: keep it in a file");
                 return Err(Failure::Usage(what));
             }
@@ -69,7 +69,7 @@ pub(super) async fn open_checkpoint(args: &VerifyArgs, name: &Name, settings: &S
                 );
                 return Err(Failure::Usage(what));
             }
-            let home = args.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+            let home = args.what.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
             let config = connect(&args.source.aws, home).await?;
             Place::Object(Box::new(S3::new(config, object.to_string())), object.clone())
         }

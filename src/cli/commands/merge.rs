@@ -1,0 +1,87 @@
+//! The command that merges the results of a plan's units into one verdict.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use super::shard::open_store_of;
+use super::verify::run;
+use crate::audit::Discovered;
+use crate::checkpoint::{Kept, Name, Place};
+use crate::cli::args::MergeArgs;
+use crate::cli::aws::connect;
+use crate::cli::custody::now;
+use crate::cli::exit::Failure;
+use crate::cli::paths;
+use crate::cli::plan_place::PlanPlace;
+use crate::cli::resolve::{self, S3_CONCURRENCY, Settings};
+use crate::cli::result_place::ResultPlace;
+use crate::records::Merged;
+use crate::shard::{PlannedChains, ResultStore, Results};
+use crate::store::S3;
+
+/// Merges the results that the arguments name, and returns the exit code for the verdict.
+pub(crate) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
+    paths::check_merge(args)?;
+    run(&args.reports, settings(args))
+}
+
+/// The inputs of the run that merges: an ordinary one, whose store answers from the results.
+async fn settings(args: &MergeArgs) -> Result<Settings, Failure> {
+    let plan = PlanPlace::of(&args.plan, &args.aws).await?.open().await?;
+    let source = ResultPlace::of(&args.results, &args.aws).await?.source();
+    let results = Results::open(&plan.files, &plan.manifest, source).await?;
+    for name in &results.ignored {
+        // If standard error is closed, nobody reads this.
+        let _ = writeln!(anstream::stderr(), "note: {name} is left aside: another result of the same unit is whole");
+    }
+    let manifest = &plan.manifest;
+    let question = &manifest.question;
+    let mut request = question.request(question.range, S3_CONCURRENCY);
+    request.allowed = resolve::allowances(&args.allow);
+    request.warnings_before.extend(results.warnings.iter().cloned());
+    request.statement.keys = manifest.keys.asked.clone();
+    request.statement.settings = [question.settings.clone(), args.reports.settings.clone()].concat();
+    request.statement.started = Some(now());
+    request.statement.merged =
+        Some(Merged { plan: manifest.sha256.clone(), units: manifest.units, planned: question.now });
+    let live = open_store_of(manifest, &args.aws).await?;
+    let store = Arc::new(ResultStore::new(manifest, results, live));
+    let chains = Arc::new(PlannedChains::of(&plan.files));
+    let watched = store.clone();
+    let mut settings = Settings::new(store, Arc::new(manifest.keys.clone()), request);
+    settings.neighbours = Some(Arc::new(manifest.neighbours.clone()));
+    settings.discovered = Some(Discovered { chains, facts: manifest.facts.clone() });
+    settings.trouble = Some(Arc::new(move || {
+        let trouble = watched.trouble()?;
+        Some(format!(
+            "an answer that the merge needs is neither in the results nor to be had from S3, and nothing is proven \
+             without it: {trouble}"
+        ))
+    }));
+    settings.plan = Some(plan);
+    if let Some(name) = &args.checkpoint {
+        let kept = open_checkpoint(name, args, &settings).await?;
+        settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
+        settings.kept = Some(kept);
+    }
+    Ok(settings)
+}
+
+/// Begins a checkpoint, which must not be there yet: what it holds would count as verified.
+async fn open_checkpoint(name: &Name, args: &MergeArgs, settings: &Settings) -> Result<Kept, Failure> {
+    let place = match name {
+        Name::File(path) => Place::File(path.clone()),
+        Name::Object(object) => {
+            let config = connect(&args.aws, "us-east-1").await?;
+            Place::Object(Box::new(S3::new(config, object.to_string())), object.clone())
+        }
+    };
+    let request = &settings.request;
+    let kept = Kept::open(place, request.trail.as_ref(), &settings.store.source(), request.depth).await?;
+    if kept.exists() {
+        return Err(Failure::Usage(format!(
+            "--checkpoint {name} is there already, and a merge begins a new one: give another name"
+        )));
+    }
+    Ok(kept)
+}

@@ -1,0 +1,103 @@
+//! The command that cuts a run into units of work for many machines.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use serde_json::json;
+
+use super::verify::{interruption, runtime, shut_down};
+use crate::audit::{Audit, LogFileCount};
+use crate::cli::args::{PlanArgs, PlanFormat};
+use crate::cli::custody::now;
+use crate::cli::exit::Failure;
+use crate::cli::output::cannot_write_standard;
+use crate::cli::plan_place::PlanPlace;
+use crate::cli::resolve::{self, Settings};
+use crate::model::{AccountId, Region};
+use crate::shard::{Manifest, PlanInputs, PlanOptions, make_plan};
+
+/// Makes the plan that the arguments ask for.
+pub(crate) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = make(args) => outcome,
+            () = interruption() => Err(Failure::Interrupted),
+        }
+    });
+    shut_down(runtime);
+    print(args, &outcome?)?;
+    Ok(0)
+}
+
+async fn make(args: &PlanArgs) -> Result<Manifest, Failure> {
+    let place = PlanPlace::of(&args.output, &args.source.aws).await?;
+    place.check_new()?;
+    let settings = resolve::resolve_plan(args, now()).await?;
+    let Settings { store, keys, status, neighbours, request, read_bucket, .. } = settings;
+    place.check_apart(&request.locations, read_bucket.as_deref())?;
+    let asked = request.statement.keys.clone();
+    let expected = &request.expected;
+    let given: Vec<AccountId> = args.what.expect_account.clone();
+    let of_aws = expected.accounts.iter().filter(|account| !given.contains(account)).cloned().collect();
+    let expected_accounts = by_source([("command line", given), ("organizations:ListAccounts", of_aws)]);
+    let given: Vec<Region> = args.what.expect_region.clone();
+    let enabled = expected.own_regions.iter().cloned().collect();
+    let by_default = expected.regions.iter().filter(|region| !given.contains(region)).cloned().collect();
+    let expected_regions = by_source([
+        ("command line", given),
+        ("account:ListRegions, enabled in the trail's account", enabled),
+        ("account:ListRegions, enabled in every account", by_default),
+        ("the table of this version", expected.maybe_own_regions.iter().cloned().collect()),
+    ]);
+    let options = PlanOptions {
+        unit_objects: args.unit_objects,
+        count: if args.estimate { LogFileCount::Sampled { seed: args.seed } } else { LogFileCount::Listed },
+        by_prefix: args.group_by_prefix_rate,
+    };
+    let audit = Audit { status, neighbours, ..Audit::new(store, keys, request) };
+    let inputs = PlanInputs { audit, read_bucket, asked, expected_accounts, expected_regions };
+    let plan = make_plan(inputs, options).await?;
+    place.write(&plan).await?;
+    Ok(plan.manifest)
+}
+
+/// The names that have to be there, by the source that names them, without sources that name none.
+fn by_source<T>(sources: impl IntoIterator<Item = (&'static str, Vec<T>)>) -> BTreeMap<String, Vec<T>> {
+    let named = sources.into_iter().filter(|(_, names)| !names.is_empty());
+    named.map(|(source, names)| (source.to_owned(), names)).collect()
+}
+
+fn print(args: &PlanArgs, manifest: &Manifest) -> Result<(), Failure> {
+    let Manifest { units, chains, estimate, sha256, question, seed, .. } = manifest;
+    let text = match args.format {
+        PlanFormat::Json => {
+            let line = json!({
+                "plan": sha256,
+                "units": units,
+                "chains": chains,
+                "digests": estimate.digests,
+                "log_files": estimate.log_files,
+                "estimated": seed.is_some(),
+                "now": question.now.to_string(),
+                "output": args.output,
+            });
+            format!("{line}\n")
+        }
+        PlanFormat::Text => {
+            let about = if seed.is_some() { "about " } else { "" };
+            let output = &args.output;
+            format!(
+                "{units} units of work for {chains} chains, {} digests and {about}{} log files, in {output}\n\
+                 plan {sha256}, of {}\n\n\
+                 Verify the units, on as many machines as there are:\n  \
+                 ctverify shard --plan {output} --unit N --output RESULTS\n\
+                 and merge their results:\n  \
+                 ctverify merge --plan {output} --results RESULTS\n",
+                estimate.digests, estimate.log_files, question.now,
+            )
+        }
+    };
+    let written = std::io::stdout().write_all(text.as_bytes());
+    written.map_err(|error| cannot_write_standard(&error))
+}

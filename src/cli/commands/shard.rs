@@ -1,0 +1,176 @@
+//! The command that verifies units of a plan.
+
+use std::io::{self, BufRead as _, BufWriter, Write};
+use std::sync::Arc;
+
+use super::verify::{interruption, runtime, shut_down};
+use crate::cli::args::ShardArgs;
+use crate::cli::aws::connect;
+use crate::cli::exit::Failure;
+use crate::cli::output::cannot_write_standard;
+use crate::cli::plan_place::{OpenPlan, PlanPlace};
+use crate::cli::resolve::S3_CONCURRENCY;
+use crate::cli::result_place::ResultPlace;
+use crate::shard::{Manifest, Unit, UnitError, UnitSummary, run_unit};
+use crate::store::{Replica, S3, Store};
+
+/// The variables in which array jobs find their index: of AWS Batch, Kubernetes and Slurm.
+const INDEXES: [&str; 3] = ["AWS_BATCH_JOB_ARRAY_INDEX", "JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"];
+
+/// Verifies the units that the arguments name.
+pub(crate) fn shard(args: &ShardArgs) -> Result<u8, Failure> {
+    if args.unit.is_empty() && !args.stdin && !args.index_from_env {
+        let what = "name the units: --unit N, --stdin for lines of units.jsonl, or --index-from-env in an array job";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        let place = PlanPlace::of(&args.plan, &args.aws).await?;
+        let plan = place.open().await?;
+        let results = match &args.output {
+            Some(output) => Some(ResultPlace::of(output, &args.aws).await?),
+            None => None,
+        };
+        let store = open_store(&plan.manifest, args).await?;
+        let mut units = units(args, &plan)?;
+        units.retain(|unit| unit.is_some());
+        for unit in units.into_iter().flatten() {
+            verify_unit(args, &plan.manifest, &unit, &store, results.as_ref()).await?;
+        }
+        Ok(0)
+    });
+    shut_down(runtime);
+    outcome
+}
+
+/// Opens the store that the plan is about.
+pub(crate) async fn open_store_of(
+    manifest: &Manifest,
+    aws: &crate::cli::args::AwsArgs,
+) -> Result<Arc<dyn Store>, Failure> {
+    let question = &manifest.question;
+    let home = question.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
+    let s3 = S3::new(connect(aws, home).await?, question.source.clone());
+    let recorded = question.locations.first().map(|location| location.bucket.clone());
+    Ok(match (&question.read_bucket, recorded) {
+        (Some(read), Some(recorded)) => Arc::new(Replica::new(s3, read.clone(), recorded)),
+        _ => Arc::new(s3),
+    })
+}
+
+async fn open_store(manifest: &Manifest, args: &ShardArgs) -> Result<Arc<dyn Store>, Failure> {
+    open_store_of(manifest, &args.aws).await
+}
+
+/// The units to verify, in the order in which they are named.
+fn units(args: &ShardArgs, plan: &OpenPlan) -> Result<Vec<Option<Unit>>, Failure> {
+    let mut whole: Vec<Unit> = Vec::new();
+    let mut numbers = args.unit.clone();
+    if args.stdin {
+        for (index, line) in io::stdin().lock().lines().enumerate() {
+            let wrong = |reason: String| Failure::Usage(format!("line {} of standard input {reason}", index + 1));
+            let line = line.map_err(|error| wrong(format!("can't be read: {error}")))?;
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            match line.parse() {
+                Ok(number) => numbers.push(number),
+                Err(_) => {
+                    let unit = serde_json::from_str(line);
+                    whole.push(unit.map_err(|error| wrong(format!("is no line of units.jsonl: {error}")))?);
+                }
+            }
+        }
+    }
+    if args.index_from_env {
+        let index = index_from_env()?;
+        let first = index.saturating_mul(args.units_per_index);
+        let last = first.saturating_add(args.units_per_index).min(plan.manifest.units);
+        if first >= plan.manifest.units {
+            return Err(plan.no_unit(first));
+        }
+        numbers.extend(first..last);
+    }
+    for number in whole.iter().map(|unit| unit.unit).chain(numbers.iter().copied()) {
+        if number >= plan.manifest.units {
+            return Err(plan.no_unit(number));
+        }
+    }
+    let mut found: Vec<Option<Unit>> = whole.into_iter().map(Some).collect();
+    if !numbers.is_empty() {
+        let begin = found.len();
+        found.resize_with(begin + numbers.len(), || None);
+        plan.files.each_unit(&plan.manifest, |unit| {
+            for (place, _) in numbers.iter().enumerate().filter(|(_, number)| **number == unit.unit) {
+                found[begin + place] = Some(unit.clone());
+            }
+        })?;
+    }
+    Ok(found)
+}
+
+fn index_from_env() -> Result<u64, Failure> {
+    for name in INDEXES {
+        if let Some(value) = std::env::var_os(name) {
+            let value = value.to_string_lossy().into_owned();
+            return value.parse().map_err(|_| {
+                Failure::Usage(format!("the variable {name} is '{value}', and the index of an array job is a number"))
+            });
+        }
+    }
+    Err(Failure::Usage(format!("--index-from-env needs one of the variables {}, and none is set", INDEXES.join(", "))))
+}
+
+/// Verifies one unit, unless its result is there already.
+async fn verify_unit(
+    args: &ShardArgs,
+    manifest: &Manifest,
+    unit: &Unit,
+    store: &Arc<dyn Store>,
+    results: Option<&ResultPlace>,
+) -> Result<(), Failure> {
+    let of_unit = |error: UnitError| match error {
+        UnitError::Interrupted => Failure::Interrupted,
+        other => Failure::CannotRun(format!("unit {}: {other}", unit.unit)),
+    };
+    let concurrency = args.concurrency.map_or(S3_CONCURRENCY, usize::from);
+    let progress = Arc::default();
+    let Some(results) = results else {
+        let out = BufWriter::new(tempfile::tempfile().map_err(|error| of_unit(error.into()))?);
+        let ran = run_unit(manifest, unit, store.clone(), concurrency, progress, out, interruption()).await;
+        let (_, out) = ran.map_err(of_unit)?;
+        return copy_to_standard_output(out).map_err(|error| cannot_write_standard(&error));
+    };
+    let kept = results.read(manifest, unit).await?;
+    let (result, file, is_kept) = match kept {
+        Some((result, file)) => (result, file, true),
+        None => {
+            let out = results.create()?;
+            let ran = run_unit(manifest, unit, store.clone(), concurrency, progress, out, interruption()).await;
+            let (result, out) = ran.map_err(of_unit)?;
+            let file = results.finish(manifest, unit, out).await?;
+            (result, file, false)
+        }
+    };
+    let summary = UnitSummary::of(&result, Some(results.name(unit.unit)), is_kept);
+    let mut out = BufWriter::new(io::stdout());
+    let write = || -> io::Result<()> {
+        if !args.quiet {
+            crate::shard::each_record(file, |line| out.write_all(line))?;
+        }
+        serde_json::to_writer(&mut out, &summary)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    };
+    write().map_err(|error| cannot_write_standard(&error))
+}
+
+fn copy_to_standard_output(out: BufWriter<std::fs::File>) -> io::Result<()> {
+    use std::io::Seek as _;
+    let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.rewind()?;
+    io::copy(&mut file, &mut io::stdout())?;
+    Ok(())
+}
+

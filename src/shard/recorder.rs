@@ -1,0 +1,328 @@
+//! A store that records every answer that the store behind it gives, as evidence.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::evidence::{Digest, Evidence, Kind, Listing, LogFileContent, Rules, Subject, Versions, encoded, millis};
+use crate::debug::opaque_debug;
+use crate::model::{DIGEST_FOLDER, ObjectRef, Requests};
+use crate::store::{
+    Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
+    StoreProperties,
+};
+use crate::sync::lock;
+use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
+use crate::verify::Content;
+
+/// A store that records what it is asked. Answers are kept in a temporary file; in memory stays an
+/// index of their subjects.
+pub struct Recorder {
+    inner: Arc<dyn Store>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+opaque_debug!(Recorder);
+
+/// A page that follows another one: the listing that it belongs to, and its continuation.
+type NextPage = (String, String, bool, String);
+
+struct Kept {
+    file: BufWriter<File>,
+    length: u64,
+    /// The place and length of each answer in the file.
+    index: BTreeMap<Subject<'static>, (u64, usize)>,
+    /// The last name before each page that follows another one.
+    pages: HashMap<NextPage, String>,
+    /// The first error of writing the file.
+    failure: Option<io::Error>,
+    /// The first error that says nothing about any object: no credentials, or no answer at all.
+    outage: Option<StoreError>,
+}
+
+impl Kept {
+    fn keep(&mut self, evidence: &Evidence) {
+        if let Some(error @ (StoreError::Credentials(_) | StoreError::Unreachable(_))) = evidence.error() {
+            self.outage.get_or_insert_with(|| error.clone());
+        }
+        let written = serde_json::to_vec(evidence).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            self.file.write_all(&line)?;
+            Ok(line.len())
+        });
+        match written {
+            Ok(length) => {
+                self.index.insert(evidence.subject().into_owned(), (self.length, length));
+                self.length += length as u64;
+            }
+            Err(error) => {
+                self.failure.get_or_insert(error);
+            }
+        }
+    }
+}
+
+impl Recorder {
+    /// Records the answers of `inner`.
+    ///
+    /// # Errors
+    ///
+    /// No temporary file can be made.
+    pub fn new(inner: Arc<dyn Store>) -> io::Result<Self> {
+        let kept = Kept {
+            file: BufWriter::new(tempfile::tempfile()?),
+            length: 0,
+            index: BTreeMap::new(),
+            pages: HashMap::new(),
+            failure: None,
+            outage: None,
+        };
+        Ok(Self { inner, kept: Arc::new(Mutex::new(kept)) })
+    }
+
+    /// Passes every answer to `take`, as a line of JSON with its line break, in the order of their
+    /// subjects.
+    ///
+    /// # Errors
+    ///
+    /// An answer could not be kept or can't be read back, or `take` fails.
+    pub(super) fn each_line(&self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut kept = lock(&self.kept);
+        if let Some(error) = kept.failure.take() {
+            return Err(error);
+        }
+        kept.file.flush()?;
+        let Kept { file, index, .. } = &mut *kept;
+        let file = file.get_mut();
+        let mut line = Vec::new();
+        for (start, length) in index.values() {
+            file.seek(SeekFrom::Start(*start))?;
+            line.resize(*length, 0);
+            file.read_exact(&mut line)?;
+            take(&line)?;
+        }
+        file.seek(SeekFrom::End(0))?;
+        Ok(())
+    }
+
+    /// The requests that the answers take, each once. It does not depend on how often a request was
+    /// repeated.
+    pub(super) fn requests_answered(&self) -> Requests {
+        let kept = lock(&self.kept);
+        let mut requests = Requests::default();
+        for subject in kept.index.keys() {
+            match subject.kind {
+                Kind::Digest | Kind::Content => requests.get += 1,
+                Kind::Keys | Kind::Folders => requests.list += 1,
+                Kind::Versions | Kind::Rules => requests.other += 1,
+            }
+        }
+        requests
+    }
+
+    /// Returns the keys of the digests that were read, without those of earlier versions.
+    pub(super) fn digests(&self) -> Vec<ObjectRef> {
+        let kept = lock(&self.kept);
+        let digests = kept.index.keys().filter(|subject| subject.kind == Kind::Digest && subject.part.is_none());
+        digests.map(|subject| ObjectRef::new(&*subject.bucket, &*subject.name)).collect()
+    }
+
+    /// Returns a digest that was read, as it is now.
+    pub(super) fn digest(&self, object: &ObjectRef) -> io::Result<Option<Digest>> {
+        let mut kept = lock(&self.kept);
+        let subject = Subject::new(Kind::Digest, &object.bucket, &object.key, None).into_owned();
+        let Some((start, length)) = kept.index.get(&subject).copied() else { return Ok(None) };
+        kept.file.flush()?;
+        let file = kept.file.get_mut();
+        let mut line = vec![0; length];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut line)?;
+        file.seek(SeekFrom::End(0))?;
+        match serde_json::from_slice(&line)? {
+            Evidence::Digest(digest) => Ok(Some(digest)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the first error that says nothing about any object, but that the store could not be
+    /// reached.
+    pub(super) fn outage(&self) -> Option<StoreError> {
+        lock(&self.kept).outage.clone()
+    }
+
+    fn keep(&self, evidence: &Evidence) {
+        lock(&self.kept).keep(evidence);
+    }
+}
+
+/// The body of a digest, which is kept once it was read to its end.
+struct RecordedBody {
+    inner: Box<dyn Body>,
+    kept: Arc<Mutex<Kept>>,
+    /// The digest without its bytes; taken once it is kept.
+    digest: Option<Digest>,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl Body for RecordedBody {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let piece = self.inner.next().await;
+        let Some(mut digest) = self.digest.take() else { return piece };
+        match &piece {
+            Ok(Some(piece)) => {
+                self.bytes.extend_from_slice(piece);
+                if self.bytes.len() as u64 <= MAX_DIGEST_OBJECT_BYTES {
+                    self.digest = Some(digest);
+                    return Ok(Some(piece.clone()));
+                }
+                // Nobody reads on.
+                digest.too_large = true;
+            }
+            Ok(None) => digest.bytes = Some(encoded(&self.bytes)),
+            Err(error) => digest.error = Some(error.clone()),
+        }
+        self.bytes = Vec::new();
+        lock(&self.kept).keep(&Evidence::Digest(digest));
+        piece
+    }
+}
+
+#[async_trait]
+impl Store for Recorder {
+    fn source(&self) -> String {
+        self.inner.source()
+    }
+
+    fn properties(&self) -> StoreProperties {
+        self.inner.properties()
+    }
+
+    async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
+        let ListRequest { bucket, prefix, start_after, folders } = request;
+        let next_page = |token: &str| (bucket.clone(), prefix.clone(), *folders, token.to_owned());
+        let after = match continuation {
+            None => start_after.clone(),
+            Some(token) => lock(&self.kept).pages.get(&next_page(token)).cloned(),
+        };
+        let page = self.inner.list(request, continuation).await;
+        let rest = |name: &str| name.strip_prefix(prefix.as_str()).unwrap_or(name).to_owned();
+        let mut listing = Listing {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            folders: *folders,
+            after,
+            to: None,
+            objects: Vec::new(),
+            below: Vec::new(),
+            error: None,
+        };
+        match &page {
+            Ok(Page { objects, folders: below, next }) => {
+                let object =
+                    |object: &ListedObject| (rest(&object.key), object.last_modified.map(millis), object.size);
+                listing.objects = objects.iter().map(object).collect();
+                listing.below = below.iter().map(|name| rest(name)).collect();
+                let names = objects.iter().map(|object| &object.key).chain(below);
+                let last = names.max().or(listing.after.as_ref());
+                listing.to = next.is_some().then(|| last.cloned().unwrap_or_default());
+                if let (Some(next), Some(to)) = (next, &listing.to) {
+                    lock(&self.kept).pages.insert(next_page(next), to.clone());
+                }
+            }
+            Err(error) => listing.error = Some(error.clone()),
+        }
+        self.keep(&Evidence::Listing(listing));
+        page
+    }
+
+    async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
+        let opened = self.inner.get(object, version).await;
+        if !object.key.contains(DIGEST_FOLDER) {
+            return opened;
+        }
+        let mut digest = Digest {
+            bucket: object.bucket.to_string(),
+            key: object.key.to_string(),
+            version: version.map(ToOwned::to_owned),
+            metadata: None,
+            note: None,
+            modified: None,
+            too_large: false,
+            bytes: None,
+            error: None,
+        };
+        match opened {
+            Ok(Object { metadata, metadata_note, head, is_uncompressed, body }) => {
+                digest.metadata = metadata.kept.then(|| metadata.pairs());
+                digest.note.clone_from(&metadata_note);
+                digest.modified = head.as_ref().and_then(|head: &Head| head.last_modified).map(millis);
+                let body = RecordedBody { inner: body, kept: self.kept.clone(), digest: Some(digest), bytes: Vec::new() };
+                Ok(Object { metadata, metadata_note, head, is_uncompressed, body: Box::new(body) })
+            }
+            Err(error) => {
+                digest.error = Some(error.clone());
+                self.keep(&Evidence::Digest(digest));
+                Err(error)
+            }
+        }
+    }
+
+    fn note_content(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        ceiling: u64,
+        content: &Result<Content, StoreError>,
+    ) {
+        self.keep(&Evidence::Content(LogFileContent {
+            bucket: object.bucket.to_string(),
+            key: object.key.to_string(),
+            version: version.map(ToOwned::to_owned),
+            ceiling,
+            content: content.clone(),
+        }));
+    }
+
+    async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
+        let versions = self.inner.versions(object).await;
+        let (bucket, key) = (object.bucket.to_string(), object.key.to_string());
+        self.keep(&Evidence::Versions(Versions { bucket, key, versions: versions.clone() }));
+        versions
+    }
+
+    async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
+        let rules = self.inner.lifecycle_rules(bucket).await;
+        self.keep(&Evidence::LifecycleRules(Rules { bucket: bucket.to_owned(), rules: rules.clone() }));
+        rules
+    }
+
+    fn listed_name<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
+        self.inner.listed_name(object)
+    }
+
+    fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {
+        self.inner.in_place(place, claimed)
+    }
+
+    fn absence(&self) -> &'static str {
+        self.inner.absence()
+    }
+
+    fn requests(&self) -> Requests {
+        self.inner.requests()
+    }
+
+    fn refusals(&self) -> u64 {
+        self.inner.refusals()
+    }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        self.inner.clock_ahead_ms()
+    }
+}

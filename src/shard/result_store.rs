@@ -1,0 +1,625 @@
+//! A store that answers from the evidence of a plan's units.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fs::File;
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ahash::RandomState;
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+
+use super::evidence::{Digest, Evidence, Listing, decoded, time};
+use super::manifest::Manifest;
+use super::results::{ResultError, Results};
+use crate::debug::opaque_debug;
+use crate::model::{AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, Fault, ObjectRef, Requests};
+use crate::store::{
+    Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
+    StoreProperties,
+};
+use crate::sync::lock;
+use crate::verify::Content;
+use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
+
+/// The number of units whose evidence is at hand at least. Those of one account and region are
+/// asked for together, and the next ones are read ahead.
+const MIN_UNITS_AT_HAND: usize = 16;
+/// The marks of a continuation: the last name of a page of evidence, or a token of the store behind.
+const NAME: &str = "name:";
+const TOKEN: &str = "token:";
+
+/// A store that answers from the evidence of all units, and asks the store behind it for what no
+/// unit was asked. That is rare: a digest beside a unit's edge that only its neighbour's digests
+/// lead to, or the digests of another trail between two unlisted files.
+pub struct ResultStore {
+    live: Arc<dyn Store>,
+    results: Results,
+    lifecycle_rules: BTreeMap<String, Result<Vec<LifecycleRule>, StoreError>>,
+    planned: Requests,
+    hasher: RandomState,
+    at_hand: Mutex<AtHand>,
+    /// The number of questions that went to the store behind.
+    asked_live: AtomicU64,
+    /// The first reason why an answer could not be had.
+    trouble: Mutex<Option<String>>,
+}
+
+opaque_debug!(ResultStore);
+
+/// The evidence of a unit, once it is loaded.
+type Slot = Arc<OnceCell<Result<Arc<LoadedUnit>, String>>>;
+
+/// The units whose evidence is at hand.
+struct AtHand {
+    units: HashMap<u32, Slot>,
+    /// The same, the one that was used longest ago first.
+    order: VecDeque<u32>,
+    most: usize,
+}
+
+impl AtHand {
+    fn slot(&mut self, unit: u32) -> Slot {
+        if self.order.back() != Some(&unit) {
+            self.order.retain(|other| *other != unit);
+            self.order.push_back(unit);
+        }
+        let slot = self.units.entry(unit).or_default().clone();
+        while self.order.len() > self.most {
+            if let Some(oldest) = self.order.pop_front() {
+                self.units.remove(&oldest);
+            }
+        }
+        slot
+    }
+}
+
+/// A part of a unit's evidence on disk.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u64,
+    length: u32,
+}
+
+/// A page of a listing.
+#[derive(Debug)]
+struct Segment {
+    after: Option<String>,
+    to: Option<String>,
+    is_error: bool,
+    span: Span,
+}
+
+/// The evidence of a unit: hashes of contents in memory, the rest in a temporary file, by hashes of
+/// their subjects.
+struct LoadedUnit {
+    file: Mutex<File>,
+    keys: HashMap<u64, Vec<Segment>, RandomState>,
+    folders: HashMap<u64, Vec<Segment>, RandomState>,
+    digests: HashMap<u64, Span, RandomState>,
+    versions: HashMap<u64, Span, RandomState>,
+    contents: HashMap<u64, (u64, Result<Content, Box<StoreError>>), RandomState>,
+}
+
+impl LoadedUnit {
+    fn read(&self, span: Span) -> Result<Evidence, StoreError> {
+        let read = || -> io::Result<Evidence> {
+            let mut line = vec![0; span.length as usize];
+            let mut file = lock(&self.file);
+            file.seek(SeekFrom::Start(span.start))?;
+            file.read_exact(&mut line)?;
+            drop(file);
+            Ok(serde_json::from_slice(&line)?)
+        };
+        read().map_err(|error| StoreError::Failed(format!("evidence can't be read back: {error}")))
+    }
+}
+
+/// A loader of a unit's evidence.
+struct Loader {
+    file: BufWriter<File>,
+    length: u64,
+    hasher: RandomState,
+    unit: LoadedUnit,
+}
+
+impl Loader {
+    fn new(hasher: RandomState) -> io::Result<Self> {
+        let file = tempfile::tempfile()?;
+        let unit = LoadedUnit {
+            file: Mutex::new(file.try_clone()?),
+            keys: HashMap::default(),
+            folders: HashMap::default(),
+            digests: HashMap::default(),
+            versions: HashMap::default(),
+            contents: HashMap::default(),
+        };
+        Ok(Self { file: BufWriter::new(file), length: 0, hasher, unit })
+    }
+
+    fn take(&mut self, line: &[u8]) -> io::Result<()> {
+        let evidence: Evidence = serde_json::from_slice(line)?;
+        let mut spans = || -> io::Result<Span> {
+            let length = u32::try_from(line.len()).map_err(io::Error::other)?;
+            self.file.write_all(line)?;
+            let span = Span { start: self.length, length };
+            self.length += u64::from(length);
+            Ok(span)
+        };
+        match evidence {
+            Evidence::Listing(Listing { bucket, prefix, folders, after, to, error, .. }) => {
+                let segment = Segment { after, to, is_error: error.is_some(), span: spans()? };
+                let by_prefix = if folders { &mut self.unit.folders } else { &mut self.unit.keys };
+                by_prefix.entry(self.hasher.hash_one((&bucket, &prefix))).or_default().push(segment);
+            }
+            Evidence::Digest(digest) => {
+                let subject = subject(&self.hasher, &digest.bucket, &digest.key, digest.version.as_deref());
+                self.unit.digests.insert(subject, spans()?);
+            }
+            Evidence::Versions(versions) => {
+                let subject = subject(&self.hasher, &versions.bucket, &versions.key, None);
+                self.unit.versions.insert(subject, spans()?);
+            }
+            Evidence::Content(file) => {
+                let subject = subject(&self.hasher, &file.bucket, &file.key, file.version.as_deref());
+                self.unit.contents.insert(subject, (file.ceiling, file.content.map_err(Box::new)));
+            }
+            // The plan has those of the trail's buckets.
+            Evidence::LifecycleRules(_) => {}
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<LoadedUnit> {
+        self.file.flush()?;
+        Ok(self.unit)
+    }
+}
+
+fn subject(hasher: &RandomState, bucket: &str, key: &str, version: Option<&str>) -> u64 {
+    hasher.hash_one((bucket, key, version))
+}
+
+impl ResultStore {
+    /// Answers from `results`, and from `live` for what they lack. `live` is the store that one
+    /// machine's run would read.
+    pub fn new(manifest: &Manifest, results: Results, live: Arc<dyn Store>) -> Self {
+        let most = MIN_UNITS_AT_HAND.max(results.most_units_of_a_region() * 2);
+        Self {
+            live,
+            lifecycle_rules: manifest.lifecycle_rules.clone(),
+            planned: manifest.requests,
+            results,
+            hasher: RandomState::new(),
+            at_hand: Mutex::new(AtHand { units: HashMap::new(), order: VecDeque::new(), most }),
+            asked_live: AtomicU64::new(0),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// The number of questions that no unit's evidence answers, and that were asked anew.
+    pub fn asked_live(&self) -> u64 {
+        self.asked_live.load(Ordering::Relaxed)
+    }
+
+    /// The reason why an answer could not be had: the merge is then worth nothing.
+    pub fn trouble(&self) -> Option<String> {
+        lock(&self.trouble).clone()
+    }
+
+    /// Takes note of an error that is no finding: one of the evidence, or of asking anew.
+    fn note<T>(&self, asked: Result<T, StoreError>, about: impl FnOnce() -> String) -> Result<T, StoreError> {
+        if let Err(error) = &asked
+            && !error.is_absence()
+        {
+            lock(&self.trouble).get_or_insert_with(|| format!("{}: {error}", about()));
+        }
+        asked
+    }
+
+    fn ask_live(&self) -> &dyn Store {
+        self.asked_live.fetch_add(1, Ordering::Relaxed);
+        self.live.as_ref()
+    }
+
+    async fn load(&self, unit: u32) -> Result<LoadedUnit, ResultError> {
+        let failed = |error: io::Error| ResultError::Unreadable {
+            place: "a temporary file for evidence".to_owned(),
+            reason: error.to_string(),
+        };
+        let loader = Arc::new(Mutex::new(Some(Loader::new(self.hasher.clone()).map_err(failed)?)));
+        let taking = loader.clone();
+        let take = move |line: &[u8]| lock(&taking).as_mut().map_or(Ok(()), |loader| loader.take(line));
+        self.results.evidence(unit, take).await?;
+        let loader = lock(&loader).take();
+        let loader = loader.ok_or_else(|| failed(io::Error::other("it was given away")))?;
+        loader.finish().map_err(failed)
+    }
+
+    async fn unit(&self, number: u32) -> Result<Arc<LoadedUnit>, StoreError> {
+        let slot = lock(&self.at_hand).slot(number);
+        let load = || async { self.load(number).await.map(Arc::new).map_err(|error| error.to_string()) };
+        let unit = slot.get_or_init(load).await.clone().map_err(StoreError::Failed);
+        self.note(unit, || format!("the result of unit {number}"))
+    }
+
+    /// The evidence of the units that have a chain of the account and region that a name lies in.
+    async fn units_about(&self, name: &str) -> Result<Vec<(u32, Arc<LoadedUnit>)>, StoreError> {
+        let Some((account, region)) = account_and_region(name) else { return Ok(Vec::new()) };
+        let numbers = self.results.units_of(account, region);
+        let mut units = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            units.push((*number, self.unit(*number).await?));
+        }
+        Ok(units)
+    }
+
+    /// Finds an answer about an object: the unit whose range it belongs to counts most, then one
+    /// that could read it.
+    async fn find<T>(
+        &self,
+        object: &ObjectRef,
+        look: impl Fn(&LoadedUnit) -> Option<Result<T, StoreError>>,
+        is_error: impl Fn(&T) -> Option<StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let end = DigestName::parse(&object.key).map(|name| name.end);
+        let mut best: Option<(u8, T)> = None;
+        for (number, unit) in self.units_about(&object.key).await? {
+            let Some(answer) = look(&unit) else { continue };
+            let answer = answer?;
+            let range = self.results.ranges[number as usize];
+            let is_own = end.is_none_or(|end| range.reaches(end) && !range.is_after_end(end));
+            let rank = match is_error(&answer) {
+                None if is_own => 0,
+                Some(error) if is_own && error.is_absence() => 1,
+                None => 2,
+                Some(error) if error.is_absence() => 3,
+                Some(_) => 4,
+            };
+            if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+                best = Some((rank, answer));
+            }
+        }
+        Ok(best.map(|(_, answer)| answer))
+    }
+
+    /// Returns a page of keys from evidence, if some unit has listed what follows `start`.
+    async fn page_of_keys(&self, request: &ListRequest, start: Option<&str>) -> Result<Option<Page>, StoreError> {
+        let ListRequest { bucket, prefix, .. } = request;
+        let mut covering: Vec<(Arc<LoadedUnit>, Option<String>, Span)> = Vec::new();
+        let mut failed: Option<(Arc<LoadedUnit>, Span)> = None;
+        for (_, unit) in self.units_about(prefix).await? {
+            for above in prefixes(prefix) {
+                let Some(segments) = unit.keys.get(&self.hasher.hash_one((bucket, above))) else { continue };
+                for segment in segments {
+                    if segment.is_error {
+                        if above == prefix && segment.after.as_deref() == start {
+                            failed.get_or_insert((unit.clone(), segment.span));
+                        }
+                    } else if covers(segment, prefix, start) {
+                        covering.push((unit.clone(), segment.to.clone(), segment.span));
+                    }
+                }
+            }
+        }
+        if covering.is_empty() {
+            return match failed {
+                Some((unit, span)) => match unit.read(span)? {
+                    Evidence::Listing(Listing { error: Some(error), .. }) => Err(error),
+                    _ => Ok(None),
+                },
+                None => Ok(None),
+            };
+        }
+        // The page that reaches furthest; one without an end reaches to the end of the prefix.
+        let to = if covering.iter().any(|(_, to, _)| to.is_none()) {
+            None
+        } else {
+            covering.iter().filter_map(|(_, to, _)| to.clone()).max()
+        };
+        let mut objects: BTreeMap<String, ListedObject> = BTreeMap::new();
+        for (unit, _, span) in covering {
+            let Evidence::Listing(listing) = unit.read(span)? else { continue };
+            let is_inside = |object: &ListedObject| {
+                object.key.starts_with(prefix.as_str())
+                    && start.is_none_or(|start| object.key.as_str() > start)
+                    && to.as_ref().is_none_or(|to| object.key <= *to)
+            };
+            for object in listing.objects().filter(is_inside) {
+                objects.entry(object.key.clone()).or_insert(object);
+            }
+        }
+        // Names after those with the prefix belong to another listing.
+        let next = to.filter(|to| to.starts_with(prefix.as_str())).map(|to| format!("{NAME}{to}"));
+        Ok(Some(Page { objects: objects.into_values().collect(), folders: Vec::new(), next }))
+    }
+
+    /// Returns a page of folders from evidence, if some unit has listed the same.
+    async fn page_of_folders(&self, request: &ListRequest, start: Option<&str>) -> Result<Option<Page>, StoreError> {
+        let ListRequest { bucket, prefix, .. } = request;
+        let mut page: Option<Page> = None;
+        let mut failed = None;
+        let (mut objects, mut folders) = (BTreeMap::new(), BTreeSet::new());
+        for (_, unit) in self.units_about(prefix).await? {
+            let segments = unit.folders.get(&self.hasher.hash_one((bucket, prefix)));
+            for segment in segments.into_iter().flatten().filter(|segment| segment.after.as_deref() == start) {
+                let Evidence::Listing(listing) = unit.read(segment.span)? else { continue };
+                if let Some(error) = listing.error {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+                for object in listing.objects() {
+                    objects.entry(object.key.clone()).or_insert(object);
+                }
+                folders.extend(listing.below.iter().map(|rest| format!("{prefix}{rest}")));
+                let next = listing.to.map(|to| format!("{NAME}{to}"));
+                page.get_or_insert(Page { next, ..Page::default() });
+            }
+        }
+        match (page, failed) {
+            (Some(page), _) => Ok(Some(Page {
+                objects: objects.into_values().collect(),
+                folders: folders.into_iter().collect(),
+                next: page.next,
+            })),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Returns whether a page has all keys with `prefix` that follow `start` up to its end, and does not
+/// end before them. The page's own prefix is known to be a beginning of `prefix`.
+fn covers(segment: &Segment, prefix: &str, start: Option<&str>) -> bool {
+    // Nothing with the prefix comes before it.
+    let start = start.filter(|start| *start >= prefix);
+    let begins = match (&segment.after, start) {
+        (None, _) => true,
+        (Some(after), Some(start)) => after.as_str() <= start || after.as_str() < prefix,
+        (Some(after), None) => after.as_str() < prefix,
+    };
+    let reaches = match (&segment.to, start) {
+        (None, _) => true,
+        (Some(to), Some(start)) => to.as_str() > start,
+        (Some(to), None) => to.as_str() >= prefix,
+    };
+    begins && reaches
+}
+
+/// The beginnings of a prefix that end with a slash, and itself.
+fn prefixes(prefix: &str) -> impl Iterator<Item = &str> {
+    let above = prefix.match_indices('/').map(|(at, _)| &prefix[..=at]).filter(move |above| *above != prefix);
+    above.chain([prefix])
+}
+
+/// The account and the region of the folder that a key or prefix lies in.
+///
+/// ```text
+/// [prefix/]AWSLogs/[O-ID/]ACCOUNT/CloudTrail…/REGION/…
+/// ```
+fn account_and_region(name: &str) -> Option<(&str, &str)> {
+    let inside = &name[name.rfind(AWS_LOGS_FOLDER)? + AWS_LOGS_FOLDER.len()..];
+    let mut parts = inside.split('/');
+    let first = parts.next()?;
+    let account = if first.starts_with("o-") { parts.next()? } else { first };
+    let _folder = parts.next()?;
+    let region = parts.next().filter(|region| !region.is_empty())?;
+    Some((account, region))
+}
+
+/// The body of a digest from evidence.
+struct DigestBody(Option<Bytes>);
+
+#[async_trait]
+impl Body for DigestBody {
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.take())
+    }
+}
+
+fn object_of(digest: &Digest) -> Result<Object, StoreError> {
+    if let Some(error) = &digest.error {
+        return Err(error.clone());
+    }
+    let bytes = match &digest.bytes {
+        Some(text) => decoded(text).map_err(|reason| StoreError::Failed(format!("evidence is damaged: {reason}")))?,
+        // Its bytes were not kept, since nobody reads so many: any others of that number do.
+        None => vec![0; usize::try_from(MAX_DIGEST_OBJECT_BYTES).unwrap_or(usize::MAX).saturating_add(1)],
+    };
+    let metadata = digest.metadata();
+    let head = Head {
+        metadata: digest.metadata.clone().unwrap_or_default(),
+        last_modified: digest.modified.and_then(time),
+        ..Head::default()
+    };
+    Ok(Object {
+        metadata,
+        metadata_note: digest.note.clone(),
+        head: Some(head),
+        is_uncompressed: false,
+        body: Box::new(DigestBody(Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty()))),
+    })
+}
+
+#[async_trait]
+impl Store for ResultStore {
+    fn source(&self) -> String {
+        self.live.source()
+    }
+
+    fn properties(&self) -> StoreProperties {
+        self.live.properties()
+    }
+
+    async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
+        let (start, token) = match continuation {
+            None => (request.start_after.as_deref(), None),
+            Some(continuation) => (continuation.strip_prefix(NAME), continuation.strip_prefix(TOKEN)),
+        };
+        if token.is_none() {
+            let known = if request.folders {
+                self.page_of_folders(request, start).await?
+            } else {
+                self.page_of_keys(request, start).await?
+            };
+            if let Some(page) = known {
+                return Ok(page);
+            }
+        }
+        let asked = ListRequest { start_after: start.map(ToOwned::to_owned), ..request.clone() };
+        let page = self.ask_live().list(&asked, token).await;
+        let page = self.note(page, || format!("s3://{}/{}", request.bucket, request.prefix))?;
+        // Evidence may go on where the page ends.
+        let last = page.objects.last().filter(|_| !request.folders).map(|object| format!("{NAME}{}", object.key));
+        let next = page.next.map(|next| last.unwrap_or(format!("{TOKEN}{next}")));
+        Ok(Page { next, ..page })
+    }
+
+    async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
+        if object.key.contains(DIGEST_FOLDER) {
+            let name = subject(&self.hasher, &object.bucket, &object.key, version);
+            let look = |unit: &LoadedUnit| {
+                let span = *unit.digests.get(&name)?;
+                Some(match unit.read(span) {
+                    Ok(Evidence::Digest(digest)) => Ok(digest),
+                    Ok(_) => Err(StoreError::Failed("evidence is of another kind".to_owned())),
+                    Err(error) => Err(error),
+                })
+            };
+            let found = self.find(object, look, |digest: &Digest| digest.error.clone()).await;
+            if let Some(digest) = self.note(found, || object.to_string())? {
+                return object_of(&digest);
+            }
+        }
+        let opened = self.ask_live().get(object, version).await;
+        self.note(opened, || object.to_string())
+    }
+
+    async fn content(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        ceiling: u64,
+    ) -> Option<Result<Content, StoreError>> {
+        let name = subject(&self.hasher, &object.bucket, &object.key, version);
+        let look = |unit: &LoadedUnit| unit.contents.get(&name).cloned().map(Ok);
+        let is_error = |(_, content): &(u64, Result<Content, Box<StoreError>>)| {
+            content.as_ref().err().map(|error| (**error).clone())
+        };
+        let (read_to, content) = match self.find(object, look, is_error).await {
+            Ok(found) => found?,
+            Err(error) => return Some(Err(error)),
+        };
+        let content = match content {
+            Ok(content) => content,
+            Err(error) => return Some(Err(*error)),
+        };
+        // A content that passed another ceiling has to be read again.
+        let is_same = read_to == ceiling || (content.fault != Some(Fault::TooLarge) && content.hashed <= ceiling);
+        is_same.then_some(Ok(content))
+    }
+
+    async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
+        let name = subject(&self.hasher, &object.bucket, &object.key, None);
+        for (_, unit) in self.units_about(&object.key).await? {
+            let Some(span) = unit.versions.get(&name) else { continue };
+            if let Evidence::Versions(versions) = unit.read(*span)? {
+                return versions.versions;
+            }
+        }
+        let versions = self.ask_live().versions(object).await;
+        self.note(versions, || object.to_string())
+    }
+
+    async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
+        match self.lifecycle_rules.get(bucket) {
+            Some(rules) => rules.clone(),
+            // That a former bucket's rules may not be read is an answer.
+            None => self.ask_live().lifecycle_rules(bucket).await,
+        }
+    }
+
+    fn listed_name<'a>(&self, object: &'a ObjectRef) -> Cow<'a, ObjectRef> {
+        self.live.listed_name(object)
+    }
+
+    fn in_place(&self, place: &ObjectRef, claimed: &ObjectRef) -> Result<bool, StoreError> {
+        self.live.in_place(place, claimed)
+    }
+
+    fn absence(&self) -> &'static str {
+        self.live.absence()
+    }
+
+    /// The requests of the plan, of all units, and of what was asked anew.
+    fn requests(&self) -> Requests {
+        let parts = [self.planned, self.results.requests, self.live.requests()];
+        let sum = |of: fn(&Requests) -> u64| parts.iter().map(of).sum();
+        Requests { get: sum(|part| part.get), list: sum(|part| part.list), other: sum(|part| part.other) }
+    }
+
+    fn refusals(&self) -> u64 {
+        self.live.refusals()
+    }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        self.live.clock_ahead_ms()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_answers_for_the_names_between_its_ends_alone() {
+        let segment = |after: Option<&str>, to: Option<&str>| Segment {
+            after: after.map(ToOwned::to_owned),
+            to: to.map(ToOwned::to_owned),
+            is_error: false,
+            span: Span { start: 0, length: 0 },
+        };
+        for (after, to, prefix, start, expected) in [
+            (None, None, "a/", None, true),
+            (None, None, "a/", Some("a/7"), true),
+            (None, Some("a/5"), "a/", Some("a/4"), true),
+            // It ends where the question begins.
+            (None, Some("a/5"), "a/", Some("a/5"), false),
+            (Some("a/3"), None, "a/", None, false),
+            (Some("a/3"), None, "a/", Some("a/2"), false),
+            (Some("a/3"), None, "a/", Some("a/3"), true),
+            // A page of a shorter prefix, for a question about a part of it.
+            (Some("a/3"), None, "a/4/", None, true),
+            (Some("a/3"), Some("a/4/x"), "a/4/", None, true),
+            (Some("a/3"), Some("a/39"), "a/4/", None, false),
+            (Some("a/4/x"), None, "a/4/", None, false),
+            // A question that begins before its own prefix.
+            (Some("a/3"), None, "a/4/", Some("a/1"), true),
+        ] {
+            let shown = format!("{after:?} {to:?} {prefix} {start:?}");
+            assert_eq!(covers(&segment(after, to), prefix, start), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_account_and_the_region_are_read_from_keys_and_prefixes() {
+        for (name, expected) in [
+            ("AWSLogs/111122223333/CloudTrail/eu-west-1/", Some(("111122223333", "eu-west-1"))),
+            ("p/AWSLogs/o-abc/111122223333/CloudTrail-Digest/eu-west-1/2026/x", Some(("111122223333", "eu-west-1"))),
+            ("AWSLogs/111122223333/CloudTrail/", None),
+            ("AWSLogs/", None),
+            ("elsewhere", None),
+        ] {
+            assert_eq!(account_and_region(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_prefixes_above_a_prefix_end_with_slashes() {
+        assert_eq!(prefixes("a/b/c").collect::<Vec<_>>(), ["a/", "a/b/", "a/b/c"]);
+        assert_eq!(prefixes("a/b/").collect::<Vec<_>>(), ["a/", "a/b/"]);
+    }
+}

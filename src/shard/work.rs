@@ -1,0 +1,94 @@
+//! The work on one unit: an audit of its chains in its range, whose store records evidence.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::edges::edges;
+use super::manifest::{Manifest, Unit};
+use super::recorder::Recorder;
+use super::result_file::{ResultWriter, UnitResult};
+use crate::audit::{Audit, AuditError, Discovered, DiscoveredFacts, Observer, Progress};
+use crate::records::{Record, write_record};
+use crate::store::{Store, StoreError};
+
+/// The reason why a unit has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnitError {
+    /// The audit could not run.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The store could not be reached: what was found until then says nothing about the trail.
+    #[error("the store could not be reached, and the unit has no result: {0}")]
+    Unreachable(StoreError),
+    /// The result, or what it is made of, can't be written.
+    #[error("its result can't be written: {0}")]
+    Output(#[from] io::Error),
+    /// The audit was interrupted.
+    #[error("it was interrupted, and the unit has no result")]
+    Interrupted,
+}
+
+/// Verifies a unit and writes its result to `out`. The result does not depend on the time or the
+/// machine: the same objects give the same bytes.
+///
+/// # Errors
+///
+/// Fails if the store can't be reached, if the audit can't run, or if `stop` completes: what was
+/// written is then no whole result. Findings are no errors.
+pub async fn run_unit<W: Write>(
+    manifest: &Manifest,
+    unit: &Unit,
+    store: Arc<dyn Store>,
+    concurrency: usize,
+    progress: Arc<Progress>,
+    out: W,
+    stop: impl Future<Output = ()>,
+) -> Result<(UnitResult, W), UnitError> {
+    let recorder = Arc::new(Recorder::new(store)?);
+    let facts = &manifest.facts;
+    let mut audit = Audit::new(
+        recorder.clone(),
+        Arc::new(manifest.keys.clone()),
+        manifest.question.request(unit.range, concurrency),
+    );
+    audit.neighbours = Some(Arc::new(manifest.neighbours.clone()));
+    audit.progress = progress;
+    audit.discovered = Some(Discovered {
+        chains: Arc::new(unit.chains.clone()),
+        facts: DiscoveredFacts { statuses: facts.statuses.clone(), ends: facts.ends, ..DiscoveredFacts::default() },
+    });
+    // What concerns the whole run is reported by the merge.
+    audit.request.expected.unknown.clear();
+    let writer = ResultWriter::begin(out, unit.unit, &manifest.sha256, &unit.sha256())?;
+    let mut observer = RecordsOfUnit { writer, line: Vec::new() };
+    let outcome = audit.run(&mut observer, stop).await?;
+    if outcome.summary.interrupted {
+        return Err(UnitError::Interrupted);
+    }
+    if let Some(outage) = recorder.outage() {
+        return Err(UnitError::Unreachable(outage));
+    }
+    let RecordsOfUnit { mut writer, .. } = observer;
+    recorder.each_line(|line| writer.evidence(line))?;
+    let edges = edges(unit, &recorder)?;
+    Ok(writer.finish(edges, recorder.requests_answered())?)
+}
+
+/// An observer that writes the records about chains into a unit's result.
+struct RecordsOfUnit<W> {
+    writer: ResultWriter<W>,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Observer for RecordsOfUnit<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        if matches!(record, Record::Run(_) | Record::Circumstances(_) | Record::Summary(_)) {
+            return Ok(());
+        }
+        self.line.clear();
+        write_record(record, &mut self.line)?;
+        self.line.push(b'\n');
+        self.writer.record(&self.line)
+    }
+}

@@ -1,0 +1,4 @@
+//! Runs that are divided into units of work and merged.
+
+mod distributed;
+mod same_as_one_machine;
