@@ -46,15 +46,7 @@ pub struct Audit {
 impl Audit {
     /// Creates an audit that asks nobody but this store and this source of keys.
     pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
-        Self {
-            store,
-            keys,
-            status: None,
-            neighbours: None,
-            request,
-            progress: Arc::default(),
-            discovered: None,
-        }
+        Self { store, keys, status: None, neighbours: None, request, progress: Arc::default(), discovered: None }
     }
 }
 

@@ -50,5 +50,5 @@ pub use error::AuditError;
 pub use inputs::{Audit, Outcome};
 pub use observer::{ChainProgress, Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
-pub use survey::{LogFileCount, Survey, SurveyedChain};
 pub use request_builder::{AuditRequestBuilder, RequestError};
+pub use survey::{LogFileCount, Survey, SurveyedChain};

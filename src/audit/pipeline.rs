@@ -203,7 +203,8 @@ impl Pipeline<'_> {
         };
         self.keys.get_or_init(|| context.keys.clone());
         let FoundBeside { files, warnings: about_beside } = beside_regions;
-        let beside_regions = files.into_iter().map(Record::LogFile).chain(about_beside.into_iter().map(Record::Warning));
+        let beside_regions =
+            files.into_iter().map(Record::LogFile).chain(about_beside.into_iter().map(Record::Warning));
         let of_chains = self.of_chains(chains, &context);
         match &self.audit.request.sample {
             None => {

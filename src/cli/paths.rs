@@ -4,7 +4,9 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use super::args::{CollectArgs, CopyArgs, FileArgs, MergeArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs};
+use super::args::{
+    CollectArgs, CopyArgs, FileArgs, MergeArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs,
+};
 use super::commands::is_standard_input;
 use super::exit::Failure;
 use crate::checkpoint::Name;
@@ -127,7 +129,8 @@ impl Paths {
     fn check(&self) -> Result<(), Failure> {
         self.compare()?;
         // Found out now, and not after hours of reading.
-        for output in self.outputs.iter().filter(|output| ["--state", "--checkpoint", "--zip"].contains(&&*output.name)) {
+        for output in self.outputs.iter().filter(|output| ["--state", "--checkpoint", "--zip"].contains(&&*output.name))
+        {
             let tried = disk::target(&output.path).and_then(|path| disk::create(&path).map(drop));
             if let Err(error) = tried {
                 return Err(Failure::CannotRun(format!(

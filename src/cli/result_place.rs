@@ -1,7 +1,7 @@
 //! The place of units' results: a folder, or a prefix in S3.
 
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Seek as _};
+use std::io::{BufWriter, Read as _, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ use super::args::AwsArgs;
 use super::aws::connect;
 use super::exit::Failure;
 use super::plan_place::bucket_and_prefix;
+use crate::disk;
 use crate::model::ObjectRef;
 use crate::shard::{
-    BucketOfResults, FolderOfResults, Manifest, ResultSource, Unit, UnitResult, read_unit_result,
+    BucketOfResults, FolderOfResults, Manifest, Question, ResultSource, Unit, UnitResult, read_unit_result,
 };
 use crate::store::{ConditionalStore as _, S3, Written};
 
@@ -29,7 +30,21 @@ pub(super) enum ResultPlace {
 }
 
 /// A result that is being written: compressed, into a temporary file.
-pub(super) type Writing = GzEncoder<BufWriter<NamedTempFile>>;
+pub(super) struct Writing {
+    out: GzEncoder<BufWriter<File>>,
+    /// The same file, which is moved to its place once it is whole.
+    file: NamedTempFile,
+}
+
+impl Write for Writing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
 
 impl ResultPlace {
     /// Names a place.
@@ -41,6 +56,19 @@ impl ResultPlace {
             }
             None => Ok(Self::Folder(PathBuf::from(name))),
         }
+    }
+
+    /// Checks that results are not written to where the trail delivers.
+    pub(super) fn check_apart(&self, question: &Question) -> Result<(), Failure> {
+        let Self::Bucket { bucket, .. } = self else { return Ok(()) };
+        let recorded = question.locations.iter().any(|location| location.bucket == *bucket);
+        if recorded || question.read_bucket.as_ref() == Some(bucket) {
+            return Err(Failure::Usage(format!(
+                "--output lies in {bucket}, the bucket that is examined, which ctverify never writes to: give another \
+                 one, out of reach of whoever can change the trail"
+            )));
+        }
+        Ok(())
     }
 
     /// The results there, for a merge.
@@ -98,16 +126,22 @@ impl ResultPlace {
     }
 
     /// Begins a result.
-    pub(super) fn create(&self) -> Result<Writing, Failure> {
-        let failed = |error: std::io::Error| Failure::CannotRun(format!("a result can't be written: {error}"));
-        let file = match self {
+    pub(super) fn create(&self, unit: u64) -> Result<Writing, Failure> {
+        let name = self.name(unit);
+        let failed = |error: std::io::Error| Failure::CannotRun(format!("{name} can't be written: {error}"));
+        let (file, out) = match self {
             Self::Folder(folder) => {
                 std::fs::create_dir_all(folder).map_err(failed)?;
-                tempfile::Builder::new().prefix(".ctverify-").suffix(".partial").tempfile_in(folder).map_err(failed)?
+                let (file, out) = disk::create(&folder.join(file_name(unit))).map_err(failed)?;
+                (file.ok_or_else(|| failed(std::io::Error::other("it is no file")))?, out)
             }
-            Self::Bucket { .. } => NamedTempFile::new().map_err(failed)?,
+            Self::Bucket { .. } => {
+                let file = NamedTempFile::new().map_err(failed)?;
+                let out = file.reopen().map_err(failed)?;
+                (file, out)
+            }
         };
-        Ok(GzEncoder::new(BufWriter::new(file), Compression::fast()))
+        Ok(Writing { out: GzEncoder::new(BufWriter::new(out), Compression::fast()), file })
     }
 
     /// Puts a whole result in its place, and returns its file. Where another run of the same unit was
@@ -115,20 +149,18 @@ impl ResultPlace {
     pub(super) async fn finish(&self, manifest: &Manifest, unit: &Unit, writing: Writing) -> Result<File, Failure> {
         let name = self.name(unit.unit);
         let failed = |error: std::io::Error| Failure::CannotRun(format!("{name} can't be written: {error}"));
-        let file = writing.finish().and_then(|out| out.into_inner().map_err(|error| error.into_error()));
-        let mut file = file.map_err(failed)?;
-        file.as_file().sync_all().map_err(failed)?;
+        let Writing { out, mut file } = writing;
+        let out = out.finish().and_then(|out| out.into_inner().map_err(std::io::IntoInnerError::into_error));
+        out.and_then(|out| out.sync_all()).map_err(failed)?;
         let mut whole = file.reopen().map_err(failed)?;
         match self {
-            Self::Folder(folder) => {
-                match file.persist_noclobber(folder.join(file_name(unit.unit))) {
-                    Ok(_) => {}
-                    Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
-                        self.read(manifest, unit).await?;
-                    }
-                    Err(error) => return Err(failed(error.error)),
+            Self::Folder(folder) => match file.persist_noclobber(folder.join(file_name(unit.unit))) {
+                Ok(_) => {}
+                Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    self.read(manifest, unit).await?;
                 }
-            }
+                Err(error) => return Err(failed(error.error)),
+            },
             Self::Bucket { s3, .. } => {
                 let mut bytes = Vec::new();
                 file.rewind().map_err(failed)?;

@@ -28,7 +28,7 @@ pub use tally::{Allowances, Tally};
 pub use time::format_time;
 pub use v2::{
     AcknowledgedCount, BagProblem, BagRecord, CaseInfo, ChainRecord, CircumstancesRecord, CustodyLine, DigestRecord,
-    Filters, GapRecord, History, KeyValidity, KeysAsked, Line, LogFileRecord, Mended, Merged, Record, RunRecord, Sample,
-    SampleLine, Schema, Setting, SinceCheckpoint, SummaryLine, SummaryRecord, Versions, WarningRecord,
+    Filters, GapRecord, History, KeyValidity, KeysAsked, Line, LogFileRecord, Mended, Merged, Record, RunRecord,
+    Sample, SampleLine, Schema, Setting, SinceCheckpoint, SummaryLine, SummaryRecord, Versions, WarningRecord,
 };
 pub use write::write_record;

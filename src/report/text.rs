@@ -13,8 +13,8 @@ use super::{Report, belongs_to_chain};
 use crate::debug::opaque_debug;
 use crate::model::{BagStatus, Depth, DigestStatus, LogFileStatus, Verdict, WarningCode, exit_code, printable};
 use crate::records::{
-    AcknowledgedCount, Allowances, BagRecord, CustodyLine, Record, RunRecord, Sample, SinceCheckpoint, SummaryRecord,
-    Tally, format_time as time,
+    AcknowledgedCount, Allowances, BagRecord, CustodyLine, Merged, Record, RunRecord, Sample, SinceCheckpoint,
+    SummaryRecord, Tally, format_time as time,
 };
 
 /// The time by which a digest may be late by default, in seconds.
@@ -116,6 +116,11 @@ impl<W: Write> Text<W> {
             }
         };
         writeln!(out, "  depth   {}: {depth}", run.depth)?;
+        if let Some(Merged { plan, units, planned }) = &run.merged {
+            let (units, planned) = (counted(*units, "unit"), time(*planned));
+            writeln!(out, "  merged  the results of {units}, which read the objects; judged as of {planned}")?;
+            writeln!(out, "  plan    {plan}")?;
+        }
         if run.grace_seconds != DEFAULT_GRACE_SECONDS {
             let grace = jiff::SignedDuration::from_secs(run.grace_seconds);
             writeln!(
@@ -143,9 +148,11 @@ impl<W: Write> Text<W> {
         let seconds = self.run.as_ref().map_or(0, |run| summary.finished.as_second() - run.started.as_second());
         let out = &mut Wrapped::new(&mut self.out, self.options.width);
         let requests = summary.requests;
+        let is_merged = self.run.as_ref().is_some_and(|run| run.merged.is_some());
+        let (merged, by) = if is_merged { ("merged ", " by plan, units and merge") } else { ("", "") };
         writeln!(
             out,
-            "{DIM}{} and {} in {seconds} s: {} requested, {} listed, {} to AWS APIs{DIM:#}",
+            "{DIM}{} and {} {merged}in {seconds} s: {} requested, {} listed, {} to AWS APIs{by}{DIM:#}",
             counted(DigestStatus::ALL.iter().map(|s| tally.digests(*s)).sum(), "digest"),
             counted(LogFileStatus::ALL.iter().map(|s| tally.log_files(*s)).sum(), "log file"),
             counted(requests.get, "object"),

@@ -74,11 +74,7 @@ impl PlannedKeySet {
             validity_start_time: key.valid_from,
             validity_end_time: key.valid_to,
         };
-        Self {
-            authoritative: set.authoritative,
-            notes: set.notes.clone(),
-            keys: set.listed.iter().map(key).collect(),
-        }
+        Self { authoritative: set.authoritative, notes: set.notes.clone(), keys: set.listed.iter().map(key).collect() }
     }
 
     /// The keys whose windows touch `[from, to]`.

@@ -35,5 +35,7 @@ pub use question::Question;
 pub use recorder::Recorder;
 pub use result_file::{UnitResult, UnitSummary};
 pub use result_store::ResultStore;
-pub use results::{each_record, read_unit_result, BucketOfResults, FolderOfResults, ResultError, ResultSource, Results};
+pub use results::{
+    BucketOfResults, FolderOfResults, ResultError, ResultSource, Results, each_record, read_unit_result,
+};
 pub use work::{UnitError, run_unit};

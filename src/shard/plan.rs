@@ -75,8 +75,11 @@ pub async fn make_plan(inputs: PlanInputs, options: PlanOptions) -> Result<Plan,
     let Survey { facts, chains, keys } = audit.survey(options.count).await?;
     let question = Question::of(&audit.request, audit.store.source(), read_bucket);
     let units = cut_all(&chains, &question, options);
-    let regions: BTreeSet<Region> =
-        chains.iter().map(|surveyed| surveyed.chain.id.region.clone()).filter(|region| region.known().is_some()).collect();
+    let regions: BTreeSet<Region> = chains
+        .iter()
+        .map(|surveyed| surveyed.chain.id.region.clone())
+        .filter(|region| region.known().is_some())
+        .collect();
     let keys = PlannedKeys::ask(audit.keys.as_ref(), asked, regions.iter().cloned(), keys.start, question.now).await;
     let neighbours = match &audit.neighbours {
         Some(source) if question.depth != Depth::Chain => {
@@ -163,7 +166,8 @@ fn cut_all(chains: &[SurveyedChain], question: &Question, options: PlanOptions) 
     }
     let groups = group(&pieces, most, MAX_CHAINS);
     let order = if options.by_prefix {
-        let first = |group: &Vec<usize>| group.first().map(|index| (&of_chain[*index].id.account, &of_chain[*index].id.region));
+        let first =
+            |group: &Vec<usize>| group.first().map(|index| (&of_chain[*index].id.account, &of_chain[*index].id.region));
         interleave(&groups.iter().map(first).collect::<Vec<_>>())
     } else {
         (0..groups.len()).collect()
@@ -211,14 +215,16 @@ fn keys_of(range: TimeRange, now: Timestamp) -> Option<Period> {
 
 /// The chains of all units in the order of their identities, each with its units by time.
 fn planned_chains(units: &[Unit]) -> Vec<PlannedChain> {
-    let mut of_chain: BTreeMap<&ChainId, (&DiscoveredChain, Vec<(Option<Timestamp>, u64)>)> = BTreeMap::new();
+    /// The begins of a chain's parts and their units.
+    type Parts = Vec<(Option<Timestamp>, u64)>;
+    let mut of_chain: BTreeMap<&ChainId, (&DiscoveredChain, Parts)> = BTreeMap::new();
     for unit in units {
         for chain in &unit.chains {
             let (_, parts) = of_chain.entry(&chain.id).or_insert_with(|| (chain, Vec::new()));
             parts.push((unit.range.start, unit.unit));
         }
     }
-    let planned = |(chain, mut parts): (&DiscoveredChain, Vec<(Option<Timestamp>, u64)>)| {
+    let planned = |(chain, mut parts): (&DiscoveredChain, Parts)| {
         parts.sort_unstable();
         PlannedChain { chain: chain.clone(), units: parts.into_iter().map(|(_, unit)| unit).collect() }
     };

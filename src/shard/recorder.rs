@@ -17,8 +17,8 @@ use crate::store::{
     StoreProperties,
 };
 use crate::sync::lock;
-use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
 use crate::verify::Content;
+use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
 
 /// A store that records what it is asked. Answers are kept in a temporary file; in memory stays an
 /// index of their subjects.
@@ -224,8 +224,7 @@ impl Store for Recorder {
         };
         match &page {
             Ok(Page { objects, folders: below, next }) => {
-                let object =
-                    |object: &ListedObject| (rest(&object.key), object.last_modified.map(millis), object.size);
+                let object = |object: &ListedObject| (rest(&object.key), object.last_modified.map(millis), object.size);
                 listing.objects = objects.iter().map(object).collect();
                 listing.below = below.iter().map(|name| rest(name)).collect();
                 let names = objects.iter().map(|object| &object.key).chain(below);
@@ -262,7 +261,8 @@ impl Store for Recorder {
                 digest.metadata = metadata.kept.then(|| metadata.pairs());
                 digest.note.clone_from(&metadata_note);
                 digest.modified = head.as_ref().and_then(|head: &Head| head.last_modified).map(millis);
-                let body = RecordedBody { inner: body, kept: self.kept.clone(), digest: Some(digest), bytes: Vec::new() };
+                let body =
+                    RecordedBody { inner: body, kept: self.kept.clone(), digest: Some(digest), bytes: Vec::new() };
                 Ok(Object { metadata, metadata_note, head, is_uncompressed, body: Box::new(body) })
             }
             Err(error) => {

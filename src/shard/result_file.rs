@@ -195,7 +195,8 @@ pub(super) fn read_result(
     if !read_line(lines, &mut line)? {
         return Ok(None);
     }
-    let head: Head = serde_json::from_slice(&line).map_err(|error| invalid(format!("it begins with no head: {error}")))?;
+    let head: Head =
+        serde_json::from_slice(&line).map_err(|error| invalid(format!("it begins with no head: {error}")))?;
     if head.schema != SCHEMA {
         return Err(invalid(format!("its schema is '{}', not '{SCHEMA}'", head.schema)));
     }

@@ -93,6 +93,9 @@ struct Segment {
     span: Span,
 }
 
+/// The content of a log file, and the number of uncompressed bytes up to which it was read.
+type KnownContent = (u64, Result<Content, Box<StoreError>>);
+
 /// The evidence of a unit: hashes of contents in memory, the rest in a temporary file, by hashes of
 /// their subjects.
 struct LoadedUnit {
@@ -101,7 +104,7 @@ struct LoadedUnit {
     folders: HashMap<u64, Vec<Segment>, RandomState>,
     digests: HashMap<u64, Span, RandomState>,
     versions: HashMap<u64, Span, RandomState>,
-    contents: HashMap<u64, (u64, Result<Content, Box<StoreError>>), RandomState>,
+    contents: HashMap<u64, KnownContent, RandomState>,
 }
 
 impl LoadedUnit {
@@ -506,9 +509,7 @@ impl Store for ResultStore {
     ) -> Option<Result<Content, StoreError>> {
         let name = subject(&self.hasher, &object.bucket, &object.key, version);
         let look = |unit: &LoadedUnit| unit.contents.get(&name).cloned().map(Ok);
-        let is_error = |(_, content): &(u64, Result<Content, Box<StoreError>>)| {
-            content.as_ref().err().map(|error| (**error).clone())
-        };
+        let is_error = |(_, content): &KnownContent| content.as_ref().err().map(|error| (**error).clone());
         let (read_to, content) = match self.find(object, look, is_error).await {
             Ok(found) => found?,
             Err(error) => return Some(Err(error)),

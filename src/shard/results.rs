@@ -183,12 +183,8 @@ impl ResultSource for BucketOfResults {
     }
 
     async fn names(&self) -> Result<Vec<String>, ResultError> {
-        let request = ListRequest {
-            bucket: self.bucket.clone(),
-            prefix: self.prefix.clone(),
-            start_after: None,
-            folders: false,
-        };
+        let request =
+            ListRequest { bucket: self.bucket.clone(), prefix: self.prefix.clone(), start_after: None, folders: false };
         let unreadable = |error: StoreError| ResultError::Unreadable { place: self.place(), reason: error.to_string() };
         let (mut names, mut next) = (Vec::new(), None);
         loop {
@@ -270,7 +266,11 @@ impl Results {
     ///
     /// Results are missing, not whole, conflicting or of another plan, or the plan or the results
     /// can't be read.
-    pub async fn open(files: &PlanFiles, manifest: &Manifest, source: Arc<dyn ResultSource>) -> Result<Self, ResultError> {
+    pub async fn open(
+        files: &PlanFiles,
+        manifest: &Manifest,
+        source: Arc<dyn ResultSource>,
+    ) -> Result<Self, ResultError> {
         let mut described: Vec<Option<Described>> = Vec::new();
         let count = usize::try_from(manifest.units).unwrap_or(usize::MAX);
         described.resize_with(count, || None);
@@ -313,16 +313,8 @@ impl Results {
         if !missing.is_empty() {
             return Err(ResultError::Missing { all: manifest.units, missing, damaged });
         }
-        let mut results = Self {
-            source,
-            places,
-            ranges,
-            of_region,
-            hasher,
-            requests,
-            warnings: Vec::new(),
-            ignored: damaged,
-        };
+        let mut results =
+            Self { source, places, ranges, of_region, hasher, requests, warnings: Vec::new(), ignored: damaged };
         results.compare_neighbours(files, manifest, &edges).await?;
         Ok(results)
     }
@@ -375,7 +367,9 @@ impl Results {
             for (index, unit) in units.iter().enumerate() {
                 let own = edge(*unit);
                 let after = units[index + 1..].iter().find(|unit| edge(**unit).first.is_some());
-                let Some((after, first)) = after.and_then(|after| Some((*after, edge(*after).first?))) else { continue };
+                let Some((after, first)) = after.and_then(|after| Some((*after, edge(*after).first?))) else {
+                    continue;
+                };
                 let is_same = own.next.is_none_or(|next| next == first);
                 if !is_same {
                     different.push((planned.chain.id.clone(), *unit, after));
@@ -488,7 +482,8 @@ async fn read_all(
         .map(|name| async move {
             let file = source.open(&name).await?;
             let read = tokio::task::spawn_blocking(move || read_heads(file)).await;
-            let read = read.map_err(|error| ResultError::Unreadable { place: name.clone(), reason: error.to_string() })?;
+            let read =
+                read.map_err(|error| ResultError::Unreadable { place: name.clone(), reason: error.to_string() })?;
             Ok::<_, ResultError>((name, read))
         })
         .buffered(AT_ONCE);
@@ -548,7 +543,6 @@ fn hashes(edges: &UnitEdges, hasher: &RandomState) -> EdgeHashes {
     };
     EdgeHashes { first: hash(&edges.first), last: hash(&edges.last), next: hash(&edges.next) }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -91,8 +91,7 @@ fn word_of(code: u8) -> &'static str {
 fn check(args: &VerifyArgs) -> Result<(), Failure> {
     resolve::check(args, now())?;
     notifier::targets(&args.notices.notify)?;
-    let (source, bag) =
-        (&args.source, args.copy.from.as_deref().is_some_and(|dir| Bag::is_one(dir) || dir.is_file()));
+    let (source, bag) = (&args.source, args.copy.from.as_deref().is_some_and(|dir| Bag::is_one(dir) || dir.is_file()));
     if source.keys.is_none() && args.copy.from.is_some() && !bag {
         return Err(Failure::Usage("from needs keys: without public keys nothing can be verified".to_owned()));
     }

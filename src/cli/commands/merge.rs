@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::shard::open_store_of;
+use super::shard::open_store;
 use super::verify::run;
 use crate::audit::Discovered;
 use crate::checkpoint::{Kept, Name, Place};
@@ -44,7 +44,7 @@ async fn settings(args: &MergeArgs) -> Result<Settings, Failure> {
     request.statement.started = Some(now());
     request.statement.merged =
         Some(Merged { plan: manifest.sha256.clone(), units: manifest.units, planned: question.now });
-    let live = open_store_of(manifest, &args.aws).await?;
+    let live = open_store(manifest, &args.aws).await?;
     let store = Arc::new(ResultStore::new(manifest, results, live));
     let chains = Arc::new(PlannedChains::of(&plan.files));
     let watched = store.clone();

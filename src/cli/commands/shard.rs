@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufWriter, Write};
 use std::sync::Arc;
 
 use super::verify::{interruption, runtime, shut_down};
-use crate::cli::args::ShardArgs;
+use crate::cli::args::{AwsArgs, ShardArgs};
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
@@ -31,10 +31,11 @@ pub(crate) fn shard(args: &ShardArgs) -> Result<u8, Failure> {
             Some(output) => Some(ResultPlace::of(output, &args.aws).await?),
             None => None,
         };
-        let store = open_store(&plan.manifest, args).await?;
-        let mut units = units(args, &plan)?;
-        units.retain(|unit| unit.is_some());
-        for unit in units.into_iter().flatten() {
+        if let Some(results) = &results {
+            results.check_apart(&plan.manifest.question)?;
+        }
+        let store = open_store(&plan.manifest, &args.aws).await?;
+        for unit in units(args, &plan)? {
             verify_unit(args, &plan.manifest, &unit, &store, results.as_ref()).await?;
         }
         Ok(0)
@@ -44,10 +45,7 @@ pub(crate) fn shard(args: &ShardArgs) -> Result<u8, Failure> {
 }
 
 /// Opens the store that the plan is about.
-pub(crate) async fn open_store_of(
-    manifest: &Manifest,
-    aws: &crate::cli::args::AwsArgs,
-) -> Result<Arc<dyn Store>, Failure> {
+pub(crate) async fn open_store(manifest: &Manifest, aws: &AwsArgs) -> Result<Arc<dyn Store>, Failure> {
     let question = &manifest.question;
     let home = question.trail_arn.as_ref().map_or("us-east-1", |arn| arn.home_region.as_str());
     let s3 = S3::new(connect(aws, home).await?, question.source.clone());
@@ -58,12 +56,8 @@ pub(crate) async fn open_store_of(
     })
 }
 
-async fn open_store(manifest: &Manifest, args: &ShardArgs) -> Result<Arc<dyn Store>, Failure> {
-    open_store_of(manifest, &args.aws).await
-}
-
 /// The units to verify, in the order in which they are named.
-fn units(args: &ShardArgs, plan: &OpenPlan) -> Result<Vec<Option<Unit>>, Failure> {
+fn units(args: &ShardArgs, plan: &OpenPlan) -> Result<Vec<Unit>, Failure> {
     let mut whole: Vec<Unit> = Vec::new();
     let mut numbers = args.unit.clone();
     if args.stdin {
@@ -107,7 +101,7 @@ fn units(args: &ShardArgs, plan: &OpenPlan) -> Result<Vec<Option<Unit>>, Failure
             }
         })?;
     }
-    Ok(found)
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn index_from_env() -> Result<u64, Failure> {
@@ -146,7 +140,7 @@ async fn verify_unit(
     let (result, file, is_kept) = match kept {
         Some((result, file)) => (result, file, true),
         None => {
-            let out = results.create()?;
+            let out = results.create(unit.unit)?;
             let ran = run_unit(manifest, unit, store.clone(), concurrency, progress, out, interruption()).await;
             let (result, out) = ran.map_err(of_unit)?;
             let file = results.finish(manifest, unit, out).await?;
@@ -173,4 +167,3 @@ fn copy_to_standard_output(out: BufWriter<std::fs::File>) -> io::Result<()> {
     io::copy(&mut file, &mut io::stdout())?;
     Ok(())
 }
-

@@ -166,8 +166,9 @@ pub(super) async fn audit_with(
     let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
-    let Settings { store, keys, status, neighbours, request, kept, notifier, unpacked, discovered, trouble, plan, .. } =
-        settings;
+    let Settings {
+        store, keys, status, neighbours, request, kept, notifier, unpacked, discovered, trouble, plan, ..
+    } = settings;
     let clock = store.clone();
     let refuse = trouble.clone();
     let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), refuse, watch };

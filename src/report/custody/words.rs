@@ -3,7 +3,7 @@
 use super::super::text::KEYS_OF_BAG;
 use super::super::text_style::counted;
 use crate::model::{ChainFault, Depth, DigestStatus, GapCause, LogFileStatus, Verdict};
-use crate::records::{Filters, RunRecord, SummaryRecord, format_time as time};
+use crate::records::{Filters, Merged, RunRecord, SummaryRecord, format_time as time};
 
 /// Returns the verdict in one sentence that a court understands.
 pub(super) fn sentence(run: &RunRecord, summary: &SummaryRecord) -> String {
@@ -263,6 +263,17 @@ pub(super) fn method(run: &RunRecord, summary: &SummaryRecord) -> Vec<String> {
              what the valid digest files recorded."
                 .to_owned(),
         );
+    }
+    if let Some(Merged { plan, units, planned }) = &run.merged {
+        steps.push(format!(
+            "The run merges the results of {} of the plan {plan}, made at {}, as of which the trail is judged. The \
+             units read the objects, each in a run of its own, which may have been on another machine. This run \
+             checked the plan's and the results' hashes and that no unit is missing, checked every signature again on \
+             the bytes of the digest files that the units kept, took the SHA-256 of each log file from the results, \
+             and compared and judged all of it as a run on one machine does. What no result had was read by this run.",
+            if *units == 1 { "1 unit of work".to_owned() } else { format!("{units} units of work") },
+            time(*planned)
+        ));
     }
     let logs_custody = run.settings.iter().any(|setting| setting.name == "--log-custody");
     steps.push(if logs_custody {

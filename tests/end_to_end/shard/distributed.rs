@@ -145,7 +145,8 @@ pub(super) fn comparable(run: &Run) -> Vec<String> {
 #[track_caller]
 pub(super) fn assert_same(merged: &Run, single: &Run) {
     let (found, expected) = (comparable(merged), comparable(single));
-    let at = found.iter().zip(&expected).position(|(one, other)| one != other).unwrap_or(found.len().min(expected.len()));
+    let at =
+        found.iter().zip(&expected).position(|(one, other)| one != other).unwrap_or(found.len().min(expected.len()));
     let shown = |lines: &[String]| lines.get(at).cloned().unwrap_or_else(|| "(nothing)".to_owned());
     assert!(
         found == expected,

@@ -1,4 +1,8 @@
 //! Runs that are divided into units of work and merged.
 
+mod array;
 mod distributed;
+mod partitions;
+mod places;
 mod same_as_one_machine;
+mod seams;

@@ -4,26 +4,36 @@ use ctverify_testkit::{ForgedTrail, Server, ServerOptions, TrailSpec, defects};
 use jiff::{SignedDuration, Timestamp};
 
 use super::distributed::{Distributed, assert_same};
-use crate::support::{ctverify_at, records};
+use crate::support::{Run, ctverify_at, organization_spec, records, run};
+
+/// Several trails at one place, each in an account of its own.
+pub(super) fn together(count: usize, mut forge: impl FnMut(usize, TrailSpec) -> ForgedTrail) -> ForgedTrail {
+    let mut all: Option<ForgedTrail> = None;
+    for index in 0..count {
+        let account = format!("{:012}", 111_100_000_000_u64 + index as u64);
+        let spec = TrailSpec { seed: 7 + index as u64, accounts: vec![account], ..TrailSpec::default() };
+        let trail = forge(index, spec);
+        match &mut all {
+            Some(all) => all.merge(trail),
+            None => all = Some(trail),
+        }
+    }
+    all.unwrap()
+}
 
 /// A trail with a chain for each defect, each in an account of its own.
 pub(super) fn every_defect() -> ForgedTrail {
-    let mut trails = defects::ALL.iter().enumerate().map(|(index, defect)| {
-        let account = format!("{:012}", 111_100_000_000_u64 + index as u64);
-        let spec = TrailSpec { seed: 7 + index as u64, accounts: vec![account], ..TrailSpec::default() };
+    together(defects::ALL.len(), |index, spec| {
         let mut trail = spec.forge();
-        (defect.apply)(&mut trail);
+        (defects::ALL[index].apply)(&mut trail);
         trail
-    });
-    let mut all = trails.next().unwrap();
-    trails.for_each(|trail| all.merge(trail));
-    all
+    })
 }
 
-/// The begin of the forged range, and hours from there on.
-pub(super) fn hours_from(trail: &ForgedTrail, hours: &[i64]) -> Vec<Timestamp> {
+/// Times at so many minutes after the begin of the forged range.
+pub(super) fn minutes_from(trail: &ForgedTrail, minutes: &[i64]) -> Vec<Timestamp> {
     let begin: Timestamp = trail.chains[0].digests[0].document.digest_start_time.parse().unwrap();
-    hours.iter().map(|hour| begin + SignedDuration::from_mins(*hour * 60 + 10)).collect()
+    minutes.iter().map(|minutes| begin + SignedDuration::from_mins(*minutes)).collect()
 }
 
 #[test]
@@ -31,17 +41,94 @@ fn every_defect_is_judged_as_by_one_machine() {
     let trail = every_defect();
     let server = Server::start(&trail, ServerOptions::default());
     let bucket = trail.spec.bucket.as_str();
-    let end = hours_from(&trail, &[7])[0].to_string();
-    let start = hours_from(&trail, &[-1])[0].to_string();
-    for arguments in [
-        vec!["--bucket", bucket, "--end", &end],
-        vec!["--bucket", bucket, "--start", &start, "--end", &end],
-    ] {
-        let single = records(ctverify_at(&server).args(&arguments));
+    let [start, end] = minutes_from(&trail, &[-50, 430])[..] else { unreachable!() };
+    let (start, end) = (start.to_string(), end.to_string());
+    let open = vec!["--bucket", bucket, "--end", &end];
+    let closed = vec!["--bucket", bucket, "--start", &start, "--end", &end];
+    for (arguments, minutes, sizes) in
+        [(&open, vec![70, 130, 190, 250, 310, 370], vec![5, 1, 9]), (&closed, vec![190], vec![7])]
+    {
+        let single = records(ctverify_at(&server).args(arguments));
         assert_eq!(single.code, 1);
-        for (hours, sizes) in [(vec![], vec![100]), (vec![3], vec![7]), (vec![1, 2, 3, 4, 5, 6], vec![5, 1, 9])] {
-            let plan = Distributed::plan(&server, &arguments).recut(&hours_from(&trail, &hours), &sizes);
-            assert_same(&plan.verdict(), &single);
-        }
+        let plan = Distributed::plan(&server, arguments).recut(&minutes_from(&trail, &minutes), &sizes);
+        assert_same(&plan.verdict(), &single);
     }
+}
+
+#[test]
+fn an_organizations_trail_is_judged_as_by_one_machine_at_every_depth() {
+    let spec = TrailSpec { hours: 9, stopped: vec![3], backfill: vec![5], busy_percent: 80, ..organization_spec() };
+    let mut trail = spec.forge();
+    let victim = trail.chains[1].digests[4].clone();
+    trail.edit_digest(&victim, |document| document.log_files.clear());
+    let lost = trail.chains[2].digests[5].document.log_files[0].s3_object.clone();
+    trail.remove(&lost);
+    let server = Server::start(&trail, ServerOptions::default());
+    let arn = trail.spec.arn();
+    let [start, end] = minutes_from(&trail, &[30, 560])[..] else { unreachable!() };
+    let (start, end) = (start.to_string(), end.to_string());
+    for depth in ["chain", "presence", "content"] {
+        let arguments = ["--trail-arn", &arn, "--start", &start, "--end", &end, "--depth", depth];
+        let single = records(ctverify_at(&server).args(arguments));
+        let plan = Distributed::plan(&server, &arguments).recut(&minutes_from(&trail, &[215, 300]), &[1, 2]);
+        assert_same(&plan.verdict(), &single);
+    }
+}
+
+#[test]
+fn a_long_chain_is_cut_at_days_and_merged_without_a_trace() {
+    let spec = TrailSpec { hours: 24 * 4, busy_percent: 40, ..TrailSpec::default() };
+    let trail = spec.forge();
+    let server = Server::start(&trail, ServerOptions::default());
+    let arn = trail.spec.arn();
+    let [start, end] = minutes_from(&trail, &[5, 24 * 4 * 60 - 30])[..] else { unreachable!() };
+    let (start, end) = (start.to_string(), end.to_string());
+    let arguments = ["--trail-arn", &arn, "--start", &start, "--end", &end];
+    let single = records(ctverify_at(&server).args(arguments));
+    assert_eq!(single.verdict(), "verified", "{}", single.stdout);
+    let plan = Distributed::plan(&server, &[&arguments[..], &["--unit-objects", "60"]].concat());
+    let units = plan.units();
+    let begins: Vec<String> = units.iter().map(|unit| unit.range.start.unwrap().to_string()).collect();
+    let days = ["2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z", "2026-03-04T00:00:00Z"];
+    assert_eq!(begins[1..], days);
+    assert_same(&plan.verdict(), &single);
+    // Each object of the range was read once. At an edge a unit reads the next digest, too, and where
+    // that lists not all files of its last minutes, those of the two days around the edge.
+    let merged = records(&mut plan.merge());
+    let gets = |run: &Run| run.of("summary")[0]["requests"]["get"].as_u64().unwrap();
+    let most = gets(&single) + 3 * 24 * units.len() as u64;
+    assert!((gets(&single)..=most).contains(&gets(&merged)), "{} {}", gets(&single), gets(&merged));
+}
+
+#[test]
+fn the_same_listings_give_the_same_units() {
+    let trail = TrailSpec { hours: 60, regions: vec!["us-east-1".into(), "eu-west-1".into()], ..TrailSpec::default() };
+    let trail = trail.forge();
+    let server = Server::start(&trail, ServerOptions::default());
+    let arguments = ["--trail-arn", &trail.spec.arn(), "--end", "2026-03-03T00:00:00Z", "--unit-objects", "40"];
+    let plans: Vec<Distributed> = (0..2).map(|_| Distributed::plan(&server, &arguments)).collect();
+    assert_eq!(plans[0].units(), plans[1].units());
+    assert!(plans[0].units().len() > 2);
+    // In another order they are the same parts, under other numbers.
+    let ordered = Distributed::plan(&server, &[&arguments[..], &["--group-by-prefix-rate"]].concat());
+    let parts = |plan: &Distributed| {
+        let mut parts: Vec<_> = plan.units().into_iter().map(|unit| (unit.range.start, unit.chains)).collect();
+        parts.sort_by_key(|(start, chains)| (*start, chains[0].id.clone()));
+        parts
+    };
+    assert_eq!(parts(&ordered), parts(&plans[0]));
+    let regions: Vec<String> = ordered.units().iter().map(|unit| unit.chains[0].id.region.to_string()).collect();
+    assert!(regions.windows(2).take(2).all(|pair| pair[0] != pair[1]), "{regions:?}");
+    // An estimate lists less, and has the same chains.
+    let estimated = Distributed::plan(&server, &[&arguments[..], &["--estimate", "--seed", "4"]].concat());
+    let manifest = estimated.manifest();
+    assert_eq!((manifest.chains, manifest.seed), (2, Some(4)));
+    assert!(manifest.estimate.log_files > 0);
+    // The summary for scripts.
+    let json = run(ctverify_at(&server)
+        .args(["plan", "--format", "json", "--output"])
+        .arg(plans[0].results())
+        .args(arguments));
+    let summary: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(summary["units"], plans[0].units().len());
 }
