@@ -16,6 +16,7 @@ mod progress;
 mod resolve;
 mod result_place;
 mod secrets;
+mod uploads;
 
 use std::process::ExitCode;
 

@@ -53,6 +53,7 @@ impl Reports {
             ..TextOptions::default()
         };
         let reports = args.report.iter().chain(unsigned).map(|(kind, path)| (*kind, path.as_path()));
+        let reports = reports.filter(|(_, path)| !args.uploaded.iter().any(|uploaded| uploaded == path));
         let on_screen = TextOptions { width: terminal_width(), reports: links(reports), ..text.clone() };
         let options = Options { text: on_screen, origin: origin.clone(), signer: None, before: String::new() };
         let standard: Box<dyn Report> = match args.format {

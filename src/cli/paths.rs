@@ -65,7 +65,7 @@ pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
 }
 
 /// Checks the paths of a merge.
-pub(super) fn check_merge(args: &MergeArgs) -> Result<(), Failure> {
+pub(super) fn check_merge(args: &MergeArgs, reports: &ReportArgs) -> Result<(), Failure> {
     let mut paths = Paths::default();
     let plan = Path::new(&args.plan);
     let plan = if plan.is_dir() { plan } else { plan.parent().unwrap_or(plan) };
@@ -74,7 +74,7 @@ pub(super) fn check_merge(args: &MergeArgs) -> Result<(), Failure> {
     if let Some(Name::File(path)) = &args.checkpoint {
         paths.outputs.push(Named::new("--checkpoint", path));
     }
-    paths.add_outputs(&args.reports);
+    paths.add_outputs(reports);
     paths.check()
 }
 

@@ -60,18 +60,37 @@ impl PlanPlace {
         }
     }
 
-    /// Checks that no plan is there yet.
-    pub(super) fn check_new(&self) -> Result<(), Failure> {
-        let Self::Folder(folder) = self else { return Ok(()) };
-        let shown = folder.display();
-        match std::fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
-            Ok(true) => Err(Failure::Usage(format!(
-                "--output {shown} is not empty, and nothing in it is overwritten: give a new folder"
-            ))),
-            Ok(false) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Failure::Usage(format!("--output {shown} is no folder: {error}"))),
+    /// Checks that no plan is there yet, nor anything else in its folder. What a run that was ended left
+    /// of a plan, which has no manifest, is written anew.
+    pub(super) async fn check_new(&self) -> Result<(), Failure> {
+        match self {
+            Self::Folder(folder) => {
+                let shown = folder.display();
+                let entries = match std::fs::read_dir(folder) {
+                    Ok(entries) => entries,
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                    Err(error) => return Err(Failure::Usage(format!("--output {shown} is no folder: {error}"))),
+                };
+                let is_left = |name: &str| [PlanFiles::UNITS, PlanFiles::CHAINS].contains(&name);
+                let mut names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+                if names.any(|name| !is_left(&name)) {
+                    return Err(Failure::Usage(format!(
+                        "--output {shown} is not empty, and nothing in it is overwritten: give a new folder"
+                    )));
+                }
+            }
+            Self::Bucket { s3, bucket, prefix } => {
+                let object = ObjectRef::new(bucket.as_str(), format!("{prefix}{}", PlanFiles::MANIFEST));
+                let found = s3.get_with_etag(&object, MAX_BYTES).await;
+                let found = found.map_err(|error| Failure::CannotRun(format!("{object} can't be read: {error}")))?;
+                if found.is_some() {
+                    return Err(Failure::Usage(format!(
+                        "{object} is there already, and nothing is overwritten: give another --output"
+                    )));
+                }
+            }
         }
+        Ok(())
     }
 
     /// Checks that the plan is not written to where the trail delivers.
@@ -106,7 +125,13 @@ impl PlanPlace {
                 for (name, content) in files {
                     let object = ObjectRef::new(bucket.as_str(), format!("{prefix}{name}"));
                     let failed = |reason: String| Failure::CannotRun(format!("{object} can't be written: {reason}"));
-                    let written = s3.put_if_match(&object, content.clone(), None).await;
+                    // Only what a run that was ended left behind is replaced.
+                    let left = match name {
+                        PlanFiles::MANIFEST => None,
+                        _ => s3.get_with_etag(&object, MAX_BYTES).await.map_err(|error| failed(error.to_string()))?,
+                    };
+                    let tag = left.as_ref().map(|left| left.etag.as_slice());
+                    let written = s3.put_if_match(&object, content.clone(), tag).await;
                     match written.map_err(|error| failed(error.to_string()))? {
                         Written::Whole => {}
                         Written::Changed => {

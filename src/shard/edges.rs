@@ -1,15 +1,15 @@
 //! The edges of a unit: the first and the last digest of each of its chains, and the next one, by
 //! which neighbouring units are joined.
 
-use std::collections::HashMap;
 use std::io;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Digest, decoded, time};
 use super::manifest::Unit;
 use super::recorder::Recorder;
-use crate::model::{ChainId, DigestKind, DigestName, ObjectRef, Sha256Hash};
+use crate::model::{ChainId, DigestKind, ObjectRef, Sha256Hash, TimeRange};
 use crate::verify::{CheckedDigest, KeyRing, RawDigest, RecordedSignature, examine};
 
 /// The edges of a unit in one chain.
@@ -52,41 +52,48 @@ pub struct EdgePredecessor {
     pub signature: Option<String>,
 }
 
-/// The names of the edges of a chain, while they are looked for.
-#[derive(Default)]
-struct Names {
-    first: Option<DigestNameAt>,
-    last: Option<DigestNameAt>,
-    next: Option<DigestNameAt>,
+/// The names of the edges of a chain, while they are looked for, each with the end in its name.
+#[derive(Debug, Default)]
+pub(super) struct EdgeNames {
+    first: Option<(Timestamp, ObjectRef)>,
+    last: Option<(Timestamp, ObjectRef)>,
+    next: Option<(Timestamp, ObjectRef)>,
 }
 
-type DigestNameAt = (jiff::Timestamp, ObjectRef);
+impl EdgeNames {
+    /// Takes note of a digest that was read.
+    pub(super) fn add(&mut self, kind: DigestKind, end: Timestamp, object: ObjectRef, range: &TimeRange) {
+        if kind != DigestKind::Standard || !range.reaches(end) {
+            return;
+        }
+        let at = (end, object);
+        if range.is_after_end(end) {
+            if self.next.as_ref().is_none_or(|next| at < *next) {
+                self.next = Some(at);
+            }
+            return;
+        }
+        if self.first.as_ref().is_none_or(|first| at < *first) {
+            self.first = Some(at.clone());
+        }
+        if self.last.as_ref().is_none_or(|last| at > *last) {
+            self.last = Some(at);
+        }
+    }
+}
 
-/// Finds the edges of each of the unit's chains among the digests that were read.
+/// Reads the edges of each of the unit's chains.
 ///
 /// # Errors
 ///
 /// What was recorded can't be read back.
 pub(super) fn edges(unit: &Unit, recorder: &Recorder) -> io::Result<Vec<UnitEdges>> {
-    let mut names: HashMap<ChainId, Names> = HashMap::new();
-    for object in recorder.digests() {
-        let Some(name) = DigestName::parse(&object.key) else { continue };
-        if name.kind != DigestKind::Standard {
-            continue;
-        }
-        let found = names.entry(name.chain).or_default();
-        let at = (name.end, object);
-        if unit.range.is_after_end(name.end) {
-            found.next = found.next.take().map_or(Some(at.clone()), |next| Some(next.min(at)));
-        } else if unit.range.reaches(name.end) {
-            found.first = found.first.take().map_or(Some(at.clone()), |first| Some(first.min(at.clone())));
-            found.last = found.last.take().map_or(Some(at.clone()), |last| Some(last.max(at)));
-        }
-    }
+    let mut names = recorder.take_edges();
     let mut edges = Vec::with_capacity(unit.chains.len());
     for chain in &unit.chains {
-        let Names { first, last, next } = names.remove(&chain.id).unwrap_or_default();
-        let read = |name: Option<DigestNameAt>| name.map(|(_, object)| read_edge(&object, recorder)).transpose();
+        let EdgeNames { first, last, next } = names.remove(&chain.id).unwrap_or_default();
+        let read =
+            |name: Option<(Timestamp, ObjectRef)>| name.map(|(_, object)| read_edge(&object, recorder)).transpose();
         edges.push(UnitEdges { chain: chain.id.clone(), first: read(first)?, last: read(last)?, next: read(next)? });
     }
     Ok(edges)
@@ -101,7 +108,7 @@ fn read_edge(object: &ObjectRef, recorder: &Recorder) -> io::Result<Edge> {
 }
 
 /// Reads the edge from a digest.
-pub(super) fn edge_of(object: &ObjectRef, digest: &Digest) -> Edge {
+fn edge_of(object: &ObjectRef, digest: &Digest) -> Edge {
     let mut edge = Edge { object: object.clone(), sha256: None, signature: None, predecessor: None };
     let metadata = digest.metadata();
     edge.signature.clone_from(&metadata.signature);

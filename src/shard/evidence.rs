@@ -104,9 +104,8 @@ pub(super) struct Rules {
     pub rules: Result<Vec<LifecycleRule>, StoreError>,
 }
 
-/// What an answer is about. The order is that in which a result has its evidence: it does not
-/// depend on the order in which the answers came.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The question that an answer belongs to.
+#[derive(Debug, Clone)]
 pub(super) struct Subject<'a> {
     pub kind: Kind,
     pub bucket: Cow<'a, str>,
@@ -116,7 +115,7 @@ pub(super) struct Subject<'a> {
     pub part: Option<Cow<'a, str>>,
 }
 
-/// The kind of an answer.
+/// The kind of an answer. The order is that of the answers in a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     Rules,
@@ -130,15 +129,6 @@ pub(super) enum Kind {
 impl<'a> Subject<'a> {
     pub(super) fn new(kind: Kind, bucket: &'a str, name: &'a str, part: Option<&'a str>) -> Self {
         Self { kind, bucket: bucket.into(), name: name.into(), part: part.map(Cow::Borrowed) }
-    }
-
-    pub(super) fn into_owned(self) -> Subject<'static> {
-        Subject {
-            kind: self.kind,
-            bucket: self.bucket.into_owned().into(),
-            name: self.name.into_owned().into(),
-            part: self.part.map(|part| part.into_owned().into()),
-        }
     }
 }
 

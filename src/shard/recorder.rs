@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
+use super::edges::EdgeNames;
 use super::evidence::{Digest, Evidence, Kind, Listing, LogFileContent, Rules, Subject, Versions, encoded, millis};
+use super::manifest::Manifest;
 use crate::debug::opaque_debug;
-use crate::model::{DIGEST_FOLDER, ObjectRef, Requests};
+use crate::model::{ChainId, DIGEST_FOLDER, DigestName, ObjectRef, Requests, TimeRange};
 use crate::store::{
     Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
     StoreProperties,
@@ -20,10 +23,12 @@ use crate::sync::lock;
 use crate::verify::Content;
 use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
 
-/// A store that records what it is asked. Answers are kept in a temporary file; in memory stays an
-/// index of their subjects.
+/// A store that records what it is asked. Answers are kept in a temporary file; in memory stay their
+/// places there, some 100 bytes each.
 pub struct Recorder {
     inner: Arc<dyn Store>,
+    /// The lifecycle rules that the plan has: no unit asks for them.
+    lifecycle_rules: BTreeMap<String, Result<Vec<LifecycleRule>, StoreError>>,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -32,11 +37,25 @@ opaque_debug!(Recorder);
 /// A page that follows another one: the listing that it belongs to, and its continuation.
 type NextPage = (String, String, bool, String);
 
+/// The place of an answer in the order of a result: by kind, then by the folder of what it is about,
+/// so that similar names stand together and compress well, then by a hash of its whole subject.
+type Rank = (Kind, u64, u128);
+
+/// The place of an answer in the temporary file.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u64,
+    length: u32,
+}
+
 struct Kept {
     file: BufWriter<File>,
     length: u64,
-    /// The place and length of each answer in the file.
-    index: BTreeMap<Subject<'static>, (u64, usize)>,
+    /// The place of each answer in the file; of two answers about one subject, of the later one.
+    index: HashMap<Rank, Span>,
+    /// The names of the digests at the edges of the unit's range, by chain.
+    edges: HashMap<ChainId, EdgeNames>,
+    range: TimeRange,
     /// The last name before each page that follows another one.
     pages: HashMap<NextPage, String>,
     /// The first error of writing the file.
@@ -45,48 +64,81 @@ struct Kept {
     outage: Option<StoreError>,
 }
 
+/// The rank of a subject. It depends on nothing but the subject: a result is to have the same bytes
+/// in every run.
+fn rank(subject: &Subject<'_>) -> Rank {
+    let name = &*subject.name;
+    let folder = name.rfind('/').map_or("", |end| &name[..end]);
+    let hash = |parts: &[&str]| {
+        let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
+        let hash = hash.finalize();
+        hash.iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
+    };
+    let part = subject.part.as_deref();
+    let whole = hash(&[&subject.bucket, name, part.unwrap_or_default(), if part.is_some() { "part" } else { "" }]);
+    let of_folder = hash(&[&subject.bucket, folder]) >> 64;
+    (subject.kind, u64::try_from(of_folder).unwrap_or_default(), whole)
+}
+
 impl Kept {
     fn keep(&mut self, evidence: &Evidence) {
         if let Some(error @ (StoreError::Credentials(_) | StoreError::Unreachable(_))) = evidence.error() {
             self.outage.get_or_insert_with(|| error.clone());
         }
+        if let Evidence::Digest(digest) = evidence
+            && digest.version.is_none()
+            && let Some(name) = DigestName::parse(&digest.key)
+        {
+            let object = ObjectRef::new(digest.bucket.as_str(), digest.key.as_str());
+            self.edges.entry(name.chain).or_default().add(name.kind, name.end, object, &self.range);
+        }
         let written = serde_json::to_vec(evidence).map_err(io::Error::from).and_then(|mut line| {
             line.push(b'\n');
             self.file.write_all(&line)?;
-            Ok(line.len())
+            u32::try_from(line.len()).map_err(io::Error::other)
         });
         match written {
             Ok(length) => {
-                self.index.insert(evidence.subject().into_owned(), (self.length, length));
-                self.length += length as u64;
+                self.index.insert(rank(&evidence.subject()), Span { start: self.length, length });
+                self.length += u64::from(length);
             }
             Err(error) => {
                 self.failure.get_or_insert(error);
             }
         }
     }
+
+    /// Reads an answer into `line`.
+    fn read(file: &mut File, span: Span, line: &mut Vec<u8>) -> io::Result<()> {
+        file.seek(SeekFrom::Start(span.start))?;
+        line.resize(span.length as usize, 0);
+        file.read_exact(line)
+    }
 }
 
 impl Recorder {
-    /// Records the answers of `inner`.
+    /// Records the answers of `inner` to the audit of a unit of this range of the plan.
     ///
     /// # Errors
     ///
     /// No temporary file can be made.
-    pub fn new(inner: Arc<dyn Store>) -> io::Result<Self> {
+    pub fn new(inner: Arc<dyn Store>, manifest: &Manifest, range: TimeRange) -> io::Result<Self> {
         let kept = Kept {
             file: BufWriter::new(tempfile::tempfile()?),
             length: 0,
-            index: BTreeMap::new(),
+            index: HashMap::new(),
+            edges: HashMap::new(),
+            range,
             pages: HashMap::new(),
             failure: None,
             outage: None,
         };
-        Ok(Self { inner, kept: Arc::new(Mutex::new(kept)) })
+        let lifecycle_rules = manifest.lifecycle_rules.clone();
+        Ok(Self { inner, lifecycle_rules, kept: Arc::new(Mutex::new(kept)) })
     }
 
-    /// Passes every answer to `take`, as a line of JSON with its line break, in the order of their
-    /// subjects.
+    /// Passes every answer to `take`, as a line of JSON with its line break, in an order that depends on
+    /// the answers alone.
     ///
     /// # Errors
     ///
@@ -98,15 +150,14 @@ impl Recorder {
         }
         kept.file.flush()?;
         let Kept { file, index, .. } = &mut *kept;
-        let file = file.get_mut();
+        let mut spans: Vec<(&Rank, &Span)> = index.iter().collect();
+        spans.sort_unstable_by_key(|(rank, _)| **rank);
         let mut line = Vec::new();
-        for (start, length) in index.values() {
-            file.seek(SeekFrom::Start(*start))?;
-            line.resize(*length, 0);
-            file.read_exact(&mut line)?;
+        for (_, span) in spans {
+            Kept::read(file.get_mut(), *span, &mut line)?;
             take(&line)?;
         }
-        file.seek(SeekFrom::End(0))?;
+        file.get_mut().seek(SeekFrom::End(0))?;
         Ok(())
     }
 
@@ -115,8 +166,8 @@ impl Recorder {
     pub(super) fn requests_answered(&self) -> Requests {
         let kept = lock(&self.kept);
         let mut requests = Requests::default();
-        for subject in kept.index.keys() {
-            match subject.kind {
+        for (kind, ..) in kept.index.keys() {
+            match kind {
                 Kind::Digest | Kind::Content => requests.get += 1,
                 Kind::Keys | Kind::Folders => requests.list += 1,
                 Kind::Versions | Kind::Rules => requests.other += 1,
@@ -125,24 +176,20 @@ impl Recorder {
         requests
     }
 
-    /// Returns the keys of the digests that were read, without those of earlier versions.
-    pub(super) fn digests(&self) -> Vec<ObjectRef> {
-        let kept = lock(&self.kept);
-        let digests = kept.index.keys().filter(|subject| subject.kind == Kind::Digest && subject.part.is_none());
-        digests.map(|subject| ObjectRef::new(&*subject.bucket, &*subject.name)).collect()
+    /// Takes the names of the digests at the edges of the range, by chain.
+    pub(super) fn take_edges(&self) -> HashMap<ChainId, EdgeNames> {
+        std::mem::take(&mut lock(&self.kept).edges)
     }
 
     /// Returns a digest that was read, as it is now.
     pub(super) fn digest(&self, object: &ObjectRef) -> io::Result<Option<Digest>> {
         let mut kept = lock(&self.kept);
-        let subject = Subject::new(Kind::Digest, &object.bucket, &object.key, None).into_owned();
-        let Some((start, length)) = kept.index.get(&subject).copied() else { return Ok(None) };
+        let rank = rank(&Subject::new(Kind::Digest, &object.bucket, &object.key, None));
+        let Some(span) = kept.index.get(&rank).copied() else { return Ok(None) };
         kept.file.flush()?;
-        let file = kept.file.get_mut();
-        let mut line = vec![0; length];
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(&mut line)?;
-        file.seek(SeekFrom::End(0))?;
+        let mut line = Vec::new();
+        Kept::read(kept.file.get_mut(), span, &mut line)?;
+        kept.file.get_mut().seek(SeekFrom::End(0))?;
         match serde_json::from_slice(&line)? {
             Evidence::Digest(digest) => Ok(Some(digest)),
             _ => Ok(None),
@@ -297,6 +344,9 @@ impl Store for Recorder {
     }
 
     async fn lifecycle_rules(&self, bucket: &str) -> Result<Vec<LifecycleRule>, StoreError> {
+        if let Some(rules) = self.lifecycle_rules.get(bucket) {
+            return rules.clone();
+        }
         let rules = self.inner.lifecycle_rules(bucket).await;
         self.keep(&Evidence::LifecycleRules(Rules { bucket: bucket.to_owned(), rules: rules.clone() }));
         rules

@@ -45,7 +45,7 @@ pub async fn run_unit<W: Write>(
     out: W,
     stop: impl Future<Output = ()>,
 ) -> Result<(UnitResult, W), UnitError> {
-    let recorder = Arc::new(Recorder::new(store)?);
+    let recorder = Arc::new(Recorder::new(store, manifest, unit.range)?);
     let facts = &manifest.facts;
     let mut audit = Audit::new(
         recorder.clone(),

@@ -4,7 +4,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
 use jiff::SignedDuration;
 
-use super::reports::ReportArgs;
+use super::reports::{LogArgs, ReportArgs};
 use super::values::{Allowance, Suggested, allowance_suggestions, parse_allowance};
 use super::verify::{AwsArgs, SelectArgs, SourceArgs};
 use crate::checkpoint::Name;
@@ -94,6 +94,9 @@ pub(crate) struct PlanArgs {
     )]
     pub grace: Option<SignedDuration>,
 
+    #[command(flatten)]
+    pub logs: LogArgs,
+
     /// The settings that were given, with their origin.
     #[arg(skip)]
     pub settings: Vec<Setting>,
@@ -182,6 +185,9 @@ pub(crate) struct ShardArgs {
         help_heading = "AWS"
     )]
     pub concurrency: Option<u16>,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 #[derive(Debug, ClapArgs)]

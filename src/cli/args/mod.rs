@@ -409,6 +409,8 @@ impl Args {
             Some(Command::Collect(collect)) => &collect.verify.reports,
             Some(Command::Report(report)) => &report.reports,
             Some(Command::Merge(merge)) => &merge.reports,
+            Some(Command::Plan(plan)) => return Some(&plan.logs),
+            Some(Command::Shard(shard)) => return Some(&shard.logs),
             Some(_) => return None,
         };
         Some(&reports.logs)

@@ -69,6 +69,10 @@ pub(crate) struct ReportArgs {
     #[arg(skip)]
     pub settings: Vec<Setting>,
 
+    /// The files of reports that are uploaded after the run, and not kept.
+    #[arg(skip)]
+    pub uploaded: Vec<PathBuf>,
+
     /// When to use colour
     #[arg(
         long,

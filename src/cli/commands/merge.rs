@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use super::shard::open_store;
-use super::verify::run;
+use super::verify::{run, runtime, shut_down};
 use crate::audit::Discovered;
 use crate::checkpoint::{Kept, Name, Place};
 use crate::cli::args::MergeArgs;
@@ -12,22 +12,35 @@ use crate::cli::aws::connect;
 use crate::cli::custody::now;
 use crate::cli::exit::Failure;
 use crate::cli::paths;
-use crate::cli::plan_place::PlanPlace;
+use crate::cli::plan_place::{OpenPlan, PlanPlace};
 use crate::cli::resolve::{self, S3_CONCURRENCY, Settings};
 use crate::cli::result_place::ResultPlace;
+use crate::cli::uploads::Uploads;
 use crate::records::Merged;
 use crate::shard::{PlannedChains, ResultStore, Results};
 use crate::store::S3;
 
 /// Merges the results that the arguments name, and returns the exit code for the verdict.
 pub(crate) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
-    paths::check_merge(args)?;
-    run(&args.reports, settings(args))
+    let runtime = runtime()?;
+    let mut reports = args.reports.clone();
+    let (plan, uploads) = runtime.block_on(async {
+        let plan = PlanPlace::of(&args.plan, &args.aws).await?.open().await?;
+        let question = &plan.manifest.question;
+        let examined = question.locations.iter().map(|location| location.bucket.clone());
+        let examined: Vec<String> = examined.chain(question.read_bucket.clone()).collect();
+        let uploads = Uploads::prepare(&mut reports, &args.aws, &examined).await?;
+        Ok::<_, Failure>((plan, uploads))
+    })?;
+    paths::check_merge(args, &reports)?;
+    let code = run(&reports, settings(args, plan))?;
+    runtime.block_on(uploads.finish())?;
+    shut_down(runtime);
+    Ok(code)
 }
 
 /// The inputs of the run that merges: an ordinary one, whose store answers from the results.
-async fn settings(args: &MergeArgs) -> Result<Settings, Failure> {
-    let plan = PlanPlace::of(&args.plan, &args.aws).await?.open().await?;
+async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure> {
     let source = ResultPlace::of(&args.results, &args.aws).await?.source();
     let results = Results::open(&plan.files, &plan.manifest, source).await?;
     for name in &results.ignored {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use serde_json::json;
+use jiff::Timestamp;
+use serde::Serialize;
 
 use super::verify::{interruption, runtime, shut_down};
 use crate::audit::{Audit, LogFileCount};
@@ -32,7 +33,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
 
 async fn make(args: &PlanArgs) -> Result<Manifest, Failure> {
     let place = PlanPlace::of(&args.output, &args.source.aws).await?;
-    place.check_new()?;
+    place.check_new().await?;
     let settings = resolve::resolve_plan(args, now()).await?;
     let Settings { store, keys, status, neighbours, request, read_bucket, .. } = settings;
     place.check_apart(&request.locations, read_bucket.as_deref())?;
@@ -68,21 +69,34 @@ fn by_source<T>(sources: impl IntoIterator<Item = (&'static str, Vec<T>)>) -> BT
     named.map(|(source, names)| (source.to_owned(), names)).collect()
 }
 
+/// The summary of a plan for scripts.
+#[derive(Serialize)]
+struct Summary<'a> {
+    plan: &'a str,
+    units: u64,
+    chains: u64,
+    digests: u64,
+    log_files: u64,
+    estimated: bool,
+    now: Timestamp,
+    output: &'a str,
+}
+
 fn print(args: &PlanArgs, manifest: &Manifest) -> Result<(), Failure> {
     let Manifest { units, chains, estimate, sha256, question, seed, .. } = manifest;
     let text = match args.format {
         PlanFormat::Json => {
-            let line = json!({
-                "plan": sha256,
-                "units": units,
-                "chains": chains,
-                "digests": estimate.digests,
-                "log_files": estimate.log_files,
-                "estimated": seed.is_some(),
-                "now": question.now.to_string(),
-                "output": args.output,
-            });
-            format!("{line}\n")
+            let summary = Summary {
+                plan: sha256,
+                units: *units,
+                chains: *chains,
+                digests: estimate.digests,
+                log_files: estimate.log_files,
+                estimated: seed.is_some(),
+                now: question.now,
+                output: &args.output,
+            };
+            format!("{}\n", serde_json::to_string(&summary).unwrap_or_default())
         }
         PlanFormat::Text => {
             let about = if seed.is_some() { "about " } else { "" };

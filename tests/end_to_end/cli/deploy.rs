@@ -19,9 +19,10 @@ fn is_there(program: &str) -> bool {
     found
 }
 
-/// Returns the help text, with the names of all flags that the program takes.
+/// Returns the help texts, with the names of all flags that the program takes.
 fn known_flags() -> String {
-    run(ctverify().arg("--help")).stdout
+    let commands: [&[&str]; 4] = [&[], &["plan"], &["shard"], &["merge"]];
+    commands.iter().map(|command| run(ctverify().args(*command).arg("--help")).stdout).collect()
 }
 
 #[test]

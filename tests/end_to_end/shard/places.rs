@@ -55,6 +55,39 @@ fn plan_and_results_may_lie_in_a_bucket() {
         "s3://audit/run-7/results/",
     ]));
     assert_same(&merged, &single);
+    // So may its reports, which are not written over others.
+    let report = || {
+        let mut command = ctverify_at(&server);
+        command.args(["merge", "--plan", "s3://audit/run-7/plan", "--results", "s3://audit/run-7/results/"]);
+        run(command.args(["--quiet", "--report", "jsonl=s3://audit/run-7/reports/records.jsonl"]))
+    };
+    let reported = report();
+    assert_eq!((reported.code, &*reported.stdout), (0, ""), "{}", reported.stderr);
+    let stored = server.object("audit", "run-7/reports/records.jsonl").unwrap();
+    assert_eq!(stored.body.iter().filter(|byte| **byte == b'\n').count(), merged.stdout.lines().count());
+    let twice = report();
+    assert!(twice.code == 2 && twice.stderr.contains("is there already"), "{}", twice.stderr);
+    let examined = format!("jsonl=s3://{}/records.jsonl", trail.spec.bucket);
+    let refused = run(ctverify_at(&server)
+        .args(["merge", "--plan", "s3://audit/run-7/plan", "--results", "s3://audit/run-7/results/"])
+        .args(["--report", &examined]));
+    assert!(refused.code == 2 && refused.stderr.contains("never writes to"), "{}", refused.stderr);
+    let results = format!("s3://{}/results", trail.spec.bucket);
+    let inside = run(ctverify_at(&server).args([
+        "shard",
+        "--plan",
+        "s3://audit/run-7/plan",
+        "--unit",
+        "0",
+        "--output",
+        &results,
+    ]));
+    assert!(inside.code == 2 && inside.stderr.contains("never writes to"), "{}", inside.stderr);
+    // A plan that was not finished has no manifest, and is made anew.
+    let units = server.object("audit", "run-7/plan/units.jsonl").unwrap();
+    server.put("audit", "run-8/plan/units.jsonl", units);
+    let finished = plan("s3://audit/run-8/plan");
+    assert_eq!(finished.code, 0, "{}", finished.stderr);
     let nothing = run(ctverify_at(&server).args(["shard", "--plan", "s3://audit/none/", "--unit", "0"]));
     assert!(nothing.code == 2 && nothing.stderr.contains("there is no plan"), "{}", nothing.stderr);
 }
