@@ -6,3 +6,4 @@ mod partitions;
 mod places;
 mod same_as_one_machine;
 mod seams;
+mod spark;
