@@ -36,6 +36,7 @@
 //! | `cli` | what the user types and sees: arguments, commands, progress, exit codes |
 //! | `report` | one file per output format; knows records and model, nothing else |
 //! | `notice` | notifications: SNS, webhooks |
+//! | [`shard`] | units of work for many machines, and the merging of their results |
 //! | [`audit`] | the verification run: chains, digests and their order; gaps, coverage, verdict |
 //! | [`checkpoint`] | storage for the results of a scheduled audit |
 //! | [`bag`] | evidence bags: what is collected, manifests, the custody log |

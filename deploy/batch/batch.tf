@@ -1,4 +1,4 @@
-# What ctverify needs to verify one trail on many machines: a role each for the plan, the shards and the merge, and, where a VPC is given, an
+# The resources for verifying one trail on many machines: a role each for the plan, the shards and the merge, and, where a VPC is given, an
 # AWS Batch queue on Fargate with a job definition for each of them. ./run.sh runs them.
 
 terraform {
@@ -130,23 +130,23 @@ locals {
     plan = {
       command    = ["plan", "--trail-arn", "Ref::trail", "--start", "Ref::start", "--output", "Ref::plan", "--format", "json"]
       parameters = { trail = var.trail_arn, start = "365d", plan = "${local.url}plans/run" }
-      memory     = "2048"
+      memory     = "8192"
       timeout    = 21600
     }
     # Submitted as an array: each child verifies the units that its index names.
     shard = {
-      command    = ["shard", "--plan", "Ref::plan", "--index-from-env", "--units-per-index", "Ref::each", "--output", "Ref::results"]
+      command    = ["shard", "--plan", "Ref::plan", "--index-from-env", "--units-per-index", "Ref::each", "--output", "Ref::results", "--quiet"]
       parameters = { plan = "${local.url}plans/run/manifest.json", results = "${local.url}results/run", each = "1" }
       memory     = "2048"
       timeout    = 14400
     }
     merge = {
-      command = ["merge", "--plan", "Ref::plan", "--results", "Ref::results", "--report", "Ref::html", "--report", "Ref::jsonl"]
+      command = ["merge", "--plan", "Ref::plan", "--results", "Ref::results", "--report", "Ref::text", "--report", "Ref::html"]
       parameters = {
         plan    = "${local.url}plans/run/manifest.json"
         results = "${local.url}results/run"
         html    = "html=${local.url}reports/run/report.html"
-        jsonl   = "jsonl=${local.url}reports/run/records.jsonl"
+        text    = "text=${local.url}reports/run/report.txt"
       }
       memory  = "4096"
       timeout = 21600
@@ -352,7 +352,7 @@ data "aws_iam_policy_document" "execution" {
   }
 }
 
-# What ECS itself needs to start a job; ctverify does not run with it.
+# The role with which ECS starts a job; ctverify does not run with it.
 resource "aws_iam_role" "execution" {
   count              = local.on_batch ? 1 : 0
   name               = "${var.name}-execution"
@@ -452,7 +452,7 @@ resource "aws_batch_job_definition" "ctverify" {
     executionRoleArn       = aws_iam_role.execution[0].arn
     user                   = "65532:65532"
     readonlyRootFilesystem = true
-    # What a unit has read waits there.
+    # The evidence of a unit is kept there until its result is written.
     volumes     = [{ name = "tmp" }]
     mountPoints = [{ sourceVolume = "tmp", containerPath = "/tmp" }]
     resourceRequirements = [

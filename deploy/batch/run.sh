@@ -62,7 +62,7 @@ field() { aws batch describe-jobs --jobs "$1" --query "jobs[0].$2" --output text
 await() {
   local status finished before=""
   while :; do
-    # What has been submitted goes on without this script.
+    # Submitted jobs go on without this script.
     status="$(field "$1" status)" || exit 4
     case "$status" in
       SUCCEEDED) return 0 ;;
@@ -128,8 +128,8 @@ if [ "$units" -gt 0 ]; then
   shards="$(submit shard "{\"plan\": \"$plan/manifest.json\", \"results\": \"$results\", \"each\": \"$each\"}" "${kind[@]}")" || exit 4
   after="[{\"jobId\": \"$shards\"}]"
 fi
-merge="$(submit merge "{\"plan\": \"$plan/manifest.json\", \"results\": \"$results\", \"html\": \"html=$reports/report.html\", \
-\"jsonl\": \"jsonl=$reports/records.jsonl\"}" --depends-on "$after")" || exit 4
+merge="$(submit merge "{\"plan\": \"$plan/manifest.json\", \"results\": \"$results\", \"text\": \"text=$reports/report.txt\", \
+\"html\": \"html=$reports/report.html\"}" --depends-on "$after")" || exit 4
 say "shards: job ${shards:-none}; merge: job $merge; both go on without this script"
 
 if [ -n "$shards" ] && ! await "$shards"; then
@@ -149,5 +149,5 @@ if ! await "$merge"; then
   # A verdict is no failure.
   [ "$code" = 1 ] || [ "$code" = 3 ] || fail "$merge" merge
 fi
-printf '%s\n' "$reports/report.html" "$reports/records.jsonl"
+printf '%s\n' "$reports/report.txt" "$reports/report.html"
 exit "$code"

@@ -64,10 +64,10 @@ BATCH_RECORDS = 4096
 BATCH_BYTES = 4 << 20
 
 # Variables of the driver that name something on the driver's machine, where a worker has its own or
-# nothing. The webhook's secret is left out because a shard sends no notices.
+# nothing.
 NOT_FORWARDED = re.compile(
     "AWS_(CONTAINER_.*|WEB_IDENTITY_.*|ROLE_.*|PROFILE|DEFAULT_PROFILE|CONFIG_FILE|CA_BUNDLE"
-    "|SHARED_CREDENTIALS_FILE|EXECUTION_ENV|LAMBDA_.*)|CTVERIFY_WEBHOOK_SECRET"
+    "|SHARED_CREDENTIALS_FILE|EXECUTION_ENV|LAMBDA_.*)"
 )
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -249,6 +249,8 @@ def end_with_parent() -> None:
 
 def read_plan(spark: SparkSession, manifest: str) -> dict[str, bytes]:
     """Reads the files of the plan from the driver's disk, or from where Spark can read."""
+    if os.path.isdir(manifest):
+        manifest = os.path.join(manifest, "manifest.json")
     folder = os.path.dirname(manifest)
     paths = {name: os.path.join(folder, name) for name in PLAN_FILES}
     paths["manifest.json"] = manifest
@@ -280,11 +282,15 @@ def ship_plan(spark: SparkSession, files: Mapping[str, bytes]) -> str:
 
 
 def environment_to_forward(environment: Mapping[str, str]) -> dict[str, str]:
-    """Chooses what the workers get of the driver's environment."""
+    """Chooses what the workers get of the driver's environment.
+
+    Nothing of CTVERIFY_*: the plan has the settings, and a flag of `shard` that a variable sets
+    would be none that this job expects.
+    """
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(("AWS_", "CTVERIFY_")) and not NOT_FORWARDED.fullmatch(name)
+        if name.startswith("AWS_") and not NOT_FORWARDED.fullmatch(name)
     }
 
 
@@ -388,6 +394,9 @@ def main(arguments: list[str]) -> int:
             spark.sparkContext.addFile(binary)
             binary = os.path.basename(binary)
         results = options.results if is_url(options.results) else os.path.abspath(options.results)
+        if is_url(results) and not results.startswith("s3://"):
+            say(f"--results {results} is neither a path nor s3://BUCKET/PREFIX")
+            return 2
         forwarded = environment_to_forward(os.environ)
 
         tasks = -(-len(lines) // options.units_per_task)

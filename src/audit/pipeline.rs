@@ -47,7 +47,7 @@ const KEY_MARGIN: SignedDuration = SignedDuration::from_hours(3);
 /// for the digests that list a file, and a scheduled run examines the two days before its range.
 const KEYS_BEFORE: SignedDuration = SignedDuration::from_hours(3 * 24 + 3);
 /// The start of the month in which CloudTrail was introduced: 2013-11-01. No key is older.
-const CLOUDTRAIL_BEGAN: Timestamp = Timestamp::constant(1_383_264_000, 0);
+pub(super) const CLOUDTRAIL_BEGAN: Timestamp = Timestamp::constant(1_383_264_000, 0);
 
 impl Audit {
     /// Runs the audit, and ends early when `stop` does: then the verdict is `inconclusive` at best.
@@ -342,10 +342,11 @@ impl Audit {
     /// Takes the chains that another run has found.
     fn found_before(&self, range: TimeRange, discovered: &Discovered) -> Result<Found, AuditError> {
         let Discovered { chains, facts } = discovered;
-        let DiscoveredFacts { statuses, warnings, beside_regions, beside_warnings, ends } = facts.clone();
+        let DiscoveredFacts { statuses, warnings, beside_regions, beside_warnings, neighbours, ends } = facts.clone();
         let beside_regions = FoundBeside { files: beside_regions, warnings: beside_warnings };
         let mut context = self.context(range, ends);
         context.statuses = statuses;
+        context.neighbours = Arc::new(Neighbours::new(self.neighbours.clone()).with_known(&neighbours));
         let mut examined = ExaminedChains::default();
         for chain in chains.chains() {
             examined.insert(&chain.map_err(AuditError::ChainList)?.id);

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::pipeline::{Chains, Found, key_range};
+use super::pipeline::{CLOUDTRAIL_BEGAN, Chains, Found, key_range};
 use super::{Audit, AuditError};
 use crate::audit::digests::identity::rank;
 use crate::audit::discovery::chains::ListedChain;
@@ -49,7 +49,7 @@ pub struct SurveyedChain {
     pub chain: DiscoveredChain,
     /// The digests that end on each day.
     pub digests: BTreeMap<Timestamp, u64>,
-    /// The log files of each day, as far as they were counted.
+    /// The log files of each day, as far as they were counted; none at a depth that reads none.
     pub log_files: BTreeMap<Timestamp, u64>,
 }
 
@@ -73,6 +73,7 @@ impl Audit {
             warnings,
             beside_regions: files,
             beside_warnings,
+            neighbours: context.neighbours.known(),
             ends: context.ends,
         };
         let surveyed = stream::iter(chains)
@@ -90,10 +91,12 @@ async fn survey_chain(context: &Arc<Context>, id: ChainId, listed: ListedChain, 
     }
     let chain = DiscoveredChain::new(&id, &listed);
     let mut log_files = BTreeMap::new();
-    let first = context.range.start.or(digests.keys().next().copied());
+    // Names can state any time, and every month is asked about.
+    let first = context.range.start.or(digests.keys().next().copied()).map(|first| first.max(CLOUDTRAIL_BEGAN));
     let last = context.range.end.or(digests.keys().next_back().map(|day| later(*day, DAY)));
+    let last = last.map(|last| last.min(context.request.now));
     if let (Some(start), Some(end)) = (first, last)
-        && context.request.depth != Depth::Chain
+        && context.request.depth == Depth::Content
     {
         for folder in chain.folders() {
             let region = LogRegion::of(folder, LOG_FOLDER);

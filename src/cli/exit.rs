@@ -30,6 +30,9 @@ pub enum Failure {
     /// The program that read standard output has closed it, as `head` does. Nothing is printed.
     #[error("standard output was closed")]
     OutputClosed,
+    /// The user interrupted the run; the text says what is left of it.
+    #[error("{0}")]
+    Stopped(String),
     /// The user interrupted the run before anything was examined.
     #[error("interrupted before anything was examined")]
     Interrupted,
@@ -47,6 +50,7 @@ impl Failure {
         match self {
             Self::Usage(text) => Self::Usage(format!("{trail}: {text}")),
             Self::CannotRun(text) => Self::CannotRun(format!("{trail}: {text}")),
+            Self::Stopped(text) => Self::Stopped(format!("{trail}: {text}")),
             Self::OutputClosed => Self::OutputClosed,
             Self::Interrupted => Self::Interrupted,
         }
@@ -57,7 +61,7 @@ impl Failure {
         match self {
             Self::Usage(_) => exit_code::USAGE,
             Self::CannotRun(_) | Self::OutputClosed => exit_code::CANNOT_RUN,
-            Self::Interrupted => exit_code::INTERRUPTED,
+            Self::Stopped(_) | Self::Interrupted => exit_code::INTERRUPTED,
         }
     }
 

@@ -68,8 +68,9 @@ pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
 pub(super) fn check_merge(args: &MergeArgs, reports: &ReportArgs) -> Result<(), Failure> {
     let mut paths = Paths::default();
     let plan = Path::new(&args.plan);
-    let plan = if plan.is_dir() { plan } else { plan.parent().unwrap_or(plan) };
-    paths.folders.push(Named::new("--plan", plan));
+    let folder = if plan.is_dir() { plan } else { plan.parent().unwrap_or(plan) };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    paths.folders.push(Named::new("--plan", folder));
     paths.folders.push(Named::new("--results", Path::new(&args.results)));
     if let Some(Name::File(path)) = &args.checkpoint {
         paths.outputs.push(Named::new("--checkpoint", path));

@@ -38,7 +38,15 @@ impl OpenPlan {
 
 /// Splits `s3://BUCKET/PREFIX`; `None` for a path.
 pub(super) fn bucket_and_prefix(name: &str) -> Result<Option<(String, String)>, Failure> {
-    let Some(rest) = name.strip_prefix("s3://") else { return Ok(None) };
+    let Some(rest) = name.strip_prefix("s3://") else {
+        // A folder of such a name would be a surprise, and on a cluster its files would be lost.
+        return match name.split_once("://") {
+            Some((scheme, _)) => Err(Failure::Usage(format!(
+                "{name} is neither a path nor s3://BUCKET/PREFIX: {scheme}:// is not known here"
+            ))),
+            None => Ok(None),
+        };
+    };
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.is_empty() {
         return Err(Failure::Usage(format!("{name} names no bucket: write s3://BUCKET/PREFIX/")));
@@ -108,6 +116,7 @@ impl PlanPlace {
     /// Writes a plan; the manifest comes last, so that a plan with one is whole.
     pub(super) async fn write(&self, plan: &Plan) -> Result<(), Failure> {
         let manifest = plan.manifest.to_json();
+        Manifest::check_size(&manifest)?;
         let files =
             [(PlanFiles::UNITS, &plan.units), (PlanFiles::CHAINS, &plan.chains), (PlanFiles::MANIFEST, &manifest)];
         match self {
@@ -118,10 +127,19 @@ impl PlanPlace {
                 std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
                 for (name, content) in files {
                     let path = folder.join(name);
+                    // Two plans may be made at once: the first manifest stays.
+                    if name == PlanFiles::MANIFEST && path.exists() {
+                        return Err(Failure::Usage(format!(
+                            "{} is there already, and is not overwritten",
+                            path.display()
+                        )));
+                    }
                     disk::write_whole(&path, content).map_err(|error| failed(&path, error))?;
                 }
             }
             Self::Bucket { s3, bucket, prefix } => {
+                // Another plan may have been finished there meanwhile.
+                self.check_new().await?;
                 for (name, content) in files {
                     let object = ObjectRef::new(bucket.as_str(), format!("{prefix}{name}"));
                     let failed = |reason: String| Failure::CannotRun(format!("{object} can't be written: {reason}"));

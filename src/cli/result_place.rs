@@ -1,7 +1,7 @@
 //! The place of units' results: a folder, or a prefix in S3.
 
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Seek as _, Write};
+use std::io::{BufWriter, Seek as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,8 +61,7 @@ impl ResultPlace {
     /// Checks that results are not written to where the trail delivers.
     pub(super) fn check_apart(&self, question: &Question) -> Result<(), Failure> {
         let Self::Bucket { bucket, .. } = self else { return Ok(()) };
-        let recorded = question.locations.iter().any(|location| location.bucket == *bucket);
-        if recorded || question.read_bucket.as_ref() == Some(bucket) {
+        if question.buckets().contains(bucket) {
             return Err(Failure::Usage(format!(
                 "--output lies in {bucket}, the bucket that is examined, which ctverify never writes to: give another \
                  one, out of reach of whoever can change the trail"
@@ -146,10 +145,16 @@ impl ResultPlace {
 
     /// Puts a whole result in its place, and returns its file. Where another run of the same unit was
     /// faster, that one's is left as it is.
-    pub(super) async fn finish(&self, manifest: &Manifest, unit: &Unit, writing: Writing) -> Result<File, Failure> {
+    pub(super) async fn finish(
+        &self,
+        manifest: &Manifest,
+        unit: &Unit,
+        own: UnitResult,
+        writing: Writing,
+    ) -> Result<(UnitResult, File), Failure> {
         let name = self.name(unit.unit);
         let failed = |error: std::io::Error| Failure::CannotRun(format!("{name} can't be written: {error}"));
-        let Writing { out, mut file } = writing;
+        let Writing { out, file } = writing;
         let out = out.finish().and_then(|out| out.into_inner().map_err(std::io::IntoInnerError::into_error));
         out.and_then(|out| out.sync_all()).map_err(failed)?;
         let mut whole = file.reopen().map_err(failed)?;
@@ -162,18 +167,24 @@ impl ResultPlace {
                 Err(error) => return Err(failed(error.error)),
             },
             Self::Bucket { s3, .. } => {
-                let mut bytes = Vec::new();
-                file.rewind().map_err(failed)?;
-                file.read_to_end(&mut bytes).map_err(failed)?;
-                let put = s3.put_if_match(&self.object(unit.unit), bytes, None).await;
+                let put = s3.put_new_file(&self.object(unit.unit), file.path()).await;
                 let put = put.map_err(|error| Failure::CannotRun(format!("{name} can't be written: {error}")))?;
                 if put == Written::Changed {
-                    self.read(manifest, unit).await?;
+                    return self.others(manifest, unit).await;
                 }
             }
         }
         whole.rewind().map_err(failed)?;
-        Ok(whole)
+        Ok((own, whole))
+    }
+
+    /// Returns the result of a unit that another run has written meanwhile.
+    async fn others(&self, manifest: &Manifest, unit: &Unit) -> Result<(UnitResult, File), Failure> {
+        let found = self.read(manifest, unit).await?;
+        found.ok_or_else(|| {
+            let name = self.name(unit.unit);
+            Failure::CannotRun(format!("{name} can't be written: another run has written and removed it meanwhile"))
+        })
     }
 
     fn object(&self, unit: u64) -> ObjectRef {
@@ -191,5 +202,5 @@ fn file_name(unit: u64) -> String {
 }
 
 fn not_whole(name: &str, reason: &str) -> Failure {
-    Failure::CannotRun(format!("{name} is no whole result, and is not overwritten: {reason}. Remove it"))
+    Failure::Usage(format!("{name} is no whole result, and is not overwritten: {reason}. Remove it"))
 }

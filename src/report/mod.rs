@@ -39,6 +39,8 @@ pub use ocsf::Ocsf;
 pub use prometheus::Prometheus;
 pub use sarif::Sarif;
 pub use text::{Text, TextOptions};
+#[cfg(feature = "cli")]
+pub(crate) use text_style::counted;
 
 use crate::model::WarningCode;
 use crate::records::Record;

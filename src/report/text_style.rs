@@ -12,7 +12,7 @@ pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const HEAD: Style = Style::new().bold();
 
 /// Formats a number with the thing that it counts.
-pub(super) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

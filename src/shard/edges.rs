@@ -52,32 +52,41 @@ pub struct EdgePredecessor {
     pub signature: Option<String>,
 }
 
-/// The names of the edges of a chain, while they are looked for, each with the end in its name.
+/// A digest that may be at an edge.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EdgeDigest {
+    /// The end in its name.
+    pub end: Timestamp,
+    pub object: ObjectRef,
+    /// The place and the length of what was recorded of it.
+    pub answer: (u64, u32),
+}
+
+/// The edges of a chain, while they are looked for.
 #[derive(Debug, Default)]
 pub(super) struct EdgeNames {
-    first: Option<(Timestamp, ObjectRef)>,
-    last: Option<(Timestamp, ObjectRef)>,
-    next: Option<(Timestamp, ObjectRef)>,
+    first: Option<EdgeDigest>,
+    last: Option<EdgeDigest>,
+    next: Option<EdgeDigest>,
 }
 
 impl EdgeNames {
     /// Takes note of a digest that was read.
-    pub(super) fn add(&mut self, kind: DigestKind, end: Timestamp, object: ObjectRef, range: &TimeRange) {
-        if kind != DigestKind::Standard || !range.reaches(end) {
+    pub(super) fn add(&mut self, kind: DigestKind, read: EdgeDigest, range: &TimeRange) {
+        if kind != DigestKind::Standard || !range.reaches(read.end) {
             return;
         }
-        let at = (end, object);
-        if range.is_after_end(end) {
-            if self.next.as_ref().is_none_or(|next| at < *next) {
-                self.next = Some(at);
+        if range.is_after_end(read.end) {
+            if self.next.as_ref().is_none_or(|next| read < *next) {
+                self.next = Some(read);
             }
             return;
         }
-        if self.first.as_ref().is_none_or(|first| at < *first) {
-            self.first = Some(at.clone());
+        if self.first.as_ref().is_none_or(|first| read < *first) {
+            self.first = Some(read.clone());
         }
-        if self.last.as_ref().is_none_or(|last| at > *last) {
-            self.last = Some(at);
+        if self.last.as_ref().is_none_or(|last| read > *last) {
+            self.last = Some(read);
         }
     }
 }
@@ -86,25 +95,21 @@ impl EdgeNames {
 ///
 /// # Errors
 ///
-/// What was recorded can't be read back.
+/// A recorded answer can't be read back.
 pub(super) fn edges(unit: &Unit, recorder: &Recorder) -> io::Result<Vec<UnitEdges>> {
     let mut names = recorder.take_edges();
     let mut edges = Vec::with_capacity(unit.chains.len());
     for chain in &unit.chains {
         let EdgeNames { first, last, next } = names.remove(&chain.id).unwrap_or_default();
-        let read =
-            |name: Option<(Timestamp, ObjectRef)>| name.map(|(_, object)| read_edge(&object, recorder)).transpose();
+        let read = |edge: Option<EdgeDigest>| edge.map(|edge| read_edge(&edge, recorder)).transpose();
         edges.push(UnitEdges { chain: chain.id.clone(), first: read(first)?, last: read(last)?, next: read(next)? });
     }
     Ok(edges)
 }
 
-fn read_edge(object: &ObjectRef, recorder: &Recorder) -> io::Result<Edge> {
-    let unread = Edge { object: object.clone(), sha256: None, signature: None, predecessor: None };
-    match recorder.digest(object)? {
-        Some(digest) => Ok(edge_of(object, &digest)),
-        None => Ok(unread),
-    }
+fn read_edge(edge: &EdgeDigest, recorder: &Recorder) -> io::Result<Edge> {
+    let unread = Edge { object: edge.object.clone(), sha256: None, signature: None, predecessor: None };
+    Ok(recorder.digest(edge)?.map_or(unread, |digest| edge_of(&edge.object, &digest)))
 }
 
 /// Reads the edge from a digest.

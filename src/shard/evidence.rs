@@ -126,6 +126,12 @@ pub(super) enum Kind {
     Versions,
 }
 
+impl Kind {
+    /// All kinds, in their order.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Rules, Self::Folders, Self::Keys, Self::Digest, Self::Content, Self::Versions];
+}
+
 impl<'a> Subject<'a> {
     pub(super) fn new(kind: Kind, bucket: &'a str, name: &'a str, part: Option<&'a str>) -> Self {
         Self { kind, bucket: bucket.into(), name: name.into(), part: part.map(Cow::Borrowed) }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{KeySet, KeySource, KeySourceError, ListedKey};
-use crate::model::Region;
+use crate::model::{KeysFrom, Region};
 use crate::records::KeysAsked;
 use crate::trail::NeighbourSource;
 
@@ -77,9 +77,11 @@ impl PlannedKeySet {
         Self { authoritative: set.authoritative, notes: set.notes.clone(), keys: set.listed.iter().map(key).collect() }
     }
 
-    /// The keys whose windows touch `[from, to]`.
-    fn between(&self, from: Timestamp, to: Timestamp) -> Result<KeySet, String> {
-        let touches = |key: &&PlannedKey| key.validity_end_time >= from && key.validity_start_time <= to;
+    /// The keys that the source would give for `[from, to]`: `ListPublicKeys` gives those whose windows
+    /// touch it, a file all that it has.
+    fn between(&self, from: Timestamp, to: Timestamp, source: KeysFrom) -> Result<KeySet, String> {
+        let is_file = source != KeysFrom::ListPublicKeys;
+        let touches = |key: &&PlannedKey| is_file || (key.validity_end_time >= from && key.validity_start_time <= to);
         let listed = |key: &PlannedKey| {
             let der = STANDARD.decode(&key.value).map_err(|error| format!("a key is not base64: {error}"))?;
             let (valid_from, valid_to) = (key.validity_start_time, key.validity_end_time);
@@ -95,7 +97,7 @@ impl KeySource for PlannedKeys {
     async fn keys(&self, region: &Region, from: Timestamp, to: Timestamp) -> Result<KeySet, KeySourceError> {
         let failed = |reason: String| KeySourceError { region: region.to_string(), reason };
         match self.regions.get(region) {
-            Some(Ok(set)) => set.between(from, to).map_err(failed),
+            Some(Ok(set)) => set.between(from, to, self.asked.source).map_err(failed),
             Some(Err(reason)) => Err(failed(reason.clone())),
             None => Err(failed("the plan has no chain there, and lists no keys of it".to_owned())),
         }

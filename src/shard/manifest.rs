@@ -171,7 +171,7 @@ pub struct Manifest {
     pub expected_accounts: BTreeMap<String, Vec<AccountId>>,
     /// The regions that have to be there, by the source that names them.
     pub expected_regions: BTreeMap<String, Vec<Region>>,
-    /// What the discovery learned besides the chains: the trail's status as CloudTrail stated it
+    /// The facts that the discovery learned besides the chains: the trail's status as CloudTrail stated it
     /// before anything was listed, and warnings.
     pub facts: DiscoveredFacts,
     /// The public keys.
@@ -208,6 +208,22 @@ impl Manifest {
         json
     }
 
+    /// Checks that a document can be read back.
+    ///
+    /// # Errors
+    ///
+    /// It is too large: very many objects lie in no region's folder, and each is named.
+    pub fn check_size(json: &[u8]) -> Result<(), PlanError> {
+        if json.len() as u64 <= MAX_MANIFEST_BYTES {
+            return Ok(());
+        }
+        Err(PlanError::Failed(format!(
+            "the plan's manifest has {} bytes, and no more than {MAX_MANIFEST_BYTES} are read: too many objects lie in \
+             no region's folder. --regions leaves those out",
+            json.len()
+        )))
+    }
+
     /// Reads a document. `path` names it in errors.
     ///
     /// # Errors
@@ -235,7 +251,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The trailing part of the range that a message names: `0 to N-1`.
+    /// The number of the last unit.
     pub fn last_unit(&self) -> u64 {
         self.units.saturating_sub(1)
     }

@@ -1,13 +1,13 @@
 //! The question that a plan answers: the part of an audit's request that all its units share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditRequest;
 use crate::model::{AccountId, Depth, OrganizationId, Region, TimeRange, TrailArn};
-use crate::records::Setting;
+use crate::records::{Setting, WarningRecord};
 use crate::store::Location;
 
 /// The part of an audit's request that a plan, its units and their merge share.
@@ -46,6 +46,10 @@ pub struct Question {
     pub now: Timestamp,
     /// The settings that were given to the plan.
     pub settings: Vec<Setting>,
+    /// The endpoints in place of AWS's own, by service, that the plan asked.
+    pub endpoints: Option<BTreeMap<String, String>>,
+    /// The warnings from before anything was listed, such as those about public keys.
+    pub warnings: Vec<WarningRecord>,
 }
 
 impl Question {
@@ -68,7 +72,14 @@ impl Question {
             unknown: request.expected.unknown.clone(),
             now: request.now,
             settings: request.statement.settings.clone(),
+            endpoints: request.statement.endpoints.clone(),
+            warnings: request.warnings_before.clone(),
         }
+    }
+
+    /// The buckets that are examined, by the names that digests record and under which they are read.
+    pub fn buckets(&self) -> Vec<String> {
+        self.locations.iter().map(|location| location.bucket.clone()).chain(self.read_bucket.clone()).collect()
     }
 
     /// Makes the request of an audit of `range` that reads `concurrency` objects at once.

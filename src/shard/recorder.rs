@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::edges::EdgeNames;
+use super::edges::{EdgeDigest, EdgeNames};
 use super::evidence::{Digest, Evidence, Kind, Listing, LogFileContent, Rules, Subject, Versions, encoded, millis};
 use super::manifest::Manifest;
 use crate::debug::opaque_debug;
-use crate::model::{ChainId, DIGEST_FOLDER, DigestName, ObjectRef, Requests, TimeRange};
+use crate::model::{ChainId, DigestName, ObjectRef, Requests, TimeRange};
 use crate::store::{
     Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
     StoreProperties,
@@ -24,7 +24,7 @@ use crate::verify::Content;
 use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
 
 /// A store that records what it is asked. Answers are kept in a temporary file; in memory stay their
-/// places there, some 100 bytes each.
+/// places there, 32 bytes each.
 pub struct Recorder {
     inner: Arc<dyn Store>,
     /// The lifecycle rules that the plan has: no unit asks for them.
@@ -37,13 +37,10 @@ opaque_debug!(Recorder);
 /// A page that follows another one: the listing that it belongs to, and its continuation.
 type NextPage = (String, String, bool, String);
 
-/// The place of an answer in the order of a result: by kind, then by the folder of what it is about,
-/// so that similar names stand together and compress well, then by a hash of its whole subject.
-type Rank = (Kind, u64, u128);
-
-/// The place of an answer in the temporary file.
-#[derive(Debug, Clone, Copy)]
-struct Span {
+/// An answer in the temporary file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Answer {
+    rank: Rank,
     start: u64,
     length: u32,
 }
@@ -51,8 +48,8 @@ struct Span {
 struct Kept {
     file: BufWriter<File>,
     length: u64,
-    /// The place of each answer in the file; of two answers about one subject, of the later one.
-    index: HashMap<Rank, Span>,
+    /// The answers in the file, in the order in which they came.
+    index: Vec<Answer>,
     /// The names of the digests at the edges of the unit's range, by chain.
     edges: HashMap<ChainId, EdgeNames>,
     range: TimeRange,
@@ -60,37 +57,65 @@ struct Kept {
     pages: HashMap<NextPage, String>,
     /// The first error of writing the file.
     failure: Option<io::Error>,
-    /// The first error that says nothing about any object: no credentials, or no answer at all.
+    /// The first error that says nothing about any object: no credentials, or no answer at all to
+    /// several questions in a row.
     outage: Option<StoreError>,
+    /// The questions in a row to which there was no answer at all.
+    unanswered: usize,
+    /// True once any question was answered.
+    is_answered: bool,
 }
 
-/// The rank of a subject. It depends on nothing but the subject: a result is to have the same bytes
-/// in every run.
-fn rank(subject: &Subject<'_>) -> Rank {
-    let name = &*subject.name;
-    let folder = name.rfind('/').map_or("", |end| &name[..end]);
-    let hash = |parts: &[&str]| {
-        let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part).chain_update([0]));
-        let hash = hash.finalize();
-        hash.iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-    };
-    let part = subject.part.as_deref();
-    let whole = hash(&[&subject.bucket, name, part.unwrap_or_default(), if part.is_some() { "part" } else { "" }]);
-    let of_folder = hash(&[&subject.bucket, folder]) >> 64;
-    (subject.kind, u64::try_from(of_folder).unwrap_or_default(), whole)
+/// The number of questions in a row without an answer by which the store counts as unreachable. A
+/// single object that times out is a finding about that object, as in any run.
+const OUTAGE: usize = 8;
+
+/// The place of an answer in the order of a result: by kind, then by the folder of what it is about,
+/// so that similar names stand together and compress well, then by the name. Folder and name count by
+/// their SHA-256, whose first bits stand here. It depends on nothing but the subject: a result is to
+/// have the same bytes in every run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// The kind in the highest byte, then the folder.
+    kind_and_folder: u64,
+    name: u64,
+}
+
+impl Rank {
+    fn of(subject: &Subject<'_>) -> Self {
+        let name = &*subject.name;
+        let folder = name.rfind('/').map_or("", |end| &name[..end]);
+        let part = subject.part.as_deref();
+        let whole = [&*subject.bucket, name, part.unwrap_or_default(), if part.is_some() { "part" } else { "" }];
+        let kind = subject.kind as u64;
+        Self { kind_and_folder: kind << 56 | first_bits(&[&subject.bucket, folder]) >> 8, name: first_bits(&whole) }
+    }
+
+    fn kind(self) -> Option<Kind> {
+        Kind::ALL.get(usize::try_from(self.kind_and_folder >> 56).ok()?).copied()
+    }
+}
+
+/// The first 64 bits of the SHA-256 of some texts.
+fn first_bits(texts: &[&str]) -> u64 {
+    let hash = texts.iter().fold(Sha256::new(), |hash, text| hash.chain_update(text).chain_update([0])).finalize();
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl Kept {
     fn keep(&mut self, evidence: &Evidence) {
-        if let Some(error @ (StoreError::Credentials(_) | StoreError::Unreachable(_))) = evidence.error() {
-            self.outage.get_or_insert_with(|| error.clone());
-        }
-        if let Evidence::Digest(digest) = evidence
-            && digest.version.is_none()
-            && let Some(name) = DigestName::parse(&digest.key)
-        {
-            let object = ObjectRef::new(digest.bucket.as_str(), digest.key.as_str());
-            self.edges.entry(name.chain).or_default().add(name.kind, name.end, object, &self.range);
+        match evidence.error() {
+            Some(error @ StoreError::Credentials(_)) => drop(self.outage.get_or_insert_with(|| error.clone())),
+            Some(error @ StoreError::Unreachable(_)) => {
+                self.unanswered += 1;
+                if self.unanswered >= OUTAGE || !self.is_answered {
+                    self.outage.get_or_insert_with(|| error.clone());
+                }
+            }
+            _ => {
+                self.unanswered = 0;
+                self.is_answered = true;
+            }
         }
         let written = serde_json::to_vec(evidence).map_err(io::Error::from).and_then(|mut line| {
             line.push(b'\n');
@@ -99,8 +124,10 @@ impl Kept {
         });
         match written {
             Ok(length) => {
-                self.index.insert(rank(&evidence.subject()), Span { start: self.length, length });
+                let answer = Answer { rank: Rank::of(&evidence.subject()), start: self.length, length };
+                self.index.push(answer);
                 self.length += u64::from(length);
+                self.note_edge(evidence, answer);
             }
             Err(error) => {
                 self.failure.get_or_insert(error);
@@ -108,10 +135,28 @@ impl Kept {
         }
     }
 
+    /// Takes note of a digest that may be at the edge of the range.
+    fn note_edge(&mut self, evidence: &Evidence, answer: Answer) {
+        if let Evidence::Digest(digest) = evidence
+            && digest.version.is_none()
+            && let Some(name) = DigestName::parse(&digest.key)
+        {
+            let object = ObjectRef::new(digest.bucket.as_str(), digest.key.as_str());
+            let read = EdgeDigest { end: name.end, object, answer: (answer.start, answer.length) };
+            self.edges.entry(name.chain).or_default().add(name.kind, read, &self.range);
+        }
+    }
+
+    /// Sorts the answers by their place in the result. Of several about one subject, the last stays.
+    fn sort(&mut self) {
+        self.index.sort_unstable_by_key(|answer| (answer.rank, std::cmp::Reverse(answer.start)));
+        self.index.dedup_by_key(|answer| answer.rank);
+    }
+
     /// Reads an answer into `line`.
-    fn read(file: &mut File, span: Span, line: &mut Vec<u8>) -> io::Result<()> {
-        file.seek(SeekFrom::Start(span.start))?;
-        line.resize(span.length as usize, 0);
+    fn read(file: &mut File, (start, length): (u64, u32), line: &mut Vec<u8>) -> io::Result<()> {
+        file.seek(SeekFrom::Start(start))?;
+        line.resize(length as usize, 0);
         file.read_exact(line)
     }
 }
@@ -126,12 +171,14 @@ impl Recorder {
         let kept = Kept {
             file: BufWriter::new(tempfile::tempfile()?),
             length: 0,
-            index: HashMap::new(),
+            index: Vec::new(),
             edges: HashMap::new(),
             range,
             pages: HashMap::new(),
             failure: None,
             outage: None,
+            unanswered: 0,
+            is_answered: false,
         };
         let lifecycle_rules = manifest.lifecycle_rules.clone();
         Ok(Self { inner, lifecycle_rules, kept: Arc::new(Mutex::new(kept)) })
@@ -149,12 +196,11 @@ impl Recorder {
             return Err(error);
         }
         kept.file.flush()?;
+        kept.sort();
         let Kept { file, index, .. } = &mut *kept;
-        let mut spans: Vec<(&Rank, &Span)> = index.iter().collect();
-        spans.sort_unstable_by_key(|(rank, _)| **rank);
         let mut line = Vec::new();
-        for (_, span) in spans {
-            Kept::read(file.get_mut(), *span, &mut line)?;
+        for answer in index {
+            Kept::read(file.get_mut(), (answer.start, answer.length), &mut line)?;
             take(&line)?;
         }
         file.get_mut().seek(SeekFrom::End(0))?;
@@ -164,9 +210,10 @@ impl Recorder {
     /// The requests that the answers take, each once. It does not depend on how often a request was
     /// repeated.
     pub(super) fn requests_answered(&self) -> Requests {
-        let kept = lock(&self.kept);
+        let mut kept = lock(&self.kept);
+        kept.sort();
         let mut requests = Requests::default();
-        for (kind, ..) in kept.index.keys() {
+        for kind in kept.index.iter().filter_map(|answer| answer.rank.kind()) {
             match kind {
                 Kind::Digest | Kind::Content => requests.get += 1,
                 Kind::Keys | Kind::Folders => requests.list += 1,
@@ -181,14 +228,12 @@ impl Recorder {
         std::mem::take(&mut lock(&self.kept).edges)
     }
 
-    /// Returns a digest that was read, as it is now.
-    pub(super) fn digest(&self, object: &ObjectRef) -> io::Result<Option<Digest>> {
+    /// Returns a digest at an edge as it was read.
+    pub(super) fn digest(&self, edge: &EdgeDigest) -> io::Result<Option<Digest>> {
         let mut kept = lock(&self.kept);
-        let rank = rank(&Subject::new(Kind::Digest, &object.bucket, &object.key, None));
-        let Some(span) = kept.index.get(&rank).copied() else { return Ok(None) };
         kept.file.flush()?;
         let mut line = Vec::new();
-        Kept::read(kept.file.get_mut(), span, &mut line)?;
+        Kept::read(kept.file.get_mut(), edge.answer, &mut line)?;
         kept.file.get_mut().seek(SeekFrom::End(0))?;
         match serde_json::from_slice(&line)? {
             Evidence::Digest(digest) => Ok(Some(digest)),
@@ -289,7 +334,7 @@ impl Store for Recorder {
 
     async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
         let opened = self.inner.get(object, version).await;
-        if !object.key.contains(DIGEST_FOLDER) {
+        if DigestName::parse(&object.key).is_none() {
             return opened;
         }
         let mut digest = Digest {
@@ -338,7 +383,11 @@ impl Store for Recorder {
 
     async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
         let versions = self.inner.versions(object).await;
-        let (bucket, key) = (object.bucket.to_string(), object.key.to_string());
+        // A denial is one of the bucket. After it nobody asks again, so that the object which was asked
+        // about is a matter of chance.
+        let is_denied = matches!(versions, Err(StoreError::AccessDenied(_)));
+        let key = if is_denied { String::new() } else { object.key.to_string() };
+        let bucket = object.bucket.to_string();
         self.keep(&Evidence::Versions(Versions { bucket, key, versions: versions.clone() }));
         versions
     }

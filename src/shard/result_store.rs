@@ -16,7 +16,7 @@ use super::evidence::{Digest, Evidence, Listing, decoded, time};
 use super::manifest::Manifest;
 use super::results::{ResultError, Results};
 use crate::debug::opaque_debug;
-use crate::model::{AWS_LOGS_FOLDER, DIGEST_FOLDER, DigestName, Fault, ObjectRef, Requests};
+use crate::model::{AWS_LOGS_FOLDER, DigestName, Fault, ObjectRef, Requests};
 use crate::store::{
     Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
     StoreProperties,
@@ -27,7 +27,7 @@ use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
 
 /// The number of units whose evidence is at hand at least. Those of one account and region are
 /// asked for together, and the next ones are read ahead.
-const MIN_UNITS_AT_HAND: usize = 16;
+const MIN_UNITS_AT_HAND: usize = 8;
 /// The marks of a continuation: the last name of a page of evidence, or a token of the store behind.
 const NAME: &str = "name:";
 const TOKEN: &str = "token:";
@@ -117,7 +117,7 @@ impl LoadedUnit {
             drop(file);
             Ok(serde_json::from_slice(&line)?)
         };
-        read().map_err(|error| StoreError::Failed(format!("evidence can't be read back: {error}")))
+        read().map_err(|error| StoreError::Unwritable(format!("evidence can't be read back: {error}")))
     }
 }
 
@@ -213,10 +213,11 @@ impl ResultStore {
         lock(&self.trouble).clone()
     }
 
-    /// Takes note of an error that is no finding: one of the evidence, or of asking anew.
+    /// Takes note of an error that says nothing about an object: evidence that can't be read, or a store
+    /// that can't be reached.
     fn note<T>(&self, asked: Result<T, StoreError>, about: impl FnOnce() -> String) -> Result<T, StoreError> {
-        if let Err(error) = &asked
-            && !error.is_absence()
+        if let Err(error @ (StoreError::Credentials(_) | StoreError::Unreachable(_) | StoreError::Unwritable(_))) =
+            &asked
         {
             lock(&self.trouble).get_or_insert_with(|| format!("{}: {error}", about()));
         }
@@ -245,7 +246,7 @@ impl ResultStore {
     async fn unit(&self, number: u32) -> Result<Arc<LoadedUnit>, StoreError> {
         let slot = lock(&self.at_hand).slot(number);
         let load = || async { self.load(number).await.map(Arc::new).map_err(|error| error.to_string()) };
-        let unit = slot.get_or_init(load).await.clone().map_err(StoreError::Failed);
+        let unit = slot.get_or_init(load).await.clone().map_err(StoreError::Unwritable);
         self.note(unit, || format!("the result of unit {number}"))
     }
 
@@ -482,7 +483,7 @@ impl Store for ResultStore {
     }
 
     async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
-        if object.key.contains(DIGEST_FOLDER) {
+        if DigestName::parse(&object.key).is_some() {
             let name = subject(&self.hasher, &object.bucket, &object.key, version);
             let look = |unit: &LoadedUnit| {
                 let span = *unit.digests.get(&name)?;
@@ -525,8 +526,10 @@ impl Store for ResultStore {
 
     async fn versions(&self, object: &ObjectRef) -> Result<Vec<ObjectVersion>, StoreError> {
         let name = subject(&self.hasher, &object.bucket, &object.key, None);
+        // A denial is recorded for the bucket.
+        let of_bucket = subject(&self.hasher, &object.bucket, "", None);
         for (_, unit) in self.units_about(&object.key).await? {
-            let Some(span) = unit.versions.get(&name) else { continue };
+            let Some(span) = unit.versions.get(&name).or_else(|| unit.versions.get(&of_bucket)) else { continue };
             if let Evidence::Versions(versions) = unit.read(*span)? {
                 return versions.versions;
             }

@@ -22,6 +22,8 @@ use crate::store::{ListRequest, Store, StoreError};
 
 /// The largest number of names that one error lists.
 const SPELLED_OUT: usize = 10;
+/// The largest number of units of a plan whose results are merged.
+const MAX_UNITS: u64 = 1 << 24;
 /// The number of results that are read at once.
 const AT_ONCE: usize = 4;
 
@@ -62,8 +64,8 @@ pub enum ResultError {
     },
     /// Some units have no whole result.
     #[error(
-        "{} of {all} have no whole result, and nothing was merged: {}{}. Run 'ctverify shard --plan … --unit N' for \
-         them", plural(missing.len(), "unit", "units"), ranges(missing), not_whole(damaged)
+        "{} of {all} without a whole result, and nothing was merged: {}{}. Run 'ctverify shard --plan … --unit {}'",
+        plural(missing.len(), "unit", "units"), ranges(missing), not_whole(damaged), some(missing)
     )]
     Missing {
         /// The number of units in the plan.
@@ -87,6 +89,13 @@ fn shown(names: &[String]) -> String {
 
 fn not_whole(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; not whole: {}", shown(names)) }
+}
+
+/// The first numbers, as a flag takes them.
+fn some(numbers: &[u64]) -> String {
+    let more = if numbers.len() > SPELLED_OUT { ",…" } else { "" };
+    let some: Vec<String> = numbers.iter().take(SPELLED_OUT).map(ToString::to_string).collect();
+    format!("{}{more}", some.join(","))
 }
 
 /// Numbers with runs shortened: `3, 7-9`.
@@ -272,14 +281,24 @@ impl Results {
         source: Arc<dyn ResultSource>,
     ) -> Result<Self, ResultError> {
         let mut described: Vec<Option<Described>> = Vec::new();
-        let count = usize::try_from(manifest.units).unwrap_or(usize::MAX);
-        described.resize_with(count, || None);
-        let mut ranges = vec![TimeRange::default(); count];
+        let mut ranges: Vec<TimeRange> = Vec::new();
         let (hasher, mut of_region) = (RandomState::new(), HashMap::new());
+        let mut wrong = None;
         files.each_unit(manifest, |unit| {
-            let Ok(index) = usize::try_from(unit.unit) else { return };
-            let Some(slot) = described.get_mut(index) else { return };
-            *slot = Some(Described { sha256: unit.sha256(), is_part: unit.range != manifest.question.range });
+            let number = usize::try_from(unit.unit).ok().filter(|_| unit.unit < manifest.units.min(MAX_UNITS));
+            let Some(index) = number else {
+                wrong = Some(unit.unit);
+                return;
+            };
+            if described.len() <= index {
+                described.resize_with(index + 1, || None);
+                ranges.resize(index + 1, TimeRange::default());
+            }
+            if described[index].is_some() {
+                wrong = Some(unit.unit);
+            }
+            described[index] =
+                Some(Described { sha256: unit.sha256(), is_part: unit.range != manifest.question.range });
             ranges[index] = unit.range;
             for chain in &unit.chains {
                 let units: &mut Vec<u32> = of_region.entry(region_hash(&hasher, &chain.id)).or_default();
@@ -289,6 +308,11 @@ impl Results {
                 }
             }
         })?;
+        let count = described.len();
+        if wrong.is_some() || described.iter().any(Option::is_none) || count as u64 != manifest.units {
+            let reason = format!("its units are not 0 to {}, each once", manifest.last_unit());
+            return Err(PlanError::Malformed { path: files.beside(PlanFiles::UNITS), reason }.into());
+        }
         let found = read_all(source.as_ref(), &described, manifest, &hasher).await?;
         let Found { results, foreign, damaged, edges, requests } = found;
         if !foreign.is_empty() {

@@ -58,7 +58,7 @@ pub async fn run_unit<W: Write>(
         chains: Arc::new(unit.chains.clone()),
         facts: DiscoveredFacts { statuses: facts.statuses.clone(), ends: facts.ends, ..DiscoveredFacts::default() },
     });
-    // What concerns the whole run is reported by the merge.
+    // The merge reports on the run as a whole.
     audit.request.expected.unknown.clear();
     let writer = ResultWriter::begin(out, unit.unit, &manifest.sha256, &unit.sha256())?;
     let mut observer = RecordsOfUnit { writer, line: Vec::new() };

@@ -1,6 +1,8 @@
 //! Reading and writing one object of S3 that others may write as well (S3 user guide, "Conditional
 //! writes").
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -55,6 +57,39 @@ impl ConditionalStore for S3 {
                 None => put.if_none_match("*"),
             };
             match put.body(ByteStream::from(bytes.clone())).send().await {
+                Ok(_) => return Ok(Written::Whole),
+                Err(error) if is_conflict(&error) => return Ok(Written::Changed),
+                Err(error) => self.redirect(&error, "s3:PutObject", bucket, Some(key), tries)?,
+            }
+            tries += 1;
+        }
+    }
+}
+
+/// The largest object that one PutObject takes, in bytes (S3 user guide, "Uploading objects").
+const MAX_PUT_BYTES: u64 = 5 << 30;
+
+impl S3 {
+    /// Writes a file to an object that does not exist yet, without holding it in memory.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read or is larger than S3 takes at once, or the object could not be written.
+    pub async fn put_new_file(&self, object: &ObjectRef, path: &Path) -> Result<Written, StoreError> {
+        let ObjectRef { bucket, key } = object;
+        let unreadable =
+            |error: &dyn std::fmt::Display| StoreError::Failed(format!("{} can't be read: {error}", path.display()));
+        let length = std::fs::metadata(path).map_err(|error| unreadable(&error))?.len();
+        if length > MAX_PUT_BYTES {
+            return Err(StoreError::Failed(format!(
+                "it has {length} bytes, and S3 takes {MAX_PUT_BYTES} at once: write it to a disk"
+            )));
+        }
+        let mut tries = 0;
+        loop {
+            let body = ByteStream::from_path(path).await.map_err(|error| unreadable(&error))?;
+            let put = self.client(bucket).put_object().bucket(&**bucket).key(&**key).if_none_match("*");
+            match put.body(body).send().await {
                 Ok(_) => return Ok(Written::Whole),
                 Err(error) if is_conflict(&error) => return Ok(Written::Changed),
                 Err(error) => self.redirect(&error, "s3:PutObject", bucket, Some(key), tries)?,

@@ -18,7 +18,7 @@ pods = {name: job["template"]["spec"] for name, job in jobs.items()}
 containers = {name: pod["containers"][0] for name, pod in pods.items()}
 for name, pod in pods.items():
     # They differ in what they run, and in what it may take.
-    fixed = lambda job, container: ({**job, "containers": [], "serviceAccountName": ""}, {**container, "args": [], "env": [], "resources": {}})
+    fixed = lambda job, container: ({**job, "containers": [], "serviceAccountName": "", "volumes": [volume["name"] for volume in job["volumes"]]}, {**container, "args": [], "env": [], "resources": {}})
     assert fixed(pod, containers[name]) == fixed(pods["cronjob"], containers["cronjob"]), name
     assert pod["securityContext"]["runAsNonRoot"] and containers[name]["securityContext"]["readOnlyRootFilesystem"]
 # What is not tried again: a wrong command line, and a verdict.

@@ -158,7 +158,7 @@ class Cluster:
         for pid in jvms:
             os.kill(pid, signal.SIGKILL)
         self.processes[worker].wait()
-        # What the job started in Python, and ctverify, end without being told to.
+        # The Python workers of the job, and ctverify, end without being told to.
         wait_until(f"nothing is left of {worker}: {in_session(leader)}", 20, lambda: not in_session(leader))
         self.processes.pop(worker)
 

@@ -20,7 +20,7 @@ use crate::trail::TrailStatus;
 pub struct Discovered {
     /// The chains, in the order of their identities.
     pub chains: Arc<dyn ChainList>,
-    /// What it learned besides.
+    /// The facts that it learned besides.
     pub facts: DiscoveredFacts,
 }
 
@@ -38,6 +38,9 @@ pub struct DiscoveredFacts {
     pub beside_regions: Vec<LogFileRecord>,
     /// The warnings about them.
     pub beside_warnings: Vec<WarningRecord>,
+    /// The trails that deliver to the same place without digests, in the regions in which the discovery
+    /// had to ask.
+    pub neighbours: BTreeMap<Region, Vec<String>>,
     /// The ends of the first and of the last digest of any chain that was listed.
     pub ends: Option<Period>,
 }

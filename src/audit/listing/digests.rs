@@ -144,6 +144,10 @@ impl RegionListing {
         let prefix = folder.prefix();
         let bucket: Arc<str> = folder.location.bucket.as_str().into();
         let mut names = DigestNames::new(&prefix);
+        // A copy is listed to its end, because all of it is at hand; only S3 has to be asked page by page.
+        let end = scope.range.end.filter(|_| store.properties().is_remote);
+        let horizon = end.map(|end| later(end, PAST_END).strftime("%Y/%m/%d").to_string());
+        let mut is_past_horizon = false;
         let mut pages = Pages::of_keys(&bucket, &prefix, after);
         loop {
             let page = match pages.next(store).await {
@@ -154,7 +158,6 @@ impl RegionListing {
                     return;
                 }
             };
-            let mut last_day = None;
             for listed in page.objects {
                 let inside = listed.key.strip_prefix(&prefix).unwrap_or_default();
                 if until.is_some_and(|until| inside > until) {
@@ -164,8 +167,11 @@ impl RegionListing {
                 // A name can state any time, but the position of a key in the listing cannot be
                 // forged.
                 let day = inside.get(..DAY.len()).unwrap_or_default();
-                if last_day.as_deref() != Some(day) {
-                    last_day = Some(day.to_owned());
+                // Decided at each name, not at the end of a page: what is listed must not depend on how
+                // a store divides it.
+                is_past_horizon = horizon.as_ref().is_some_and(|horizon| *day > **horizon);
+                if is_past_horizon && self.is_enough() {
+                    return;
                 }
                 if name.root != folder.location.root {
                     continue;
@@ -177,7 +183,7 @@ impl RegionListing {
                     self.add_digest(scope.range, &bucket, name, listed, is_past_end_in_its_day);
                 }
             }
-            if last_day.is_some_and(|day| self.is_enough(scope, &day)) {
+            if is_past_horizon && self.is_enough() {
                 return;
             }
         }
@@ -212,14 +218,10 @@ impl RegionListing {
         self.digests.entry(chain).or_default().push(&ListedDigest { object, kind, end, last_modified, size });
     }
 
-    /// Returns whether a listing that has come to `day` has all that the range needs. A copy is
-    /// listed to its end, because all of it is at hand; only S3 has to be asked page by page.
-    fn is_enough(&self, scope: &Scope<'_>, day: &str) -> bool {
-        let Some(end) = scope.range.end.filter(|_| scope.store.properties().is_remote) else { return false };
+    /// Returns whether a listing that has come past the end of the range has all that the range needs.
+    fn is_enough(&self) -> bool {
         let is_past = |chain| self.past.get(chain).is_some_and(|count| *count >= DIGESTS_PAST_END);
-        *day > *later(end, PAST_END).strftime("%Y/%m/%d").to_string()
-            && !self.digests.is_empty()
-            && self.digests.keys().all(is_past)
+        !self.digests.is_empty() && self.digests.keys().all(is_past)
     }
 }
 

@@ -24,6 +24,20 @@ impl Neighbours {
         Self { source, regions: Mutex::default() }
     }
 
+    /// Creates a cache that has some answers already.
+    pub(crate) fn with_known(self, known: &BTreeMap<Region, Vec<String>>) -> Self {
+        let cells =
+            known.iter().map(|(region, names)| (region.clone(), Arc::new(OnceCell::new_with(Some(names.clone())))));
+        lock(&self.regions).extend(cells);
+        self
+    }
+
+    /// Returns the answers so far, by region.
+    pub(crate) fn known(&self) -> BTreeMap<Region, Vec<String>> {
+        let regions = lock(&self.regions);
+        regions.iter().filter_map(|(region, cell)| Some((region.clone(), cell.get()?.clone()))).collect()
+    }
+
     /// Returns the names of the trails that deliver log files of a region to the same location
     /// without digests; none if the request is denied or fails.
     pub(crate) async fn of(&self, region: &Region) -> Vec<String> {

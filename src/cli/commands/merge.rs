@@ -26,10 +26,7 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
     let mut reports = args.reports.clone();
     let (plan, uploads) = runtime.block_on(async {
         let plan = PlanPlace::of(&args.plan, &args.aws).await?.open().await?;
-        let question = &plan.manifest.question;
-        let examined = question.locations.iter().map(|location| location.bucket.clone());
-        let examined: Vec<String> = examined.chain(question.read_bucket.clone()).collect();
-        let uploads = Uploads::prepare(&mut reports, &args.aws, &examined).await?;
+        let uploads = Uploads::prepare(&mut reports, &args.aws, &plan.manifest.question.buckets()).await?;
         Ok::<_, Failure>((plan, uploads))
     })?;
     paths::check_merge(args, &reports)?;
@@ -45,13 +42,15 @@ async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure>
     let results = Results::open(&plan.files, &plan.manifest, source).await?;
     for name in &results.ignored {
         // If standard error is closed, nobody reads this.
-        let _ = writeln!(anstream::stderr(), "note: {name} is left aside: another result of the same unit is whole");
+        let _ = writeln!(anstream::stderr(), "note: {name} is left aside: it is no whole result");
     }
     let manifest = &plan.manifest;
     let question = &manifest.question;
+    let examined = question.buckets();
     let mut request = question.request(question.range, S3_CONCURRENCY);
     request.allowed = resolve::allowances(&args.allow);
-    request.warnings_before.extend(results.warnings.iter().cloned());
+    request.warnings_before = [question.warnings.clone(), results.warnings.clone()].concat();
+    request.statement.endpoints.clone_from(&question.endpoints);
     request.statement.keys = manifest.keys.asked.clone();
     request.statement.settings = [question.settings.clone(), args.reports.settings.clone()].concat();
     request.statement.started = Some(now());
@@ -73,7 +72,7 @@ async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure>
     }));
     settings.plan = Some(plan);
     if let Some(name) = &args.checkpoint {
-        let kept = open_checkpoint(name, args, &settings).await?;
+        let kept = open_checkpoint(name, args, &settings, &examined).await?;
         settings.request.checkpoint = Some(Arc::new(kept.base().clone()));
         settings.kept = Some(kept);
     }
@@ -81,10 +80,21 @@ async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure>
 }
 
 /// Begins a checkpoint, which must not be there yet: what it holds would count as verified.
-async fn open_checkpoint(name: &Name, args: &MergeArgs, settings: &Settings) -> Result<Kept, Failure> {
+async fn open_checkpoint(
+    name: &Name,
+    args: &MergeArgs,
+    settings: &Settings,
+    examined: &[String],
+) -> Result<Kept, Failure> {
     let place = match name {
         Name::File(path) => Place::File(path.clone()),
         Name::Object(object) => {
+            if examined.contains(&object.bucket.to_string()) {
+                return Err(Failure::Usage(format!(
+                    "--checkpoint {object} lies in the bucket that is examined, which ctverify never writes to: keep it \
+                     in another one, out of reach of whoever can change the trail"
+                )));
+            }
             let config = connect(&args.aws, "us-east-1").await?;
             Place::Object(Box::new(S3::new(config, object.to_string())), object.clone())
         }

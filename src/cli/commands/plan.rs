@@ -14,7 +14,8 @@ use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
 use crate::cli::plan_place::PlanPlace;
 use crate::cli::resolve::{self, Settings};
-use crate::model::{AccountId, Region};
+use crate::model::{AccountId, Depth, Region};
+use crate::report::counted;
 use crate::shard::{Manifest, PlanInputs, PlanOptions, make_plan};
 
 /// Makes the plan that the arguments ask for.
@@ -99,16 +100,23 @@ fn print(args: &PlanArgs, manifest: &Manifest) -> Result<(), Failure> {
             format!("{}\n", serde_json::to_string(&summary).unwrap_or_default())
         }
         PlanFormat::Text => {
-            let about = if seed.is_some() { "about " } else { "" };
             let output = &args.output;
+            let log_files = match (question.depth, seed) {
+                (Depth::Content, None) => format!(" and {}", counted(estimate.log_files, "log file")),
+                (Depth::Content, Some(_)) => format!(" and about {}", counted(estimate.log_files, "log file")),
+                (Depth::Chain | Depth::Presence, _) => String::new(),
+            };
             format!(
-                "{units} units of work for {chains} chains, {} digests and {about}{} log files, in {output}\n\
+                "{} of work for {} with {}{log_files}, in {output}\n\
                  plan {sha256}, of {}\n\n\
                  Verify the units, on as many machines as there are:\n  \
                  ctverify shard --plan {output} --unit N --output RESULTS\n\
                  and merge their results:\n  \
                  ctverify merge --plan {output} --results RESULTS\n",
-                estimate.digests, estimate.log_files, question.now,
+                counted(*units, "unit"),
+                counted(*chains, "chain"),
+                counted(estimate.digests, "digest"),
+                question.now,
             )
         }
     };

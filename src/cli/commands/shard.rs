@@ -60,6 +60,8 @@ pub(crate) async fn open_store(manifest: &Manifest, aws: &AwsArgs) -> Result<Arc
 fn units(args: &ShardArgs, plan: &OpenPlan) -> Result<Vec<Unit>, Failure> {
     let mut whole: Vec<Unit> = Vec::new();
     let mut numbers = args.unit.clone();
+    // A manifest may state any number of units: those of an index are found by reading.
+    let mut in_index = 0..0;
     if args.stdin {
         for (index, line) in io::stdin().lock().lines().enumerate() {
             let wrong = |reason: String| Failure::Usage(format!("line {} of standard input {reason}", index + 1));
@@ -84,7 +86,7 @@ fn units(args: &ShardArgs, plan: &OpenPlan) -> Result<Vec<Unit>, Failure> {
         if first >= plan.manifest.units {
             return Err(plan.no_unit(first));
         }
-        numbers.extend(first..last);
+        in_index = first..last;
     }
     for number in whole.iter().map(|unit| unit.unit).chain(numbers.iter().copied()) {
         if number >= plan.manifest.units {
@@ -92,10 +94,13 @@ fn units(args: &ShardArgs, plan: &OpenPlan) -> Result<Vec<Unit>, Failure> {
         }
     }
     let mut found: Vec<Option<Unit>> = whole.into_iter().map(Some).collect();
-    if !numbers.is_empty() {
+    if !numbers.is_empty() || !in_index.is_empty() {
         let begin = found.len();
         found.resize_with(begin + numbers.len(), || None);
         plan.files.each_unit(&plan.manifest, |unit| {
+            if in_index.contains(&unit.unit) {
+                found.push(Some(unit.clone()));
+            }
             for (place, _) in numbers.iter().enumerate().filter(|(_, number)| **number == unit.unit) {
                 found[begin + place] = Some(unit.clone());
             }
@@ -125,7 +130,7 @@ async fn verify_unit(
     results: Option<&ResultPlace>,
 ) -> Result<(), Failure> {
     let of_unit = |error: UnitError| match error {
-        UnitError::Interrupted => Failure::Interrupted,
+        UnitError::Interrupted => Failure::Stopped(format!("interrupted: unit {} has no result", unit.unit)),
         other => Failure::CannotRun(format!("unit {}: {other}", unit.unit)),
     };
     let concurrency = args.concurrency.map_or(S3_CONCURRENCY, usize::from);
@@ -143,7 +148,7 @@ async fn verify_unit(
             let out = results.create(unit.unit)?;
             let ran = run_unit(manifest, unit, store.clone(), concurrency, progress, out, interruption()).await;
             let (result, out) = ran.map_err(of_unit)?;
-            let file = results.finish(manifest, unit, out).await?;
+            let (result, file) = results.finish(manifest, unit, result, out).await?;
             (result, file, false)
         }
     };

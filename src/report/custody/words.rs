@@ -269,10 +269,15 @@ pub(super) fn method(run: &RunRecord, summary: &SummaryRecord) -> Vec<String> {
             "The run merges the results of {} of the plan {plan}, made at {}, as of which the trail is judged. The \
              units read the objects, each in a run of its own, which may have been on another machine. This run \
              checked the plan's and the results' hashes and that no unit is missing, checked every signature again on \
-             the bytes of the digest files that the units kept, took the SHA-256 of each log file from the results, \
-             and compared and judged all of it as a run on one machine does. What no result had was read by this run.",
+             the bytes of the digest files that the units kept, took {} from the results, and compared and judged all \
+             of it as a run on one machine does. What no result had was read by this run.",
             if *units == 1 { "1 unit of work".to_owned() } else { format!("{units} units of work") },
-            time(*planned)
+            time(*planned),
+            match summary.depth {
+                Depth::Chain => "the listings",
+                Depth::Presence => "the listings of log files",
+                Depth::Content => "the listings and the SHA-256 of each log file",
+            }
         ));
     }
     let logs_custody = run.settings.iter().any(|setting| setting.name == "--log-custody");

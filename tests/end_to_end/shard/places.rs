@@ -83,6 +83,21 @@ fn plan_and_results_may_lie_in_a_bucket() {
         &results,
     ]));
     assert!(inside.code == 2 && inside.stderr.contains("never writes to"), "{}", inside.stderr);
+    let checkpoint = format!("s3://{}/checkpoint.json", trail.spec.bucket);
+    let inside = run(ctverify_at(&server)
+        .args(["merge", "--plan", "s3://audit/run-7/plan", "--results", "s3://audit/run-7/results/"])
+        .args(["--checkpoint", &checkpoint]));
+    assert!(inside.code == 2 && inside.stderr.contains("never writes to"), "{}", inside.stderr);
+    let elsewhere = run(ctverify_at(&server).args([
+        "shard",
+        "--plan",
+        "s3://audit/run-7/plan",
+        "--unit",
+        "0",
+        "--output",
+        "s3a://audit/results",
+    ]));
+    assert!(elsewhere.code == 2 && elsewhere.stderr.contains("s3a:// is not known"), "{}", elsewhere.stderr);
     // A plan that was not finished has no manifest, and is made anew.
     let units = server.object("audit", "run-7/plan/units.jsonl").unwrap();
     server.put("audit", "run-8/plan/units.jsonl", units);
@@ -139,6 +154,11 @@ fn what_is_no_plan_or_was_changed_is_refused() {
     assert!(again.code == 2 && again.stderr.contains("is not empty"), "{}", again.stderr);
     let nothing = run(&mut plan.shard());
     assert!(nothing.code == 2 && nothing.stderr.contains("name the units"), "{}", nothing.stderr);
+    // Reports don't go where the plan is, also if it is the working folder, nor where the results are.
+    let mut merge = ctverify_at(&server);
+    merge.current_dir(plan.plan_folder()).args(["merge", "--plan", "manifest.json", "--results"]).arg(plan.results());
+    let over = run(merge.args(["--report", "json=units.jsonl"]));
+    assert!(over.code == 2 && over.stderr.contains("--plan"), "{}", over.stderr);
     // Reports don't go where the results are.
     std::fs::create_dir(plan.results()).unwrap();
     let inside = run(plan.merge().arg("--report").arg(format!("jsonl={}/x.jsonl", plan.results().display())));

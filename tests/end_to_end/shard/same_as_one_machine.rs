@@ -1,6 +1,7 @@
 //! The records of a merged run are those of a run on one machine, whatever was done to the trail.
 
-use ctverify_testkit::{ForgedTrail, Server, ServerOptions, TrailSpec, defects};
+use base64::Engine as _;
+use ctverify_testkit::{ForgedTrail, Server, ServerOptions, TestKey, TrailAnswer, TrailSpec, defects};
 use jiff::{SignedDuration, Timestamp};
 
 use super::distributed::{Distributed, assert_same};
@@ -131,4 +132,77 @@ fn the_same_listings_give_the_same_units() {
         .args(arguments));
     let summary: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(summary["units"], plans[0].units().len());
+}
+
+#[test]
+fn what_only_the_plan_asked_is_told_by_the_merge() {
+    // Log files of another trail, without digests, lie in a region where this one has none.
+    let mut trail = TrailSpec { hours: 4, busy_percent: 100, ..TrailSpec::default() }.forge();
+    let silent_spec = TrailSpec {
+        name: "silent-trail".to_owned(),
+        regions: vec!["eu-west-1".to_owned()],
+        hours: 4,
+        busy_percent: 100,
+        seed: 99,
+        ..TrailSpec::default()
+    };
+    let silent = silent_spec.forge();
+    trail.objects.extend(silent.objects.into_iter().filter(|((_, key), _)| !key.contains("Digest")));
+    let other = TrailAnswer {
+        arn: "arn:aws:cloudtrail:us-east-1:111122223333:trail/silent-trail".to_owned(),
+        bucket: trail.spec.bucket.clone(),
+        prefix: String::new(),
+        organization: None,
+        validated: false,
+    };
+    let server = Server::start(&trail, ServerOptions { other_trails: vec![other], ..ServerOptions::default() });
+    let arn = trail.spec.arn();
+    let arguments = ["--trail-arn", &arn, "--start", "2026-03-01T00:00:00Z", "--end", "2026-03-01T03:00:00Z"];
+    let single = records(ctverify_at(&server).args(arguments));
+    assert!(single.of("warning").iter().any(|warning| warning["code"] == "unlisted_not_judged"), "{}", single.stdout);
+    assert_same(&Distributed::plan(&server, &arguments).verdict(), &single);
+
+    // A public key that CloudTrail does not publish.
+    let mut keys = trail.keys_by_region();
+    let mut foreign = keys["us-east-1"]["PublicKeyList"][0].clone();
+    let key = TestKey::number(11);
+    foreign["Value"] = serde_json::json!(base64::engine::general_purpose::STANDARD.encode(&key.public_der));
+    foreign["Fingerprint"] = serde_json::json!(key.fingerprint);
+    keys["us-east-1"]["PublicKeyList"].as_array_mut().unwrap().push(foreign);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    std::fs::write(&file, keys.to_string()).unwrap();
+    let checked = [&arguments[..], &["--keys", file.to_str().unwrap(), "--check-keys"]].concat();
+    let single = records(ctverify_at(&server).args(&checked));
+    assert_eq!(single.code, 1, "{}{}", single.stdout, single.stderr);
+    assert_same(&Distributed::plan(&server, &checked).verdict(), &single);
+}
+
+#[test]
+fn a_permission_that_units_lack_makes_no_difference() {
+    let mut trail = TrailSpec { hours: 8, busy_percent: 100, ..organization_spec() }.forge();
+    let lost: Vec<String> = trail
+        .objects
+        .keys()
+        .map(|(_, key)| key.clone())
+        .filter(|key| key.ends_with("7.json.gz") || key.contains("T0"))
+        .step_by(3)
+        .collect();
+    lost.iter().for_each(|key| drop(trail.remove(key)));
+    let denied =
+        ServerOptions { denied_operations: ["ListObjectVersions".to_owned()].into(), ..ServerOptions::default() };
+    let server = Server::start(&trail, denied);
+    let arguments =
+        ["--bucket", trail.spec.bucket.as_str(), "--prefix", &trail.spec.prefix, "--end", "2026-03-01T07:00:00Z"];
+    let single = records(ctverify_at(&server).args(arguments));
+    assert_eq!(single.code, 1, "{}", single.stdout);
+    let plan = Distributed::plan(&server, &arguments).recut(&[], &[2]);
+    assert_same(&plan.verdict(), &single);
+    // The answer that there is no permission comes to whichever object is asked about first.
+    let whole = std::fs::read(super::distributed::result_of(&plan.results(), 0)).unwrap();
+    for _ in 0..3 {
+        std::fs::remove_dir_all(plan.results()).unwrap();
+        assert_eq!(plan.verify_all().code, 0);
+        assert!(std::fs::read(super::distributed::result_of(&plan.results(), 0)).unwrap() == whole);
+    }
 }
