@@ -4,7 +4,7 @@
 //!
 //! ```sh
 //! cargo bench --bench side_by_side                    # everything; the official client if $CTVERIFY_TEST_AWS names it
-//! cargo bench --bench side_by_side -- folder memory   # only these
+//! cargo bench --bench side_by_side -- folder memory   # only these; the others are s3, linear, workers, start, first
 //! ```
 //!
 //! Machines are noisy: only the ratios are worth comparing. Each contestant runs in turn, several
@@ -61,6 +61,9 @@ fn main() {
             if wants("linear") {
                 linear();
             }
+            if wants("workers") {
+                workers();
+            }
             if wants("start") {
                 start();
             }
@@ -115,6 +118,55 @@ fn over_s3(server: &Server, trail: &ForgedTrail) -> Command {
         .arg(trails::end(trail));
     command.arg("--quiet");
     command
+}
+
+/// One worker beside two, each with a core of its own, on the units of a plan over large log files: the
+/// worker's own time dominates there, not the server's.
+fn workers() {
+    let trail = trails::large_files().forge();
+    let server = Server::start(&trail, ServerOptions::default());
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan");
+    let mut make = at(&server, &mut ctverify());
+    make.args(["plan", "--trail-arn", &trail.spec.arn(), "--end"]).arg(trails::end(&trail));
+    make.args(["--unit-objects", "50", "--output"]).arg(&plan);
+    measure::run(&mut make);
+    let units = std::fs::read_to_string(plan.join("units.jsonl")).unwrap().lines().count();
+    // A shell starts them, since a worker's share is known by its units alone.
+    let worker = |core: usize, of: usize, output: &str| {
+        let numbers: Vec<String> = (core..units).step_by(of).map(|unit| unit.to_string()).collect();
+        let (binary, plan, output) = (env!("CARGO_BIN_EXE_ctverify"), plan.display(), folder.path().join(output));
+        let (numbers, output) = (numbers.join(","), output.display().to_string());
+        format!("taskset -c {core} {binary} shard --plan {plan} --unit {numbers} --output {output} --quiet")
+    };
+    let shell = |command: String| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]);
+        at(&server, &mut shell)
+    };
+    let mut round = 0;
+    let mut one = || {
+        round += 1;
+        shell(worker(0, 1, &format!("one-{round}")))
+    };
+    let mut rounds_of_two = 0;
+    let mut two = || {
+        rounds_of_two += 1;
+        let output = format!("two-{rounds_of_two}");
+        shell(format!("{} & {}; wait", worker(0, 2, &output), worker(1, 2, &output)))
+    };
+    let [one, two] = fastest(3, [&mut one, &mut two]);
+    let merge = || {
+        let mut merge = at(&server, &mut ctverify());
+        merge.arg("merge").arg("--plan").arg(&plan).arg("--results").arg(folder.path().join("one-1")).arg("--quiet");
+        merge
+    };
+    let [merge] = fastest(3, [&mut || merge()]);
+    let ratio = two.wall.as_secs_f64() / one.wall.as_secs_f64();
+    println!("\n{units} units of {} objects", trail.objects.len());
+    println!("  one worker on a core        {:>12}", ms(one.wall));
+    println!("  two workers on two cores    {:>12}   {ratio:.2} of that", ms(two.wall));
+    println!("  the merge                   {:>12}", ms(merge.wall));
 }
 
 fn official(aws: &str, server: &Server, trail: &ForgedTrail) -> Vec<Command> {
