@@ -84,6 +84,8 @@ fn pages() -> Vec<Page> {
 enum Place {
     Folder,
     Server,
+    /// A server, with Spark on the path.
+    Spark,
     Nowhere,
 }
 
@@ -97,6 +99,7 @@ fn place(line: &str) -> Option<(Place, String)> {
     let place = match place {
         "folder" => Place::Folder,
         "server" => Place::Server,
+        "spark" => Place::Spark,
         _ => return None,
     };
     Some((place, exits.to_owned()))
@@ -120,6 +123,8 @@ impl Shell {
         );
         std::fs::write(&wrapper, script).unwrap();
         std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Commands name what the repository carries as in a clone of it.
+        std::os::unix::fs::symlink(root().join("deploy"), folder.path().join("deploy")).unwrap();
         Self { folder, tools }
     }
 
@@ -127,8 +132,11 @@ impl Shell {
     fn run(&self, script: &str, server: Option<&Server>) -> (String, String) {
         let log = self.tools.path().join("codes");
         let _ = std::fs::remove_file(&log);
-        let path = format!("{}:{}", self.tools.path().display(), std::env::var("PATH").unwrap());
+        let spark = spark().map(|bin| format!(":{}", bin.display())).unwrap_or_default();
+        let path = format!("{}{spark}:{}", self.tools.path().display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("bash");
+        // Nothing of Spark listens but on loopback.
+        command.envs([("SPARK_LOCAL_IP", "127.0.0.1"), ("SPARK_SUBMIT_OPTS", "-Dspark.ui.enabled=false")]);
         command.args(["-c", script]).current_dir(self.folder.path()).env("PATH", path).env("HOME", self.folder.path());
         if let Some(server) = server {
             command
@@ -142,7 +150,14 @@ impl Shell {
     }
 }
 
-/// A server with nine days of a trail up to now.
+/// The folder with `spark-submit`, if `tests/run` has installed it.
+fn spark() -> Option<PathBuf> {
+    let python = std::env::var_os("CTVERIFY_TEST_SPARK");
+    assert!(python.is_some() || std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "CTVERIFY_TEST_SPARK has to be set");
+    Some(PathBuf::from(python?).parent()?.to_owned())
+}
+
+/// A server with nine days of a trail up to now, and a bucket for what is made of it.
 fn server() -> Server {
     let start = Timestamp::now() - SignedDuration::from_hours(9 * 24);
     let trail = TrailSpec {
@@ -155,7 +170,9 @@ fn server() -> Server {
         start,
         ..TrailSpec::default()
     };
-    Server::start(&trail.forge(), ServerOptions::default())
+    let server = Server::start(&trail.forge(), ServerOptions::default());
+    server.make_bucket("my-audit", "us-east-1");
+    server
 }
 
 #[test]
@@ -166,7 +183,8 @@ fn every_command_block_runs_as_it_stands() {
         let shell = Shell::new();
         for (before, script) in page.blocks("sh") {
             let (place, exits) = place(&before).unwrap_or_else(|| panic!("{}: '{before}' before {script}", page.path));
-            if place == Place::Nowhere {
+            // Those for Spark have a test of their own.
+            if place == Place::Nowhere || place == Place::Spark {
                 let syntax = Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
                 assert!(syntax.status.success(), "{}: {script}", page.path);
                 continue;
@@ -193,6 +211,22 @@ fn from_incident_to_evidence_works_as_it_is_written() {
         assert_eq!(said.matches(defect).count(), 2, "{defect}: {said}");
     }
     assert!(shell.folder.path().join("bag.zip").is_file() && !said.contains("altered bag"), "{said}");
+}
+
+/// The five commands of "Ten times the machines, one verdict" come to a signed report.
+#[test]
+fn five_commands_lead_from_a_plan_to_a_signed_report() {
+    if spark().is_none() {
+        return;
+    }
+    let page = Page::open("docs/distributed.md");
+    let (_, script) = page.blocks("sh").into_iter().find(|(before, _)| before == "<!-- run: spark -->").unwrap();
+    let commands = script.lines().filter(|line| line.starts_with(char::is_alphabetic));
+    assert_eq!(commands.count(), 5);
+    let (codes, said) = Shell::new().run(&format!("set -e\n{script}"), Some(&server()));
+    assert_eq!(codes, "", "{said}");
+    assert!(said.contains("VERIFIED  ") && said.contains("merged  the results of"), "{said}");
+    assert!(said.contains("signed by J. Doe") && said.contains("says what the records"), "{said}");
 }
 
 /// The commands of README on a copy end with a verified one.
