@@ -33,7 +33,7 @@ pub use manifest::{Manifest, PlanError, PlanFiles, PlannedChain, PlannedChains, 
 pub use plan::{Plan, PlanInputs, PlanOptions, make_plan};
 pub use question::Question;
 pub use recorder::Recorder;
-pub use result_file::{UnitResult, UnitSummary};
+pub use result_file::{UnitCounts, UnitResult, UnitSummary};
 pub use result_store::ResultStore;
 pub use results::{
     BucketOfResults, FolderOfResults, ResultError, ResultSource, Results, each_record, read_unit_result,

@@ -1,13 +1,15 @@
 //! The result of one unit as lines of JSON: a head, the records of the unit's audit, evidence, the
 //! edges, and an end with a hash over all lines before it.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read as _, Write};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::edges::UnitEdges;
-use crate::model::Requests;
+use crate::model::{DigestStatus, LogFileStatus, Requests};
+use crate::records::Tally;
 
 /// The name of the schema of results.
 const SCHEMA: &str = "ctverify/unit/1";
@@ -31,9 +33,36 @@ struct End {
     end: u64,
     records: u64,
     evidence: u64,
+    counts: UnitCounts,
     requests: Requests,
     /// The SHA-256 of all lines before this one.
     sha256: String,
+}
+
+/// The number of records of a unit, by status; without those that are zero. They are provisional: the
+/// merge judges what depends on the whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UnitCounts {
+    /// The digests.
+    pub digests: BTreeMap<String, u64>,
+    /// The log files.
+    pub log_files: BTreeMap<String, u64>,
+    /// The gaps.
+    pub gaps: u64,
+}
+
+impl UnitCounts {
+    /// The counts of a unit's audit.
+    pub(super) fn of(tally: &Tally) -> Self {
+        let digests = DigestStatus::ALL.iter().map(|status| (status.as_str(), tally.digests(*status)));
+        let log_files = LogFileStatus::ALL.iter().map(|status| (status.as_str(), tally.log_files(*status)));
+        let named = |(status, count): (&str, u64)| (count > 0).then(|| (status.to_owned(), count));
+        Self {
+            digests: digests.filter_map(named).collect(),
+            log_files: log_files.filter_map(named).collect(),
+            gaps: tally.gaps(),
+        }
+    }
 }
 
 /// A result, without its records and its evidence.
@@ -51,6 +80,8 @@ pub struct UnitResult {
     pub records: u64,
     /// The number of lines of evidence.
     pub evidence: u64,
+    /// The number of records by status.
+    pub counts: UnitCounts,
     /// The requests that the evidence takes, each once.
     pub requests: Requests,
     /// The edges of each chain.
@@ -72,6 +103,8 @@ pub struct UnitSummary {
     pub sha256: String,
     /// The number of records.
     pub records: u64,
+    /// The number of records by status.
+    pub counts: UnitCounts,
     /// The requests that the unit took, repeated ones aside.
     pub requests: Requests,
     /// True if the result was there already, and the unit was not run again.
@@ -88,6 +121,7 @@ impl UnitSummary {
             result: place,
             sha256: result.sha256.clone(),
             records: result.records,
+            counts: result.counts.clone(),
             requests: result.requests,
             kept,
         }
@@ -118,6 +152,7 @@ impl<W: Write> ResultWriter<W> {
             sha256: String::new(),
             records: 0,
             evidence: 0,
+            counts: UnitCounts::default(),
             requests: Requests::default(),
             edges: Vec::new(),
         };
@@ -144,15 +179,21 @@ impl<W: Write> ResultWriter<W> {
     }
 
     /// Adds the edges and the end, and returns the result with the output.
-    pub(super) fn finish(mut self, edges: Vec<UnitEdges>, requests: Requests) -> io::Result<(UnitResult, W)> {
+    pub(super) fn finish(
+        mut self,
+        edges: Vec<UnitEdges>,
+        counts: UnitCounts,
+        requests: Requests,
+    ) -> io::Result<(UnitResult, W)> {
         for edge in &edges {
             self.line(&json_line(&EdgeLine { edges: edge })?)?;
         }
         let sha256 = hex::encode(self.hash.finalize_reset());
         let Self { mut out, result, .. } = self;
-        let result = UnitResult { sha256, requests, edges, ..result };
+        let result = UnitResult { sha256, counts, requests, edges, ..result };
         let UnitResult { unit: end, records, evidence, requests, .. } = result;
-        out.write_all(&json_line(&End { end, records, evidence, requests, sha256: result.sha256.clone() })?)?;
+        let (counts, sha256) = (result.counts.clone(), result.sha256.clone());
+        out.write_all(&json_line(&End { end, records, evidence, counts, requests, sha256 })?)?;
         Ok((result, out))
     }
 }
@@ -233,6 +274,7 @@ pub(super) fn read_result(
                 sha256,
                 records,
                 evidence,
+                counts: end.counts,
                 requests: end.requests,
                 edges,
             }));
@@ -267,7 +309,8 @@ mod tests {
         let mut writer = ResultWriter::begin(Vec::new(), 7, "plan", "unit").unwrap();
         writer.record(b"{\"record\":\"gap\"}\n").unwrap();
         writer.evidence(b"{\"evidence\":\"listing\"}\n").unwrap();
-        writer.finish(Vec::new(), Requests { get: 3, list: 2, other: 1 }).unwrap()
+        let requests = Requests { get: 3, list: 2, other: 1 };
+        writer.finish(Vec::new(), UnitCounts::default(), requests).unwrap()
     }
 
     #[test]

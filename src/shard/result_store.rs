@@ -10,13 +10,16 @@ use std::sync::{Arc, Mutex};
 use ahash::RandomState;
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
 use super::evidence::{Digest, Evidence, Listing, decoded, time};
 use super::manifest::Manifest;
 use super::results::{ResultError, Results};
 use crate::debug::opaque_debug;
-use crate::model::{AWS_LOGS_FOLDER, DigestName, Fault, ObjectRef, Requests};
+use crate::model::{AWS_LOGS_FOLDER, DigestName, Fault, ObjectRef, Requests, earlier, later};
 use crate::store::{
     Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
     StoreProperties,
@@ -25,9 +28,12 @@ use crate::sync::lock;
 use crate::verify::Content;
 use crate::verify::limits::MAX_DIGEST_OBJECT_BYTES;
 
-/// The number of units whose evidence is at hand at least. Those of one account and region are
-/// asked for together, and the next ones are read ahead.
-const MIN_UNITS_AT_HAND: usize = 8;
+/// The number of units whose evidence is at hand at once: the one whose records are emitted, its
+/// neighbours in time, and those of the chains that are examined ahead.
+const UNITS_AT_HAND: usize = 6;
+/// The time around a unit's range within which it is asked first: it reads the log files and digests
+/// of some days on both sides.
+const NEAR: SignedDuration = SignedDuration::from_hours(4 * 24);
 /// The marks of a continuation: the last name of a page of evidence, or a token of the store behind.
 const NAME: &str = "name:";
 const TOKEN: &str = "token:";
@@ -58,7 +64,6 @@ struct AtHand {
     units: HashMap<u32, Slot>,
     /// The same, the one that was used longest ago first.
     order: VecDeque<u32>,
-    most: usize,
 }
 
 impl AtHand {
@@ -68,7 +73,7 @@ impl AtHand {
             self.order.push_back(unit);
         }
         let slot = self.units.entry(unit).or_default().clone();
-        while self.order.len() > self.most {
+        while self.order.len() > UNITS_AT_HAND {
             if let Some(oldest) = self.order.pop_front() {
                 self.units.remove(&oldest);
             }
@@ -190,14 +195,13 @@ impl ResultStore {
     /// Answers from `results`, and from `live` for what they lack. `live` is the store that one
     /// machine's run would read.
     pub fn new(manifest: &Manifest, results: Results, live: Arc<dyn Store>) -> Self {
-        let most = MIN_UNITS_AT_HAND.max(results.most_units_of_a_region() * 2);
         Self {
             live,
             lifecycle_rules: manifest.lifecycle_rules.clone(),
             planned: manifest.requests,
             results,
             hasher: RandomState::new(),
-            at_hand: Mutex::new(AtHand { units: HashMap::new(), order: VecDeque::new(), most }),
+            at_hand: Mutex::new(AtHand { units: HashMap::new(), order: VecDeque::new() }),
             asked_live: AtomicU64::new(0),
             trouble: Mutex::default(),
         }
@@ -250,15 +254,19 @@ impl ResultStore {
         self.note(unit, || format!("the result of unit {number}"))
     }
 
-    /// The evidence of the units that have a chain of the account and region that a name lies in.
-    async fn units_about(&self, name: &str) -> Result<Vec<(u32, Arc<LoadedUnit>)>, StoreError> {
-        let Some((account, region)) = account_and_region(name) else { return Ok(Vec::new()) };
-        let numbers = self.results.units_of(account, region);
-        let mut units = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            units.push((*number, self.unit(*number).await?));
-        }
-        Ok(units)
+    /// The units that have a chain of the account and region that a name lies in: first those whose
+    /// range is near a time, then the others. Without a time, all are near.
+    fn units_about(&self, name: &str, at: Option<Timestamp>) -> [Vec<u32>; 2] {
+        let numbers =
+            account_and_region(name).map_or(&[][..], |(account, region)| self.results.units_of(account, region));
+        let is_near = |number: &&u32| {
+            let Some(at) = at else { return true };
+            let range = self.results.ranges[**number as usize];
+            range.start.is_none_or(|start| earlier(start, NEAR) <= at)
+                && range.end.is_none_or(|end| at <= later(end, NEAR))
+        };
+        let (near, far): (Vec<u32>, Vec<u32>) = numbers.iter().partition(is_near);
+        [near, far]
     }
 
     /// Finds an answer about an object: the unit whose range it belongs to counts most, then one
@@ -270,24 +278,32 @@ impl ResultStore {
         is_error: impl Fn(&T) -> Option<StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let end = DigestName::parse(&object.key).map(|name| name.end);
-        let mut best: Option<(u8, T)> = None;
-        for (number, unit) in self.units_about(&object.key).await? {
-            let Some(answer) = look(&unit) else { continue };
-            let answer = answer?;
-            let range = self.results.ranges[number as usize];
-            let is_own = end.is_none_or(|end| range.reaches(end) && !range.is_after_end(end));
-            let rank = match is_error(&answer) {
-                None if is_own => 0,
-                Some(error) if is_own && error.is_absence() => 1,
-                None => 2,
-                Some(error) if error.is_absence() => 3,
-                Some(_) => 4,
-            };
-            if best.as_ref().is_none_or(|(other, _)| rank < *other) {
-                best = Some((rank, answer));
+        for units in self.units_about(&object.key, end.or_else(|| day_in(&object.key))) {
+            let mut best: Option<(u8, T)> = None;
+            for number in units {
+                let Some(answer) = look(&*self.unit(number).await?) else { continue };
+                let answer = answer?;
+                let range = self.results.ranges[number as usize];
+                let is_own = end.is_none_or(|end| range.reaches(end) && !range.is_after_end(end));
+                let rank = match is_error(&answer) {
+                    None if is_own => 0,
+                    Some(error) if is_own && error.is_absence() => 1,
+                    None => 2,
+                    Some(error) if error.is_absence() => 3,
+                    Some(_) => 4,
+                };
+                if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+                    best = Some((rank, answer));
+                }
+                if rank == 0 {
+                    break;
+                }
+            }
+            if let Some((_, answer)) = best {
+                return Ok(Some(answer));
             }
         }
-        Ok(best.map(|(_, answer)| answer))
+        Ok(None)
     }
 
     /// Returns a page of keys from evidence, if some unit has listed what follows `start`.
@@ -295,7 +311,14 @@ impl ResultStore {
         let ListRequest { bucket, prefix, .. } = request;
         let mut covering: Vec<(Arc<LoadedUnit>, Option<String>, Span)> = Vec::new();
         let mut failed: Option<(Arc<LoadedUnit>, Span)> = None;
-        for (_, unit) in self.units_about(prefix).await? {
+        let [near, far] = self.units_about(prefix, start.and_then(day_in).or_else(|| day_in(prefix)));
+        let all_near = near.len();
+        for (index, number) in near.into_iter().chain(far).enumerate() {
+            // All that are near count; of the others, the first that has an answer.
+            if index >= all_near && !covering.is_empty() {
+                break;
+            }
+            let unit = self.unit(number).await?;
             for above in prefixes(prefix) {
                 let Some(segments) = unit.keys.get(&self.hasher.hash_one((bucket, above))) else { continue };
                 for segment in segments {
@@ -347,20 +370,31 @@ impl ResultStore {
         let mut page: Option<Page> = None;
         let mut failed = None;
         let (mut objects, mut folders) = (BTreeMap::new(), BTreeSet::new());
-        for (_, unit) in self.units_about(prefix).await? {
-            let segments = unit.folders.get(&self.hasher.hash_one((bucket, prefix)));
-            for segment in segments.into_iter().flatten().filter(|segment| segment.after.as_deref() == start) {
-                let Evidence::Listing(listing) = unit.read(segment.span)? else { continue };
-                if let Some(error) = listing.error {
-                    failed.get_or_insert(error);
-                    continue;
+        // Every unit lists the folders above the years: the first one's answer is taken.
+        let at = day_in(&format!("{prefix}01/"));
+        'found: for units in self.units_about(prefix, at) {
+            for number in units {
+                let unit = self.unit(number).await?;
+                let segments = unit.folders.get(&self.hasher.hash_one((bucket, prefix)));
+                for segment in segments.into_iter().flatten().filter(|segment| segment.after.as_deref() == start) {
+                    let Evidence::Listing(listing) = unit.read(segment.span)? else { continue };
+                    if let Some(error) = listing.error {
+                        failed.get_or_insert(error);
+                        continue;
+                    }
+                    for object in listing.objects() {
+                        objects.entry(object.key.clone()).or_insert(object);
+                    }
+                    folders.extend(listing.below.iter().map(|rest| format!("{prefix}{rest}")));
+                    let next = listing.to.map(|to| format!("{NAME}{to}"));
+                    page.get_or_insert(Page { next, ..Page::default() });
                 }
-                for object in listing.objects() {
-                    objects.entry(object.key.clone()).or_insert(object);
+                if page.is_some() && at.is_none() {
+                    break 'found;
                 }
-                folders.extend(listing.below.iter().map(|rest| format!("{prefix}{rest}")));
-                let next = listing.to.map(|to| format!("{NAME}{to}"));
-                page.get_or_insert(Page { next, ..Page::default() });
+            }
+            if page.is_some() {
+                break;
             }
         }
         match (page, failed) {
@@ -412,6 +446,18 @@ fn account_and_region(name: &str) -> Option<(&str, &str)> {
     let _folder = parts.next()?;
     let region = parts.next().filter(|region| !region.is_empty())?;
     Some((account, region))
+}
+
+/// The begin of the day that the folders of a key or prefix name.
+///
+/// ```text
+/// …/CloudTrail…/REGION/YYYY/MM/DD/…
+/// ```
+fn day_in(name: &str) -> Option<Timestamp> {
+    let inside = &name[name.rfind(AWS_LOGS_FOLDER)? + AWS_LOGS_FOLDER.len()..];
+    let mut parts = inside.split('/').skip(if inside.starts_with("o-") { 4 } else { 3 });
+    let date = Date::new(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?).ok()?;
+    Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// The body of a digest from evidence.
@@ -528,7 +574,8 @@ impl Store for ResultStore {
         let name = subject(&self.hasher, &object.bucket, &object.key, None);
         // A denial is recorded for the bucket.
         let of_bucket = subject(&self.hasher, &object.bucket, "", None);
-        for (_, unit) in self.units_about(&object.key).await? {
+        for number in self.units_about(&object.key, day_in(&object.key)).into_iter().flatten() {
+            let unit = self.unit(number).await?;
             let Some(span) = unit.versions.get(&name).or_else(|| unit.versions.get(&of_bucket)) else { continue };
             if let Evidence::Versions(versions) = unit.read(*span)? {
                 return versions.versions;
@@ -618,6 +665,23 @@ mod tests {
             ("elsewhere", None),
         ] {
             assert_eq!(account_and_region(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_day_is_read_from_folders_alone() {
+        let day = |name: &str| day_in(name).map(|day| day.to_string());
+        let folder = "AWSLogs/111122223333/CloudTrail/eu-west-1";
+        let midnight = Some("2026-03-01T00:00:00Z".to_owned());
+        assert_eq!(day(&format!("{folder}/2026/03/01/x.json.gz")), midnight);
+        assert_eq!(day("p/AWSLogs/o-abc/111122223333/CloudTrail-Digest/eu-west-1/2026/03/01/"), midnight);
+        for other in [
+            format!("{folder}/2026/03/"),
+            format!("{folder}/2026/13/01/"),
+            format!("{folder}/x/y/z/"),
+            folder.to_owned(),
+        ] {
+            assert_eq!(day(&other), None, "{other}");
         }
     }
 

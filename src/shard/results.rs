@@ -348,11 +348,6 @@ impl Results {
         self.of_region.get(&self.hasher.hash_one((account, region))).map_or(&[], Vec::as_slice)
     }
 
-    /// The largest number of units that one account and region has.
-    pub(super) fn most_units_of_a_region(&self) -> usize {
-        self.of_region.values().map(Vec::len).max().unwrap_or_default()
-    }
-
     /// Reads the evidence of a unit, and passes each line to `take`.
     pub(super) async fn evidence(
         &self,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::edges::edges;
 use super::manifest::{Manifest, Unit};
 use super::recorder::Recorder;
-use super::result_file::{ResultWriter, UnitResult};
+use super::result_file::{ResultWriter, UnitCounts, UnitResult};
 use crate::audit::{Audit, AuditError, Discovered, DiscoveredFacts, Observer, Progress};
 use crate::records::{Record, write_record};
 use crate::store::{Store, StoreError};
@@ -72,7 +72,8 @@ pub async fn run_unit<W: Write>(
     let RecordsOfUnit { mut writer, .. } = observer;
     recorder.each_line(|line| writer.evidence(line))?;
     let edges = edges(unit, &recorder)?;
-    Ok(writer.finish(edges, recorder.requests_answered())?)
+    let counts = UnitCounts::of(&outcome.summary.tally);
+    Ok(writer.finish(edges, counts, recorder.requests_answered())?)
 }
 
 /// An observer that writes the records about chains into a unit's result.

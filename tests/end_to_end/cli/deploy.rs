@@ -45,6 +45,12 @@ fn cluster_cloud_and_workflow_files_are_what_their_readers_take() {
 }
 
 #[test]
+fn the_script_for_batch_submits_its_steps_and_passes_the_verdict_on() {
+    let Some(aws) = std::env::var_os("CTVERIFY_TEST_AWS") else { return };
+    outside_agrees("batch.py", &[deploy("batch/run.sh").as_os_str(), &aws]);
+}
+
+#[test]
 fn the_units_are_what_systemd_takes_and_their_command_runs() {
     let units = ["ctverify.service", "ctverify.timer", "ctverify-alert@.service"];
     let folder = tempfile::tempdir().unwrap();

@@ -82,6 +82,11 @@ fn an_array_of_processes_comes_to_one_verdict_whatever_happens_to_its_results() 
     let line: serde_json::Value = serde_json::from_str(again.stdout.trim()).unwrap();
     assert_eq!((line["unit"].as_u64(), line["kept"].as_bool()), (Some(2), Some(true)));
 
+    // It has the counts of its records.
+    let lost: serde_json::Value = serde_json::from_str(index(&plan, 3).stdout.trim()).unwrap();
+    assert_eq!(lost["counts"]["digests"]["missing"], 1, "{lost}");
+    assert_eq!(lost["counts"]["log_files"]["uncovered"], 2, "{lost}");
+
     // An identical copy under another name is fine.
     let copy = plan.results().join("copy-of-2.jsonl.gz");
     std::fs::write(&copy, &whole).unwrap();
