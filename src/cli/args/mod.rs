@@ -379,7 +379,7 @@ fn settings(command: &clap::Command, matches: &ArgMatches) -> Vec<Setting> {
 }
 
 impl Args {
-    /// Whose reports state the settings.
+    /// Returns the report arguments of the command, if it has any: their reports state the settings.
     fn reports_mut(&mut self) -> Option<&mut ReportArgs> {
         match &mut self.command {
             Some(Command::Merge(merge)) => Some(&mut merge.reports),

@@ -263,7 +263,7 @@ pub(crate) struct CopyArgs {
     pub from: Option<PathBuf>,
 }
 
-/// Where bytes and keys come from.
+/// The sources of bytes and keys.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SourceArgs {
     /// Public keys, as 'aws cloudtrail list-public-keys' prints them, or {REGION: that, …} [default
