@@ -28,6 +28,11 @@ pub struct ChainId {
 }
 
 impl ChainId {
+    /// The first of the identities, in their order, that chains of this account and region can have.
+    pub(crate) fn first_of(organization: Option<OrganizationId>, account: AccountId, region: Region) -> Self {
+        Self { organization, account, region, trail: TrailName::least(), home_region: Region::none() }
+    }
+
     /// Returns whether this is a chain of the trail that `arn` names: its own account's under
     /// `AWSLogs/ACCOUNT/`, every account's under `AWSLogs/O-ID/`.
     pub fn belongs_to(&self, arn: &TrailArn) -> bool {

@@ -177,6 +177,11 @@ impl TrailName {
     pub fn unknown() -> Self {
         Self("unknown".into())
     }
+
+    /// A text that sorts before every name, and is none itself.
+    pub(crate) fn least() -> Self {
+        Self("".into())
+    }
 }
 
 #[cfg(test)]

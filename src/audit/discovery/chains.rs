@@ -194,7 +194,8 @@ impl Discovery {
         for chain in digests.keys() {
             self.chains.entry(chain.clone()).or_default().folders.push(folder.clone());
         }
-        for (_, known) in self.chains.iter_mut().filter(|(id, _)| folder.holds(id)) {
+        let from = folder.chains_from();
+        for (_, known) in self.chains.range_mut(from).take_while(|(id, _)| folder.holds(id)) {
             known.add_folder(&folder);
         }
         for (chain, digests) in digests {
@@ -220,19 +221,6 @@ impl Discovery {
                 self.failed(&folder, request, error);
             }
             Trouble::LogFiles(warning) => self.warnings.push(warning),
-        }
-    }
-
-    /// Adds an expected chain if none of that account and region was found.
-    pub(crate) fn expect(&mut self, chain: ChainId, request: &AuditRequest) {
-        let is_it = |other: &ChainId| {
-            // Objects under `AWSLogs/ACCOUNT/` were delivered while the trail was not the
-            // organization's, before or after.
-            let same_kind = request.is_organization.is_none_or(|is| is == other.organization.is_some());
-            other.account == chain.account && other.region == chain.region && same_kind
-        };
-        if !self.chains.keys().any(is_it) {
-            self.expect_exactly(chain);
         }
     }
 
@@ -333,7 +321,7 @@ impl Discovery {
             &folder.location.bucket,
             format!("{place} could not be listed: {reason}"),
         );
-        let mut known: Vec<ChainId> = self.chains.keys().filter(|chain| folder.holds(chain)).cloned().collect();
+        let mut known: Vec<ChainId> = folder.entries_of(&self.chains).map(|(id, _)| id.clone()).collect();
         known.extend(request.trail.as_ref().filter(|_| known.is_empty()).map(|arn| ChainId {
             organization: folder.organization.clone(),
             account: folder.account.clone(),

@@ -5,7 +5,7 @@
 //! delivered a digest, in regions that have log files without digests, and in the accounts and
 //! regions that the trail reaches according to the caller or AWS.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::audit::discovery::chains::Discovery;
 use crate::audit::discovery::folders::Folders;
@@ -18,8 +18,12 @@ pub(crate) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &Tim
     let mut expected: BTreeSet<(Option<OrganizationId>, AccountId, Region)> = BTreeSet::new();
     let found: BTreeSet<(AccountId, Region)> =
         discovery.chains.keys().map(|chain| (chain.account.clone(), chain.region.clone())).collect();
+    let has_chain = |account: &AccountId| {
+        found.range((account.clone(), Region::none())..).next().is_some_and(|(other, _)| other == account)
+    };
     let Expected { accounts, regions, own_regions, .. } = &request.expected;
-    let organization = |account: &AccountId| organization_of(account, request, folders);
+    let organizations = Organizations::of(folders);
+    let organization = |account: &AccountId| organizations.of_account(account, request);
     if let Some(arn) = &request.trail {
         let delivered = discovery.statuses.iter().filter(|(_, status)| {
             let delivery = status.as_ref().ok().and_then(|status| status.latest_digest_delivery);
@@ -31,45 +35,76 @@ pub(crate) fn add(discovery: &mut Discovery, request: &AuditRequest, range: &Tim
     let home = guess_trail(discovery.chains.keys(), request).map(|(_, home)| home);
     let known: BTreeSet<&AccountId> = found.iter().map(|(account, _)| account).chain(accounts).collect();
     for account in known {
-        expected.extend(regions.iter().map(|region| (organization(account), account.clone(), region.clone())));
-        let is_missing = regions.is_empty() && !found.iter().any(|(other, _)| other == account);
-        if is_missing {
+        let of_account = organization(account);
+        expected.extend(regions.iter().map(|region| (of_account.clone(), account.clone(), region.clone())));
+        if regions.is_empty() && !has_chain(account) {
             let home = home.clone().unwrap_or_else(Region::unknown);
-            expected.insert((organization(account), account.clone(), home));
+            expected.insert((of_account, account.clone(), home));
         }
     }
     let trail = guess_trail(discovery.chains.keys(), request);
+    // Objects under `AWSLogs/ACCOUNT/` were delivered while the trail was not the organization's, before
+    // or after.
+    let counts = |id: &ChainId| request.is_organization.is_none_or(|is| is == id.organization.is_some());
+    let mut there: HashSet<(AccountId, Region)> =
+        discovery.chains.keys().filter(|id| counts(id)).map(|id| (id.account.clone(), id.region.clone())).collect();
     for (organization, account, region) in expected {
         if !request.wants_account(&account) || !request.wants_region(&region) {
             continue;
         }
         let (trail, home_region) = trail.clone().unwrap_or_else(|| (TrailName::unknown(), region.clone()));
-        discovery.expect(ChainId { organization, account, region, trail, home_region }, request);
+        let place = (account, region);
+        if there.contains(&place) {
+            continue;
+        }
+        let (account, region) = place.clone();
+        let chain = ChainId { organization, account, region, trail, home_region };
+        if counts(&chain) {
+            there.insert(place);
+        }
+        discovery.expect_exactly(chain);
     }
 }
 
-/// Returns the organization below whose folder an account's chains lie, as far as the folders show
-/// it.
-fn organization_of(account: &AccountId, request: &AuditRequest, folders: &Folders) -> Option<OrganizationId> {
-    if request.organization.is_some() {
-        return request.organization.clone();
+/// The organizations below whose folders the accounts lie, as far as the folders show them.
+struct Organizations {
+    /// The first organization that has a folder.
+    first: Option<OrganizationId>,
+    /// For each account, the first organization below whose folder it lies; `None` if it has a folder of
+    /// its own, too.
+    accounts: HashMap<AccountId, Option<OrganizationId>>,
+}
+
+impl Organizations {
+    fn of(folders: &Folders) -> Self {
+        let mut found = Self { first: None, accounts: HashMap::new() };
+        for folder in folders.digests.iter().chain(&folders.log_files) {
+            if found.first.is_none() {
+                found.first.clone_from(&folder.organization);
+            }
+            let known = found.accounts.entry(folder.account.clone()).or_insert_with(|| folder.organization.clone());
+            // If an account has a folder of its own beside the organization's, it is unknown which one
+            // the trail used.
+            if folder.organization.is_none() {
+                *known = None;
+            }
+        }
+        found
     }
-    let all = || folders.digests.iter().chain(&folders.log_files);
-    match request.is_organization {
-        Some(true) => return all().find_map(|folder| folder.organization.clone()),
-        Some(false) => return None,
-        None => {}
+
+    /// Returns the organization below whose folder an account's chains lie.
+    fn of_account(&self, account: &AccountId, request: &AuditRequest) -> Option<OrganizationId> {
+        if request.organization.is_some() {
+            return request.organization.clone();
+        }
+        match (request.is_organization, self.accounts.get(account)) {
+            (Some(true), _) => self.first.clone(),
+            (Some(false), _) => None,
+            (None, Some(own)) => own.clone(),
+            (None, None) if request.trail.as_ref().is_some_and(|arn| arn.account == *account) => None,
+            (None, None) => self.first.clone(),
+        }
     }
-    let own = || all().filter(|folder| folder.account == *account).map(|folder| &folder.organization);
-    // If an account has a folder of its own beside the organization's, it is unknown which one the
-    // trail used.
-    if own().next().is_some() {
-        return if own().any(Option::is_none) { None } else { own().find_map(Clone::clone) };
-    }
-    if request.trail.as_ref().is_some_and(|arn| arn.account == *account) {
-        return None;
-    }
-    all().find_map(|folder| folder.organization.clone())
 }
 
 /// Returns the name and home region of the trail: the ARN's, or those of the only trail that was

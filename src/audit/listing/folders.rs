@@ -1,5 +1,8 @@
 //! The folder of a region's digests, and listings of what lies directly below a prefix.
 
+use std::collections::BTreeMap;
+use std::ops::RangeFrom;
+
 use serde::{Deserialize, Serialize};
 
 use crate::audit::listing::pages::Pages;
@@ -20,6 +23,21 @@ impl RegionFolder {
     /// Returns whether a chain's digests may lie in this folder.
     pub(crate) fn holds(&self, chain: &ChainId) -> bool {
         (&chain.organization, &chain.account, &chain.region) == (&self.organization, &self.account, &self.region)
+    }
+
+    /// The identities from which on, in their order, a chain may lie in this folder: those that do follow
+    /// one another.
+    pub(crate) fn chains_from(&self) -> RangeFrom<ChainId> {
+        ChainId::first_of(self.organization.clone(), self.account.clone(), self.region.clone())..
+    }
+
+    /// The entries of chains whose digests may lie in this folder. There may be a million chains, so
+    /// that not all are compared.
+    pub(crate) fn entries_of<'c, V>(
+        &self,
+        chains: &'c BTreeMap<ChainId, V>,
+    ) -> impl Iterator<Item = (&'c ChainId, &'c V)> {
+        chains.range(self.chains_from()).take_while(|(id, _)| self.holds(id))
     }
 
     /// The prefix of its log files' keys in the log folder of this name.

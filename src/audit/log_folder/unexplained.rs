@@ -23,7 +23,7 @@ use crate::model::{ChainId, Coverage, LOG_FOLDER, LogFileName, Period, TrailName
 /// Adds the chains of regions that have log files which no trail's digests explain.
 pub(crate) async fn add_chains(discovery: &mut Discovery, context: &Arc<Context>) -> Result<(), AuditError> {
     let request = &context.request;
-    let has_chain = |folder: &RegionFolder| discovery.chains.keys().any(|chain| folder.holds(chain));
+    let has_chain = |folder: &RegionFolder| folder.entries_of(&discovery.chains).next().is_some();
     // An account's trail delivers nothing to an organization's folder, nor the other way round.
     let is_own = |folder: &RegionFolder| request.is_organization.is_none_or(|is| is == folder.organization.is_some());
     let candidates = discovery.folders.log_files.iter().filter(|folder| is_own(folder) && !has_chain(folder));

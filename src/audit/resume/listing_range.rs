@@ -15,8 +15,7 @@ const LISTED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// Returns the range for which a region's folder has to be listed.
 pub(crate) fn listing_range(request: &AuditRequest, folder: &RegionFolder, range: &TimeRange) -> TimeRange {
     let Some(checkpoint) = &request.checkpoint else { return *range };
-    let known =
-        || checkpoint.chains.iter().filter(|(id, _)| folder.holds(id) && request.wants(id)).map(|(_, chain)| chain);
+    let known = || folder.entries_of(&checkpoint.chains).filter(|(id, _)| request.wants(id)).map(|(_, chain)| chain);
     if known().next().is_none() || known().any(|chain| chain.through.is_none()) {
         return *range;
     }
