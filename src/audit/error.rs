@@ -29,6 +29,12 @@ pub enum AuditError {
          again: {0}; run it again, and if that comes back, with TMPDIR on another disk"
     )]
     PutAside(String),
+    /// The content of a proven log file could not be kept for its consumer, or the consumer failed.
+    #[error(
+        "the content of a proven log file could not be handed on: {0}. Large ones are kept in a temporary file: if \
+         the disk is full, set TMPDIR to a folder on another"
+    )]
+    Content(std::io::Error),
     /// The list of chains that another run found can't be read.
     #[error("the list of chains can't be read: {0}")]
     ChainList(std::io::Error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::discovery::discovered::Discovered;
 use super::observer::Progress;
 use super::request::AuditRequest;
+use super::shared::proven_content::ContentConsumer;
 use crate::debug::opaque_debug;
 use crate::keys::KeySource;
 use crate::model::{Checkpoint, Requests};
@@ -41,12 +42,24 @@ pub struct Audit {
     pub progress: Arc<Progress>,
     /// The chains, if another run has found them already.
     pub discovered: Option<Discovered>,
+    /// The consumer of the content of log files that are found intact. Content that the store knows
+    /// without its bytes ([`Store::content`]) is read for it.
+    pub consumer: Option<Arc<dyn ContentConsumer>>,
 }
 
 impl Audit {
     /// Creates an audit that asks nobody but this store and this source of keys.
     pub fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
-        Self { store, keys, status: None, neighbours: None, request, progress: Arc::default(), discovered: None }
+        Self {
+            store,
+            keys,
+            status: None,
+            neighbours: None,
+            request,
+            progress: Arc::default(),
+            discovered: None,
+            consumer: None,
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::shared::proven_content::Extract;
 use crate::model::ChainId;
-use crate::records::Record;
+use crate::records::{LogFileRecord, Record};
 use crate::sync::lock;
 
 /// A receiver of an audit's findings: one record at a time, in the order that
@@ -18,6 +19,17 @@ pub trait Observer {
     ///
     /// An error ends the audit, which returns it.
     fn record(&mut self, record: &Record) -> io::Result<()>;
+
+    /// Takes what the audit's [`ContentConsumer`](super::ContentConsumer) made of a log file, after its record. Nothing calls
+    /// it for an empty extract.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the audit, which returns it.
+    fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
+        let _ = (file, extract);
+        Ok(())
+    }
 }
 
 impl<F: FnMut(&Record) -> io::Result<()>> Observer for F {

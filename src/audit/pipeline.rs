@@ -32,6 +32,7 @@ use super::request::SampleRequest;
 use super::shared::context::{Context, ExaminedChains, Statuses};
 use super::shared::key_cache::KeyCache;
 use super::shared::neighbours::Neighbours;
+use super::shared::proven_content::{Consumption, Extract};
 use super::single_files;
 use super::sink::RecordSink;
 use crate::model::{ChainId, LogFileStatus, Period, TimeRange, WarningCode, earlier, exit_code, later};
@@ -272,14 +273,14 @@ impl Pipeline<'_> {
         let shared = context.clone();
         let records = ordered_tasks::in_order(context.task_limits(), steps, move |step| {
             let context = shared.clone();
-            async move { Ok(judge_step(&context, step).await) }
+            async move { judge_step(&context, step).await }
         });
         let mut records = std::pin::pin!(records);
         while let Some(judged) = records.try_next().await? {
             if let Some(status) = judged.sampled {
                 self.not_read.count_sampled(status);
             }
-            sink.emit(judged.record)?;
+            sink.emit_with(judged.record, judged.extract)?;
         }
         Ok(())
     }
@@ -386,6 +387,7 @@ impl Audit {
             answers: Arc::default(),
             neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
+            consumption: self.consumer.clone().map(Consumption::new),
         }
     }
 }
@@ -394,18 +396,20 @@ impl Audit {
 struct JudgedStep {
     record: Record,
     sampled: Option<LogFileStatus>,
+    /// The extract that the consumer of the run made of a log file.
+    extract: Option<Extract>,
 }
 
-async fn judge_step(context: &Arc<Context>, step: Step) -> JudgedStep {
-    match step {
-        Step::Record(record) => JudgedStep { record: *record, sampled: None },
+async fn judge_step(context: &Arc<Context>, step: Step) -> Result<JudgedStep, AuditError> {
+    Ok(match step {
+        Step::Record(record) => JudgedStep { record: *record, sampled: None, extract: None },
         Step::LogFile(chain, task) => {
             let is_candidate = task.is_candidate;
-            let record = judge::judge(context, chain, *task).await;
+            let (record, extract) = judge::judge(context, chain, *task).await?;
             let sampled = is_candidate.then_some(record.status);
-            JudgedStep { record: Record::LogFile(record), sampled }
+            JudgedStep { record: Record::LogFile(record), sampled, extract }
         }
-    }
+    })
 }
 
 /// The warnings about keys and versions.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use super::next_checkpoint::builder::CheckpointBuilder;
 use super::observer::Observer;
+use super::shared::proven_content::Extract;
 use crate::records::{Record, Tally};
 use crate::sync::lock;
 
@@ -24,14 +25,23 @@ impl<'a> RecordSink<'a> {
     }
 
     /// Emits one record. An error of the observer ends the run.
-    pub(super) fn emit(&mut self, mut record: Record) -> io::Result<()> {
+    pub(super) fn emit(&mut self, record: Record) -> io::Result<()> {
+        self.emit_with(record, None)
+    }
+
+    /// Emits one record and, if it is a log file's, the extract of its content.
+    pub(super) fn emit_with(&mut self, mut record: Record, extract: Option<Extract>) -> io::Result<()> {
         record.identify();
         if let Some(builder) = self.checkpoint {
             lock(builder).on_record(&mut record);
         }
         self.has_begun |= matches!(record, Record::Run(_));
         self.tally.count(&record);
-        self.observer.record(&record)
+        self.observer.record(&record)?;
+        match (&record, extract) {
+            (Record::LogFile(file), Some(extract)) => self.observer.extract(file, extract),
+            _ => Ok(()),
+        }
     }
 
     /// Emits records in their order.

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::inflate::Gunzip;
-use crate::debug::opaque_debug;
 use crate::model::{Fault, Sha256Hash};
 
 /// SHA-256 of bytes in memory.
@@ -14,8 +13,21 @@ pub fn sha256(content: &[u8]) -> Sha256Hash {
     Sha256Hash(Sha256::digest(content).into())
 }
 
-/// An incremental hasher of a gzipped object: it is fed piece by piece and keeps only a hash.
-pub struct ContentHasher {
+/// A receiver of the uncompressed bytes of an object, as they are hashed.
+pub trait ContentCopy {
+    /// Takes the next uncompressed bytes.
+    fn take(&mut self, bytes: &[u8]);
+}
+
+/// Keeps nothing.
+impl ContentCopy for () {
+    fn take(&mut self, _: &[u8]) {}
+}
+
+/// An incremental hasher of a gzipped object: it is fed piece by piece and keeps only a hash, unless
+/// it has a [`ContentCopy`].
+pub struct ContentHasher<C = ()> {
+    copy: C,
     ceiling: u64,
     /// The first piece, which is the whole of nearly every object. It is decompressed only when the
     /// next piece or the end comes, so that an object still in transfer holds no decompression
@@ -27,7 +39,11 @@ pub struct ContentHasher {
     size: u64,
 }
 
-opaque_debug!(ContentHasher);
+impl<C> std::fmt::Debug for ContentHasher<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ContentHasher").finish_non_exhaustive()
+    }
+}
 
 struct Stream {
     gunzip: Gunzip,
@@ -40,10 +56,11 @@ impl Stream {
         Self { gunzip: Gunzip::new(ceiling), sha256: Sha256::new(), inflated: 0 }
     }
 
-    fn feed(&mut self, piece: &[u8]) {
+    fn feed(&mut self, piece: &[u8], copy: &mut impl ContentCopy) {
         let Self { gunzip, sha256, inflated } = self;
         gunzip.feed(piece, |out| {
             sha256.update(out);
+            copy.take(out);
             *inflated += out.len() as u64;
         });
     }
@@ -67,7 +84,19 @@ pub struct Content {
 impl ContentHasher {
     /// Creates a hasher for an object that may decompress to `ceiling` bytes.
     pub fn new(ceiling: u64) -> Self {
-        Self { ceiling, first: None, stream: None, plain: None, size: 0 }
+        Self::copying(ceiling, ())
+    }
+
+    /// Ends the object and returns its content.
+    pub fn finish(self) -> Content {
+        self.finish_copy().0
+    }
+}
+
+impl<C: ContentCopy> ContentHasher<C> {
+    /// Creates a hasher for an object that may decompress to `ceiling` bytes, which `copy` takes.
+    pub fn copying(ceiling: u64, copy: C) -> Self {
+        Self { copy, ceiling, first: None, stream: None, plain: None, size: 0 }
     }
 
     /// Prepares the hasher for an object that is stored uncompressed.
@@ -82,38 +111,40 @@ impl ContentHasher {
         self.size += piece.len() as u64;
         if let Some(plain) = &mut self.plain {
             plain.update(&piece);
+            self.copy.take(&piece);
             return self.size <= self.ceiling;
         }
         match &mut self.stream {
-            Some(stream) => stream.feed(&piece),
+            Some(stream) => stream.feed(&piece, &mut self.copy),
             None => match self.first.take() {
                 None => self.first = Some(piece),
                 Some(first) => {
                     let stream = self.stream.insert(Stream::new(self.ceiling));
-                    stream.feed(&first);
-                    stream.feed(&piece);
+                    stream.feed(&first, &mut self.copy);
+                    stream.feed(&piece, &mut self.copy);
                 }
             },
         }
         self.stream.as_ref().is_none_or(|stream| stream.gunzip.finish() != Err(Fault::TooLarge))
     }
 
-    /// Ends the object and returns its content.
-    pub fn finish(self) -> Content {
+    /// Ends the object, and returns its content and the copy.
+    pub fn finish_copy(mut self) -> (Content, C) {
         if let Some(plain) = self.plain {
             let fault = (self.size > self.ceiling).then_some(Fault::TooLarge);
             let sha256 = fault.is_none().then(|| Sha256Hash(plain.finalize().into()));
-            return Content { size: self.size, sha256, hashed: self.size, fault, is_uncompressed: true };
+            let content = Content { size: self.size, sha256, hashed: self.size, fault, is_uncompressed: true };
+            return (content, self.copy);
         }
         let mut stream = self.stream.unwrap_or_else(|| Stream::new(self.ceiling));
         if let Some(first) = self.first {
-            stream.feed(&first);
+            stream.feed(&first, &mut self.copy);
         }
         let fault = stream.gunzip.finish().err();
         // Bytes after the last member do not change the content of the members.
         let whole = matches!(fault, None | Some(Fault::TrailingData));
         let hashed = stream.inflated;
         let sha256 = whole.then(|| Sha256Hash(stream.sha256.finalize().into()));
-        Content { size: self.size, sha256, hashed, fault, is_uncompressed: false }
+        (Content { size: self.size, sha256, hashed, fault, is_uncompressed: false }, self.copy)
     }
 }

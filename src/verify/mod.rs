@@ -28,7 +28,7 @@ pub use chain::{
     DigestJudgement, JudgedDigest, ProvenDigest, RejectedDigest, ValidDigest, try_recorded_signatures, verify_chain,
     verify_digest,
 };
-pub use content::{Content, ContentHasher, sha256};
+pub use content::{Content, ContentCopy, ContentHasher, sha256};
 pub use digest::{CheckedDigest, ParsedDigest, RawDigest, Rejection, UnparsedDigest, Unproven, examine};
 pub use document::{Predecessor, peek_log_files, peek_object};
 pub use entries::{ExpectedHash, LogFileEntries, LogFileEntry};

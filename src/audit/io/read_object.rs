@@ -9,7 +9,7 @@ use crate::audit::io::throttle::Throttle;
 use crate::audit::observer::Progress;
 use crate::model::ObjectRef;
 use crate::store::{Object, Store, StoreError};
-use crate::verify::{Content, ContentHasher};
+use crate::verify::{Content, ContentCopy, ContentHasher};
 
 /// The maximum number of times that a body that broke off is read from its start.
 const MAX_READS: u32 = 4;
@@ -68,14 +68,40 @@ impl ObjectReader {
         if let Some(known) = self.store.content(object, version, ceiling).await {
             return known;
         }
-        let feed = |hasher: &mut ContentHasher, piece| hasher.feed(piece);
+        self.hash(object, version, ceiling, || ()).await.map(|(content, ())| content)
+    }
+
+    /// Reads a log file as [`Self::read_content`] does, and copies its uncompressed bytes into what
+    /// `copy` returns, which is called anew for each attempt. The bytes may be no more than a part of
+    /// the content, unless the result says that it is whole.
+    pub(crate) async fn read_copy<C: ContentCopy>(
+        &self,
+        object: &ObjectRef,
+        ceiling: u64,
+        copy: impl Fn() -> C,
+    ) -> Result<(Content, C), StoreError> {
+        self.hash(object, None, ceiling, copy).await
+    }
+
+    async fn hash<C: ContentCopy>(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        ceiling: u64,
+        copy: impl Fn() -> C,
+    ) -> Result<(Content, C), StoreError> {
+        let feed = |hasher: &mut ContentHasher<C>, piece| hasher.feed(piece);
         let begin = |opened: &Object| {
-            let hasher = ContentHasher::new(ceiling);
+            let hasher = ContentHasher::copying(ceiling, copy());
             if opened.is_uncompressed { hasher.of_uncompressed() } else { hasher }
         };
-        let content = self.read(object, version, begin, feed).await.map(|(hasher, _)| hasher.finish());
+        let read = self.read(object, version, begin, feed).await.map(|(hasher, _)| hasher.finish_copy());
+        let (content, copied) = match read {
+            Ok((content, copied)) => (Ok(content), Ok(copied)),
+            Err(error) => (Err(error.clone()), Err(error)),
+        };
         self.store.note_content(object, version, ceiling, &content);
-        content
+        Ok((content?, copied?))
     }
 
     async fn read_once<T>(

@@ -17,10 +17,11 @@ use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::log_folder::past_days::AgainFile;
 use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
+use crate::audit::shared::proven_content::{Extract, KeptContent};
 use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef};
 use crate::records::{History, LogFileRecord};
 use crate::store::StoreError;
-use crate::verify::{ExpectedHash, LogFileEntry};
+use crate::verify::{Content, ExpectedHash, LogFileEntry};
 
 /// A log file to be judged.
 #[derive(Debug)]
@@ -211,17 +212,23 @@ pub(crate) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expi
     }
 }
 
-/// Reads a log file and judges it.
-pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) -> LogFileRecord {
+/// Reads a log file and judges it. If it is intact, its content goes to the consumer of the run, whose
+/// extract is returned.
+pub(crate) async fn judge(
+    context: &Context,
+    chain: Arc<ChainId>,
+    task: Task,
+) -> Result<(LogFileRecord, Option<Extract>), AuditError> {
     let expected: Vec<ExpectedHash> = match task.listing {
         Listing::Expected(hashes) => hashes,
         Listing::Claimed => Vec::new(),
     };
+    let mut kept = None;
     let judgement = if expected.is_empty() {
         let detail = format!("only a digest that is not valid lists it: {}", task.digest);
         Judgement::not_read(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
     } else {
-        match context.reader.read_content(&task.object, None, context.request.max_log_file_bytes).await {
+        match read_content(context, &task.object, &mut kept).await {
             Ok(content) => compare(&content, &expected),
             Err(error) => judge_failure(&error, context.store.absence(), task.expiry),
         }
@@ -233,7 +240,7 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         _ => None,
     };
     context.progress.read_log_file(&chain, judgement.status == LogFileStatus::Intact);
-    LogFileRecord {
+    let record = LogFileRecord {
         id: None,
         status: judgement.status,
         chain,
@@ -249,7 +256,27 @@ pub(crate) async fn judge(context: &Context, chain: Arc<ChainId>, task: Task) ->
         detail: judgement.detail,
         versions,
         history: History::default(),
-    }
+    };
+    let extract = match (&context.consumption, kept) {
+        (Some(consumption), Some(kept)) => consumption.consume(&record, kept).map_err(AuditError::Content)?,
+        _ => None,
+    };
+    Ok((record, extract))
+}
+
+/// Reads and hashes a log file, and keeps its content if the run has a consumer.
+async fn read_content(
+    context: &Context,
+    object: &ObjectRef,
+    kept: &mut Option<KeptContent>,
+) -> Result<Content, StoreError> {
+    let ceiling = context.request.max_log_file_bytes;
+    let Some(consumption) = &context.consumption else {
+        return context.reader.read_content(object, None, ceiling).await;
+    };
+    let (content, copy) = context.reader.read_copy(object, ceiling, || consumption.copy()).await?;
+    *kept = Some(copy);
+    Ok(content)
 }
 
 fn judge_failure(error: &StoreError, absence: &str, expiry: Explanation) -> Judgement {

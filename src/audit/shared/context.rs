@@ -18,6 +18,7 @@ use crate::audit::resume::state::Resume;
 use crate::audit::shared::folder_answers::Answers;
 use crate::audit::shared::key_cache::KeyCache;
 use crate::audit::shared::neighbours::Neighbours;
+use crate::audit::shared::proven_content::Consumption;
 use crate::model::{ChainId, ObjectRef, OpenPoint, Period, Region, TimeRange};
 use crate::store::{LifecycleRule, Store};
 use crate::sync::lock;
@@ -65,6 +66,8 @@ pub(crate) struct Context {
     pub neighbours: Arc<Neighbours>,
     /// True if not all versions of some object were read, because they are too many or too large.
     pub versions_cut: Arc<AtomicBool>,
+    /// The consumer of the content of log files that are found intact.
+    pub consumption: Option<Consumption>,
     /// The lifecycle rules of each bucket that was asked for them.
     pub lifecycles: Arc<Mutex<BTreeMap<String, Lifecycle>>>,
 }

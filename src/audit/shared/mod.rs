@@ -4,4 +4,5 @@ pub(crate) mod context;
 pub(crate) mod folder_answers;
 pub(crate) mod key_cache;
 pub(crate) mod neighbours;
+pub(crate) mod proven_content;
 pub(crate) mod range;

@@ -1,0 +1,129 @@
+//! The content of log files that were found intact, for a consumer beside the records.
+
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+
+use crate::audit::io::spill::{SpillBuffer, SpillPool};
+use crate::debug::opaque_debug;
+use crate::model::LogFileStatus;
+use crate::records::LogFileRecord;
+use crate::verify::ContentCopy;
+
+/// The memory for the content of log files that are being verified, in bytes.
+const CONTENT_MEMORY: usize = 16 << 20;
+/// The memory for extracts that wait for their turn, in bytes.
+const EXTRACT_MEMORY: usize = 16 << 20;
+
+/// A consumer of the content of log files that are proven: whose uncompressed bytes have the hash
+/// that a valid digest of a verified chain recorded. It sees no other bytes.
+pub trait ContentConsumer: Send + Sync {
+    /// Takes the content of one log file. Called in any order, and several times at once. The bytes
+    /// that it writes to `extract` go to [`Observer::extract`](crate::audit::Observer::extract) after
+    /// the record of the log file, whose turn may come later.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the audit, which returns it: what is wrong with the content is no error, but to
+    /// be counted or reported by the consumer.
+    fn consume(&self, file: &LogFileRecord, content: ProvenContent, extract: &mut Extract) -> io::Result<()>;
+}
+
+/// The uncompressed content of a log file that is proven.
+#[derive(Debug)]
+pub struct ProvenContent(SpillBuffer);
+
+impl ProvenContent {
+    /// All bytes, if they are in memory; else they are read with [`Self::into_reader`].
+    pub fn in_memory(&self) -> Option<&[u8]> {
+        self.0.in_memory()
+    }
+
+    /// Reads the bytes.
+    pub fn into_reader(self) -> impl BufRead {
+        self.0.into_reader()
+    }
+}
+
+/// Bytes that a [`ContentConsumer`] made of a log file.
+#[derive(Debug)]
+pub struct Extract(SpillBuffer);
+
+impl Extract {
+    /// True if nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    /// Drops what was written so far.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Reads the bytes.
+    pub fn into_reader(self) -> impl BufRead {
+        self.0.into_reader()
+    }
+}
+
+impl Write for Extract {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Copies the content of a log file while it is hashed.
+pub(crate) struct KeptContent {
+    buffer: SpillBuffer,
+    /// The error that ended the copy. The verification of the file goes on.
+    error: Option<io::Error>,
+}
+
+impl ContentCopy for KeptContent {
+    fn take(&mut self, bytes: &[u8]) {
+        if self.error.is_none() {
+            self.error = self.buffer.write_all(bytes).err();
+        }
+    }
+}
+
+/// The consumer of proven content, with the buffers of a run.
+#[derive(Clone)]
+pub(crate) struct Consumption {
+    consumer: Arc<dyn ContentConsumer>,
+    contents: Arc<SpillPool>,
+    extracts: Arc<SpillPool>,
+}
+
+opaque_debug!(Consumption);
+
+impl Consumption {
+    pub(crate) fn new(consumer: Arc<dyn ContentConsumer>) -> Self {
+        Self { consumer, contents: SpillPool::new(CONTENT_MEMORY), extracts: SpillPool::new(EXTRACT_MEMORY) }
+    }
+
+    /// Returns an empty copy, to be filled while a log file is hashed.
+    pub(crate) fn copy(&self) -> KeptContent {
+        KeptContent { buffer: self.contents.buffer(), error: None }
+    }
+
+    /// Hands the content of a log file to the consumer if its record says that it is intact.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the copy could not be kept, for lack of disk space as a rule, or the consumer fails.
+    pub(crate) fn consume(&self, file: &LogFileRecord, kept: KeptContent) -> io::Result<Option<Extract>> {
+        if file.status != LogFileStatus::Intact {
+            return Ok(None);
+        }
+        if let Some(error) = kept.error {
+            return Err(error);
+        }
+        let mut extract = Extract(self.extracts.buffer());
+        self.consumer.consume(file, ProvenContent(kept.buffer), &mut extract)?;
+        Ok((!extract.is_empty()).then_some(extract))
+    }
+}
