@@ -111,6 +111,7 @@ pub mod checkpoint;
 pub mod cli;
 mod debug;
 mod disk;
+pub mod events;
 pub mod keys;
 pub mod model;
 #[cfg(feature = "cli")]

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 
+use super::event_output::CannotWriteEvents;
 use super::logs;
 use crate::audit::AuditError;
 use crate::checkpoint::CheckpointError;
@@ -140,6 +141,12 @@ impl From<AuditError> for Failure {
             AuditError::Ambiguous(reason) => Self::Usage(reason),
             // Only standard output keeps the kind of its errors.
             AuditError::Observer(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            AuditError::Observer(error) if error.get_ref().is_some_and(|inner| inner.is::<CannotWriteEvents>()) => {
+                match error.into_inner().map(|inner| inner.downcast::<CannotWriteEvents>()) {
+                    Some(Ok(failed)) => (*failed).into(),
+                    _ => Self::OutputClosed,
+                }
+            }
             AuditError::Observer(error) => Self::CannotRun(format!("the report can't be written: {error}")),
             AuditError::Listing { error: StoreError::NoSuchBucket(bucket), .. } => {
                 Self::CannotRun(format!("there is no bucket {bucket}: check --bucket, or the trail's settings"))

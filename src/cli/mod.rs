@@ -5,6 +5,7 @@ mod aws;
 mod commands;
 mod config;
 mod custody;
+mod event_output;
 mod evidence;
 mod exit;
 mod logs;
@@ -43,6 +44,7 @@ fn run_command() -> u8 {
     let outcome = match args.command {
         Some(Command::Demo(demo)) => commands::demo(demo),
         Some(Command::File(file)) => commands::file(&file),
+        Some(Command::Events(events)) => commands::events(&events),
         Some(Command::Collect(collect)) => commands::collect(&collect),
         Some(Command::Handover(handover)) => commands::handover(&handover),
         Some(Command::Ack(ack)) => commands::ack(&ack),

@@ -9,7 +9,7 @@ use anstream::{AutoStream, ColorChoice as StreamChoice};
 use clap::{ColorChoice, ValueEnum as _};
 use tempfile::NamedTempFile;
 
-use super::args::{Format, ReportArgs, ReportKind};
+use super::args::{Format, ReportArgs, ReportKind, StandardOutput};
 use super::evidence::Signing;
 use super::exit::Failure;
 use crate::audit::Observer;
@@ -24,8 +24,8 @@ use crate::sign::signature_path;
 
 /// The reports of a run.
 pub(super) struct Reports {
-    /// The report on standard output; `None` once that was closed by its reader while reports in files
-    /// are still to be written.
+    /// The report on standard output; `None` if there is none, or once that was closed by its reader while
+    /// reports in files are still to be written.
     standard: Option<Box<dyn Report>>,
     /// The annotations that the runner of a GitHub workflow reads from standard error.
     annotations: Option<Annotations<io::Stderr>>,
@@ -56,10 +56,13 @@ impl Reports {
         let reports = reports.filter(|(_, path)| !args.uploaded.iter().any(|uploaded| uploaded == path));
         let on_screen = TextOptions { width: terminal_width(), reports: links(reports), ..text.clone() };
         let options = Options { text: on_screen, origin: origin.clone(), signer: None, before: String::new() };
-        let standard: Box<dyn Report> = match args.format {
-            Format::Text => make(ReportKind::Text, io::stdout(), colour_of_standard_output(args.color), options),
-            Format::Jsonl => Box::new(Jsonl::new(BufWriter::new(StandardJson::new()))),
-            Format::Json => Box::new(Json::new(BufWriter::new(StandardJson::new()))),
+        let standard: Option<Box<dyn Report>> = match (args.standard, args.format) {
+            (StandardOutput::Other | StandardOutput::Nothing, _) => None,
+            (StandardOutput::Report, Format::Text) => {
+                Some(make(ReportKind::Text, io::stdout(), colour_of_standard_output(args.color), options))
+            }
+            (StandardOutput::Report, Format::Jsonl) => Some(Box::new(Jsonl::new(BufWriter::new(StandardJson::new())))),
+            (StandardOutput::Report, Format::Json) => Some(Box::new(Json::new(BufWriter::new(StandardJson::new())))),
         };
         let mut files = Vec::new();
         for (kind, path) in args.report.iter().chain(unsigned) {
@@ -80,7 +83,7 @@ impl Reports {
         }
         let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
         let annotations = in_workflow.then(|| Annotations::new(io::stderr(), allowed.clone()));
-        Ok(Self { standard: Some(standard), annotations, files, signing, unsigned: args.report.len() })
+        Ok(Self { standard, annotations, files, signing, unsigned: args.report.len() })
     }
 
     /// Finishes every report and renames the files to their paths.
@@ -138,7 +141,7 @@ impl Observer for Reports {
 const NARROWEST: usize = 40;
 
 /// Returns the width of the terminal that standard output is; `None` if it is none.
-fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
     Some(usize::from(width.0).max(NARROWEST))
 }

@@ -5,7 +5,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    CollectArgs, CopyArgs, FileArgs, MergeArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs,
+    CollectArgs, CopyArgs, EventsArgs, FileArgs, MergeArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs,
 };
 use super::commands::is_standard_input;
 use super::exit::Failure;
@@ -61,6 +61,13 @@ pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
         )));
     }
     paths.folders.push(Named::new("--output", &args.output));
+    paths.check()
+}
+
+/// Checks the paths of a run that emits events, whose verification has the arguments `verification`.
+pub(super) fn check_events(args: &EventsArgs, verification: &VerifyArgs) -> Result<(), Failure> {
+    let mut paths = of_verify(verification);
+    paths.outputs.extend(args.output.iter().map(|path| Named::new("--output", path)));
     paths.check()
 }
 
@@ -130,7 +137,10 @@ impl Paths {
     fn check(&self) -> Result<(), Failure> {
         self.compare()?;
         // Found out now, and not after hours of reading.
-        for output in self.outputs.iter().filter(|output| ["--state", "--checkpoint", "--zip"].contains(&&*output.name))
+        for output in self
+            .outputs
+            .iter()
+            .filter(|output| ["--state", "--checkpoint", "--zip", "--output"].contains(&&*output.name))
         {
             let tried = disk::target(&output.path).and_then(|path| disk::create(&path).map(drop));
             if let Err(error) = tried {

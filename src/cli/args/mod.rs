@@ -1,6 +1,7 @@
 //! The command line as the user types it. The module `resolve` turns it into the inputs of a run.
 
 mod distributed;
+mod events;
 mod overview;
 mod reports;
 mod scheduled;
@@ -14,7 +15,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(super) use distributed::{MergeArgs, PlanArgs, PlanFormat, ShardArgs};
-pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind};
+pub(super) use events::{ConditionArgs, EventFormat, EventsArgs};
+pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind, StandardOutput};
 pub(super) use scheduled::{NoticeArgs, NotifyOn};
 pub(super) use values::{Allowance, MAX_SEED, Price, RegionChoice};
 pub(super) use verify::{AwsArgs, CopyArgs, SelectArgs, SourceArgs, VerifyArgs};
@@ -68,6 +70,13 @@ pub(super) enum Command {
     /// Finds the digests that list the log files, and verifies those digests, their links on both
     /// sides, and the files.
     File(FileArgs),
+    /// Emit the events of log files that are proven
+    ///
+    /// Verifies as the main command does, and emits the records of log files that it finds intact, in
+    /// their original bytes, and nothing of any other file. The conditions on events change neither
+    /// what is verified nor the verdict, which the exit code tells. Each condition that is given has to
+    /// hold; of several values of one, any. In names, * stands for any characters and ? for one.
+    Events(Box<EventsArgs>),
     /// Copy a trail into an evidence bag, verifying it
     ///
     /// Copies digests, the log files that --depth asks for, metadata and public keys into a bag
@@ -343,10 +352,14 @@ impl Args {
         let matches = shown.try_get_matches_from(words)?;
         let mut args = Self::from_arg_matches(&matches)?;
         let given = settings(&definition, &matches);
-        if let Some(Command::Plan(plan)) = &mut args.command {
-            plan.settings = given;
-        } else if let Some(reports) = args.reports_mut() {
-            reports.settings = given;
+        match &mut args.command {
+            Some(Command::Plan(plan)) => plan.settings = given,
+            Some(Command::Events(events)) => events.settings = given,
+            _ => {
+                if let Some(reports) = args.reports_mut() {
+                    reports.settings = given;
+                }
+            }
         }
         Ok(args)
     }
@@ -410,6 +423,7 @@ impl Args {
             Some(Command::Report(report)) => &report.reports,
             Some(Command::Merge(merge)) => &merge.reports,
             Some(Command::Plan(plan)) => return Some(&plan.logs),
+            Some(Command::Events(events)) => return Some(&events.logs),
             Some(Command::Shard(shard)) => return Some(&shard.logs),
             Some(_) => return None,
         };

@@ -30,7 +30,7 @@ pub(crate) struct ReportArgs {
         env = "CTVERIFY_REPORT",
         hide_env = true,
         value_name = "KIND=PATH",
-        value_parser = Suggested { parse: parse_report, suggestions: report_suggestions },
+        value_parser = report_parser(),
         hide_possible_values = true,
         help_heading = "Reports"
     )]
@@ -73,6 +73,10 @@ pub(crate) struct ReportArgs {
     #[arg(skip)]
     pub uploaded: Vec<PathBuf>,
 
+    /// What the command writes to standard output.
+    #[arg(skip)]
+    pub standard: StandardOutput,
+
     /// When to use colour
     #[arg(
         long,
@@ -83,6 +87,18 @@ pub(crate) struct ReportArgs {
         help_heading = "Reports"
     )]
     pub color: ColorChoice,
+}
+
+/// What a command writes to standard output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum StandardOutput {
+    /// A report, in the format that is asked for.
+    #[default]
+    Report,
+    /// Something other than a report.
+    Other,
+    /// Nothing.
+    Nothing,
 }
 
 /// What a report that is evidence says of its case, and who signs it.
@@ -214,6 +230,11 @@ pub(crate) enum LogFormat {
 fn report_suggestions() -> Vec<String> {
     let names = ReportKind::value_variants().iter().filter_map(ValueEnum::to_possible_value);
     names.map(|kind| format!("{}=", kind.get_name())).collect()
+}
+
+/// The parser of `--report`.
+pub(super) fn report_parser() -> Suggested<(ReportKind, PathBuf)> {
+    Suggested { parse: parse_report, suggestions: report_suggestions }
 }
 
 fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {

@@ -10,7 +10,7 @@ use crate::checkpoint::Name;
 use crate::model::parse_age;
 
 /// What a scheduled audit keeps.
-#[derive(Debug, Clone, ClapArgs)]
+#[derive(Debug, Clone, Default, ClapArgs)]
 pub(crate) struct StateArgs {
     /// Keep here, in a file or as s3://BUCKET/KEY, up to where each chain is verified, and what was
     /// found: the next run goes on from there, reports again what is open, needs no --start, and
@@ -52,7 +52,7 @@ pub(crate) struct StateArgs {
 }
 
 /// Who is told of what a run found.
-#[derive(Debug, Clone, ClapArgs)]
+#[derive(Debug, Clone, Default, ClapArgs)]
 pub(crate) struct NoticeArgs {
     /// Tell this SNS topic, or POST a signed webhook: sns:TOPIC-ARN or webhook:URL (repeatable). A
     /// notice that can't be delivered ends the run with 4, after its reports were written
@@ -93,9 +93,10 @@ pub(crate) struct NoticeArgs {
 }
 
 /// When a notice is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum NotifyOn {
     /// Where something is new
+    #[default]
     Change,
     /// After each run that came to 'violated'
     Violation,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::audit::{Audit, Observer, Outcome, Progress};
+use crate::audit::{Audit, Extract, Observer, Outcome, Progress};
 use crate::bag::{Action, CustodyEntry};
-use crate::cli::args::{Format, Price, ReportArgs, ReportKind, VerifyArgs};
+use crate::cli::args::{Format, Price, ReportArgs, ReportKind, StandardOutput, VerifyArgs};
 use crate::cli::custody::{self, now};
 use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
@@ -19,7 +19,7 @@ use crate::cli::paths;
 use crate::cli::progress::ProgressLine;
 use crate::cli::resolve::{self, Settings, Trouble};
 use crate::model::{Prices, exit_code};
-use crate::records::{CircumstancesRecord, Record, SummaryRecord};
+use crate::records::{CircumstancesRecord, LogFileRecord, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
 use crate::store::Store;
 
@@ -96,7 +96,7 @@ pub(super) fn run(args: &ReportArgs, settings: impl Future<Output = Result<Setti
         };
         let bag = settings.bag.clone();
         signing.check_use(args, bag.is_some())?;
-        let summary = audit_with(args, (&[], &signing), settings, |_| {}, std::future::pending()).await?;
+        let summary = audit_with(args, (&[], &signing), settings, |_: &Record| {}, std::future::pending()).await?;
         if let Some(bag) = bag {
             match note_verification(&bag, args, &summary, &signing) {
                 // A finding counts more than the line about it.
@@ -118,6 +118,28 @@ fn note_verification(bag: &Path, args: &ReportArgs, summary: &SummaryRecord, sig
         .map_err(|error| Failure::CannotRun(format!("the custody log could not be added to: {error}")))
 }
 
+/// A caller that watches a run.
+pub(super) trait Watch {
+    /// Takes each record before the reports do.
+    fn record(&mut self, record: &Record);
+
+    /// Takes what the consumer of the run made of a log file.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run.
+    fn extract(&mut self, extract: Extract) -> io::Result<()> {
+        let _ = extract;
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&Record)> Watch for F {
+    fn record(&mut self, record: &Record) {
+        self(record);
+    }
+}
+
 /// Hands each record to the reports, to the logs, to the notice, and to a caller that watches.
 struct RunObserver<W> {
     reports: Reports,
@@ -130,7 +152,7 @@ struct RunObserver<W> {
     watch: W,
 }
 
-impl<W: FnMut(&Record)> Observer for RunObserver<W> {
+impl<W: Watch> Observer for RunObserver<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         if let Record::Summary(_) = record {
             if let Some(trouble) = self.refuse.as_ref().and_then(|refuse| refuse()) {
@@ -139,17 +161,26 @@ impl<W: FnMut(&Record)> Observer for RunObserver<W> {
             self.circumstances.clock_ahead_ms = self.clock.clock_ahead_ms();
             self.reports.record(&Record::Circumstances(self.circumstances.clone()))?;
         }
-        (self.watch)(record);
+        self.watch.record(record);
         self.brief.record(record);
         logs::record(record);
         self.reports.record(record)
+    }
+
+    fn extract(&mut self, _: &LogFileRecord, extract: Extract) -> io::Result<()> {
+        self.watch.extract(extract)
     }
 }
 
 /// Returns whether a progress line is shown. A line that redraws itself and records that scroll
 /// past would overwrite each other.
 fn shows_progress(args: &ReportArgs) -> bool {
-    let scrolls = io::stdout().is_terminal() && (args.verbose || args.format != Format::Text);
+    let lines = match args.standard {
+        StandardOutput::Report => args.verbose || args.format != Format::Text,
+        StandardOutput::Other => true,
+        StandardOutput::Nothing => false,
+    };
+    let scrolls = io::stdout().is_terminal() && lines;
     io::stderr().is_terminal() && !args.quiet && !scrolls && !logs::are_on()
 }
 
@@ -159,7 +190,7 @@ pub(super) async fn audit_with(
     args: &ReportArgs,
     (unsigned, signing): (&[(ReportKind, PathBuf)], &Arc<Signing>),
     settings: Settings,
-    watch: impl FnMut(&Record),
+    watch: impl Watch,
     stop: impl Future<Output = ()>,
 ) -> Result<SummaryRecord, Failure> {
     let reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned, signing.clone())?;
@@ -167,12 +198,24 @@ pub(super) async fn audit_with(
     let progress = Arc::new(Progress::default());
     let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
     let Settings {
-        store, keys, status, neighbours, request, kept, notifier, unpacked, discovered, trouble, plan, ..
+        store,
+        keys,
+        status,
+        neighbours,
+        request,
+        kept,
+        notifier,
+        unpacked,
+        discovered,
+        trouble,
+        consumer,
+        plan,
+        ..
     } = settings;
     let clock = store.clone();
     let refuse = trouble.clone();
     let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), refuse, watch };
-    let audit = Audit { status, neighbours, progress, discovered, ..Audit::new(store, keys, request) };
+    let audit = Audit { status, neighbours, progress, discovered, consumer, ..Audit::new(store, keys, request) };
     let ends_early = async {
         tokio::select! {
             () = interruption() => {}

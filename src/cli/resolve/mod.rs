@@ -15,7 +15,7 @@ use super::args::{PlanArgs, SelectArgs, SourceArgs, VerifyArgs};
 use super::exit::Failure;
 use super::notifier::Notifier;
 use super::plan_place::OpenPlan;
-use crate::audit::{AuditRequest, Discovered, Expected};
+use crate::audit::{AuditRequest, ContentConsumer, Discovered, Expected};
 use crate::bag::UnpackedBag;
 use crate::checkpoint::Kept;
 use crate::keys::KeySource;
@@ -59,6 +59,8 @@ pub(super) struct Settings {
     pub discovered: Option<Discovered>,
     /// Tells why the records are worth nothing, if they are: it is asked before the summary.
     pub trouble: Option<Trouble>,
+    /// The consumer of the content of log files that are found intact.
+    pub consumer: Option<Arc<dyn ContentConsumer>>,
     /// The plan that the chains are read from.
     pub plan: Option<OpenPlan>,
     /// The evidence bag whose custody log gets a line on the verification.
@@ -85,6 +87,7 @@ impl Settings {
             read_bucket: None,
             discovered: None,
             trouble: None,
+            consumer: None,
             plan: None,
             bag: None,
             kept: None,

@@ -1,0 +1,256 @@
+//! The command that emits the events of proven log files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::verify::{Watch, audit_with, interruption, runtime, shut_down};
+use crate::audit::Extract;
+use crate::cli::args::{ConditionArgs, EventFormat, EventsArgs, VerifyArgs};
+use crate::cli::custody::now;
+use crate::cli::event_output::EventOutput;
+use crate::cli::evidence::Signing;
+use crate::cli::exit::Failure;
+use crate::cli::output::terminal_width;
+use crate::cli::paths;
+use crate::cli::resolve::{self, Settings};
+use crate::events::{CountBy, EventFilter, EventReader, EventTotals, Format, Pattern, TextField};
+use crate::model::{Depth, LogFileStatus, TimeArgument, printable};
+use crate::records::{Record, SummaryRecord};
+
+/// Emits the events that the arguments ask for, and returns the exit code for the verdict.
+pub(crate) fn events(args: &EventsArgs) -> Result<u8, Failure> {
+    if args.what.depth != Depth::Content {
+        return Err(Failure::Usage(format!(
+            "events stand in log files, and --depth {} reads none: leave it out",
+            args.what.depth
+        )));
+    }
+    if !args.count_by.is_empty() && !has_counts(args.format) {
+        let what = "--count-by writes counts in place of events: choose --format jsonl, table or csv for them";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let verification = args.verification();
+    paths::check_events(args, &verification)?;
+    let reader = Arc::new(reader(args)?);
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(emit(args, &verification, &reader));
+    shut_down(runtime);
+    outcome
+}
+
+/// Verifies, and writes the events that `reader` extracts.
+async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventReader>) -> Result<u8, Failure> {
+    let signing = Arc::new(Signing::open(&verification.reports)?);
+    let settings = tokio::select! {
+        settings = resolve::resolve(verification, now()) => settings?,
+        () = interruption() => return Err(Failure::Interrupted),
+    };
+    signing.check_use(&verification.reports, false)?;
+    let settings = Settings { consumer: Some(reader.clone()), ..settings };
+    let mut output = EventOutput::open(args.output.as_deref())?;
+    if args.count_by.is_empty() {
+        output.write(format(args.format).header().as_bytes())?;
+    }
+    let mut watch = EventWatch { output, left_out: BTreeMap::new(), chains: BTreeSet::new() };
+    let reports = &verification.reports;
+    let summary = audit_with(reports, (&[], &signing), settings, &mut watch, std::future::pending()).await?;
+    let EventWatch { mut output, left_out, chains } = watch;
+    let ended = |error: std::io::Error| Failure::CannotRun(format!("the events can't be counted: {error}"));
+    let (totals, counts) = reader.finish().map_err(ended)?;
+    if let Some(mut counts) = counts {
+        chains.iter().for_each(|(account, region)| counts.add_chain(account, region));
+        output.write_with(|out| match args.format {
+            EventFormat::Csv => counts.write_csv(out),
+            EventFormat::Table => counts.write_table(out),
+            _ => counts.write_jsonl(out),
+        })?;
+    }
+    let result = EventSummary::new(&totals, left_out, &summary);
+    if args.format == EventFormat::Jsonl {
+        output.write_with(|out| {
+            serde_json::to_writer(&mut *out, &SummaryLine { summary: &result })?;
+            out.write_all(b"\n")
+        })?;
+    }
+    output.finish(!summary.interrupted)?;
+    result.print(args, &totals);
+    Ok(summary.exit_code)
+}
+
+fn has_counts(format: EventFormat) -> bool {
+    matches!(format, EventFormat::Jsonl | EventFormat::Csv | EventFormat::Table)
+}
+
+fn format(format: EventFormat) -> Format {
+    match format {
+        EventFormat::Jsonl => Format::Jsonl,
+        EventFormat::Raw => Format::Raw,
+        EventFormat::Table => Format::Table(terminal_width()),
+        EventFormat::Csv => Format::Csv,
+        EventFormat::Timesketch => Format::Timesketch,
+        EventFormat::LookupEvents => Format::LookupEvents,
+    }
+}
+
+/// The reader of the events that the arguments ask for.
+fn reader(args: &EventsArgs) -> Result<EventReader, Failure> {
+    let filter = filter(&args.conditions)?;
+    Ok(match args.count_by.is_empty() {
+        true => {
+            let format = match &args.output {
+                // A file is as wide as its rows.
+                Some(_) if args.format == EventFormat::Table => Format::Table(None),
+                _ => format(args.format),
+            };
+            EventReader::new(filter, format)
+        }
+        false => EventReader::counting(filter, CountBy::new(args.count_by.clone())),
+    })
+}
+
+fn filter(args: &ConditionArgs) -> Result<EventFilter, Failure> {
+    let now = now();
+    let time = |argument: Option<TimeArgument>| {
+        argument.map(|argument| argument.resolve(now)).transpose().map_err(Failure::Usage)
+    };
+    let (after, before) = (time(args.after)?, time(args.before)?);
+    if let (Some(after), Some(before)) = (after, before)
+        && after >= before
+    {
+        return Err(Failure::Usage(format!("--after {after} is not before --before {before}: no event is in between")));
+    }
+    let mut filter = EventFilter::default();
+    for (field, values) in [
+        (TextField::EventId, &args.event_id),
+        (TextField::EventName, &args.event_name),
+        (TextField::EventSource, &args.event_source),
+        (TextField::UserName, &args.username),
+        (TextField::AccessKeyId, &args.access_key_id),
+        (TextField::ResourceName, &args.resource_name),
+        (TextField::ResourceType, &args.resource_type),
+        (TextField::Arn, &args.arn),
+        (TextField::ErrorCode, &args.error_code),
+        (TextField::EventRegion, &args.event_region),
+        (TextField::EventAccount, &args.event_account),
+        (TextField::Category, &args.category),
+    ] {
+        filter = filter.with(field, values.iter().map(|value| Pattern::new(value)).collect());
+    }
+    filter.addresses.clone_from(&args.source_ip);
+    (filter.read_only, filter.after, filter.before) = (args.read_only, after, before);
+    Ok(filter)
+}
+
+/// Writes the events of a run, and counts what is left out.
+struct EventWatch {
+    output: EventOutput,
+    left_out: BTreeMap<&'static str, u64>,
+    /// The account and region of each chain.
+    chains: BTreeSet<(String, String)>,
+}
+
+impl Watch for &mut EventWatch {
+    fn record(&mut self, record: &Record) {
+        match record {
+            Record::LogFile(file) if file.status != LogFileStatus::Intact => {
+                *self.left_out.entry(file.status.as_str()).or_default() += 1;
+            }
+            Record::Chain(chain) => {
+                self.chains.insert((chain.chain.account.to_string(), chain.chain.region.to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    fn extract(&mut self, extract: Extract) -> std::io::Result<()> {
+        self.output.copy(extract.into_reader())
+    }
+}
+
+/// The last line of JSON Lines.
+#[derive(Serialize)]
+struct SummaryLine<'a> {
+    summary: &'a EventSummary,
+}
+
+/// The result of a run, beside its events.
+#[derive(Serialize)]
+struct EventSummary {
+    events: u64,
+    duplicate_event_ids: u64,
+    /// The number of log files that are proven and were searched for events.
+    log_files: u64,
+    /// The number of log files whose events are not among those written, by reason.
+    left_out: BTreeMap<&'static str, u64>,
+    verdict: &'static str,
+    exit_code: u8,
+    interrupted: bool,
+}
+
+/// The reason of proven log files whose content is not in the form of one.
+const OTHER_FORM: &str = "other_form";
+
+impl EventSummary {
+    fn new(totals: &EventTotals, mut left_out: BTreeMap<&'static str, u64>, summary: &SummaryRecord) -> Self {
+        if totals.other_form > 0 {
+            left_out.insert(OTHER_FORM, totals.other_form);
+        }
+        Self {
+            events: totals.events,
+            duplicate_event_ids: totals.duplicates,
+            log_files: totals.files - totals.other_form,
+            left_out,
+            verdict: summary.verdict.as_str(),
+            exit_code: summary.exit_code,
+            interrupted: summary.interrupted,
+        }
+    }
+
+    /// Prints the result for people to standard error. If that is closed, nobody reads it.
+    fn print(&self, args: &EventsArgs, totals: &EventTotals) {
+        if args.quiet && self.left_out.is_empty() && self.exit_code == 0 {
+            return;
+        }
+        let mut text = format!("{} in {}\n", events_in_words(self.events), files(self.log_files, "proven log file"));
+        let of_status: Vec<String> = self
+            .left_out
+            .iter()
+            .filter(|(reason, _)| **reason != OTHER_FORM)
+            .map(|(status, count)| format!("{count} {status}"))
+            .collect();
+        if !of_status.is_empty() {
+            text += &format!("left out, for they are not proven: {} log files\n", of_status.join(", "));
+        }
+        if totals.other_form > 0 {
+            text += &format!(
+                "left out, for they hold no records in the form of a log file: {}\n",
+                files(totals.other_form, "proven log file")
+            );
+            for (object, reason) in &totals.named {
+                text += &format!("  {}: {}\n", printable(&object.to_string()), printable(reason));
+            }
+        }
+        if self.duplicate_event_ids > 0 {
+            text += &format!("{} have the eventID of another one\n", events_in_words(self.duplicate_event_ids));
+        }
+        if self.interrupted {
+            text += "interrupted: the events are not complete\n";
+        }
+        text += &format!("verdict on the logs: {}\n", self.verdict);
+        if self.exit_code != 0 && args.report.is_empty() {
+            text += "--report text=FILE says what was found\n";
+        }
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+}
+
+fn events_in_words(count: u64) -> String {
+    files(count, "event")
+}
+
+fn files(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
