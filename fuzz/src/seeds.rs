@@ -50,9 +50,13 @@ pub fn seeds(testdata: &Path) -> Vec<Seed> {
                 add("gzip", [&[0xff], &content[..content.len().min(4096)]].concat());
                 let mut json = Vec::new();
                 let is_digest = inside.to_str().unwrap().contains("CloudTrail-Digest");
-                if is_digest && MultiGzDecoder::new(&*content).read_to_end(&mut json).is_ok() {
-                    chains.entry(path.parent().unwrap().to_owned()).or_default().push(json.clone());
-                    add("digest_json", json);
+                match MultiGzDecoder::new(&*content).read_to_end(&mut json) {
+                    Ok(_) if is_digest => {
+                        chains.entry(path.parent().unwrap().to_owned()).or_default().push(json.clone());
+                        add("digest_json", json);
+                    }
+                    Ok(_) => add("events", json),
+                    Err(_) => {}
                 }
             }
             _ => {}
@@ -63,6 +67,15 @@ pub fn seeds(testdata: &Path) -> Vec<Seed> {
     }
     checkpoints().iter().for_each(|checkpoint| add("checkpoint", checkpoint.to_string().into_bytes()));
     add("bag", bag());
+    for content in [
+        r#" { "x" : {} , "Records" : [ {"a":"\/\u00fc\ud800","n":1e400} , { } ] } "#,
+        r#"[{"eventId":"e","accountId":"1","timeWindow":{"windowStart":"2026-03-01T00:00:00Z"},"eventCategory":"Aggregated"}]"#,
+        r#"{"Records":[{"userIdentity":{"principalId":"A:alice","arn":"arn:aws:iam::1:user/a"},"resources":[{"ARN":"b"}],
+            "requestParameters":{"list":["=b",{"c":null}]}}]}"#,
+        r#"{"Records":[{"a":1}],"Records":[7]}"#,
+    ] {
+        add("events", content.as_bytes().to_vec());
+    }
     for text in ["2026-03-01T00:00:00Z", "2026-03-01", "20260301T000000Z", "24h", "7d", "2026-03-01T01:02:03+02:00"] {
         add("time_argument", text.as_bytes().to_vec());
     }

@@ -2,14 +2,20 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use ctverify::bag::{Bag, CustodyLog};
 use ctverify::checkpoint::{parse, to_json};
+use ctverify::events::{
+    Event, EventFilter, Form, Format, Pattern, Proof, TakeRecord, TextField, each_record_of_bytes,
+    each_record_of_reader,
+};
 use ctverify::keys::KeyFile;
-use ctverify::model::{DigestKind, DigestName, LogFileKey, ObjectRef, TimeArgument, TrailArn, parse_time, printable};
+use ctverify::model::{
+    DigestKind, DigestName, LogFileKey, ObjectRef, Sha256Hash, TimeArgument, TrailArn, parse_time, printable,
+};
 use ctverify::records::{read_records, write_record};
 use ctverify::verify::{
     CheckedDigest, DigestJudgement, DigestMetadata, DigestSummary, Gunzip, HashKey, KeyRing, PendingDigest, RawDigest,
@@ -18,6 +24,7 @@ use ctverify::verify::{
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use serde::de::IgnoredAny;
 
 /// A target: its name, and the function.
 pub type Target = (&'static str, fn(&[u8]));
@@ -27,6 +34,7 @@ pub const ALL: &[Target] = &[
     ("bag", bag),
     ("checkpoint", checkpoint),
     ("digest_json", digest_json),
+    ("events", events),
     ("gzip", gzip),
     ("key_der", key_der),
     ("key_file", key_file),
@@ -42,6 +50,44 @@ fn gzipped(content: &[u8]) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
     gzip.write_all(content).unwrap();
     gzip.finish().unwrap()
+}
+
+/// The content of a log file. Records are found in the same way in memory and piece by piece, stand in
+/// the content as they are, and can be filtered and written in every format.
+pub fn events(bytes: &[u8]) {
+    let read = |find: &dyn Fn(&mut TakeRecord<'_>) -> io::Result<Form>| {
+        let mut records = Vec::new();
+        let form = find(&mut |index, record| {
+            assert_eq!(index, records.len() as u64);
+            records.push(record.to_owned());
+            Ok(())
+        });
+        (records, matches!(form.unwrap(), Form::Records(_)))
+    };
+    let (records, is_log_file) = read(&|take| each_record_of_bytes(bytes, take));
+    let pieces = read(&|take| each_record_of_reader(BufReader::with_capacity(5, bytes), take));
+    assert_eq!(pieces, (records.clone(), is_log_file), "both readings agree");
+    let filter = EventFilter::default()
+        .with(TextField::UserName, vec![Pattern::new("a*")])
+        .with(TextField::ResourceName, vec![Pattern::new("*b?")]);
+    let mut at = 0;
+    for (index, record) in (0..).zip(&records) {
+        let found = bytes[at..].windows(record.len()).position(|part| part == record.as_bytes());
+        at += found.expect("the record stands in the content, after the one before it") + record.len();
+        let event = Event::parse(record).unwrap_or_default();
+        let sha256 = Sha256Hash([0; 32]);
+        let proof = Proof { bucket: "b", key: "k", sha256, digest: "d", account: "1", region: "r", index };
+        let _ = filter.matches(&event, &proof);
+        for format in [Format::Jsonl, Format::Raw, Format::Timesketch, Format::LookupEvents] {
+            let mut line = Vec::new();
+            format.write(&event, record, &proof, &mut line).unwrap();
+            assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "{format:?} has one line");
+            assert!(format == Format::Raw || serde_json::from_slice::<IgnoredAny>(&line).is_ok(), "{format:?} is JSON");
+        }
+        for format in [Format::Csv, Format::Table(None), Format::Table(Some(80)), Format::Table(Some(130))] {
+            format.write(&event, record, &proof, &mut io::sink()).unwrap();
+        }
+    }
 }
 
 /// One folder for the whole process: each input writes over it.

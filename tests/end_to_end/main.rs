@@ -17,6 +17,7 @@ mod cli;
 mod coverage;
 mod defects;
 mod digests;
+mod events;
 mod log_files;
 mod reports;
 mod shard;

@@ -86,6 +86,8 @@ enum Place {
     Server,
     /// A server, with Spark on the path.
     Spark,
+    /// A server, and jq.
+    Jq,
     Nowhere,
 }
 
@@ -100,6 +102,7 @@ fn place(line: &str) -> Option<(Place, String)> {
         "folder" => Place::Folder,
         "server" => Place::Server,
         "spark" => Place::Spark,
+        "jq" => Place::Jq,
         _ => return None,
     };
     Some((place, exits.to_owned()))
@@ -183,8 +186,8 @@ fn every_command_block_runs_as_it_stands() {
         let shell = Shell::new();
         for (before, script) in page.blocks("sh") {
             let (place, exits) = place(&before).unwrap_or_else(|| panic!("{}: '{before}' before {script}", page.path));
-            // Those for Spark have a test of their own.
-            if place == Place::Nowhere || place == Place::Spark {
+            // Those that need other programs have tests of their own.
+            if matches!(place, Place::Nowhere | Place::Spark | Place::Jq) {
                 let syntax = Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
                 assert!(syntax.status.success(), "{}: {script}", page.path);
                 continue;
@@ -227,6 +230,30 @@ fn five_commands_lead_from_a_plan_to_a_signed_report() {
     assert_eq!(codes, "", "{said}");
     assert!(said.contains("VERIFIED  ") && said.contains("merged  the results of"), "{said}");
     assert!(said.contains("signed by J. Doe") && said.contains("says what the records"), "{said}");
+}
+
+/// The recipes for jq on the page of events print something.
+#[test]
+fn the_recipes_for_jq_work() {
+    let has_jq = Command::new("jq").arg("--version").output().is_ok_and(|output| output.status.success());
+    assert!(has_jq || std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "tests/run installs jq");
+    if !has_jq {
+        return;
+    }
+    let (page, server, shell) = (Page::open("docs/events.md"), server(), Shell::new());
+    let blocks = page.blocks("sh");
+    let (_, emits) = blocks.iter().find(|(_, script)| script.contains("--output events.jsonl")).unwrap();
+    assert_eq!(shell.run(emits, Some(&server)).0, "");
+    let events = std::fs::read_to_string(shell.folder.path().join("events.jsonl")).unwrap();
+    // No call of the forge fails.
+    let failed = events.replacen("\"readOnly\"", "\"errorCode\":\"AccessDenied\",\"readOnly\"", 1);
+    std::fs::write(shell.folder.path().join("events.jsonl"), failed).unwrap();
+    let recipes: Vec<_> = blocks.iter().filter(|(before, _)| before == "<!-- run: jq -->").collect();
+    for (_, script) in &recipes {
+        let (codes, said) = shell.run(&format!("set -eo pipefail\n{script}"), Some(&server));
+        assert!(codes.is_empty() && said.contains('\t') && !said.contains("error"), "{script}\n{said}");
+    }
+    assert_eq!(recipes.len(), 3);
 }
 
 /// The commands of README on a copy end with a verified one.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use sha2::{Digest as _, Sha256};
 
 use crate::authority::TestKey;
 use crate::document::DigestDocument;
@@ -107,6 +108,17 @@ impl ForgedTrail {
             self.chains[0].digests[index] = digest.clone();
             previous = Some(digest);
         }
+    }
+
+    /// Gives a log file of the first chain another content, as if CloudTrail had delivered that: the
+    /// digests record its hash.
+    pub fn redeliver(&mut self, key: &str, content: &[u8]) {
+        self.replace(key, gzip(content));
+        let hash = hex::encode(Sha256::digest(content));
+        self.reissue(|_, document| {
+            let files = document.log_files.iter_mut().filter(|file| file.s3_object == key);
+            files.for_each(|file| file.hash_value = hash.clone());
+        });
     }
 
     /// Moves the digests of the first chain before this place, and the log files that they list, to
