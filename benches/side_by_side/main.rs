@@ -4,7 +4,8 @@
 //!
 //! ```sh
 //! cargo bench --bench side_by_side                    # everything; the official client if $CTVERIFY_TEST_AWS names it
-//! cargo bench --bench side_by_side -- folder memory   # only these; the others are s3, linear, workers, start, first
+//! cargo bench --bench side_by_side -- folder memory   # only these; the others are events, s3, linear, workers, start,
+//!                                                     # first
 //! ```
 //!
 //! Machines are noisy: only the ratios are worth comparing. Each contestant runs in turn, several
@@ -55,6 +56,9 @@ fn main() {
             if wants("folder") {
                 folder();
             }
+            if wants("events") {
+                events();
+            }
             if wants("s3") {
                 s3();
             }
@@ -101,6 +105,35 @@ fn folder() {
         let [own, floor] = fastest(RUNS, [&mut || from_folder(&trail), &mut || myself(&["floor", &dir])]);
         let ratio = own.wall.as_secs_f64() / floor.wall.as_secs_f64();
         println!("  {:<42} {:>12} {:>12}   {ratio:.2}", trail.about, ms(own.wall), ms(floor.wall));
+    }
+}
+
+/// The events of proven log files beside the verification alone: those that few log files or few events
+/// meet, and all.
+fn events() {
+    println!("\nEvents of a folder, warm cache");
+    let events = |trail: &Trail, conditions: &[&str]| {
+        let mut command = ctverify();
+        command.args(["events", "--from"]).arg(&trail.dir).arg("--keys").arg(trail.dir.join("keys.json"));
+        command.arg("--quiet").args(conditions);
+        command
+    };
+    let few = ["--event-name", "CreateAccessKey", "--username", "alice"];
+    for (trail, runs) in [(trails::small_files(), RUNS), (trails::large_files(), 3), (trails::one_giant(), 1)] {
+        let [plain, none, few, all] = fastest(
+            runs,
+            [
+                &mut || from_folder(&trail),
+                &mut || events(&trail, &["--event-name", "StopLogging"]),
+                &mut || events(&trail, &few),
+                &mut || events(&trail, &[]),
+            ],
+        );
+        println!("  {}: verified in {}", trail.about, ms(plain.wall));
+        for (about, measured) in [("a name that does not occur", none), ("one event of 60", few), ("all events", all)] {
+            let ratio = measured.wall.as_secs_f64() / plain.wall.as_secs_f64();
+            println!("    {about:<40} {:>12}   {ratio:.2}   {:>8.1} MiB", ms(measured.wall), measured.peak_mib());
+        }
     }
 }
 

@@ -44,6 +44,7 @@ fn run_command() -> u8 {
     let outcome = match args.command {
         Some(Command::Demo(demo)) => commands::demo(demo),
         Some(Command::File(file)) => commands::file(&file),
+        Some(Command::Event(event)) => commands::event(&event),
         Some(Command::Events(events)) => commands::events(&events),
         Some(Command::Collect(collect)) => commands::collect(&collect),
         Some(Command::Handover(handover)) => commands::handover(&handover),

@@ -8,18 +8,24 @@
 //! The form of records: CloudTrail user guide, "CloudTrail record contents". Records of other log
 //! folders lack fields that those of management events have, and pass all the same.
 
+mod compare;
 mod count;
+mod coverage;
 mod duplicates;
 mod event;
 mod filter;
+mod finder;
 mod log_file;
 mod output;
 mod prefilter;
 mod reader;
 
+pub use compare::differences;
 pub use count::{CountBy, CountField, Counted};
+pub use coverage::{CoveredTimes, NotCovered};
 pub use event::{Event, EventTime};
 pub use filter::{AddressPattern, EventFilter, FilterError, Pattern, TextField};
+pub use finder::{EventFinder, FoundEvent};
 pub use log_file::{Form, TakeRecord, each_record, each_record_of_bytes, each_record_of_reader};
 pub use output::{Format, Proof};
 pub use reader::{EventReader, EventTotals};

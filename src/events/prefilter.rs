@@ -73,7 +73,7 @@ fn is_plain(character: char) -> bool {
 }
 
 /// Returns whether the bytes may hold an escape of a character that is searched for.
-fn has_escaped_letters(bytes: &[u8]) -> bool {
+pub(super) fn has_escaped_letters(bytes: &[u8]) -> bool {
     memmem::find_iter(bytes, b"\\u00").any(|position| {
         let digits = bytes.get(position + 4..position + 6).and_then(|digits| std::str::from_utf8(digits).ok());
         let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());

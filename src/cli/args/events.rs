@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args as ClapArgs, ColorChoice, ValueEnum};
+use clap::{Args as ClapArgs, ValueEnum};
 
-use super::reports::{EvidenceArgs, Format, LogArgs, ReportArgs, ReportKind, StandardOutput, report_parser};
-use super::scheduled::{NoticeArgs, StateArgs};
+use super::reports::{EvidenceArgs, LogArgs, ReportArgs, ReportKind, StandardOutput, report_parser};
+use super::scheduled::StateArgs;
 use super::values::{Allowance, Suggested, allowance_suggestions, parse_allowance};
 use super::verify::{CopyArgs, SelectArgs, SourceArgs, VerifyArgs};
 use crate::events::{AddressPattern, CountField};
@@ -305,33 +305,18 @@ pub(crate) enum EventFormat {
 impl EventsArgs {
     /// The arguments of the verification that precedes the events.
     pub(crate) fn verification(&self) -> VerifyArgs {
+        let standard = if self.output.is_some() { StandardOutput::Nothing } else { StandardOutput::Other };
         let reports = ReportArgs {
-            format: Format::Text,
             report: self.report.clone(),
             evidence: self.evidence.clone(),
-            logs: self.logs.clone(),
-            verbose: false,
             quiet: self.quiet,
-            settings: self.settings.clone(),
-            uploaded: Vec::new(),
-            standard: if self.output.is_some() { StandardOutput::Nothing } else { StandardOutput::Other },
-            color: ColorChoice::Auto,
+            ..ReportArgs::without_reports(standard, self.logs.clone(), self.settings.clone())
         };
         VerifyArgs {
-            config: None,
-            what: self.what.clone(),
             signer: self.signer.clone(),
-            sample: None,
-            seed: None,
-            estimate: false,
-            prices: Vec::new(),
-            copy: self.copy.clone(),
-            source: self.source.clone(),
             scheduled: StateArgs { grace: self.grace, ..StateArgs::default() },
-            notices: NoticeArgs::default(),
-            reports,
-            log_custody: false,
             allow: self.allow.clone(),
+            ..VerifyArgs::of(self.what.clone(), self.copy.clone(), self.source.clone(), reports)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line as the user types it. The module `resolve` turns it into the inputs of a run.
 
 mod distributed;
+mod event;
 mod events;
 mod overview;
 mod reports;
@@ -15,6 +16,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args as ClapArgs, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(super) use distributed::{MergeArgs, PlanArgs, PlanFormat, ShardArgs};
+pub(super) use event::{EventArgs, EventForm};
 pub(super) use events::{ConditionArgs, EventFormat, EventsArgs};
 pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind, StandardOutput};
 pub(super) use scheduled::{NoticeArgs, NotifyOn};
@@ -77,6 +79,12 @@ pub(super) enum Command {
     /// what is verified nor the verdict, which the exit code tells. Each condition that is given has to
     /// hold; of several values of one, any. In names, * stands for any characters and ? for one.
     Events(Box<EventsArgs>),
+    /// Prove single events, or compare events with the proven ones
+    ///
+    /// Verifies as the main command does, up to the log file that has the event, and says how the event
+    /// is proven. With --match, says of each event in a file whether it is genuine. Exit codes: 0
+    /// proven or genuine, 1 altered, 3 not found in what was verified.
+    Event(Box<EventArgs>),
     /// Copy a trail into an evidence bag, verifying it
     ///
     /// Copies digests, the log files that --depth asks for, metadata and public keys into a bag
@@ -355,6 +363,7 @@ impl Args {
         match &mut args.command {
             Some(Command::Plan(plan)) => plan.settings = given,
             Some(Command::Events(events)) => events.settings = given,
+            Some(Command::Event(event)) => event.settings = given,
             _ => {
                 if let Some(reports) = args.reports_mut() {
                     reports.settings = given;
@@ -424,6 +433,7 @@ impl Args {
             Some(Command::Merge(merge)) => &merge.reports,
             Some(Command::Plan(plan)) => return Some(&plan.logs),
             Some(Command::Events(events)) => return Some(&events.logs),
+            Some(Command::Event(event)) => return Some(&event.logs),
             Some(Command::Shard(shard)) => return Some(&shard.logs),
             Some(_) => return None,
         };

@@ -89,6 +89,24 @@ pub(crate) struct ReportArgs {
     pub color: ColorChoice,
 }
 
+impl ReportArgs {
+    /// The arguments of a command that writes `standard` to standard output and no report.
+    pub(super) fn without_reports(standard: StandardOutput, logs: LogArgs, settings: Vec<Setting>) -> Self {
+        Self {
+            format: Format::Text,
+            report: Vec::new(),
+            evidence: EvidenceArgs::default(),
+            logs,
+            verbose: false,
+            quiet: false,
+            settings,
+            uploaded: Vec::new(),
+            standard,
+            color: ColorChoice::Auto,
+        }
+    }
+}
+
 /// What a command writes to standard output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum StandardOutput {

@@ -124,6 +124,28 @@ pub(crate) struct VerifyArgs {
     pub allow: Vec<Allowance>,
 }
 
+impl VerifyArgs {
+    /// The arguments of a verification that names what is verified and no more.
+    pub(super) fn of(what: SelectArgs, copy: CopyArgs, source: SourceArgs, reports: ReportArgs) -> Self {
+        Self {
+            config: None,
+            what,
+            signer: None,
+            sample: None,
+            seed: None,
+            estimate: false,
+            prices: Vec::new(),
+            copy,
+            source,
+            scheduled: StateArgs::default(),
+            notices: NoticeArgs::default(),
+            reports,
+            log_custody: false,
+            allow: Vec::new(),
+        }
+    }
+}
+
 /// Which trail, which part of it, and where it lies.
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SelectArgs {

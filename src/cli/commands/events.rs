@@ -18,7 +18,7 @@ use crate::cli::paths;
 use crate::cli::resolve::{self, Settings};
 use crate::events::{CountBy, EventFilter, EventReader, EventTotals, Format, Pattern, TextField};
 use crate::model::{Depth, LogFileStatus, TimeArgument, printable};
-use crate::records::{Record, SummaryRecord};
+use crate::records::{LogFileRecord, Record, SummaryRecord};
 
 /// Emits the events that the arguments ask for, and returns the exit code for the verdict.
 pub(crate) fn events(args: &EventsArgs) -> Result<u8, Failure> {
@@ -165,7 +165,7 @@ impl Watch for &mut EventWatch {
         }
     }
 
-    fn extract(&mut self, extract: Extract) -> std::io::Result<()> {
+    fn extract(&mut self, _: &LogFileRecord, extract: Extract) -> std::io::Result<()> {
         self.output.copy(extract.into_reader())
     }
 }

@@ -128,8 +128,8 @@ pub(super) trait Watch {
     /// # Errors
     ///
     /// An error ends the run.
-    fn extract(&mut self, extract: Extract) -> io::Result<()> {
-        let _ = extract;
+    fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
+        let _ = (file, extract);
         Ok(())
     }
 }
@@ -167,8 +167,8 @@ impl<W: Watch> Observer for RunObserver<W> {
         self.reports.record(record)
     }
 
-    fn extract(&mut self, _: &LogFileRecord, extract: Extract) -> io::Result<()> {
-        self.watch.extract(extract)
+    fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
+        self.watch.extract(file, extract)
     }
 }
 

@@ -3,6 +3,7 @@
 mod conditions;
 mod formats;
 mod proven;
+mod single;
 
 use std::process::Command;
 

@@ -1,0 +1,70 @@
+//! Arguments of the command that proves single events.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
+
+use super::reports::{LogArgs, ReportArgs, StandardOutput};
+use super::verify::{CopyArgs, SelectArgs, SourceArgs, VerifyArgs};
+use crate::records::Setting;
+
+#[derive(Debug, ClapArgs)]
+#[command(group = ArgGroup::new("which").required(true).args(["id", "matched"]))]
+pub(crate) struct EventArgs {
+    /// The event: its eventID
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+
+    /// Compare the events in this file with the proven ones: a record on each line, or an object that has one
+    /// as 'event' or 'CloudTrailEvent'; '-' reads them from standard input
+    #[arg(long = "match", env = "CTVERIFY_MATCH", hide_env = true, value_name = "FILE")]
+    pub matched: Option<PathBuf>,
+
+    /// The name of the field that has the record in each object of the file
+    #[arg(
+        long,
+        env = "CTVERIFY_MATCH_FIELD",
+        hide_env = true,
+        value_name = "NAME",
+        requires = "matched",
+        conflicts_with = "id"
+    )]
+    pub match_field: Option<String>,
+
+    /// The form of the result
+    #[arg(long, env = "CTVERIFY_FORMAT", hide_env = true, value_enum, default_value_t = EventForm::Text)]
+    pub format: EventForm,
+
+    #[command(flatten)]
+    pub what: SelectArgs,
+
+    #[command(flatten)]
+    pub copy: CopyArgs,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    #[command(flatten)]
+    pub logs: LogArgs,
+
+    /// The settings that were given, with their origin.
+    #[arg(skip)]
+    pub settings: Vec<Setting>,
+}
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventForm {
+    /// For people
+    Text,
+    /// A JSON object on a line for each event
+    Jsonl,
+}
+
+impl EventArgs {
+    /// The arguments of the verification that proves the events.
+    pub(crate) fn verification(&self) -> VerifyArgs {
+        let reports = ReportArgs::without_reports(StandardOutput::Nothing, self.logs.clone(), self.settings.clone());
+        VerifyArgs::of(self.what.clone(), self.copy.clone(), self.source.clone(), reports)
+    }
+}

@@ -1,0 +1,173 @@
+//! The command that proves single events.
+
+mod comparison;
+mod given;
+mod proof;
+
+use std::collections::HashSet;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::verify::{Watch, audit_with, interruption, runtime, shut_down};
+use crate::audit::Extract;
+use crate::cli::args::{EventArgs, EventForm};
+use crate::cli::custody::now;
+use crate::cli::evidence::Signing;
+use crate::cli::exit::Failure;
+use crate::cli::output::cannot_write_standard;
+use crate::cli::paths;
+use crate::cli::resolve::{self, Settings};
+use crate::events::{EventFinder, FoundEvent};
+use crate::model::{Depth, LogFileStatus, exit_code, printable};
+use crate::records::{DigestRecord, KeysAsked, LogFileRecord, Record};
+use comparison::Comparison;
+use given::GivenEvent;
+use proof::ProvenEvent;
+
+/// Proves the event that the arguments name, or compares those of a file.
+pub(crate) fn event(args: &EventArgs) -> Result<u8, Failure> {
+    if args.what.depth != Depth::Content {
+        return Err(Failure::Usage(format!(
+            "events stand in log files, and --depth {} reads none: leave it out",
+            args.what.depth
+        )));
+    }
+    paths::check_verify(&args.verification())?;
+    let given = match &args.matched {
+        Some(path) => Some(given::read(path, args.match_field.as_deref())?),
+        None => None,
+    };
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        match (given, &args.id) {
+            (Some(given), _) => compare(args, given).await,
+            (None, Some(id)) => prove(args, id).await,
+            (None, None) => {
+                Err(Failure::Usage("name an event by its eventID, or a file of events with --match".to_owned()))
+            }
+        }
+    });
+    shut_down(runtime);
+    outcome
+}
+
+/// The inputs of the verification, with a finder of these identifiers.
+async fn settings(args: &EventArgs, identifiers: HashSet<String>) -> Result<Settings, Failure> {
+    let verification = args.verification();
+    let settings = tokio::select! {
+        settings = resolve::resolve(&verification, now()) => settings?,
+        () = interruption() => return Err(Failure::Interrupted),
+    };
+    Ok(Settings { consumer: Some(Arc::new(EventFinder::new(identifiers))), ..settings })
+}
+
+/// Proves one event. The run ends once it is found: its digest is judged with the whole chain before.
+async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
+    let settings = settings(args, HashSet::from([id.to_owned()])).await?;
+    let (store, stop) = (settings.store.clone(), Notify::new());
+    let mut search = Search { digest: None, keys: None, found: Vec::new(), stop: &stop };
+    let verification = args.verification();
+    let signing = Arc::new(Signing::open(&verification.reports)?);
+    let run = audit_with(&verification.reports, (&[], &signing), settings, &mut search, stop.notified());
+    let summary = run.await?;
+    let Search { found, keys, .. } = search;
+    let mut out = anstream::stdout();
+    let Some((event, file, digest)) = found.into_iter().next() else {
+        if summary.interrupted {
+            return Err(Failure::Stopped("interrupted before the event was found".to_owned()));
+        }
+        use LogFileStatus::{Deleted, Modified, Uncovered, Unlisted, Unverified};
+        let unproven = [Modified, Deleted, Unverified, Unlisted, Uncovered];
+        let left_out: u64 = unproven.map(|status| summary.tally.log_files(status)).iter().sum();
+        let text = format!(
+            "NOT FOUND  no proven event in what was verified has the eventID {}\n  verdict on the logs: {}; log files \
+             that are not proven: {left_out}\n",
+            printable(id),
+            summary.verdict
+        );
+        let line = serde_json::json!({
+            "event_id": id, "result": "not_found", "verdict": summary.verdict.as_str(), "log_files_not_proven": left_out,
+        });
+        let written = match args.format {
+            EventForm::Text => out.write_all(text.as_bytes()),
+            EventForm::Jsonl => writeln!(out, "{line}"),
+        };
+        written.map_err(|error| cannot_write_standard(&error))?;
+        return Ok(exit_code::INCONCLUSIVE);
+    };
+    let proven = ProvenEvent::of(event, file, digest, keys, store.as_ref()).await;
+    let written = match args.format {
+        EventForm::Text => proven.write_text(&mut out),
+        EventForm::Jsonl => proven.write_json(&mut out),
+    };
+    written.map_err(|error| cannot_write_standard(&error))?;
+    Ok(exit_code::VERIFIED)
+}
+
+/// An event, its log file, and the digest that lists the file.
+type Found = (FoundEvent, LogFileRecord, Option<DigestRecord>);
+
+/// Keeps the first event that is found.
+struct Search<'s> {
+    /// The digest whose log files come next.
+    digest: Option<DigestRecord>,
+    keys: Option<KeysAsked>,
+    found: Vec<Found>,
+    stop: &'s Notify,
+}
+
+impl Watch for &mut Search<'_> {
+    fn record(&mut self, record: &Record) {
+        match record {
+            Record::Run(run) => self.keys = Some(run.keys.clone()),
+            Record::Digest(digest) => self.digest = Some(digest.clone()),
+            _ => {}
+        }
+    }
+
+    fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
+        let lists = |digest: &&DigestRecord| Some(&digest.object.key) == file.digest.as_ref();
+        let digest = self.digest.as_ref().filter(lists).cloned();
+        let found = FoundEvent::read(extract)?.into_iter().next();
+        self.found.extend(found.map(|event| (event, file.clone(), digest)));
+        self.stop.notify_one();
+        Ok(())
+    }
+}
+
+/// Compares given events with the proven ones.
+async fn compare(args: &EventArgs, given: Vec<GivenEvent>) -> Result<u8, Failure> {
+    let identifiers = given.iter().map(|event| event.id.clone()).collect();
+    let settings = settings(args, identifiers).await?;
+    let mut comparison = Comparison::new(given);
+    let verification = args.verification();
+    let signing = Arc::new(Signing::open(&verification.reports)?);
+    let run = audit_with(&verification.reports, (&[], &signing), settings, &mut comparison, std::future::pending());
+    let summary = run.await?;
+    let written = comparison.write(args.format, &mut anstream::stdout());
+    written.map_err(|error| cannot_write_standard(&error))?;
+    let counts = comparison.counts();
+    // If standard error is closed, nobody reads it.
+    let _ = writeln!(
+        anstream::stderr(),
+        "{} genuine, {} altered, {} not found; verdict on the logs: {}",
+        counts.genuine,
+        counts.altered,
+        counts.not_found,
+        summary.verdict
+    );
+    Ok(match counts {
+        _ if summary.interrupted => exit_code::INTERRUPTED,
+        counts if counts.altered > 0 => exit_code::VIOLATED,
+        counts if counts.not_found > 0 => exit_code::INCONCLUSIVE,
+        _ => exit_code::VERIFIED,
+    })
+}
+
+/// Returns the time of an event in its own words.
+fn time_of(event: &serde_json::Value) -> Option<Timestamp> {
+    event["eventTime"].as_str().or(event["timeWindow"]["windowStart"].as_str())?.parse().ok()
+}
