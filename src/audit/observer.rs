@@ -49,7 +49,7 @@ pub struct Progress {
     log_files_intact: AtomicU64,
     bytes_read: AtomicU64,
     refusals: AtomicU64,
-    /// The objects of each chain.
+    /// The objects of each chain that is examined.
     chains: Mutex<HashMap<ChainId, Objects>>,
 }
 
@@ -132,13 +132,24 @@ impl Progress {
         (others > 0).then(|| ChainProgress { chain: chain.clone(), found: objects.found, read: objects.read })
     }
 
-    fn of_chain(&self, chain: &ChainId, change: impl FnOnce(&mut Objects)) {
+    fn found_of_chain(&self, chain: &ChainId, count: usize) {
         let mut chains = lock(&self.chains);
         if let Some(objects) = chains.get_mut(chain) {
-            change(objects);
+            objects.found += count as u64;
         } else {
-            change(chains.entry(chain.clone()).or_default());
+            chains.entry(chain.clone()).or_default().found += count as u64;
         }
+    }
+
+    fn read_of_chain(&self, chain: &ChainId) {
+        if let Some(objects) = lock(&self.chains).get_mut(chain) {
+            objects.read += 1;
+        }
+    }
+
+    /// Forgets a chain, of which no more objects will be found: there may be a million chains.
+    pub(crate) fn end_chain(&self, chain: &ChainId) {
+        lock(&self.chains).remove(chain);
     }
 
     pub(crate) fn read_bytes(&self, count: usize) {
@@ -150,12 +161,12 @@ impl Progress {
     }
 
     pub(crate) fn found_digests(&self, chain: &ChainId, count: usize) {
-        self.of_chain(chain, |objects| objects.found += count as u64);
+        self.found_of_chain(chain, count);
         self.digests_found.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn read_digest(&self, chain: &ChainId) {
-        self.of_chain(chain, |objects| objects.read += 1);
+        self.read_of_chain(chain);
         self.digests_read.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -164,12 +175,12 @@ impl Progress {
     }
 
     pub(crate) fn found_log_files(&self, chain: &ChainId, count: usize) {
-        self.of_chain(chain, |objects| objects.found += count as u64);
+        self.found_of_chain(chain, count);
         self.log_files_found.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn read_log_file(&self, chain: &ChainId, is_intact: bool) {
-        self.of_chain(chain, |objects| objects.read += 1);
+        self.read_of_chain(chain);
         self.log_files_read.fetch_add(1, Ordering::Relaxed);
         self.log_files_intact.fetch_add(u64::from(is_intact), Ordering::Relaxed);
     }

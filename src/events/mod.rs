@@ -9,6 +9,7 @@
 //! folders lack fields that those of management events have, and pass all the same.
 
 mod compare;
+mod condition;
 mod count;
 mod coverage;
 mod duplicates;
@@ -21,6 +22,7 @@ mod prefilter;
 mod reader;
 
 pub use compare::differences;
+pub use condition::{JqCondition, JqError};
 pub use count::{CountBy, CountField, Counted};
 pub use coverage::{CoveredTimes, NotCovered};
 pub use event::{Event, EventTime};

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
+use super::condition::JqCondition;
 use super::count::CountBy;
 use super::duplicates::Identifiers;
 use super::event::Event;
@@ -24,6 +25,7 @@ const MAX_NAMED: usize = 10;
 pub struct EventReader {
     filter: EventFilter,
     prefilter: Prefilter,
+    condition: Option<JqCondition>,
     /// The form in which events are written; `None` if they are only counted.
     format: Option<Format>,
     found: Mutex<Found>,
@@ -52,6 +54,10 @@ pub struct EventTotals {
     pub other_form: u64,
     /// The first of these, with the reasons.
     pub named: Vec<(ObjectRef, String)>,
+    /// The number of events on which the condition in the language of jq fails: they count as not met.
+    pub not_judged: u64,
+    /// The message about the first of these in some order.
+    pub why_not_judged: Option<String>,
 }
 
 impl EventReader {
@@ -67,7 +73,13 @@ impl EventReader {
 
     fn with(filter: EventFilter, format: Option<Format>, counts: Option<CountBy>) -> Self {
         let found = Found { totals: EventTotals::default(), identifiers: Identifiers::default(), counts };
-        Self { prefilter: Prefilter::of(&filter), filter, format, found: Mutex::new(found) }
+        Self { prefilter: Prefilter::of(&filter), filter, condition: None, format, found: Mutex::new(found) }
+    }
+
+    /// Reads only events that also meet a condition in the language of jq.
+    #[must_use]
+    pub fn with_condition(self, condition: Option<JqCondition>) -> Self {
+        Self { condition, ..self }
     }
 
     /// Ends the reading, and returns the number of events, and the counts if they were asked for.
@@ -88,6 +100,8 @@ struct OfFile {
     events: u64,
     identifiers: Vec<u128>,
     counts: Option<CountBy>,
+    not_judged: u64,
+    why_not_judged: Option<String>,
 }
 
 impl ContentConsumer for EventReader {
@@ -99,7 +113,7 @@ impl ContentConsumer for EventReader {
             return Ok(());
         }
         let counts = lock(&self.found).counts.as_ref().map(CountBy::without_groups);
-        let mut of_file = OfFile { events: 0, identifiers: Vec::new(), counts };
+        let mut of_file = OfFile { events: 0, identifiers: Vec::new(), counts, not_judged: 0, why_not_judged: None };
         let hashes = lock(&self.found).identifiers.hasher();
         let form = each_record(content, |index, record| {
             if !self.prefilter.may_match(record.as_bytes()) {
@@ -110,6 +124,15 @@ impl ContentConsumer for EventReader {
             let event = Event::parse(record).unwrap_or_default();
             if !self.filter.matches(&event, &proof) {
                 return Ok(());
+            }
+            match self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(record)) {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(reason) => {
+                    of_file.not_judged += 1;
+                    of_file.why_not_judged.get_or_insert(reason);
+                    return Ok(());
+                }
             }
             of_file.events += 1;
             of_file.identifiers.extend(event.id().map(|id| hashes.hash(&id)));
@@ -123,6 +146,10 @@ impl ContentConsumer for EventReader {
         match form {
             Form::Records(_) => {
                 found.totals.events += of_file.events;
+                found.totals.not_judged += of_file.not_judged;
+                if found.totals.why_not_judged.is_none() {
+                    found.totals.why_not_judged = of_file.why_not_judged;
+                }
                 found.identifiers.add(&of_file.identifiers)?;
                 if let (Some(all), Some(counts)) = (&mut found.counts, of_file.counts) {
                     all.merge(counts)?;

@@ -166,7 +166,10 @@ impl ChainRecords {
         let Some(entry) = &self.digests.next() else {
             match self.next_stray() {
                 Some(step) => self.steps.push_back(step),
-                None => self.steps.extend(self.end.drain(..)),
+                None => {
+                    self.steps.extend(self.end.drain(..));
+                    self.context.progress.end_chain(&self.chain.judged.id);
+                }
             }
             return Ok(());
         };

@@ -9,7 +9,7 @@ use super::reports::{EvidenceArgs, LogArgs, ReportArgs, ReportKind, StandardOutp
 use super::scheduled::StateArgs;
 use super::values::{Allowance, Suggested, allowance_suggestions, parse_allowance};
 use super::verify::{CopyArgs, SelectArgs, SourceArgs, VerifyArgs};
-use crate::events::{AddressPattern, CountField};
+use crate::events::{AddressPattern, CountField, JqCondition};
 use crate::model::{TimeArgument, parse_age, parse_time};
 use crate::records::Setting;
 
@@ -271,6 +271,17 @@ pub(crate) struct ConditionArgs {
     )]
     pub after: Option<TimeArgument>,
 
+    /// Only events that meet this condition in the language of jq, such as '.userIdentity.type == "Root"'
+    #[arg(
+        long = "where",
+        env = "CTVERIFY_WHERE",
+        hide_env = true,
+        value_name = "JQ",
+        value_parser = parse_condition,
+        help_heading = "Which events"
+    )]
+    pub condition: Option<String>,
+
     /// Only events before this time
     #[arg(
         long,
@@ -282,6 +293,11 @@ pub(crate) struct ConditionArgs {
         help_heading = "Which events"
     )]
     pub before: Option<TimeArgument>,
+}
+
+/// Checks a condition, which is read again where it is used: it can't be copied.
+fn parse_condition(text: &str) -> Result<String, String> {
+    JqCondition::new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// The form of events.

@@ -16,7 +16,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::terminal_width;
 use crate::cli::paths;
 use crate::cli::resolve::{self, Settings};
-use crate::events::{CountBy, EventFilter, EventReader, EventTotals, Format, Pattern, TextField};
+use crate::events::{CountBy, EventFilter, EventReader, EventTotals, Format, JqCondition, Pattern, TextField};
 use crate::model::{Depth, LogFileStatus, TimeArgument, printable};
 use crate::records::{LogFileRecord, Record, SummaryRecord};
 
@@ -98,7 +98,9 @@ fn format(format: EventFormat) -> Format {
 /// The reader of the events that the arguments ask for.
 fn reader(args: &EventsArgs) -> Result<EventReader, Failure> {
     let filter = filter(&args.conditions)?;
-    Ok(match args.count_by.is_empty() {
+    let condition = args.conditions.condition.as_deref().map(JqCondition::new).transpose();
+    let condition = condition.map_err(|error| Failure::Usage(format!("--where is no program of jq: {error}")))?;
+    let reader = match args.count_by.is_empty() {
         true => {
             let format = match &args.output {
                 // A file is as wide as its rows.
@@ -108,7 +110,8 @@ fn reader(args: &EventsArgs) -> Result<EventReader, Failure> {
             EventReader::new(filter, format)
         }
         false => EventReader::counting(filter, CountBy::new(args.count_by.clone())),
-    })
+    };
+    Ok(reader.with_condition(condition))
 }
 
 fn filter(args: &ConditionArgs) -> Result<EventFilter, Failure> {
@@ -181,6 +184,8 @@ struct SummaryLine<'a> {
 struct EventSummary {
     events: u64,
     duplicate_event_ids: u64,
+    /// The number of events on which the condition of `--where` fails.
+    not_judged: u64,
     /// The number of log files that are proven and were searched for events.
     log_files: u64,
     /// The number of log files whose events are not among those written, by reason.
@@ -201,6 +206,7 @@ impl EventSummary {
         Self {
             events: totals.events,
             duplicate_event_ids: totals.duplicates,
+            not_judged: totals.not_judged,
             log_files: totals.files - totals.other_form,
             left_out,
             verdict: summary.verdict.as_str(),
@@ -211,7 +217,7 @@ impl EventSummary {
 
     /// Prints the result for people to standard error. If that is closed, nobody reads it.
     fn print(&self, args: &EventsArgs, totals: &EventTotals) {
-        if args.quiet && self.left_out.is_empty() && self.exit_code == 0 {
+        if args.quiet && self.left_out.is_empty() && totals.not_judged == 0 && self.exit_code == 0 {
             return;
         }
         let mut text = format!("{} in {}\n", events_in_words(self.events), files(self.log_files, "proven log file"));
@@ -235,6 +241,13 @@ impl EventSummary {
         }
         if self.duplicate_event_ids > 0 {
             text += &format!("{} have the eventID of another one\n", events_in_words(self.duplicate_event_ids));
+        }
+        if totals.not_judged > 0 {
+            text += &format!(
+                "left out, for the condition of --where fails on them: {} ({})\n",
+                events_in_words(totals.not_judged),
+                printable(totals.why_not_judged.as_deref().unwrap_or_default())
+            );
         }
         if self.interrupted {
             text += "interrupted: the events are not complete\n";

@@ -87,6 +87,12 @@ fn each_condition_selects_what_a_look_at_the_fields_selects() {
             vec!["--event-name", "Decrypt", "--event-region", "us-east-1"],
             Box::new(|event| name(event) == "Decrypt" && event["awsRegion"] == "us-east-1"),
         ),
+        (
+            vec!["--where", r#".eventName == "Decrypt" and (.userIdentity.arn | endswith("/alice"))"#],
+            Box::new(|event| {
+                name(event) == "Decrypt" && event["userIdentity"]["arn"].as_str().unwrap().ends_with("/alice")
+            }),
+        ),
         (vec!["--error-code", "*"], Box::new(|event| !event["errorCode"].is_null())),
     ];
     for (arguments, test) in cases {
@@ -129,6 +135,8 @@ fn what_makes_no_sense_is_refused_before_anything_is_read() {
         (vec!["--count-by", "a..b"], "names no field"),
         (vec!["--count-by", "account", "--format", "raw"], "choose --format jsonl, table or csv"),
         (vec!["--format", "xml"], "invalid value 'xml'"),
+        (vec!["--where", ".eventName =="], "term is expected at its end"),
+        (vec!["--where", "nothing"], "'nothing' is not defined"),
         (vec!["--read-only=maybe"], "invalid value 'maybe'"),
         (vec!["--output", output.to_str().unwrap()], "is left as it is"),
         (vec!["--output", "/nonexistent/events.jsonl"], "there is no folder /nonexistent"),
@@ -138,4 +146,16 @@ fn what_makes_no_sense_is_refused_before_anything_is_read() {
         assert_eq!((found.code, &*found.stdout), (code, ""), "{arguments:?}: {}", found.stderr);
         assert!(found.stderr.contains(says), "{arguments:?}: {}", found.stderr);
     }
+}
+
+/// A condition that fails on an event says nothing of it.
+#[test]
+fn events_on_which_a_condition_fails_are_counted() {
+    let mirror = copy_of(&defects::small_trail());
+    let (all, _) = emitted(&run(&mut events_of(&mirror)));
+    let found = run(events_of(&mirror).args(["--quiet", "--where", "(.eventName | tonumber) > 1"]));
+    let (events, summary) = emitted(&found);
+    assert_eq!((events.len(), &summary["not_judged"], found.code), (0, &json!(all.len()), 0));
+    let says = format!("left out, for the condition of --where fails on them: {} events (", all.len());
+    assert!(found.stderr.contains(&says), "{}", found.stderr);
 }
