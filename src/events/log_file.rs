@@ -3,22 +3,20 @@
 //! CloudTrail writes `{"Records":[…]}`; files of aggregated events hold an array. Records are handed on
 //! in their original bytes: numbers and escapes are not read, let alone written again.
 
-use std::cell::Cell;
 use std::fmt;
-use std::io::{self, BufRead, Read};
-use std::marker::PhantomData;
-use std::ops::Deref;
-use std::rc::Rc;
+use std::io::{self, Read};
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::audit::ProvenContent;
 
 /// The maximum size of a record in bytes, where a log file is read piece by piece. CloudTrail limits an
 /// event to 1 MB (user guide, "Quotas in AWS CloudTrail").
-const MAX_RECORD: u64 = 8 << 20;
+const MAX_RECORD: usize = 8 << 20;
+/// The least number of bytes of a content that are read at once.
+const PIECE: usize = 1 << 20;
 
 /// Takes a record, with its index.
 pub type TakeRecord<'t> = dyn FnMut(u64, &str) -> io::Result<()> + 't;
@@ -43,7 +41,7 @@ pub enum Form {
 pub fn each_record(content: ProvenContent, mut take: impl FnMut(u64, &str) -> io::Result<()>) -> io::Result<Form> {
     match content.in_memory() {
         Some(bytes) => each_record_of_bytes(bytes, &mut take),
-        None => each_record_of_reader(content.into_reader(), &mut take),
+        None => each_record_of_reader(content.into_reader(), PIECE, &mut take),
     }
 }
 
@@ -54,77 +52,197 @@ pub fn each_record(content: ProvenContent, mut take: impl FnMut(u64, &str) -> io
 /// Returns the first error of `take`.
 pub fn each_record_of_bytes(bytes: &[u8], take: &mut TakeRecord<'_>) -> io::Result<Form> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let mut records = Records { take, count: 0, failure: None, on_record: || {} };
-    let read = Content::<&RawValue, _> { records: &mut records, raw: PhantomData }.deserialize(&mut deserializer);
+    let mut records = Records { take, count: 0, failure: None };
+    let read = Content(&mut records).deserialize(&mut deserializer);
     let read = read.and_then(|()| deserializer.end());
     records.form(read)
 }
 
-/// Hands on the records of bytes that are read piece by piece, be they proven or not: see
-/// [`each_record`]. A record may have at most 8 MiB.
+/// Hands on the records of bytes that are read piece by piece, at least `piece` bytes at once, be they
+/// proven or not: see [`each_record`]. A record may have at most 8 MiB.
 ///
 /// # Errors
 ///
 /// Returns an error of reading, or the first error of `take`.
-pub fn each_record_of_reader(
-    content: impl BufRead,
-    take: &mut dyn FnMut(u64, &str) -> io::Result<()>,
-) -> io::Result<Form> {
-    let left = Rc::new(Cell::new(MAX_RECORD));
-    let reader = LimitedRecords { content, left: left.clone() };
-    let mut deserializer = serde_json::Deserializer::from_reader(reader);
-    let mut records = Records { take, count: 0, failure: None, on_record: || left.set(MAX_RECORD) };
-    let read = Content::<Box<RawValue>, _> { records: &mut records, raw: PhantomData }.deserialize(&mut deserializer);
-    let read = read.and_then(|()| deserializer.end());
-    records.form(read)
-}
-
-/// Ends the content where a record is too large.
-struct LimitedRecords<R> {
-    content: R,
-    /// The number of bytes that may still be read before the next record.
-    left: Rc<Cell<u64>>,
-}
-
-impl<R: BufRead> Read for LimitedRecords<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        if left == 0 {
-            let what = format!("a record has more than {MAX_RECORD} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        let count = self.content.read(out)?;
-        self.left.set(left.saturating_sub(count as u64));
-        Ok(count)
+pub fn each_record_of_reader(content: impl Read, piece: usize, take: &mut TakeRecord<'_>) -> io::Result<Form> {
+    let mut window = Window { content, piece: piece.max(1), bytes: Vec::new(), position: 0, is_whole: false };
+    let mut count = 0;
+    match window.records(&mut |record| {
+        let index = count;
+        count += 1;
+        take(index, record)
+    }) {
+        Ok(()) => Ok(Form::Records(count)),
+        Err(Trouble::Form(reason)) => Ok(Form::Other(reason)),
+        Err(Trouble::Io(error)) => Err(error),
     }
 }
 
+/// A part of a content, in which a value is looked for: serde_json finds its end, and where that is not
+/// in the window yet, more is read. Its own reader takes a byte at a time, which is ten times as slow.
+struct Window<R> {
+    content: R,
+    /// The least number of bytes that are read at once.
+    piece: usize,
+    bytes: Vec<u8>,
+    /// The position of the next byte that was not used yet.
+    position: usize,
+    /// True if the content has no more bytes.
+    is_whole: bool,
+}
+
+/// The reason why records can't be found.
+enum Trouble {
+    /// The content has not the form of a log file.
+    Form(String),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<R: Read> Window<R> {
+    fn records(&mut self, take: &mut dyn FnMut(&str) -> io::Result<()>) -> Result<(), Trouble> {
+        match self.next_byte()? {
+            Some(b'[') => self.elements(take)?,
+            Some(b'{') => self.members(take)?,
+            _ => return Err(form("it is neither an object nor an array")),
+        }
+        match self.peek()? {
+            None => Ok(()),
+            Some(_) => Err(form("bytes follow its end")),
+        }
+    }
+
+    /// Reads the members of an object, of which its opening brace was read.
+    fn members(&mut self, take: &mut dyn FnMut(&str) -> io::Result<()>) -> Result<(), Trouble> {
+        let mut has_records = false;
+        if self.peek()? == Some(b'}') {
+            return Err(form("it has no Records"));
+        }
+        loop {
+            let name: String = self.value(|name: String| Ok(name))?;
+            self.expect(b':')?;
+            if name == "Records" {
+                // Readers disagree on which of two counts.
+                if std::mem::replace(&mut has_records, true) {
+                    return Err(form("it has Records twice"));
+                }
+                self.expect(b'[')?;
+                self.elements(take)?;
+            } else {
+                self.value(|_: IgnoredAny| Ok(()))?;
+            }
+            match self.next_byte()? {
+                Some(b',') => {}
+                Some(b'}') if has_records => return Ok(()),
+                Some(b'}') => return Err(form("it has no Records")),
+                _ => return Err(form("a comma or a closing brace is missing")),
+            }
+        }
+    }
+
+    /// Reads the elements of an array, of which its opening bracket was read.
+    fn elements(&mut self, take: &mut dyn FnMut(&str) -> io::Result<()>) -> Result<(), Trouble> {
+        if self.peek()? == Some(b']') {
+            self.position += 1;
+            return Ok(());
+        }
+        loop {
+            if self.peek()? != Some(b'{') {
+                return Err(form("an element of its records is no object"));
+            }
+            self.value(|record: &RawValue| take(record.get()))?;
+            match self.next_byte()? {
+                Some(b',') => {}
+                Some(b']') => return Ok(()),
+                _ => return Err(form("a comma or a closing bracket is missing")),
+            }
+        }
+    }
+
+    /// Reads a value and hands it to `take`.
+    fn value<'w, V: Deserialize<'w>, T>(&'w mut self, take: impl FnOnce(V) -> io::Result<T>) -> Result<T, Trouble> {
+        let length = loop {
+            let mut values =
+                serde_json::Deserializer::from_slice(&self.bytes[self.position..]).into_iter::<IgnoredAny>();
+            let value = values.next();
+            let length = values.byte_offset();
+            match value {
+                // A number at the end of the window may go on behind it.
+                Some(Ok(_)) if self.is_whole || self.position + length < self.bytes.len() => break length,
+                Some(Err(error)) if !error.is_eof() || self.is_whole => return Err(form(error)),
+                None if self.is_whole => return Err(form("it ends early")),
+                _ => self.read_more()?,
+            }
+        };
+        let begin = self.position;
+        self.position += length;
+        let value = serde_json::from_slice(&self.bytes[begin..self.position]).map_err(form)?;
+        Ok(take(value)?)
+    }
+
+    /// Returns the next byte that is not white space, without using it.
+    fn peek(&mut self) -> Result<Option<u8>, Trouble> {
+        loop {
+            match self.bytes.get(self.position) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.position += 1,
+                Some(byte) => return Ok(Some(*byte)),
+                None if self.is_whole => return Ok(None),
+                None => self.read_more()?,
+            }
+        }
+    }
+
+    fn next_byte(&mut self) -> Result<Option<u8>, Trouble> {
+        let byte = self.peek()?;
+        self.position += usize::from(byte.is_some());
+        Ok(byte)
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), Trouble> {
+        match self.next_byte()? {
+            Some(found) if found == byte => Ok(()),
+            _ => Err(form(format!("'{}' is missing", char::from(byte)))),
+        }
+    }
+
+    /// Drops the bytes that were used, and reads as many again as are left, at least a piece.
+    fn read_more(&mut self) -> Result<(), Trouble> {
+        self.bytes.drain(..self.position);
+        self.position = 0;
+        if self.bytes.len() > MAX_RECORD {
+            return Err(form(format!("a record has more than {MAX_RECORD} bytes")));
+        }
+        let more = self.bytes.len().max(self.piece);
+        let read = (&mut self.content).take(more as u64).read_to_end(&mut self.bytes)?;
+        self.is_whole = read < more;
+        Ok(())
+    }
+}
+
+fn form(reason: impl ToString) -> Trouble {
+    Trouble::Form(reason.to_string())
+}
+
 /// The records of a content, as they are found.
-struct Records<'t, F> {
+struct Records<'t> {
     take: &'t mut TakeRecord<'t>,
     count: u64,
     /// The error of `take`.
     failure: Option<io::Error>,
-    /// Called after each record.
-    on_record: F,
 }
 
-impl<F: Fn()> Records<'_, F> {
+impl Records<'_> {
     /// The form of the content by the result of reading it.
     fn form(self, read: Result<(), serde_json::Error>) -> io::Result<Form> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
-        }
-        match read {
-            Ok(()) => Ok(Form::Records(self.count)),
-            Err(error) if error.is_io() => {
-                let error = io::Error::from(error);
-                match error.kind() {
-                    io::ErrorKind::InvalidData => Ok(Form::Other(error.to_string())),
-                    _ => Err(error),
-                }
-            }
-            Err(error) => Ok(Form::Other(error.to_string())),
+        match (self.failure, read) {
+            (Some(failure), _) => Err(failure),
+            (None, Ok(())) => Ok(Form::Records(self.count)),
+            (None, Err(error)) => Ok(Form::Other(error.to_string())),
         }
     }
 
@@ -135,7 +253,6 @@ impl<F: Fn()> Records<'_, F> {
         }
         let index = self.count;
         self.count += 1;
-        (self.on_record)();
         (self.take)(index, text).map_err(|error| {
             self.failure = Some(error);
             "the record was not taken".to_owned()
@@ -143,16 +260,13 @@ impl<F: Fn()> Records<'_, F> {
     }
 }
 
-/// Reads a content with records of the type `R`, borrowed or owned.
-struct Content<'r, 't, R, F> {
-    records: &'r mut Records<'t, F>,
-    raw: PhantomData<R>,
-}
+/// Reads a content.
+struct Content<'r, 't>(&'r mut Records<'t>);
 
 /// Reads the array of records.
-struct Elements<'r, 't, R, F>(Content<'r, 't, R, F>);
+struct Elements<'r, 't>(&'r mut Records<'t>);
 
-impl<'de, R: Deserialize<'de> + Deref<Target = RawValue>, F: Fn()> DeserializeSeed<'de> for Content<'_, '_, R, F> {
+impl<'de> DeserializeSeed<'de> for Content<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -160,7 +274,7 @@ impl<'de, R: Deserialize<'de> + Deref<Target = RawValue>, F: Fn()> DeserializeSe
     }
 }
 
-impl<'de, R: Deserialize<'de> + Deref<Target = RawValue>, F: Fn()> Visitor<'de> for Content<'_, '_, R, F> {
+impl<'de> Visitor<'de> for Content<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -171,27 +285,24 @@ impl<'de, R: Deserialize<'de> + Deref<Target = RawValue>, F: Fn()> Visitor<'de> 
         let mut has_records = false;
         while let Some(name) = map.next_key::<String>()? {
             if name != "Records" {
-                map.next_value::<serde::de::IgnoredAny>()?;
+                map.next_value::<IgnoredAny>()?;
                 continue;
             }
             // Readers disagree on which of two counts.
             if std::mem::replace(&mut has_records, true) {
                 return Err(A::Error::custom("it has Records twice"));
             }
-            map.next_value_seed(Elements(Content::<R, F> { records: &mut *self.records, raw: PhantomData }))?;
+            map.next_value_seed(Elements(&mut *self.0))?;
         }
         if has_records { Ok(()) } else { Err(A::Error::custom("it has no Records")) }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(record) = elements.next_element::<R>()? {
-            self.records.on(&record).map_err(A::Error::custom)?;
-        }
-        Ok(())
+    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<(), A::Error> {
+        Elements(self.0).visit_seq(elements)
     }
 }
 
-impl<'de, R: Deserialize<'de> + Deref<Target = RawValue>, F: Fn()> DeserializeSeed<'de> for Elements<'_, '_, R, F> {
+impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -199,22 +310,23 @@ impl<'de, R: Deserialize<'de> + Deref<Target = RawValue>, F: Fn()> DeserializeSe
     }
 }
 
-impl<'de, R: Deserialize<'de> + Deref<Target = RawValue>, F: Fn()> Visitor<'de> for Elements<'_, '_, R, F> {
+impl<'de> Visitor<'de> for Elements<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of records")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<(), A::Error> {
-        self.0.visit_seq(elements)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(record) = elements.next_element::<&RawValue>()? {
+            self.0.on(record).map_err(A::Error::custom)?;
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::BufReader;
-
     use super::*;
 
     /// The records as both readings find them.
@@ -229,9 +341,11 @@ mod tests {
             (found, form.unwrap())
         };
         let whole = of(&mut |take| each_record_of_bytes(content, take));
-        let pieces = of(&mut |take| each_record_of_reader(BufReader::with_capacity(3, content), take));
         let words = |form: &Form| matches!(form, Form::Records(_));
-        assert_eq!((&whole.0, words(&whole.1)), (&pieces.0, words(&pieces.1)), "both readings agree");
+        for piece in [1, 2, 7, PIECE] {
+            let pieces = of(&mut |take| each_record_of_reader(content, piece, take));
+            assert_eq!((&whole.0, words(&whole.1)), (&pieces.0, words(&pieces.1)), "pieces of {piece}");
+        }
         whole
     }
 
@@ -282,8 +396,8 @@ mod tests {
     fn a_record_without_end_is_not_held() {
         let begin = b"{\"Records\":[{},{\"a\":\"".as_slice();
         let mut count = 0;
-        let endless = BufReader::new(begin.chain(io::repeat(b'a')));
-        let form = each_record_of_reader(endless, &mut |_, _| {
+        let endless = begin.chain(io::repeat(b'a'));
+        let form = each_record_of_reader(endless, PIECE, &mut |_, _| {
             count += 1;
             Ok(())
         });

@@ -12,10 +12,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
 
-/// The number of bytes of one buffer that stay in memory: as much as nearly every log file has, of
-/// which some have 1 MB.
-const IN_MEMORY: usize = 1 << 20;
-/// The steps in which a buffer takes memory from the shared limit, in bytes.
+/// The least memory that a buffer takes from the shared limit, in bytes; it takes as much again each time
+/// that it is full.
 const STEP: usize = 64 << 10;
 /// The size of the pieces in which a buffer is written to a file and read from it, in bytes.
 const PIECE: usize = 256 << 10;
@@ -28,6 +26,8 @@ const SEGMENT: u64 = 64 << 20;
 pub(crate) struct SpillPool {
     /// The number of bytes that buffers may still take, all together.
     memory_left: AtomicUsize,
+    /// The number of bytes of one buffer that may stay in memory.
+    of_one: usize,
     /// The file to which pieces are written now.
     segment: Mutex<Option<Arc<Segment>>>,
 }
@@ -45,10 +45,10 @@ struct Appended {
 }
 
 impl SpillPool {
-    /// Creates a pool whose buffers hold at most `memory` bytes in memory, all together, and beyond
-    /// that one piece each.
-    pub(crate) fn new(memory: usize) -> Arc<Self> {
-        Arc::new(Self { memory_left: AtomicUsize::new(memory), segment: Mutex::new(None) })
+    /// Creates a pool whose buffers hold at most `memory` bytes in memory, all together, `of_one` each, and
+    /// beyond that one piece each.
+    pub(crate) fn new(memory: usize, of_one: usize) -> Arc<Self> {
+        Arc::new(Self { memory_left: AtomicUsize::new(memory), of_one, segment: Mutex::new(None) })
     }
 
     /// Returns an empty buffer.
@@ -149,11 +149,13 @@ impl SpillBuffer {
         if wanted <= self.reserved {
             return true;
         }
-        let step = (wanted - self.reserved).next_multiple_of(STEP);
+        let most = self.pool.of_one;
+        let room = wanted.max(2 * self.reserved).next_multiple_of(STEP).min(most.max(wanted));
         // A buffer whose beginning lies in a file has nothing to gain from memory.
-        let grows = wanted <= IN_MEMORY && self.spilled.is_empty() && self.pool.reserve(step);
+        let grows = wanted <= most && self.spilled.is_empty() && self.pool.reserve(room - self.reserved);
         if grows {
-            self.reserved += step;
+            self.reserved = room;
+            self.memory.reserve_exact(room - self.memory.len());
         }
         grows
     }
@@ -242,6 +244,8 @@ impl Read for SpillReader {
 mod tests {
     use super::*;
 
+    const OF_ONE: usize = 1 << 20;
+
     fn filled(pool: &Arc<SpillPool>, seed: usize, length: usize, step: usize) -> SpillBuffer {
         let mut buffer = pool.buffer();
         for piece in bytes(seed, length).chunks(step) {
@@ -263,8 +267,8 @@ mod tests {
     #[test]
     fn what_was_written_comes_back_from_memory_and_from_files() {
         for memory in [0, STEP, 3 << 20] {
-            let pool = SpillPool::new(memory);
-            let lengths = [0, 1, PIECE - 1, PIECE, PIECE + 1, IN_MEMORY, IN_MEMORY + 1, 5 * PIECE + 7];
+            let pool = SpillPool::new(memory, OF_ONE);
+            let lengths = [0, 1, PIECE - 1, PIECE, PIECE + 1, OF_ONE, OF_ONE + 1, 5 * PIECE + 7];
             let of = |step: usize| lengths.iter().map(|length| filled(&pool, *length, *length, step)).collect();
             let buffers: Vec<Vec<SpillBuffer>> = [1 << 10, 64 << 10, 1 << 22].map(of).into();
             for buffer in buffers.into_iter().flatten() {
@@ -278,7 +282,7 @@ mod tests {
     #[test]
     fn all_buffers_together_hold_no_more_in_memory_than_the_pool_permits() {
         let memory = 4 << 20;
-        let pool = SpillPool::new(memory);
+        let pool = SpillPool::new(memory, OF_ONE);
         let buffers: Vec<SpillBuffer> = (0..40).map(|seed| filled(&pool, seed, 1_000_000, 10_000)).collect();
         let whole = buffers.iter().filter(|buffer| buffer.in_memory().is_some()).count();
         assert!((3..=4).contains(&whole), "{whole}");
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn files_are_freed_once_their_pieces_are_read() {
-        let pool = SpillPool::new(0);
+        let pool = SpillPool::new(0, OF_ONE);
         let length = 3 * usize::try_from(SEGMENT).unwrap();
         let mut buffer = pool.buffer();
         for _ in 0..length / PIECE {

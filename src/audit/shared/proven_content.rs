@@ -10,9 +10,13 @@ use crate::records::LogFileRecord;
 use crate::verify::ContentCopy;
 
 /// The memory for the content of log files that are being verified, in bytes.
-const CONTENT_MEMORY: usize = 16 << 20;
+const CONTENT_MEMORY: usize = 24 << 20;
+/// The part of it that one content may take: the largest log files known have some MB.
+const ONE_CONTENT: usize = 12 << 20;
 /// The memory for extracts that wait for their turn, in bytes.
-const EXTRACT_MEMORY: usize = 16 << 20;
+const EXTRACT_MEMORY: usize = 12 << 20;
+/// The part of it that one extract may take.
+const ONE_EXTRACT: usize = 1 << 20;
 
 /// A consumer of the content of log files that are proven: whose uncompressed bytes have the hash
 /// that a valid digest of a verified chain recorded. It sees no other bytes.
@@ -102,7 +106,8 @@ opaque_debug!(Consumption);
 
 impl Consumption {
     pub(crate) fn new(consumer: Arc<dyn ContentConsumer>) -> Self {
-        Self { consumer, contents: SpillPool::new(CONTENT_MEMORY), extracts: SpillPool::new(EXTRACT_MEMORY) }
+        let contents = SpillPool::new(CONTENT_MEMORY, ONE_CONTENT);
+        Self { consumer, contents, extracts: SpillPool::new(EXTRACT_MEMORY, ONE_EXTRACT) }
     }
 
     /// Returns an empty copy, to be filled while a log file is hashed.
