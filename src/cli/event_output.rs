@@ -61,7 +61,8 @@ impl EventOutput {
     ///
     /// Returns a [`CannotWriteEvents`] in an I/O error.
     pub(super) fn copy(&mut self, mut events: impl BufRead) -> io::Result<()> {
-        io::copy(&mut events, &mut self.out).map(drop).map_err(|error| io::Error::other(self.failed(error)))
+        let copied = io::copy(&mut events, &mut self.out).and_then(|_| self.out.flush());
+        copied.map_err(|error| io::Error::other(self.failed(error)))
     }
 
     /// Ends the output. A file appears if `is_complete`.

@@ -137,10 +137,7 @@ impl Paths {
     fn check(&self) -> Result<(), Failure> {
         self.compare()?;
         // Found out now, and not after hours of reading.
-        for output in self
-            .outputs
-            .iter()
-            .filter(|output| ["--state", "--checkpoint", "--zip", "--output"].contains(&&*output.name))
+        for output in self.outputs.iter().filter(|output| ["--state", "--checkpoint", "--zip"].contains(&&*output.name))
         {
             let tried = disk::target(&output.path).and_then(|path| disk::create(&path).map(drop));
             if let Err(error) = tried {

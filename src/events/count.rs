@@ -11,9 +11,9 @@ use super::event::Event;
 use super::output::Proof;
 use crate::model::{printable, spreadsheet_cell};
 
-/// The maximum number of groups: some 100 MB. A field that differs in every event, such as `eventID`,
+/// The maximum number of groups: some 20 MB. A field that differs in every event, such as `eventID`,
 /// gives nothing to count.
-const MAX_GROUPS: usize = 1_000_000;
+const MAX_GROUPS: usize = 100_000;
 
 /// A field by which events are counted: a path in the record, such as `userIdentity.arn`, or one of the
 /// short names [`CountField::SHORT`].
@@ -51,6 +51,7 @@ impl FromStr for CountField {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         if text.is_empty() || text.split('.').any(str::is_empty) {
             return Err(format!(
                 "'{text}' names no field: write the path of one in the record, such as eventName or \
@@ -92,10 +93,26 @@ impl CountBy {
     }
 
     /// Counts one event.
-    pub(super) fn add(&mut self, event: &Event<'_>, proof: &Proof<'_>) {
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are too many groups.
+    pub(super) fn add(&mut self, event: &Event<'_>, proof: &Proof<'_>) -> io::Result<()> {
         let values = self.fields.iter().map(|field| field.value(event, proof)).collect();
         let time = event.time_text().map(String::from);
         self.groups.entry(values).or_default().add(&Counted { count: 1, first: time.clone(), last: time });
+        self.check_groups()
+    }
+
+    fn check_groups(&self) -> io::Result<()> {
+        if self.groups.len() <= MAX_GROUPS {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.fields.iter().map(CountField::as_str).collect();
+        Err(io::Error::other(format!(
+            "more than {MAX_GROUPS} different values of {}: count by fields with fewer",
+            names.join(", ")
+        )))
     }
 
     /// Makes a group for a chain whose events may be counted by account and region alone, so that one
@@ -121,14 +138,7 @@ impl CountBy {
         for (values, counted) in other.groups {
             self.groups.entry(values).or_default().add(&counted);
         }
-        if self.groups.len() > MAX_GROUPS {
-            let names: Vec<&str> = self.fields.iter().map(CountField::as_str).collect();
-            return Err(io::Error::other(format!(
-                "more than {MAX_GROUPS} different values of {}: count by fields with fewer",
-                names.join(", ")
-            )));
-        }
-        Ok(())
+        self.check_groups()
     }
 
     /// Writes the groups, the largest first, as JSON objects on lines.
@@ -225,7 +235,7 @@ mod tests {
         let mut all = CountBy::new(fields.iter().map(|field| field.parse().unwrap()).collect());
         for record in records {
             let mut one = all.without_groups();
-            one.add(&Event::parse(record).unwrap(), &Proof::example());
+            one.add(&Event::parse(record).unwrap(), &Proof::example()).unwrap();
             all.merge(one).unwrap();
         }
         all
@@ -276,7 +286,7 @@ mod tests {
 
     #[test]
     fn fields_have_names() {
-        for wrong in ["", ".", "a..b", "a."] {
+        for wrong in ["", " ", ".", "a..b", "a."] {
             assert!(wrong.parse::<CountField>().is_err(), "{wrong}");
         }
     }

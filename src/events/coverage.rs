@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{LogFileKey, LogFileStatus, later};
-use crate::records::Record;
+use crate::records::{LogFileRecord, Record};
 
 /// The time within which the log file of an event is delivered, as a rule: some 5 minutes on average
 /// (CloudTrail user guide, "How CloudTrail works"), and the digest of the hour lists it.
@@ -21,6 +21,9 @@ pub struct CoveredTimes {
     /// 1970 on, that their names tell. There may be a great many such files.
     unproven: BTreeSet<(String, String, i64)>,
 }
+
+/// The mark of a log file that may be of any time.
+const ANY_TIME: i64 = i64::MIN;
 
 /// The length of a quarter of an hour, in seconds.
 const QUARTER: i64 = 15 * 60;
@@ -43,11 +46,13 @@ impl Part {
 /// The reason why the absence of an event says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotCovered {
-    /// No chain of the account and region that was verified has this time in its range.
+    /// No chain of the account and region was verified.
+    NoChain,
+    /// This time is not in the range that was verified.
     OutsideRange,
     /// Valid digests do not cover it.
     Gap,
-    /// A log file of that time is not proven.
+    /// The events of a log file of that time are not known.
     UnprovenLogFile,
 }
 
@@ -75,14 +80,21 @@ impl CoveredTimes {
                     LogFileStatus::Modified | LogFileStatus::Deleted | LogFileStatus::Unverified
                 ) =>
             {
-                let Some(name) = LogFileKey::parse(&file.object.key) else { return };
-                let (account, region) = (file.chain.account.to_string(), file.chain.region.to_string());
-                for quarter in quarters(name.time.from, name.time.to) {
-                    self.unproven.insert((account.clone(), region.clone(), quarter));
-                }
+                self.add_unproven(file);
             }
             _ => {}
         }
+    }
+
+    /// Takes note of a log file whose events are not known.
+    pub fn add_unproven(&mut self, file: &LogFileRecord) {
+        let (account, region) = (file.chain.account.to_string(), file.chain.region.to_string());
+        let times = match LogFileKey::parse(&file.object.key) {
+            Some(name) => quarters(name.time.from, name.time.to),
+            // Without a time in its name, it may be of any.
+            None => ANY_TIME..=ANY_TIME,
+        };
+        self.unproven.extend(times.map(|time| (account.clone(), region.clone(), time)));
     }
 
     /// Returns why the absence of an event says nothing; `None` if its time is covered: the time at which
@@ -90,7 +102,7 @@ impl CoveredTimes {
     pub fn why_not(&self, account: &str, region: &str, at: Timestamp) -> Option<NotCovered> {
         let until = later(at, DELIVERED_WITHIN);
         let has_unproven = || {
-            let mut times = quarters(at, until);
+            let mut times = quarters(at, until).chain([ANY_TIME]);
             times.any(|time| self.unproven.contains(&(account.to_owned(), region.to_owned(), time)))
         };
         let meets = |parts: &[Part]| parts.iter().any(|part| part.meets(account, region, at, until));
@@ -98,7 +110,9 @@ impl CoveredTimes {
             .chains
             .iter()
             .any(|chain| chain.account == account && chain.region == region && chain.from <= at && until <= chain.to);
+        let has_chain = self.chains.iter().any(|chain| chain.account == account && chain.region == region);
         match () {
+            () if !has_chain => Some(NotCovered::NoChain),
             () if !is_inside => Some(NotCovered::OutsideRange),
             () if meets(&self.gaps) => Some(NotCovered::Gap),
             () if has_unproven() => Some(NotCovered::UnprovenLogFile),

@@ -10,8 +10,10 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use ahash::RandomState;
 
-/// The number of hashes that are in memory before they are moved to a file: 16 MB.
-const IN_MEMORY: usize = 1 << 20;
+/// The number of hashes that are in memory before they are moved to a file: 4 MiB.
+const IN_MEMORY: usize = 1 << 18;
+/// The same for those of one log file, of which several are read at once: 1 MiB.
+const OF_FILE: usize = 1 << 16;
 /// The number of sorted files that are merged into one.
 const FILES: usize = 64;
 /// The size of a hash in a file, in bytes.
@@ -20,11 +22,11 @@ const BYTES: usize = 16;
 /// Hashes identifiers. Two keyed hashes make one of 128 bits: among 10^10 identifiers, the probability
 /// that two different ones share it is below 10^-18.
 #[derive(Clone)]
-pub(super) struct IdentifierHasher([RandomState; 2]);
+struct IdentifierHasher([RandomState; 2]);
 
 impl IdentifierHasher {
     /// Returns the hash of an identifier.
-    pub(super) fn hash(&self, id: &str) -> u128 {
+    fn hash(&self, id: &str) -> u128 {
         let [first, second] = self.0.each_ref().map(|hasher| u128::from(hasher.hash_one(id)));
         (first << 64) | second
     }
@@ -46,19 +48,35 @@ impl Default for Identifiers {
 }
 
 impl Identifiers {
-    /// The hasher of these identifiers.
-    pub(super) fn hasher(&self) -> IdentifierHasher {
-        self.hasher.clone()
+    /// An empty collection for the identifiers of one log file, to be absorbed by this one.
+    pub(super) fn of_file(&self) -> Self {
+        let hasher = self.hasher.clone();
+        Self { hasher, memory: Vec::new(), files: Vec::new(), in_memory: OF_FILE.min(self.in_memory) }
     }
 
-    /// Adds hashes.
+    /// Adds an identifier.
     ///
     /// # Errors
     ///
-    /// Fails if they can't be moved to a temporary file.
-    pub(super) fn add(&mut self, hashes: &[u128]) -> io::Result<()> {
-        self.memory.extend_from_slice(hashes);
-        if self.memory.len() < self.in_memory {
+    /// Fails if identifiers can't be moved to a temporary file.
+    pub(super) fn add(&mut self, id: &str) -> io::Result<()> {
+        self.memory.push(self.hasher.hash(id));
+        self.move_to_file()
+    }
+
+    /// Takes all identifiers of another collection.
+    ///
+    /// # Errors
+    ///
+    /// Fails if identifiers can't be moved to a temporary file.
+    pub(super) fn absorb(&mut self, other: Self) -> io::Result<()> {
+        self.files.extend(other.files);
+        self.memory.extend_from_slice(&other.memory);
+        self.move_to_file()
+    }
+
+    fn move_to_file(&mut self) -> io::Result<()> {
+        if self.memory.len() < self.in_memory && self.files.len() < FILES {
             return Ok(());
         }
         self.memory.sort_unstable();
@@ -155,10 +173,13 @@ mod tests {
     fn each_further_event_with_an_identifier_counts() {
         for in_memory in [IN_MEMORY, 7, 1] {
             let mut identifiers = Identifiers { in_memory, ..Identifiers::default() };
-            let hasher = identifiers.hasher();
-            for round in 0..3 {
-                let ids: Vec<u128> = (0..1000).map(|id| hasher.hash(&format!("{}", id * (round + 1) % 2000))).collect();
-                ids.chunks(13).for_each(|ids| identifiers.add(ids).unwrap());
+            for round in 0..3_u32 {
+                let ids: Vec<String> = (0..1000).map(|id| (id * (round + 1) % 2000).to_string()).collect();
+                for ids in ids.chunks(13) {
+                    let mut of_file = identifiers.of_file();
+                    ids.iter().for_each(|id| of_file.add(id).unwrap());
+                    identifiers.absorb(of_file).unwrap();
+                }
             }
             let mut all: Vec<u32> = (0..3).flat_map(|round| (0..1000).map(move |id| id * (round + 1) % 2000)).collect();
             let count = all.len();

@@ -40,6 +40,16 @@ impl<'a> Event<'a> {
         field.map(|(_, value)| value.get()).filter(|value| *value != "null")
     }
 
+    /// Returns the names of all fields, each as often as it stands there.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| &**name)
+    }
+
+    /// Returns the text of each field of this name.
+    pub(super) fn all(&self, name: &str) -> Vec<&'a str> {
+        self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.get()).collect()
+    }
+
     /// Returns the texts of all fields.
     pub(super) fn values(&self) -> impl Iterator<Item = &'a str> {
         self.fields.iter().map(|(_, value)| value.get())
@@ -125,6 +135,34 @@ impl<'a> Event<'a> {
         let root = identity.text("type").filter(|kind| kind == "Root").map(|_| Cow::Borrowed("root"));
         [identity.text("userName"), issuer.text("userName"), session, root].into_iter().flatten().collect()
     }
+}
+
+/// Returns a record in a form that can be read: half of a surrogate pair, which JSON permits as an escape
+/// and which is no character, becomes U+FFFD. Services cut texts short in the middle of a pair.
+pub fn readable(record: &str) -> Cow<'_, str> {
+    let is_escape = |at: usize| {
+        let digits = record.get(at + 2..at + 6).and_then(|digits| u16::from_str_radix(digits, 16).ok());
+        digits.filter(|_| record[at..].starts_with("\\u"))
+    };
+    let (mut lone, mut at) = (Vec::new(), 0);
+    while let Some(found) = record.get(at..).and_then(|rest| rest.find('\\')) {
+        let begin = at + found;
+        at = match is_escape(begin) {
+            Some(0xd800..=0xdbff) if matches!(is_escape(begin + 6), Some(0xdc00..=0xdfff)) => begin + 12,
+            Some(0xd800..=0xdfff) => {
+                lone.push(begin);
+                begin + 6
+            }
+            // The character behind the backslash may be one itself.
+            _ => begin + 2,
+        };
+    }
+    if lone.is_empty() {
+        return Cow::Borrowed(record);
+    }
+    let mut text = record.to_owned();
+    lone.iter().for_each(|begin| text.replace_range(*begin..begin + 6, "\\ufffd"));
+    Cow::Owned(text)
 }
 
 /// Returns a JSON value as text: the content of a string, or the value's own text.
@@ -216,6 +254,19 @@ mod tests {
         assert_eq!((event.id().unwrap(), event.account().unwrap()), ("e".into(), "2".into()));
         assert_eq!(event.time(), Some(window));
         assert_eq!((event.actor(), event.category().unwrap()), (None, "Aggregated".into()));
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_does_not_hide_a_record() {
+        for (record, expected) in [
+            (r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\ud83d\ude00"}"#),
+            (r#"{"a":"\\ud83d"}"#, r#"{"a":"\\ud83d"}"#),
+            (r#"{"\ud83d":"\uDE00\ud83d\ud83d\ude00"}"#, r#"{"\ufffd":"\ufffd\ufffd\ud83d\ude00"}"#),
+            (r#"{"a":"\ud83d\n"}"#, r#"{"a":"\ufffd\n"}"#),
+        ] {
+            assert_eq!(readable(record), expected);
+            assert!(Event::parse(&readable(record)).is_ok(), "{record}");
+        }
     }
 
     #[test]

@@ -221,15 +221,22 @@ fn last_part(arn: &str) -> &str {
     arn.rsplit(['/', ':']).next().unwrap_or(arn)
 }
 
-/// Returns whether `matches` is true for one of the strings in a JSON value.
+/// Returns whether `matches` is true for one of the strings in a JSON value. Not by recursion: a value may
+/// be nested to any depth.
 fn any_text(value: &str, matches: &mut dyn FnMut(&str) -> bool) -> bool {
-    match value.as_bytes().first() {
-        Some(b'"') => matches(&decoded(value)),
-        Some(b'{') => Event::parse(value).is_ok_and(|object| object.values().any(|value| any_text(value, matches))),
-        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(value)
-            .is_ok_and(|elements| elements.iter().any(|element| any_text(element.get(), matches))),
-        _ => false,
+    let mut values = vec![value];
+    while let Some(value) = values.pop() {
+        match value.as_bytes().first() {
+            Some(b'"') if matches(&decoded(value)) => return true,
+            Some(b'{') => values.extend(Event::parse(value).unwrap_or_default().values()),
+            Some(b'[') => {
+                let elements = serde_json::from_str::<Vec<&RawValue>>(value).unwrap_or_default();
+                values.extend(elements.iter().map(|element| element.get()));
+            }
+            _ => {}
+        }
     }
+    false
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, Write as _};
 use aho_corasick::AhoCorasick;
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
+use super::event::{Event, readable};
 use super::log_file::{Form, each_record};
 use super::prefilter::has_escaped_letters;
 use crate::audit::{ContentConsumer, Extract, ProvenContent};
@@ -49,15 +49,20 @@ impl EventFinder {
     }
 }
 
-impl FoundEvent {
-    /// Reads the events that an [`EventFinder`] has extracted from a log file.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the extract can't be read.
-    pub fn read(extract: Extract) -> io::Result<Vec<Self>> {
+/// What an [`EventFinder`] extracts of a log file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Searched {
+    /// An event that is looked for.
+    Found(FoundEvent),
+    /// The events of the file can't be read; the text says why.
+    Unreadable(String),
+}
+
+impl Searched {
+    /// Reads what was extracted of a log file.
+    pub fn read(extract: Extract) -> impl Iterator<Item = io::Result<Self>> {
         let lines = extract.into_reader().lines();
-        lines.map(|line| serde_json::from_str(&line?).map_err(io::Error::from)).collect()
+        lines.map(|line| serde_json::from_str(&line?).map_err(io::Error::from))
     }
 }
 
@@ -70,14 +75,17 @@ impl ContentConsumer for EventFinder {
             if !self.may_hold(record.as_bytes()) {
                 return Ok(());
             }
-            let event = Event::parse(record).unwrap_or_default();
+            let record_text = readable(record);
+            let event = Event::parse(&record_text).unwrap_or_default();
             let Some(id) = event.id().filter(|id| self.identifiers.contains(&**id)) else { return Ok(()) };
             let found = FoundEvent { id: id.into_owned(), index, record: record.to_owned() };
-            serde_json::to_writer(&mut *extract, &found)?;
+            serde_json::to_writer(&mut *extract, &Searched::Found(found))?;
             extract.write_all(b"\n")
         })?;
-        if let Form::Other(_) = form {
+        if let Form::Other(reason) = form {
             extract.clear();
+            serde_json::to_writer(&mut *extract, &Searched::Unreadable(reason))?;
+            extract.write_all(b"\n")?;
         }
         Ok(())
     }

@@ -1,19 +1,20 @@
 //! The consumer of proven log files that extracts their events.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
 
 use super::condition::JqCondition;
 use super::count::CountBy;
 use super::duplicates::Identifiers;
-use super::event::Event;
+use super::event::{Event, readable};
 use super::filter::EventFilter;
 use super::log_file::{Form, each_record};
 use super::output::{Format, Proof};
 use super::prefilter::Prefilter;
 use crate::audit::{ContentConsumer, Extract, ProvenContent};
 use crate::debug::opaque_debug;
-use crate::model::ObjectRef;
+use crate::model::{LogFileStatus, ObjectRef};
 use crate::records::LogFileRecord;
 use crate::sync::lock;
 
@@ -38,6 +39,9 @@ struct Found {
     totals: EventTotals,
     identifiers: Identifiers,
     counts: Option<CountBy>,
+    /// What was found in log files whose records are not emitted yet. Other log files of a run may come to
+    /// be emitted before it ends, or never if it is interrupted.
+    waiting: HashMap<ObjectRef, OfFile>,
 }
 
 /// The number of events of a run.
@@ -50,7 +54,9 @@ pub struct EventTotals {
     pub duplicates: u64,
     /// The number of log files that were read.
     pub files: u64,
-    /// The number of proven log files whose content has not the form of one: their events are left out.
+    /// The number of proven log files whose events can't be read: the content has not the form of a log
+    /// file, or a record is too large. A log file that holds no text which the filter asks for is not
+    /// looked at for its form.
     pub other_form: u64,
     /// The first of these, with the reasons.
     pub named: Vec<(ObjectRef, String)>,
@@ -72,7 +78,8 @@ impl EventReader {
     }
 
     fn with(filter: EventFilter, format: Option<Format>, counts: Option<CountBy>) -> Self {
-        let found = Found { totals: EventTotals::default(), identifiers: Identifiers::default(), counts };
+        let (totals, identifiers) = (EventTotals::default(), Identifiers::default());
+        let found = Found { totals, identifiers, counts, waiting: HashMap::new() };
         Self { prefilter: Prefilter::of(&filter), filter, condition: None, format, found: Mutex::new(found) }
     }
 
@@ -80,6 +87,43 @@ impl EventReader {
     #[must_use]
     pub fn with_condition(self, condition: Option<JqCondition>) -> Self {
         Self { condition, ..self }
+    }
+
+    /// The form in which events are written; `None` if they are only counted.
+    pub fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// Counts the events of a log file, whose record the audit emits now: those of other log files that
+    /// were read ahead are none of the run's result if it is interrupted.
+    ///
+    /// # Errors
+    ///
+    /// There are too many groups to be counted, or identifiers can't be moved to a temporary file.
+    pub fn emitted(&self, file: &LogFileRecord) -> io::Result<()> {
+        if file.status != LogFileStatus::Intact {
+            return Ok(());
+        }
+        let mut found = lock(&self.found);
+        found.totals.files += 1;
+        let Some(of_file) = found.waiting.remove(&file.object) else { return Ok(()) };
+        if let Some(reason) = of_file.other_form {
+            found.totals.other_form += 1;
+            if found.totals.named.len() < MAX_NAMED {
+                found.totals.named.push((file.object.clone(), reason));
+            }
+            return Ok(());
+        }
+        found.totals.events += of_file.events;
+        found.totals.not_judged += of_file.not_judged;
+        if found.totals.why_not_judged.is_none() {
+            found.totals.why_not_judged = of_file.why_not_judged;
+        }
+        found.identifiers.absorb(of_file.identifiers)?;
+        match (&mut found.counts, of_file.counts) {
+            (Some(all), Some(counts)) => all.merge(counts),
+            _ => Ok(()),
+        }
     }
 
     /// Ends the reading, and returns the number of events, and the counts if they were asked for.
@@ -98,10 +142,12 @@ impl EventReader {
 /// The events of one log file.
 struct OfFile {
     events: u64,
-    identifiers: Vec<u128>,
+    identifiers: Identifiers,
     counts: Option<CountBy>,
     not_judged: u64,
     why_not_judged: Option<String>,
+    /// The reason why its events can't be read.
+    other_form: Option<String>,
 }
 
 impl ContentConsumer for EventReader {
@@ -109,19 +155,26 @@ impl ContentConsumer for EventReader {
         // An intact log file has both.
         let Some(mut proof) = Proof::of(file) else { return Ok(()) };
         if content.in_memory().is_some_and(|bytes| !self.prefilter.may_match(bytes)) {
-            lock(&self.found).totals.files += 1;
             return Ok(());
         }
-        let counts = lock(&self.found).counts.as_ref().map(CountBy::without_groups);
-        let mut of_file = OfFile { events: 0, identifiers: Vec::new(), counts, not_judged: 0, why_not_judged: None };
-        let hashes = lock(&self.found).identifiers.hasher();
+        let mut of_file = {
+            let found = lock(&self.found);
+            OfFile {
+                events: 0,
+                identifiers: found.identifiers.of_file(),
+                counts: found.counts.as_ref().map(CountBy::without_groups),
+                not_judged: 0,
+                why_not_judged: None,
+                other_form: None,
+            }
+        };
         let form = each_record(content, |index, record| {
             if !self.prefilter.may_match(record.as_bytes()) {
                 return Ok(());
             }
             proof.index = index;
-            // A record with a name that is no Unicode text has no fields.
-            let event = Event::parse(record).unwrap_or_default();
+            let text = readable(record);
+            let event = Event::parse(&text).unwrap_or_default();
             if !self.filter.matches(&event, &proof) {
                 return Ok(());
             }
@@ -135,34 +188,19 @@ impl ContentConsumer for EventReader {
                 }
             }
             of_file.events += 1;
-            of_file.identifiers.extend(event.id().map(|id| hashes.hash(&id)));
+            if let Some(id) = event.id() {
+                of_file.identifiers.add(&id)?;
+            }
             if let Some(counts) = &mut of_file.counts {
-                counts.add(&event, &proof);
+                counts.add(&event, &proof)?;
             }
             self.format.map_or(Ok(()), |format| format.write(&event, record, &proof, extract))
         })?;
-        let mut found = lock(&self.found);
-        found.totals.files += 1;
-        match form {
-            Form::Records(_) => {
-                found.totals.events += of_file.events;
-                found.totals.not_judged += of_file.not_judged;
-                if found.totals.why_not_judged.is_none() {
-                    found.totals.why_not_judged = of_file.why_not_judged;
-                }
-                found.identifiers.add(&of_file.identifiers)?;
-                if let (Some(all), Some(counts)) = (&mut found.counts, of_file.counts) {
-                    all.merge(counts)?;
-                }
-            }
-            Form::Other(reason) => {
-                extract.clear();
-                found.totals.other_form += 1;
-                if found.totals.named.len() < MAX_NAMED {
-                    found.totals.named.push((file.object.clone(), reason));
-                }
-            }
+        if let Form::Other(reason) = form {
+            extract.clear();
+            of_file.other_form = Some(reason);
         }
+        lock(&self.found).waiting.insert(file.object.clone(), of_file);
         Ok(())
     }
 }

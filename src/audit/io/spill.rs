@@ -170,6 +170,12 @@ impl SpillBuffer {
         Ok(())
     }
 
+    /// Ends the writing: what is beyond the memory that the buffer has from the pool goes to a file, since
+    /// very many buffers may wait to be read.
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
+        if self.memory.len() > self.reserved { self.spill() } else { Ok(()) }
+    }
+
     fn release(&mut self) {
         self.pool.memory_left.fetch_add(std::mem::take(&mut self.reserved), Ordering::Relaxed);
     }

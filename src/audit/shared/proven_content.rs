@@ -129,6 +129,7 @@ impl Consumption {
         }
         let mut extract = Extract(self.extracts.buffer());
         self.consumer.consume(file, ProvenContent(kept.buffer), &mut extract)?;
+        extract.0.settle()?;
         Ok((!extract.is_empty()).then_some(extract))
     }
 }

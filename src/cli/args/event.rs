@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
 
 use super::reports::{LogArgs, ReportArgs, StandardOutput};
@@ -12,7 +13,7 @@ use crate::records::Setting;
 #[command(group = ArgGroup::new("which").required(true).args(["id", "matched"]))]
 pub(crate) struct EventArgs {
     /// The event: its eventID
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub id: Option<String>,
 
     /// Compare the events in this file with the proven ones: a record on each line, or an object that has one

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::reports::{EvidenceArgs, LogArgs, ReportArgs, ReportKind, StandardOutput, report_parser};
@@ -129,8 +129,7 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "ID",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub event_id: Vec<String>,
 
     /// Only calls of these names, such as StopLogging or 'Put*Policy'
@@ -140,8 +139,7 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "NAME",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub event_name: Vec<String>,
 
     /// Only calls of these services, such as s3.amazonaws.com
@@ -151,12 +149,11 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "NAME",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub event_source: Vec<String>,
 
     /// Only calls by this user, role or session of a role, by name; root for the root user (repeatable)
-    #[arg(long, env = "CTVERIFY_USERNAME", hide_env = true, value_name = "NAME", help_heading = "Which events")]
+    #[arg(long, env = "CTVERIFY_USERNAME", hide_env = true, value_name = "NAME", help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub username: Vec<String>,
 
     /// Only calls with these access keys
@@ -166,13 +163,12 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "ID",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub access_key_id: Vec<String>,
 
     /// Only calls about this resource: its ARN, its name, or a text that stands in the request or the
     /// response (repeatable)
-    #[arg(long, env = "CTVERIFY_RESOURCE_NAME", hide_env = true, value_name = "NAME", help_heading = "Which events")]
+    #[arg(long, env = "CTVERIFY_RESOURCE_NAME", hide_env = true, value_name = "NAME", help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub resource_name: Vec<String>,
 
     /// Only calls about resources of these types, such as AWS::S3::Bucket, where the event names them
@@ -182,8 +178,7 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "TYPE",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub resource_type: Vec<String>,
 
     /// Only calls that read, or with =false those that change something
@@ -201,7 +196,7 @@ pub(crate) struct ConditionArgs {
     pub read_only: Option<bool>,
 
     /// Only calls by this identity, or by the role with this ARN (repeatable)
-    #[arg(long, env = "CTVERIFY_ARN", hide_env = true, value_name = "ARN", help_heading = "Which events")]
+    #[arg(long, env = "CTVERIFY_ARN", hide_env = true, value_name = "ARN", help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub arn: Vec<String>,
 
     /// Only calls from these addresses, networks (198.51.100.0/24) or AWS services
@@ -222,8 +217,7 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "CODE",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub error_code: Vec<String>,
 
     /// Only events that name these regions; --regions chooses the log files that are read
@@ -233,8 +227,7 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "REGION",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub event_region: Vec<String>,
 
     /// Only events of these accounts; --account-id chooses the log files that are read
@@ -244,8 +237,7 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "ID",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub event_account: Vec<String>,
 
     /// Only events of these categories, such as Management, Data or Insight
@@ -255,8 +247,7 @@ pub(crate) struct ConditionArgs {
         hide_env = true,
         value_name = "NAME",
         value_delimiter = ',',
-        help_heading = "Which events"
-    )]
+        help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
     pub category: Vec<String>,
 
     /// Only events from this time on, in the forms of --start, which is about the delivery of log files

@@ -32,6 +32,10 @@ pub(crate) fn events(args: &EventsArgs) -> Result<u8, Failure> {
         let what = "--count-by writes counts in place of events: choose --format jsonl, table or csv for them";
         return Err(Failure::Usage(what.to_owned()));
     }
+    if let Some(field) = args.count_by.iter().enumerate().find(|(index, field)| args.count_by[..*index].contains(field))
+    {
+        return Err(Failure::Usage(format!("--count-by names {} twice: leave one out", field.1.as_str())));
+    }
     let verification = args.verification();
     paths::check_events(args, &verification)?;
     let reader = Arc::new(reader(args)?);
@@ -51,14 +55,18 @@ async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventRe
     signing.check_use(&verification.reports, false)?;
     let settings = Settings { consumer: Some(reader.clone()), ..settings };
     let mut output = EventOutput::open(args.output.as_deref())?;
-    if args.count_by.is_empty() {
-        output.write(format(args.format).header().as_bytes())?;
+    if let Some(format) = reader.format() {
+        output.write(format.header().as_bytes())?;
     }
-    let mut watch = EventWatch { output, left_out: BTreeMap::new(), chains: BTreeSet::new() };
+    let (left_out, chains) = (BTreeMap::new(), BTreeSet::new());
+    let mut watch = EventWatch { output, reader: reader.clone(), trouble: None, left_out, chains };
     let reports = &verification.reports;
     let summary = audit_with(reports, (&[], &signing), settings, &mut watch, std::future::pending()).await?;
-    let EventWatch { mut output, left_out, chains } = watch;
+    let EventWatch { mut output, left_out, chains, trouble, .. } = watch;
     let ended = |error: std::io::Error| Failure::CannotRun(format!("the events can't be counted: {error}"));
+    if let Some(trouble) = trouble {
+        return Err(ended(trouble));
+    }
     let (totals, counts) = reader.finish().map_err(ended)?;
     if let Some(mut counts) = counts {
         chains.iter().for_each(|(account, region)| counts.add_chain(account, region));
@@ -150,6 +158,9 @@ fn filter(args: &ConditionArgs) -> Result<EventFilter, Failure> {
 /// Writes the events of a run, and counts what is left out.
 struct EventWatch {
     output: EventOutput,
+    reader: Arc<EventReader>,
+    /// The reason why events could not be counted.
+    trouble: Option<std::io::Error>,
     left_out: BTreeMap<&'static str, u64>,
     /// The account and region of each chain.
     chains: BTreeSet<(String, String)>,
@@ -157,6 +168,9 @@ struct EventWatch {
 
 impl Watch for &mut EventWatch {
     fn record(&mut self, record: &Record) {
+        if let (Record::LogFile(file), None) = (record, &self.trouble) {
+            self.trouble = self.reader.emitted(file).err();
+        }
         match record {
             Record::LogFile(file) if file.status != LogFileStatus::Intact => {
                 *self.left_out.entry(file.status.as_str()).or_default() += 1;
@@ -228,24 +242,21 @@ impl EventSummary {
             .map(|(status, count)| format!("{count} {status}"))
             .collect();
         if !of_status.is_empty() {
-            text += &format!("left out, for they are not proven: {} log files\n", of_status.join(", "));
+            text += &format!("log files left out, because they are not proven: {}\n", of_status.join(", "));
         }
         if totals.other_form > 0 {
-            text += &format!(
-                "left out, for they hold no records in the form of a log file: {}\n",
-                files(totals.other_form, "proven log file")
-            );
+            text += &format!("proven log files left out, because their events can't be read: {}\n", totals.other_form);
             for (object, reason) in &totals.named {
                 text += &format!("  {}: {}\n", printable(&object.to_string()), printable(reason));
             }
         }
         if self.duplicate_event_ids > 0 {
-            text += &format!("{} have the eventID of another one\n", events_in_words(self.duplicate_event_ids));
+            text += &format!("events whose eventID another event had before them: {}\n", self.duplicate_event_ids);
         }
         if totals.not_judged > 0 {
             text += &format!(
-                "left out, for the condition of --where fails on them: {} ({})\n",
-                events_in_words(totals.not_judged),
+                "events left out, because the condition of --where fails on them: {} ({})\n",
+                totals.not_judged,
                 printable(totals.why_not_judged.as_deref().unwrap_or_default())
             );
         }

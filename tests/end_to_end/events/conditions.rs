@@ -133,6 +133,8 @@ fn what_makes_no_sense_is_refused_before_anything_is_read() {
         (vec!["--source-ip", "198.51.100"], "neither an address nor a network"),
         (vec!["--after", "2026-03-02", "--before", "2026-03-01"], "no event is in between"),
         (vec!["--count-by", "a..b"], "names no field"),
+        (vec!["--count-by", "account, account"], "names account twice"),
+        (vec!["--event-name", ""], "a value is required"),
         (vec!["--count-by", "account", "--format", "raw"], "choose --format jsonl, table or csv"),
         (vec!["--format", "xml"], "invalid value 'xml'"),
         (vec!["--where", ".eventName =="], "term is expected at its end"),
@@ -148,6 +150,22 @@ fn what_makes_no_sense_is_refused_before_anything_is_read() {
     }
 }
 
+/// Services cut texts short in the middle of a surrogate pair: half of one hides no event.
+#[test]
+fn half_of_a_surrogate_pair_hides_no_event() {
+    let mut trail = defects::small_trail();
+    let key = trail.chains[0].digests[3].document.log_files[0].s3_object.clone();
+    let record = r#"{"eventID":"s","eventName":"StopLogging","\ud83d":1,"userAgent":"x\ud83d",
+"requestParameters":{"\ud83d":[[{"bucketName":"needle"}]]}}"#;
+    trail.redeliver(&key, format!("{{\"Records\":[{record}]}}").as_bytes());
+    let mirror = copy_of(&trail);
+    for condition in [["--event-name", "StopLogging"], ["--resource-name", "needle"], ["--event-id", "s"]] {
+        let (events, _) = emitted(&run(events_of(&mirror).args(condition)));
+        assert_eq!(events.len(), 1, "{condition:?}");
+        assert_eq!(events[0].0, record.replace('\n', " "));
+    }
+}
+
 /// A condition that fails on an event says nothing of it.
 #[test]
 fn events_on_which_a_condition_fails_are_counted() {
@@ -156,6 +174,6 @@ fn events_on_which_a_condition_fails_are_counted() {
     let found = run(events_of(&mirror).args(["--quiet", "--where", "(.eventName | tonumber) > 1"]));
     let (events, summary) = emitted(&found);
     assert_eq!((events.len(), &summary["not_judged"], found.code), (0, &json!(all.len()), 0));
-    let says = format!("left out, for the condition of --where fails on them: {} events (", all.len());
+    let says = format!("events left out, because the condition of --where fails on them: {} (", all.len());
     assert!(found.stderr.contains(&says), "{}", found.stderr);
 }

@@ -160,7 +160,7 @@ fn events_that_share_an_identifier_are_counted_and_kept() {
     let (events, summary) = emitted(&found);
     assert_eq!(events.iter().filter(|(_, proof)| proof["key"] == *key).count(), 6);
     assert_eq!(summary["duplicate_event_ids"], 2);
-    assert!(found.stderr.contains("2 events have the eventID of another one"), "{}", found.stderr);
+    assert!(found.stderr.contains("events whose eventID another event had before them: 2"), "{}", found.stderr);
 }
 
 /// More than the memory for contents and extracts permits, so that both go through temporary files.

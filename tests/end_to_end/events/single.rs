@@ -72,12 +72,13 @@ fn an_event_is_proven_up_to_its_key() {
     }
     let text = over_s3("text").stdout;
     for part in [
-        &format!("PROVEN  event {id} stands in a log file that CloudTrail delivered"),
+        &format!("PROVEN  event {id} stands in a log file whose digest is signed"),
+        "with a key that CloudTrail publishes",
         &file.s3_object,
         &file.hash_value,
         &digest.key,
         &digest.signature,
-        "which CloudTrail publishes (ListPublicKeys)",
+        "from ListPublicKeys",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -91,7 +92,7 @@ fn a_signature_of_the_successor_is_said_to_be_there() {
     trail.strip_metadata();
     let mirror = Mirror::new(&trail, ctverify_testkit::Layout::Keys, false);
     let found = event_of(&mirror, &[&id]);
-    assert!(found.code == 0 && found.stdout.contains("it stands in the digest after it"), "{}", found.stdout);
+    assert!(found.code == 0 && found.stdout.contains("verified from the digest after it"), "{}", found.stdout);
 }
 
 #[test]
@@ -103,9 +104,9 @@ fn an_event_that_is_not_proven_is_not_found() {
     let mirror = copy_of(&trail);
     let found = event_of(&mirror, &[id]);
     assert_eq!(found.code, 3, "{}", found.stderr);
-    assert!(
-        found.stdout.starts_with(&format!("NOT FOUND  no proven event in what was verified has the eventID {id}\n"))
-    );
+    assert!(found.stdout.starts_with(&format!(
+        "NOT FOUND  no event that could be read in the proven log files has the eventID {id}\n"
+    )));
     assert!(
         found.stdout.contains("verdict on the logs: violated; log files that are not proven: 1"),
         "{}",
@@ -159,7 +160,7 @@ fn given_events_are_genuine_altered_or_not_found() {
     );
     assert_eq!(results[3]["differs"], json!(["sourceIPAddress", "userIdentity.arn"]));
     assert_eq!(of("covered")[4..], [json!(true), json!(false), json!(false), Value::Null]);
-    assert_eq!(results[6]["detail"], "a log file of its time is not proven");
+    assert_eq!(results[6]["detail"], "the events of a log file of its time are not known");
     assert_eq!(of("line"), (1..=8).map(Value::from).collect::<Vec<_>>());
     assert_eq!(found.code, 1);
     assert_eq!(found.stderr, "3 genuine, 1 altered, 4 not found; verdict on the logs: violated\n");
@@ -176,12 +177,62 @@ fn emitted_events_are_genuine() {
     assert!(parsed(&found).iter().all(|result| result["result"] == "genuine"));
 }
 
+/// Every record that JSON permits is compared: no number, text or depth ends the run.
+#[test]
+fn odd_records_are_genuine_too() {
+    let mut trail = defects::small_trail();
+    let (_, key) = an_event(&trail);
+    let deep = format!("{}{}", "[".repeat(3000), "]".repeat(3000));
+    let odd = [
+        r#"{"eventID":"1","n":18446744073709551617,"e":1e400,"f":0.1}"#.to_owned(),
+        r#"{"eventID":"2","a":"cut short\ud83d","\ud83d":1}"#.to_owned(),
+        format!("{{\"eventID\":\"3\",\"deep\":{deep}}}"),
+        "{\"eventID\":\"4\",\"a\":\"A\u{7f}B\"}".to_owned(),
+    ];
+    trail.redeliver(&key, format!("{{\"Records\":[{}]}}", odd.join(",")).as_bytes());
+    let mirror = copy_of(&trail);
+    let all = run(&mut events_of(&mirror));
+    let found = matched_in(&mirror, &format!("\u{feff}{}", all.stdout));
+    assert_eq!(found.code, 0, "{}", found.stderr);
+    assert!(parsed(&found).iter().all(|result| result["result"] == "genuine"));
+    for (given, differs) in [
+        (r#"{"eventID":"1","n":18446744073709551999,"e":1e400,"f":0.1}"#, "n"),
+        (r#"{"eventID":"1","n":18446744073709551617,"e":1e400,"f":0.1000000000000000055511}"#, "f"),
+        (r#"{"eventID":"1","n":18446744073709551617,"e":1e400,"f":0.2,"f":0.1}"#, "f"),
+    ] {
+        let found = matched_in(&mirror, given);
+        assert_eq!((found.code, &parsed(&found)[0]["differs"]), (1, &json!([differs])), "{}", found.stdout);
+    }
+    let proven = event_of(&mirror, &["4", "--format", "jsonl"]).stdout;
+    assert!(proven.starts_with(&format!("{{\"event\":{},", odd[3])), "{proven}");
+}
+
+/// A proven log file whose events can't be read may have the event.
+#[test]
+fn a_file_that_cannot_be_searched_is_told() {
+    let mut trail = defects::small_trail();
+    let (event, key) = an_event(&trail);
+    let id = event["eventID"].as_str().unwrap();
+    trail.redeliver(&key, format!("{{\"Records\":[{event}],\"Records\":[]}}").as_bytes());
+    let mirror = copy_of(&trail);
+    let found = event_of(&mirror, &[id]);
+    assert!(found.code == 3 && found.stdout.contains("whose events can't be read: 1"), "{}", found.stdout);
+    let mut given = event.clone();
+    given["recipientAccountId"] = json!("111122223333");
+    let result = parsed(&matched_in(&mirror, &given.to_string())).remove(0);
+    assert_eq!((&result["result"], &result["covered"]), (&json!("not_found"), &json!(false)));
+    // Of another region, no chain was verified.
+    given["awsRegion"] = json!("eu-west-1");
+    let result = parsed(&matched_in(&mirror, &given.to_string())).remove(0);
+    assert_eq!(result["detail"], "no chain of its account and region was verified");
+}
+
 #[test]
 fn what_names_no_event_is_refused() {
     let mirror = copy_of(&defects::small_trail());
     for (lines, says) in [
         ("", "has no event"),
-        ("{\"eventID\":\"1\"}\nnot JSON\n", "line 2 of standard input is no JSON"),
+        ("{\"eventID\":\"1\"}\nnot JSON\n", "line 2 of standard input is no JSON object"),
         ("{\"a\":1}\n", "line 1 of standard input has no event with an eventID"),
     ] {
         let found = matched_in(&mirror, lines);

@@ -7,11 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::given::GivenEvent;
-use super::time_of;
 use crate::audit::Extract;
 use crate::cli::args::EventForm;
 use crate::cli::commands::verify::Watch;
-use crate::events::{CoveredTimes, FoundEvent, NotCovered, Proof, differences};
+use crate::events::{CoveredTimes, Event, EventTime, NotCovered, Proof, Searched, differences, readable};
 use crate::model::printable;
 use crate::records::{LogFileRecord, Record};
 
@@ -22,6 +21,8 @@ pub(super) struct Comparison {
     by_id: HashMap<String, Vec<usize>>,
     results: Vec<Option<Match>>,
     covered: CoveredTimes,
+    /// True if the run was interrupted.
+    is_interrupted: bool,
 }
 
 /// The comparison with a proven event of the same identifier.
@@ -63,7 +64,12 @@ impl Comparison {
             by_id.entry(event.id.clone()).or_default().push(index);
         }
         let results = given.iter().map(|_| None).collect();
-        Self { given, by_id, results, covered: CoveredTimes::default() }
+        Self { given, by_id, results, covered: CoveredTimes::default(), is_interrupted: false }
+    }
+
+    /// Takes note that the run was interrupted: the absence of an event says nothing then.
+    pub(super) fn interrupt(&mut self) {
+        self.is_interrupted = true;
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -123,22 +129,27 @@ impl Comparison {
     }
 
     /// Says what the absence of an event means, by what the given event says of its time and place.
-    fn absence(&self, event: &Value) -> (Option<bool>, &'static str) {
-        let text = |name: &str| event[name].as_str();
-        let account = text("recipientAccountId").or(text("accountId"));
-        let (Some(account), Some(region), Some(at)) = (account, text("awsRegion"), time_of(event)) else {
+    fn absence(&self, event: &str) -> (Option<bool>, &'static str) {
+        if self.is_interrupted {
+            return (None, "the run was interrupted before it was found");
+        }
+        let event = readable(event);
+        let event = Event::parse(&event).unwrap_or_default();
+        let (account, region, time) = (event.account(), event.text("awsRegion"), event.time());
+        let (Some(account), Some(region), Some(EventTime { start: at, .. })) = (account, region, time) else {
             return (
                 None,
                 "the event names no time, account or region, so that it is unknown whether they are covered",
             );
         };
-        match self.covered.why_not(account, region, at) {
+        match self.covered.why_not(&account, &region, at) {
             None => (Some(true), "valid digests cover its time, and no proven log file of what was verified has it"),
+            Some(NotCovered::NoChain) => (Some(false), "no chain of its account and region was verified"),
             Some(NotCovered::OutsideRange) => {
                 (Some(false), "its time, with the quarter of an hour after it, is not in the range that was verified")
             }
             Some(NotCovered::Gap) => (Some(false), "its time lies in a gap, which no valid digest covers"),
-            Some(NotCovered::UnprovenLogFile) => (Some(false), "a log file of its time is not proven"),
+            Some(NotCovered::UnprovenLogFile) => (Some(false), "the events of a log file of its time are not known"),
         }
     }
 }
@@ -149,12 +160,18 @@ impl Watch for &mut Comparison {
     }
 
     fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
-        for found in FoundEvent::read(extract)? {
-            let proven: Value = serde_json::from_str(&found.record)?;
+        for searched in Searched::read(extract) {
+            let found = match searched? {
+                Searched::Found(found) => found,
+                Searched::Unreadable(_) => {
+                    self.covered.add_unproven(file);
+                    continue;
+                }
+            };
             let proof = Proof::of(file).map(|proof| Proof { index: found.index, ..proof });
             let proof = serde_json::to_value(proof)?;
             for index in self.by_id.get(&found.id).into_iter().flatten() {
-                let differences = differences(&proven, &self.given[*index].event);
+                let differences = differences(&found.record, &self.given[*index].event);
                 // An event may be delivered twice: it is genuine if it is one of them.
                 let known = &mut self.results[*index];
                 let is_better = known.as_ref().is_none_or(|known| differences.len() < known.differences.len());

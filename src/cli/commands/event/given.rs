@@ -1,15 +1,15 @@
 //! Events that somebody has: an export of a SIEM, or records by themselves.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::cli::commands::is_standard_input;
 use crate::cli::exit::Failure;
+use crate::events::{Event, readable};
 
-/// The maximum number of events that are compared in one run, which are held in memory.
-const MAX_EVENTS: usize = 1_000_000;
+/// The maximum size of events that are compared in one run, which are held in memory, in bytes.
+const MAX_BYTES: usize = 256 << 20;
 /// The fields in which an object may have its record: that of this program's events, and that of
 /// `aws cloudtrail lookup-events`.
 const FIELDS: [&str; 2] = ["event", "CloudTrailEvent"];
@@ -20,7 +20,8 @@ pub(super) struct GivenEvent {
     /// The line of the file, from 1 on.
     pub line: usize,
     pub id: String,
-    pub event: Value,
+    /// The event as JSON.
+    pub event: String,
 }
 
 /// Reads the events of a file, each in the field of this name if one is given.
@@ -31,20 +32,22 @@ pub(super) fn read(path: &Path, field: Option<&str>) -> Result<Vec<GivenEvent>, 
         true => Box::new(io::stdin().lock()),
         false => Box::new(BufReader::new(std::fs::File::open(path).map_err(failed)?)),
     };
-    let mut events = Vec::new();
-    for (index, line) in input.lines().enumerate() {
-        let line = line.map_err(failed)?;
-        if line.trim().is_empty() {
-            continue;
+    let mut input = io::Read::take(input, MAX_BYTES as u64 + 1);
+    let (mut events, mut line, mut number, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
+    while input.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+        number += 1;
+        bytes += line.len();
+        if bytes > MAX_BYTES {
+            return Err(Failure::Usage(format!("{name} has more than {} MiB: compare it in parts", MAX_BYTES >> 20)));
         }
-        let of_line = |reason: String| Failure::Usage(format!("line {} of {name} {reason}", index + 1));
-        let event = parse(line.trim(), field).map_err(of_line)?;
-        // The summary of this program's own events is none.
-        let Some((id, event)) = event else { continue };
-        if events.len() == MAX_EVENTS {
-            return Err(Failure::Usage(format!("{name} has more than {MAX_EVENTS} events: compare it in parts")));
-        }
-        events.push(GivenEvent { line: index + 1, id, event });
+        let of_line = |reason: String| Failure::Usage(format!("line {number} of {name} {reason}"));
+        let text = std::str::from_utf8(&line).map_err(|_| of_line("is not in UTF-8".to_owned()))?;
+        // A byte order mark, as PowerShell writes it, is white space at the begin of a file.
+        let text = text.trim_start_matches('\u{feff}').trim();
+        // The summary of this program's own events is no event.
+        let event = if text.is_empty() { None } else { parse(text, field).map_err(of_line)? };
+        events.extend(event.map(|(id, event)| GivenEvent { line: number, id, event }));
+        line.clear();
     }
     if events.is_empty() {
         return Err(Failure::Usage(format!("{name} has no event: it needs one on each line, as JSON")));
@@ -53,25 +56,36 @@ pub(super) fn read(path: &Path, field: Option<&str>) -> Result<Vec<GivenEvent>, 
 }
 
 /// Reads the event of a line; `None` if it is the summary that ends this program's events.
-fn parse(line: &str, field: Option<&str>) -> Result<Option<(String, Value)>, String> {
-    let object: Value = serde_json::from_str(line).map_err(|error| format!("is no JSON: {error}"))?;
-    if object.as_object().is_some_and(|object| object.len() == 1 && object.contains_key("summary")) {
+fn parse(line: &str, field: Option<&str>) -> Result<Option<(String, String)>, String> {
+    let text = readable(line);
+    let object = Event::parse(&text).map_err(|error| format!("is no JSON object: {error}"))?;
+    if object.raw("summary").is_some() && object.raw("event").is_none() && object.id().is_none() {
         return Ok(None);
     }
     let inside = match field {
-        Some(field) => Some(object.get(field).ok_or_else(|| format!("has no field '{field}'"))?),
-        None => FIELDS.iter().find_map(|field| object.get(field)),
+        Some(field) => Some(object.raw(field).ok_or_else(|| format!("has no field '{field}'"))?),
+        None => FIELDS.iter().find_map(|field| object.raw(field)),
     };
-    let event = match inside {
-        Some(Value::String(text)) => {
-            serde_json::from_str(text).map_err(|error| format!("has an event that is no JSON: {error}"))?
-        }
-        Some(event) => event.clone(),
-        None => object,
+    // Half of a surrogate pair is compared as it was written.
+    let line_as_it_is = Event::parse(line);
+    let raw = |name: &str| line_as_it_is.as_ref().ok().and_then(|object| object.raw(name));
+    let as_it_is = match field {
+        Some(field) => raw(field),
+        None => FIELDS.iter().find_map(|field| raw(field)),
     };
-    let id = event.get("eventID").or_else(|| event.get("eventId")).and_then(Value::as_str).map(str::to_owned);
-    match id {
-        Some(id) => Ok(Some((id, event))),
+    let event: Cow<'_, str> = match as_it_is.or(inside) {
+        Some(value) if value.starts_with('"') => serde_json::from_str::<String>(value)
+            .map_err(|error| format!("has an event that is no text: {error}"))?
+            .into(),
+        Some(value) => value.into(),
+        None => line.into(),
+    };
+    let readable_event = readable(&event);
+    let fields =
+        Event::parse(&readable_event).map_err(|error| format!("has an event that is no JSON object: {error}"))?;
+    let id = fields.raw("eventID").or_else(|| fields.raw("eventId")).filter(|id| id.starts_with('"'));
+    match id.and_then(|_| fields.id()) {
+        Some(id) => Ok(Some((id.into_owned(), event.into_owned()))),
         None => {
             Err("has no event with an eventID: if the record stands in a field, name it with --match-field".to_owned())
         }
@@ -90,16 +104,17 @@ mod tests {
             r#"{"eventId":"e"}"#,
             r#"{"event":{"eventID":"e"},"proof":{}}"#,
             r#"{"CloudTrailEvent":"{\"eventID\":\"e\"}","EventTime":"x"}"#,
+            r#"{"eventID":"e","n":1e400,"\ud83d":"\ud83d"}"#,
         ] {
             assert_eq!(id(line, None).as_deref(), Some("e"), "{line}");
         }
         assert_eq!(id(r#"{"_raw":"{\"eventID\":\"e\"}"}"#, Some("_raw")).as_deref(), Some("e"));
         assert_eq!(id(r#"{"summary":{}}"#, None), None);
         for (line, field, says) in [
-            ("x", None, "is no JSON"),
-            ("7", None, "no event with an eventID"),
+            ("x", None, "is no JSON object"),
+            ("7", None, "is no JSON object"),
             ("{}", Some("_raw"), "has no field '_raw'"),
-            (r#"{"_raw":"x"}"#, Some("_raw"), "an event that is no JSON"),
+            (r#"{"_raw":"x"}"#, Some("_raw"), "an event that is no JSON object"),
             (r#"{"eventID":7}"#, None, "no event with an eventID"),
         ] {
             assert!(parse(line, field).unwrap_err().contains(says), "{line}");

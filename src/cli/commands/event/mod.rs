@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::verify::{Watch, audit_with, interruption, runtime, shut_down};
@@ -20,7 +19,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
 use crate::cli::paths;
 use crate::cli::resolve::{self, Settings};
-use crate::events::{EventFinder, FoundEvent};
+use crate::events::{EventFinder, FoundEvent, Searched};
 use crate::model::{Depth, LogFileStatus, exit_code, printable};
 use crate::records::{DigestRecord, KeysAsked, LogFileRecord, Record};
 use comparison::Comparison;
@@ -68,14 +67,15 @@ async fn settings(args: &EventArgs, identifiers: HashSet<String>) -> Result<Sett
 async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
     let settings = settings(args, HashSet::from([id.to_owned()])).await?;
     let (store, stop) = (settings.store.clone(), Notify::new());
-    let mut search = Search { digest: None, keys: None, found: Vec::new(), stop: &stop };
+    let mut search = Search { digest: None, keys: None, found: None, unreadable: 0, stop: &stop };
     let verification = args.verification();
     let signing = Arc::new(Signing::open(&verification.reports)?);
     let run = audit_with(&verification.reports, (&[], &signing), settings, &mut search, stop.notified());
     let summary = run.await?;
-    let Search { found, keys, .. } = search;
-    let mut out = anstream::stdout();
-    let Some((event, file, digest)) = found.into_iter().next() else {
+    let Search { found, keys, unreadable, .. } = search;
+    // Not a stream that strips control characters: a record comes out in its original bytes.
+    let mut out = io::stdout().lock();
+    let Some((event, file, digest)) = found else {
         if summary.interrupted {
             return Err(Failure::Stopped("interrupted before the event was found".to_owned()));
         }
@@ -83,13 +83,14 @@ async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
         let unproven = [Modified, Deleted, Unverified, Unlisted, Uncovered];
         let left_out: u64 = unproven.map(|status| summary.tally.log_files(status)).iter().sum();
         let text = format!(
-            "NOT FOUND  no proven event in what was verified has the eventID {}\n  verdict on the logs: {}; log files \
-             that are not proven: {left_out}\n",
+            "NOT FOUND  no event that could be read in the proven log files has the eventID {}\n  verdict on the logs: {}; \
+             log files that are not proven: {left_out}; proven ones whose events can't be read: {unreadable}\n",
             printable(id),
             summary.verdict
         );
         let line = serde_json::json!({
             "event_id": id, "result": "not_found", "verdict": summary.verdict.as_str(), "log_files_not_proven": left_out,
+            "log_files_not_readable": unreadable,
         });
         let written = match args.format {
             EventForm::Text => out.write_all(text.as_bytes()),
@@ -115,7 +116,9 @@ struct Search<'s> {
     /// The digest whose log files come next.
     digest: Option<DigestRecord>,
     keys: Option<KeysAsked>,
-    found: Vec<Found>,
+    found: Option<Found>,
+    /// The number of proven log files whose events can't be read.
+    unreadable: u64,
     stop: &'s Notify,
 }
 
@@ -131,9 +134,14 @@ impl Watch for &mut Search<'_> {
     fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
         let lists = |digest: &&DigestRecord| Some(&digest.object.key) == file.digest.as_ref();
         let digest = self.digest.as_ref().filter(lists).cloned();
-        let found = FoundEvent::read(extract)?.into_iter().next();
-        self.found.extend(found.map(|event| (event, file.clone(), digest)));
-        self.stop.notify_one();
+        match Searched::read(extract).next().transpose()? {
+            Some(Searched::Found(event)) if self.found.is_none() => {
+                self.found = Some((event, file.clone(), digest));
+                self.stop.notify_one();
+            }
+            Some(Searched::Unreadable(_)) => self.unreadable += 1,
+            Some(Searched::Found(_)) | None => {}
+        }
         Ok(())
     }
 }
@@ -147,13 +155,17 @@ async fn compare(args: &EventArgs, given: Vec<GivenEvent>) -> Result<u8, Failure
     let signing = Arc::new(Signing::open(&verification.reports)?);
     let run = audit_with(&verification.reports, (&[], &signing), settings, &mut comparison, std::future::pending());
     let summary = run.await?;
-    let written = comparison.write(args.format, &mut anstream::stdout());
+    if summary.interrupted {
+        comparison.interrupt();
+    }
+    let written = comparison.write(args.format, &mut io::stdout().lock());
     written.map_err(|error| cannot_write_standard(&error))?;
     let counts = comparison.counts();
     // If standard error is closed, nobody reads it.
     let _ = writeln!(
         anstream::stderr(),
-        "{} genuine, {} altered, {} not found; verdict on the logs: {}",
+        "{}{} genuine, {} altered, {} not found; verdict on the logs: {}",
+        if summary.interrupted { "interrupted: " } else { "" },
         counts.genuine,
         counts.altered,
         counts.not_found,
@@ -165,9 +177,4 @@ async fn compare(args: &EventArgs, given: Vec<GivenEvent>) -> Result<u8, Failure
         counts if counts.not_found > 0 => exit_code::INCONCLUSIVE,
         _ => exit_code::VERIFIED,
     })
-}
-
-/// Returns the time of an event in its own words.
-fn time_of(event: &serde_json::Value) -> Option<Timestamp> {
-    event["eventTime"].as_str().or(event["timeWindow"]["windowStart"].as_str())?.parse().ok()
 }

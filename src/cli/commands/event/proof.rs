@@ -86,7 +86,13 @@ impl ProvenEvent {
     pub(super) fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let event = Event::parse(&self.event.record).unwrap_or_default();
         let chain = &self.file.chain;
-        writeln!(out, "PROVEN  event {} stands in a log file that CloudTrail delivered\n", printable(&self.event.id))?;
+        let whose = match self.keys.as_ref().map(|keys| keys.source) {
+            Some(KeysFrom::ListPublicKeys) => "with a key that CloudTrail publishes",
+            Some(KeysFrom::Bag) => "with a key that comes from the bag itself",
+            _ => "with a key of the key file",
+        };
+        let id = printable(&self.event.id);
+        writeln!(out, "PROVEN  event {id} stands in a log file whose digest is signed\n        {whose}\n")?;
         let mut line = |name: &str, text: &str| writeln!(out, "  {name:<10}{}", printable(text));
         for (name, value) in [
             ("when", event.time_text()),
@@ -126,20 +132,20 @@ impl ProvenEvent {
 
     fn describe_signature(&self, line: &mut dyn FnMut(&str, &str) -> io::Result<()>) -> io::Result<()> {
         let from = match self.digest.as_ref().and_then(|digest| digest.signature_from) {
-            Some(SignatureFrom::Metadata) => "stands in the digest's metadata",
-            Some(SignatureFrom::Successor) => "stands in the digest after it",
-            None => "was verified",
+            Some(SignatureFrom::Metadata) => "from the digest's metadata",
+            Some(SignatureFrom::Successor) => "from the digest after it",
+            None => "",
         };
         match &self.signature {
             Ok(signature) => {
                 let algorithm = signature.algorithm.as_deref().unwrap_or("RSA");
-                line("signature", &format!("{algorithm}, verifies; it {from}"))?;
+                line("signature", format!("{algorithm}, verified {from}").trim_end())?;
                 if let Some(hex) = &signature.hex {
-                    line("", hex)?;
+                    line("", &format!("in the metadata after the verification: {hex}"))?;
                 }
                 if let Some(fingerprint) = &signature.fingerprint {
                     let origin = match self.keys.as_ref().map(|keys| keys.source) {
-                        Some(KeysFrom::ListPublicKeys) => "which CloudTrail publishes (ListPublicKeys)",
+                        Some(KeysFrom::ListPublicKeys) => "from ListPublicKeys",
                         Some(KeysFrom::File) => "from the key file",
                         Some(KeysFrom::Bag) => "from the bag itself",
                         _ => "",
@@ -148,7 +154,7 @@ impl ProvenEvent {
                 }
                 Ok(())
             }
-            Err(reason) => line("signature", &format!("verifies; it {from}, and the digest can't be shown: {reason}")),
+            Err(reason) => line("signature", &format!("verified {from}; the digest can't be read again: {reason}")),
         }
     }
 }
