@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::audit::ProvenContent;
 
-/// The maximum size of a record in bytes, where a log file is read piece by piece. CloudTrail limits an
-/// event to 1 MB (user guide, "Quotas in AWS CloudTrail").
+/// The maximum size of a record in bytes, which is held in memory. CloudTrail limits an event to 1 MB
+/// (user guide, "Quotas in AWS CloudTrail").
 const MAX_RECORD: usize = 8 << 20;
 /// The least number of bytes of a content that are read at once.
 const PIECE: usize = 1 << 20;
@@ -155,7 +155,13 @@ impl<R: Read> Window<R> {
             if self.peek()? != Some(b'{') {
                 return Err(form("an element of its records is no object"));
             }
-            self.value(|record: &RawValue| take(record.get()))?;
+            let is_small = self.value(|record: &RawValue| {
+                let is_small = record.get().len() <= MAX_RECORD;
+                if is_small { take(record.get()).map(|()| true) } else { Ok(false) }
+            })?;
+            if !is_small {
+                return Err(form(too_large()));
+            }
             match self.next_byte()? {
                 Some(b',') => {}
                 Some(b']') => return Ok(()),
@@ -215,13 +221,17 @@ impl<R: Read> Window<R> {
         self.bytes.drain(..self.position);
         self.position = 0;
         if self.bytes.len() > MAX_RECORD {
-            return Err(form(format!("a record has more than {MAX_RECORD} bytes")));
+            return Err(form(too_large()));
         }
         let more = self.bytes.len().max(self.piece);
         let read = (&mut self.content).take(more as u64).read_to_end(&mut self.bytes)?;
         self.is_whole = read < more;
         Ok(())
     }
+}
+
+fn too_large() -> String {
+    format!("a record has more than {MAX_RECORD} bytes")
 }
 
 fn form(reason: impl ToString) -> Trouble {
@@ -250,6 +260,9 @@ impl Records<'_> {
         let text = record.get();
         if !text.starts_with('{') {
             return Err(format!("the element {} of its records is no object", self.count));
+        }
+        if text.len() > MAX_RECORD {
+            return Err(too_large());
         }
         let index = self.count;
         self.count += 1;
@@ -342,7 +355,9 @@ mod tests {
         };
         let whole = of(&mut |take| each_record_of_bytes(content, take));
         let words = |form: &Form| matches!(form, Form::Records(_));
-        for piece in [1, 2, 7, PIECE] {
+        // A large content in single bytes would take minutes.
+        let small = [1, 2, 7].into_iter().filter(|_| content.len() < 1 << 20);
+        for piece in small.chain([PIECE]) {
             let pieces = of(&mut |take| each_record_of_reader(content, piece, take));
             assert_eq!((&whole.0, words(&whole.1)), (&pieces.0, words(&pieces.1)), "pieces of {piece}");
         }
@@ -403,6 +418,14 @@ mod tests {
         });
         assert_eq!(count, 1);
         assert!(matches!(form.unwrap(), Form::Other(why) if why.contains("more than 8388608 bytes")));
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_is_refused_in_memory_too() {
+        let large = format!("[{{\"a\":\"{}\"}}]", "x".repeat(MAX_RECORD));
+        assert!(matches!(read(large.as_bytes()).1, Form::Other(why) if why.contains("more than 8388608 bytes")));
+        let fits = format!("[{{\"a\":\"{}\"}}]", "x".repeat(MAX_RECORD - 8));
+        assert_eq!(read(fits.as_bytes()).1, Form::Records(1));
     }
 
     #[test]
