@@ -31,8 +31,8 @@ pub enum AuditError {
     PutAside(String),
     /// The content of a proven log file could not be kept for its consumer, or the consumer failed.
     #[error(
-        "the content of a proven log file could not be handed on: {0}. Large ones are kept in a temporary file: if \
-         the disk is full, set TMPDIR to a folder on another"
+        "the content of a proven log file could not be handed on: {0}; what is large is kept in temporary files, in \
+         the folder that TMPDIR names"
     )]
     Content(std::io::Error),
     /// The list of chains that another run found can't be read.
