@@ -79,7 +79,7 @@ pub(super) enum Command {
     /// what is verified nor the verdict, which the exit code tells. Each condition that is given has to
     /// hold; of several values of one, any. In names, * stands for any characters and ? for one.
     Events(Box<EventsArgs>),
-    /// Prove single events, or compare events with the proven ones
+    /// Prove single events, or compare given ones
     ///
     /// Verifies as the main command does, up to the log file that has the event, and says how the event
     /// is proven. With --match, says of each event in a file whether it is genuine. Exit codes: 0

@@ -15,6 +15,9 @@ Prove that AWS CloudTrail log files are the ones CloudTrail delivered
   ctverify --trail-arn ARN --state FILE    a nightly audit, from the last run on
 ";
 
+/// The commands that print something about the program, which share a line.
+const PRINTED: [&str; 3] = ["schema", "completions", "man"];
+
 const END: &str = "
 Exit codes: 0 verified, 1 violated, 2 wrong command line or file,
             3 inconclusive, 4 could not run, 130 interrupted
@@ -24,10 +27,11 @@ Exit codes: 0 verified, 1 violated, 2 wrong command line or file,
 /// Returns the help for a command line as clap knows it.
 pub(super) fn overview(command: &Command) -> String {
     let mut text = format!("{USES}\nCommands\n");
-    for command in command.get_subcommands() {
+    for command in command.get_subcommands().filter(|command| !PRINTED.contains(&command.get_name())) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         text += &format!("  {:<width$}{}\n", command.get_name(), about.trim_end_matches('.'), width = COLUMN - 2);
     }
+    text += &format!("  {}  Print what they name\n", PRINTED.join(", "));
     text += "\nFlags\n";
     let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
     for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
@@ -65,6 +69,10 @@ mod tests {
         let command = crate::cli::args::definition(false);
         let text = overview(&command);
         assert!(text.lines().count() <= 42 && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        for name in command.get_subcommands().map(Command::get_name) {
+            assert!(text.contains(&format!("  {name} ")) || PRINTED.contains(&name), "{name}");
+        }
+        assert!(PRINTED.iter().all(|name| command.find_subcommand(name).is_some()));
         for long in command.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(text.contains(&format!("--{long}")), "{long}");
         }

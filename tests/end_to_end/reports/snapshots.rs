@@ -57,6 +57,8 @@ fn the_help() {
         "verify-report",
         "demo",
         "config",
+        "events",
+        "event",
         "schema",
         "completions",
         "man",
