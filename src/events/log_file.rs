@@ -180,7 +180,11 @@ impl<R: Read> Window<R> {
             match value {
                 // A number at the end of the window may go on behind it.
                 Some(Ok(_)) if self.is_whole || self.position + length < self.bytes.len() => break length,
-                Some(Err(error)) if !error.is_eof() || self.is_whole => return Err(form(error)),
+                // A number that the window cuts, as in `1.` or `1e`, is no end of the input for serde_json
+                // but an error, so that every error is looked at again with more of the content.
+                Some(Err(error)) if self.is_whole || self.bytes.len() - self.position > MAX_RECORD => {
+                    return Err(form(error));
+                }
                 None if self.is_whole => return Err(form("it ends early")),
                 _ => self.read_more()?,
             }
@@ -379,6 +383,22 @@ mod tests {
         assert_eq!(read(b"{\"Records\":[]}"), (Vec::new(), Form::Records(0)));
         let deep = format!("{{\"Records\":[{{\"a\":{}1{}}}]}}", "[".repeat(10_000), "]".repeat(10_000));
         assert_eq!(read(deep.as_bytes()).1, Form::Records(1), "depth needs no stack");
+    }
+
+    /// Found by the fuzzer: a number that a window cuts looked like an error.
+    #[test]
+    fn a_number_may_be_cut_anywhere() {
+        let content = r#"{"x":-1.5e+10,"Records":[{"a":"\/\u00fc\ud800","n":1e400,"m":-0.25E-3},{"t":true}],"y":1e5}"#;
+        let whole = read(content.as_bytes());
+        assert_eq!(whole.1, Form::Records(2));
+        for piece in 1..content.len() {
+            let mut found = Vec::new();
+            let form = each_record_of_reader(content.as_bytes(), piece, &mut |_, record| {
+                found.push(record.to_owned());
+                Ok(())
+            });
+            assert_eq!((found, form.unwrap()), whole, "pieces of {piece}");
+        }
     }
 
     #[test]
