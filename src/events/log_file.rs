@@ -182,7 +182,7 @@ impl<R: Read> Window<R> {
                 Some(Ok(_)) if self.is_whole || self.position + length < self.bytes.len() => break length,
                 // A number that the window cuts, as in `1.` or `1e`, is no end of the input for serde_json
                 // but an error, so that every error is looked at again with more of the content.
-                Some(Err(error)) if self.is_whole || self.bytes.len() - self.position > MAX_RECORD => {
+                Some(Err(error)) if self.is_whole || (!error.is_eof() && self.has_largest_record()) => {
                     return Err(form(error));
                 }
                 None if self.is_whole => return Err(form("it ends early")),
@@ -193,6 +193,11 @@ impl<R: Read> Window<R> {
         self.position += length;
         let value = serde_json::from_slice(&self.bytes[begin..self.position]).map_err(form)?;
         Ok(take(value)?)
+    }
+
+    /// True if the window holds more than a record may have.
+    fn has_largest_record(&self) -> bool {
+        self.bytes.len() - self.position > MAX_RECORD
     }
 
     /// Returns the next byte that is not white space, without using it.
