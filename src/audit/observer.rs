@@ -20,8 +20,8 @@ pub trait Observer {
     /// An error ends the audit, which returns it.
     fn record(&mut self, record: &Record) -> io::Result<()>;
 
-    /// Takes what the audit's [`ContentConsumer`](super::ContentConsumer) made of a log file, after its record. Nothing calls
-    /// it for an empty extract.
+    /// Takes the extract that the audit's [`ContentConsumer`](super::ContentConsumer) made of a log file,
+    /// after the record of the file. Nothing calls it for an empty extract.
     ///
     /// # Errors
     ///

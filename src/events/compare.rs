@@ -11,9 +11,10 @@ const MAX_NAMED: usize = 20;
 /// The maximum nesting in which differences are named by their paths: what is deeper is compared as text.
 const MAX_NESTING: usize = 128;
 
-/// Returns the paths of the fields in which two events differ, at most 20; none if they are equal as JSON:
-/// the order of fields and the spelling of numbers and texts say nothing. Numbers are compared exactly. A
-/// field that stands twice in an object differs, since readers disagree on which one counts.
+/// Returns the paths of the fields in which two events differ, at most 20, or `.` for the whole
+/// event; none if they are equal as JSON: the order of fields and the spelling of numbers and texts
+/// say nothing. Numbers are compared exactly. A field that stands twice in an object differs, since
+/// readers disagree on which one counts.
 pub fn differences(proven: &str, given: &str) -> Vec<String> {
     let mut found = Vec::new();
     compare(proven.trim(), given.trim(), "", 0, &mut found);
@@ -49,7 +50,7 @@ fn compare(proven: &str, given: &str, path: &str, nesting: usize, found: &mut Ve
         }
     }
     if proven != given {
-        found.push(path.to_owned());
+        found.push(if path.is_empty() { "." } else { path }.to_owned());
     }
 }
 

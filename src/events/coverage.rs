@@ -1,4 +1,4 @@
-//! Whether a verification covered the time of an event, so that its absence says something.
+//! The times that a verification covered: the absence of an event says something in those alone.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;

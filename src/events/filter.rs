@@ -122,7 +122,7 @@ pub struct EventFilter {
     pub texts: Vec<(TextField, Vec<Pattern>)>,
     /// The sources of the call, of which one has to match; none permits all.
     pub addresses: Vec<AddressPattern>,
-    /// Whether it only reads.
+    /// True for calls that only read, false for those that change something.
     pub read_only: Option<bool>,
     /// The earliest time of the event.
     pub after: Option<Timestamp>,

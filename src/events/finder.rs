@@ -49,7 +49,7 @@ impl EventFinder {
     }
 }
 
-/// What an [`EventFinder`] extracts of a log file.
+/// A line that an [`EventFinder`] extracts of a log file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Searched {
     /// An event that is looked for.

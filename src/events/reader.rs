@@ -34,7 +34,7 @@ pub struct EventReader {
 
 opaque_debug!(EventReader);
 
-/// What was found so far.
+/// The results so far.
 struct Found {
     totals: EventTotals,
     identifiers: Identifiers,

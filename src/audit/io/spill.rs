@@ -185,7 +185,7 @@ impl Write for SpillBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.grow(bytes.len()) && self.memory.len() + bytes.len() > PIECE {
             self.spill()?;
-            // What follows is longer than a piece: it needs no copy in memory.
+            // The rest is longer than a piece: it needs no copy in memory.
             let whole = bytes.len() / PIECE * PIECE;
             for piece in bytes[..whole].chunks(PIECE) {
                 self.spilled.push_back(self.pool.spill(piece)?);

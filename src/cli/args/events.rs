@@ -153,7 +153,14 @@ pub(crate) struct ConditionArgs {
     pub event_source: Vec<String>,
 
     /// Only calls by this user, role or session of a role, by name; root for the root user (repeatable)
-    #[arg(long, env = "CTVERIFY_USERNAME", hide_env = true, value_name = "NAME", help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(
+        long,
+        env = "CTVERIFY_USERNAME",
+        hide_env = true,
+        value_name = "NAME",
+        help_heading = "Which events",
+        value_parser = NonEmptyStringValueParser::new(),
+    )]
     pub username: Vec<String>,
 
     /// Only calls with these access keys
@@ -168,7 +175,14 @@ pub(crate) struct ConditionArgs {
 
     /// Only calls about this resource: its ARN, its name, or a text that stands in the request or the
     /// response (repeatable)
-    #[arg(long, env = "CTVERIFY_RESOURCE_NAME", hide_env = true, value_name = "NAME", help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(
+        long,
+        env = "CTVERIFY_RESOURCE_NAME",
+        hide_env = true,
+        value_name = "NAME",
+        help_heading = "Which events",
+        value_parser = NonEmptyStringValueParser::new(),
+    )]
     pub resource_name: Vec<String>,
 
     /// Only calls about resources of these types, such as AWS::S3::Bucket, where the event names them
@@ -196,7 +210,14 @@ pub(crate) struct ConditionArgs {
     pub read_only: Option<bool>,
 
     /// Only calls by this identity, or by the role with this ARN (repeatable)
-    #[arg(long, env = "CTVERIFY_ARN", hide_env = true, value_name = "ARN", help_heading = "Which events", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(
+        long,
+        env = "CTVERIFY_ARN",
+        hide_env = true,
+        value_name = "ARN",
+        help_heading = "Which events",
+        value_parser = NonEmptyStringValueParser::new(),
+    )]
     pub arn: Vec<String>,
 
     /// Only calls from these addresses, networks (198.51.100.0/24) or AWS services

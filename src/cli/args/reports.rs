@@ -73,7 +73,7 @@ pub(crate) struct ReportArgs {
     #[arg(skip)]
     pub uploaded: Vec<PathBuf>,
 
-    /// What the command writes to standard output.
+    /// The kind of output that the command writes to standard output.
     #[arg(skip)]
     pub standard: StandardOutput,
 
@@ -107,7 +107,7 @@ impl ReportArgs {
     }
 }
 
-/// What a command writes to standard output.
+/// The kind of output that a command writes to standard output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum StandardOutput {
     /// A report, in the format that is asked for.

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use super::verify::{Watch, audit_with, interruption, runtime, shut_down};
 use crate::audit::Extract;
@@ -15,7 +16,7 @@ use crate::cli::evidence::Signing;
 use crate::cli::exit::Failure;
 use crate::cli::output::terminal_width;
 use crate::cli::paths;
-use crate::cli::resolve::{self, Settings};
+use crate::cli::resolve::{self, Settings, allowances};
 use crate::events::{CountBy, EventFilter, EventReader, EventTotals, Format, JqCondition, Pattern, TextField};
 use crate::model::{Depth, LogFileStatus, TimeArgument, printable};
 use crate::records::{LogFileRecord, Record, SummaryRecord};
@@ -59,9 +60,10 @@ async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventRe
         output.write(format.header().as_bytes())?;
     }
     let (left_out, chains) = (BTreeMap::new(), BTreeSet::new());
-    let mut watch = EventWatch { output, reader: reader.clone(), trouble: None, left_out, chains };
+    let stop = Notify::new();
+    let mut watch = EventWatch { output, reader: reader.clone(), trouble: None, stop: &stop, left_out, chains };
     let reports = &verification.reports;
-    let summary = audit_with(reports, (&[], &signing), settings, &mut watch, std::future::pending()).await?;
+    let summary = audit_with(reports, (&[], &signing), settings, &mut watch, stop.notified()).await?;
     let EventWatch { mut output, left_out, chains, trouble, .. } = watch;
     let ended = |error: std::io::Error| Failure::CannotRun(format!("the events can't be counted: {error}"));
     if let Some(trouble) = trouble {
@@ -76,7 +78,7 @@ async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventRe
             _ => counts.write_jsonl(out),
         })?;
     }
-    let result = EventSummary::new(&totals, left_out, &summary);
+    let result = EventSummary::new(&totals, left_out, &summary, allowances(&args.allow).words());
     if args.format == EventFormat::Jsonl {
         output.write_with(|out| {
             serde_json::to_writer(&mut *out, &SummaryLine { summary: &result })?;
@@ -84,7 +86,7 @@ async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventRe
         })?;
     }
     output.finish(!summary.interrupted)?;
-    result.print(args, &totals);
+    result.print(args, &totals, &verdict_in_words(&summary, &allowances(&args.allow).words()));
     Ok(summary.exit_code)
 }
 
@@ -156,20 +158,25 @@ fn filter(args: &ConditionArgs) -> Result<EventFilter, Failure> {
 }
 
 /// Writes the events of a run, and counts what is left out.
-struct EventWatch {
+struct EventWatch<'s> {
     output: EventOutput,
     reader: Arc<EventReader>,
     /// The reason why events could not be counted.
     trouble: Option<std::io::Error>,
+    /// Ends the run where events could not be counted.
+    stop: &'s Notify,
     left_out: BTreeMap<&'static str, u64>,
     /// The account and region of each chain.
     chains: BTreeSet<(String, String)>,
 }
 
-impl Watch for &mut EventWatch {
+impl Watch for &mut EventWatch<'_> {
     fn record(&mut self, record: &Record) {
         if let (Record::LogFile(file), None) = (record, &self.trouble) {
             self.trouble = self.reader.emitted(file).err();
+            if self.trouble.is_some() {
+                self.stop.notify_one();
+            }
         }
         match record {
             Record::LogFile(file) if file.status != LogFileStatus::Intact => {
@@ -205,15 +212,31 @@ struct EventSummary {
     /// The number of log files whose events are not among those written, by reason.
     left_out: BTreeMap<&'static str, u64>,
     verdict: &'static str,
+    /// True if the verdict rests on the public keys that a bag itself holds.
+    keys_of_bag: bool,
+    /// The kinds of findings that were kept out of the verdict.
+    allow: Vec<String>,
     exit_code: u8,
     interrupted: bool,
+}
+
+/// The verdict, with whose keys it rests on if they are a bag's, and what was kept out of it.
+pub(super) fn verdict_in_words(summary: &SummaryRecord, allowed: &[String]) -> String {
+    let keys = if summary.keys_of_bag { ", by the bag's own public keys" } else { "" };
+    let allowed = if allowed.is_empty() { String::new() } else { format!(", with {} allowed", allowed.join(", ")) };
+    format!("{}{keys}{allowed}", summary.verdict)
 }
 
 /// The reason of proven log files whose content is not in the form of one.
 const OTHER_FORM: &str = "other_form";
 
 impl EventSummary {
-    fn new(totals: &EventTotals, mut left_out: BTreeMap<&'static str, u64>, summary: &SummaryRecord) -> Self {
+    fn new(
+        totals: &EventTotals,
+        mut left_out: BTreeMap<&'static str, u64>,
+        summary: &SummaryRecord,
+        allow: Vec<String>,
+    ) -> Self {
         if totals.other_form > 0 {
             left_out.insert(OTHER_FORM, totals.other_form);
         }
@@ -224,13 +247,15 @@ impl EventSummary {
             log_files: totals.files - totals.other_form,
             left_out,
             verdict: summary.verdict.as_str(),
+            keys_of_bag: summary.keys_of_bag,
+            allow,
             exit_code: summary.exit_code,
             interrupted: summary.interrupted,
         }
     }
 
     /// Prints the result for people to standard error. If that is closed, nobody reads it.
-    fn print(&self, args: &EventsArgs, totals: &EventTotals) {
+    fn print(&self, args: &EventsArgs, totals: &EventTotals, verdict: &str) {
         if args.quiet && self.left_out.is_empty() && totals.not_judged == 0 && self.exit_code == 0 {
             return;
         }
@@ -263,7 +288,7 @@ impl EventSummary {
         if self.interrupted {
             text += "interrupted: the events are not complete\n";
         }
-        text += &format!("verdict on the logs: {}\n", self.verdict);
+        text += &format!("verdict on the logs: {verdict}\n");
         if self.exit_code != 0 && args.report.is_empty() {
             text += "--report text=FILE says what was found\n";
         }

@@ -73,7 +73,7 @@ fn an_event_is_proven_up_to_its_key() {
     let text = over_s3("text").stdout;
     for part in [
         &format!("PROVEN  event {id} stands in a log file whose digest is signed"),
-        "with a key that CloudTrail publishes",
+        "with a key from ListPublicKeys",
         &file.s3_object,
         &file.hash_value,
         &digest.key,
@@ -81,6 +81,34 @@ fn an_event_is_proven_up_to_its_key() {
         "from ListPublicKeys",
     ] {
         assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+/// A bag's own keys are said to be the bag's, and a packed bag is there until the digest was read again.
+#[test]
+fn a_bag_proves_by_its_own_keys_and_says_so() {
+    let trail = defects::small_trail();
+    let (event, _) = an_event(&trail);
+    let id = event["eventID"].as_str().unwrap();
+    let server = Server::start(&trail, ServerOptions::default());
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, packed) = (folder.path().join("bag"), folder.path().join("bag.zip"));
+    let mut collect = ctverify_at(&server);
+    collect.arg("collect").args(range_of(&trail)).arg("--output").arg(&bag).arg("--zip").arg(&packed);
+    assert_eq!(run(&mut collect).code, 0);
+    for bag in [&bag, &packed] {
+        let found = run(ctverify().args(["event", id, "--from"]).arg(bag));
+        assert!(
+            found.code == 0 && found.stdout.contains("with a key that comes from the bag itself"),
+            "{}",
+            found.stderr
+        );
+        assert!(found.stdout.contains(&trail.chains[0].digests[3].signature), "{}", found.stdout);
+        let all = run(ctverify().args(["events", "--allow", "unlisted", "--from"]).arg(bag));
+        let says = "verdict on the logs: verified, by the bag's own public keys, with unlisted allowed\n";
+        assert!(all.stderr.ends_with(says), "{}", all.stderr);
+        let (_, summary) = emitted(&all);
+        assert_eq!((&summary["keys_of_bag"], &summary["allow"]), (&json!(true), &json!(["unlisted"])));
     }
 }
 

@@ -48,7 +48,7 @@ struct Line<'a> {
     result: &'static str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     differs: &'a [String],
-    /// Whether the time of an event that was not found is covered.
+    /// True if the time of an event that was not found is covered.
     #[serde(skip_serializing_if = "Option::is_none")]
     covered: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -57,28 +57,28 @@ pub(super) fn read(path: &Path, field: Option<&str>) -> Result<Vec<GivenEvent>, 
 
 /// Reads the event of a line; `None` if it is the summary that ends this program's events.
 fn parse(line: &str, field: Option<&str>) -> Result<Option<(String, String)>, String> {
-    let text = readable(line);
-    let object = Event::parse(&text).map_err(|error| format!("is no JSON object: {error}"))?;
-    if object.raw("summary").is_some() && object.raw("event").is_none() && object.id().is_none() {
-        return Ok(None);
-    }
-    let inside = match field {
-        Some(field) => Some(object.raw(field).ok_or_else(|| format!("has no field '{field}'"))?),
-        None => FIELDS.iter().find_map(|field| object.raw(field)),
-    };
-    // Half of a surrogate pair is compared as it was written.
-    let line_as_it_is = Event::parse(line);
-    let raw = |name: &str| line_as_it_is.as_ref().ok().and_then(|object| object.raw(name));
-    let as_it_is = match field {
-        Some(field) => raw(field),
-        None => FIELDS.iter().find_map(|field| raw(field)),
-    };
-    let event: Cow<'_, str> = match as_it_is.or(inside) {
-        Some(value) if value.starts_with('"') => serde_json::from_str::<String>(value)
-            .map_err(|error| format!("has an event that is no text: {error}"))?
-            .into(),
-        Some(value) => value.into(),
-        None => line.into(),
+    let event: Cow<'_, str> = match Event::parse(line) {
+        Ok(object) => {
+            if object.raw("summary").is_some() && object.raw("event").is_none() && object.id().is_none() {
+                return Ok(None);
+            }
+            let inside = match field {
+                Some(field) => Some(object.raw(field).ok_or_else(|| format!("has no field '{field}'"))?),
+                None => FIELDS.iter().find_map(|field| object.raw(field)),
+            };
+            match inside {
+                Some(value) if value.starts_with('"') => serde_json::from_str::<String>(value)
+                    .map_err(|error| format!("has an event that is no text: {error}"))?
+                    .into(),
+                Some(value) => value.into(),
+                None => line.into(),
+            }
+        }
+        // A record may have a name with half of a surrogate pair. It is compared as it was written.
+        Err(error) if field.is_some() || Event::parse(&readable(line)).is_err() => {
+            return Err(format!("is no JSON object: {error}"));
+        }
+        Err(_) => line.into(),
     };
     let readable_event = readable(&event);
     let fields =

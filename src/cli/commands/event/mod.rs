@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::events::verdict_in_words;
 use super::verify::{Watch, audit_with, interruption, runtime, shut_down};
 use crate::audit::Extract;
 use crate::cli::args::{EventArgs, EventForm};
@@ -65,8 +66,10 @@ async fn settings(args: &EventArgs, identifiers: HashSet<String>) -> Result<Sett
 
 /// Proves one event. The run ends once it is found: its digest is judged with the whole chain before.
 async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
-    let settings = settings(args, HashSet::from([id.to_owned()])).await?;
+    let mut settings = settings(args, HashSet::from([id.to_owned()])).await?;
     let (store, stop) = (settings.store.clone(), Notify::new());
+    // The digest is read once more after the run: a bag that was unpacked has to be there until then.
+    let _unpacked = settings.unpacked.take();
     let mut search = Search { digest: None, keys: None, found: None, unreadable: 0, stop: &stop };
     let verification = args.verification();
     let signing = Arc::new(Signing::open(&verification.reports)?);
@@ -83,13 +86,18 @@ async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
         let unproven = [Modified, Deleted, Unverified, Unlisted, Uncovered];
         let left_out: u64 = unproven.map(|status| summary.tally.log_files(status)).iter().sum();
         let text = format!(
-            "NOT FOUND  no event that could be read in the proven log files has the eventID {}\n  verdict on the logs: {}; \
-             log files that are not proven: {left_out}; proven ones whose events can't be read: {unreadable}\n",
+            "NOT FOUND  no event that could be read in the proven log files has the eventID {}\n  verdict on the \
+             logs: {}; log files that are not proven: {left_out}; proven ones whose events can't be read: \
+             {unreadable}\n",
             printable(id),
-            summary.verdict
+            verdict_in_words(&summary, &[])
         );
         let line = serde_json::json!({
-            "event_id": id, "result": "not_found", "verdict": summary.verdict.as_str(), "log_files_not_proven": left_out,
+            "event_id": id,
+            "result": "not_found",
+            "verdict": summary.verdict.as_str(),
+            "keys_of_bag": summary.keys_of_bag,
+            "log_files_not_proven": left_out,
             "log_files_not_readable": unreadable,
         });
         let written = match args.format {
@@ -169,7 +177,7 @@ async fn compare(args: &EventArgs, given: Vec<GivenEvent>) -> Result<u8, Failure
         counts.genuine,
         counts.altered,
         counts.not_found,
-        summary.verdict
+        verdict_in_words(&summary, &[])
     );
     Ok(match counts {
         _ if summary.interrupted => exit_code::INTERRUPTED,

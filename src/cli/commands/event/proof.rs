@@ -87,7 +87,7 @@ impl ProvenEvent {
         let event = Event::parse(&self.event.record).unwrap_or_default();
         let chain = &self.file.chain;
         let whose = match self.keys.as_ref().map(|keys| keys.source) {
-            Some(KeysFrom::ListPublicKeys) => "with a key that CloudTrail publishes",
+            Some(KeysFrom::ListPublicKeys) => "with a key from ListPublicKeys",
             Some(KeysFrom::Bag) => "with a key that comes from the bag itself",
             _ => "with a key of the key file",
         };
