@@ -46,7 +46,7 @@
 //! | [`trail`] | AWS's information about a trail |
 //! | [`verify`] | pure checks on bytes: inflate, hash, RSA, links |
 //! | `aws` | what every client of AWS shares: the connection, limits, retries |
-//! | `disk` | files that appear only once they are whole |
+//! | `disk` | files that appear only once they are whole, and buffers in temporary files |
 //! | [`records`] | what an audit finds: types, serialized form, JSON Schema, verdict |
 //! | [`model`] | the domain types |
 //!

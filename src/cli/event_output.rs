@@ -24,6 +24,12 @@ pub(super) struct CannotWriteEvents {
     error: io::Error,
 }
 
+impl CannotWriteEvents {
+    pub(super) fn new(place: &Path, error: io::Error) -> Self {
+        Self { place: place.display().to_string(), error }
+    }
+}
+
 impl From<CannotWriteEvents> for Failure {
     fn from(failed: CannotWriteEvents) -> Self {
         match failed.error.kind() {
@@ -39,7 +45,7 @@ impl EventOutput {
         let Some(path) = path else {
             return Ok(Self { out: BufWriter::new(Box::new(io::stdout())), file: None });
         };
-        let failed = |error| CannotWriteEvents { place: path.display().to_string(), error };
+        let failed = |error| CannotWriteEvents::new(path, error);
         let path = disk::target(path).map_err(failed)?;
         let (file, writer): (_, File) = disk::create(&path).map_err(failed)?;
         Ok(Self { out: BufWriter::new(Box::new(writer)), file: Some((path, file)) })
@@ -71,7 +77,7 @@ impl EventOutput {
         if let Some((path, Some(file))) = self.file
             && is_complete
         {
-            let failed = |error| CannotWriteEvents { place: path.display().to_string(), error };
+            let failed = |error| CannotWriteEvents::new(&path, error);
             file.as_file().sync_all().map_err(failed)?;
             file.persist(&path).map_err(|error| failed(error.error))?;
         }

@@ -8,6 +8,7 @@ mod custody;
 mod event_output;
 mod evidence;
 mod exit;
+mod lake_place;
 mod logs;
 mod notifier;
 mod output;

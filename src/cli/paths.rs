@@ -53,20 +53,16 @@ pub(super) fn check_file(args: &FileArgs) -> Result<(), Failure> {
 pub(super) fn check_collect(args: &CollectArgs) -> Result<(), Failure> {
     let mut paths = of_verify(&args.verify);
     paths.outputs.extend(args.zip.iter().map(|path| Named::new("--zip", path)));
-    if let Some(from) = args.verify.copy.from.as_ref().filter(|from| is_inside(&args.output, from)) {
-        return Err(Failure::Usage(format!(
-            "--output {} lies in the folder of --from {}, which is left as it is: give it another path",
-            args.output.display(),
-            from.display()
-        )));
-    }
-    paths.folders.push(Named::new("--output", &args.output));
+    paths.add_folder_of_output("--output", &args.output, &args.verify.copy)?;
     paths.check()
 }
 
 /// Checks the paths of a run that emits events, whose verification has the arguments `verification`.
 pub(super) fn check_events(args: &EventsArgs, verification: &VerifyArgs) -> Result<(), Failure> {
     let mut paths = of_verify(verification);
+    if let Some(parquet) = &args.parquet {
+        paths.add_folder_of_output("--parquet", parquet, &args.copy)?;
+    }
     paths.outputs.extend(args.output.iter().map(|path| Named::new("--output", path)));
     paths.check()
 }
@@ -119,6 +115,19 @@ impl Paths {
         self.folders.extend(copy.from.iter().map(|path| Named::new("--from", path)));
         self.inputs.extend(copy.from.iter().filter(|path| path.is_file()).map(|path| Named::new("--from", path)));
         self.inputs.extend(args.keys.iter().map(|path| Named::new("--keys", path)));
+    }
+
+    /// Adds a folder that the run makes, and in which nothing else may be written.
+    fn add_folder_of_output(&mut self, name: &str, folder: &Path, copy: &CopyArgs) -> Result<(), Failure> {
+        if let Some(from) = copy.from.as_ref().filter(|from| is_inside(folder, from)) {
+            return Err(Failure::Usage(format!(
+                "{name} {} lies in the folder of --from {}, which is left as it is: give it another path",
+                folder.display(),
+                from.display()
+            )));
+        }
+        self.folders.push(Named::new(name, folder));
+        Ok(())
     }
 
     fn add_outputs(&mut self, args: &ReportArgs) {
@@ -215,8 +224,9 @@ fn is_same_file(_: &Metadata, _: &Metadata) -> Option<bool> {
     None
 }
 
+/// Returns whether a path lies in a folder, which need not exist.
 fn is_inside(path: &Path, folder: &Path) -> bool {
-    folder.is_dir() && whole(path).starts_with(whole(folder))
+    !folder.is_file() && whole(path).starts_with(whole(folder))
 }
 
 /// Returns the path without links, as far as it exists.

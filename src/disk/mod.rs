@@ -1,5 +1,7 @@
-//! Files that appear only once they are whole (an earlier file stays until then), and small files
-//! that are read whole.
+//! Files that appear only once they are whole (an earlier file stays until then), small files that are
+//! read whole, and buffers that go on in temporary files.
+
+pub(crate) mod spill;
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write};
@@ -78,6 +80,13 @@ pub(crate) fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
         return Ok((None, File::options().write(true).open(path)?));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = partial(folder)?;
+    let writer = file.reopen()?;
+    Ok((Some(file), writer))
+}
+
+/// Creates a temporary file in a folder, to be renamed when it is whole.
+pub(crate) fn partial(folder: &Path) -> io::Result<NamedTempFile> {
     remove_stale(folder);
     let mut builder = tempfile::Builder::new();
     builder.prefix(PARTIAL.0).suffix(PARTIAL.1);
@@ -95,8 +104,12 @@ pub(crate) fn create(path: &Path) -> io::Result<(Option<NamedTempFile>, File)> {
     // Best effort: if files can't be locked here, a later run can't lock this one either, and
     // leaves it alone.
     let _ = file.as_file().try_lock();
-    let writer = file.reopen()?;
-    Ok((Some(file), writer))
+    Ok(file)
+}
+
+/// True if a file of this name is not whole yet, or was left behind by a run that was killed.
+pub(crate) fn is_partial(name: &str) -> bool {
+    name.starts_with(PARTIAL.0) && name.ends_with(PARTIAL.1)
 }
 
 /// The prefix and the suffix in the name of a file that is not whole yet.
@@ -110,8 +123,7 @@ fn remove_stale(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let age = entry.metadata().ok().filter(Metadata::is_file).and_then(|file| file.modified().ok()?.elapsed().ok());
-        let is_partial = name.starts_with(PARTIAL.0) && name.ends_with(PARTIAL.1);
-        if is_partial && age.is_some_and(|age| age > STALE) {
+        if is_partial(&name) && age.is_some_and(|age| age > STALE) {
             let unlocked = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
             if unlocked {
                 let _ = std::fs::remove_file(entry.path());

@@ -40,6 +40,29 @@ impl<'a> Event<'a> {
         field.map(|(_, value)| value.get()).filter(|value| *value != "null")
     }
 
+    /// Returns the text of a field, whose name may stand there in upper and lower case.
+    #[cfg(feature = "parquet")]
+    pub(super) fn raw_of_any_case(&self, name: &str) -> Option<&'a str> {
+        let field = self.fields.iter().rev().find(|(field, _)| field.eq_ignore_ascii_case(name));
+        field.map(|(_, value)| value.get()).filter(|value| *value != "null")
+    }
+
+    /// Returns each field once, with its text. Null is no value.
+    #[cfg(feature = "parquet")]
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, Option<&'a str>)> {
+        let is_last = |index: usize| !self.fields[index + 1..].iter().any(|(name, _)| *name == self.fields[index].0);
+        let fields = self.fields.iter().enumerate().filter(move |(index, _)| is_last(*index));
+        fields.map(|(_, (name, value))| (&**name, Some(value.get()).filter(|value| *value != "null")))
+    }
+
+    /// Returns the elements of an array: those that are objects, and none for each other one. `None` if
+    /// the value is no array.
+    #[cfg(feature = "parquet")]
+    pub(super) fn parse_array(value: &'a str) -> Option<Vec<Option<Self>>> {
+        let elements = serde_json::from_str::<Vec<&RawValue>>(value).ok()?;
+        Some(elements.into_iter().map(|element| Self::parse(element.get()).ok()).collect())
+    }
+
     /// Returns the names of all fields, each as often as it stands there.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|(name, _)| &**name)

@@ -16,6 +16,8 @@ mod duplicates;
 mod event;
 mod filter;
 mod finder;
+#[cfg(feature = "parquet")]
+mod lake;
 mod log_file;
 mod output;
 mod prefilter;
@@ -28,6 +30,8 @@ pub use coverage::{CoveredTimes, NotCovered};
 pub use event::{Event, EventTime, readable};
 pub use filter::{AddressPattern, EventFilter, FilterError, Pattern, TextField};
 pub use finder::{EventFinder, FoundEvent, Searched};
+#[cfg(feature = "parquet")]
+pub use lake::{Lake, LakeFile};
 pub use log_file::{Form, TakeRecord, each_record, each_record_of_bytes, each_record_of_reader};
 pub use output::{Format, Proof};
 pub use reader::{EventReader, EventTotals};

@@ -4,6 +4,5 @@ pub(crate) mod fingerprints;
 pub(crate) mod lookahead;
 pub(crate) mod ordered_tasks;
 pub(crate) mod read_object;
-pub(crate) mod spill;
 pub(crate) mod spool;
 pub(crate) mod throttle;

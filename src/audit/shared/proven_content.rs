@@ -3,8 +3,8 @@
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
-use crate::audit::io::spill::{SpillBuffer, SpillPool};
 use crate::debug::opaque_debug;
+use crate::disk::spill::{SpillBuffer, SpillPool};
 use crate::model::LogFileStatus;
 use crate::records::LogFileRecord;
 use crate::verify::ContentCopy;

@@ -33,6 +33,19 @@ pub(crate) struct EventsArgs {
     #[arg(long, env = "CTVERIFY_OUTPUT", hide_env = true, short, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
+    /// Write the events as a table of Parquet files into this folder, which has to be empty: the columns of
+    /// Athena's table for CloudTrail, the record and its proof, in folders by the event's day. They appear
+    /// once all are complete
+    #[arg(
+        long,
+        env = "CTVERIFY_PARQUET",
+        hide_env = true,
+        value_name = "DIR",
+        conflicts_with_all = ["output", "count_by"],
+        help_heading = "Output"
+    )]
+    pub parquet: Option<PathBuf>,
+
     /// Write no events, but their number, first and last time by these fields (comma-separated): paths in the
     /// record, such as eventName or userIdentity.arn, or account, region, actor, category, day, hour
     #[arg(

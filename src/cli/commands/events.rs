@@ -14,6 +14,7 @@ use crate::cli::custody::now;
 use crate::cli::event_output::EventOutput;
 use crate::cli::evidence::Signing;
 use crate::cli::exit::Failure;
+use crate::cli::lake_place::TableFolder;
 use crate::cli::output::terminal_width;
 use crate::cli::paths;
 use crate::cli::resolve::{self, Settings, allowances};
@@ -37,6 +38,10 @@ pub(crate) fn events(args: &EventsArgs) -> Result<u8, Failure> {
     {
         return Err(Failure::Usage(format!("--count-by names {} twice: leave one out", field.1.as_str())));
     }
+    if args.parquet.is_some() && args.format != EventFormat::Jsonl {
+        let what = "--parquet writes the events as a table, and to no other format: leave out --format";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let verification = args.verification();
     paths::check_events(args, &verification)?;
     let reader = Arc::new(reader(args)?);
@@ -56,15 +61,16 @@ async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventRe
     signing.check_use(&verification.reports, false)?;
     let settings = Settings { consumer: Some(reader.clone()), ..settings };
     let mut output = EventOutput::open(args.output.as_deref())?;
+    let table = args.parquet.as_deref().map(TableFolder::open).transpose()?;
     if let Some(format) = reader.format() {
         output.write(format.header().as_bytes())?;
     }
     let (left_out, chains) = (BTreeMap::new(), BTreeSet::new());
     let stop = Notify::new();
-    let mut watch = EventWatch { output, reader: reader.clone(), trouble: None, stop: &stop, left_out, chains };
+    let mut watch = EventWatch { output, table, reader: reader.clone(), trouble: None, stop: &stop, left_out, chains };
     let reports = &verification.reports;
     let summary = audit_with(reports, (&[], &signing), settings, &mut watch, stop.notified()).await?;
-    let EventWatch { mut output, left_out, chains, trouble, .. } = watch;
+    let EventWatch { mut output, table, left_out, chains, trouble, .. } = watch;
     let ended = |error: std::io::Error| Failure::CannotRun(format!("the events can't be counted: {error}"));
     if let Some(trouble) = trouble {
         return Err(ended(trouble));
@@ -78,7 +84,10 @@ async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventRe
             _ => counts.write_jsonl(out),
         })?;
     }
-    let result = EventSummary::new(&totals, left_out, &summary, allowances(&args.allow).words());
+    let mut result = EventSummary::new(&totals, left_out, &summary, allowances(&args.allow).words());
+    // The table of an interrupted run does not appear.
+    let table = table.filter(|_| !summary.interrupted).map(TableFolder::finish).transpose()?;
+    result.parquet_files = args.parquet.as_ref().map(|_| table.map_or(0, |table| table.files));
     if args.format == EventFormat::Jsonl {
         output.write_with(|out| {
             serde_json::to_writer(&mut *out, &SummaryLine { summary: &result })?;
@@ -113,6 +122,7 @@ fn reader(args: &EventsArgs) -> Result<EventReader, Failure> {
     let reader = match args.count_by.is_empty() {
         true => {
             let format = match &args.output {
+                _ if args.parquet.is_some() => Format::Rows,
                 // A file is as wide as its rows.
                 Some(_) if args.format == EventFormat::Table => Format::Table(None),
                 _ => format(args.format),
@@ -160,6 +170,8 @@ fn filter(args: &ConditionArgs) -> Result<EventFilter, Failure> {
 /// Writes the events of a run, and counts what is left out.
 struct EventWatch<'s> {
     output: EventOutput,
+    /// The table to which events are written in place of the output.
+    table: Option<TableFolder>,
     reader: Arc<EventReader>,
     /// The reason why events could not be counted.
     trouble: Option<std::io::Error>,
@@ -189,8 +201,11 @@ impl Watch for &mut EventWatch<'_> {
         }
     }
 
-    fn extract(&mut self, _: &LogFileRecord, extract: Extract) -> std::io::Result<()> {
-        self.output.copy(extract.into_reader())
+    fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> std::io::Result<()> {
+        match &mut self.table {
+            Some(table) => table.add(file, extract.into_reader()),
+            None => self.output.copy(extract.into_reader()),
+        }
     }
 }
 
@@ -209,6 +224,9 @@ struct EventSummary {
     not_judged: u64,
     /// The number of log files that are proven and were searched for events.
     log_files: u64,
+    /// The number of files of the table, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parquet_files: Option<u64>,
     /// The number of log files whose events are not among those written, by reason.
     left_out: BTreeMap<&'static str, u64>,
     verdict: &'static str,
@@ -245,6 +263,7 @@ impl EventSummary {
             duplicate_event_ids: totals.duplicates,
             not_judged: totals.not_judged,
             log_files: totals.files - totals.other_form,
+            parquet_files: None,
             left_out,
             verdict: summary.verdict.as_str(),
             keys_of_bag: summary.keys_of_bag,
@@ -285,7 +304,14 @@ impl EventSummary {
                 printable(totals.why_not_judged.as_deref().unwrap_or_default())
             );
         }
-        if self.interrupted {
+        if let (Some(files), Some(parquet)) = (self.parquet_files, &args.parquet) {
+            let folder = parquet.display().to_string();
+            let folder = printable(&folder);
+            text += &match self.interrupted {
+                false => format!("{} in {folder}\n", self::files(files, "Parquet file")),
+                true => format!("interrupted: {folder} gets no events\n"),
+            };
+        } else if self.interrupted {
             text += "interrupted: the events are not complete\n";
         }
         text += &format!("verdict on the logs: {verdict}\n");

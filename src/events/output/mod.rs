@@ -31,6 +31,9 @@ pub enum Format {
     Timesketch,
     /// Events as `aws cloudtrail lookup-events` prints them, each on a line, as plaso reads them.
     LookupEvents,
+    /// The rows of a [`Lake`](super::Lake), which no other program reads.
+    #[cfg(feature = "parquet")]
+    Rows,
 }
 
 /// The place of an event in a log file, and the proof of the file.
@@ -87,7 +90,7 @@ impl Format {
         match self {
             Self::Csv => csv::header(),
             Self::Table(width) => table::header(width),
-            Self::Jsonl | Self::Raw | Self::Timesketch | Self::LookupEvents => String::new(),
+            _ => String::new(),
         }
     }
 
@@ -107,6 +110,8 @@ impl Format {
             Self::Table(width) => table::write(event, proof, width, out),
             Self::Timesketch => timesketch::write(event, record, proof, out),
             Self::LookupEvents => lookup_events::write(event, record, out),
+            #[cfg(feature = "parquet")]
+            Self::Rows => super::lake::write_row(event, record, proof.index, out),
         }
     }
 }

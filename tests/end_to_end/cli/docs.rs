@@ -9,7 +9,7 @@ use std::process::Command;
 use ctverify_testkit::{ACCESS_KEY, SECRET_KEY, Server, ServerOptions, TrailSpec};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::{ctverify, run};
+use crate::support::{ctverify, outside_agrees, run};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -254,6 +254,18 @@ fn the_recipes_for_jq_work() {
         assert!(codes.is_empty() && said.contains('\t') && !said.contains("error"), "{script}\n{said}");
     }
     assert_eq!(recipes.len(), 3);
+}
+
+/// The statements for DuckDB on the page of events run, and that for Athena has the columns of the files.
+#[test]
+fn the_statements_on_a_table_run() {
+    let (page, server, shell) = (Page::open("docs/events.md"), server(), Shell::new());
+    let (_, writes) = page.blocks("sh").into_iter().find(|(_, script)| script.contains("--parquet lake")).unwrap();
+    assert_eq!(shell.run(&writes, Some(&server)).0, "");
+    let path = root().join("docs/events.md");
+    let arguments = [shell.folder.path().as_os_str(), path.as_os_str()];
+    let Some(said) = outside_agrees("statements.py", &arguments) else { return };
+    assert!(said.contains("3 statements ran"), "{said}");
 }
 
 /// The commands of README on a copy end with a verified one.

@@ -4,6 +4,7 @@ mod conditions;
 mod formats;
 mod proven;
 mod single;
+mod table;
 
 use std::process::Command;
 

@@ -63,7 +63,7 @@ impl SpillPool {
     }
 
     /// Appends bytes to a file.
-    fn spill(&self, bytes: &[u8]) -> io::Result<Chunk> {
+    pub(crate) fn spill(&self, bytes: &[u8]) -> io::Result<Chunk> {
         let segment = {
             let mut current = lock(&self.segment);
             match &*current {
@@ -92,14 +92,15 @@ impl Segment {
 
 /// A piece of a buffer, in a file.
 #[derive(Debug)]
-struct Chunk {
+pub(crate) struct Chunk {
     segment: Arc<Segment>,
     begin: u64,
     length: usize,
 }
 
 impl Chunk {
-    fn read(&self, into: &mut Vec<u8>) -> io::Result<()> {
+    /// Reads the piece in place of what is in `into`.
+    pub(crate) fn read(&self, into: &mut Vec<u8>) -> io::Result<()> {
         let mut appended = lock(&self.segment.file);
         appended.file.seek(SeekFrom::Start(self.begin))?;
         into.clear();
