@@ -1,5 +1,5 @@
 //! The time and the memory of a merge, by the number of result lines: a generated organization of
-//! many chains is planned and verified in this process, and merged by the real program.
+//! many chains is planned and verified by this program, and merged by the real one.
 //!
 //! ```sh
 //! cargo bench --bench merge_at_scale                      # 2,000 and 20,000 chains
@@ -42,22 +42,37 @@ use generated::{Generated, GeneratedKeys, LOG_FILES};
 /// The number of units that are verified at once.
 const AT_ONCE: usize = 2;
 
+/// The argument with which this program generates results in place of measuring a merge.
+const GENERATE: &str = "--generate";
+
 fn main() {
     let sizes: Vec<u64> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    if std::env::args().any(|argument| argument == GENERATE) {
+        println!("{}", generate(sizes[0], &folder(sizes[0])));
+        return;
+    }
     let sizes = if sizes.is_empty() { vec![2_000, 20_000] } else { sizes };
-    println!("    chains  result lines   generated      merge   per million lines   peak memory   verdict");
+    println!("    chains  result lines   generated      merge  processor   per million lines   peak memory   verdict");
     for chains in sizes {
         measure(chains);
     }
 }
 
-fn measure(chains: u64) {
-    let folder = std::env::var_os("CTVERIFY_SCALE_DIR").map_or_else(
+/// The folder for results of so many chains.
+fn folder(chains: u64) -> PathBuf {
+    std::env::var_os("CTVERIFY_SCALE_DIR").map_or_else(
         || Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("merge-at-scale-{chains}")),
         |folder| PathBuf::from(folder).join(chains.to_string()),
-    );
+    )
+}
+
+fn measure(chains: u64) {
+    let folder = folder(chains);
     let begun = Instant::now();
-    let lines = generate(chains, &folder);
+    // In a process of its own: on Linux, the peak memory of a child is at least that of its parent.
+    let this = std::env::current_exe().unwrap();
+    let generated = Command::new(this).arg(GENERATE).arg(chains.to_string()).stderr(Stdio::inherit()).output().unwrap();
+    let lines: u64 = String::from_utf8(generated.stdout).unwrap().trim().parse().unwrap();
     let generated = begun.elapsed();
     let records = File::create(folder.join("merged.jsonl")).unwrap();
     let mut merge = Command::new(env!("CARGO_BIN_EXE_ctverify"));
@@ -68,13 +83,15 @@ fn measure(chains: u64) {
     let mut child = merge.stdin(Stdio::null()).stdout(records).spawn().unwrap();
     let ended = child.wait4().unwrap();
     let merged = begun.elapsed();
+    let processor = ended.rusage.utime + ended.rusage.stime;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let (millions, peak) = (lines as f64 / 1e6, ended.rusage.maxrss as f64 / f64::from(1 << 20));
     println!(
-        "{chains:>10} {lines:>13} {:>9.1} s {:>8.1} s {:>17.2} s {peak:>9.1} MiB   exit code {}",
+        "{chains:>10} {lines:>13} {:>9.1} s {:>8.1} s {:>8.1} s {:>17.2} s {peak:>9.1} MiB   exit code {}",
         generated.as_secs_f64(),
         merged.as_secs_f64(),
-        merged.as_secs_f64() / millions,
+        processor.as_secs_f64(),
+        processor.as_secs_f64() / millions,
         ended.status.code().unwrap_or(-1),
     );
     std::fs::remove_dir_all(&folder).unwrap();
