@@ -1,6 +1,7 @@
-//! A trail of any number of chains that is made while it is read: nothing of it is kept.
+//! A trail of any number of chains that is made while it is read: little of it is kept.
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -47,9 +48,58 @@ pub(crate) fn location() -> Location {
     Location { bucket: BUCKET.to_owned(), root: LogRoot::default() }
 }
 
+/// The number of accounts that are kept at most: more than are verified at once.
+const KEPT: usize = 4096;
+
 /// A bucket with a trail of so many accounts, each with one chain.
 pub(crate) struct Generated {
     pub chains: u64,
+    kept: Mutex<HashMap<u64, Arc<Account>>>,
+}
+
+/// The objects of an account.
+struct Account {
+    /// All keys, sorted.
+    keys: Vec<String>,
+    /// The digests: their keys, their compressed content and their signatures.
+    digests: [(String, Bytes, String); 2],
+}
+
+impl Generated {
+    pub(crate) fn new(chains: u64) -> Self {
+        Self { chains, kept: Mutex::default() }
+    }
+
+    /// The objects of an account, which are asked for several times in a row.
+    fn account(&self, number: u64) -> Arc<Account> {
+        if let Some(kept) = self.kept.lock().unwrap().get(&number) {
+            return kept.clone();
+        }
+        let made = Arc::new(Account::make(number));
+        let mut kept = self.kept.lock().unwrap();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(number, made.clone());
+        made
+    }
+}
+
+impl Account {
+    fn make(number: u64) -> Self {
+        let account = account(number);
+        let mut keys: Vec<String> = (0..LOG_FILES).map(|number| log_file_key(&account, number)).collect();
+        let (first, signature) = document(&account, start(), None);
+        // The next digest tells that the last one of the range is not missing.
+        let (next, of_next) = document(&account, end(), Some((&first, &signature)));
+        let digests = [(first, signature), (next, of_next)].map(|(document, signature)| {
+            let content = gzip(&document.to_json()).into();
+            (document.digest_s3_object, content, signature)
+        });
+        keys.extend(digests.iter().map(|(key, ..)| key.clone()));
+        keys.sort();
+        Self { keys, digests }
+    }
 }
 
 fn account(number: u64) -> String {
@@ -68,20 +118,15 @@ fn digest_key(account: &str, end: Timestamp) -> String {
     )
 }
 
-fn log_file_key(account: &str, number: u64) -> String {
-    let at = start() + SignedDuration::from_mins(5 * i64::try_from(number % 12).unwrap());
-    let (day, time) = (at.strftime("%Y/%m/%d"), at.strftime("%Y%m%dT%H%MZ"));
-    format!("AWSLogs/{account}/CloudTrail/{REGION}/{day}/{account}_CloudTrail_{REGION}_{time}_{number:016}.json.gz")
-}
+/// The day and the time in the names of log files.
+static TIMES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let times = (0..12).map(|number| start() + SignedDuration::from_mins(5 * number));
+    times.map(|at| (at.strftime("%Y/%m/%d").to_string(), at.strftime("%Y%m%dT%H%MZ").to_string())).collect()
+});
 
-/// The keys of an account, sorted.
-fn keys(number: u64) -> Vec<String> {
-    let account = account(number);
-    let mut keys: Vec<String> = (0..LOG_FILES).map(|number| log_file_key(&account, number)).collect();
-    // The next digest tells that the last one of the range is not missing.
-    keys.extend([digest_key(&account, end()), digest_key(&account, end() + SignedDuration::from_hours(1))]);
-    keys.sort();
-    keys
+fn log_file_key(account: &str, number: u64) -> String {
+    let (day, time) = &TIMES[usize::try_from(number % 12).unwrap()];
+    format!("AWSLogs/{account}/CloudTrail/{REGION}/{day}/{account}_CloudTrail_{REGION}_{time}_{number:016}.json.gz")
 }
 
 fn document(account: &str, begin: Timestamp, previous: Option<(&DigestDocument, &str)>) -> (DigestDocument, String) {
@@ -159,12 +204,13 @@ impl Store for Generated {
             page.next = page.folders.last().filter(|_| last < self.chains).cloned();
             return Ok(page);
         };
-        for key in keys(number).into_iter().filter(|key| key.starts_with(prefix.as_str()) && key.as_str() > after) {
+        let account = self.account(number);
+        for key in account.keys.iter().filter(|key| key.starts_with(prefix.as_str()) && key.as_str() > after) {
             match key[prefix.len()..].find('/').filter(|_| *folders) {
                 Some(slash) => page.folders.push(key[..=prefix.len() + slash].to_owned()),
                 None => {
                     let last_modified = Some(end());
-                    page.objects.push(ListedObject { key, last_modified, size: Some(400), is_file: true });
+                    page.objects.push(ListedObject { key: key.clone(), last_modified, size: Some(400), is_file: true });
                 }
             }
         }
@@ -174,17 +220,12 @@ impl Store for Generated {
 
     async fn get(&self, asked: &ObjectRef, _: Option<&str>) -> Result<Object, StoreError> {
         let number = account_of(&asked.key).filter(|number| *number < self.chains).ok_or(StoreError::NotFound)?;
-        let account = account(number);
         if asked.key.contains("/CloudTrail/") {
             return Ok(object(LOG_FILE.clone(), None));
         }
-        let (first, signature) = document(&account, start(), None);
-        if *asked.key == first.digest_s3_object {
-            return Ok(object(gzip(&first.to_json()).into(), Some(&signature)));
-        }
-        let (next, of_next) = document(&account, end(), Some((&first, &signature)));
-        if *asked.key == next.digest_s3_object {
-            return Ok(object(gzip(&next.to_json()).into(), Some(&of_next)));
+        if let Some((_, content, signature)) = self.account(number).digests.iter().find(|(key, ..)| *key == *asked.key)
+        {
+            return Ok(object(content.clone(), Some(signature)));
         }
         Err(StoreError::NotFound)
     }

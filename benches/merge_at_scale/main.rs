@@ -101,7 +101,7 @@ fn measure(chains: u64) {
 fn generate(chains: u64, folder: &Path) -> u64 {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir_all(folder.join("results")).unwrap();
-    let store: Arc<dyn Store> = Arc::new(Generated { chains });
+    let store: Arc<dyn Store> = Arc::new(Generated::new(chains));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let request = AuditRequest::builder(generated::now()).locations(vec![generated::location()]);
