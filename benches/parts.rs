@@ -7,15 +7,17 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::path::Path;
 
 use bytes::Bytes;
+use ctverify::events::{Event, Format, Lake, Proof, each_record_of_bytes};
 use ctverify::keys::{KeyFile, KeySource as _};
 use ctverify::model::{DigestKind, DigestName, ObjectRef};
 use ctverify::verify::{
     CheckedDigest, ContentHasher, DigestJudgement, DigestMetadata, DigestSummary, HashKey, JudgedDigest, KeyRing,
     PendingDigest, RawDigest, RecordedSignature, examine, limits, sha256, verify_chain,
 };
-use ctverify_testkit::{ForgedTrail, Stored, TrailSpec};
+use ctverify_testkit::{ForgedTrail, Stored, TrailSpec, gunzip};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
@@ -152,4 +154,52 @@ fn unpack_log_file_entries(bencher: Bencher<'_, '_>, log_files: usize) {
     };
     let digest = digest.unpack(packed, &key).unwrap();
     bencher.bench(|| digest.log_files().iter().map(|entry| entry.object.key.len()).sum::<usize>());
+}
+
+/// The contents of the sample trail's log files, which are real ones.
+fn real_log_files() -> Vec<Vec<u8>> {
+    fn collect(folder: &Path, found: &mut Vec<Vec<u8>>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else if path.to_string_lossy().contains("/CloudTrail/") && path.extension().is_some_and(|end| end == "gz")
+            {
+                found.push(gunzip(&std::fs::read(path).unwrap()).unwrap());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/sample-trail")), &mut found);
+    found.into_iter().cycle().take(2_000).collect()
+}
+
+/// The events of real log files on their way into a table: all on one core, counted by the bytes of JSON.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn events_to_parquet(bencher: Bencher<'_, '_>) {
+    let files = real_log_files();
+    let bytes: usize = files.iter().map(Vec::len).sum();
+    let hash = sha256(b"");
+    let mut proof = Proof {
+        bucket: "b",
+        key: "k",
+        sha256: hash,
+        digest: "d",
+        account: "111122223333",
+        region: "eu-west-1",
+        index: 0,
+    };
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| {
+        let mut lake = Lake::new("events".to_owned(), None, 24 << 20).unwrap();
+        for (number, content) in files.iter().enumerate() {
+            let mut rows = Vec::new();
+            each_record_of_bytes(black_box(content), &mut |index, record| {
+                proof.index = index;
+                Format::Rows.write(&Event::parse(record)?, record, &proof, &mut rows)
+            })
+            .unwrap();
+            lake.add(number as u64, &proof, &*rows).unwrap();
+        }
+        lake.finish().unwrap()
+    });
 }

@@ -1,7 +1,7 @@
 //! A trail of any number of chains that is made while it is read: little of it is kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,10 +59,18 @@ pub(crate) struct Generated {
 
 /// The objects of an account.
 struct Account {
+    name: String,
     /// All keys, sorted.
     keys: Vec<String>,
-    /// The digests: their keys, their compressed content and their signatures.
-    digests: [(String, Bytes, String); 2],
+    /// Signed once somebody reads one: listings don't.
+    digests: OnceLock<[MadeDigest; 2]>,
+}
+
+struct MadeDigest {
+    key: String,
+    /// The compressed content.
+    content: Bytes,
+    signature: String,
 }
 
 impl Generated {
@@ -87,18 +95,24 @@ impl Generated {
 
 impl Account {
     fn make(number: u64) -> Self {
-        let account = account(number);
-        let mut keys: Vec<String> = (0..LOG_FILES).map(|number| log_file_key(&account, number)).collect();
-        let (first, signature) = document(&account, start(), None);
+        let name = account(number);
+        let mut keys: Vec<String> = (0..LOG_FILES).map(|number| log_file_key(&name, number)).collect();
         // The next digest tells that the last one of the range is not missing.
-        let (next, of_next) = document(&account, end(), Some((&first, &signature)));
-        let digests = [(first, signature), (next, of_next)].map(|(document, signature)| {
-            let content = gzip(&document.to_json()).into();
-            (document.digest_s3_object, content, signature)
-        });
-        keys.extend(digests.iter().map(|(key, ..)| key.clone()));
+        keys.extend([digest_key(&name, end()), digest_key(&name, end() + SignedDuration::from_hours(1))]);
         keys.sort();
-        Self { keys, digests }
+        Self { name, keys, digests: OnceLock::new() }
+    }
+
+    fn digests(&self) -> &[MadeDigest; 2] {
+        self.digests.get_or_init(|| {
+            let (first, signature) = document(&self.name, start(), None);
+            let (next, of_next) = document(&self.name, end(), Some((&first, &signature)));
+            [(first, signature), (next, of_next)].map(|(document, signature)| MadeDigest {
+                content: gzip(&document.to_json()).into(),
+                key: document.digest_s3_object,
+                signature,
+            })
+        })
     }
 }
 
@@ -223,9 +237,8 @@ impl Store for Generated {
         if asked.key.contains("/CloudTrail/") {
             return Ok(object(LOG_FILE.clone(), None));
         }
-        if let Some((_, content, signature)) = self.account(number).digests.iter().find(|(key, ..)| *key == *asked.key)
-        {
-            return Ok(object(content.clone(), Some(signature)));
+        if let Some(made) = self.account(number).digests().iter().find(|made| made.key == *asked.key) {
+            return Ok(object(made.content.clone(), Some(&made.signature)));
         }
         Err(StoreError::NotFound)
     }

@@ -140,7 +140,7 @@ async fn verify(manifest: &Manifest, unit: &Unit, store: Arc<dyn Store>, results
     let file = File::create(results.join(format!("unit-{:06}.jsonl.gz", unit.unit))).unwrap();
     let out = GzEncoder::new(BufWriter::new(file), Compression::fast());
     let never = std::future::pending();
-    let (result, out) = run_unit(manifest, unit, store, 64, Arc::default(), out, never).await.unwrap();
+    let (result, out) = run_unit(manifest, unit, store, 64, None, out, never).await.unwrap();
     out.finish().unwrap();
     assert!(result.records > unit.chains.len() as u64 * LOG_FILES);
     result.records + result.evidence

@@ -120,17 +120,30 @@ fn events() {
     };
     let few = ["--event-name", "CreateAccessKey", "--username", "alice"];
     for (trail, runs) in [(trails::small_files(), RUNS), (trails::large_files(), 3), (trails::one_giant(), 1)] {
-        let [plain, none, few, all] = fastest(
+        let table = tempfile::tempdir().unwrap();
+        let [plain, none, few, all, parquet] = fastest(
             runs,
             [
                 &mut || from_folder(&trail),
                 &mut || events(&trail, &["--event-name", "StopLogging"]),
                 &mut || events(&trail, &few),
                 &mut || events(&trail, &[]),
+                &mut || {
+                    // Each run has a folder of its own.
+                    let folder = tempfile::tempdir_in(table.path()).unwrap().keep();
+                    let mut command = events(&trail, &["--parquet"]);
+                    command.arg(folder);
+                    command
+                },
             ],
         );
         println!("  {}: verified in {}", trail.about, ms(plain.wall));
-        for (about, measured) in [("a name that does not occur", none), ("one event of 60", few), ("all events", all)] {
+        for (about, measured) in [
+            ("a name that does not occur", none),
+            ("one event of 60", few),
+            ("all events", all),
+            ("all events to Parquet", parquet),
+        ] {
             let ratio = measured.wall.as_secs_f64() / plain.wall.as_secs_f64();
             println!("    {about:<40} {:>12}   {ratio:.2}   {:>8.1} MiB", ms(measured.wall), measured.peak_mib());
         }

@@ -76,7 +76,7 @@ CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 
 def unit_runner(
-    binary: str, plan: str, results: str, forwarded: Mapping[str, str]
+    binary: str, plan: str, places: Iterable[str], forwarded: Mapping[str, str]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Returns the function that Spark calls in each task, with the task's lines of units.jsonl.
 
@@ -92,7 +92,7 @@ def unit_runner(
                 environment.pop(name, None)
         environment.update(forwarded)
         manifest = os.path.join(os.path.abspath(SparkFiles.get(plan)), "manifest.json")
-        command = [find_binary(binary), "shard", "--plan", manifest, "--stdin", "--output", results]
+        command = [find_binary(binary), "shard", "--plan", manifest, "--stdin", *places]
         for batch in batches:
             for line in batch.column(0).to_pylist():
                 yield from run_unit(command, environment, line)
@@ -107,7 +107,8 @@ def run_unit(
 
     Everything that is not a complete result raises, so that Spark drops what came of this attempt
     and makes another one. An attempt can be repeated, or run twice at once by speculation, because
-    `ctverify shard` replaces its result file at once or not at all.
+    `ctverify shard` replaces its result file at once or not at all. Its events are in files of its
+    own, which every attempt writes alike.
     """
     unit = json.loads(line)["unit"]
     # Both are files because pipes would have to be served at the same time as standard output.
@@ -327,6 +328,10 @@ def is_url(path: str) -> bool:
     return re.match("[A-Za-z][A-Za-z0-9+.-]+:", path) is not None
 
 
+def whole_place(place: str) -> str:
+    return place if is_url(place) else os.path.abspath(place)
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     def positive(text: str) -> int:
         if int(text) < 1:
@@ -354,6 +359,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         required=True,
         metavar="PATH",
         help="where the records go, as a path of Spark's; what is there is replaced",
+    )
+    parser.add_argument(
+        "--events-parquet",
+        metavar="DIR",
+        help="also write the events of intact log files: to s3://BUCKET/PREFIX, or a folder that "
+        "all workers share",
     )
     parser.add_argument(
         "--binary",
@@ -393,10 +404,14 @@ def main(arguments: list[str]) -> int:
         if is_url(binary):
             spark.sparkContext.addFile(binary)
             binary = os.path.basename(binary)
-        results = options.results if is_url(options.results) else os.path.abspath(options.results)
-        if is_url(results) and not results.startswith("s3://"):
-            say(f"--results {results} is neither a path nor s3://BUCKET/PREFIX")
-            return 2
+        results = whole_place(options.results)
+        places = ["--output", results]
+        if options.events_parquet is not None:
+            places += ["--events-parquet", whole_place(options.events_parquet)]
+        for flag, place in (("--results", results), ("--events-parquet", places[-1])):
+            if is_url(place) and not place.startswith("s3://"):
+                say(f"{flag} {place} is neither a path nor s3://BUCKET/PREFIX")
+                return 2
         forwarded = environment_to_forward(os.environ)
 
         tasks = -(-len(lines) // options.units_per_task)
@@ -404,7 +419,7 @@ def main(arguments: list[str]) -> int:
         # partitions with several units and some with none.
         slices = spark.sparkContext.parallelize([(line,) for line in lines], max(tasks, 1))
         units = spark.createDataFrame(slices, "line string")
-        records = units.mapInArrow(unit_runner(binary, folder, results, forwarded), SPARK_COLUMNS)
+        records = units.mapInArrow(unit_runner(binary, folder, places, forwarded), SPARK_COLUMNS)
         try:
             # Not partitioned: each task would write a file for every kind of record. The statistics
             # in the files let readers skip what they do not ask for.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use ctverify::bag::{Bag, CustodyLog};
 use ctverify::checkpoint::{parse, to_json};
 use ctverify::events::{
-    Event, EventFilter, Form, Format, Pattern, Proof, TakeRecord, TextField, each_record_of_bytes,
+    Event, EventFilter, Form, Format, Lake, Pattern, Proof, TakeRecord, TextField, each_record_of_bytes,
     each_record_of_reader,
 };
 use ctverify::keys::KeyFile;
@@ -71,13 +71,14 @@ pub fn events(bytes: &[u8]) {
     let filter = EventFilter::default()
         .with(TextField::UserName, vec![Pattern::new("a*")])
         .with(TextField::ResourceName, vec![Pattern::new("*b?")]);
-    let mut at = 0;
+    let (mut at, mut rows) = (0, Vec::new());
+    let sha256 = Sha256Hash([0; 32]);
+    let first = Proof { bucket: "b", key: "k", sha256, digest: "d", account: "1", region: "r", index: 0 };
     for (index, record) in (0..).zip(&records) {
         let found = bytes[at..].windows(record.len()).position(|part| part == record.as_bytes());
         at += found.expect("the record stands in the content, after the one before it") + record.len();
         let event = Event::parse(record).unwrap_or_default();
-        let sha256 = Sha256Hash([0; 32]);
-        let proof = Proof { bucket: "b", key: "k", sha256, digest: "d", account: "1", region: "r", index };
+        let proof = Proof { index, ..first };
         let _ = filter.matches(&event, &proof);
         for format in [Format::Jsonl, Format::Raw, Format::Timesketch, Format::LookupEvents] {
             let mut line = Vec::new();
@@ -88,6 +89,14 @@ pub fn events(bytes: &[u8]) {
         for format in [Format::Csv, Format::Table(None), Format::Table(Some(80)), Format::Table(Some(130))] {
             format.write(&event, record, &proof, &mut io::sink()).unwrap();
         }
+        Format::Rows.write(&event, record, &proof, &mut rows).unwrap();
+    }
+    // Files take their time.
+    if bytes.len().is_multiple_of(16) {
+        let mut lake = Lake::new("events".to_owned(), None, 1 << 10).unwrap();
+        lake.add(0, &first, &*rows).unwrap();
+        let written: u64 = lake.finish().unwrap().iter().map(|file| file.events).sum();
+        assert_eq!(written, records.len() as u64, "each event is in the table");
     }
 }
 

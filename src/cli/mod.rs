@@ -13,6 +13,7 @@ mod logs;
 mod notifier;
 mod output;
 mod paths;
+mod place;
 mod plan_place;
 mod progress;
 mod resolve;

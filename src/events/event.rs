@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
+use memchr::memchr;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -190,8 +191,12 @@ pub fn readable(record: &str) -> Cow<'_, str> {
 
 /// Returns a JSON value as text: the content of a string, or the value's own text.
 pub(super) fn decoded(value: &str) -> Cow<'_, str> {
-    if !value.starts_with('"') {
+    let Some(content) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) else {
         return Cow::Borrowed(value);
+    };
+    // The value was parsed as JSON already.
+    if memchr(b'\\', content.as_bytes()).is_none() {
+        return Cow::Borrowed(content);
     }
     serde_json::from_str::<Text<'_>>(value).map_or(Cow::Borrowed(value), |text| text.0)
 }

@@ -126,6 +126,11 @@ impl EventReader {
         }
     }
 
+    /// Forgets the events of a log file, which are not used.
+    pub fn passed_over(&self, file: &LogFileRecord) {
+        lock(&self.found).waiting.remove(&file.object);
+    }
+
     /// Ends the reading, and returns the number of events, and the counts if they were asked for.
     ///
     /// # Errors

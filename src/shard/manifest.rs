@@ -7,6 +7,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -127,6 +128,15 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// Returns whether a digest that ends at `end` belongs to this unit. The units of a chain cut `whole`,
+    /// the range of their plan, and two of them verify a digest in whose hour it is cut.
+    pub fn owns_digest(&self, end: Timestamp, whole: TimeRange) -> bool {
+        let TimeRange { start: begin, end: last } = self.range;
+        let is_behind = begin == whole.start || begin.is_none_or(|begin| begin < end);
+        let is_before = last == whole.end || last.is_none_or(|last| end <= last);
+        is_behind && is_before
+    }
+
     /// The SHA-256 of the unit's description, in hex, which its result states.
     pub fn sha256(&self) -> String {
         hex::encode(Sha256::digest(serde_json::to_vec(self).unwrap_or_default()))
@@ -378,5 +388,35 @@ impl ChainList for PlannedChains {
             let chain: PlannedChain = serde_json::from_slice(&line?)?;
             Ok(chain.chain)
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_digest_belongs_to_one_unit() {
+        let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+        let range = |start: Option<i64>, end: Option<i64>| TimeRange { start: start.map(at), end: end.map(at) };
+        let unit = |range: TimeRange| Unit {
+            unit: 0,
+            range,
+            overlap: range,
+            keys: None,
+            estimate: UnitEstimate::default(),
+            chains: Vec::new(),
+        };
+        for (start, end) in [(Some(10), Some(40)), (None, None), (None, Some(40)), (Some(10), None)] {
+            let whole = range(start, end);
+            let units =
+                [(start, Some(20)), (Some(20), Some(30)), (Some(30), end)].map(|(start, end)| unit(range(start, end)));
+            // Those of the hours that the range's edges cut, too.
+            for hour in 10..=41 {
+                let owners = units.iter().filter(|unit| unit.owns_digest(at(hour), whole)).count();
+                assert_eq!(owners, 1, "{hour} in {start:?} to {end:?}");
+            }
+            assert!(unit(whole).owns_digest(at(5), whole));
+        }
     }
 }

@@ -33,9 +33,9 @@ pub use manifest::{Manifest, PlanError, PlanFiles, PlannedChain, PlannedChains, 
 pub use plan::{Plan, PlanInputs, PlanOptions, make_plan};
 pub use question::Question;
 pub use recorder::Recorder;
-pub use result_file::{UnitCounts, UnitResult, UnitSummary};
+pub use result_file::{EventsOfUnit, UnitCounts, UnitResult, UnitSummary};
 pub use result_store::ResultStore;
 pub use results::{
     BucketOfResults, FolderOfResults, ResultError, ResultSource, Results, each_record, read_unit_result,
 };
-pub use work::{UnitError, run_unit};
+pub use work::{Extraction, UnitError, run_unit};

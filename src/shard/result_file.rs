@@ -109,6 +109,23 @@ pub struct UnitSummary {
     pub requests: Requests,
     /// True if the result was there already, and the unit was not run again.
     pub kept: bool,
+    /// The events that were written, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsOfUnit>,
+}
+
+/// The number of a unit's events in a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct EventsOfUnit {
+    /// The number of events.
+    pub events: u64,
+    /// The number of log files that they are from, or that have none.
+    pub log_files: u64,
+    /// The number of proven log files whose events can't be read.
+    pub other_form: u64,
+    /// The number of files of the table.
+    pub parquet_files: u64,
 }
 
 impl UnitSummary {
@@ -124,6 +141,7 @@ impl UnitSummary {
             counts: result.counts.clone(),
             requests: result.requests,
             kept,
+            events: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The work on one unit: an audit of its chains in its range, whose store records evidence.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use super::edges::edges;
 use super::manifest::{Manifest, Unit};
 use super::recorder::Recorder;
 use super::result_file::{ResultWriter, UnitCounts, UnitResult};
-use crate::audit::{Audit, AuditError, Discovered, DiscoveredFacts, Observer, Progress};
-use crate::records::{Record, write_record};
+use crate::audit::{Audit, AuditError, ContentConsumer, Discovered, DiscoveredFacts, Extract, Observer};
+use crate::records::{LogFileRecord, Record, write_record};
 use crate::store::{Store, StoreError};
 
 /// The reason why a unit has no result.
@@ -29,6 +30,20 @@ pub enum UnitError {
     Interrupted,
 }
 
+/// A use of the content of log files that a unit's audit finds intact.
+pub struct Extraction<'o> {
+    /// The consumer of their content.
+    pub consumer: Arc<dyn ContentConsumer>,
+    /// An observer that gets the records of the audit, too, and what the consumer extracts.
+    pub observer: &'o mut dyn Observer,
+}
+
+impl fmt::Debug for Extraction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extraction").finish_non_exhaustive()
+    }
+}
+
 /// Verifies a unit and writes its result to `out`. The result does not depend on the time or the
 /// machine: the same objects give the same bytes.
 ///
@@ -41,7 +56,7 @@ pub async fn run_unit<W: Write>(
     unit: &Unit,
     store: Arc<dyn Store>,
     concurrency: usize,
-    progress: Arc<Progress>,
+    extraction: Option<Extraction<'_>>,
     out: W,
     stop: impl Future<Output = ()>,
 ) -> Result<(UnitResult, W), UnitError> {
@@ -53,7 +68,6 @@ pub async fn run_unit<W: Write>(
         manifest.question.request(unit.range, concurrency),
     );
     audit.neighbours = Some(Arc::new(manifest.neighbours.clone()));
-    audit.progress = progress;
     audit.discovered = Some(Discovered {
         chains: Arc::new(unit.chains.clone()),
         facts: DiscoveredFacts { statuses: facts.statuses.clone(), ends: facts.ends, ..DiscoveredFacts::default() },
@@ -61,7 +75,9 @@ pub async fn run_unit<W: Write>(
     // The merge reports on the run as a whole.
     audit.request.expected.unknown.clear();
     let writer = ResultWriter::begin(out, unit.unit, &manifest.sha256, &unit.sha256())?;
-    let mut observer = RecordsOfUnit { writer, line: Vec::new() };
+    let (consumer, beside) = extraction.map(|extraction| (extraction.consumer, extraction.observer)).unzip();
+    audit.consumer = consumer;
+    let mut observer = RecordsOfUnit { writer, line: Vec::new(), beside };
     let outcome = audit.run(&mut observer, stop).await?;
     if outcome.summary.interrupted {
         return Err(UnitError::Interrupted);
@@ -77,13 +93,18 @@ pub async fn run_unit<W: Write>(
 }
 
 /// An observer that writes the records about chains into a unit's result.
-struct RecordsOfUnit<W> {
+struct RecordsOfUnit<'o, W> {
     writer: ResultWriter<W>,
     line: Vec<u8>,
+    /// Another observer of the same audit.
+    beside: Option<&'o mut dyn Observer>,
 }
 
-impl<W: Write> Observer for RecordsOfUnit<W> {
+impl<W: Write> Observer for RecordsOfUnit<'_, W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
+        if let Some(beside) = &mut self.beside {
+            beside.record(record)?;
+        }
         if matches!(record, Record::Run(_) | Record::Circumstances(_) | Record::Summary(_)) {
             return Ok(());
         }
@@ -91,5 +112,8 @@ impl<W: Write> Observer for RecordsOfUnit<W> {
         write_record(record, &mut self.line)?;
         self.line.push(b'\n');
         self.writer.record(&self.line)
+    }
+    fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
+        self.beside.as_mut().map_or(Ok(()), |beside| beside.extract(file, extract))
     }
 }

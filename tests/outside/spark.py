@@ -2,7 +2,7 @@
 
 usage: spark.py run|kill-worker|failing-unit --job JOB.py --ctverify PATH --plan manifest.json --keep FOLDER [--seconds LIMIT] [--expect TEXT]
 
-To be run with the Python that has PySpark. The results are in FOLDER/results, the records in FOLDER/parquet. AWS_* is handed to the job
+To be run with the Python that has PySpark. The results are in FOLDER/results, the records in FOLDER/parquet, the events in FOLDER/events. AWS_* is handed to the job
 alone, not to the workers. Prints one line of JSON with what was measured.
 """
 
@@ -200,6 +200,7 @@ def scenario(options, folder):
     with Cluster(folder) as cluster:
         ready = time.monotonic()
         arguments = ["--plan", plan, "--results", results, "--parquet", parquet.as_uri(), "--binary", program.name]
+        arguments += ["--events-parquet", folder / "events"]
         conf = {"spark.task.maxFailures": str(attempts)}
         submit = cluster.submit(options.job.resolve(), (["--files", program], arguments), handed, conf)
         killed_at = None

@@ -161,6 +161,11 @@ pub(crate) struct ShardArgs {
     #[arg(long, env = "CTVERIFY_OUTPUT", hide_env = true, short, value_name = "DIR")]
     pub output: Option<String>,
 
+    /// Write the events of log files that are intact as a table below this folder, or below
+    /// s3://BUCKET/PREFIX/, with the columns of 'events --parquet': files of its own for each unit
+    #[arg(long, env = "CTVERIFY_EVENTS_PARQUET", hide_env = true, value_name = "DIR")]
+    pub events_parquet: Option<String>,
+
     /// Write no records to standard output, but a line for each unit
     #[arg(
         short,

@@ -87,7 +87,7 @@ async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventRe
     let mut result = EventSummary::new(&totals, left_out, &summary, allowances(&args.allow).words());
     // The table of an interrupted run does not appear.
     let table = table.filter(|_| !summary.interrupted).map(TableFolder::finish).transpose()?;
-    result.parquet_files = args.parquet.as_ref().map(|_| table.map_or(0, |table| table.files));
+    result.parquet_files = args.parquet.as_ref().map(|_| table.unwrap_or_default());
     if args.format == EventFormat::Jsonl {
         output.write_with(|out| {
             serde_json::to_writer(&mut *out, &SummaryLine { summary: &result })?;

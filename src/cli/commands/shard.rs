@@ -7,11 +7,13 @@ use super::verify::{interruption, runtime, shut_down};
 use crate::cli::args::{AwsArgs, ShardArgs};
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
+use crate::cli::lake_place::{UnitTable, UnitTables};
 use crate::cli::output::cannot_write_standard;
 use crate::cli::plan_place::{OpenPlan, PlanPlace};
 use crate::cli::resolve::S3_CONCURRENCY;
 use crate::cli::result_place::ResultPlace;
-use crate::shard::{Manifest, Unit, UnitError, UnitSummary, run_unit};
+use crate::model::Depth;
+use crate::shard::{EventsOfUnit, Extraction, Manifest, Unit, UnitError, UnitResult, UnitSummary, run_unit};
 use crate::store::{Replica, S3, Store};
 
 /// The variables in which array jobs find their index: of AWS Batch, Kubernetes and Slurm.
@@ -34,9 +36,21 @@ pub(crate) fn shard(args: &ShardArgs) -> Result<u8, Failure> {
         if let Some(results) = &results {
             results.check_apart(&plan.manifest.question)?;
         }
+        let question = &plan.manifest.question;
+        if args.events_parquet.is_some() && question.depth != Depth::Content {
+            return Err(Failure::Usage(format!(
+                "events stand in log files, and a plan of --depth {} has none read: leave out --events-parquet, or \
+                 make a plan of --depth content",
+                question.depth
+            )));
+        }
+        let tables = match &args.events_parquet {
+            Some(name) => Some(UnitTables::of(name, question, &args.aws).await?),
+            None => None,
+        };
         let store = open_store(&plan.manifest, &args.aws).await?;
         for unit in units(args, &plan)? {
-            verify_unit(args, &plan.manifest, &unit, &store, results.as_ref()).await?;
+            verify_unit(args, &plan.manifest, &unit, &store, results.as_ref(), tables.as_ref()).await?;
         }
         Ok(0)
     });
@@ -121,38 +135,74 @@ fn index_from_env() -> Result<u64, Failure> {
     Err(Failure::Usage(format!("--index-from-env needs one of the variables {}, and none is set", INDEXES.join(", "))))
 }
 
-/// Verifies one unit, unless its result is there already.
+/// The work on one unit.
+struct Work<'w> {
+    manifest: &'w Manifest,
+    unit: &'w Unit,
+    store: &'w Arc<dyn Store>,
+    concurrency: usize,
+}
+
+impl Work<'_> {
+    /// Verifies the unit, and fills its table of events if there is one.
+    async fn run<W: Write>(&self, table: Option<&mut UnitTable>, out: W) -> Result<(UnitResult, W), Failure> {
+        let extraction = table.map(|table| Extraction { consumer: table.consumer(), observer: table });
+        let store = self.store.clone();
+        let ran = run_unit(self.manifest, self.unit, store, self.concurrency, extraction, out, interruption());
+        ran.await.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: UnitError) -> Failure {
+        let unit = self.unit.unit;
+        match error {
+            UnitError::Interrupted => Failure::Stopped(format!("interrupted: unit {unit} has no result")),
+            other => Failure::CannotRun(format!("unit {unit}: {other}")),
+        }
+    }
+}
+
+/// Verifies one unit, unless its result is there already, and its events if they are asked for.
 async fn verify_unit(
     args: &ShardArgs,
     manifest: &Manifest,
     unit: &Unit,
     store: &Arc<dyn Store>,
     results: Option<&ResultPlace>,
+    tables: Option<&UnitTables>,
 ) -> Result<(), Failure> {
-    let of_unit = |error: UnitError| match error {
-        UnitError::Interrupted => Failure::Stopped(format!("interrupted: unit {} has no result", unit.unit)),
-        other => Failure::CannotRun(format!("unit {}: {other}", unit.unit)),
+    let kept = match results {
+        Some(results) => results.read(manifest, unit).await?,
+        None => None,
     };
-    let concurrency = args.concurrency.map_or(S3_CONCURRENCY, usize::from);
-    let progress = Arc::default();
+    let has_events = match tables {
+        Some(tables) => tables.has(manifest, unit).await?,
+        None => true,
+    };
+    let mut table = match tables {
+        Some(tables) if kept.is_none() || !has_events => Some(tables.begin(manifest, unit)?),
+        _ => None,
+    };
+    let work = Work { manifest, unit, store, concurrency: args.concurrency.map_or(S3_CONCURRENCY, usize::from) };
     let Some(results) = results else {
-        let out = BufWriter::new(tempfile::tempfile().map_err(|error| of_unit(error.into()))?);
-        let ran = run_unit(manifest, unit, store.clone(), concurrency, progress, out, interruption()).await;
-        let (_, out) = ran.map_err(of_unit)?;
+        let out = BufWriter::new(tempfile::tempfile().map_err(|error| work.failed(error.into()))?);
+        let (_, out) = work.run(table.as_mut(), out).await?;
+        put_events(manifest, unit, tables, table).await?;
         return copy_to_standard_output(out).map_err(|error| cannot_write_standard(&error));
     };
-    let kept = results.read(manifest, unit).await?;
-    let (result, file, is_kept) = match kept {
-        Some((result, file)) => (result, file, true),
-        None => {
+    let is_kept = kept.is_some() && has_events;
+    let (result, file, events) = match kept {
+        Some((result, file)) if has_events => (result, file, None),
+        _ => {
             let out = results.create(unit.unit)?;
-            let ran = run_unit(manifest, unit, store.clone(), concurrency, progress, out, interruption()).await;
-            let (result, out) = ran.map_err(of_unit)?;
+            let (result, out) = work.run(table.as_mut(), out).await?;
+            // A result says that nothing is left to do.
+            let events = put_events(manifest, unit, tables, table).await?;
             let (result, file) = results.finish(manifest, unit, result, out).await?;
-            (result, file, false)
+            (result, file, events)
         }
     };
-    let summary = UnitSummary::of(&result, Some(results.name(unit.unit)), is_kept);
+    let mut summary = UnitSummary::of(&result, Some(results.name(unit.unit)), is_kept);
+    summary.events = events;
     let mut out = BufWriter::new(io::stdout());
     let write = || -> io::Result<()> {
         if !args.quiet {
@@ -163,6 +213,19 @@ async fn verify_unit(
         out.flush()
     };
     write().map_err(|error| cannot_write_standard(&error))
+}
+
+/// Puts the events of a unit in their place.
+async fn put_events(
+    manifest: &Manifest,
+    unit: &Unit,
+    tables: Option<&UnitTables>,
+    table: Option<UnitTable>,
+) -> Result<Option<EventsOfUnit>, Failure> {
+    match tables.zip(table) {
+        Some((tables, table)) => Ok(Some(tables.finish(manifest, unit, table).await?)),
+        None => Ok(None),
+    }
 }
 
 fn copy_to_standard_output(out: BufWriter<std::fs::File>) -> io::Result<()> {

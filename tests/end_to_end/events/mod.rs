@@ -4,7 +4,7 @@ mod conditions;
 mod formats;
 mod proven;
 mod single;
-mod table;
+pub(crate) mod table;
 
 use std::process::Command;
 

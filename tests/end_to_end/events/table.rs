@@ -9,7 +9,7 @@ use super::{copy_of, emitted, events_of};
 use crate::support::{Run, organization_spec, outside_agrees, run};
 
 /// The names and the contents of all files beneath a folder.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

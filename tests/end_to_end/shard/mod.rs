@@ -2,6 +2,7 @@
 
 mod array;
 mod distributed;
+mod events;
 mod partitions;
 mod places;
 mod same_as_one_machine;

@@ -7,7 +7,7 @@ use ctverify_testkit::{ACCESS_KEY, SECRET_KEY, Server, ServerOptions};
 
 use super::distributed::{Distributed, assert_same};
 use super::same_as_one_machine::{every_defect, minutes_from};
-use crate::support::{ctverify_at, records, run};
+use crate::support::{ctverify_at, outside_agrees, records, run};
 
 /// Runs a scenario on a cluster of its own, with the Python that a variable names; `None` if none does.
 fn on_spark(python: &str, scenario: &str, plan: &Distributed<'_>, folder: &Path, more: &[&str]) -> Option<Output> {
@@ -47,6 +47,8 @@ fn a_cluster_comes_to_the_records_of_one_machine_whatever_happens_to_its_workers
     let single = records(ctverify_at(&server).args(arguments));
     let plan = Distributed::plan(&server, &arguments).recut(&minutes_from(&trail, &[190]), &[8]);
     let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.jsonl");
+    run(ctverify_at(&server).arg("events").args(arguments).arg("--output").arg(&events));
     for (python, scenario) in
         [("CTVERIFY_TEST_SPARK", "run"), ("CTVERIFY_TEST_SPARK", "kill-worker"), ("CTVERIFY_TEST_SPARK_4", "run")]
     {
@@ -62,6 +64,7 @@ fn a_cluster_comes_to_the_records_of_one_machine_whatever_happens_to_its_workers
                 .arg(results(&folder)),
         );
         assert_same(&merged, &single);
+        outside_agrees("table.py", &[folder.join("events").as_os_str(), events.as_os_str()]);
     }
 }
 
