@@ -190,7 +190,7 @@ fn events_to_parquet(bencher: Bencher<'_, '_>) {
         index: 0,
     };
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let mut lake = Lake::new("events".to_owned(), None, 24 << 20).unwrap();
+        let mut lake = Lake::new("events".to_owned(), std::env::temp_dir(), 24 << 20).unwrap();
         for (number, content) in files.iter().enumerate() {
             let mut rows = Vec::new();
             each_record_of_bytes(black_box(content), &mut |index, record| {

@@ -107,8 +107,8 @@ def run_unit(
 
     Everything that is not a complete result raises, so that Spark drops what came of this attempt
     and makes another one. An attempt can be repeated, or run twice at once by speculation, because
-    `ctverify shard` replaces its result file at once or not at all. Its events are in files of its
-    own, which every attempt writes alike.
+    `ctverify shard` replaces its result file at once or not at all. Events are in files of the unit's
+    own, and of one result of it: an attempt that comes to another result is refused.
     """
     unit = json.loads(line)["unit"]
     # Both are files because pipes would have to be served at the same time as standard output.

@@ -1,11 +1,11 @@
 //! A place for files that are written once: a folder, or a prefix in S3.
 
 use std::fs::File;
-use std::io::{self, Seek as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 use super::args::AwsArgs;
 use super::aws::connect;
@@ -14,7 +14,7 @@ use super::plan_place::bucket_and_prefix;
 use crate::disk;
 use crate::model::ObjectRef;
 use crate::shard::Question;
-use crate::store::{ConditionalStore as _, S3, Written};
+use crate::store::{ListRequest, S3, Store as _, StoreError, Written};
 
 /// A place for files.
 #[derive(Clone)]
@@ -66,8 +66,19 @@ impl Place {
         }
     }
 
-    /// Opens a file; `None` if there is none of this name. An object has at most `max_bytes` bytes.
-    pub(super) async fn open(&self, file: &str, max_bytes: u64) -> Result<Option<File>, Failure> {
+    /// Creates a temporary folder for files that are to be put here.
+    pub(super) fn temporary_folder(&self) -> io::Result<TempDir> {
+        match self {
+            Self::Folder(folder) => {
+                std::fs::create_dir_all(folder)?;
+                disk::partial_folder(folder)
+            }
+            Self::Bucket { .. } => tempfile::tempdir(),
+        }
+    }
+
+    /// Opens a file, or a copy of an object; `None` if there is none of this name.
+    pub(super) async fn open(&self, file: &str) -> Result<Option<File>, Failure> {
         let unreadable = |error: io::Error| Failure::CannotRun(format!("{} can't be read: {error}", self.name(file)));
         match self {
             Self::Folder(folder) => match File::open(folder.join(file)) {
@@ -76,19 +87,40 @@ impl Place {
                 Err(error) => Err(unreadable(error)),
             },
             Self::Bucket { s3, bucket, prefix } => {
-                let found = s3.get_with_etag(&object(bucket, prefix, file), max_bytes).await;
-                let found = found.map_err(|error| unreadable(io::Error::other(error)))?;
-                let Some(found) = found else { return Ok(None) };
+                let of_store = |error: StoreError| unreadable(io::Error::other(error));
+                let mut opened = match s3.get(&object(bucket, prefix, file), None).await {
+                    Ok(opened) => opened,
+                    Err(StoreError::NotFound) => return Ok(None),
+                    Err(error) => return Err(of_store(error)),
+                };
                 let mut copy = tempfile::tempfile().map_err(unreadable)?;
-                io::copy(&mut found.bytes.as_slice(), &mut copy).map_err(unreadable)?;
+                while let Some(piece) = opened.body.next().await.map_err(of_store)? {
+                    copy.write_all(&piece).map_err(unreadable)?;
+                }
                 copy.rewind().map_err(unreadable)?;
                 Ok(Some(copy))
             }
         }
     }
 
+    /// Returns whether a file is there.
+    pub(super) async fn has(&self, file: &str) -> Result<bool, Failure> {
+        match self {
+            Self::Folder(folder) => Ok(folder.join(file).is_file()),
+            Self::Bucket { s3, bucket, prefix } => {
+                let key = format!("{prefix}{file}");
+                let request =
+                    ListRequest { bucket: bucket.clone(), prefix: key.clone(), start_after: None, folders: false };
+                let page = s3.list(&request, None).await;
+                let page = page
+                    .map_err(|error| Failure::CannotRun(format!("{} can't be looked for: {error}", self.name(file))))?;
+                Ok(page.objects.iter().any(|object| object.key == key))
+            }
+        }
+    }
+
     /// Puts a whole file in its place, unless one of this name is there: then nothing is changed.
-    pub(super) async fn put_new(&self, file: &str, content: NamedTempFile) -> Result<Written, Failure> {
+    pub(super) async fn put_new(&self, file: &str, content: TempPath) -> Result<Written, Failure> {
         let failed = |error: io::Error| Failure::CannotRun(format!("{} can't be written: {error}", self.name(file)));
         match self {
             Self::Folder(folder) => {
@@ -96,15 +128,14 @@ impl Place {
                 if let Some(parent) = path.parent() {
                     std::fs::create_dir_all(parent).map_err(failed)?;
                 }
-                content.as_file().sync_all().map_err(failed)?;
                 match content.persist_noclobber(path) {
-                    Ok(_) => Ok(Written::Whole),
+                    Ok(()) => Ok(Written::Whole),
                     Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(Written::Changed),
                     Err(error) => Err(failed(error.error)),
                 }
             }
             Self::Bucket { s3, bucket, prefix } => {
-                let put = s3.put_new_file(&object(bucket, prefix, file), content.path()).await;
+                let put = s3.put_new_file(&object(bucket, prefix, file), &content).await;
                 put.map_err(|error| failed(io::Error::other(error)))
             }
         }

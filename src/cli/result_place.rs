@@ -16,9 +16,6 @@ use crate::shard::{
 };
 use crate::store::Written;
 
-/// The largest result that is read to see whether it is whole, in bytes.
-const MAX_BYTES: u64 = 4 << 30;
-
 /// The place of results.
 pub(super) struct ResultPlace(Place);
 
@@ -65,7 +62,7 @@ impl ResultPlace {
 
     /// Returns the result of a unit and its file, if a whole one of this plan is there.
     pub(super) async fn read(&self, manifest: &Manifest, unit: &Unit) -> Result<Option<(UnitResult, File)>, Failure> {
-        let Some(file) = self.0.open(&file_name(unit.unit), MAX_BYTES).await? else { return Ok(None) };
+        let Some(file) = self.0.open(&file_name(unit.unit)).await? else { return Ok(None) };
         let name = self.name(unit.unit);
         let unreadable = |error: io::Error| Failure::CannotRun(format!("{name} can't be read: {error}"));
         let again = file.try_clone().map_err(unreadable)?;
@@ -108,7 +105,7 @@ impl ResultPlace {
         let out = out.finish().and_then(|out| out.into_inner().map_err(io::IntoInnerError::into_error));
         out.and_then(|out| out.sync_all()).map_err(failed)?;
         let mut whole = file.reopen().map_err(failed)?;
-        if self.0.put_new(&file_name(unit.unit), file).await? == Written::Changed {
+        if self.0.put_new(&file_name(unit.unit), file.into_temp_path()).await? == Written::Changed {
             let found = self.read(manifest, unit).await?;
             return found.ok_or_else(|| failed(io::Error::other("another run has written and removed it meanwhile")));
         }

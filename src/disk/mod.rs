@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// Returns the path to which a file is written: the target, if `path` is a symbolic link.
 ///
@@ -107,7 +107,13 @@ pub(crate) fn partial(folder: &Path) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// True if a file of this name is not whole yet, or was left behind by a run that was killed.
+/// Creates a temporary folder in a folder, for files that are to be moved out of it when they are whole.
+/// A run that is killed leaves it.
+pub(crate) fn partial_folder(folder: &Path) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(PARTIAL.0).suffix(PARTIAL.1).tempdir_in(folder)
+}
+
+/// True if a file or folder of this name is not whole yet, or was left behind by a run that was killed.
 pub(crate) fn is_partial(name: &str) -> bool {
     name.starts_with(PARTIAL.0) && name.ends_with(PARTIAL.1)
 }

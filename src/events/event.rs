@@ -2,6 +2,8 @@
 //! asked for.
 
 use std::borrow::Cow;
+#[cfg(feature = "parquet")]
+use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -51,17 +53,10 @@ impl<'a> Event<'a> {
     /// Returns each field once, with its text. Null is no value.
     #[cfg(feature = "parquet")]
     pub(super) fn entries(&self) -> impl Iterator<Item = (&str, Option<&'a str>)> {
-        let is_last = |index: usize| !self.fields[index + 1..].iter().any(|(name, _)| *name == self.fields[index].0);
-        let fields = self.fields.iter().enumerate().filter(move |(index, _)| is_last(*index));
+        let names = self.fields.iter().enumerate().map(|(index, (name, _))| (&**name, index));
+        let last: HashMap<&str, usize> = names.collect();
+        let fields = self.fields.iter().enumerate().filter(move |(index, (name, _))| last[&**name] == *index);
         fields.map(|(_, (name, value))| (&**name, Some(value.get()).filter(|value| *value != "null")))
-    }
-
-    /// Returns the elements of an array: those that are objects, and none for each other one. `None` if
-    /// the value is no array.
-    #[cfg(feature = "parquet")]
-    pub(super) fn parse_array(value: &'a str) -> Option<Vec<Option<Self>>> {
-        let elements = serde_json::from_str::<Vec<&RawValue>>(value).ok()?;
-        Some(elements.into_iter().map(|element| Self::parse(element.get()).ok()).collect())
     }
 
     /// Returns the names of all fields, each as often as it stands there.

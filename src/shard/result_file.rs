@@ -115,13 +115,14 @@ pub struct UnitSummary {
 }
 
 /// The number of a unit's events in a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsOfUnit {
     /// The number of events.
     pub events: u64,
     /// The number of log files that they are from, or that have none.
     pub log_files: u64,
+    /// The number of events whose identifier another one of the unit had before them.
+    pub duplicate_event_ids: u64,
     /// The number of proven log files whose events can't be read.
     pub other_form: u64,
     /// The number of files of the table.

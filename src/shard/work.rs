@@ -113,6 +113,7 @@ impl<W: Write> Observer for RecordsOfUnit<'_, W> {
         self.line.push(b'\n');
         self.writer.record(&self.line)
     }
+
     fn extract(&mut self, file: &LogFileRecord, extract: Extract) -> io::Result<()> {
         self.beside.as_mut().map_or(Ok(()), |beside| beside.extract(file, extract))
     }

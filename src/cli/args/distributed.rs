@@ -156,8 +156,8 @@ pub(crate) struct ShardArgs {
     pub units_per_index: u64,
 
     /// Write a result file for each unit into this folder, or below s3://BUCKET/PREFIX/, and the
-    /// records to standard output. A unit whose result is there is not verified again [default: results
-    /// go to standard output]
+    /// records to standard output. A unit whose result is there, and its events if they are asked for, is
+    /// not verified again [default: results go to standard output]
     #[arg(long, env = "CTVERIFY_OUTPUT", hide_env = true, short, value_name = "DIR")]
     pub output: Option<String>,
 

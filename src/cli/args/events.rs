@@ -41,7 +41,7 @@ pub(crate) struct EventsArgs {
         env = "CTVERIFY_PARQUET",
         hide_env = true,
         value_name = "DIR",
-        conflicts_with_all = ["output", "count_by"],
+        conflicts_with = "count_by",
         help_heading = "Output"
     )]
     pub parquet: Option<PathBuf>,

@@ -42,6 +42,10 @@ pub(crate) fn events(args: &EventsArgs) -> Result<u8, Failure> {
         let what = "--parquet writes the events as a table, and to no other format: leave out --format";
         return Err(Failure::Usage(what.to_owned()));
     }
+    if args.parquet.is_some() && args.output.is_some() {
+        let what = "--parquet writes the events to a folder, and none to the file of --output: leave one out";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let verification = args.verification();
     paths::check_events(args, &verification)?;
     let reader = Arc::new(reader(args)?);

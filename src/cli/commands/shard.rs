@@ -152,6 +152,23 @@ impl Work<'_> {
         ran.await.map_err(|error| self.failed(error))
     }
 
+    /// Puts the events of the unit in their place.
+    async fn put_events(
+        &self,
+        result: &UnitResult,
+        tables: Option<&UnitTables>,
+        table: Option<UnitTable>,
+    ) -> Result<Option<EventsOfUnit>, Failure> {
+        let Some((tables, table)) = tables.zip(table) else { return Ok(None) };
+        tokio::select! {
+            put = tables.finish(self.manifest, self.unit, result, table) => put.map(Some),
+            () = interruption() => {
+                let unit = self.unit.unit;
+                Err(Failure::Stopped(format!("interrupted: the events of unit {unit} are not complete")))
+            }
+        }
+    }
+
     fn failed(&self, error: UnitError) -> Failure {
         let unit = self.unit.unit;
         match error {
@@ -170,34 +187,37 @@ async fn verify_unit(
     results: Option<&ResultPlace>,
     tables: Option<&UnitTables>,
 ) -> Result<(), Failure> {
-    let kept = match results {
-        Some(results) => results.read(manifest, unit).await?,
-        None => None,
-    };
-    let has_events = match tables {
-        Some(tables) => tables.has(manifest, unit).await?,
-        None => true,
-    };
-    let mut table = match tables {
-        Some(tables) if kept.is_none() || !has_events => Some(tables.begin(manifest, unit)?),
-        _ => None,
-    };
     let work = Work { manifest, unit, store, concurrency: args.concurrency.map_or(S3_CONCURRENCY, usize::from) };
+    let begin_table = || tables.map(|tables| tables.begin(manifest, unit)).transpose();
     let Some(results) = results else {
+        let mut table = begin_table()?;
         let out = BufWriter::new(tempfile::tempfile().map_err(|error| work.failed(error.into()))?);
-        let (_, out) = work.run(table.as_mut(), out).await?;
-        put_events(manifest, unit, tables, table).await?;
+        let (result, out) = work.run(table.as_mut(), out).await?;
+        work.put_events(&result, tables, table).await?;
         return copy_to_standard_output(out).map_err(|error| cannot_write_standard(&error));
     };
-    let is_kept = kept.is_some() && has_events;
-    let (result, file, events) = match kept {
-        Some((result, file)) if has_events => (result, file, None),
+    let there = results.read(manifest, unit).await?;
+    let is_kept = match (&there, tables) {
+        (Some((result, _)), Some(tables)) => tables.has(manifest, unit, &result.sha256).await?,
+        (there, _) => there.is_some(),
+    };
+    let (result, file, events) = match there {
+        Some((result, file)) if is_kept => (result, file, None),
         _ => {
+            let mut table = begin_table()?;
             let out = results.create(unit.unit)?;
-            let (result, out) = work.run(table.as_mut(), out).await?;
-            // A result says that nothing is left to do.
-            let events = put_events(manifest, unit, tables, table).await?;
-            let (result, file) = results.finish(manifest, unit, result, out).await?;
+            let (own, out) = work.run(table.as_mut(), out).await?;
+            let sha256 = own.sha256.clone();
+            let (result, file) = results.finish(manifest, unit, own, out).await?;
+            if table.is_some() && result.sha256 != sha256 {
+                return Err(Failure::Usage(format!(
+                    "{} is a result of unit {} that tells of other log files than there are now: remove it, and verify \
+                     the unit again",
+                    results.name(unit.unit),
+                    unit.unit
+                )));
+            }
+            let events = work.put_events(&result, tables, table).await?;
             (result, file, events)
         }
     };
@@ -213,19 +233,6 @@ async fn verify_unit(
         out.flush()
     };
     write().map_err(|error| cannot_write_standard(&error))
-}
-
-/// Puts the events of a unit in their place.
-async fn put_events(
-    manifest: &Manifest,
-    unit: &Unit,
-    tables: Option<&UnitTables>,
-    table: Option<UnitTable>,
-) -> Result<Option<EventsOfUnit>, Failure> {
-    match tables.zip(table) {
-        Some((tables, table)) => Ok(Some(tables.finish(manifest, unit, table).await?)),
-        None => Ok(None),
-    }
 }
 
 fn copy_to_standard_output(out: BufWriter<std::fs::File>) -> io::Result<()> {

@@ -10,7 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor, TypePtr};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::columns::{self, INDEX_LEAF, PROOF_LEAF, RAW, RAW_LEAF};
 use super::row::{Row, broken};
@@ -160,10 +160,11 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Ends the file.
-    pub(super) fn finish(self) -> io::Result<NamedTempFile> {
+    /// Ends the file, and closes it: a table may have more files than a process may have open.
+    pub(super) fn finish(self) -> io::Result<TempPath> {
         self.writer.close().map_err(failed)?;
-        Ok(self.file)
+        self.file.as_file().sync_all()?;
+        Ok(self.file.into_temp_path())
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! An event has a row, of the columns that AWS's documentation gives the table of CloudTrail logs in
 //! Athena, so that queries made for it run on proven events. Rows of a day come from many log files, of
-//! many chains: they wait until they fill a group of rows, in memory within a limit, and in a temporary
-//! file for each day beyond it. The same events in the same order give the same files.
+//! many chains: they wait until they fill a group of rows, in memory within a limit, and in temporary
+//! files beyond it. The same events in the same order give the same files.
 
 mod columns;
 mod file;
@@ -11,24 +11,25 @@ mod row;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Span;
 use jiff::civil::Date;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use self::file::{FileFormat, OpenFile, ProofTexts, RowGroup};
 use self::row::{NO_DAY, Row, broken};
 use super::output::Proof;
 use crate::debug::opaque_debug;
-use crate::disk;
 use crate::disk::spill::{Chunk, SpillPool};
 
 pub(super) use self::row::write as write_row;
 
 /// The size of the rows of a group, in bytes.
 const GROUP: usize = 8 << 20;
+/// The memory that a row takes in columns beside its bytes: levels, and the proof.
+const ROW_IN_COLUMNS: usize = 512;
 /// The number of groups at which a file is complete and the next one begins: some 100 MB.
 const GROUPS_OF_FILE: usize = 64;
 /// The number of files that are written at once. What is known of their groups stays in memory.
@@ -45,8 +46,8 @@ pub struct Lake {
     format: FileFormat,
     /// The begin of the files' names.
     prefix: String,
-    /// The folder in which files are written; the system's for temporary files without it.
-    folder: Option<PathBuf>,
+    /// The folder in which files are written.
+    folder: PathBuf,
     spills: Arc<SpillPool>,
     /// The memory for rows that wait, in bytes.
     memory: usize,
@@ -72,14 +73,16 @@ struct Day {
     spilled_bytes: usize,
     /// The number of the log file whose proof was written last.
     of_file: Option<u64>,
-    file: Option<OpenFile>,
+    file: Option<Box<OpenFile>>,
+    /// The number of rows that wait.
+    rows: usize,
     /// The number of files of the day that are complete.
     files: usize,
     /// When a group was written last.
     last: u64,
 }
 
-/// A file that is complete, and waits under another name for the others.
+/// A file that is complete, and waits under another name for the others. It is removed when it is dropped.
 #[derive(Debug)]
 pub struct LakeFile {
     /// The name beneath the table's folder: `day=YYYY-MM-DD/PREFIX-NNNN.parquet`.
@@ -87,22 +90,22 @@ pub struct LakeFile {
     /// The number of events.
     pub events: u64,
     /// The content.
-    pub content: NamedTempFile,
+    pub content: TempPath,
 }
 
 /// The marks before the parts of a day's rows: a proof, for the rows behind it, or a row.
-const PROOF: u8 = 0;
-const ROW: u8 = 1;
+const PROOF_MARK: u8 = 0;
+const ROW_MARK: u8 = 1;
 
 impl Lake {
     /// Creates a table whose files' names begin with `prefix`. They are written in `folder` under other
-    /// names, or in the system's folder for temporary files. Rows that wait for others of their day take
-    /// at most `memory` bytes of memory.
+    /// names. Rows that wait for others of their day take at most `memory` bytes of memory, and beyond it
+    /// temporary files of the system, of at most 8 MiB a day.
     ///
     /// # Errors
     ///
     /// Fails if the library refuses the schema.
-    pub fn new(prefix: String, folder: Option<PathBuf>, memory: usize) -> io::Result<Self> {
+    pub fn new(prefix: String, folder: PathBuf, memory: usize) -> io::Result<Self> {
         let format = FileFormat::new()?;
         let (days, complete) = (BTreeMap::new(), Vec::new());
         let spills = SpillPool::new(0, 0);
@@ -116,42 +119,45 @@ impl Lake {
     ///
     /// Returns the errors of reading `rows` and of writing files.
     pub fn add(&mut self, number: u64, proof: &Proof<'_>, mut rows: impl BufRead) -> io::Result<()> {
-        let mut body = Vec::new();
-        let proof = proof_bytes(proof);
-        loop {
-            if rows.fill_buf()?.is_empty() {
-                return Ok(());
-            }
-            let mut length = [0; 4];
-            rows.read_exact(&mut length)?;
-            let length = u32::from_le_bytes(length) as usize;
-            if length > MAX_ROW {
-                return Err(broken());
-            }
-            body.resize(length, 0);
-            rows.read_exact(&mut body)?;
-            self.add_row(number, &proof, &body)?;
+        let proof = proof_bytes(proof)?;
+        while !rows.fill_buf()?.is_empty() {
+            self.add_row(number, &proof, &mut rows)?;
         }
+        Ok(())
     }
 
-    fn add_row(&mut self, number: u64, proof: &[u8], body: &[u8]) -> io::Result<()> {
-        let key = row::day(body)?;
+    fn add_row(&mut self, number: u64, proof: &[u8], rows: &mut impl BufRead) -> io::Result<()> {
+        let (mut length, mut key) = ([0; 4], [0; 4]);
+        rows.read_exact(&mut length)?;
+        rows.read_exact(&mut key)?;
+        let size = u32::from_le_bytes(length) as usize;
+        if !(key.len()..=MAX_ROW).contains(&size) {
+            return Err(broken());
+        }
+        let day_bytes = key;
+        let key = i32::from_le_bytes(key);
         let day = self.days.entry(key).or_insert_with(|| {
             self.in_memory += DAY;
             Day::default()
         });
-        let before = day.waiting.len();
+        let before = day.waiting.capacity();
         if day.of_file != Some(number) {
             day.of_file = Some(number);
-            push_part(&mut day.waiting, PROOF, proof)?;
+            push_part(&mut day.waiting, PROOF_MARK, proof)?;
         }
-        push_part(&mut day.waiting, ROW, body)?;
-        self.in_memory += day.waiting.len() - before;
+        day.waiting.push(ROW_MARK);
+        day.waiting.extend(length);
+        day.waiting.extend(day_bytes);
+        let begin = day.waiting.len();
+        day.waiting.resize(begin + size - day_bytes.len(), 0);
+        rows.read_exact(&mut day.waiting[begin..])?;
+        self.in_memory += day.waiting.capacity() - before;
+        day.rows += 1;
         if day.size() >= GROUP {
             self.write_group(key)?;
         }
         while self.in_memory > self.memory {
-            let largest = self.days.iter().max_by_key(|(key, day)| (day.waiting.len(), **key));
+            let largest = self.days.iter().max_by_key(|(key, day)| (day.waiting.capacity(), **key));
             let Some(key) = largest.filter(|(_, day)| !day.waiting.is_empty()).map(|(key, _)| *key) else { break };
             self.spill(key)?;
         }
@@ -163,7 +169,7 @@ impl Lake {
         let Some(day) = self.days.get_mut(&key) else { return Ok(()) };
         day.spilled.push(self.spills.spill(&day.waiting)?);
         day.spilled_bytes += day.waiting.len();
-        self.in_memory -= day.waiting.len();
+        self.in_memory -= day.waiting.capacity();
         day.waiting = Vec::new();
         Ok(())
     }
@@ -172,16 +178,21 @@ impl Lake {
     fn write_group(&mut self, key: i32) -> io::Result<()> {
         let Some(day) = self.days.get_mut(&key) else { return Ok(()) };
         let waiting = std::mem::take(&mut day.waiting);
-        self.in_memory -= waiting.len();
-        day.of_file = None;
-        let mut rows = Vec::with_capacity(day.spilled_bytes + waiting.len());
-        let mut piece = Vec::new();
-        for chunk in day.spilled.drain(..) {
-            chunk.read(&mut piece)?;
-            rows.extend_from_slice(&piece);
-        }
-        day.spilled_bytes = 0;
-        rows.extend(waiting);
+        self.in_memory -= waiting.capacity();
+        (day.of_file, day.rows) = (None, 0);
+        let rows = if day.spilled.is_empty() {
+            waiting
+        } else {
+            let mut rows = Vec::with_capacity(day.spilled_bytes + waiting.len());
+            let mut piece = Vec::new();
+            for chunk in day.spilled.drain(..) {
+                chunk.read(&mut piece)?;
+                rows.extend_from_slice(&piece);
+            }
+            day.spilled_bytes = 0;
+            rows.extend(waiting);
+            rows
+        };
         let group = group(&self.format, &rows)?;
         drop(rows);
         if group.rows() == 0 {
@@ -193,7 +204,7 @@ impl Lake {
             Some(file) => file,
             None => {
                 self.open += 1;
-                day.file.insert(OpenFile::create(&self.format, temporary_file(self.folder.as_ref())?)?)
+                day.file.insert(Box::new(OpenFile::create(&self.format, temporary_file(&self.folder)?)?))
             }
         };
         file.append(&self.format, group)?;
@@ -238,13 +249,17 @@ impl Lake {
 
 impl Day {
     fn size(&self) -> usize {
-        self.waiting.len() + self.spilled_bytes
+        self.waiting.len() + self.spilled_bytes + self.rows * ROW_IN_COLUMNS
     }
 }
 
 /// A temporary file that is to get a name.
-fn temporary_file(folder: Option<&PathBuf>) -> io::Result<NamedTempFile> {
-    folder.map_or_else(NamedTempFile::new, |folder| disk::partial(folder))
+fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    // The mode of any file that a program creates: the umask decides.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
 }
 
 /// The name of a day's folder.
@@ -256,20 +271,23 @@ fn folder(day: i32) -> String {
 
 fn push_part(rows: &mut Vec<u8>, mark: u8, body: &[u8]) -> io::Result<()> {
     rows.push(mark);
-    rows.extend(u32::try_from(body.len()).map_err(|_| broken())?.to_le_bytes());
-    rows.extend(body);
+    push_text(rows, body)
+}
+
+/// Appends bytes with their length before them.
+fn push_text(to: &mut Vec<u8>, text: &[u8]) -> io::Result<()> {
+    to.extend(u32::try_from(text.len()).map_err(|_| broken())?.to_le_bytes());
+    to.extend(text);
     Ok(())
 }
 
-fn proof_bytes(proof: &Proof<'_>) -> Vec<u8> {
+fn proof_bytes(proof: &Proof<'_>) -> io::Result<Vec<u8>> {
     let hash = proof.sha256.to_string();
     let mut bytes = Vec::new();
     for text in [proof.bucket, proof.key, &hash, proof.digest, proof.account, proof.region] {
-        // Keys have at most 1,024 bytes.
-        bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
-        bytes.extend(text.as_bytes());
+        push_text(&mut bytes, text.as_bytes())?;
     }
-    bytes
+    Ok(bytes)
 }
 
 /// Puts the rows of a day into columns.
@@ -280,7 +298,7 @@ fn group(format: &FileFormat, rows: &[u8]) -> io::Result<RowGroup> {
     while let Some((mark, behind)) = rest.split_first() {
         rest = behind;
         let body = part(&mut rest)?;
-        if *mark == ROW {
+        if *mark == ROW_MARK {
             group.add(format, Row::read(body)?, &proof)?;
         } else {
             let mut body = body;
@@ -323,7 +341,7 @@ mod tests {
 
     /// The names of the events in a file, in their order, and the number of groups.
     fn read(file: &LakeFile) -> (Vec<String>, usize) {
-        let reader = SerializedFileReader::new(file.content.reopen().unwrap()).unwrap();
+        let reader = SerializedFileReader::new(std::fs::File::open(&file.content).unwrap()).unwrap();
         let schema = reader.metadata().file_metadata().schema();
         let name = schema.get_fields().iter().position(|field| field.name() == "eventname").unwrap();
         let rows = reader.get_row_iter(None).unwrap();
@@ -336,7 +354,7 @@ mod tests {
     #[test]
     fn rows_of_many_days_keep_their_order_within_little_memory() {
         const DAYS: i64 = 30;
-        let mut lake = Lake::new("events".to_owned(), None, 20_000).unwrap();
+        let mut lake = Lake::new("events".to_owned(), std::env::temp_dir(), 20_000).unwrap();
         for number in 0..200 {
             let on_day = |day: i64| record(day * SECONDS_OF_DAY + number, &format!("{day}-{number}"), 300);
             let records: Vec<String> = (0..DAYS).map(on_day).collect();
@@ -355,7 +373,7 @@ mod tests {
 
     #[test]
     fn groups_are_bounded_and_files_of_few_days_are_open() {
-        let mut lake = Lake::new("unit".to_owned(), None, 64 << 20).unwrap();
+        let mut lake = Lake::new("unit".to_owned(), std::env::temp_dir(), 64 << 20).unwrap();
         for day in 0..10_i64 {
             let names = |round: i64| (0..9).map(move |number| format!("{day}-{round}-{number}"));
             for round in 0..2 {
@@ -391,7 +409,6 @@ mod tests {
         {
             assert_eq!(folder(day), name);
         }
-        assert_eq!(row::day(&20_513_i32.to_le_bytes()).unwrap(), 20_513);
     }
 
     #[test]
@@ -400,7 +417,7 @@ mod tests {
         let record = record(0, "a", 10);
         write_row(&Event::parse(&record).unwrap(), &record, 0, &mut rows).unwrap();
         for end in 1..rows.len() {
-            let mut lake = Lake::new("events".to_owned(), None, 1 << 20).unwrap();
+            let mut lake = Lake::new("events".to_owned(), std::env::temp_dir(), 1 << 20).unwrap();
             let added = lake.add(0, &Proof::example(), &rows[..end]);
             assert!(added.is_err(), "{end}");
         }

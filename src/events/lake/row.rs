@@ -2,17 +2,21 @@
 //! into columns in the order of the events.
 //!
 //! A row is its length, the day of the event, its index in the log file, the record, and an entry for
-//! each value: the column, the levels as Parquet has them, and the place of the value's text in the
+//! each value: the column, the levels as Parquet has them, and the offset of the value's text in the
 //! record, or the text itself. Columns without an entry are null as a whole. Numbers are little-endian.
 
 use std::io::{self, Write};
 
+use serde_json::value::RawValue;
+
 use super::columns::{Column, FIELDS, Shape};
 use crate::events::event::{Event, decoded};
 
+/// The length of a row's body before the record: the day, the index, and the record's length.
+const HEAD: usize = 4 + 8 + 4;
 /// The day of events without a time.
 pub(super) const NO_DAY: i32 = i32::MIN;
-/// The place of texts that do not stand in the record.
+/// The offset of texts that do not stand in the record.
 const NOT_IN_RECORD: u32 = u32::MAX;
 /// The bit of the levels that says that the value belongs to the row's list, and is not its first.
 const REPEATED: u8 = 1 << 7;
@@ -21,15 +25,16 @@ const HAS_VALUE: u8 = 1 << 6;
 
 /// Writes the row of one event, whose fields are those of `record`.
 pub(in crate::events) fn write(event: &Event<'_>, record: &str, index: u64, out: &mut dyn Write) -> io::Result<()> {
-    let mut row = RowWriter { record, body: Vec::with_capacity(record.len() + 512) };
-    let day = event.time().map_or(NO_DAY, |time| day_of(time.start.as_second()));
-    row.body.extend(day.to_le_bytes());
-    row.body.extend(index.to_le_bytes());
-    row.body.extend(length(record.len())?.to_le_bytes());
-    row.body.extend(record.as_bytes());
+    let mut row = RowWriter { record, entries: Vec::with_capacity(1024) };
     row.fields(0, FIELDS, event, 0, false)?;
-    out.write_all(&length(row.body.len())?.to_le_bytes())?;
-    out.write_all(&row.body)
+    let day = event.time().map_or(NO_DAY, |time| day_of(time.start.as_second()));
+    let body = HEAD + record.len() + row.entries.len();
+    out.write_all(&length(body)?.to_le_bytes())?;
+    out.write_all(&day.to_le_bytes())?;
+    out.write_all(&index.to_le_bytes())?;
+    out.write_all(&length(record.len())?.to_le_bytes())?;
+    out.write_all(record.as_bytes())?;
+    out.write_all(&row.entries)
 }
 
 /// The number of the day of a moment, from 1970-01-01 on.
@@ -44,7 +49,7 @@ fn length(bytes: usize) -> io::Result<u32> {
 
 struct RowWriter<'r> {
     record: &'r str,
-    body: Vec<u8>,
+    entries: Vec<u8>,
 }
 
 impl RowWriter<'_> {
@@ -84,16 +89,16 @@ impl RowWriter<'_> {
                 None => self.null(first, shape, definition, repeated),
             },
             Shape::Array(columns) => {
-                let Some(elements) = value.and_then(Event::parse_array) else {
+                let Some(elements) = value.and_then(elements) else {
                     return self.null(first, shape, definition, repeated);
                 };
                 if elements.is_empty() {
                     return self.null(first, shape, definition + 1, repeated);
                 }
                 for (index, element) in elements.iter().enumerate() {
-                    match element {
-                        Some(object) => self.fields(first, columns, object, definition + 3, index > 0)?,
-                        None => self.null(first, shape, definition + 2, index > 0)?,
+                    match Event::parse(element.get()) {
+                        Ok(object) => self.fields(first, columns, &object, definition + 3, index > 0)?,
+                        Err(_) => self.null(first, shape, definition + 2, index > 0)?,
                     }
                 }
                 Ok(())
@@ -120,29 +125,34 @@ impl RowWriter<'_> {
     fn null(&mut self, first: u8, shape: &Shape, definition: u8, repeated: bool) -> io::Result<()> {
         if definition > 0 || repeated {
             for column in first..first + shape.leaves() {
-                self.body.extend([column, definition | if repeated { REPEATED } else { 0 }]);
+                self.entries.extend([column, definition | if repeated { REPEATED } else { 0 }]);
             }
         }
         Ok(())
     }
 
     fn text(&mut self, column: u8, text: &str, definition: u8, repeated: bool) -> io::Result<()> {
-        self.body.extend([column, definition | HAS_VALUE | if repeated { REPEATED } else { 0 }]);
-        let place = place(self.record, text);
-        self.body.extend(place.unwrap_or(NOT_IN_RECORD).to_le_bytes());
-        self.body.extend(length(text.len())?.to_le_bytes());
-        if place.is_none() {
-            self.body.extend(text.as_bytes());
+        self.entries.extend([column, definition | HAS_VALUE | if repeated { REPEATED } else { 0 }]);
+        let offset = offset(self.record, text);
+        self.entries.extend(offset.unwrap_or(NOT_IN_RECORD).to_le_bytes());
+        self.entries.extend(length(text.len())?.to_le_bytes());
+        if offset.is_none() {
+            self.entries.extend(text.as_bytes());
         }
         Ok(())
     }
 }
 
-/// The place of `text` in `record`, if it is a part of it.
-fn place(record: &str, text: &str) -> Option<u32> {
-    let place = (text.as_ptr() as usize).checked_sub(record.as_ptr() as usize)?;
-    let is_part = place.checked_add(text.len())? <= record.len();
-    u32::try_from(place).ok().filter(|place| is_part && *place != NOT_IN_RECORD)
+/// The elements of an array; `None` if the value is no array.
+fn elements(value: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value).ok()
+}
+
+/// The offset of `text` in `record`, if it is a part of it.
+fn offset(record: &str, text: &str) -> Option<u32> {
+    let offset = (text.as_ptr() as usize).checked_sub(record.as_ptr() as usize)?;
+    let is_part = offset.checked_add(text.len())? <= record.len();
+    u32::try_from(offset).ok().filter(|offset| is_part && *offset != NOT_IN_RECORD)
 }
 
 /// A row, as it lies in its bytes.
@@ -158,12 +168,6 @@ pub(super) struct Entry<'b> {
     pub(super) definition: i16,
     pub(super) repetition: i16,
     pub(super) value: Option<&'b [u8]>,
-}
-
-/// The day of a row, from its body.
-pub(super) fn day(body: &[u8]) -> io::Result<i32> {
-    let mut rest = body;
-    Ok(i32::from_le_bytes(*take(&mut rest)?))
 }
 
 impl<'b> Row<'b> {
@@ -186,12 +190,12 @@ impl<'b> Row<'b> {
         let value = if levels & HAS_VALUE == 0 {
             None
         } else {
-            let place = u32::from_le_bytes(*take(&mut self.rest)?);
+            let offset = u32::from_le_bytes(*take(&mut self.rest)?);
             let length = u32::from_le_bytes(*take(&mut self.rest)?);
-            Some(match place {
+            Some(match offset {
                 NOT_IN_RECORD => bytes(&mut self.rest, length)?,
-                place => {
-                    let mut record = self.record.get(place as usize..).ok_or_else(broken)?;
+                offset => {
+                    let mut record = self.record.get(offset as usize..).ok_or_else(broken)?;
                     bytes(&mut record, length)?
                 }
             })
@@ -251,7 +255,7 @@ mod tests {
         assert_eq!(of_object[..2], [(1, 2, 0, text("Root")), (2, 1, 0, None)]);
         assert_eq!(of_object.len(), 18 + 2);
         assert_eq!(entries(r#"{"userIdentity":7}"#), []);
-        let resources = RAW_OF_RESOURCES;
+        let resources = FIRST_OF_RESOURCES;
         for (record, expected) in [
             (
                 r#"{"resources":[]}"#,
@@ -278,7 +282,7 @@ mod tests {
     }
 
     /// The first column of `resources`.
-    const RAW_OF_RESOURCES: u8 = 1 + 20 + 14;
+    const FIRST_OF_RESOURCES: u8 = 1 + 20 + 14;
 
     #[test]
     fn maps_have_each_name_once() {

@@ -90,7 +90,9 @@ impl Format {
         match self {
             Self::Csv => csv::header(),
             Self::Table(width) => table::header(width),
-            _ => String::new(),
+            Self::Jsonl | Self::Raw | Self::Timesketch | Self::LookupEvents => String::new(),
+            #[cfg(feature = "parquet")]
+            Self::Rows => String::new(),
         }
     }
 

@@ -118,10 +118,11 @@ fn a_folder_with_other_files_is_refused() {
     let mirror = copy_of(&trail);
     for (arguments, expected) in [
         (vec!["--format", "csv", "--parquet", "lake"], "leave out --format"),
-        (vec!["--output", "x", "--parquet", "lake"], "cannot be used with"),
+        (vec!["--output", "x", "--parquet", "lake"], "leave one out"),
         (vec!["--count-by", "day", "--parquet", "lake"], "cannot be used with"),
         (vec!["--parquet", mirror.dir().to_str().unwrap()], "lies in the folder of --from"),
         (vec!["--parquet", "/dev/null/lake"], "can't be written to /dev/null/lake"),
+        (vec!["--parquet", "/dev/null"], "is no folder"),
         (vec!["--report", "csv=lake/x.csv", "--parquet", "lake"], "the folder of --parquet"),
     ] {
         let found = run(events_of(&mirror).current_dir(folder.path()).args(&arguments));
@@ -129,4 +130,37 @@ fn a_folder_with_other_files_is_refused() {
         assert!(found.stderr.contains(expected), "{arguments:?}: {}", found.stderr);
     }
     assert_eq!(files(folder.path()), before);
+}
+
+/// One run at a time writes to a folder.
+#[test]
+fn a_folder_that_another_run_writes_to_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = std::fs::File::create(folder.path().join(".ctverify-lock")).unwrap();
+    lock.lock().unwrap();
+    let trail = defects::small_trail();
+    let refused = table_of(&trail, folder.path());
+    assert!(refused.code == 2 && refused.stderr.contains("another run writes to"), "{}", refused.stderr);
+    // Left behind by a run that was killed.
+    drop(lock);
+    assert_eq!(table_of(&trail, folder.path()).code, 0);
+}
+
+/// More days than files that a process may have open.
+#[test]
+fn a_table_of_many_days_needs_few_open_files() {
+    let mut trail = defects::small_trail();
+    let key = trail.chains[0].digests[2].document.log_files[0].s3_object.clone();
+    let begin: jiff::Timestamp = "2020-01-01T00:00:00Z".parse().unwrap();
+    let at = |day: i64| begin + jiff::SignedDuration::from_hours(24 * day);
+    let records: Vec<String> = (0..200).map(|day| format!("{{\"eventTime\":\"{}\"}}", at(day))).collect();
+    trail.redeliver(&key, format!("{{\"Records\":[{}]}}", records.join(",")).as_bytes());
+    let (folder, mirror) = (tempfile::tempdir().unwrap(), copy_of(&trail));
+    let events = events_of(&mirror);
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", "ulimit -n 100; exec \"$@\"", "bash"]).arg(events.get_program()).args(events.get_args());
+    command.envs(events.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let found = run(command.arg("--parquet").arg(folder.path()));
+    assert_eq!(found.code, 0, "{}", found.stderr);
+    assert!(files(folder.path()).len() >= 200);
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ctverify_testkit::{Server, ServerOptions};
+use ctverify_testkit::{Server, ServerOptions, Stored, gunzip, gzip};
 use serde_json::Value;
 
 use super::distributed::Distributed;
@@ -59,7 +59,7 @@ fn the_events_of_all_units_are_those_of_one_machine() {
     std::fs::remove_file(table.join(notes[0])).unwrap();
     std::fs::write(table.join(file), "other").unwrap();
     let refused = verify_all(&plan, &table);
-    assert!(refused.code == 2 && refused.stderr.contains("is another file"), "{}", refused.stderr);
+    assert!(refused.code == 2 && refused.stderr.contains("is not the file that this unit gives"), "{}", refused.stderr);
     assert_eq!(std::fs::read(table.join(file)).unwrap(), b"other");
 }
 
@@ -105,4 +105,45 @@ fn a_plan_that_reads_no_log_files_has_no_events() {
     let folder = tempfile::tempdir().unwrap();
     let refused = verify_all(&plan, folder.path());
     assert!(refused.code == 2 && refused.stderr.contains("--depth presence"), "{}", refused.stderr);
+}
+
+/// A unit whose objects changed between two attempts: events of one are never beside the result of the other.
+#[test]
+fn events_are_those_of_the_units_result() {
+    let trail = every_defect();
+    let server = Server::start(&trail, ServerOptions::default());
+    let [start, end] = minutes_from(&trail, &[0, 200])[..] else { unreachable!() };
+    let (start, end) = (start.to_string(), end.to_string());
+    let bucket = trail.spec.bucket.as_str();
+    let plan = Distributed::plan(&server, &["--bucket", bucket, "--start", &start, "--end", &end]);
+    let folder = tempfile::tempdir().unwrap();
+    let unit = |more: &[&str]| run(plan.shard().args(["--quiet", "--unit", "0"]).args(more));
+    let with_events = || unit(&["--events-parquet", folder.path().to_str().unwrap()]);
+    // A log file that is intact later.
+    let key = trail.chains[0].digests[1].document.log_files[0].s3_object.clone();
+    let genuine = server.object(bucket, &key).unwrap();
+    let changed = gzip(&[&gunzip(&genuine.body).unwrap()[..], b" "].concat());
+    let changed = Stored { body: changed.into(), ..genuine.clone() };
+    server.put(bucket, &key, changed.clone());
+    assert_eq!(unit(&[]).code, 0);
+    server.put(bucket, &key, genuine.clone());
+    let refused = with_events();
+    assert!(refused.code == 2 && refused.stderr.contains("tells of other log files"), "{}", refused.stderr);
+    assert!(files(folder.path()).is_empty());
+    std::fs::remove_dir_all(plan.results()).unwrap();
+    assert_eq!(with_events().code, 0);
+    let first = files(folder.path());
+    // The other way around: its events are there, and the result is made anew of other objects.
+    std::fs::remove_dir_all(plan.results()).unwrap();
+    server.put(bucket, &key, changed);
+    let refused = with_events();
+    assert!(refused.code == 2 && refused.stderr.contains("of another result of unit 0"), "{}", refused.stderr);
+    assert!(files(folder.path()) == first);
+    // Without one of its files, a unit is not done.
+    std::fs::remove_dir_all(plan.results()).unwrap();
+    server.put(bucket, &key, genuine);
+    let name = first.keys().find(|name| name.starts_with("day=2026-03-01")).unwrap();
+    std::fs::remove_file(folder.path().join(name)).unwrap();
+    assert_eq!(with_events().code, 0);
+    assert!(files(folder.path()) == first);
 }
