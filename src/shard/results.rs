@@ -192,8 +192,9 @@ impl ResultSource for BucketOfResults {
     }
 
     async fn names(&self) -> Result<Vec<String>, ResultError> {
+        // Not what lies in folders below it, as of a folder on disk.
         let request =
-            ListRequest { bucket: self.bucket.clone(), prefix: self.prefix.clone(), start_after: None, folders: false };
+            ListRequest { bucket: self.bucket.clone(), prefix: self.prefix.clone(), start_after: None, folders: true };
         let unreadable = |error: StoreError| ResultError::Unreadable { place: self.place(), reason: error.to_string() };
         let (mut names, mut next) = (Vec::new(), None);
         loop {

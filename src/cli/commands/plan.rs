@@ -15,7 +15,7 @@ use crate::cli::output::cannot_write_standard;
 use crate::cli::plan_place::PlanPlace;
 use crate::cli::resolve::{self, Settings};
 use crate::model::{AccountId, Depth, Region};
-use crate::report::counted;
+use crate::report::{counted, quoted};
 use crate::shard::{Manifest, PlanInputs, PlanOptions, make_plan};
 
 /// Makes the plan that the arguments ask for.
@@ -100,7 +100,7 @@ fn print(args: &PlanArgs, manifest: &Manifest) -> Result<(), Failure> {
             format!("{}\n", serde_json::to_string(&summary).unwrap_or_default())
         }
         PlanFormat::Text => {
-            let output = &args.output;
+            let (output, in_shell) = (&args.output, quoted(&[&args.output]));
             let log_files = match (question.depth, seed) {
                 (Depth::Content, None) => format!(" and {}", counted(estimate.log_files, "log file")),
                 (Depth::Content, Some(_)) => format!(" and about {}", counted(estimate.log_files, "log file")),
@@ -110,9 +110,9 @@ fn print(args: &PlanArgs, manifest: &Manifest) -> Result<(), Failure> {
                 "{} of work for {} with {}{log_files}, in {output}\n\
                  plan {sha256}, of {}\n\n\
                  Verify the units, on as many machines as there are:\n  \
-                 ctverify shard --plan {output} --unit N --output RESULTS\n\
+                 ctverify shard --plan {in_shell} --unit N --output RESULTS\n\
                  and merge their results:\n  \
-                 ctverify merge --plan {output} --results RESULTS\n",
+                 ctverify merge --plan {in_shell} --results RESULTS\n",
                 counted(*units, "unit"),
                 counted(*chains, "chain"),
                 counted(estimate.digests, "digest"),
