@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 /// Returns the path to which a file is written: the target, if `path` is a symbolic link.
 ///
@@ -109,7 +109,8 @@ pub(crate) fn partial(folder: &Path) -> io::Result<NamedTempFile> {
 
 /// Creates a temporary folder in a folder, for files that are to be moved out of it when they are whole.
 /// A run that is killed leaves it.
-pub(crate) fn partial_folder(folder: &Path) -> io::Result<TempDir> {
+#[cfg(feature = "cli")]
+pub(crate) fn partial_folder(folder: &Path) -> io::Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix(PARTIAL.0).suffix(PARTIAL.1).tempdir_in(folder)
 }
 
