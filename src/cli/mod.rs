@@ -8,7 +8,6 @@ mod custody;
 mod event_output;
 mod evidence;
 mod exit;
-mod lake_place;
 mod logs;
 mod notifier;
 mod output;
@@ -19,6 +18,8 @@ mod progress;
 mod resolve;
 mod result_place;
 mod secrets;
+mod table_folder;
+mod unit_tables;
 mod uploads;
 
 use std::process::ExitCode;

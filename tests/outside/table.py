@@ -147,7 +147,8 @@ def main(folder, events):
     for name in table.schema.names:
         kind = table.schema.field(name).type
         rows = duckdb.sql(f'SELECT "{name}" {same} ORDER BY proof.key, proof.index').fetchall()
-        order = sorted(table.select([name, "proof"]).to_pylist(), key=lambda row: (row["proof"]["key"], row["proof"]["index"]))
+        order = table.select([name, "proof"]).to_pylist()
+        order.sort(key=lambda row: (row["proof"]["key"], row["proof"]["index"]))
         for (found,), row in zip(rows, order, strict=True):
             if name == "day":
                 assert str(found) == str(row[name]), (found, row)

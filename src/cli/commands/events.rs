@@ -14,10 +14,10 @@ use crate::cli::custody::now;
 use crate::cli::event_output::EventOutput;
 use crate::cli::evidence::Signing;
 use crate::cli::exit::Failure;
-use crate::cli::lake_place::TableFolder;
 use crate::cli::output::terminal_width;
 use crate::cli::paths;
 use crate::cli::resolve::{self, Settings, allowances};
+use crate::cli::table_folder::TableFolder;
 use crate::events::{CountBy, EventFilter, EventReader, EventTotals, Format, JqCondition, Pattern, TextField};
 use crate::model::{Depth, LogFileStatus, TimeArgument, printable};
 use crate::records::{LogFileRecord, Record, SummaryRecord};
@@ -43,7 +43,8 @@ pub(crate) fn events(args: &EventsArgs) -> Result<u8, Failure> {
         return Err(Failure::Usage(what.to_owned()));
     }
     if args.parquet.is_some() && args.output.is_some() {
-        let what = "--parquet writes the events to a folder, and none to the file of --output: leave one out";
+        let what = "--parquet writes the events to a folder, and none to the file of --output (or CTVERIFY_OUTPUT): \
+                    leave one out";
         return Err(Failure::Usage(what.to_owned()));
     }
     let verification = args.verification();

@@ -7,11 +7,11 @@ use super::verify::{interruption, runtime, shut_down};
 use crate::cli::args::{AwsArgs, ShardArgs};
 use crate::cli::aws::connect;
 use crate::cli::exit::Failure;
-use crate::cli::lake_place::{UnitTable, UnitTables};
 use crate::cli::output::cannot_write_standard;
 use crate::cli::plan_place::{OpenPlan, PlanPlace};
 use crate::cli::resolve::S3_CONCURRENCY;
 use crate::cli::result_place::ResultPlace;
+use crate::cli::unit_tables::{UnitTable, UnitTables};
 use crate::model::Depth;
 use crate::shard::{EventsOfUnit, Extraction, Manifest, Unit, UnitError, UnitResult, UnitSummary, run_unit};
 use crate::store::{Replica, S3, Store};
@@ -211,8 +211,8 @@ async fn verify_unit(
             let (result, file) = results.finish(manifest, unit, own, out).await?;
             if table.is_some() && result.sha256 != sha256 {
                 return Err(Failure::Usage(format!(
-                    "{} is a result of unit {} that tells of other log files than there are now: remove it, and verify \
-                     the unit again",
+                    "{} is another result of unit {} than the one that was made now, whose events are not written: \
+                     remove it, and verify the unit again",
                     results.name(unit.unit),
                     unit.unit
                 )));

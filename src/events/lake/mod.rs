@@ -127,15 +127,15 @@ impl Lake {
     }
 
     fn add_row(&mut self, number: u64, proof: &[u8], rows: &mut impl BufRead) -> io::Result<()> {
-        let (mut length, mut key) = ([0; 4], [0; 4]);
+        // A row begins with its length and its day.
+        let (mut length, mut day_bytes) = ([0; 4], [0; 4]);
         rows.read_exact(&mut length)?;
-        rows.read_exact(&mut key)?;
+        rows.read_exact(&mut day_bytes)?;
         let size = u32::from_le_bytes(length) as usize;
-        if !(key.len()..=MAX_ROW).contains(&size) {
+        if !(day_bytes.len()..=MAX_ROW).contains(&size) {
             return Err(broken());
         }
-        let day_bytes = key;
-        let key = i32::from_le_bytes(key);
+        let key = i32::from_le_bytes(day_bytes);
         let day = self.days.entry(key).or_insert_with(|| {
             self.in_memory += DAY;
             Day::default()
@@ -167,7 +167,12 @@ impl Lake {
     /// Moves the rows of a day that are in memory to its file.
     fn spill(&mut self, key: i32) -> io::Result<()> {
         let Some(day) = self.days.get_mut(&key) else { return Ok(()) };
-        day.spilled.push(self.spills.spill(&day.waiting)?);
+        let spilled = self.spills.spill(&day.waiting);
+        // Not in the folder of the table, which the caller's message names.
+        let spilled = spilled.map_err(|error| {
+            io::Error::new(error.kind(), format!("{} can't be written to: {error}", std::env::temp_dir().display()))
+        });
+        day.spilled.push(spilled?);
         day.spilled_bytes += day.waiting.len();
         self.in_memory -= day.waiting.capacity();
         day.waiting = Vec::new();

@@ -128,7 +128,7 @@ fn events_are_those_of_the_units_result() {
     assert_eq!(unit(&[]).code, 0);
     server.put(bucket, &key, genuine.clone());
     let refused = with_events();
-    assert!(refused.code == 2 && refused.stderr.contains("tells of other log files"), "{}", refused.stderr);
+    assert!(refused.code == 2 && refused.stderr.contains("is another result of unit 0"), "{}", refused.stderr);
     assert!(files(folder.path()).is_empty());
     std::fs::remove_dir_all(plan.results()).unwrap();
     assert_eq!(with_events().code, 0);
@@ -137,7 +137,11 @@ fn events_are_those_of_the_units_result() {
     std::fs::remove_dir_all(plan.results()).unwrap();
     server.put(bucket, &key, changed);
     let refused = with_events();
-    assert!(refused.code == 2 && refused.stderr.contains("of another result of unit 0"), "{}", refused.stderr);
+    assert!(
+        refused.code == 2 && refused.stderr.contains("names the events of another result of unit 0"),
+        "{}",
+        refused.stderr
+    );
     assert!(files(folder.path()) == first);
     // Without one of its files, a unit is not done.
     std::fs::remove_dir_all(plan.results()).unwrap();

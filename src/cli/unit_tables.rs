@@ -1,156 +1,28 @@
-//! The place of a table of events: a folder for one run, or a place that the units of a plan share.
+//! The events of a plan's units as one table, in a folder or in S3.
 
-use std::fs::{File, TryLockError};
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::args::AwsArgs;
-use super::event_output::CannotWriteEvents;
 use super::exit::Failure;
 use super::place::Place;
 use crate::audit::{Extract, Observer};
-use crate::disk;
 use crate::events::{EventFilter, EventReader, Format, Lake, LakeFile, Proof};
 use crate::model::{DigestName, TimeRange};
 use crate::records::{LogFileRecord, Record};
 use crate::shard::{EventsOfUnit, Manifest, Question, Unit, UnitResult};
 use crate::store::Written;
 
-/// The begin of the names of a run's files.
-const PREFIX: &str = "events";
-/// The memory for rows of a run that wait for others of their day, in bytes.
-const MEMORY: usize = 24 << 20;
-/// The same for a unit, of which a machine may verify several at once.
+/// The memory for rows that wait for others of their day, in bytes. A machine may verify several units at once.
 const MEMORY_OF_UNIT: usize = 12 << 20;
 
-/// A table that is being written to a folder.
-pub(super) struct TableFolder {
-    folder: PathBuf,
-    lake: Lake,
-    /// The number of log files whose events were added.
-    log_files: u64,
-    /// The folder of files that are not complete, in the same file system.
-    _temporary: TempDir,
-    lock: LockFile,
-}
-
-/// A file that says that a run writes to a folder.
-struct LockFile {
-    path: PathBuf,
-    _file: File,
-}
-
-/// The name of this file. Query engines pass over names that begin with a dot.
-const LOCK: &str = ".ctverify-lock";
-
-impl LockFile {
-    fn take(folder: &Path) -> Result<Self, Failure> {
-        let path = folder.join(LOCK);
-        let failed = |error| CannotWriteEvents::new(folder, error);
-        let file = File::options().create(true).write(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            // Where files can't be locked, two runs are the caller's to keep apart.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { path, _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Failure::Usage(format!(
-                "another run writes to --parquet {}: give each run a folder of its own",
-                folder.display()
-            ))),
-        }
-    }
-}
-
-impl Drop for LockFile {
-    fn drop(&mut self) {
-        // Best effort: a file that stays locks nothing.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Checks that nothing is in a folder but what a run that was killed has left.
-fn check_empty(folder: &Path) -> Result<(), Failure> {
-    let failed = |error| CannotWriteEvents::new(folder, error);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        if name != LOCK && !disk::is_partial(&name.to_string_lossy()) {
-            return Err(Failure::Usage(format!(
-                "--parquet {} is not empty, and events that are there already would be there twice: give each run a \
-                 folder of its own, such as {}",
-                folder.display(),
-                folder.join("run=2").display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-impl TableFolder {
-    /// Opens a folder, which is made if it is not there, and has to be empty: with the events of another
-    /// run, some would be there twice.
-    pub(super) fn open(folder: &Path) -> Result<Self, Failure> {
-        let failed = |error| CannotWriteEvents::new(folder, error);
-        if folder.exists() && !folder.is_dir() {
-            return Err(Failure::Usage(format!("--parquet {} is no folder", folder.display())));
-        }
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        check_empty(folder)?;
-        let lock = LockFile::take(folder)?;
-        check_empty(folder)?;
-        let temporary = disk::partial_folder(folder).map_err(failed)?;
-        let lake = Lake::new(PREFIX.to_owned(), temporary.path().to_owned(), MEMORY).map_err(failed)?;
-        Ok(Self { folder: folder.to_owned(), lake, log_files: 0, _temporary: temporary, lock })
-    }
-
-    /// Adds the events of a log file.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`CannotWriteEvents`] in an I/O error.
-    pub(super) fn add(&mut self, file: &LogFileRecord, rows: impl io::BufRead) -> io::Result<()> {
-        let Some(proof) = Proof::of(file) else { return Ok(()) };
-        self.log_files += 1;
-        let added = self.lake.add(self.log_files, &proof, rows);
-        added.map_err(|error| io::Error::other(CannotWriteEvents::new(&self.folder, error)))
-    }
-
-    /// Ends the table: its files appear, all or none if that fails. Returns their number.
-    pub(super) fn finish(self) -> Result<u64, Failure> {
-        let Self { folder, lake, lock, .. } = self;
-        let failed = |error| CannotWriteEvents::new(&folder, error);
-        let files = lake.finish().map_err(failed)?;
-        let count = files.len() as u64;
-        let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(&file.name)).collect();
-        let mut appeared = 0;
-        let appear = || {
-            for day in paths.iter().filter_map(|path| path.parent()) {
-                std::fs::create_dir_all(day)?;
-            }
-            for (LakeFile { content, .. }, path) in files.into_iter().zip(&paths) {
-                content.persist_noclobber(path).map_err(|error| error.error)?;
-                appeared += 1;
-            }
-            Ok(())
-        };
-        if let Err(error) = appear() {
-            // Best effort: what can't be removed stays beside the error.
-            for path in &paths[..appeared] {
-                let _ = std::fs::remove_file(path);
-            }
-            for day in paths.iter().filter_map(|path| path.parent()) {
-                let _ = std::fs::remove_dir(day);
-            }
-            return Err(failed(error).into());
-        }
-        drop(lock);
-        Ok(count)
-    }
-}
-
 /// The place of the events of a plan's units. Each has files of its own, and a note that names them, which is
-/// written before them: events of another attempt, which read other objects, are never beside them.
+/// written before them: the events of two different results are never beside each other.
 pub(super) struct UnitTables(Place);
 
 /// The files of a unit.
@@ -247,9 +119,9 @@ impl UnitTables {
         let mut content = self.0.temporary().map_err(failed)?;
         serde_json::to_writer(&mut content, &note).map_err(|error| failed(error.into()))?;
         content.as_file().sync_all().map_err(failed)?;
-        if self.0.put_new(&note_name(manifest, unit), content.into_temp_path()).await? == Written::Changed
-            && let Some(other) = self.note(manifest, unit).await?
-        {
+        if self.0.put_new(&note_name(manifest, unit), content.into_temp_path()).await? == Written::Changed {
+            let gone = || failed(io::Error::other("another run has written and removed its note meanwhile"));
+            let other = self.note(manifest, unit).await?.ok_or_else(gone)?;
             self.check(manifest, unit, &other, &result.sha256)?;
         }
         for LakeFile { name, content, .. } in files {
@@ -285,8 +157,8 @@ impl UnitTables {
         }
         let prefix = file_prefix(manifest, unit);
         Err(Failure::Usage(format!(
-            "{} is of another result of unit {}, whose log files were not the same: remove it, and the files {}, and \
-             verify the unit again",
+            "{} names the events of another result of unit {} than the one of SHA-256 {result}: remove it, and the \
+             files {}, and verify the unit again",
             self.0.name(&note_name(manifest, unit)),
             unit.unit,
             self.0.name(&format!("*/{prefix}-*.parquet"))
@@ -342,27 +214,10 @@ fn note_name(manifest: &Manifest, unit: &Unit) -> String {
     format!("_units/{}.json", file_prefix(manifest, unit))
 }
 
-fn is_same(mut one: impl Read, mut other: impl Read) -> io::Result<bool> {
-    let (mut first, mut second) = ([0; 64 << 10], [0; 64 << 10]);
-    loop {
-        let length = fill(&mut one, &mut first)?;
-        if fill(&mut other, &mut second)? != length || first[..length] != second[..length] {
-            return Ok(false);
-        }
-        if length == 0 {
-            return Ok(true);
-        }
-    }
-}
-
-/// Reads until the buffer is full or the end is there.
-fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match from.read(&mut buffer[length..])? {
-            0 => break,
-            read => length += read,
-        }
-    }
-    Ok(length)
+fn is_same(one: File, other: File) -> io::Result<bool> {
+    let hash = |mut file: File| {
+        let mut hasher = Sha256::new();
+        io::copy(&mut file, &mut hasher).map(|_| hasher.finalize())
+    };
+    Ok(hash(one)? == hash(other)?)
 }
