@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::manifest::{self, Partial, write_whole};
-use super::{BagError, BagWriter, DECLARATION, INFO, MANIFEST, OBJECTS_LIST, SOURCE, TAG_MANIFEST, objects_list};
+use super::{
+    BagError, BagWriter, DECLARATION, INFO, MANIFEST, OBJECTS_LIST, README, SOURCE, TAG_MANIFEST, objects_list,
+};
 use crate::records::CaseInfo;
 use crate::sync::lock;
 
@@ -94,11 +96,12 @@ impl BagWriter {
     }
 
     fn write_tag_manifest(&self) -> Result<(), BagError> {
-        let tags = [DECLARATION, INFO, MANIFEST, SOURCE].map(|name| {
+        let readme = Some(README).filter(|name| self.root.join(name).is_file());
+        let tags = [DECLARATION, INFO, MANIFEST, SOURCE].into_iter().chain(readme).map(|name| {
             let path = self.root.join(name);
             manifest::hash(&path).map(|(hash, _)| (name, hash)).map_err(BagError::io(&path))
         });
-        let tags: Vec<(&str, String)> = tags.into_iter().collect::<Result<_, _>>()?;
+        let tags: Vec<(&str, String)> = tags.collect::<Result<_, _>>()?;
         write_whole(&self.root.join(TAG_MANIFEST), |out| {
             tags.iter().try_for_each(|(name, hash)| manifest::write_entry(out, name, hash))
         })

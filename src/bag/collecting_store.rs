@@ -81,7 +81,12 @@ impl CollectingStore {
         failed
     }
 
-    async fn copy(&self, object: &ObjectRef) -> Result<(), StoreError> {
+    /// Copies an object into the bag.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the object can't be read to its end, or not be put into the bag.
+    pub async fn copy(&self, object: &ObjectRef) -> Result<(), StoreError> {
         let mut opened = self.get(object, None).await?;
         while opened.body.next().await?.is_some() {}
         Ok(())

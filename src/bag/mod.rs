@@ -5,6 +5,7 @@
 //! BAG/
 //!   bagit.txt  bag-info.txt  manifest-sha256.txt  tagmanifest-sha256.txt
 //!   collect.json               the source and trail that the bag is of; a bag has one source
+//!   README.txt                 in the proof of one event: what it is, and how to check it
 //!   custody.jsonl              the custody log, each line with the hash of the one before
 //!   custody-head.txt           the number of its lines, and the hash of the last one
 //!   custody-head.txt.sig       the signature of the head, if a key was given
@@ -14,6 +15,7 @@
 //!     objects.jsonl            bucket, key, size, SHA-256 and S3's metadata of each object
 //!     keys.json                the public keys
 //!     trail.json               the settings of the trail, as CloudTrail returned them
+//!     event.json               in the proof of one event: the event and what proves it
 //!     records/TIME.jsonl       the records of each run that collected
 //!     not-collected/TIME.jsonl the objects that could not be collected, each with the reason
 //! ```
@@ -40,7 +42,7 @@ pub use custody::{Action, CustodyEntry, CustodyLog, SignHead};
 pub use error::BagError;
 pub use read::{Altered, Bag, Collection};
 pub use unzip::{UnpackedBag, unzip};
-pub use writer::BagWriter;
+pub use writer::{BagSource, BagWriter, EventOfBag};
 pub use zip::zip;
 
 /// The folder of the bag's payload.
@@ -60,3 +62,4 @@ const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";
 const DECLARATION: &str = "bagit.txt";
 const INFO: &str = "bag-info.txt";
 const SOURCE: &str = "collect.json";
+const README: &str = "README.txt";

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::custody::{HEAD, LOG};
 use super::manifest::{self, Partial};
 use super::{
-    BagError, CustodyLog, DATA, DECLARATION, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, RECORDS, SOURCE, TAG_MANIFEST,
+    BagError, BagSource, CustodyLog, DATA, DECLARATION, EventOfBag, INFO, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST,
+    README, RECORDS, SOURCE, TAG_MANIFEST,
 };
 use crate::model::TimeRange;
 use crate::records::Filters;
@@ -104,6 +105,13 @@ impl Bag {
         self.root.join(OBJECTS)
     }
 
+    /// Returns the event that the bag proves, if it holds what proves one event and nothing else.
+    /// A description of the source that can't be read tells of none: its change is told by the manifests.
+    pub fn event(&self) -> Option<EventOfBag> {
+        let text = std::fs::read(self.root.join(SOURCE)).ok()?;
+        serde_json::from_slice::<BagSource>(&text).ok()?.event
+    }
+
     /// Returns the file of public keys, if there is one: a run that found no digest asked for no
     /// keys.
     pub fn keys(&self) -> Option<PathBuf> {
@@ -156,7 +164,9 @@ impl Bag {
         let tags = self.root.join(TAG_MANIFEST);
         if tags.is_file() {
             let listed = self.compare(&tags, TAG_MANIFEST, &mut say)?;
-            for name in [DECLARATION, INFO, MANIFEST, SOURCE].into_iter().filter(|name| !listed.contains(name)) {
+            let readme = Some(README).filter(|name| self.root.join(name).is_file());
+            let tags = [DECLARATION, INFO, MANIFEST, SOURCE].into_iter().chain(readme);
+            for name in tags.filter(|name| !listed.contains(name)) {
                 say(name, &format!("is not in {TAG_MANIFEST}: a line was taken out"));
             }
         } else {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::manifest::{self, Partial, write_whole};
 use super::objects_list::{self, Collected, Known, Stored};
 use super::{
-    Altered, Bag, BagError, CustodyLog, DISPLACED, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, RECORDS, SOURCE,
+    Altered, Bag, BagError, CustodyLog, DISPLACED, KEYS, MANIFEST, OBJECTS, OBJECTS_LIST, README, RECORDS, SOURCE,
     TAG_MANIFEST, key_list,
 };
 use crate::debug::opaque_debug;
@@ -22,14 +22,33 @@ use crate::store::Head;
 use crate::sync::lock;
 
 /// The source and trail of which a bag holds objects. A bag has one source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Source {
-    source: String,
-    trail_arn: Option<String>,
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BagSource {
+    /// The source, as the store names it.
+    pub source: String,
+    /// The trail; `None` for all at the source.
+    pub trail_arn: Option<String>,
+    /// The event that the bag proves, if it holds what proves one event and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventOfBag>,
 }
 
-impl std::fmt::Display for Source {
+/// The event of a bag that holds what proves one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventOfBag {
+    /// The event's identifier.
+    pub event_id: String,
+    /// The bucket of the log file that has the event.
+    pub bucket: String,
+    /// The key of that log file.
+    pub key: String,
+}
+
+impl std::fmt::Display for BagSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(event) = &self.event {
+            write!(f, "the proof of event {} in ", event.event_id)?;
+        }
         match &self.trail_arn {
             Some(arn) => write!(f, "{arn} from {}", self.source),
             None => write!(f, "{}", self.source),
@@ -74,15 +93,15 @@ impl BagWriter {
     ///
     /// Fails if the folder is neither empty nor a bag of this source, if another process fills it, if
     /// a file of the closed bag was altered, or if it can't be read or written.
-    pub fn begin(root: &Path, source: &str, trail_arn: Option<String>) -> Result<Self, BagError> {
+    pub fn begin(root: &Path, wanted: &BagSource) -> Result<Self, BagError> {
         let failed = BagError::io(root);
         std::fs::create_dir_all(root).map_err(&failed)?;
-        let wanted = Source { source: source.to_owned(), trail_arn };
         let settings = root.join(SOURCE);
         match std::fs::read(&settings) {
             Ok(text) => {
-                let held: Source = serde_json::from_slice(&text).map_err(|error| BagError::form(&settings, error))?;
-                if held != wanted {
+                let held: BagSource =
+                    serde_json::from_slice(&text).map_err(|error| BagError::form(&settings, error))?;
+                if held != *wanted {
                     let (held, wanted) = (held.to_string(), wanted.to_string());
                     return Err(BagError::OtherSource { path: root.to_owned(), held, wanted });
                 }
@@ -91,7 +110,7 @@ impl BagWriter {
                 if std::fs::read_dir(root).map_err(&failed)?.next().is_some() {
                     return Err(BagError::NotEmpty(root.to_owned()));
                 }
-                let text = serde_json::to_string_pretty(&wanted).map_err(|error| BagError::form(&settings, error))?;
+                let text = serde_json::to_string_pretty(wanted).map_err(|error| BagError::form(&settings, error))?;
                 CustodyLog::begin(root)?;
                 write_whole(&settings, |out| writeln!(out, "{text}"))?;
             }
@@ -254,6 +273,16 @@ impl BagWriter {
     pub fn put(&self, name: &str, content: &[u8]) -> Result<(), BagError> {
         self.open_up()?;
         write_whole(&self.root.join("data").join(name), |out| out.write_all(content))
+    }
+
+    /// Writes the text for whoever gets the bag, beside the payload.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be written.
+    pub fn put_readme(&self, text: &str) -> Result<(), BagError> {
+        self.open_up()?;
+        write_whole(&self.root.join(README), |out| out.write_all(text.as_bytes()))
     }
 
     /// Adds public keys to those that the bag has: each run asks only for the keys of its own

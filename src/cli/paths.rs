@@ -5,7 +5,8 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use super::args::{
-    CollectArgs, CopyArgs, EventsArgs, FileArgs, MergeArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs, VerifyArgs,
+    CollectArgs, CopyArgs, EventArgs, EventsArgs, FileArgs, MergeArgs, RemakeArgs, ReportArgs, ReportKind, SourceArgs,
+    VerifyArgs,
 };
 use super::commands::is_standard_input;
 use super::exit::Failure;
@@ -64,6 +65,14 @@ pub(super) fn check_events(args: &EventsArgs, verification: &VerifyArgs) -> Resu
         paths.add_folder_of_output("--parquet", parquet, &args.copy)?;
     }
     paths.outputs.extend(args.output.iter().map(|path| Named::new("--output", path)));
+    paths.check()
+}
+
+/// Checks the paths of a run that proves or compares single events.
+pub(super) fn check_event(args: &EventArgs) -> Result<(), Failure> {
+    let mut paths = of_verify(&args.verification());
+    paths.outputs.extend(args.output.iter().map(|path| Named::new("--output", path)));
+    paths.inputs.extend(args.matched.iter().map(|path| Named::new("--match", path)));
     paths.check()
 }
 
@@ -146,7 +155,10 @@ impl Paths {
     fn check(&self) -> Result<(), Failure> {
         self.compare()?;
         // Found out now, and not after hours of reading.
-        for output in self.outputs.iter().filter(|output| ["--state", "--checkpoint", "--zip"].contains(&&*output.name))
+        for output in self
+            .outputs
+            .iter()
+            .filter(|output| ["--state", "--checkpoint", "--zip", "--output"].contains(&&*output.name))
         {
             let tried = disk::target(&output.path).and_then(|path| disk::create(&path).map(drop));
             if let Err(error) = tried {

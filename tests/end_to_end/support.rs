@@ -178,6 +178,13 @@ pub(crate) fn figure(name: &str, told: &str) {
     std::fs::write(folder.join(name), format!("{told}\n")).unwrap();
 }
 
+/// Returns whether jq is there, which `tests/run` installs.
+pub(crate) fn has_jq() -> bool {
+    let has_jq = Command::new("jq").arg("--version").output().is_ok_and(|output| output.status.success());
+    assert!(has_jq || std::env::var_os("CTVERIFY_TEST_ALL").is_none(), "tests/run installs jq");
+    has_jq
+}
+
 /// Runs one of the scripts in `tests/outside` with the tools that `tests/run` installs, or returns
 /// `None` if they are not installed.
 pub(crate) fn outside(script: &str, arguments: &[&std::ffi::OsStr]) -> Option<Output> {

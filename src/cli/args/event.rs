@@ -32,6 +32,20 @@ pub(crate) struct EventArgs {
     )]
     pub match_field: Option<String>,
 
+    /// Write the proof to this ZIP file, which stands alone: the log file, the digest that lists it, those
+    /// before and after it, the public keys, and a text for whoever gets it. 'ctverify event ID --from FILE.zip'
+    /// verifies it offline
+    #[arg(
+        long,
+        env = "CTVERIFY_OUTPUT",
+        hide_env = true,
+        short,
+        value_name = "FILE.zip",
+        conflicts_with = "matched",
+        help_heading = "Output"
+    )]
+    pub output: Option<PathBuf>,
+
     /// The form of the result
     #[arg(long, env = "CTVERIFY_FORMAT", hide_env = true, value_enum, default_value_t = EventForm::Text)]
     pub format: EventForm,

@@ -9,14 +9,16 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::verify::{audit_with, interruption, runtime, shut_down};
-use crate::bag::{Action, BagInfo, BagWriter, CollectingKeys, CollectingStore, CustodyLog, NO_FILE_NAME, zip};
+use crate::bag::{
+    Action, BagInfo, BagSource, BagWriter, CollectingKeys, CollectingStore, CustodyLog, NO_FILE_NAME, zip,
+};
 use crate::cli::args::{CollectArgs, Format, ReportKind};
 use crate::cli::custody::{LogSignature, add, check_signature, entry, now};
 use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
 use crate::cli::paths;
 use crate::cli::resolve::{self, Settings};
-use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, exit_code};
+use crate::model::{Depth, DigestStatus, LogFileStatus, ObjectRef, exit_code, printable};
 use crate::records::Record;
 
 /// Collects what the arguments name, and returns the exit code for the verdict.
@@ -49,12 +51,17 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     let signing = Arc::new(Signing::open(&args.verify.reports)?);
     signing.check_use(&args.verify.reports, true)?;
     let settings = resolve::resolve(&args.verify, begun).await?;
+    if let (Some(event), Some(place)) = (&settings.event, &args.verify.copy.from) {
+        let (place, id) = (place.display(), printable(&event.event_id));
+        return Err(Failure::Usage(format!("{place} is a bag already, the proof of event {id}: copy the file itself")));
+    }
     let Settings { store, keys, trail, ref request, .. } = settings;
     if let LogSignature::Wrong(what) = check_signature(&CustodyLog::open(&args.output)?, None) {
         let place = args.output.display();
         return Err(Failure::Usage(format!("the custody log of {place} {what}; nothing is added to it")));
     }
-    let bag = BagWriter::begin(&args.output, &store.source(), request.trail.as_ref().map(ToString::to_string))?;
+    let trail_arn = request.trail.as_ref().map(ToString::to_string);
+    let bag = BagWriter::begin(&args.output, &BagSource { source: store.source(), trail_arn, event: None })?;
     let range = range(request.range.start, request.range.end);
     let asked = request.range;
     let info = BagInfo { case: case.clone(), source: store.source(), range };

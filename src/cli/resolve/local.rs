@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 
 use crate::audit::AuditRequest;
-use crate::bag::{Altered, Bag, Collection, CustodyEntry, CustodyLog, UnpackedBag, unzip};
-use crate::cli::args::{SourceArgs, VerifyArgs};
+use crate::bag::{Altered, Bag, Collection, CustodyEntry, CustodyLog, EventOfBag, UnpackedBag, unzip};
+use crate::cli::args::{SelectArgs, SourceArgs, VerifyArgs};
 use crate::cli::custody::{self, LogSignature};
 use crate::cli::exit::Failure;
 use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
 use crate::cli::resolve::keys::keys_of_file;
 use crate::keys::KeyFile;
-use crate::model::{BagStatus, KeysFrom, TimeRange, WarningCode};
+use crate::model::{BagStatus, Depth, KeysFrom, LogFileKey, ObjectRef, TimeRange, WarningCode};
 use crate::records::{BagProblem, BagRecord, CustodyLine, Setting, WarningRecord, format_time};
 use crate::sign::KnownSigners;
 use crate::store::Folder;
@@ -147,6 +147,7 @@ async fn folder(
     asks_aws: bool,
     mut request: AuditRequest,
 ) -> Result<Settings, Failure> {
+    let of_run = args;
     let VerifyArgs { source: args, signer, log_custody, .. } = args;
     let bag = if Bag::is_one(dir) { Some(Bag::open(dir)?) } else { None };
     let mut state = None;
@@ -173,7 +174,10 @@ async fn folder(
             format!("--log-custody is about the custody log of a bag, and {} is none: leave it out", dir.display());
         return Err(Failure::Usage(what));
     }
-    if let Some(bag) = &bag {
+    let event = bag.as_ref().and_then(Bag::event);
+    if let Some(event) = &event {
+        request.files = vec![file_of(event, of_run, &shown.path(dir))?];
+    } else if let Some(bag) = &bag {
         let asked = Collection { range: request.range, filters: request.filters() };
         request.range = within(&asked, &bag.collections()?).map_err(|reason| {
             let dir = shown.path(dir);
@@ -245,7 +249,41 @@ async fn folder(
         request.concurrency = cores();
     }
     let bag = bag.filter(|_| *log_custody).map(|_| dir.to_owned());
-    Ok(Settings { bag, ..Settings::new(Arc::new(copy), Arc::new(keys), request) })
+    Ok(Settings { bag, event, ..Settings::new(Arc::new(copy), Arc::new(keys), request) })
+}
+
+/// Returns the log file of a bag that proves one event, which a run over the bag verifies by itself.
+///
+/// # Errors
+///
+/// Fails if the run is to look at anything else, or the bag names no log file.
+fn file_of(event: &EventOfBag, args: &VerifyArgs, place: &str) -> Result<ObjectRef, Failure> {
+    let SelectArgs { trail_arn, start, end, account_id, regions, depth, expect_account, expect_region, .. } =
+        &args.what;
+    for (flag, is_given) in [
+        ("--trail-arn", trail_arn.is_some()),
+        ("--start", start.is_some()),
+        ("--end", end.is_some()),
+        ("--account-id", !account_id.is_empty()),
+        ("--regions", !regions.is_empty()),
+        ("--depth", *depth != Depth::Content),
+        ("--expect-account", !expect_account.is_empty()),
+        ("--expect-region", !expect_region.is_empty()),
+        ("--sample", args.sample.is_some()),
+        ("--estimate", args.estimate),
+        ("--state", args.scheduled.state.is_some()),
+    ] {
+        if is_given {
+            return Err(Failure::Usage(format!(
+                "{place} holds the proof of one event, whose log file is verified: leave {flag} out"
+            )));
+        }
+    }
+    let file = ObjectRef::new(event.bucket.as_str(), event.key.as_str());
+    match LogFileKey::parse(&file.key) {
+        Some(_) => Ok(file),
+        None => Err(Failure::Usage(format!("collect.json in {place} names no log file, but {file}"))),
+    }
 }
 
 /// Returns the range to examine of a bag that was collected in certain ranges: a bag also holds digests

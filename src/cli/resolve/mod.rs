@@ -16,7 +16,7 @@ use super::exit::Failure;
 use super::notifier::Notifier;
 use super::plan_place::OpenPlan;
 use crate::audit::{AuditRequest, ContentConsumer, Discovered, Expected};
-use crate::bag::UnpackedBag;
+use crate::bag::{EventOfBag, UnpackedBag};
 use crate::checkpoint::Kept;
 use crate::keys::KeySource;
 use crate::model::{Depth, TimeArgument, TimeRange};
@@ -65,6 +65,8 @@ pub(super) struct Settings {
     pub plan: Option<OpenPlan>,
     /// The evidence bag whose custody log gets a line on the verification.
     pub bag: Option<PathBuf>,
+    /// The event of the bag that is examined, if it holds what proves one event and nothing else.
+    pub event: Option<EventOfBag>,
     /// The checkpoint, if one is kept.
     pub kept: Option<Kept>,
     /// The notifier, if notices are asked for.
@@ -90,6 +92,7 @@ impl Settings {
             consumer: None,
             plan: None,
             bag: None,
+            event: None,
             kept: None,
             notifier: None,
             unpacked: None,

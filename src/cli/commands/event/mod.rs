@@ -3,9 +3,11 @@
 mod comparison;
 mod given;
 mod proof;
+mod proof_file;
 
 use std::collections::HashSet;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -21,11 +23,12 @@ use crate::cli::output::cannot_write_standard;
 use crate::cli::paths;
 use crate::cli::resolve::{self, Settings};
 use crate::events::{EventFinder, FoundEvent, Searched};
-use crate::model::{Depth, LogFileStatus, exit_code, printable};
-use crate::records::{DigestRecord, KeysAsked, LogFileRecord, Record};
+use crate::model::{BagStatus, Depth, LogFileStatus, exit_code, printable};
+use crate::records::{BagRecord, DigestRecord, KeysAsked, LogFileRecord, Record};
 use comparison::Comparison;
 use given::GivenEvent;
 use proof::ProvenEvent;
+use proof_file::Origin;
 
 /// Proves the event that the arguments name, or compares those of a file.
 pub(crate) fn event(args: &EventArgs) -> Result<u8, Failure> {
@@ -35,7 +38,7 @@ pub(crate) fn event(args: &EventArgs) -> Result<u8, Failure> {
             args.what.depth
         )));
     }
-    paths::check_verify(&args.verification())?;
+    paths::check_event(args)?;
     let given = match &args.matched {
         Some(path) => Some(given::read(path, args.match_field.as_deref())?),
         None => None,
@@ -67,15 +70,18 @@ async fn settings(args: &EventArgs, identifiers: HashSet<String>) -> Result<Sett
 /// Proves one event. The run ends once it is found: its digest is judged with the whole chain before.
 async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
     let mut settings = settings(args, HashSet::from([id.to_owned()])).await?;
+    check_event_of_bag(args, &settings, id)?;
+    let origin =
+        Origin { store: settings.store.clone(), keys: settings.keys.clone(), request: settings.request.clone() };
     let (store, stop) = (settings.store.clone(), Notify::new());
     // The digest is read once more after the run: a bag that was unpacked has to be there until then.
     let _unpacked = settings.unpacked.take();
-    let mut search = Search { digest: None, keys: None, found: None, unreadable: 0, stop: &stop };
+    let mut search = Search { digest: None, keys: None, found: None, unreadable: 0, altered: None, stop: &stop };
     let verification = args.verification();
     let signing = Arc::new(Signing::open(&verification.reports)?);
     let run = audit_with(&verification.reports, (&[], &signing), settings, &mut search, stop.notified());
     let summary = run.await?;
-    let Search { found, keys, unreadable, .. } = search;
+    let Search { found, keys, unreadable, altered, .. } = search;
     // Not a stream that strips control characters: a record comes out in its original bytes.
     let mut out = io::stdout().lock();
     let Some((event, file, digest)) = found else {
@@ -108,12 +114,29 @@ async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
         return Ok(exit_code::INCONCLUSIVE);
     };
     let proven = ProvenEvent::of(event, file, digest, keys, store.as_ref()).await;
+    if let Some(target) = &args.output {
+        proof_file::write(target, &proven, origin, &signing).await?;
+    }
     let written = match args.format {
         EventForm::Text => proven.write_text(&mut out),
         EventForm::Jsonl => proven.write_json(&mut out),
     };
     written.map_err(|error| cannot_write_standard(&error))?;
+    if let Some(altered) = altered {
+        // If standard error is closed, nobody reads it.
+        let _ = writeln!(anstream::stderr(), "note: {altered}; the event is proven by the signature of its digest");
+    }
     Ok(exit_code::VERIFIED)
+}
+
+/// Refuses an event other than the one of a bag that proves one.
+fn check_event_of_bag(args: &EventArgs, settings: &Settings, id: &str) -> Result<(), Failure> {
+    let Some(event) = &settings.event else { return Ok(()) };
+    if event.event_id == id {
+        return Ok(());
+    }
+    let place = args.copy.from.as_deref().unwrap_or(Path::new("the bag")).display();
+    Err(Failure::Usage(format!("{place} holds the proof of event {}, and of no other", printable(&event.event_id))))
 }
 
 /// An event, its log file, and the digest that lists the file.
@@ -127,6 +150,8 @@ struct Search<'s> {
     found: Option<Found>,
     /// The number of proven log files whose events can't be read.
     unreadable: u64,
+    /// Says that the bag was altered, if it was.
+    altered: Option<String>,
     stop: &'s Notify,
 }
 
@@ -135,6 +160,10 @@ impl Watch for &mut Search<'_> {
         match record {
             Record::Run(run) => self.keys = Some(run.keys.clone()),
             Record::Digest(digest) => self.digest = Some(digest.clone()),
+            Record::Bag(bag) if bag.status == BagStatus::Altered => {
+                let BagRecord { path, problems, .. } = bag;
+                self.altered = Some(format!("the bag {path} was altered, with {} differences", problems.len()));
+            }
             _ => {}
         }
     }
@@ -158,6 +187,13 @@ impl Watch for &mut Search<'_> {
 async fn compare(args: &EventArgs, given: Vec<GivenEvent>) -> Result<u8, Failure> {
     let identifiers = given.iter().map(|event| event.id.clone()).collect();
     let settings = settings(args, identifiers).await?;
+    if let (Some(event), Some(place)) = (&settings.event, &args.copy.from) {
+        return Err(Failure::Usage(format!(
+            "{} holds one log file, the proof of event {}: events are compared with those of a trail",
+            place.display(),
+            printable(&event.event_id)
+        )));
+    }
     let mut comparison = Comparison::new(given);
     let verification = args.verification();
     let signing = Arc::new(Signing::open(&verification.reports)?);

@@ -46,6 +46,20 @@ impl ProvenEvent {
         Self { event, file, digest, signature, keys }
     }
 
+    pub(super) fn event(&self) -> &FoundEvent {
+        &self.event
+    }
+
+    /// The record of the log file that has the event.
+    pub(super) fn file(&self) -> &LogFileRecord {
+        &self.file
+    }
+
+    /// The fingerprint of the public key, if the digest could be read again.
+    pub(super) fn fingerprint(&self) -> Option<&str> {
+        self.signature.as_ref().ok()?.fingerprint.as_deref()
+    }
+
     /// Writes the proof as a JSON object on a line, with the event in its original bytes.
     pub(super) fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         #[derive(serde::Serialize)]
