@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::discovery::discovered::Discovered;
 use super::observer::Progress;
 use super::request::AuditRequest;
-use super::shared::proven_content::ContentConsumer;
+use super::shared::proven_content::{ContentConsumer, ContentExaminer};
 use crate::debug::opaque_debug;
 use crate::keys::KeySource;
 use crate::model::{Checkpoint, Requests};
@@ -45,6 +45,9 @@ pub struct Audit {
     /// The consumer of the content of log files that are found intact. Content that the store knows
     /// without its bytes ([`Store::content`]) is read for it.
     pub consumer: Option<Arc<dyn ContentConsumer>>,
+    /// The examiner of the content of log files that are found intact, whose records follow theirs.
+    /// Content is read for it as for the consumer.
+    pub examiner: Option<Arc<dyn ContentExaminer>>,
 }
 
 impl Audit {
@@ -59,6 +62,7 @@ impl Audit {
             progress: Arc::default(),
             discovered: None,
             consumer: None,
+            examiner: None,
         }
     }
 }

@@ -51,5 +51,5 @@ pub use inputs::{Audit, Outcome};
 pub use observer::{ChainProgress, Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
 pub use request_builder::{AuditRequestBuilder, RequestError};
-pub use shared::proven_content::{ContentConsumer, Extract, ProvenContent};
+pub use shared::proven_content::{ContentConsumer, ContentExaminer, Extract, ProvenContent};
 pub use survey::{LogFileCount, Survey, SurveyedChain};

@@ -32,7 +32,7 @@ use super::request::SampleRequest;
 use super::shared::context::{Context, ExaminedChains, Statuses};
 use super::shared::key_cache::KeyCache;
 use super::shared::neighbours::Neighbours;
-use super::shared::proven_content::{Consumption, Extract};
+use super::shared::proven_content::{Consumed, Consumption};
 use super::single_files;
 use super::sink::RecordSink;
 use crate::model::{ChainId, LogFileStatus, Period, TimeRange, WarningCode, earlier, exit_code, later};
@@ -113,9 +113,15 @@ impl Audit {
             tally.take_counted(since);
         }
         let verdict = tally.verdict(&request.allowed, is_interrupted);
+        let fails = request.fails_on_tampering && tally.tampering.succeeded > 0;
         SummaryRecord {
             verdict,
-            exit_code: if is_interrupted { exit_code::INTERRUPTED } else { verdict.exit_code() },
+            exit_code: match verdict.exit_code() {
+                _ if is_interrupted => exit_code::INTERRUPTED,
+                _ if fails => exit_code::VIOLATED,
+                code => code,
+            },
+            looked_for_tampering: self.examiner.is_some(),
             not_read: not_read.by_depth() + tally.unsampled,
             tally,
             depth: request.depth,
@@ -171,6 +177,7 @@ impl Pipeline<'_> {
             grace_seconds: request.grace.as_secs(),
             filters: request.filters(),
             allow: request.allowed.words(),
+            fail_on: request.fails_on_tampering.then(|| "tampering".to_owned()).into_iter().collect(),
             endpoints: request.statement.endpoints.clone(),
             keys: request.statement.keys.clone(),
             settings: request.statement.settings.clone(),
@@ -280,7 +287,8 @@ impl Pipeline<'_> {
             if let Some(status) = judged.sampled {
                 self.not_read.count_sampled(status);
             }
-            sink.emit_with(judged.record, judged.extract)?;
+            sink.emit_with(judged.record, judged.consumed.extract)?;
+            sink.emit_all(judged.consumed.records)?;
         }
         Ok(())
     }
@@ -387,7 +395,7 @@ impl Audit {
             answers: Arc::default(),
             neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
-            consumption: self.consumer.clone().map(Consumption::new),
+            consumption: Consumption::new(self.consumer.clone(), self.examiner.clone()),
         }
     }
 }
@@ -396,18 +404,18 @@ impl Audit {
 struct JudgedStep {
     record: Record,
     sampled: Option<LogFileStatus>,
-    /// The extract that the consumer of the run made of a log file.
-    extract: Option<Extract>,
+    /// What the run's consumer and examiner made of a log file.
+    consumed: Consumed,
 }
 
 async fn judge_step(context: &Arc<Context>, step: Step) -> Result<JudgedStep, AuditError> {
     Ok(match step {
-        Step::Record(record) => JudgedStep { record: *record, sampled: None, extract: None },
+        Step::Record(record) => JudgedStep { record: *record, sampled: None, consumed: Consumed::default() },
         Step::LogFile(chain, task) => {
             let is_candidate = task.is_candidate;
-            let (record, extract) = judge::judge(context, chain, *task).await?;
+            let (record, consumed) = judge::judge(context, chain, *task).await?;
             let sampled = is_candidate.then_some(record.status);
-            JudgedStep { record: Record::LogFile(record), sampled, extract }
+            JudgedStep { record: Record::LogFile(record), sampled, consumed }
         }
     })
 }

@@ -70,6 +70,8 @@ pub struct AuditRequest {
     pub max_log_file_bytes: u64,
     /// The findings that do not count for the verdict.
     pub allowed: Allowances,
+    /// True if a proven event of tampering makes the exit code 1, whatever the verdict is.
+    pub fails_on_tampering: bool,
     /// The time after its hour at which the absence of a digest begins to count; two hours by
     /// default.
     pub grace: SignedDuration,
@@ -184,6 +186,7 @@ impl AuditRequest {
             sample: None,
             max_log_file_bytes: limits::MAX_LOG_FILE_BYTES,
             allowed: Allowances::default(),
+            fails_on_tampering: false,
             grace: DELIVERY_TIME,
             checkpoint: None,
             recheck: None,

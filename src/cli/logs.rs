@@ -70,14 +70,14 @@ pub(super) fn record(record: &Record) {
     }
     let Some(finding) = Finding::of(record) else { return };
     let object = finding.object.as_ref().map(|object| printable(&object.to_string()).into_owned());
-    let (rule, message) = (finding.rule, printable(&finding.message).into_owned());
+    let (rule, message) = (&*finding.rule, printable(&finding.message).into_owned());
     let since = finding.since.map(|since| since.to_string());
     match finding.severity {
         _ if finding.acknowledged.is_some() => info!(rule, object, since, "acknowledged: {message}"),
         // Known findings were reported by an earlier run, so they are not logged as errors again.
         _ if since.is_some() => info!(rule, object, since, "{message}"),
         Severity::Violation => error!(rule, object, "{message}"),
-        Severity::Open => warn!(rule, object, "{message}"),
+        Severity::Open | Severity::Event => warn!(rule, object, "{message}"),
         Severity::Note => info!(rule, object, "{message}"),
     }
 }

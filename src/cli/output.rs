@@ -18,7 +18,7 @@ use crate::model::printable;
 use crate::records::{Allowances, Record};
 use crate::report::{
     Annotations, Asff, Csv, CustodyHtml, CustodyJson, Emf, InToto, Json, Jsonl, Junit, Ocsf, Origin, Prometheus,
-    Report, Sarif, SignEnvelope, Text, TextOptions,
+    Report, Sarif, SignEnvelope, Tampering, Text, TextOptions,
 };
 use crate::sign::signature_path;
 
@@ -236,6 +236,7 @@ fn make<W: RawStream + AsLockedWrite + Write + 'static>(
     let Options { text, origin, signer, before } = options;
     match kind {
         ReportKind::Text => Box::new(Text::new(BufWriter::new(AutoStream::new(out, colour)), text)),
+        ReportKind::Tampering => Box::new(Tampering::new(BufWriter::new(out))),
         ReportKind::Jsonl => Box::new(Jsonl::new(BufWriter::new(out))),
         ReportKind::Json => Box::new(Json::new(BufWriter::new(out))),
         ReportKind::Csv => Box::new(Csv::new(BufWriter::new(out))),

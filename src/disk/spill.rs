@@ -144,6 +144,11 @@ impl SpillBuffer {
         SpillReader { buffer: self, piece: Vec::new(), position: 0 }
     }
 
+    /// Reads the bytes from the first on, and keeps them.
+    pub(crate) fn reader(&self) -> SpillView<'_> {
+        SpillView { buffer: self, next: 0, piece: Vec::new(), position: 0 }
+    }
+
     /// Makes room for `more` bytes in memory. Returns false if the limits don't permit that.
     fn grow(&mut self, more: usize) -> bool {
         let wanted = self.memory.len() + more;
@@ -240,11 +245,51 @@ impl io::BufRead for SpillReader {
 
 impl Read for SpillReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut available = io::BufRead::fill_buf(self)?;
-        let count = available.read(out)?;
-        io::BufRead::consume(self, count);
-        Ok(count)
+        read_buffered(self, out)
     }
+}
+
+/// Reads the bytes of a [`SpillBuffer`], which keeps them.
+#[derive(Debug)]
+pub(crate) struct SpillView<'b> {
+    buffer: &'b SpillBuffer,
+    /// The index of the next piece in a file; the bytes in memory follow the last one.
+    next: usize,
+    piece: Vec<u8>,
+    position: usize,
+}
+
+impl io::BufRead for SpillView<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let spilled = &self.buffer.spilled;
+        while self.position == self.piece.len() && self.next < spilled.len() {
+            self.position = 0;
+            spilled[self.next].read(&mut self.piece)?;
+            self.next += 1;
+        }
+        if self.position < self.piece.len() {
+            return Ok(&self.piece[self.position..]);
+        }
+        // Beyond the pieces, the position goes on in memory.
+        Ok(&self.buffer.memory[self.position - self.piece.len()..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.position += amount;
+    }
+}
+
+impl Read for SpillView<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        read_buffered(self, out)
+    }
+}
+
+fn read_buffered(reader: &mut impl io::BufRead, out: &mut [u8]) -> io::Result<usize> {
+    let mut available = reader.fill_buf()?;
+    let count = available.read(out)?;
+    reader.consume(count);
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -44,7 +44,6 @@ impl<'a> Event<'a> {
     }
 
     /// Returns the text of a field, whose name may stand there in upper and lower case.
-    #[cfg(feature = "parquet")]
     pub(super) fn raw_of_any_case(&self, name: &str) -> Option<&'a str> {
         let field = self.fields.iter().rev().find(|(field, _)| field.eq_ignore_ascii_case(name));
         field.map(|(_, value)| value.get()).filter(|value| *value != "null")

@@ -45,6 +45,21 @@ pub fn each_record(content: ProvenContent, mut take: impl FnMut(u64, &str) -> io
     }
 }
 
+/// Hands on the records of a content that stays: see [`each_record`].
+///
+/// # Errors
+///
+/// Returns an error of reading the content, or the first error of `take`.
+pub(super) fn each_record_kept(
+    content: &ProvenContent,
+    mut take: impl FnMut(u64, &str) -> io::Result<()>,
+) -> io::Result<Form> {
+    match content.in_memory() {
+        Some(bytes) => each_record_of_bytes(bytes, &mut take),
+        None => each_record_of_reader(content.reader(), PIECE, &mut take),
+    }
+}
+
 /// Hands on the records of bytes in memory, be they proven or not: see [`each_record`].
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod log_file;
 mod output;
 mod prefilter;
 mod reader;
+mod tampering;
 
 pub use compare::differences;
 pub use condition::{JqCondition, JqError};
@@ -35,3 +36,4 @@ pub use lake::{Lake, LakeFile};
 pub use log_file::{Form, TakeRecord, each_record, each_record_of_bytes, each_record_of_reader};
 pub use output::{Format, Proof};
 pub use reader::{EventReader, EventTotals};
+pub use tampering::{RULES as TAMPERING_RULES, TamperingFinder, TamperingRule, TrailResources};

@@ -12,6 +12,7 @@ use super::filter::EventFilter;
 use super::log_file::{Form, each_record};
 use super::output::{Format, Proof};
 use super::prefilter::Prefilter;
+use super::tampering::TamperingFinder;
 use crate::audit::{ContentConsumer, Extract, ProvenContent};
 use crate::debug::opaque_debug;
 use crate::model::{LogFileStatus, ObjectRef};
@@ -27,6 +28,7 @@ pub struct EventReader {
     filter: EventFilter,
     prefilter: Prefilter,
     condition: Option<JqCondition>,
+    tampering: Option<TamperingFinder>,
     /// The form in which events are written; `None` if they are only counted.
     format: Option<Format>,
     found: Mutex<Found>,
@@ -80,13 +82,31 @@ impl EventReader {
     fn with(filter: EventFilter, format: Option<Format>, counts: Option<CountBy>) -> Self {
         let (totals, identifiers) = (EventTotals::default(), Identifiers::default());
         let found = Found { totals, identifiers, counts, waiting: HashMap::new() };
-        Self { prefilter: Prefilter::of(&filter), filter, condition: None, format, found: Mutex::new(found) }
+        Self {
+            prefilter: Prefilter::of(&filter),
+            filter,
+            condition: None,
+            tampering: None,
+            format,
+            found: Mutex::new(found),
+        }
     }
 
     /// Reads only events that also meet a condition in the language of jq.
     #[must_use]
     pub fn with_condition(self, condition: Option<JqCondition>) -> Self {
         Self { condition, ..self }
+    }
+
+    /// Reads only events that also meet a rule of tampering.
+    #[must_use]
+    pub fn with_tampering(self, finder: TamperingFinder) -> Self {
+        Self { tampering: Some(finder), ..self }
+    }
+
+    /// Returns false if no event in these bytes is read.
+    fn may_match(&self, bytes: &[u8]) -> bool {
+        self.prefilter.may_match(bytes) && self.tampering.as_ref().is_none_or(|finder| finder.may_match(bytes))
     }
 
     /// The form in which events are written; `None` if they are only counted.
@@ -159,7 +179,7 @@ impl ContentConsumer for EventReader {
     fn consume(&self, file: &LogFileRecord, content: ProvenContent, extract: &mut Extract) -> io::Result<()> {
         // An intact log file has both.
         let Some(mut proof) = Proof::of(file) else { return Ok(()) };
-        if content.in_memory().is_some_and(|bytes| !self.prefilter.may_match(bytes)) {
+        if content.in_memory().is_some_and(|bytes| !self.may_match(bytes)) {
             return Ok(());
         }
         let mut of_file = {
@@ -174,13 +194,14 @@ impl ContentConsumer for EventReader {
             }
         };
         let form = each_record(content, |index, record| {
-            if !self.prefilter.may_match(record.as_bytes()) {
+            if !self.may_match(record.as_bytes()) {
                 return Ok(());
             }
             proof.index = index;
             let text = readable(record);
             let event = Event::parse(&text).unwrap_or_default();
-            if !self.filter.matches(&event, &proof) {
+            let is_tampering = self.tampering.as_ref().is_none_or(|finder| finder.matches(&event));
+            if !is_tampering || !self.filter.matches(&event, &proof) {
                 return Ok(());
             }
             match self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(record)) {

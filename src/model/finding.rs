@@ -208,6 +208,16 @@ words!(
 );
 
 words!(
+    /// The outcome of a call that weakens logging or the protection of the logs.
+    TamperingOutcome {
+        /// The call succeeded: its record has no error.
+        Succeeded = "succeeded",
+        /// The call failed.
+        Attempted = "attempted",
+    }
+);
+
+words!(
     /// The kind of a warning: something that a reader should know. Few kinds affect the verdict.
     WarningCode {
         /// The object's signature is gone or changed; its successor's record of it proved the

@@ -40,6 +40,11 @@ impl FindingId {
         Self::of(&["digest", status.as_str(), &content, &object.bucket, &object.key])
     }
 
+    /// Returns the identifier of an event of tampering: a rule, and the record of a log file that meets it.
+    pub fn of_tampering(rule: &str, log_file: &ObjectRef, index: u64) -> Self {
+        Self::of(&["tampering", rule, &index.to_string(), &log_file.bucket, &log_file.key])
+    }
+
     /// Returns the identifier of a log file that is not intact. Another content of a modified log file
     /// is another finding: `actual` is the hash of what was found, `fault` stands in for it where there
     /// is none, and `size` is the size of the object.

@@ -37,7 +37,7 @@ pub use coverage::Coverage;
 pub use estimate::{Estimate, Prices};
 pub use finding::{
     BagStatus, ChainFault, Depth, DigestKind, DigestStatus, Fault, GapCause, KeysFrom, LogFileStatus, SignatureFrom,
-    Verdict, WarningCode, exit_code,
+    TamperingOutcome, Verdict, WarningCode, exit_code,
 };
 pub use finding_id::{FindingId, FindingIdError};
 pub(crate) use hash::decode_hex;

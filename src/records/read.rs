@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use super::v2::{Line, Record, SummaryLine, SummaryRecord};
 use super::{Allowances, Tally};
-use crate::model::{DigestStatus, LogFileStatus, Verdict};
+use crate::model::{DigestStatus, LogFileStatus, Verdict, exit_code};
 
 /// The reason why saved records can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,7 @@ pub fn read_records(
             Line::Digest(digest) => Record::Digest(digest.into_owned()),
             Line::LogFile(log_file) => Record::LogFile(log_file.into_owned()),
             Line::Gap(gap) => Record::Gap(gap.into_owned()),
+            Line::Tampering(tampering) => Record::Tampering(tampering.into_owned()),
             Line::Warning(warning) => Record::Warning(warning.into_owned()),
             Line::Chain(chain) => Record::Chain(chain.into_owned()),
             Line::Circumstances(circumstances) => Record::Circumstances(circumstances.into_owned()),
@@ -121,6 +122,9 @@ fn compare(claimed: &SummaryLine, counted: &SummaryRecord) -> Result<(), ReadErr
     fits("gaps", claimed.gaps, tally.gaps())?;
     fits("acknowledged findings", claimed.acknowledged, tally.acknowledged)?;
     fits("warnings", claimed.warnings, tally.warnings)?;
+    let tampering = claimed.tampering.unwrap_or_default();
+    fits("events of tampering", tampering.succeeded, tally.tampering.succeeded)?;
+    fits("attempts of tampering", tampering.attempted, tally.tampering.attempted)?;
     if can_come_to(claimed, counted) {
         return Ok(());
     }
@@ -136,7 +140,8 @@ fn can_come_to(claimed: &SummaryLine, counted: &SummaryRecord) -> bool {
     }
     let lenient = Allowances { every_gap: true, unlisted: true, sample: true, ..Allowances::default() };
     let mildest = counted.tally.verdict(&lenient, false);
-    claimed.exit_code == verdict.exit_code()
+    let fails_on_tampering = claimed.exit_code == exit_code::VIOLATED && counted.tally.tampering.succeeded > 0;
+    (claimed.exit_code == verdict.exit_code() || fails_on_tampering)
         && (verdict == Verdict::Violated) == (mildest == Verdict::Violated)
         && (verdict != Verdict::Verified || mildest == Verdict::Verified)
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Record, SinceCheckpoint};
-use crate::model::{ChainFault, DigestStatus, Fault, GapCause, LogFileStatus, Verdict, WarningCode};
+use super::{Record, SinceCheckpoint, TamperingCounts};
+use crate::model::{ChainFault, DigestStatus, Fault, GapCause, LogFileStatus, TamperingOutcome, Verdict, WarningCode};
 
 /// The findings that a caller accepts: they stay in the reports and do not affect the verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,6 +47,8 @@ pub struct Tally {
     lost_hours: u64,
     /// Warnings given.
     pub warnings: u64,
+    /// Proven events of tampering. They are no part of the verdict.
+    pub tampering: TamperingCounts,
     /// Problems of the evidence bag, and of the public keys that CloudTrail does not publish.
     pub altered: u64,
     /// Log files that a sample left unread.
@@ -81,6 +83,10 @@ impl Tally {
                     self.lost_hours = self.lost_hours.saturating_add(gap.missing_digests);
                 }
             }
+            Record::Tampering(tampering) => match tampering.outcome {
+                TamperingOutcome::Succeeded => self.tampering.succeeded += 1,
+                TamperingOutcome::Attempted => self.tampering.attempted += 1,
+            },
             Record::Warning(warning) => {
                 self.warnings += 1;
                 self.altered += u64::from(warning.code == WarningCode::KeyNotPublished);

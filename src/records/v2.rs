@@ -17,7 +17,7 @@ use super::time::{optional_time, required_time};
 use crate::model::{
     AccountId, Acknowledgement, BagStatus, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, FindingId,
     GapCause, KeysFrom, LastRun, LogFileStatus, ObjectRef, Region, Requests, SampleResult, Sha256Hash, SignatureFrom,
-    TimeRange, TrailArn, Verdict, WarningCode, exit_code,
+    TamperingOutcome, TimeRange, TrailArn, Verdict, WarningCode, exit_code,
 };
 
 /// One thing that was found.
@@ -32,6 +32,8 @@ pub enum Record {
     Digest(DigestRecord),
     /// A log file that a digest lists, or that lies in the log folder and none does.
     LogFile(LogFileRecord),
+    /// A proven event that weakens logging or the protection of the logs.
+    Tampering(TamperingRecord),
     /// A part of the range that no valid digest covers.
     Gap(GapRecord),
     /// Something a reader should know.
@@ -131,6 +133,9 @@ pub struct RunRecord {
     /// The kinds of findings kept out of the verdict, as `--allow` has them.
     #[serde(default)]
     pub allow: Vec<String>,
+    /// The kinds of findings that make the exit code 1 whatever the verdict is, as `--fail-on` has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fail_on: Vec<String>,
     /// The endpoints that were configured in place of AWS's own, by service; null where none was,
     /// and where nothing is asked of AWS.
     #[serde(default)]
@@ -422,6 +427,59 @@ pub struct GapRecord {
     pub history: History,
 }
 
+/// A reference to an event in a log file that is proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "event_reference")]
+pub struct EventReference {
+    /// The identifier; null if the record has none.
+    pub event_id: Option<String>,
+    /// The time; null if the record has none.
+    #[serde(with = "optional_time")]
+    #[schemars(with = "Option<Timestamp>")]
+    pub event_time: Option<Timestamp>,
+    /// The name of the call.
+    pub event_name: String,
+    /// The ARN of who made the call, or what stands for it.
+    pub arn: Option<String>,
+    /// The address or the AWS service that the call came from.
+    pub source_ip: Option<String>,
+    /// The bucket of the log file.
+    pub bucket: Arc<str>,
+    /// The key of the log file.
+    pub key: Arc<str>,
+}
+
+/// A proven event that weakens logging or the protection of the logs, or was to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "tampering")]
+#[non_exhaustive]
+pub struct TamperingRecord {
+    /// The identifier of the finding, which is the same in every run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FindingId")]
+    pub id: Option<FindingId>,
+    /// The rule that the event meets.
+    // Later versions add rules, and their records are not to fail in the validators of consumers.
+    pub rule: String,
+    /// The outcome of the call.
+    pub outcome: TamperingOutcome,
+    /// The chain of the log file.
+    #[serde(flatten)]
+    pub chain: Arc<ChainId>,
+    /// The event.
+    pub event: EventReference,
+    /// The position of the record in the log file, from 0 on.
+    pub index: u64,
+    /// The error of a call that failed.
+    pub error_code: Option<String>,
+    /// What the call was about: a trail, a bucket, a key, or another resource, as the record names it.
+    pub subject: Option<String>,
+    /// The techniques of MITRE ATT&CK that the rule belongs to.
+    pub attack: Vec<String>,
+    /// The same in words.
+    pub detail: String,
+}
+
 /// Something a reader should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "warning")]
@@ -571,6 +629,16 @@ pub struct KeyValidity {
     pub to: Timestamp,
 }
 
+/// The number of proven events of tampering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "tampering_counts")]
+pub struct TamperingCounts {
+    /// The number of calls that succeeded.
+    pub succeeded: u64,
+    /// The number of calls that failed.
+    pub attempted: u64,
+}
+
 /// The end of a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -588,6 +656,9 @@ pub struct SummaryRecord {
     pub not_read: u64,
     /// The result of the sample, from which the log files that were not read can be judged.
     pub sample: Option<SampleResult>,
+    /// True if events of tampering were looked for in the log files that were found intact. The tally
+    /// has their number.
+    pub looked_for_tampering: bool,
     /// True if the run was interrupted before its end.
     pub interrupted: bool,
     /// True if the public keys are those that the examined bag itself holds, compared with no
@@ -612,6 +683,7 @@ impl Record {
             Self::Digest(digest) => digest.id,
             Self::LogFile(file) => file.id,
             Self::Gap(gap) => gap.id,
+            Self::Tampering(tampering) => tampering.id,
             Self::Chain(chain) => chain.id,
             Self::Run(_) | Self::Bag(_) | Self::Warning(_) | Self::Circumstances(_) | Self::Summary(_) => None,
         }
@@ -630,6 +702,11 @@ impl Record {
                 })
             }
             Self::Gap(gap) => gap.cause.is_finding().then(|| FindingId::of_gap(&gap.chain, gap.cause, gap.from)),
+            Self::Tampering(tampering) => {
+                let EventReference { bucket, key, .. } = &tampering.event;
+                let object = ObjectRef { bucket: bucket.clone(), key: key.clone() };
+                Some(FindingId::of_tampering(&tampering.rule, &object, tampering.index))
+            }
             // Which digests contradict the chain is known where the record is made.
             Self::Chain(chain) => chain.id,
             Self::Run(_) | Self::Bag(_) | Self::Warning(_) | Self::Circumstances(_) | Self::Summary(_) => None,
@@ -643,6 +720,7 @@ impl Record {
             Self::Digest(digest) => digest.id = id,
             Self::LogFile(file) => file.id = id,
             Self::Gap(gap) => gap.id = id,
+            Self::Tampering(tampering) => tampering.id = id,
             Self::Run(_)
             | Self::Bag(_)
             | Self::Chain(_)
@@ -660,7 +738,12 @@ impl Record {
             Self::LogFile(file) => Some(&file.history),
             Self::Gap(gap) => Some(&gap.history),
             Self::Chain(chain) => Some(&chain.history),
-            Self::Run(_) | Self::Bag(_) | Self::Warning(_) | Self::Circumstances(_) | Self::Summary(_) => None,
+            Self::Run(_)
+            | Self::Bag(_)
+            | Self::Tampering(_)
+            | Self::Warning(_)
+            | Self::Circumstances(_)
+            | Self::Summary(_) => None,
         }
     }
 
@@ -686,6 +769,8 @@ pub enum Line<'a> {
     LogFile(Cow<'a, LogFileRecord>),
     /// A part of the range that no valid digest covers.
     Gap(Cow<'a, GapRecord>),
+    /// A proven event that weakens logging or the protection of the logs, or was to.
+    Tampering(Cow<'a, TamperingRecord>),
     /// Something a reader should know.
     Warning(Cow<'a, WarningRecord>),
     /// A chain, after all that belongs to it.
@@ -708,6 +793,7 @@ impl<'a> From<&'a Record> for Line<'a> {
             Record::Digest(digest) => Self::Digest(Cow::Borrowed(digest)),
             Record::LogFile(log_file) => Self::LogFile(Cow::Borrowed(log_file)),
             Record::Gap(gap) => Self::Gap(Cow::Borrowed(gap)),
+            Record::Tampering(tampering) => Self::Tampering(Cow::Borrowed(tampering)),
             Record::Warning(warning) => Self::Warning(Cow::Borrowed(warning)),
             Record::Chain(chain) => Self::Chain(Cow::Borrowed(chain)),
             Record::Circumstances(circumstances) => Self::Circumstances(Cow::Borrowed(circumstances)),
@@ -747,6 +833,10 @@ pub struct SummaryLine {
     pub acknowledged: u64,
     /// The number of warning records.
     pub warnings: u64,
+    /// The number of proven events of tampering, if such were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TamperingCounts")]
+    pub tampering: Option<TamperingCounts>,
     /// True if the public keys are those that the examined bag itself holds, compared with no
     /// others.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -813,6 +903,7 @@ impl From<&SummaryRecord> for SummaryLine {
             gaps: tally.gaps(),
             acknowledged: tally.acknowledged,
             warnings: tally.warnings,
+            tampering: summary.looked_for_tampering.then_some(tally.tampering),
             keys_of_bag: summary.keys_of_bag,
             public_keys: summary.public_keys.clone(),
             key_validity: summary.key_validity.clone(),
@@ -852,6 +943,7 @@ impl SummaryLine {
             not_read: self.log_files.get(NOT_READ).copied().unwrap_or_default(),
             tally,
             sample,
+            looked_for_tampering: self.tampering.is_some(),
             interrupted: self.exit_code == exit_code::INTERRUPTED,
             keys_of_bag: self.keys_of_bag,
             public_keys: self.public_keys,

@@ -57,7 +57,7 @@ impl<W: Write> Report for Annotations<W> {
         }
         let (level, count) = match finding.severity {
             Severity::Violation => ("error", &mut self.errors),
-            Severity::Open => ("warning", &mut self.warnings),
+            Severity::Open | Severity::Event => ("warning", &mut self.warnings),
             Severity::Note => return Ok(()),
         };
         *count += 1;

@@ -94,6 +94,7 @@ fn security_finding(finding: &Finding, run: &RunRecord) -> Option<Value> {
     let (label, kind) = match finding.severity {
         Severity::Violation => ("CRITICAL", "TTPs/Defense Evasion"),
         Severity::Open => ("MEDIUM", "Software and Configuration Checks/AWS Security Best Practices"),
+        Severity::Event => ("HIGH", "TTPs/Defense Evasion"),
         Severity::Note => ("INFORMATIONAL", "Software and Configuration Checks"),
     };
     let resource = match (finding.object_arn(partition), arn, &finding.chain) {

@@ -65,10 +65,14 @@ impl Brief {
         }
     }
 
-    /// Returns whether the result differs from that of the previous run, by another verdict or by a
-    /// new finding. Without a checkpoint, returns whether the verdict is anything but `verified`.
+    /// Returns whether the result differs from that of the previous run, by another verdict, by a new
+    /// finding, or by an event of tampering that succeeded. Without a checkpoint, returns whether the verdict is anything but `verified`.
     pub fn is_news(&self) -> bool {
         let Some(summary) = &self.summary else { return false };
+        // The log file of an event is read once.
+        if summary.tally.tampering.succeeded > 0 {
+            return true;
+        }
         let since = summary.since_checkpoint.as_ref();
         match since.and_then(|since| since.last_run) {
             Some(last) => last.verdict != summary.verdict || since.is_some_and(|since| since.new > 0),
@@ -141,7 +145,11 @@ impl Brief {
                 json!({
                     "id": finding.id(),
                     "rule": finding.rule,
-                    "severity": if finding.severity == Severity::Violation { "violation" } else { "open" },
+                    "severity": match finding.severity {
+                        Severity::Violation => "violation",
+                        Severity::Event => "event",
+                        Severity::Open | Severity::Note => "open",
+                    },
                     "title": finding.title,
                     "message": cut(&finding.message, LONG),
                     "object": finding.object.as_ref().map(|object| cut(&object.to_string(), NAME).to_owned()),

@@ -104,6 +104,19 @@ fn row(record: &Record) -> Option<Row<'_>> {
             detail: &gap.detail,
             ..Row::default()
         },
+        Record::Tampering(tampering) => {
+            let at = tampering.event.event_time.map(time).unwrap_or_default();
+            Row {
+                record: "tampering",
+                status: tampering.outcome.as_str(),
+                chain: Some(&tampering.chain),
+                object: (&tampering.event.bucket, &tampering.event.key),
+                period: (at.clone(), at),
+                fault: &tampering.rule,
+                detail: &tampering.detail,
+                ..Row::default()
+            }
+        }
         Record::Warning(warning) => Row {
             record: "warning",
             status: warning.code.as_str(),

@@ -1,15 +1,16 @@
 //! A finding in the form that other systems take: what is wrong, how severe it is, and which object
 //! or chain it concerns.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::model::{
     Acknowledgement, BagStatus, ChainId, DigestStatus, Fault, FindingId, LogFileStatus, ObjectRef, Sha256Hash,
-    WarningCode,
+    TamperingOutcome, WarningCode,
 };
-use crate::records::{Record, format_time as time};
+use crate::records::{EventReference, Record, format_time as time};
 
 /// The number of problems of a bag that a finding spells out.
 const SHOWN_PROBLEMS: usize = 5;
@@ -21,6 +22,8 @@ pub enum Severity {
     Violation,
     /// It could not be determined whether something is wrong.
     Open,
+    /// A proven event weakens logging or the protection of the logs. The logs themselves are not at fault.
+    Event,
     /// A fact that is worth knowing, and no fault.
     Note,
 }
@@ -28,8 +31,8 @@ pub enum Severity {
 /// A result that a reader has to look at.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// The fault, the gap's cause or the warning's code.
-    pub rule: &'static str,
+    /// The fault, the gap's cause, the rule of tampering or the warning's code.
+    pub rule: Cow<'static, str>,
     /// The severity of the finding.
     pub severity: Severity,
     /// A description in a few words.
@@ -42,7 +45,7 @@ pub struct Finding {
     pub chain: Option<Arc<ChainId>>,
     /// The recorded and the actual SHA-256 of a log file.
     pub hashes: Option<(Option<Sha256Hash>, Option<Sha256Hash>)>,
-    /// The begin of a gap, which identifies it.
+    /// The begin of a gap, which identifies it, or the time of an event.
     pub from: Option<Timestamp>,
     /// The time at which the run began that first reported the finding, if that was an earlier one.
     pub since: Option<Timestamp>,
@@ -59,7 +62,7 @@ impl Finding {
             Record::Digest(digest) if digest.status != DigestStatus::Valid => {
                 let title = format!("{} digest file", digest.status);
                 Self {
-                    rule: digest.fault.map_or("malformed", Fault::as_str),
+                    rule: digest.fault.map_or("malformed", Fault::as_str).into(),
                     severity: match digest.status {
                         DigestStatus::Unverified => Severity::Open,
                         _ => Severity::Violation,
@@ -78,7 +81,7 @@ impl Finding {
             Record::LogFile(file) if file.status != LogFileStatus::Intact => {
                 let title = format!("{} log file", file.status);
                 Self {
-                    rule: file.fault.map_or("not_listed", Fault::as_str),
+                    rule: file.fault.map_or("not_listed", Fault::as_str).into(),
                     severity: match file.status {
                         LogFileStatus::Modified | LogFileStatus::Deleted => Severity::Violation,
                         _ => Severity::Open,
@@ -101,7 +104,7 @@ impl Finding {
                 let more = bag.problems.len().saturating_sub(SHOWN_PROBLEMS);
                 let more = if more > 0 { format!("; and {more} more") } else { String::new() };
                 Self {
-                    rule: "bag_altered",
+                    rule: "bag_altered".into(),
                     severity: Severity::Violation,
                     message: format!("{title} {}: {}{more}", bag.path, shown.join("; ")),
                     title,
@@ -115,7 +118,7 @@ impl Finding {
                 }
             }
             Record::Gap(gap) => Self {
-                rule: gap.cause.as_str(),
+                rule: gap.cause.as_str().into(),
                 severity: match gap.cause {
                     cause if cause.is_violation() => Severity::Violation,
                     cause if cause.is_finding() => Severity::Open,
@@ -134,7 +137,7 @@ impl Finding {
             Record::Chain(chain) => {
                 let fault = chain.fault?;
                 Self {
-                    rule: fault.as_str(),
+                    rule: fault.as_str().into(),
                     severity: Severity::Violation,
                     title: format!("chain of digest files: {fault}"),
                     message: chain.detail.clone().unwrap_or_default(),
@@ -147,10 +150,33 @@ impl Finding {
                     record_id: chain.id,
                 }
             }
+            Record::Tampering(tampering) => {
+                let EventReference { event_name, event_time, bucket, key, .. } = &tampering.event;
+                let (what, severity) = match tampering.outcome {
+                    TamperingOutcome::Succeeded => ("event of tampering", Severity::Event),
+                    TamperingOutcome::Attempted => ("attempt of tampering", Severity::Note),
+                };
+                Self {
+                    rule: tampering.rule.clone().into(),
+                    severity,
+                    title: format!("{what}: {event_name}"),
+                    message: match event_time {
+                        Some(at) => format!("{}: {}", time(*at), tampering.detail),
+                        None => tampering.detail.clone(),
+                    },
+                    object: Some(ObjectRef { bucket: bucket.clone(), key: key.clone() }),
+                    chain: Some(tampering.chain.clone()),
+                    hashes: None,
+                    from: *event_time,
+                    since: None,
+                    acknowledged: None,
+                    record_id: tampering.id,
+                }
+            }
             Record::Warning(warning) => {
                 let object = warning.bucket.clone().zip(warning.key.clone());
                 Self {
-                    rule: warning.code.as_str(),
+                    rule: warning.code.as_str().into(),
                     severity: match warning.code {
                         WarningCode::KeyNotPublished => Severity::Violation,
                         _ => Severity::Note,
@@ -182,7 +208,7 @@ impl Finding {
         let computed = || {
             let object = self.object.as_ref().map(ToString::to_string).unwrap_or_default();
             let chain = self.chain.as_ref().map(ToString::to_string).unwrap_or_default();
-            FindingId::of(&["report", self.rule, &object, &chain, &self.message])
+            FindingId::of(&["report", &self.rule, &object, &chain, &self.message])
         };
         // Warnings, and records of earlier versions, have no identifier of their own.
         self.record_id.unwrap_or_else(computed).to_string()

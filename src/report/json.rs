@@ -14,8 +14,11 @@ use crate::records::{Record, write_record};
 /// The number of bytes of a group that are kept in memory.
 const SPOOL_BYTES: usize = 4 * 1024 * 1024;
 
+/// The group of events of tampering, which is there if they were looked for.
+const TAMPERING: &str = "tampering";
+
 /// The groups, in their order in the document.
-const GROUPS: [&str; 5] = ["digests", "log_files", "gaps", "warnings", "chains"];
+const GROUPS: [&str; 6] = ["digests", "log_files", "gaps", TAMPERING, "warnings", "chains"];
 
 /// A report of all records as one document.
 pub struct Json<W> {
@@ -24,6 +27,7 @@ pub struct Json<W> {
     filled: [bool; GROUPS.len()],
     circumstances: Vec<u8>,
     summary: Vec<u8>,
+    looked_for_tampering: bool,
 }
 
 opaque_debug!(Json<W>);
@@ -37,6 +41,7 @@ impl<W: Write> Json<W> {
             filled: [false; GROUPS.len()],
             circumstances: b"null".to_vec(),
             summary: b"null".to_vec(),
+            looked_for_tampering: false,
         }
     }
 }
@@ -56,15 +61,17 @@ impl<W: Write> Report for Json<W> {
                 self.circumstances.clear();
                 return write_record(record, &mut self.circumstances);
             }
-            Record::Summary(_) => {
+            Record::Summary(summary) => {
+                self.looked_for_tampering = summary.looked_for_tampering;
                 self.summary.clear();
                 return write_record(record, &mut self.summary);
             }
             Record::Digest(_) => 0,
             Record::LogFile(_) => 1,
             Record::Gap(_) => 2,
-            Record::Warning(_) => 3,
-            Record::Chain(_) => 4,
+            Record::Tampering(_) => 3,
+            Record::Warning(_) => 4,
+            Record::Chain(_) => 5,
         };
         if self.filled[group] {
             self.groups[group].write_all(b",")?;
@@ -75,6 +82,10 @@ impl<W: Write> Report for Json<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         for (name, group) in GROUPS.iter().zip(&mut self.groups) {
+            // An empty list would say that there is none.
+            if *name == TAMPERING && !self.looked_for_tampering {
+                continue;
+            }
             write!(self.out, ",\"{name}\":[")?;
             group.seek(SeekFrom::Start(0))?;
             io::copy(group, &mut self.out)?;

@@ -9,7 +9,7 @@ use super::INTERRUPTED;
 use super::Report;
 use super::finding::acknowledgement;
 use crate::debug::opaque_debug;
-use crate::model::{BagStatus, DigestStatus, LogFileStatus, printable};
+use crate::model::{BagStatus, DigestStatus, LogFileStatus, TamperingOutcome, printable};
 use crate::records::{Record, Tally, format_time as time};
 
 /// Findings as test cases.
@@ -88,6 +88,11 @@ impl<W: Write> Report for Junit<W> {
             Record::Gap(gap) if gap.cause.is_finding() => {
                 let kind = if gap.cause.is_violation() { failure } else { error };
                 self.add(format!("gap {} to {}", time(gap.from), time(gap.to)), kind, gap.cause.as_str(), &gap.detail);
+            }
+            Record::Tampering(tampering) if tampering.outcome == TamperingOutcome::Succeeded => {
+                let id = tampering.event.event_id.as_deref().unwrap_or("without an identifier");
+                let name = format!("event {id}");
+                self.add(name, failure, &tampering.rule, &tampering.detail);
             }
             Record::Chain(chain) => {
                 let tally = std::mem::take(&mut self.tally);

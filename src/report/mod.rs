@@ -15,6 +15,7 @@ mod junit;
 mod ocsf;
 mod prometheus;
 mod sarif;
+mod tampering;
 mod text;
 mod text_findings;
 mod text_style;
@@ -38,6 +39,7 @@ pub use junit::Junit;
 pub use ocsf::Ocsf;
 pub use prometheus::Prometheus;
 pub use sarif::Sarif;
+pub use tampering::Tampering;
 pub use text::{Text, TextOptions};
 #[cfg(feature = "cli")]
 pub(crate) use text_style::counted;

@@ -51,6 +51,7 @@ fn detection(finding: &Finding, run: &RunRecord) -> Value {
     let (severity_id, severity) = match finding.severity {
         Severity::Violation => (5, "Critical"),
         Severity::Open => (3, "Medium"),
+        Severity::Event => (4, "High"),
         Severity::Note => (1, "Informational"),
     };
     let (activity_id, activity) = if finding.since.is_some() { (2, "Update") } else { (1, "Create") };
@@ -88,7 +89,7 @@ fn detection(finding: &Finding, run: &RunRecord) -> Value {
         "status_id": status_id,
         "status": status,
         "time": now,
-        "is_alert": finding.severity == Severity::Violation && finding.is_alarm(),
+        "is_alert": matches!(finding.severity, Severity::Violation | Severity::Event) && finding.is_alarm(),
         "message": finding.message,
         "metadata": {
             "version": VERSION,

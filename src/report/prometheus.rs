@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::Report;
 use crate::debug::opaque_debug;
-use crate::model::{ChainId, DigestStatus, GapCause, LogFileStatus, Verdict};
+use crate::model::{ChainId, DigestStatus, GapCause, LogFileStatus, TamperingOutcome, Verdict};
 use crate::records::{ChainRecord, Record, RunRecord, SummaryRecord};
 
 /// The metric that is carried over from the previous file if a run did not verify everything.
@@ -160,6 +160,15 @@ impl<W: Write> Report for Prometheus<W> {
             summary.tally.acknowledged,
         );
         metrics.single("ctverify_warnings", "Warnings.", summary.tally.warnings);
+        if summary.looked_for_tampering {
+            metrics.family("ctverify_tampering_events", "Proven events that weaken logging, by their outcome.");
+            let found = summary.tally.tampering;
+            for (outcome, count) in
+                [(TamperingOutcome::Succeeded, found.succeeded), (TamperingOutcome::Attempted, found.attempted)]
+            {
+                metrics.of_run("ctverify_tampering_events", &[("outcome", outcome.as_str())], count);
+            }
+        }
         if let Some(since) = &summary.since_checkpoint {
             metrics.family(
                 "ctverify_findings",

@@ -1,6 +1,7 @@
 //! Findings as SARIF 2.1.0 (OASIS, "Static Analysis Results Interchange Format"), for tools that
 //! show such results beside code or in a queue.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
@@ -39,7 +40,7 @@ pub struct Sarif<W> {
     run: Option<RunRecord>,
     summary: Option<SummaryRecord>,
     results: Vec<Value>,
-    rules: BTreeSet<&'static str>,
+    rules: BTreeSet<Cow<'static, str>>,
     left_out: u64,
 }
 
@@ -56,13 +57,13 @@ impl<W: Write> Sarif<W> {
             self.left_out += 1;
             return;
         }
-        let rule = finding.rule;
+        let rule = &*finding.rule;
         let level = match finding.severity {
             Severity::Violation => "error",
-            Severity::Open => "warning",
+            Severity::Open | Severity::Event => "warning",
             Severity::Note => "note",
         };
-        self.rules.insert(rule);
+        self.rules.insert(finding.rule.clone());
         let mut result = json!({ "ruleId": rule, "level": level, "message": { "text": finding.message } });
         // Every reader accepts a path as location: GitHub refuses other schemes than that of its
         // checkout, and results without a location.

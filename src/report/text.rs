@@ -7,11 +7,13 @@ use super::finding::acknowledgement;
 use super::text_findings::{Findings, line};
 use super::text_style::{BAD, DIM, HEAD, OPEN, counted, verdict_style};
 use super::text_table::{Row, write_table};
-use super::text_verdict::{bound, intact, kept_out, open_points, scope, violations};
+use super::text_verdict::{bound, intact, kept_out, open_points, scope, tampering, violations};
 use super::text_wrap::Wrapped;
 use super::{Report, belongs_to_chain};
 use crate::debug::opaque_debug;
-use crate::model::{BagStatus, Depth, DigestStatus, LogFileStatus, Verdict, WarningCode, exit_code, printable};
+use crate::model::{
+    BagStatus, Depth, DigestStatus, LogFileStatus, TamperingOutcome, Verdict, WarningCode, exit_code, printable,
+};
 use crate::records::{
     AcknowledgedCount, Allowances, BagRecord, CustodyLine, Merged, Record, RunRecord, Sample, SinceCheckpoint,
     SummaryRecord, Tally, format_time as time,
@@ -55,7 +57,7 @@ pub struct Text<W> {
     is_signed_in_part: bool,
     summary: Option<SummaryRecord>,
     /// True if a warning says that something was asked about that is not there, or that somebody
-    /// touched an object: then `quiet` does not hold.
+    /// touched an object, or an event of tampering was found: then `quiet` does not hold.
     has_doubt: bool,
 }
 
@@ -173,6 +175,9 @@ impl<W: Write> Text<W> {
         if let Some(sample) = summary.sample {
             writeln!(out, "{}", bound(&sample))?;
         }
+        if summary.looked_for_tampering {
+            writeln!(out, "{}", tampering(summary))?;
+        }
         if self.options.verbose {
             let (code, meaning) = (summary.exit_code, exit_code::meaning(summary.exit_code));
             writeln!(out, "{DIM}exit code {code}: {meaning}{DIM:#}")?;
@@ -233,6 +238,7 @@ impl<W: Write> Report for Text<W> {
         if let Record::Warning(warning) = record {
             self.has_doubt |= matches!(warning.code, WarningCode::NothingFound | WarningCode::ObjectTouched);
         }
+        self.has_doubt |= matches!(record, Record::Tampering(found) if found.outcome == TamperingOutcome::Succeeded);
         if let Record::Run(run) = record {
             self.findings.lists_intact = run.files > 0;
         }

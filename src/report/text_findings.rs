@@ -6,10 +6,12 @@ use std::io::{self, Write};
 
 use super::finding::{acknowledgement, group_with_history};
 use super::text_style::{BAD, DIM, GOOD, HEAD, OPEN, span};
-use crate::model::{BagStatus, DigestStatus, FindingId, LogFileStatus, ObjectRef, WarningCode, printable};
+use crate::model::{
+    BagStatus, DigestStatus, FindingId, LogFileStatus, ObjectRef, TamperingOutcome, WarningCode, printable,
+};
 use crate::records::{
-    BagProblem, BagRecord, ChainRecord, DigestRecord, GapRecord, LogFileRecord, Mended, Record, Versions,
-    WarningRecord, format_time as time,
+    BagProblem, BagRecord, ChainRecord, DigestRecord, GapRecord, LogFileRecord, Mended, Record, TamperingRecord,
+    Versions, WarningRecord, format_time as time,
 };
 use anstyle::Style;
 
@@ -29,6 +31,7 @@ enum Section {
     Unlisted,
     Uncovered,
     Gaps,
+    Tampering,
     Acknowledged,
     Mended,
     Warnings,
@@ -43,6 +46,7 @@ impl Section {
             Self::Unlisted => "Unlisted log files",
             Self::Uncovered => "Uncovered log files",
             Self::Gaps => "Gaps",
+            Self::Tampering => "Proven events that weaken logging, no part of the verdict",
             Self::Acknowledged => "Acknowledged, and kept out of the verdict",
             Self::Mended => "Mended since an earlier run",
             Self::Warnings => "Warnings",
@@ -110,6 +114,7 @@ impl Findings {
             },
             Record::Bag(bag) if bag.status == BagStatus::Altered => (Section::Wrong, "altered bags"),
             Record::Gap(gap) => (Section::Gaps, gap.cause.as_str()),
+            Record::Tampering(_) => (Section::Tampering, "events"),
             Record::Warning(warning) if warning.code == WarningCode::KeyNotPublished => (Section::Wrong, "keys"),
             Record::Warning(_) => (Section::Warnings, "warnings"),
             Record::Chain(chain) if chain.fault.is_some() => (Section::Wrong, "faults of chains"),
@@ -195,6 +200,7 @@ fn chain_of(record: &Record) -> Option<String> {
         Record::Digest(digest) => &digest.chain,
         Record::LogFile(file) => &file.chain,
         Record::Gap(gap) => &gap.chain,
+        Record::Tampering(tampering) => &tampering.chain,
         _ => return None,
     };
     Some(format!("{} {} {}", chain.account, chain.region, chain.trail))
@@ -250,6 +256,7 @@ fn entry(record: &Record) -> String {
         Record::LogFile(log_file) => log_file_entry(log_file),
         Record::Bag(bag) => bag_entry(bag),
         Record::Gap(gap) => gap_entry(gap),
+        Record::Tampering(tampering) => tampering_entry(tampering),
         Record::Warning(warning) => warning_entry(warning),
         Record::Chain(chain) => chain_entry(chain),
         Record::Run(_) | Record::Circumstances(_) | Record::Summary(_) => String::new(),
@@ -338,6 +345,22 @@ fn gap_entry(gap: &GapRecord) -> String {
     let detail = printable(&gap.detail);
     let id = id_of(gap.id);
     format!("  {style}{}{style:#}  {chain}  {from} to {to} ({length}){id}\n    {detail}\n", gap.cause)
+}
+
+fn tampering_entry(tampering: &TamperingRecord) -> String {
+    let TamperingRecord { outcome, event, detail, rule, attack, id, .. } = tampering;
+    let style = if *outcome == TamperingOutcome::Succeeded { BAD } else { DIM };
+    let (at, id) = (event.event_time.map(time).unwrap_or_default(), id_of(*id));
+    let attack = if attack.is_empty() { String::new() } else { format!(", ATT&CK {}", attack.join(", ")) };
+    let log_file = shown(&ObjectRef { bucket: event.bucket.clone(), key: event.key.clone() });
+    let event_id = event.event_id.as_deref().map(|id| format!("event {}, ", printable(id))).unwrap_or_default();
+    format!(
+        "  {style}{outcome}{style:#}  {at}  {DIM}[{}{attack}]{DIM:#}{id}\n    {}\n    {DIM}{event_id}record {} of \
+         {log_file}{DIM:#}\n",
+        printable(rule),
+        printable(detail),
+        tampering.index
+    )
 }
 
 fn chain_entry(chain: &ChainRecord) -> String {

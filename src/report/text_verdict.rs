@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::text_style::counted;
-use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, SampleResult};
-use crate::records::{Allowances, SummaryRecord, Tally};
+use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, SampleResult, Verdict, exit_code};
+use crate::records::{Allowances, SummaryRecord, Tally, TamperingCounts};
 
 /// States what a verified run proved.
 pub(super) fn intact(summary: &SummaryRecord, scope: &str) -> String {
@@ -80,6 +80,23 @@ pub(super) fn violations(tally: &Tally) -> String {
         return format!("the evidence bag or its keys are not as they have to be: {}", parts.join(", "));
     }
     format!("what was found is not what CloudTrail delivered: {}", parts.join(", "))
+}
+
+/// States the number of events of tampering, in the log files in which they were looked for.
+pub(super) fn tampering(summary: &SummaryRecord) -> String {
+    let TamperingCounts { succeeded, attempted } = summary.tally.tampering;
+    let looked = counted(summary.tally.log_files(LogFileStatus::Intact), "intact log file");
+    let found = match (succeeded, attempted) {
+        (0, 0) => format!("no event that weakens logging was found in {looked}"),
+        _ => format!(
+            "{} logging, and {} to, in {looked}",
+            if succeeded == 1 { "1 event weakens".to_owned() } else { format!("{succeeded} events weaken") },
+            if attempted == 1 { "1 failed".to_owned() } else { format!("{attempted} failed") }
+        ),
+    };
+    let fails = succeeded > 0 && summary.exit_code == exit_code::VIOLATED && summary.verdict != Verdict::Violated;
+    let code = if fails { "; the exit code is 1, by --fail-on tampering" } else { "" };
+    format!("{found}{code}")
 }
 
 /// Lists what leaves a run `inconclusive`.

@@ -24,6 +24,8 @@ pub struct TrailSettings {
     pub is_multi_region: bool,
     /// True if it logs every account of an organization.
     pub is_organization: bool,
+    /// The ARN of the KMS key that encrypts what it delivers, if it has one.
+    pub kms_key: Option<String>,
 }
 
 /// The reason why a trail's settings could not be read.
@@ -116,6 +118,7 @@ impl Trail {
             prefix: trail.s3_key_prefix.unwrap_or_default().trim_matches('/').to_owned(),
             is_multi_region: trail.is_multi_region_trail == Some(true),
             is_organization: trail.is_organization_trail == Some(true),
+            kms_key: trail.kms_key_id,
         })
     }
 

@@ -17,7 +17,7 @@ use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::log_folder::past_days::AgainFile;
 use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
-use crate::audit::shared::proven_content::{Extract, KeptContent};
+use crate::audit::shared::proven_content::{Consumed, KeptContent};
 use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef};
 use crate::records::{History, LogFileRecord};
 use crate::store::StoreError;
@@ -212,13 +212,13 @@ pub(crate) fn note_listing(tasks: &mut [Task], folder: &LogFolder, expiry: &Expi
     }
 }
 
-/// Reads a log file and judges it. If it is intact, its content goes to the consumer of the run, whose
-/// extract is returned.
+/// Reads a log file and judges it. If it is intact, its content goes to the examiner and the consumer of
+/// the run; what they made of it is returned.
 pub(crate) async fn judge(
     context: &Context,
     chain: Arc<ChainId>,
     task: Task,
-) -> Result<(LogFileRecord, Option<Extract>), AuditError> {
+) -> Result<(LogFileRecord, Consumed), AuditError> {
     let expected: Vec<ExpectedHash> = match task.listing {
         Listing::Expected(hashes) => hashes,
         Listing::Claimed => Vec::new(),
@@ -257,11 +257,11 @@ pub(crate) async fn judge(
         versions,
         history: History::default(),
     };
-    let extract = match (&context.consumption, kept) {
+    let consumed = match (&context.consumption, kept) {
         (Some(consumption), Some(kept)) => consumption.consume(&record, kept).map_err(AuditError::Content)?,
-        _ => None,
+        _ => Consumed::default(),
     };
-    Ok((record, extract))
+    Ok((record, consumed))
 }
 
 /// Reads and hashes a log file, and keeps its content if the run has a consumer.

@@ -88,7 +88,12 @@ impl CheckpointBuilder {
             Record::LogFile(file) => self.on_log_file(file),
             Record::Gap(gap) => self.on_gap(gap),
             Record::Chain(chain) => self.on_chain_end(chain),
-            Record::Run(_) | Record::Bag(_) | Record::Warning(_) | Record::Circumstances(_) | Record::Summary(_) => {}
+            Record::Run(_)
+            | Record::Bag(_)
+            | Record::Tampering(_)
+            | Record::Warning(_)
+            | Record::Circumstances(_)
+            | Record::Summary(_) => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::debug::opaque_debug;
 use crate::disk::spill::{SpillBuffer, SpillPool};
 use crate::model::LogFileStatus;
-use crate::records::LogFileRecord;
+use crate::records::{LogFileRecord, Record};
 use crate::verify::ContentCopy;
 
 /// The memory for the content of log files that are being verified, in bytes.
@@ -32,6 +32,18 @@ pub trait ContentConsumer: Send + Sync {
     fn consume(&self, file: &LogFileRecord, content: ProvenContent, extract: &mut Extract) -> io::Result<()>;
 }
 
+/// An examiner of the content of log files that are proven, which makes records of it. It sees no other
+/// bytes.
+pub trait ContentExaminer: Send + Sync {
+    /// Examines the content of one log file, and returns the records that follow the record of the file,
+    /// in their order. Called in any order, and several times at once.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the audit, which returns it: see [`ContentConsumer::consume`].
+    fn examine(&self, file: &LogFileRecord, content: &ProvenContent) -> io::Result<Vec<Record>>;
+}
+
 /// The uncompressed content of a log file that is proven.
 #[derive(Debug)]
 pub struct ProvenContent(SpillBuffer);
@@ -45,6 +57,11 @@ impl ProvenContent {
     /// Reads the bytes.
     pub fn into_reader(self) -> impl BufRead {
         self.0.into_reader()
+    }
+
+    /// Reads the bytes, and keeps them.
+    pub fn reader(&self) -> impl BufRead {
+        self.0.reader()
     }
 }
 
@@ -94,20 +111,37 @@ impl ContentCopy for KeptContent {
     }
 }
 
-/// The consumer of proven content, with the buffers of a run.
+/// The consumer and the examiner of proven content, with the buffers of a run.
 #[derive(Clone)]
 pub(crate) struct Consumption {
-    consumer: Arc<dyn ContentConsumer>,
+    consumer: Option<Arc<dyn ContentConsumer>>,
+    examiner: Option<Arc<dyn ContentExaminer>>,
     contents: Arc<SpillPool>,
     extracts: Arc<SpillPool>,
 }
 
 opaque_debug!(Consumption);
 
+/// What was made of the content of a log file.
+#[derive(Default)]
+pub(crate) struct Consumed {
+    /// The extract of the consumer.
+    pub extract: Option<Extract>,
+    /// The records of the examiner.
+    pub records: Vec<Record>,
+}
+
 impl Consumption {
-    pub(crate) fn new(consumer: Arc<dyn ContentConsumer>) -> Self {
+    /// Returns `None` if nobody looks at content.
+    pub(crate) fn new(
+        consumer: Option<Arc<dyn ContentConsumer>>,
+        examiner: Option<Arc<dyn ContentExaminer>>,
+    ) -> Option<Self> {
+        if consumer.is_none() && examiner.is_none() {
+            return None;
+        }
         let contents = SpillPool::new(CONTENT_MEMORY, ONE_CONTENT);
-        Self { consumer, contents, extracts: SpillPool::new(EXTRACT_MEMORY, ONE_EXTRACT) }
+        Some(Self { consumer, examiner, contents, extracts: SpillPool::new(EXTRACT_MEMORY, ONE_EXTRACT) })
     }
 
     /// Returns an empty copy, to be filled while a log file is hashed.
@@ -115,21 +149,28 @@ impl Consumption {
         KeptContent { buffer: self.contents.buffer(), error: None }
     }
 
-    /// Hands the content of a log file to the consumer if its record says that it is intact.
+    /// Hands the content of a log file to the examiner and to the consumer if its record says that it is
+    /// intact.
     ///
     /// # Errors
     ///
-    /// Fails if the copy could not be kept, for lack of disk space as a rule, or the consumer fails.
-    pub(crate) fn consume(&self, file: &LogFileRecord, kept: KeptContent) -> io::Result<Option<Extract>> {
+    /// Fails if the copy could not be kept, for lack of disk space as a rule, or one of them fails.
+    pub(crate) fn consume(&self, file: &LogFileRecord, kept: KeptContent) -> io::Result<Consumed> {
         if file.status != LogFileStatus::Intact {
-            return Ok(None);
+            return Ok(Consumed::default());
         }
         if let Some(error) = kept.error {
             return Err(error);
         }
+        let content = ProvenContent(kept.buffer);
+        let records = match &self.examiner {
+            Some(examiner) => examiner.examine(file, &content)?,
+            None => Vec::new(),
+        };
+        let Some(consumer) = &self.consumer else { return Ok(Consumed { extract: None, records }) };
         let mut extract = Extract(self.extracts.buffer());
-        self.consumer.consume(file, ProvenContent(kept.buffer), &mut extract)?;
+        consumer.consume(file, content, &mut extract)?;
         extract.0.settle()?;
-        Ok((!extract.is_empty()).then_some(extract))
+        Ok(Consumed { extract: (!extract.is_empty()).then_some(extract), records })
     }
 }

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::reports::{EvidenceArgs, LogArgs, ReportArgs, ReportKind, StandardOutput, report_parser};
 use super::scheduled::StateArgs;
 use super::values::{Allowance, Suggested, allowance_suggestions, parse_allowance};
-use super::verify::{CopyArgs, SelectArgs, SourceArgs, VerifyArgs};
+use super::verify::{CopyArgs, FailOn, SelectArgs, SourceArgs, VerifyArgs};
 use crate::events::{AddressPattern, CountField, JqCondition};
 use crate::model::{TimeArgument, parse_age, parse_time};
 use crate::records::Setting;
@@ -108,6 +108,20 @@ pub(crate) struct EventsArgs {
         help_heading = "Verdict"
     )]
     pub allow: Vec<Allowance>,
+
+    /// Make the exit code 1, whatever the verdict is, if a proven event weakens logging and succeeded:
+    /// tampering
+    #[arg(
+        long,
+        env = "CTVERIFY_FAIL_ON",
+        hide_env = true,
+        value_name = "KIND",
+        value_enum,
+        value_delimiter = ',',
+        hide_possible_values = true,
+        help_heading = "Verdict"
+    )]
+    pub fail_on: Vec<FailOn>,
 
     /// A report on the verification (repeatable); the kinds are those of the main command
     #[arg(
@@ -307,6 +321,17 @@ pub(crate) struct ConditionArgs {
     )]
     pub condition: Option<String>,
 
+    /// Only events that weaken logging or the protection of the logs, or failed calls that would: those
+    /// that --report tampering=FILE has
+    #[arg(
+        long,
+        env = "CTVERIFY_TAMPERING",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "Which events"
+    )]
+    pub tampering: bool,
+
     /// Only events before this time
     #[arg(
         long,
@@ -357,6 +382,7 @@ impl EventsArgs {
             signer: self.signer.clone(),
             scheduled: StateArgs { grace: self.grace, ..StateArgs::default() },
             allow: self.allow.clone(),
+            fail_on: self.fail_on.clone(),
             ..VerifyArgs::of(self.what.clone(), self.copy.clone(), self.source.clone(), reports)
         }
     }

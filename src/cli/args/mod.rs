@@ -21,7 +21,7 @@ pub(super) use events::{ConditionArgs, EventFormat, EventsArgs};
 pub(super) use reports::{EvidenceArgs, Format, LogArgs, LogFormat, ReportArgs, ReportKind, StandardOutput};
 pub(super) use scheduled::{NoticeArgs, NotifyOn};
 pub(super) use values::{Allowance, MAX_SEED, Price, RegionChoice};
-pub(super) use verify::{AwsArgs, CopyArgs, SelectArgs, SourceArgs, VerifyArgs};
+pub(super) use verify::{AwsArgs, CopyArgs, FailOn, SelectArgs, SourceArgs, VerifyArgs};
 
 use super::secrets::without_secrets;
 use crate::checkpoint::Name;

@@ -22,9 +22,10 @@ pub(crate) struct ReportArgs {
     )]
     pub format: Format,
 
-    /// A further report of the same run (repeatable). KIND: text, jsonl, json, csv, prometheus,
-    /// junit, sarif, ocsf, asff (for Security Hub), emf (for CloudWatch), html (chain of custody, a
-    /// page to print), custody (the same as JSON), intoto (a signed statement)
+    /// A further report of the same run (repeatable). KIND: text, jsonl, json, tampering (events that
+    /// weaken logging, which the other reports then have, too), csv, prometheus, junit, sarif, ocsf,
+    /// asff (for Security Hub), emf (for CloudWatch), html (chain of custody, a page to print), custody
+    /// (the same as JSON), intoto (a signed statement)
     #[arg(
         long,
         env = "CTVERIFY_REPORT",
@@ -158,6 +159,8 @@ pub(crate) enum ReportKind {
     Jsonl,
     /// One JSON document
     Json,
+    /// Proven events that weaken logging, as JSON
+    Tampering,
     /// A table for spreadsheets
     Csv,
     /// Metrics for Prometheus' textfile collector

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::Args as ClapArgs;
 use clap::builder::FalseyValueParser;
+use clap::{Args as ClapArgs, ValueEnum};
 
 use super::reports::ReportArgs;
 use super::scheduled::{NoticeArgs, StateArgs};
@@ -122,6 +122,27 @@ pub(crate) struct VerifyArgs {
         help_heading = "Verdict"
     )]
     pub allow: Vec<Allowance>,
+
+    /// Make the exit code 1, whatever the verdict is, if a proven event weakens logging and succeeded:
+    /// tampering
+    #[arg(
+        long,
+        env = "CTVERIFY_FAIL_ON",
+        hide_env = true,
+        value_name = "KIND",
+        value_enum,
+        value_delimiter = ',',
+        hide_possible_values = true,
+        help_heading = "Verdict"
+    )]
+    pub fail_on: Vec<FailOn>,
+}
+
+/// A kind of finding that makes the exit code 1 whatever the verdict is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// A proven event that weakens logging or the protection of the logs
+    Tampering,
 }
 
 impl VerifyArgs {
@@ -142,6 +163,7 @@ impl VerifyArgs {
             reports,
             log_custody: false,
             allow: Vec::new(),
+            fail_on: Vec::new(),
         }
     }
 }

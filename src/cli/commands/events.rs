@@ -18,7 +18,9 @@ use crate::cli::output::terminal_width;
 use crate::cli::paths;
 use crate::cli::resolve::{self, Settings, allowances};
 use crate::cli::table_folder::TableFolder;
-use crate::events::{CountBy, EventFilter, EventReader, EventTotals, Format, JqCondition, Pattern, TextField};
+use crate::events::{
+    CountBy, EventFilter, EventReader, EventTotals, Format, JqCondition, Pattern, TamperingFinder, TextField,
+};
 use crate::model::{Depth, LogFileStatus, TimeArgument, printable};
 use crate::records::{LogFileRecord, Record, SummaryRecord};
 
@@ -49,21 +51,26 @@ pub(crate) fn events(args: &EventsArgs) -> Result<u8, Failure> {
     }
     let verification = args.verification();
     paths::check_events(args, &verification)?;
-    let reader = Arc::new(reader(args)?);
+    let reader = reader(args)?;
     let runtime = runtime()?;
-    let outcome = runtime.block_on(emit(args, &verification, &reader));
+    let outcome = runtime.block_on(emit(args, &verification, reader));
     shut_down(runtime);
     outcome
 }
 
 /// Verifies, and writes the events that `reader` extracts.
-async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: &Arc<EventReader>) -> Result<u8, Failure> {
+async fn emit(args: &EventsArgs, verification: &VerifyArgs, reader: EventReader) -> Result<u8, Failure> {
     let signing = Arc::new(Signing::open(&verification.reports)?);
     let settings = tokio::select! {
         settings = resolve::resolve(verification, now()) => settings?,
         () = interruption() => return Err(Failure::Interrupted),
     };
     signing.check_use(&verification.reports, false)?;
+    let reader = match args.conditions.tampering {
+        true => reader.with_tampering(TamperingFinder::new(settings.trail_resources())),
+        false => reader,
+    };
+    let reader = Arc::new(reader);
     let settings = Settings { consumer: Some(reader.clone()), ..settings };
     let mut output = EventOutput::open(args.output.as_deref())?;
     let table = args.parquet.as_deref().map(TableFolder::open).transpose()?;

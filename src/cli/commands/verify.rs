@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::audit::{Audit, Extract, Observer, Outcome, Progress};
+use crate::audit::{Audit, ContentExaminer, Extract, Observer, Outcome, Progress};
 use crate::bag::{Action, CustodyEntry};
 use crate::cli::args::{Format, Price, ReportArgs, ReportKind, StandardOutput, VerifyArgs};
 use crate::cli::custody::{self, now};
@@ -18,7 +18,8 @@ use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_outp
 use crate::cli::paths;
 use crate::cli::progress::ProgressLine;
 use crate::cli::resolve::{self, Settings, Trouble};
-use crate::model::{Prices, exit_code};
+use crate::events::TamperingFinder;
+use crate::model::{Depth, Prices, exit_code};
 use crate::records::{CircumstancesRecord, LogFileRecord, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
 use crate::store::Store;
@@ -194,6 +195,7 @@ pub(super) async fn audit_with(
     stop: impl Future<Output = ()>,
 ) -> Result<SummaryRecord, Failure> {
     let reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned, signing.clone())?;
+    let examiner = examiner(args, &settings)?;
     let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
@@ -215,7 +217,8 @@ pub(super) async fn audit_with(
     let clock = store.clone();
     let refuse = trouble.clone();
     let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), refuse, watch };
-    let audit = Audit { status, neighbours, progress, discovered, consumer, ..Audit::new(store, keys, request) };
+    let audit =
+        Audit { status, neighbours, progress, discovered, consumer, examiner, ..Audit::new(store, keys, request) };
     let ends_early = async {
         tokio::select! {
             () = interruption() => {}
@@ -250,6 +253,25 @@ pub(super) async fn audit_with(
         tracing::info!("the checkpoint is written");
     }
     Ok(summary)
+}
+
+/// Returns the finder of events of tampering, if a report or the exit code tells of them.
+fn examiner(args: &ReportArgs, settings: &Settings) -> Result<Option<Arc<dyn ContentExaminer>>, Failure> {
+    let reports = args.report.iter().any(|(kind, _)| *kind == ReportKind::Tampering);
+    let flag = match (reports, settings.request.fails_on_tampering) {
+        (true, _) => "--report tampering",
+        (false, true) => "--fail-on tampering",
+        (false, false) => return Ok(None),
+    };
+    if settings.request.depth != Depth::Content {
+        let what = format!("{flag} looks into log files, and --depth {} reads none", settings.request.depth);
+        return Err(Failure::Usage(format!("{what}: leave one of them out")));
+    }
+    if settings.request.statement.merged.is_some() {
+        let what = "looks into log files, and a merge has none: use it in a run on one machine";
+        return Err(Failure::Usage(format!("{flag} {what}")));
+    }
+    Ok(Some(Arc::new(TamperingFinder::new(settings.trail_resources()))))
 }
 
 /// Completes when the user interrupts the run, or a supervisor asks it to end.

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::{PlanArgs, SelectArgs, SourceArgs, VerifyArgs};
+use super::args::{FailOn, PlanArgs, SelectArgs, SourceArgs, VerifyArgs};
 use super::exit::Failure;
 use super::notifier::Notifier;
 use super::plan_place::OpenPlan;
 use crate::audit::{AuditRequest, ContentConsumer, Discovered, Expected};
 use crate::bag::{EventOfBag, UnpackedBag};
 use crate::checkpoint::Kept;
+use crate::events::TrailResources;
 use crate::keys::KeySource;
 use crate::model::{Depth, TimeArgument, TimeRange};
 use crate::store::Store;
@@ -59,6 +60,8 @@ pub(super) struct Settings {
     pub discovered: Option<Discovered>,
     /// Tells why the records are worth nothing, if they are: it is asked before the summary.
     pub trouble: Option<Trouble>,
+    /// The ARN of the KMS key that the trail uses, if CloudTrail told one.
+    pub trail_key: Option<String>,
     /// The consumer of the content of log files that are found intact.
     pub consumer: Option<Arc<dyn ContentConsumer>>,
     /// The plan that the chains are read from.
@@ -76,6 +79,16 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// The buckets and keys that calls about the trail's protection concern.
+    pub(super) fn trail_resources(&self) -> TrailResources {
+        let locations = self.request.locations.iter().map(|location| location.bucket.clone());
+        let files = self.request.files.iter().map(|file| file.bucket.to_string());
+        TrailResources {
+            buckets: locations.chain(files).chain(self.read_bucket.clone()).collect(),
+            keys: self.trail_key.iter().cloned().collect(),
+        }
+    }
+
     /// Creates settings with this store, these keys and this request, and nothing else.
     pub(super) fn new(store: Arc<dyn Store>, keys: Arc<dyn KeySource>, request: AuditRequest) -> Self {
         Self {
@@ -89,6 +102,7 @@ impl Settings {
             read_bucket: None,
             discovered: None,
             trouble: None,
+            trail_key: None,
             consumer: None,
             plan: None,
             bag: None,
@@ -174,6 +188,7 @@ pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Setting
     let mut request = AuditRequest {
         sample: sample(args)?,
         allowed: allowances(&args.allow),
+        fails_on_tampering: args.fail_on.contains(&FailOn::Tampering),
         grace: args.scheduled.grace.unwrap_or(request.grace),
         recheck: args.scheduled.recheck.map(recheck).transpose()?,
         ..request

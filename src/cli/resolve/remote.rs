@@ -34,6 +34,7 @@ pub(super) async fn remote(
     let mut status: Option<Arc<dyn StatusSource>> = None;
     let mut description = None;
     let mut neighbours: Option<Arc<dyn NeighbourSource>> = None;
+    let mut trail_key = None;
     let location = match (&what.bucket, &what.trail_arn) {
         (Some(bucket), _) => Location {
             bucket: bucket.trim_start_matches("s3://").trim_end_matches('/').to_owned(),
@@ -59,6 +60,7 @@ pub(super) async fn remote(
                 "IsMultiRegionTrail": settings.is_multi_region,
                 "IsOrganizationTrail": settings.is_organization,
             }));
+            trail_key.clone_from(&settings.kms_key);
             request.expected.accounts.extend(accounts);
             request.expected.own_regions = own_regions;
             if settings.is_organization {
@@ -94,6 +96,7 @@ pub(super) async fn remote(
         neighbours,
         identity,
         trail: description,
+        trail_key,
         read_bucket,
         ..Settings::new(store, keys, request)
     })

@@ -58,6 +58,7 @@ pub(super) struct Gathering {
     /// The gaps of each cause.
     gaps: BTreeMap<GapCause, Grouped>,
     warnings: Grouped,
+    tampering: Grouped,
     /// The numbers of records that are not spelled out, once all were taken.
     pub left_out: LeftOut,
     bag: Option<BagRecord>,
@@ -70,6 +71,7 @@ pub(super) struct LeftOut {
     pub acknowledged: u64,
     pub mended: u64,
     pub warnings: u64,
+    pub tampering: u64,
 }
 
 struct Hasher(Sha256);
@@ -100,6 +102,7 @@ impl Gathering {
             mended: Grouped::default(),
             gaps: BTreeMap::new(),
             warnings: Grouped::default(),
+            tampering: Grouped::default(),
             left_out: LeftOut::default(),
             bag: None,
             summary: None,
@@ -119,7 +122,7 @@ impl Gathering {
             Record::Chain(chain) => self.close_chain(chain),
             Record::Circumstances(circumstances) => self.circumstances = circumstances.clone(),
             Record::Summary(summary) => self.summary = Some(summary.clone()),
-            Record::Digest(_) | Record::LogFile(_) | Record::Gap(_) | Record::Warning(_) => {}
+            Record::Digest(_) | Record::LogFile(_) | Record::Gap(_) | Record::Tampering(_) | Record::Warning(_) => {}
         }
         if let Record::Gap(gap) = record {
             // Gaps are listed by their cause, the acknowledged ones too.
@@ -131,6 +134,7 @@ impl Gathering {
         let has_mended = record.history().is_some_and(|history| history.mended.is_some());
         match record {
             Record::Warning(_) => self.warnings.take(record),
+            Record::Tampering(_) => self.tampering.take(record),
             _ if record.acknowledged().is_some() => self.acknowledged.take(record),
             _ if has_mended => self.mended.take(record),
             _ => Ok(()),
@@ -184,6 +188,7 @@ impl Gathering {
             acknowledged: self.acknowledged.left_out,
             mended: self.mended.left_out,
             warnings: self.warnings.left_out,
+            tampering: self.tampering.left_out,
         };
         let hash = std::mem::replace(&mut self.lines, Jsonl::new(Hasher(Sha256::new()))).into_inner();
         let computed = hex::encode(hash.0.finalize());
@@ -246,6 +251,9 @@ impl Gathering {
             not_spelled_out: self.left_out(),
             gaps: self.gaps.values_mut().flat_map(|of_cause| std::mem::take(&mut of_cause.records)).collect(),
             warnings: std::mem::take(&mut self.warnings.records),
+            looked_for_tampering: summary.looked_for_tampering,
+            fail_on: run.fail_on.clone(),
+            tampering: std::mem::take(&mut self.tampering.records),
             bag: self.bag.as_ref().map(BagFacts::of),
             records: RecordsFacts {
                 count: self.records,
@@ -262,7 +270,7 @@ impl Gathering {
     /// The number of findings, gaps and warnings that are not spelled out. A gap that is a finding is
     /// counted once.
     fn left_out(&self) -> u64 {
-        let lists = [&self.acknowledged, &self.mended, &self.warnings];
+        let lists = [&self.acknowledged, &self.mended, &self.warnings, &self.tampering];
         let open = self.gaps.iter().filter(|(cause, _)| !cause.is_finding()).map(|(_, of_cause)| of_cause);
         self.findings.left_out() + lists.into_iter().chain(open).map(|list| list.left_out).sum::<u64>()
     }
@@ -334,6 +342,12 @@ pub(super) struct Facts {
     /// All gaps, by cause.
     pub gaps: Vec<serde_json::Value>,
     pub warnings: Vec<serde_json::Value>,
+    /// True if events that weaken logging were looked for in the intact log files.
+    pub looked_for_tampering: bool,
+    /// What makes the exit code 1 whatever the verdict is.
+    pub fail_on: Vec<String>,
+    /// The events that weaken logging, and failed calls that would.
+    pub tampering: Vec<serde_json::Value>,
     /// The evidence bag, if it was one that was examined.
     pub bag: Option<BagFacts>,
     /// The number of findings, gaps and warnings that only the records have.

@@ -225,6 +225,7 @@ impl<W: Write> CustodyHtml<W> {
             interrupted => gathering.is_interrupted(),
             goes_on => gathering.goes_on(),
             warnings_left_out => gathering.left_out.warnings,
+            tampering_left_out => gathering.left_out.tampering,
             acknowledged_left_out => gathering.left_out.acknowledged,
             mended_left_out => gathering.left_out.mended,
             counts_log_files => facts.examination.depth == "content" && facts.counts.not_read == 0,

@@ -6,6 +6,7 @@ mod proof_file;
 mod proven;
 mod single;
 pub(crate) mod table;
+mod tampering;
 
 use std::process::Command;
 
