@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ctverify::audit::{Audit, AuditRequest};
+use ctverify::events::TrailCalls;
 use ctverify::keys::KeyFile;
 use ctverify::records::{Record, write_record};
 use ctverify::store::Folder;
@@ -48,7 +49,8 @@ fn records(dir: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let folder = Folder::open(dir, None)?;
     let keys = KeyFile::open(&dir.join("keys.json"))?;
     let request = AuditRequest::builder(jiff::Timestamp::now()).locations(folder.locations()).build()?;
-    let audit = Audit::new(Arc::new(folder), Arc::new(keys), request);
+    let mut audit = Audit::new(Arc::new(folder), Arc::new(keys), request);
+    audit.logging_events = Some(Arc::new(TrailCalls));
     let mut lines = Vec::new();
     let mut observer = |record: &Record| match record {
         Record::Run(_) | Record::Summary(_) => Ok(()),

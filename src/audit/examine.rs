@@ -80,6 +80,7 @@ pub(crate) async fn examine_chain(
     };
     Ok(ExaminedChain {
         judged: JudgedChain { id, entries, spool, expiry },
+        folders,
         own_listing_failed: failure.is_some(),
         goes_on_from,
         goes_on_as,

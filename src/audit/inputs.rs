@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::discovery::discovered::Discovered;
+use super::logging_events::LoggingEventReader;
 use super::observer::Progress;
 use super::request::AuditRequest;
 use super::shared::proven_content::{ContentConsumer, ContentExaminer};
@@ -48,6 +49,9 @@ pub struct Audit {
     /// The examiner of the content of log files that are found intact, whose records follow theirs.
     /// Content is read for it as for the consumer.
     pub examiner: Option<Arc<dyn ContentExaminer>>,
+    /// The reader of the events that explain gaps, at depth `content`. Log files of the trail's home
+    /// region around a gap are read for it once more.
+    pub logging_events: Option<Arc<dyn LoggingEventReader>>,
 }
 
 impl Audit {
@@ -63,6 +67,7 @@ impl Audit {
             discovered: None,
             consumer: None,
             examiner: None,
+            logging_events: None,
         }
     }
 }

@@ -19,7 +19,7 @@
 //!
 //! The folders depend on each other in this order, each only on those before it: `io`, `digests`,
 //! `listing`, `resume`, `shared`, `discovery`, `chain`, `log_folder`, `coverage`, `log_files`,
-//! `next_checkpoint`, `emit`.
+//! `logging_events`, `next_checkpoint`, `emit`.
 
 mod chain;
 mod coverage;
@@ -34,6 +34,7 @@ mod io;
 mod listing;
 mod log_files;
 mod log_folder;
+mod logging_events;
 mod next_checkpoint;
 mod observer;
 mod pipeline;
@@ -48,6 +49,7 @@ mod survey;
 pub use discovery::discovered::{ChainList, Discovered, DiscoveredChain, DiscoveredFacts};
 pub use error::AuditError;
 pub use inputs::{Audit, Outcome};
+pub use logging_events::{LoggingEffect, LoggingEvent, LoggingEventReader};
 pub use observer::{ChainProgress, Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
 pub use request_builder::{AuditRequestBuilder, RequestError};

@@ -26,6 +26,7 @@ use super::io::throttle::Throttle;
 use super::log_files::judge;
 use super::log_folder::beside_regions::{self, FoundBeside};
 use super::log_folder::unexplained;
+use super::logging_events::{LoggingEvents, explain};
 use super::next_checkpoint::builder::CheckpointBuilder;
 use super::observer::Observer;
 use super::request::SampleRequest;
@@ -395,6 +396,7 @@ impl Audit {
             answers: Arc::default(),
             neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
+            logging_events: self.logging_events.clone().map(|reader| Arc::new(LoggingEvents::new(reader))),
             consumption: Consumption::new(self.consumer.clone(), self.examiner.clone()),
         }
     }
@@ -459,7 +461,12 @@ fn examine_ahead(
                     (None, None) => context,
                 };
                 let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut admission).await?;
-                ChainRecords::new(chain, context, admission)
+                let folders = chain.folders.clone();
+                let mut records = ChainRecords::new(chain, context.clone(), admission)?;
+                if let Some(events) = &context.logging_events {
+                    explain::explain(events, &context, &folders, records.gaps_mut()).await?;
+                }
+                Ok(records)
             });
             if begun.send(task).await.is_err() {
                 // The run has ended.

@@ -214,7 +214,7 @@ async fn examine(context: &Arc<Context>, cluster: Cluster) -> Result<Examined, A
 
 /// Reads and judges the listed digests of a chain, and looks for explanations of those that are
 /// gone.
-async fn judge_chain(
+pub(crate) async fn judge_chain(
     context: &Arc<Context>,
     id: ChainId,
     folder: &RegionFolder,

@@ -19,6 +19,7 @@ mod finder;
 #[cfg(feature = "parquet")]
 mod lake;
 mod log_file;
+mod logging;
 mod output;
 mod prefilter;
 mod reader;
@@ -34,6 +35,7 @@ pub use finder::{EventFinder, FoundEvent, Searched};
 #[cfg(feature = "parquet")]
 pub use lake::{Lake, LakeFile};
 pub use log_file::{Form, TakeRecord, each_record, each_record_of_bytes, each_record_of_reader};
+pub use logging::TrailCalls;
 pub use output::{Format, Proof};
 pub use reader::{EventReader, EventTotals};
 pub use tampering::{RULES as TAMPERING_RULES, TamperingFinder, TamperingRule, TrailResources};

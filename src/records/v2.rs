@@ -420,6 +420,13 @@ pub struct GapRecord {
     pub missing_digests: u64,
     /// The number of log files in the gap that no valid digest lists.
     pub uncovered_log_files: u64,
+    /// The proven event that stopped the logging, if one was found.
+    #[serde(default)]
+    pub explained_by: Option<EventReference>,
+    /// The proven event that started it again, if one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "EventReference")]
+    pub ended_by: Option<EventReference>,
     /// The same in words.
     pub detail: String,
     /// The statements of earlier runs about the same finding.
@@ -447,6 +454,21 @@ pub struct EventReference {
     pub bucket: Arc<str>,
     /// The key of the log file.
     pub key: Arc<str>,
+}
+
+impl EventReference {
+    /// Refers to a log file, and to no event yet.
+    pub fn of_log_file(object: &ObjectRef) -> Self {
+        Self {
+            event_id: None,
+            event_time: None,
+            event_name: String::new(),
+            arn: None,
+            source_ip: None,
+            bucket: object.bucket.clone(),
+            key: object.key.clone(),
+        }
+    }
 }
 
 /// A proven event that weakens logging or the protection of the logs, or was to.

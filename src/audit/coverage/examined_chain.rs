@@ -6,6 +6,7 @@ use crate::audit::chain::handover::Handover;
 use crate::audit::coverage::expiry::ExpiryExplainer;
 use crate::audit::digests::digest_spool::DigestSpool;
 use crate::audit::digests::entry::ChainEntry;
+use crate::audit::listing::folders::RegionFolder;
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::resume::contradictions::Contradiction;
 use crate::audit::resume::late_arrivals::Deliveries;
@@ -28,6 +29,8 @@ pub(crate) struct JudgedChain {
 #[derive(Debug)]
 pub(crate) struct ExaminedChain {
     pub judged: JudgedChain,
+    /// The folders that hold the chain.
+    pub folders: Vec<RegionFolder>,
     /// The reason why a part of the chain could not be listed.
     pub listing_failure: Option<String>,
     /// True if that failure concerns the chain's known folders, and not a location that a pointer

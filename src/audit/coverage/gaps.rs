@@ -336,6 +336,8 @@ impl GapExplainer<'_> {
             to: piece.to,
             missing_digests,
             uncovered_log_files: 0,
+            explained_by: None,
+            ended_by: None,
             detail: self.detail(piece.cause, piece.from, missing_digests),
             history: History::default(),
         }

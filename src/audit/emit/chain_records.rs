@@ -19,7 +19,7 @@ use crate::audit::next_checkpoint::chain_snapshot::ChainSnapshot;
 use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
 use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef, WarningCode};
-use crate::records::{DigestRecord, Record, WarningRecord};
+use crate::records::{DigestRecord, GapRecord, Record, WarningRecord};
 
 /// The report on one chain: an iterator over its steps.
 pub(crate) struct ChainRecords {
@@ -112,6 +112,17 @@ impl ChainRecords {
             steps.insert(task.object.clone(), Step::LogFile(self.chain.judged.id.clone(), Box::new(task)));
         }
         self.steps.extend(steps.into_values());
+    }
+
+    /// The gaps of the chain, which are not emitted yet.
+    pub(crate) fn gaps_mut(&mut self) -> impl Iterator<Item = &mut GapRecord> {
+        self.end.iter_mut().filter_map(|step| match step {
+            Step::Record(record) => match &mut **record {
+                Record::Gap(gap) => Some(gap),
+                _ => None,
+            },
+            Step::LogFile(..) => None,
+        })
     }
 
     /// Takes the snapshot of the chain for the next run, if a checkpoint is kept.

@@ -324,6 +324,8 @@ mod tests {
             to: at(to),
             missing_digests: 1,
             uncovered_log_files: 0,
+            explained_by: None,
+            ended_by: None,
             detail: String::new(),
             history: History::default(),
         }

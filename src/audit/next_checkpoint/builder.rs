@@ -509,6 +509,8 @@ mod tests {
             to,
             missing_digests,
             uncovered_log_files,
+            explained_by: None,
+            ended_by: None,
             detail,
             history: History::default(),
         })

@@ -176,6 +176,8 @@ mod tests {
                 to: at(now.1),
                 missing_digests: 0,
                 uncovered_log_files: 0,
+                explained_by: None,
+                ended_by: None,
                 detail: String::new(),
                 history: History::default(),
             };

@@ -12,6 +12,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::audit::io::ordered_tasks::TaskLimits;
 use crate::audit::io::read_object::ObjectReader;
 use crate::audit::listing::log_files::LogFileLister;
+use crate::audit::logging_events::LoggingEvents;
 use crate::audit::observer::Progress;
 use crate::audit::request::{AuditRequest, fresh_from};
 use crate::audit::resume::state::Resume;
@@ -66,6 +67,8 @@ pub(crate) struct Context {
     pub neighbours: Arc<Neighbours>,
     /// True if not all versions of some object were read, because they are too many or too large.
     pub versions_cut: Arc<AtomicBool>,
+    /// The answers about the events that explain gaps.
+    pub logging_events: Option<Arc<LoggingEvents>>,
     /// The consumer of the content of log files that are found intact.
     pub consumption: Option<Consumption>,
     /// The lifecycle rules of each bucket that was asked for them.

@@ -103,6 +103,25 @@ pub(crate) struct KeptContent {
     error: Option<io::Error>,
 }
 
+impl KeptContent {
+    /// Returns an empty copy.
+    pub(crate) fn new(buffer: SpillBuffer) -> Self {
+        Self { buffer, error: None }
+    }
+
+    /// Returns the content, which the caller has found to be proven.
+    ///
+    /// # Errors
+    ///
+    /// The copy could not be kept, for lack of disk space as a rule.
+    pub(crate) fn finish(self) -> io::Result<ProvenContent> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(ProvenContent(self.buffer)),
+        }
+    }
+}
+
 impl ContentCopy for KeptContent {
     fn take(&mut self, bytes: &[u8]) {
         if self.error.is_none() {
@@ -146,7 +165,7 @@ impl Consumption {
 
     /// Returns an empty copy, to be filled while a log file is hashed.
     pub(crate) fn copy(&self) -> KeptContent {
-        KeptContent { buffer: self.contents.buffer(), error: None }
+        KeptContent::new(self.contents.buffer())
     }
 
     /// Hands the content of a log file to the examiner and to the consumer if its record says that it is
@@ -159,10 +178,7 @@ impl Consumption {
         if file.status != LogFileStatus::Intact {
             return Ok(Consumed::default());
         }
-        if let Some(error) = kept.error {
-            return Err(error);
-        }
-        let content = ProvenContent(kept.buffer);
+        let content = kept.finish()?;
         let records = match &self.examiner {
             Some(examiner) => examiner.examine(file, &content)?,
             None => Vec::new(),

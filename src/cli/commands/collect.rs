@@ -87,7 +87,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
             stop.notify_one();
         }
     };
-    let settings = Settings { store: store.clone(), keys: keys.clone(), trail: None, ..settings };
+    let settings = Settings { store: store.clone(), keys: keys.clone(), trail: None, collects: true, ..settings };
     let outcome = audit_with(&args.verify.reports, (&own, &signing), settings, watch, stop.notified()).await;
     let stays = |trouble: &str| {
         let place = args.output.display();

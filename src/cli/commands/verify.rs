@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::audit::{Audit, ContentExaminer, Extract, Observer, Outcome, Progress};
+use crate::audit::{Audit, ContentExaminer, Extract, LoggingEventReader, Observer, Outcome, Progress};
 use crate::bag::{Action, CustodyEntry};
 use crate::cli::args::{Format, Price, ReportArgs, ReportKind, StandardOutput, VerifyArgs};
 use crate::cli::custody::{self, now};
@@ -18,7 +18,7 @@ use crate::cli::output::{Reports, cannot_write_standard, colour_of_standard_outp
 use crate::cli::paths;
 use crate::cli::progress::ProgressLine;
 use crate::cli::resolve::{self, Settings, Trouble};
-use crate::events::TamperingFinder;
+use crate::events::{TamperingFinder, TrailCalls};
 use crate::model::{Depth, Prices, exit_code};
 use crate::records::{CircumstancesRecord, LogFileRecord, Record, SummaryRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
@@ -196,6 +196,10 @@ pub(super) async fn audit_with(
 ) -> Result<SummaryRecord, Failure> {
     let reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned, signing.clone())?;
     let examiner = examiner(args, &settings)?;
+    // A merge has no log files, and a bag holds what belongs to its own range alone.
+    let explains =
+        settings.request.depth == Depth::Content && settings.request.statement.merged.is_none() && !settings.collects;
+    let logging_events = explains.then(|| Arc::new(TrailCalls) as Arc<dyn LoggingEventReader>);
     let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
@@ -217,8 +221,16 @@ pub(super) async fn audit_with(
     let clock = store.clone();
     let refuse = trouble.clone();
     let mut observer = RunObserver { reports, circumstances, clock, brief: Brief::default(), refuse, watch };
-    let audit =
-        Audit { status, neighbours, progress, discovered, consumer, examiner, ..Audit::new(store, keys, request) };
+    let audit = Audit {
+        status,
+        neighbours,
+        progress,
+        discovered,
+        consumer,
+        examiner,
+        logging_events,
+        ..Audit::new(store, keys, request)
+    };
     let ends_early = async {
         tokio::select! {
             () = interruption() => {}

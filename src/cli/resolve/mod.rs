@@ -70,6 +70,8 @@ pub(super) struct Settings {
     pub bag: Option<PathBuf>,
     /// The event of the bag that is examined, if it holds what proves one event and nothing else.
     pub event: Option<EventOfBag>,
+    /// True if the objects that the run reads are collected into a bag.
+    pub collects: bool,
     /// The checkpoint, if one is kept.
     pub kept: Option<Kept>,
     /// The notifier, if notices are asked for.
@@ -107,6 +109,7 @@ impl Settings {
             plan: None,
             bag: None,
             event: None,
+            collects: false,
             kept: None,
             notifier: None,
             unpacked: None,

@@ -74,7 +74,7 @@ impl ContentExaminer for TamperingFinder {
 
 fn record_of(file: &LogFileRecord, index: u64, event: &Event<'_>, rule: &TamperingRule, met: Met) -> TamperingRecord {
     let error = event.text("errorCode");
-    let reference = reference(file, event);
+    let reference = reference(&EventReference::of_log_file(&file.object), event);
     let of = met.subject.as_deref().map(|subject| format!(" of {subject}")).unwrap_or_default();
     let by = reference.arn.as_deref().map(|arn| format!(" by {arn}")).unwrap_or_default();
     let from = reference.source_ip.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
@@ -94,8 +94,8 @@ fn record_of(file: &LogFileRecord, index: u64, event: &Event<'_>, rule: &Tamperi
     }
 }
 
-/// Returns a reference to an event of a log file.
-pub(super) fn reference(file: &LogFileRecord, event: &Event<'_>) -> EventReference {
+/// Returns a reference to an event of a log file, to which `place` refers.
+pub(super) fn reference(place: &EventReference, event: &Event<'_>) -> EventReference {
     let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
     EventReference {
         event_id: text(event.id()),
@@ -103,8 +103,8 @@ pub(super) fn reference(file: &LogFileRecord, event: &Event<'_>) -> EventReferen
         event_name: text(event.text("eventName")).unwrap_or_default(),
         arn: text(event.actor()),
         source_ip: text(event.text("sourceIPAddress")),
-        bucket: file.object.bucket.clone(),
-        key: file.object.key.clone(),
+        bucket: place.bucket.clone(),
+        key: place.key.clone(),
     }
 }
 
@@ -144,8 +144,7 @@ mod tests {
 
     #[test]
     fn every_rule_has_its_event_and_no_other() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/tampering.jsonl");
-        let lines = std::fs::read_to_string(path).unwrap();
+        let lines = include_str!("fixtures.jsonl");
         let fixtures: Vec<Fixture<'_>> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         for Fixture { rule, event, not } in &fixtures {
             assert_eq!(names(event.get()), [*rule], "{}", event.get());

@@ -102,14 +102,24 @@ impl Timeline {
             if !is_bar && !drawn.insert((lane, severity == Severity::Violation, (x / APART) as i64)) {
                 continue;
             }
+            let severity = if severity == Severity::Violation { "violated" } else { "inconclusive" };
             if let Some(lane) = lanes.get_mut(lane) {
                 lane.marks.push(Mark {
                     x: format!("{x:.1}"),
                     width: is_bar.then(|| format!("{:.1}", (right - left).max(NARROW))),
-                    severity: if severity == Severity::Violation { "violated" } else { "inconclusive" },
+                    severity,
                     number: entry.number,
                     title: title(&entry.record),
                 });
+                // The events that stopped and started the logging stand where they happened.
+                let events = [&entry.record["explained_by"], &entry.record["ended_by"]].into_iter();
+                lane.marks.extend(events.filter_map(|event| {
+                    let at = event["event_time"].as_str()?.parse().ok()?;
+                    let by = event["arn"].as_str().map(|arn| format!(" by {arn}")).unwrap_or_default();
+                    let title = format!("{}{by}", event["event_name"].as_str()?);
+                    let x = format!("{:.1}", position(at));
+                    Some(Mark { x, width: None, severity, number: entry.number, title })
+                }));
             }
         }
         if lanes.is_empty() {

@@ -330,7 +330,8 @@ fn reading_a_report_explains_every_code() {
     for code in ["hash_mismatch", "tail_cut", "logging_stopped", "uncovered", "altered"] {
         assert!(codes.contains(code), "{code}: {codes:?}");
     }
-    let others = ["digest", "log_file", "gap", "chain", "run", "bag", "warning", "circumstances", "summary"];
+    let others =
+        ["digest", "log_file", "gap", "chain", "run", "bag", "tampering", "warning", "circumstances", "summary"];
     let is_code = |code: &&String| code.len() > 4 && code.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let unexplained: Vec<&String> = codes
         .iter()

@@ -2,5 +2,6 @@
 
 pub(crate) mod beginning;
 pub(crate) mod completeness;
-pub(crate) mod lifecycle;
+pub(crate) mod explained;
+mod lifecycle;
 pub(crate) mod tail;

@@ -75,7 +75,11 @@ fn every_record_has_exactly_the_promised_fields() {
         ),
         ("digest", digest.to_vec(), true),
         ("log_file", log_file.to_vec(), true),
-        ("gap", vec!["record", "cause", "from", "to", "missing_digests", "uncovered_log_files", "detail"], true),
+        (
+            "gap",
+            vec!["record", "cause", "from", "to", "missing_digests", "uncovered_log_files", "explained_by", "detail"],
+            true,
+        ),
         ("warning", vec!["record", "code", "bucket", "key", "detail"], false),
         (
             "chain",

@@ -150,7 +150,12 @@ fn a_store_that_asks_to_slow_down_changes_no_record() {
 #[test]
 fn every_object_is_read_once_and_the_summary_counts_the_requests() {
     let trail = organization_spec().forge();
-    let (run, server) = verify(&trail, ServerOptions::default());
+    // The range ends before every chain does: the events that explain a gap are read once more.
+    let ends = trail.chains.iter().map(|chain| chain.digests.last().unwrap().document.digest_end_time.clone());
+    let mut range = range_of(&trail);
+    *range.last_mut().unwrap() = ends.min().unwrap();
+    let server = Server::start(&trail, ServerOptions::default());
+    let run = records(ctverify_at(&server).args(range));
     let requests = &run.of("summary")[0]["requests"];
     let objects = (run.of("digest").len() + run.of("log_file").len()) as u64;
     // One more object per chain may be read: the digest next to the range.

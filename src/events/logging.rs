@@ -1,0 +1,111 @@
+//! The calls that start and stop the logging of trails.
+
+use std::io;
+
+use memchr::memmem;
+
+use super::event::{Event, readable};
+use super::log_file::{Form, each_record_kept};
+use super::prefilter::has_escaped_letters;
+use super::tampering::reference;
+use crate::audit::{LoggingEffect, LoggingEvent, LoggingEventReader, ProvenContent};
+use crate::records::EventReference;
+
+/// Reads the calls that start and stop the logging of trails from proven log files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrailCalls;
+
+/// The service that trails belong to.
+const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
+
+impl LoggingEventReader for TrailCalls {
+    fn read(&self, place: &EventReference, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>> {
+        if content.in_memory().is_some_and(|bytes| !may_match(bytes)) {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        let form = each_record_kept(content, |_, record| {
+            if may_match(record.as_bytes()) {
+                let text = readable(record);
+                let event = Event::parse(&text).unwrap_or_default();
+                found.extend(logging_event(&event, place));
+            }
+            Ok(())
+        })?;
+        match form {
+            Form::Records(_) => Ok(found),
+            Form::Other(reason) => Err(io::Error::other(reason)),
+        }
+    }
+}
+
+fn may_match(bytes: &[u8]) -> bool {
+    memmem::find(bytes, CLOUDTRAIL.as_bytes()).is_some() || has_escaped_letters(bytes)
+}
+
+/// Returns what a call changed in the logging of a trail; `None` if it failed, or changed nothing there.
+fn logging_event(event: &Event<'_>, place: &EventReference) -> Option<LoggingEvent> {
+    if event.text("eventSource").as_deref() != Some(CLOUDTRAIL) || event.raw("errorCode").is_some() {
+        return None;
+    }
+    let request = event.object("requestParameters");
+    let effect = match &*event.text("eventName")? {
+        "StopLogging" | "DeleteTrail" => LoggingEffect::Stops,
+        "StartLogging" | "CreateTrail" => LoggingEffect::Starts,
+        "UpdateTrail" => {
+            let set = |name: &str| request.raw_of_any_case(name);
+            match (set("enableLogFileValidation"), set("isMultiRegionTrail"), set("isOrganizationTrail")) {
+                (Some("false"), ..) => LoggingEffect::Stops,
+                (_, Some("false"), _) => LoggingEffect::StopsOtherRegions,
+                (.., Some("false")) => LoggingEffect::StopsOtherAccounts,
+                (Some("true"), ..) => LoggingEffect::Starts,
+                (_, Some("true"), _) => LoggingEffect::StartsOtherRegions,
+                (.., Some("true")) => LoggingEffect::StartsOtherAccounts,
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    Some(LoggingEvent {
+        effect,
+        trail: request.text("name")?.into_owned(),
+        region: event.text("awsRegion")?.into_owned(),
+        at: event.time()?.start,
+        event: reference(place, event),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ObjectRef;
+
+    fn effect(name: &str, parameters: &str, rest: &str) -> Option<LoggingEffect> {
+        let record = format!(
+            r#"{{"eventSource":"{CLOUDTRAIL}","eventName":"{name}","awsRegion":"us-east-1",
+            "eventTime":"2026-03-01T00:00:00Z","requestParameters":{{"name":"t"{parameters}}}{rest}}}"#
+        );
+        let place = EventReference::of_log_file(&ObjectRef::new("bucket", "key"));
+        logging_event(&Event::parse(&record).unwrap(), &place).map(|event| event.effect)
+    }
+
+    #[test]
+    fn a_call_has_its_effect_if_it_succeeded() {
+        use LoggingEffect::{Starts, StartsOtherRegions, Stops, StopsOtherAccounts, StopsOtherRegions};
+        for (name, parameters, expected) in [
+            ("StopLogging", "", Some(Stops)),
+            ("DeleteTrail", "", Some(Stops)),
+            ("StartLogging", "", Some(Starts)),
+            ("CreateTrail", r#","isMultiRegionTrail":false"#, Some(Starts)),
+            ("UpdateTrail", r#","enableLogFileValidation":false"#, Some(Stops)),
+            ("UpdateTrail", r#","enableLogFileValidation":true,"isMultiRegionTrail":false"#, Some(StopsOtherRegions)),
+            ("UpdateTrail", r#","isOrganizationTrail":false"#, Some(StopsOtherAccounts)),
+            ("UpdateTrail", r#","isMultiRegionTrail":true"#, Some(StartsOtherRegions)),
+            ("UpdateTrail", r#","snsTopicName":"t""#, None),
+            ("GetTrail", "", None),
+        ] {
+            assert_eq!(effect(name, parameters, ""), expected, "{name} {parameters}");
+            assert_eq!(effect(name, parameters, r#","errorCode":"AccessDenied""#), None);
+        }
+    }
+}
