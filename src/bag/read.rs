@@ -34,6 +34,9 @@ pub struct Altered {
     pub what: String,
 }
 
+/// The maximum number of files that prove one event: a log file, and three digests with their metadata.
+const OBJECTS_OF_PROOF: usize = 7;
+
 /// The maximum length of the first record of a run that is read, in bytes.
 const MAX_RUN_RECORD: u64 = 1024 * 1024;
 
@@ -107,9 +110,41 @@ impl Bag {
 
     /// Returns the event that the bag proves, if it holds what proves one event and nothing else.
     /// A description of the source that can't be read tells of none: its change is told by the manifests.
-    pub fn event(&self) -> Option<EventOfBag> {
-        let text = std::fs::read(self.root.join(SOURCE)).ok()?;
-        serde_json::from_slice::<BagSource>(&text).ok()?.event
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bag holds more than what proves one event: anybody can write the description of a bag
+    /// that is not signed, by which the rest would go unexamined. `name` is the name of the bag for people.
+    pub fn event(&self, name: &str) -> Result<Option<EventOfBag>, BagError> {
+        let text = std::fs::read(self.root.join(SOURCE)).ok();
+        let source = text.and_then(|text| serde_json::from_slice::<BagSource>(&text).ok());
+        let Some(event) = source.and_then(|source| source.event) else { return Ok(None) };
+        let mut objects = 0;
+        manifest::walk(&self.root, OBJECTS, Partial::Counts, &mut |_| {
+            objects += 1;
+            Ok(())
+        })?;
+        if objects > OBJECTS_OF_PROOF {
+            let reason = format!(
+                "its {SOURCE} calls it the proof of one event, and it holds {objects} objects: that file was changed, or \
+                 objects were added"
+            );
+            return Err(BagError::form(Path::new(name), reason));
+        }
+        Ok(Some(event))
+    }
+
+    /// Returns the KMS key of the trail, as CloudTrail named it when the bag was collected; `Some(None)` if
+    /// the trail had none, `None` if CloudTrail was not asked.
+    pub fn trail_key(&self) -> Option<Option<String>> {
+        let text = std::fs::read(self.root.join(DATA).join("trail.json")).ok()?;
+        let trail: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        Some(trail.get("KmsKeyId")?.as_str().map(ToOwned::to_owned))
+    }
+
+    /// Returns the text of `event.json`, which a bag that proves one event has.
+    pub fn event_text(&self) -> Option<String> {
+        std::fs::read_to_string(self.root.join(DATA).join("event.json")).ok()
     }
 
     /// Returns the file of public keys, if there is one: a run that found no digest asked for no

@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
 use super::prefilter::has_escaped_letters;
-use super::tampering::reference;
+use super::tampering::{has_failed, reference};
 use crate::audit::{LoggingEffect, LoggingEvent, LoggingEventReader, ProvenContent};
 use crate::records::EventReference;
 
@@ -45,24 +45,29 @@ fn may_match(bytes: &[u8]) -> bool {
 
 /// Returns what a call changed in the logging of a trail; `None` if it failed, or changed nothing there.
 fn logging_event(event: &Event<'_>, place: &EventReference) -> Option<LoggingEvent> {
-    if event.text("eventSource").as_deref() != Some(CLOUDTRAIL) || event.raw("errorCode").is_some() {
+    if event.text("eventSource").as_deref() != Some(CLOUDTRAIL) || has_failed(event) {
         return None;
     }
     let request = event.object("requestParameters");
     let effect = match &*event.text("eventName")? {
-        "StopLogging" | "DeleteTrail" => LoggingEffect::Stops,
-        "StartLogging" | "CreateTrail" => LoggingEffect::Starts,
+        "StopLogging" => LoggingEffect::Logging(false),
+        "StartLogging" => LoggingEffect::Logging(true),
+        "DeleteTrail" => LoggingEffect::Trail(false),
+        "CreateTrail" => LoggingEffect::Trail(true),
         "UpdateTrail" => {
-            let set = |name: &str| request.raw_of_any_case(name);
-            match (set("enableLogFileValidation"), set("isMultiRegionTrail"), set("isOrganizationTrail")) {
-                (Some("false"), ..) => LoggingEffect::Stops,
-                (_, Some("false"), _) => LoggingEffect::StopsOtherRegions,
-                (.., Some("false")) => LoggingEffect::StopsOtherAccounts,
-                (Some("true"), ..) => LoggingEffect::Starts,
-                (_, Some("true"), _) => LoggingEffect::StartsOtherRegions,
-                (.., Some("true")) => LoggingEffect::StartsOtherAccounts,
-                _ => return None,
-            }
+            // A call that sets several ends more than one that sets them back: it counts by what it ends.
+            let set = |name: &str| request.raw_of_any_case(name).and_then(|value| value.parse::<bool>().ok());
+            let effects = [
+                set("enableLogFileValidation").map(LoggingEffect::Validation),
+                set("isMultiRegionTrail").map(LoggingEffect::OtherRegions),
+                set("isOrganizationTrail").map(LoggingEffect::OtherAccounts),
+            ];
+            let given = || effects.into_iter().flatten();
+            let ends = |effect: &LoggingEffect| {
+                use LoggingEffect::{OtherAccounts, OtherRegions, Validation};
+                matches!(effect, Validation(false) | OtherRegions(false) | OtherAccounts(false))
+            };
+            given().find(ends).or_else(|| given().next())?
         }
         _ => return None,
     };
@@ -91,16 +96,16 @@ mod tests {
 
     #[test]
     fn a_call_has_its_effect_if_it_succeeded() {
-        use LoggingEffect::{Starts, StartsOtherRegions, Stops, StopsOtherAccounts, StopsOtherRegions};
+        use LoggingEffect::{Logging, OtherAccounts, OtherRegions, Trail, Validation};
         for (name, parameters, expected) in [
-            ("StopLogging", "", Some(Stops)),
-            ("DeleteTrail", "", Some(Stops)),
-            ("StartLogging", "", Some(Starts)),
-            ("CreateTrail", r#","isMultiRegionTrail":false"#, Some(Starts)),
-            ("UpdateTrail", r#","enableLogFileValidation":false"#, Some(Stops)),
-            ("UpdateTrail", r#","enableLogFileValidation":true,"isMultiRegionTrail":false"#, Some(StopsOtherRegions)),
-            ("UpdateTrail", r#","isOrganizationTrail":false"#, Some(StopsOtherAccounts)),
-            ("UpdateTrail", r#","isMultiRegionTrail":true"#, Some(StartsOtherRegions)),
+            ("StopLogging", "", Some(Logging(false))),
+            ("DeleteTrail", "", Some(Trail(false))),
+            ("StartLogging", "", Some(Logging(true))),
+            ("CreateTrail", r#","isMultiRegionTrail":false"#, Some(Trail(true))),
+            ("UpdateTrail", r#","enableLogFileValidation":false"#, Some(Validation(false))),
+            ("UpdateTrail", r#","enableLogFileValidation":true,"isMultiRegionTrail":false"#, Some(OtherRegions(false))),
+            ("UpdateTrail", r#","isOrganizationTrail":false"#, Some(OtherAccounts(false))),
+            ("UpdateTrail", r#","enableLogFileValidation":true,"isMultiRegionTrail":true"#, Some(Validation(true))),
             ("UpdateTrail", r#","snsTopicName":"t""#, None),
             ("GetTrail", "", None),
         ] {

@@ -260,6 +260,14 @@ words!(
         SeveralOrganizations = "several_organizations",
         /// The newest lines of a bag's custody log are not signed, though those before them are.
         CustodyNotSigned = "custody_not_signed",
+        /// Not all events of an intact log file could be looked at for tampering.
+        EventsUnreadable = "events_unreadable",
+        /// Calls about the trail's KMS key were not looked for, as it is not known which it is.
+        TrailKeyUnknown = "trail_key_unknown",
+        /// CloudTrail says that the trail is not logging now.
+        NotLogging = "not_logging",
+        /// CloudTrail says that it could not deliver log files, digests, or events to CloudWatch Logs.
+        DeliveryFailed = "delivery_failed",
     }
 );
 

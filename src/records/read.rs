@@ -63,7 +63,7 @@ pub fn read_records(
     mut take: impl FnMut(&Record) -> std::io::Result<()>,
 ) -> Result<SummaryRecord, ReadError> {
     let mut tally = Tally::default();
-    let (mut has_run, mut summary) = (false, None);
+    let (mut has_run, mut fails_on_tampering, mut summary) = (false, false, None);
     for (index, line) in lines.lines().enumerate() {
         let line = line?;
         let wrong = |reason: String| ReadError::Line { line: index + 1, reason };
@@ -86,13 +86,16 @@ pub fn read_records(
             Line::Circumstances(circumstances) => Record::Circumstances(circumstances.into_owned()),
             Line::Summary(claimed) => {
                 let record = claimed.clone().into_record(std::mem::take(&mut tally));
-                compare(&claimed, &record)?;
+                compare(&claimed, &record, fails_on_tampering)?;
                 summary = Some(record.clone());
                 Record::Summary(record)
             }
             Line::Other => continue,
         };
-        has_run |= matches!(record, Record::Run(_));
+        if let Record::Run(run) = &record {
+            has_run = true;
+            fails_on_tampering = run.fails_on_tampering();
+        }
         tally.count(&record);
         take(&record)?;
     }
@@ -101,7 +104,7 @@ pub fn read_records(
 
 /// Compares the summary with the counts of the records, which differ if someone removed a line
 /// or added one.
-fn compare(claimed: &SummaryLine, counted: &SummaryRecord) -> Result<(), ReadError> {
+fn compare(claimed: &SummaryLine, counted: &SummaryRecord, fails_on_tampering: bool) -> Result<(), ReadError> {
     let fits = |what: &str, claimed: u64, found: u64| {
         if claimed == found {
             return Ok(());
@@ -125,23 +128,24 @@ fn compare(claimed: &SummaryLine, counted: &SummaryRecord) -> Result<(), ReadErr
     let tampering = claimed.tampering.unwrap_or_default();
     fits("events of tampering", tampering.succeeded, tally.tampering.succeeded)?;
     fits("attempts of tampering", tampering.attempted, tally.tampering.attempted)?;
-    if can_come_to(claimed, counted) {
+    if can_come_to(claimed, counted, fails_on_tampering) {
         return Ok(());
     }
     Err(ReadError::Verdict { claimed: counted.verdict, exit_code: claimed.exit_code })
 }
 
 /// Returns whether these counts can result in this verdict, whatever `--allow` excluded from
-/// it: no allowance softens a violation.
-fn can_come_to(claimed: &SummaryLine, counted: &SummaryRecord) -> bool {
+/// it: no allowance softens a violation. With `fails_on_tampering`, an event of tampering makes the exit
+/// code 1.
+fn can_come_to(claimed: &SummaryLine, counted: &SummaryRecord, fails_on_tampering: bool) -> bool {
     let verdict = counted.verdict;
     if counted.interrupted {
         return verdict == Verdict::Inconclusive;
     }
     let lenient = Allowances { every_gap: true, unlisted: true, sample: true, ..Allowances::default() };
     let mildest = counted.tally.verdict(&lenient, false);
-    let fails_on_tampering = claimed.exit_code == exit_code::VIOLATED && counted.tally.tampering.succeeded > 0;
-    (claimed.exit_code == verdict.exit_code() || fails_on_tampering)
+    let fails = fails_on_tampering && counted.tally.tampering.succeeded > 0;
+    claimed.exit_code == if fails { exit_code::VIOLATED } else { verdict.exit_code() }
         && (verdict == Verdict::Violated) == (mildest == Verdict::Violated)
         && (verdict != Verdict::Verified || mildest == Verdict::Verified)
 }

@@ -91,7 +91,7 @@ mod tests {
                     assert_eq!(optional, ["acknowledged", "id", "mended", "since"], "{name}");
                 }
                 "summary" => assert_eq!(optional, ["checkpoint", "keys_of_bag", "sample"]),
-                "run" => assert_eq!(optional, ["files", "merged"]),
+                "run" => assert_eq!(optional, ["fail_on", "files", "merged"]),
                 _ => assert!(optional.is_empty(), "{name}: {optional:?}"),
             }
         }

@@ -47,8 +47,10 @@ pub struct Tally {
     lost_hours: u64,
     /// Warnings given.
     pub warnings: u64,
-    /// Proven events of tampering. They are no part of the verdict.
+    /// Findings of tampering in proven log files. They are no part of the verdict.
     pub tampering: TamperingCounts,
+    /// Proven log files of which not all events could be looked at for tampering.
+    pub unreadable: u64,
     /// Problems of the evidence bag, and of the public keys that CloudTrail does not publish.
     pub altered: u64,
     /// Log files that a sample left unread.
@@ -89,6 +91,7 @@ impl Tally {
             },
             Record::Warning(warning) => {
                 self.warnings += 1;
+                self.unreadable += u64::from(warning.code == WarningCode::EventsUnreadable);
                 self.altered += u64::from(warning.code == WarningCode::KeyNotPublished);
                 self.unjudged += u64::from(warning.code == WarningCode::UnlistedNotJudged);
             }

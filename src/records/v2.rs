@@ -434,6 +434,13 @@ pub struct GapRecord {
     pub history: History,
 }
 
+impl RunRecord {
+    /// True if an event of tampering makes the exit code 1.
+    pub fn fails_on_tampering(&self) -> bool {
+        self.fail_on.iter().any(|kind| kind == "tampering")
+    }
+}
+
 /// A reference to an event in a log file that is proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "event_reference")]
@@ -651,13 +658,13 @@ pub struct KeyValidity {
     pub to: Timestamp,
 }
 
-/// The number of proven events of tampering.
+/// The number of findings of tampering: of each proven event, one for each rule that it meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "tampering_counts")]
 pub struct TamperingCounts {
-    /// The number of calls that succeeded.
+    /// The number of findings of calls that succeeded.
     pub succeeded: u64,
-    /// The number of calls that failed.
+    /// The number of findings of calls that failed.
     pub attempted: u64,
 }
 
@@ -855,7 +862,7 @@ pub struct SummaryLine {
     pub acknowledged: u64,
     /// The number of warning records.
     pub warnings: u64,
-    /// The number of proven events of tampering, if such were looked for.
+    /// The number of findings of tampering, if such were looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TamperingCounts")]
     pub tampering: Option<TamperingCounts>,

@@ -20,6 +20,7 @@ pub struct Junit<W> {
     tally: Tally,
     /// The acknowledgement of the finding that is added next.
     acknowledged: Option<String>,
+    fails_on_tampering: bool,
 }
 
 opaque_debug!(Junit<W>);
@@ -33,6 +34,7 @@ impl<W: Write> Junit<W> {
             suite: Vec::new(),
             tally: Tally::default(),
             acknowledged: None,
+            fails_on_tampering: false,
         }
     }
 
@@ -67,6 +69,7 @@ impl<W: Write> Report for Junit<W> {
         self.acknowledged = record.acknowledged().map(acknowledgement);
         let (failure, error) = (Some(NonSuccessKind::Failure), Some(NonSuccessKind::Error));
         match record {
+            Record::Run(run) => self.fails_on_tampering = run.fails_on_tampering(),
             Record::Bag(bag) => {
                 let problems: Vec<String> =
                     bag.problems.iter().map(|found| format!("{}: {}", found.path, found.problem)).collect();
@@ -91,8 +94,10 @@ impl<W: Write> Report for Junit<W> {
             }
             Record::Tampering(tampering) if tampering.outcome == TamperingOutcome::Succeeded => {
                 let id = tampering.event.event_id.as_deref().unwrap_or("without an identifier");
-                let name = format!("event {id}");
-                self.add(name, failure, &tampering.rule, &tampering.detail);
+                // They are no part of the verdict, unless the caller says so.
+                let kind = failure.filter(|_| self.fails_on_tampering);
+                let name = format!("{}, event {id}: {}", tampering.rule, tampering.detail);
+                self.add(name, kind, &tampering.rule, &tampering.detail);
             }
             Record::Chain(chain) => {
                 let tally = std::mem::take(&mut self.tally);

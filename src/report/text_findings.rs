@@ -46,7 +46,7 @@ impl Section {
             Self::Unlisted => "Unlisted log files",
             Self::Uncovered => "Uncovered log files",
             Self::Gaps => "Gaps",
-            Self::Tampering => "Proven events that weaken logging, no part of the verdict",
+            Self::Tampering => "Proven calls that weaken logging, no part of the verdict",
             Self::Acknowledged => "Acknowledged, and kept out of the verdict",
             Self::Mended => "Mended since an earlier run",
             Self::Warnings => "Warnings",

@@ -82,21 +82,24 @@ pub(super) fn violations(tally: &Tally) -> String {
     format!("what was found is not what CloudTrail delivered: {}", parts.join(", "))
 }
 
-/// States the number of events of tampering, in the log files in which they were looked for.
+/// States the number of findings of tampering, and the log files in which they were looked for.
 pub(super) fn tampering(summary: &SummaryRecord) -> String {
     let TamperingCounts { succeeded, attempted } = summary.tally.tampering;
     let looked = counted(summary.tally.log_files(LogFileStatus::Intact), "intact log file");
+    let unreadable = match summary.tally.unreadable {
+        0 => String::new(),
+        count => format!(", apart from events of {count} of them, which could not be looked at"),
+    };
     let found = match (succeeded, attempted) {
-        (0, 0) => format!("no event that weakens logging was found in {looked}"),
+        (0, 0) => format!("no call that the rules of tampering name was found in {looked}"),
         _ => format!(
-            "{} logging, and {} to, in {looked}",
-            if succeeded == 1 { "1 event weakens".to_owned() } else { format!("{succeeded} events weaken") },
-            if attempted == 1 { "1 failed".to_owned() } else { format!("{attempted} failed") }
+            "{} of calls that weaken logging, and {attempted} of failed ones, in {looked}",
+            counted(succeeded, "finding")
         ),
     };
     let fails = succeeded > 0 && summary.exit_code == exit_code::VIOLATED && summary.verdict != Verdict::Violated;
     let code = if fails { "; the exit code is 1, by --fail-on tampering" } else { "" };
-    format!("{found}{code}")
+    format!("{found}{unreadable}{code}")
 }
 
 /// Lists what leaves a run `inconclusive`.

@@ -18,6 +18,15 @@ pub struct TrailStatus {
     pub logging_stopped: Option<Timestamp>,
     /// The time at which logging was last started.
     pub logging_started: Option<Timestamp>,
+    /// True if the trail is logging.
+    #[serde(default)]
+    pub is_logging: Option<bool>,
+    /// The reason why it could not deliver the last log file to the bucket.
+    #[serde(default)]
+    pub delivery_error: Option<String>,
+    /// The reason why it could not deliver the last events to CloudWatch Logs.
+    #[serde(default)]
+    pub log_group_error: Option<String>,
 }
 
 /// A source of the status of a trail's delivery.

@@ -55,12 +55,16 @@ impl GetTrailStatus {
 }
 
 fn status_of(answer: GetTrailStatusOutput) -> TrailStatus {
+    let given = |error: Option<String>| error.filter(|error| !error.is_empty());
     let time = |at: Option<DateTime>| at.and_then(|at| Timestamp::from_second(at.secs()).ok());
     TrailStatus {
         latest_digest_delivery: time(answer.latest_digest_delivery_time),
-        digest_delivery_error: answer.latest_digest_delivery_error.filter(|error| !error.is_empty()),
+        digest_delivery_error: given(answer.latest_digest_delivery_error),
         logging_stopped: time(answer.stop_logging_time),
         logging_started: time(answer.start_logging_time),
+        is_logging: answer.is_logging,
+        delivery_error: given(answer.latest_delivery_error),
+        log_group_error: given(answer.latest_cloud_watch_logs_delivery_error),
     }
 }
 

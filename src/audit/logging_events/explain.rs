@@ -86,29 +86,37 @@ fn whole_hour_after(at: Timestamp) -> Timestamp {
 /// Puts what the events tell into the record of a gap.
 fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looked>) {
     let concerns = |event: &&LoggingEvent| is_about(event, home) && has_effect(event.effect, &gap.chain, home);
-    let stops = |event: &&LoggingEvent| is_stop(event.effect);
     let before = || stop.events.iter().filter(concerns);
     let window = Period::new(earlier(gap.from, BEFORE), later(gap.from, AFTER_BEGIN));
     let is_inside = |event: &&LoggingEvent| window.start <= event.at && event.at <= window.end;
-    let stopped = before().filter(stops).filter(is_inside).max_by_key(|event| event.at).filter(|stopped| {
-        // Logging that was started again before the gap began was not off because of this call.
-        !before().any(|event| !is_stop(event.effect) && stopped.at < event.at && event.at < gap.from)
-    });
-    let after_stop = |event: &&LoggingEvent| {
-        let bounds = Period::new(earlier(gap.to, AROUND_END), later(gap.to, AROUND_END));
-        let since = stopped.map_or(gap.from, |stopped| stopped.at);
-        since < event.at && bounds.start <= event.at && event.at <= bounds.end
+    let is_undone = |stopped: &LoggingEvent, by: Timestamp| {
+        before().any(|event| event.effect.undoes(stopped.effect) && stopped.at < event.at && event.at < by)
     };
-    let starts = start.into_iter().flat_map(|looked| &looked.events).filter(concerns);
-    let started = starts.filter(|event| !is_stop(event.effect)).filter(after_stop).min_by_key(|event| event.at);
-    let mut detail = match (stopped, &stop.failure) {
-        (Some(stopped), _) => format!("; explained by the proven event {}", in_words(&stopped.event)),
-        (None, Some(failure)) => format!("; events that may explain it could not be looked for: {failure}"),
-        (None, None) => {
+    // Logging that was started again before the gap began was not off because of this call.
+    let stops = before().filter(|event| event.effect.stops()).filter(is_inside);
+    let stopped = stops.filter(|stopped| !is_undone(stopped, gap.from)).max_by_key(|event| event.at);
+    let starts = || start.into_iter().flat_map(|looked| &looked.events).filter(concerns);
+    let is_near_end =
+        |event: &&LoggingEvent| earlier(gap.to, AROUND_END) <= event.at && event.at <= later(gap.to, AFTER_BEGIN);
+    let started = starts().filter(is_near_end).filter(|event| match stopped {
+        Some(stopped) => event.effect.undoes(stopped.effect) && stopped.at < event.at,
+        None => !event.effect.stops() && gap.from < event.at,
+    });
+    let started = started.min_by_key(|event| event.at);
+    let resumed = stopped.and_then(|stopped| resumed(stopped, stop, before(), gap.to));
+    let mut detail = match (stopped, resumed, &stop.failure) {
+        (Some(stopped), None, _) => format!("; explained by the proven event {}", in_words(stopped)),
+        (Some(stopped), Some(resumed), _) => format!(
+            "; unexplained from {} on: the proven event {} ended the logging, which was on again then in the home region",
+            time(resumed),
+            in_words(stopped)
+        ),
+        (None, _, Some(failure)) => format!("; events that may explain it could not be looked for: {failure}"),
+        (None, _, None) => {
             let part = part(&stop.coverage, Period::new(window.start, gap.from), stop.unproven);
             format!(
-                "; unexplained: no proven event says that logging was stopped, in the log files of {} {} from {} to \
-                 {}{part}",
+                "; unexplained: no proven event that was not undone before says that logging was stopped, in the log \
+                 files of {} {} from {} to {}{part}",
                 home.account,
                 home.region,
                 time(window.start),
@@ -117,11 +125,27 @@ fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looke
         }
     };
     if let Some(started) = started {
-        detail += &format!("; ended by the proven event {}", in_words(&started.event));
+        detail += &format!("; ended by the proven event {}", in_words(started));
     }
-    gap.explained_by = stopped.map(|stopped| stopped.event.clone());
+    gap.explained_by = stopped.filter(|_| resumed.is_none()).map(|stopped| stopped.event.clone());
     gap.ended_by = started.map(|started| started.event.clone());
     gap.detail += &detail;
+}
+
+/// Returns the time at which logging is known to have been on again, if that is long before the end of
+/// the gap: a call that undid the stop, or a valid digest of the home region that begins after it.
+fn resumed<'e>(
+    stopped: &LoggingEvent,
+    looked: &Looked,
+    events: impl Iterator<Item = &'e LoggingEvent>,
+    end: Timestamp,
+) -> Option<Timestamp> {
+    let undone = events.filter(|event| event.effect.undoes(stopped.effect)).map(|event| event.at);
+    // Of other regions and accounts, the home region's digests tell nothing.
+    let is_of_home = matches!(stopped.effect, LoggingEffect::Logging(_) | LoggingEffect::Trail(_));
+    let begins = looked.begins.iter().copied().filter(|_| is_of_home);
+    let on_again = undone.chain(begins).filter(|at| *at > stopped.at).min()?;
+    (later(on_again, AROUND_END) < end).then_some(on_again)
 }
 
 /// Describes which part of a time could not be looked into.
@@ -145,13 +169,14 @@ fn seconds(time: Period) -> u64 {
 }
 
 /// Describes an event: its call, who made it, from where, when, and its identifier.
-fn in_words(event: &EventReference) -> String {
-    let EventReference { event_id, event_time, event_name, arn, source_ip, .. } = event;
+fn in_words(event: &LoggingEvent) -> String {
+    let set = event.effect.in_words();
+    let EventReference { event_id, event_time, event_name, arn, source_ip, .. } = &event.event;
     let by = arn.as_deref().map(|arn| format!(" by {arn}")).unwrap_or_default();
     let from = source_ip.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
     let at = event_time.map(|at| format!(" at {}", time(at))).unwrap_or_default();
     let id = event_id.as_deref().map(|id| format!(" ({id})")).unwrap_or_default();
-    format!("{event_name}{by}{from}{at}{id}")
+    format!("{event_name}{set}{by}{from}{at}{id}")
 }
 
 /// Returns whether a call was about the trail of a chain: it names the trail's ARN, or its name in the
@@ -166,18 +191,11 @@ fn is_about(event: &LoggingEvent, home: &ChainId) -> bool {
     }
 }
 
-fn is_stop(effect: LoggingEffect) -> bool {
-    match effect {
-        LoggingEffect::Stops | LoggingEffect::StopsOtherRegions | LoggingEffect::StopsOtherAccounts => true,
-        LoggingEffect::Starts | LoggingEffect::StartsOtherRegions | LoggingEffect::StartsOtherAccounts => false,
-    }
-}
-
 /// Returns whether a call of this effect changes the logging of a chain.
 fn has_effect(effect: LoggingEffect, chain: &Arc<ChainId>, home: &ChainId) -> bool {
     match effect {
-        LoggingEffect::Stops | LoggingEffect::Starts => true,
-        LoggingEffect::StopsOtherRegions | LoggingEffect::StartsOtherRegions => chain.region != home.region,
-        LoggingEffect::StopsOtherAccounts | LoggingEffect::StartsOtherAccounts => chain.account != home.account,
+        LoggingEffect::Logging(_) | LoggingEffect::Validation(_) | LoggingEffect::Trail(_) => true,
+        LoggingEffect::OtherRegions(_) => chain.region != home.region,
+        LoggingEffect::OtherAccounts(_) => chain.account != home.account,
     }
 }

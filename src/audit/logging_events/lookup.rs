@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
 
 use super::{LoggingEvent, LoggingEvents};
 use crate::audit::error::AuditError;
@@ -26,6 +27,8 @@ pub(crate) struct Looked {
     pub events: Vec<LoggingEvent>,
     /// The time that valid digests cover.
     pub coverage: Coverage,
+    /// The times at which valid digests begin, those next to the time included, in order.
+    pub begins: Vec<Timestamp>,
     /// The number of log files of the time that a valid digest lists and that are not proven.
     pub unproven: usize,
     /// The reason why the digests could not be looked up.
@@ -84,12 +87,14 @@ impl LoggingEvents {
                 if kind == DigestKind::Standard {
                     let Period { start, end } = digest.summary().period();
                     looked.coverage.add(start, end);
+                    looked.begins.push(start);
                 }
                 let of_digest = judged.spool.valid(digest)?;
                 files.extend(of_digest.log_files().iter().filter(|file| is_of(file, time)));
             }
             self.read(&context, files, &mut looked).await;
         }
+        looked.begins.sort_unstable();
         looked.events.sort_by(|one, other| (one.at, &one.event.event_id).cmp(&(other.at, &other.event.event_id)));
         looked.events.dedup_by(|one, other| one.event.event_id.is_some() && one.event.event_id == other.event.event_id);
         Ok(looked)

@@ -52,18 +52,54 @@ pub struct LoggingEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoggingEffect {
-    /// No log files, or no digests, are delivered any more.
-    Stops,
-    /// The same in all regions but the home region.
-    StopsOtherRegions,
-    /// The same for all accounts of the organization but the trail's own.
-    StopsOtherAccounts,
-    /// Log files, or digests, are delivered.
-    Starts,
-    /// The same in the other regions, too.
-    StartsOtherRegions,
-    /// The same for the other accounts, too.
-    StartsOtherAccounts,
+    /// Logging is on or off.
+    Logging(bool),
+    /// Log file validation is on or off: without it, no digests are delivered.
+    Validation(bool),
+    /// The regions other than the home region are logged or not.
+    OtherRegions(bool),
+    /// The accounts of the organization other than the trail's own are logged or not.
+    OtherAccounts(bool),
+    /// There is a trail of this name, or none any more.
+    Trail(bool),
+}
+
+impl LoggingEffect {
+    /// Returns whether a call ends the delivery of digests.
+    fn stops(self) -> bool {
+        let (Self::Logging(on)
+        | Self::Validation(on)
+        | Self::OtherRegions(on)
+        | Self::OtherAccounts(on)
+        | Self::Trail(on)) = self;
+        !on
+    }
+
+    /// Returns whether a call undoes one of the effect `stop`.
+    fn undoes(self, stop: Self) -> bool {
+        match (stop, self) {
+            (Self::Logging(false), Self::Logging(true))
+            | (Self::Validation(false), Self::Validation(true))
+            | (Self::OtherRegions(false), Self::OtherRegions(true))
+            | (Self::OtherAccounts(false), Self::OtherAccounts(true)) => true,
+            // A trail that is made anew logs once that is started.
+            (Self::Trail(false), started) => matches!(started, Self::Trail(true) | Self::Logging(true)),
+            _ => false,
+        }
+    }
+
+    /// Describes what a call that has several effects set.
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Logging(_) | Self::Trail(_) => "",
+            Self::Validation(true) => " (validation on)",
+            Self::Validation(false) => " (validation off)",
+            Self::OtherRegions(true) => " (all regions)",
+            Self::OtherRegions(false) => " (one region)",
+            Self::OtherAccounts(true) => " (all accounts)",
+            Self::OtherAccounts(false) => " (one account)",
+        }
+    }
 }
 
 /// The answers of a run about the logging of trails.

@@ -52,7 +52,7 @@ async fn fill(args: &CollectArgs) -> Result<u8, Failure> {
     signing.check_use(&args.verify.reports, true)?;
     let settings = resolve::resolve(&args.verify, begun).await?;
     if let (Some(event), Some(place)) = (&settings.event, &args.verify.copy.from) {
-        let (place, id) = (place.display(), printable(&event.event_id));
+        let (place, id) = (place.display(), printable(&event.event.event_id));
         return Err(Failure::Usage(format!("{place} is a bag already, the proof of event {id}: copy the file itself")));
     }
     let Settings { store, keys, trail, ref request, .. } = settings;

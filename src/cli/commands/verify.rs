@@ -19,8 +19,8 @@ use crate::cli::paths;
 use crate::cli::progress::ProgressLine;
 use crate::cli::resolve::{self, Settings, Trouble};
 use crate::events::{TamperingFinder, TrailCalls};
-use crate::model::{Depth, Prices, exit_code};
-use crate::records::{CircumstancesRecord, LogFileRecord, Record, SummaryRecord};
+use crate::model::{Depth, Prices, WarningCode, exit_code};
+use crate::records::{CircumstancesRecord, LogFileRecord, Record, SummaryRecord, WarningRecord};
 use crate::report::{Brief, Origin, estimate_json, estimate_text};
 use crate::store::Store;
 
@@ -196,6 +196,18 @@ pub(super) async fn audit_with(
 ) -> Result<SummaryRecord, Failure> {
     let reports = Reports::open(args, &settings.request.allowed, &Origin::default(), unsigned, signing.clone())?;
     let examiner = examiner(args, &settings)?;
+    let mut settings = settings;
+    if examiner.is_some() && settings.trail_key.is_none() {
+        settings.request.warnings_before.push(WarningRecord {
+            code: WarningCode::TrailKeyUnknown,
+            bucket: None,
+            key: None,
+            detail:
+                "calls about the trail's KMS key were not looked for: which key it uses is not known, as CloudTrail \
+                     was not asked"
+                    .to_owned(),
+        });
+    }
     // A merge has no log files, and a bag holds what belongs to its own range alone.
     let explains =
         settings.request.depth == Depth::Content && settings.request.statement.merged.is_none() && !settings.collects;

@@ -11,9 +11,9 @@ use crate::bag::{Altered, Bag, Collection, CustodyEntry, CustodyLog, EventOfBag,
 use crate::cli::args::{SelectArgs, SourceArgs, VerifyArgs};
 use crate::cli::custody::{self, LogSignature};
 use crate::cli::exit::Failure;
-use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
 use crate::cli::resolve::keys::keys_of_file;
+use crate::cli::resolve::{ProofOfBag, Settings};
 use crate::keys::KeyFile;
 use crate::model::{BagStatus, Depth, KeysFrom, LogFileKey, ObjectRef, TimeRange, WarningCode};
 use crate::records::{BagProblem, BagRecord, CustodyLine, Setting, WarningRecord, format_time};
@@ -174,7 +174,10 @@ async fn folder(
             format!("--log-custody is about the custody log of a bag, and {} is none: leave it out", dir.display());
         return Err(Failure::Usage(what));
     }
-    let event = bag.as_ref().and_then(Bag::event);
+    let event = match &bag {
+        Some(bag) => bag.event(&shown.path(dir))?,
+        None => None,
+    };
     if let Some(event) = &event {
         request.files = vec![file_of(event, of_run, &shown.path(dir))?];
     } else if let Some(bag) = &bag {
@@ -248,8 +251,13 @@ async fn folder(
     if args.concurrency.is_none() {
         request.concurrency = cores();
     }
+    let trail_key = bag.as_ref().and_then(Bag::trail_key);
+    let event = event.map(|event| {
+        let text = bag.as_ref().and_then(Bag::event_text);
+        ProofOfBag { event, text }
+    });
     let bag = bag.filter(|_| *log_custody).map(|_| dir.to_owned());
-    Ok(Settings { bag, event, ..Settings::new(Arc::new(copy), Arc::new(keys), request) })
+    Ok(Settings { bag, event, trail_key, ..Settings::new(Arc::new(copy), Arc::new(keys), request) })
 }
 
 /// Returns the log file of a bag that proves one event, which a run over the bag verifies by itself.
@@ -272,6 +280,9 @@ fn file_of(event: &EventOfBag, args: &VerifyArgs, place: &str) -> Result<ObjectR
         ("--sample", args.sample.is_some()),
         ("--estimate", args.estimate),
         ("--state", args.scheduled.state.is_some()),
+        ("--grace", args.scheduled.grace.is_some()),
+        ("--organization-id", args.what.organization_id.is_some()),
+        ("--recorded-bucket", args.source.recorded_bucket.is_some()),
     ] {
         if is_given {
             return Err(Failure::Usage(format!(

@@ -60,8 +60,8 @@ pub(super) struct Settings {
     pub discovered: Option<Discovered>,
     /// Tells why the records are worth nothing, if they are: it is asked before the summary.
     pub trouble: Option<Trouble>,
-    /// The ARN of the KMS key that the trail uses, if CloudTrail told one.
-    pub trail_key: Option<String>,
+    /// The ARN of the KMS key that the trail uses; `Some(None)` if it uses none, `None` if that is not known.
+    pub trail_key: Option<Option<String>>,
     /// The consumer of the content of log files that are found intact.
     pub consumer: Option<Arc<dyn ContentConsumer>>,
     /// The plan that the chains are read from.
@@ -69,7 +69,7 @@ pub(super) struct Settings {
     /// The evidence bag whose custody log gets a line on the verification.
     pub bag: Option<PathBuf>,
     /// The event of the bag that is examined, if it holds what proves one event and nothing else.
-    pub event: Option<EventOfBag>,
+    pub event: Option<ProofOfBag>,
     /// True if the objects that the run reads are collected into a bag.
     pub collects: bool,
     /// The checkpoint, if one is kept.
@@ -80,6 +80,14 @@ pub(super) struct Settings {
     pub unpacked: Option<UnpackedBag>,
 }
 
+/// The event of a bag that holds what proves one event and nothing else.
+pub(super) struct ProofOfBag {
+    /// The event, as `collect.json` names it.
+    pub event: EventOfBag,
+    /// The event and its proof, as `event.json` states them.
+    pub text: Option<String>,
+}
+
 impl Settings {
     /// The buckets and keys that calls about the trail's protection concern.
     pub(super) fn trail_resources(&self) -> TrailResources {
@@ -87,7 +95,7 @@ impl Settings {
         let files = self.request.files.iter().map(|file| file.bucket.to_string());
         TrailResources {
             buckets: locations.chain(files).chain(self.read_bucket.clone()).collect(),
-            keys: self.trail_key.iter().cloned().collect(),
+            keys: self.trail_key.iter().flatten().cloned().collect(),
         }
     }
 

@@ -59,8 +59,9 @@ pub(super) async fn remote(
                 "S3KeyPrefix": settings.prefix,
                 "IsMultiRegionTrail": settings.is_multi_region,
                 "IsOrganizationTrail": settings.is_organization,
+                "KmsKeyId": settings.kms_key,
             }));
-            trail_key.clone_from(&settings.kms_key);
+            trail_key = Some(settings.kms_key.clone());
             request.expected.accounts.extend(accounts);
             request.expected.own_regions = own_regions;
             if settings.is_organization {

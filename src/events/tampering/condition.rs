@@ -56,14 +56,15 @@ fn meets(rule: &'static TamperingRule, event: &Event<'_>, resources: &TrailResou
             if rule.subject == Subject::TrailObjects && key.as_deref().is_some_and(|key| !is_of_trail(key)) {
                 return None;
             }
+            // An access point has an ARN or an alias in place of the bucket's name.
             let named = at(&request, "bucketName").map(Cow::into_owned);
-            match named.or_else(|| arns().find_map(|arn| bucket_of(&arn))) {
-                Some(bucket) if !resources.buckets.contains(&bucket) => return None,
-                Some(bucket) => Some(
-                    key.filter(|_| rule.subject == Subject::TrailObjects)
-                        .map_or_else(|| bucket.clone(), |key| format!("s3://{bucket}/{key}")),
-                ),
-                None if is_omitted => None,
+            let buckets: Vec<String> = named.into_iter().chain(arns().filter_map(|arn| bucket_of(&arn))).collect();
+            match buckets.iter().find(|bucket| resources.buckets.contains(*bucket)) {
+                Some(bucket) => {
+                    let key = key.filter(|_| rule.subject == Subject::TrailObjects);
+                    Some(key.map_or_else(|| bucket.clone(), |key| format!("s3://{bucket}/{key}")))
+                }
+                None if is_omitted && buckets.is_empty() => None,
                 None => return None,
             }
         }
@@ -86,7 +87,7 @@ fn meets(rule: &'static TamperingRule, event: &Event<'_>, resources: &TrailResou
 
 /// Returns whether an object's key may be that of a log file or digest.
 fn is_of_trail(key: &str) -> bool {
-    key.starts_with("AWSLogs/") || key.contains("/AWSLogs/")
+    key.split_once("AWSLogs/").is_some_and(|(_, rest)| rest.contains("/CloudTrail"))
 }
 
 /// The bucket of an ARN, be it that of the bucket or of an object.
@@ -116,59 +117,74 @@ fn holds(test: Test, request: &Event<'_>) -> bool {
         Test::Given(path) => raw_at(request, path).is_some(),
         Test::NotGiven(path) => raw_at(request, path).is_none(),
         Test::Empty(path) => raw_at(request, path).is_some_and(|list| elements(list).is_some_and(|all| all.is_empty())),
-        Test::NoManagementEvents => {
-            selectors(request).is_some_and(|of| !of.is_empty() && !of.contains(&Logs::All) && !of.contains(&Logs::Part))
-        }
-        Test::PartOfManagementEvents => {
-            selectors(request).is_some_and(|of| of.contains(&Logs::Part) && !of.contains(&Logs::All))
-        }
+        Test::NoManagementEvents => selectors(request).is_some_and(|logged| logged == Some(Logged::default())),
+        Test::PartOfManagementEvents => selectors(request).is_some_and(|logged| {
+            logged.is_some_and(|logged| logged != Logged::default() && !(logged.reads && logged.writes))
+        }),
     }
 }
 
-/// The part of the management events that a selector logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Logs {
-    All,
-    Part,
-    None,
+/// The management events that selectors log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Logged {
+    /// All calls that read.
+    reads: bool,
+    /// All calls that change something.
+    writes: bool,
+    /// Some of them.
+    some: bool,
 }
 
-/// Returns what each event selector logs of the management events; `None` if the request has none.
-fn selectors(request: &Event<'_>) -> Option<Vec<Logs>> {
-    if let Some(list) = raw_at(request, "advancedEventSelectors") {
-        return Some(objects(list)?.iter().map(advanced).collect());
-    }
-    Some(objects(raw_at(request, "eventSelectors")?)?.iter().map(basic).collect())
+/// Returns what event selectors log of the management events, all together, and `Some(None)` if that
+/// can't be read; `None` if the request has none.
+fn selectors(request: &Event<'_>) -> Option<Option<Logged>> {
+    let union = |one: Logged, other: Logged| Logged {
+        reads: one.reads || other.reads,
+        writes: one.writes || other.writes,
+        some: one.some || other.some,
+    };
+    let advanced_list = raw_at(request, "advancedEventSelectors").map(objects);
+    let (list, logged): (_, fn(&Event<'_>) -> Logged) = match advanced_list {
+        Some(list) if list.as_ref().is_none_or(|list| !list.is_empty()) => (list, advanced),
+        empty => match raw_at(request, "eventSelectors") {
+            Some(list) => (objects(list), basic),
+            None => (empty?, advanced),
+        },
+    };
+    Some(list.filter(|list| !list.is_empty()).map(|list| list.iter().map(logged).fold(Logged::default(), union)))
 }
 
 /// A basic selector: management events are logged unless it says otherwise.
-fn basic(selector: &Event<'_>) -> Logs {
+fn basic(selector: &Event<'_>) -> Logged {
     let is = |name: &str, value: &str| at(selector, name).is_some_and(|given| given.eq_ignore_ascii_case(value));
     let excludes = raw_at(selector, "excludeManagementEventSources").and_then(elements);
-    if is("includeManagementEvents", "false") {
-        Logs::None
-    } else if excludes.is_some_and(|sources| !sources.is_empty())
-        || is("readWriteType", "ReadOnly")
-        || is("readWriteType", "WriteOnly")
-    {
-        Logs::Part
+    if is("includeManagementEvents", "false") || is("readWriteType", "None") {
+        Logged::default()
+    } else if excludes.is_some_and(|sources| !sources.is_empty()) {
+        Logged { some: true, ..Logged::default() }
     } else {
-        Logs::All
+        Logged { reads: !is("readWriteType", "WriteOnly"), writes: !is("readWriteType", "ReadOnly"), some: false }
     }
 }
 
 /// An advanced selector: it logs the category that its fields ask for, limited by its other fields.
-fn advanced(selector: &Event<'_>) -> Logs {
+fn advanced(selector: &Event<'_>) -> Logged {
     let fields = raw_at(selector, "fieldSelectors").and_then(objects).unwrap_or_default();
     let names = |field: &Event<'_>, name: &str| at(field, "field").is_some_and(|given| given == name);
-    let is_management = fields.iter().filter(|field| names(field, "eventCategory")).any(|field| {
+    let equals = |field: &Event<'_>, value: &str| {
         let values = raw_at(field, "equals").and_then(elements).unwrap_or_default();
-        values.iter().any(|value| decoded(value.get()) == "Management")
-    });
-    match is_management {
-        false => Logs::None,
-        true if fields.iter().all(|field| names(field, "eventCategory")) => Logs::All,
-        true => Logs::Part,
+        values.iter().any(|given| decoded(given.get()) == value)
+    };
+    if !fields.iter().any(|field| names(field, "eventCategory") && equals(field, "Management")) {
+        return Logged::default();
+    }
+    let mut limits = fields.iter().filter(|field| !names(field, "eventCategory"));
+    match (limits.next(), limits.next()) {
+        (None, _) => Logged { reads: true, writes: true, some: false },
+        (Some(limit), None) if names(limit, "readOnly") => {
+            Logged { reads: equals(limit, "true"), writes: equals(limit, "false"), some: false }
+        }
+        _ => Logged { some: true, ..Logged::default() },
     }
 }
 

@@ -14,8 +14,8 @@ use super::log_file::{Form, each_record_kept};
 use super::prefilter::has_escaped_letters;
 use crate::audit::{ContentExaminer, ProvenContent};
 use crate::debug::opaque_debug;
-use crate::model::TamperingOutcome;
-use crate::records::{EventReference, LogFileRecord, Record, TamperingRecord};
+use crate::model::{TamperingOutcome, WarningCode};
+use crate::records::{EventReference, LogFileRecord, Record, TamperingRecord, WarningRecord};
 
 pub use condition::TrailResources;
 use condition::{Met, rules_met};
@@ -67,23 +67,36 @@ impl ContentExaminer for TamperingFinder {
             }
             Ok(())
         })?;
-        // A content without the form of a log file has no events.
-        Ok(if matches!(form, Form::Other(_)) { Vec::new() } else { found })
+        if let Form::Other(reason) = form {
+            // Events behind the place that can't be read are not known.
+            found.push(Record::Warning(WarningRecord {
+                code: WarningCode::EventsUnreadable,
+                bucket: Some(file.object.bucket.clone()),
+                key: Some(file.object.key.clone()),
+                detail: format!("not all events of this intact log file could be looked at for tampering: {reason}"),
+            }));
+        }
+        Ok(found)
     }
 }
 
 fn record_of(file: &LogFileRecord, index: u64, event: &Event<'_>, rule: &TamperingRule, met: Met) -> TamperingRecord {
-    let error = event.text("errorCode");
+    let error = event.text("errorCode").or_else(|| event.text("errorMessage"));
+    let has_failed = has_failed(event);
     let reference = reference(&EventReference::of_log_file(&file.object), event);
     let of = met.subject.as_deref().map(|subject| format!(" of {subject}")).unwrap_or_default();
     let by = reference.arn.as_deref().map(|arn| format!(" by {arn}")).unwrap_or_default();
     let from = reference.source_ip.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
-    let failed = error.as_deref().map(|error| format!(", which failed ({error})")).unwrap_or_default();
-    let cut = if met.is_cut { "; the record leaves out its parameters, which decide whether it did" } else { "" };
+    let failed = match &error {
+        Some(error) => format!(", which failed ({error})"),
+        None if has_failed => ", which failed".to_owned(),
+        None => String::new(),
+    };
+    let cut = if met.is_cut { "; the record leaves out its parameters, which decide whether it does" } else { "" };
     TamperingRecord {
         id: None,
         rule: met.rule.to_owned(),
-        outcome: if error.is_some() { TamperingOutcome::Attempted } else { TamperingOutcome::Succeeded },
+        outcome: if has_failed { TamperingOutcome::Attempted } else { TamperingOutcome::Succeeded },
         chain: Arc::clone(&file.chain),
         index,
         error_code: error.map(std::borrow::Cow::into_owned),
@@ -92,6 +105,15 @@ fn record_of(file: &LogFileRecord, index: u64, event: &Event<'_>, rule: &Tamperi
         detail: format!("{}{of}{by}{from}{failed}: the call {}{cut}", reference.event_name, rule.why),
         event: reference,
     }
+}
+
+/// Returns whether a call failed: its record has an error, or its answer names what it did not do.
+pub(super) fn has_failed(event: &Event<'_>) -> bool {
+    let response = event.object("responseElements");
+    let left =
+        |response: &Event<'_>| response.raw("unsuccessful").is_some_and(|left| !matches!(left, "\"\"" | "{}" | "[]"));
+    let nested = || event.object("responseElements").object("DeleteFlowLogsResponse");
+    event.raw("errorCode").is_some() || event.raw("errorMessage").is_some() || left(&response) || left(&nested())
 }
 
 /// Returns a reference to an event of a log file, to which `place` refers.

@@ -286,6 +286,11 @@ impl Gathering {
         since.is_some_and(|since| since.last_run.is_some())
     }
 
+    /// The number of log files of which not all events could be looked at for tampering.
+    pub(super) fn tampering_unreadable(&self) -> u64 {
+        self.summary.as_ref().map_or(0, |summary| summary.tally.unreadable)
+    }
+
     pub(super) fn is_interrupted(&self) -> bool {
         self.summary.as_ref().is_some_and(|summary| summary.interrupted)
     }

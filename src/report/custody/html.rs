@@ -226,6 +226,7 @@ impl<W: Write> CustodyHtml<W> {
             goes_on => gathering.goes_on(),
             warnings_left_out => gathering.left_out.warnings,
             tampering_left_out => gathering.left_out.tampering,
+            tampering_unreadable => gathering.tampering_unreadable(),
             acknowledged_left_out => gathering.left_out.acknowledged,
             mended_left_out => gathering.left_out.mended,
             counts_log_files => facts.examination.depth == "content" && facts.counts.not_read == 0,

@@ -139,8 +139,8 @@ fn an_event_that_did_not_stop_the_logging_explains_nothing() {
         stopped.put(LAST, &calls);
         for gap in gaps(&verify_folder(&stopped.trail)) {
             let detail = gap["detail"].as_str().unwrap();
-            let says = "; unexplained: no proven event says that logging was stopped, in the log files of 111122223333 \
-                        eu-west-1 from ";
+            let says = "; unexplained: no proven event that was not undone before says that logging was stopped, in the log \
+                        files of 111122223333 eu-west-1 from ";
             assert!(gap["explained_by"].is_null() && detail.contains(says), "{change}: {detail}");
         }
     }
@@ -173,5 +173,44 @@ fn validation_and_regions_that_were_switched_off_explain_a_gap() {
         let is_explained = |gap: &Value| !gap["explained_by"].is_null();
         // Of the home region and of the other one.
         assert_eq!(gaps(&found).iter().map(is_explained).collect::<Vec<_>>(), expected, "{}", found.stdout);
+    }
+}
+
+/// Found by an attack: digests that were removed long after a short stop were explained by that stop.
+#[test]
+fn a_stop_explains_no_more_than_the_time_until_logging_was_on_again() {
+    let regions = ["eu-west-1", "us-east-1"].map(str::to_owned).to_vec();
+    let home_region = "eu-west-1".to_owned();
+    let trail = TrailSpec { home_region, regions, hours: 12, ..TrailSpec::default() }.forge();
+    let ends = |chain: usize, digest: usize| {
+        trail.chains[chain].digests[digest].document.digest_end_time.parse::<Timestamp>().unwrap()
+    };
+    let (from, of_home) = (ends(1, 3), ends(0, 3));
+    let gone: Vec<String> = trail.chains[1].digests[4..].iter().map(|digest| digest.key.clone()).collect();
+    let last = trail.chains[0].digests.last().unwrap().document.digest_end_time.clone();
+    let mut stopped = Stopped { trail, gaps: Vec::new() };
+    stopped.put(3, &[call("StopLogging", from.min(of_home) - SignedDuration::from_mins(3), of_trail())]);
+    stopped.trail.objects.retain(|(_, key), _| !gone.contains(key));
+    let mirror = Mirror::new(&stopped.trail, Layout::Buckets, true);
+    let found = crate::support::records(mirror.command().args(["--end", &last]));
+    let gap = found.of("gap").into_iter().find(|gap| gap["region"] == "us-east-1").unwrap().clone();
+    assert_eq!((&gap["cause"], &gap["explained_by"]), (&json!("after_last_digest"), &Value::Null), "{gap}");
+    let detail = gap["detail"].as_str().unwrap();
+    let says = "ended the logging, which was on again then in the home region";
+    assert!(detail.contains("; unexplained from ") && detail.contains(says), "{detail}");
+}
+
+/// Found by an attack: UpdateTrail with a value that was set before hid the call that stopped the logging.
+#[test]
+fn a_call_that_sets_another_thing_undoes_no_stop() {
+    let mut stopped = Stopped::new();
+    let (from, to) = (stopped.stopped_at(), stopped.started_at());
+    let parameters = json!({"name": "management-events", "enableLogFileValidation": true});
+    let update = call("UpdateTrail", from + SignedDuration::from_mins(1), parameters);
+    stopped.put(LAST, &[call("StopLogging", from, of_trail()), update.clone()]);
+    stopped.put(NEXT, &[update, call("StartLogging", to, of_trail())]);
+    for gap in gaps(&verify_folder(&stopped.trail)) {
+        let ids = (&gap["explained_by"]["event_id"], &gap["ended_by"]["event_id"]);
+        assert_eq!(ids, (&json!("id-StopLogging"), &json!("id-StartLogging")), "{gap}");
     }
 }

@@ -168,6 +168,23 @@ fn a_stopped_hour_tells_what_cloudtrail_says_of_it() {
     assert!(gap["detail"].as_str().unwrap().contains("2026-02-03T04:05:06Z"), "{gap}");
 }
 
+/// What CloudTrail says of the trail now is a warning, and no part of the verdict.
+#[test]
+fn a_trail_that_is_off_or_can_not_deliver_is_a_warning() {
+    let trail = living_trail();
+    let off = ServerOptions { is_off: true, ..ServerOptions::default() };
+    let failing = ServerOptions { delivery_error: Some("NoSuchBucket".to_owned()), ..ServerOptions::default() };
+    for (options, code, says) in [
+        (off, "not_logging", "CloudTrail says that the trail is not logging, in "),
+        (failing, "delivery_failed", "it could not deliver log files (NoSuchBucket), in "),
+    ] {
+        let run = verify(&trail, options, &[]);
+        let warning = run.of("warning").into_iter().find(|warning| warning["code"] == code).unwrap().clone();
+        assert!(warning["detail"].as_str().unwrap().contains(says), "{warning}");
+        assert_eq!(run.verdict(), "verified", "{}", run.stdout);
+    }
+}
+
 #[test]
 fn a_listing_that_is_denied_is_no_evidence_of_a_cut() {
     let trail = living_trail();

@@ -193,7 +193,7 @@ fn what_is_no_question_about_the_proof_is_refused() {
     let given = bench.path("given.jsonl");
     std::fs::write(&given, bench.event.to_string()).unwrap();
     let output = bench.path("bag");
-    let only = format!("holds the proof of event {}, and of no other", bench.id());
+    let only = format!("is the proof of event {}, as its collect.json says, and of no other", bench.id());
     let is_proof = "holds the proof of one event";
     for (arguments, says) in [
         (vec!["event", "another", "--from", from], only.as_str()),
@@ -221,4 +221,60 @@ fn what_is_no_question_about_the_proof_is_refused() {
     command.args(["event", "no-event", "--from"]).arg(mirror.dir()).arg("--keys").arg(mirror.keys());
     assert_eq!(run(command.arg("--output").arg(&target)).code, 3);
     assert!(!target.exists());
+}
+
+/// A copy that somebody decompressed has metadata beside the names of its files.
+#[test]
+fn a_proof_from_a_decompressed_copy_is_checked_by_hand() {
+    let bench = Bench::new(defects::small_trail(), 3);
+    let mirror = Mirror::new(&bench.trail, Layout::Buckets, true);
+    for name in files_below(&mirror.dir()) {
+        let path = mirror.dir().join(&name);
+        if let Some(stem) = name.strip_suffix(".gz") {
+            std::fs::write(mirror.dir().join(stem), gunzip(&std::fs::read(&path).unwrap()).unwrap()).unwrap();
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+    let mut command = ctverify();
+    command.env("CTVERIFY_FROM", mirror.dir()).env("CTVERIFY_KEYS", mirror.keys());
+    let proof = bench.write(&mut command, &[], "proof.zip");
+    let unpacked = bench.unpack(&proof);
+    let readme = std::fs::read_to_string(unpacked.join("README.txt")).unwrap();
+    if readme.contains("with openssl, jq and perl") {
+        check_by_hand(&unpacked, bench.id());
+    }
+}
+
+/// Found by an attack: a whole bag was made a proof of one event, whose other objects nobody looked at;
+/// and a changed event.json passed.
+#[test]
+fn a_bag_is_no_proof_because_it_says_so() {
+    let bench = Bench::new(defects::small_trail(), 3);
+    let server = Server::start(&bench.trail, ServerOptions::default());
+    let bag = bench.path("bag");
+    let mut collect = ctverify_at(&server);
+    collect.arg("collect").args(range_of(&bench.trail)).arg("--output").arg(&bag);
+    assert_eq!(run(&mut collect).code, 0);
+    let path = bag.join("collect.json");
+    let mut source: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let key = &bench.trail.chains[0].digests[3].document.log_files[0].s3_object;
+    source["event"] = json!({"event_id": bench.id(), "bucket": bench.trail.spec.bucket, "key": key});
+    std::fs::write(&path, source.to_string()).unwrap();
+    let refused = run(ctverify().arg("--from").arg(&bag));
+    let says = "collect.json calls it the proof of one event, and it holds ";
+    assert!(refused.code == 2 && refused.stderr.contains(says), "{}", refused.stderr);
+    let proof = bench.unpack(&bench.write_from_s3());
+    let stated = proof.join("data/event.json");
+    let text = std::fs::read_to_string(&stated).unwrap();
+    std::fs::write(&stated, text.replacen("us-east-1", "us-east-2", 1)).unwrap();
+    let found = bench.prove(&proof, &[]);
+    assert!(
+        found.code == 0 && found.stderr.contains("event.json of the proof does not have this event"),
+        "{}",
+        found.stderr
+    );
+    for flag in [["--grace", "3h"], ["--organization-id", "o-abcdefghij"], ["--recorded-bucket", "another"]] {
+        let refused = run(ctverify().arg("--from").arg(&proof).args(flag));
+        assert!(refused.code == 2 && refused.stderr.contains(flag[0]), "{flag:?}: {}", refused.stderr);
+    }
 }

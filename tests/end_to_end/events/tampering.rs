@@ -100,10 +100,10 @@ fn events_of_tampering_are_findings_of_their_own() {
         assert!(lines.any(|line| line.starts_with("ctverify_tampering_events") && line.ends_with(count)), "{metrics}");
     }
     for says in [
-        "Proven events that weaken logging, no part of the verdict\n",
+        "Proven calls that weaken logging, no part of the verdict\n",
         "StopLogging of management-events by arn:aws:iam::111122223333:user/mallory from 198.51.100.7: the call",
         "DeleteTrail of management-events by arn:aws:iam::111122223333:user/mallory from 198.51.100.7, which failed",
-        "2 events weaken logging, and 1 failed to, in",
+        "2 findings of calls that weaken logging, and 1 of failed ones, in",
     ] {
         assert!(found.stdout.contains(says), "{says}: {}", found.stdout);
     }
@@ -178,4 +178,54 @@ fn where_nothing_can_be_looked_for_the_question_is_refused() {
     let mut command: Command = ctverify();
     let remade = run(command.arg("report").arg(&records).args(["--report", &report]));
     assert!(remade.code == 4 && remade.stderr.contains("did not look for events of tampering"), "{}", remade.stderr);
+}
+
+/// Found by an attack: events of a file that can be read in part were dropped, and none was said to be there.
+#[test]
+fn a_file_that_can_be_read_in_part_tells_what_it_has() {
+    let mut trail = defects::small_trail();
+    let key = trail.chains[0].digests[3].document.log_files[0].s3_object.clone();
+    let stop = &calls()[0];
+    trail.redeliver(&key, format!("{{\"Records\":[{stop},7]}}").as_bytes());
+    let found = verify(&copy_of(&trail), &["--fail-on", "tampering", "--format", "json"]);
+    let report: Value = serde_json::from_str(&found.stdout).unwrap();
+    let warning = report["warnings"].as_array().unwrap().iter().find(|warning| warning["code"] == "events_unreadable");
+    assert_eq!(warning.unwrap()["key"], json!(key));
+    assert_eq!((found.code, report["tampering"].as_array().unwrap().len()), (1, 1), "{}", found.stdout);
+    let text = verify(&copy_of(&trail), &["--fail-on", "tampering"]).stdout;
+    assert!(text.contains(", apart from events of 1 of them, which could not be looked at"), "{text}");
+}
+
+/// Which key the trail has is known if CloudTrail was asked; else the report says that it was not.
+#[test]
+fn calls_about_a_key_that_is_not_known_are_said_to_be_missing() {
+    let (trail, _) = trail_with(&calls());
+    let says = |run: &Run| run.stdout.contains("calls about the trail's KMS key were not looked for");
+    assert!(says(&verify(&copy_of(&trail), &["--fail-on", "tampering"])));
+    let server = Server::start(&trail, ServerOptions::default());
+    let asked = run(ctverify_at(&server).args(range_of(&trail)).args(["--fail-on", "tampering"]));
+    assert!(asked.code == 1 && !says(&asked), "{}", asked.stdout);
+}
+
+/// Calls that did nothing are attempts, and JUnit has no failure where the verdict has none.
+#[test]
+fn a_call_that_did_nothing_is_an_attempt() {
+    let mut flow_logs = event("ec2", "DeleteFlowLogs", json!({"DeleteFlowLogsRequest": {"FlowLogId": "fl-1"}}), None);
+    flow_logs["responseElements"] =
+        json!({"DeleteFlowLogsResponse": {"unsuccessful": {"item": {"resourceId": "fl-1"}}}});
+    let mut denied = event("cloudtrail", "StopLogging", json!({"name": "management-events"}), None);
+    denied["errorMessage"] = json!("denied");
+    let (trail, _) = trail_with(&[flow_logs, denied]);
+    let mirror = copy_of(&trail);
+    let junit = mirror.dir().parent().unwrap().join("junit.xml");
+    let report = format!("junit={}", junit.display());
+    let found = verify(&mirror, &["--fail-on", "tampering", "--format", "json", "--report", &report]);
+    let document: Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!((found.code, &document["summary"]["tampering"]), (0, &json!({"succeeded": 0, "attempted": 2})));
+    let (trail, _) = trail_with(&calls());
+    let mirror = copy_of(&trail);
+    let tampering = format!("tampering={}", junit.with_extension("jsonl").display());
+    assert_eq!(verify(&mirror, &["--report", &tampering, "--report", &report]).code, 0);
+    let text = std::fs::read_to_string(&junit).unwrap();
+    assert!(text.contains("failures=\"0\"") && text.contains("logging_stopped, event id-StopLogging"), "{text}");
 }

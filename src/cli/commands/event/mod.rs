@@ -21,7 +21,7 @@ use crate::cli::evidence::Signing;
 use crate::cli::exit::Failure;
 use crate::cli::output::cannot_write_standard;
 use crate::cli::paths;
-use crate::cli::resolve::{self, Settings};
+use crate::cli::resolve::{self, ProofOfBag, Settings};
 use crate::events::{EventFinder, FoundEvent, Searched};
 use crate::model::{BagStatus, Depth, LogFileStatus, exit_code, printable};
 use crate::records::{BagRecord, DigestRecord, KeysAsked, LogFileRecord, Record};
@@ -73,6 +73,7 @@ async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
     check_event_of_bag(args, &settings, id)?;
     let origin =
         Origin { store: settings.store.clone(), keys: settings.keys.clone(), request: settings.request.clone() };
+    let stated = settings.event.take().map(|of_bag| of_bag.text);
     let (store, stop) = (settings.store.clone(), Notify::new());
     // The digest is read once more after the run: a bag that was unpacked has to be there until then.
     let _unpacked = settings.unpacked.take();
@@ -122,6 +123,14 @@ async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
         EventForm::Jsonl => proven.write_json(&mut out),
     };
     written.map_err(|error| cannot_write_standard(&error))?;
+    if let Some(Some(stated)) = stated
+        && !proven.is_as(&stated)
+    {
+        let _ = writeln!(
+            anstream::stderr(),
+            "note: event.json of the proof does not have this event and proof: it was changed, and proves nothing"
+        );
+    }
     if let Some(altered) = altered {
         // If standard error is closed, nobody reads it.
         let _ = writeln!(anstream::stderr(), "note: {altered}; the event is proven by the signature of its digest");
@@ -131,12 +140,15 @@ async fn prove(args: &EventArgs, id: &str) -> Result<u8, Failure> {
 
 /// Refuses an event other than the one of a bag that proves one.
 fn check_event_of_bag(args: &EventArgs, settings: &Settings, id: &str) -> Result<(), Failure> {
-    let Some(event) = &settings.event else { return Ok(()) };
+    let Some(ProofOfBag { event, .. }) = &settings.event else { return Ok(()) };
     if event.event_id == id {
         return Ok(());
     }
     let place = args.copy.from.as_deref().unwrap_or(Path::new("the bag")).display();
-    Err(Failure::Usage(format!("{place} holds the proof of event {}, and of no other", printable(&event.event_id))))
+    Err(Failure::Usage(format!(
+        "{place} is the proof of event {}, as its collect.json says, and of no other",
+        printable(&event.event_id)
+    )))
 }
 
 /// An event, its log file, and the digest that lists the file.
@@ -191,7 +203,7 @@ async fn compare(args: &EventArgs, given: Vec<GivenEvent>) -> Result<u8, Failure
         return Err(Failure::Usage(format!(
             "{} holds one log file, the proof of event {}: events are compared with those of a trail",
             place.display(),
-            printable(&event.event_id)
+            printable(&event.event.event_id)
         )));
     }
     let mut comparison = Comparison::new(given);

@@ -21,6 +21,14 @@ pub(super) struct ProvenEvent {
     keys: Option<KeysAsked>,
 }
 
+/// A line that [`ProvenEvent::write_json`] wrote.
+#[derive(serde::Deserialize)]
+struct Stated<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+    proof: Value,
+}
+
 /// The signature of a digest.
 struct Signature {
     /// The signature in hex; `None` if the digest after it has it.
@@ -58,6 +66,22 @@ impl ProvenEvent {
     /// The fingerprint of the public key, if the digest could be read again.
     pub(super) fn fingerprint(&self) -> Option<&str> {
         self.signature.as_ref().ok()?.fingerprint.as_deref()
+    }
+
+    /// Returns whether a line of [`Self::write_json`] is about the same record in the same place. The origin of
+    /// the keys may be another one.
+    pub(super) fn is_as(&self, line: &str) -> bool {
+        let mut own = Vec::new();
+        let (Ok(()), Ok(mut stated)) = (self.write_json(&mut own), serde_json::from_str::<Stated<'_>>(line)) else {
+            return false;
+        };
+        let Ok(mut own) = serde_json::from_slice::<Stated<'_>>(&own) else { return false };
+        for proof in [&mut own.proof, &mut stated.proof] {
+            if let Some(fields) = proof.as_object_mut() {
+                fields.remove("keys");
+            }
+        }
+        own.event.get() == stated.event.get() && own.proof == stated.proof
     }
 
     /// Writes the proof as a JSON object on a line, with the event in its original bytes.

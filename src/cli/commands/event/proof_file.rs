@@ -315,7 +315,9 @@ fn script(root: &Path, proven: &ProvenEvent, found: &Found) -> Option<String> {
     let (digest, fingerprint) = (found.digest()?, proven.fingerprint().filter(is_word)?);
     let signature = match digest.signature_from? {
         SignatureFrom::Metadata => {
-            let path = format!("data/objects/{}/{}.metadata.json", digest.object.bucket, digest.object.key);
+            let path = format!("data/objects/{}/{}", digest.object.bucket, digest.object.key);
+            let paths = [path.as_str(), path.trim_end_matches(".gz")].map(|path| format!("{path}.metadata.json"));
+            let path = paths.into_iter().find(|path| root.join(path).is_file())?;
             format!("jq -r '.Metadata.signature' {}", quoted(&path))
         }
         SignatureFrom::Successor => {

@@ -42,7 +42,8 @@ pub fn answer(state: &State, target: &str, credential: Option<(String, String)>,
             ok(&json!({ "trailList": found }))
         }
         "GetTrailStatus" => ok(&json!({
-            "IsLogging": true,
+            "IsLogging": !state.options.is_off,
+            "LatestDeliveryError": state.options.delivery_error,
             "LatestDigestDeliveryTime": state.latest_delivery(&region).map(|at| at.as_second()),
             "StopLoggingTime": state.options.logging_stopped.map(|at| at.as_second()),
         })),

@@ -39,6 +39,10 @@ pub struct ServerOptions {
     pub late_deliveries: HashMap<String, Timestamp>,
     /// The time at which logging was last stopped, as CloudTrail says.
     pub logging_stopped: Option<Timestamp>,
+    /// True if CloudTrail says that the trail is not logging.
+    pub is_off: bool,
+    /// The error with which CloudTrail says that it could not deliver log files.
+    pub delivery_error: Option<String>,
     /// Trails that CloudTrail knows beside the forged one.
     pub other_trails: Vec<TrailAnswer>,
     /// The enabled regions of every account; by default, those of the trail.
