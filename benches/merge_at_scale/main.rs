@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo bench --bench merge_at_scale                      # 2,000 and 20,000 chains
-//! cargo bench --bench merge_at_scale -- 1000000           # a million chains, some 100 million lines: half an hour
+//! cargo bench --bench merge_at_scale -- 1000000           # a million chains, some 100 million lines: an hour or more
 //! ```
 //!
 //! Each chain has a digest, signed with a key of its region, and [`LOG_FILES`] log files. The results

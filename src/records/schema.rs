@@ -87,10 +87,12 @@ mod tests {
             let optional: Vec<_> = record["properties"].as_object().unwrap().keys().map(String::as_str).collect();
             let optional: Vec<_> = optional.into_iter().filter(|field| !required.contains(field)).collect();
             match name {
-                "digest" | "log_file" | "gap" | "chain" => {
+                "digest" | "log_file" | "chain" => {
                     assert_eq!(optional, ["acknowledged", "id", "mended", "since"], "{name}");
                 }
-                "summary" => assert_eq!(optional, ["checkpoint", "keys_of_bag", "sample"]),
+                "gap" => assert_eq!(optional, ["acknowledged", "ended_by", "id", "mended", "since"]),
+                "tampering" => assert_eq!(optional, ["id"]),
+                "summary" => assert_eq!(optional, ["checkpoint", "keys_of_bag", "sample", "tampering"]),
                 "run" => assert_eq!(optional, ["fail_on", "files", "merged"]),
                 _ => assert!(optional.is_empty(), "{name}: {optional:?}"),
             }
