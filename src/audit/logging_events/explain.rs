@@ -93,8 +93,8 @@ fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looke
         before().any(|event| event.effect.undoes(stopped.effect) && stopped.at < event.at && event.at < by)
     };
     // Logging that was started again before the gap began was not off because of this call.
-    let stops = before().filter(|event| event.effect.stops()).filter(is_inside);
-    let stopped = stops.filter(|stopped| !is_undone(stopped, gap.from)).max_by_key(|event| event.at);
+    let stops = || before().filter(|event| event.effect.stops()).filter(is_inside);
+    let stopped = stops().filter(|stopped| !is_undone(stopped, gap.from)).max_by_key(|event| event.at);
     let starts = || start.into_iter().flat_map(|looked| &looked.events).filter(concerns);
     let is_near_end =
         |event: &&LoggingEvent| earlier(gap.to, AROUND_END) <= event.at && event.at <= later(gap.to, AFTER_BEGIN);
@@ -114,9 +114,12 @@ fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looke
         (None, _, Some(failure)) => format!("; events that may explain it could not be looked for: {failure}"),
         (None, _, None) => {
             let part = part(&stop.coverage, Period::new(window.start, gap.from), stop.unproven);
+            let what = match stops().next() {
+                None => "no proven event says that logging was stopped",
+                Some(_) => "what proven events stopped was started again before the gap",
+            };
             format!(
-                "; unexplained: no proven event that was not undone before says that logging was stopped, in the log \
-                 files of {} {} from {} to {}{part}",
+                "; unexplained: {what}, in the log files of {} {} from {} to {}{part}",
                 home.account,
                 home.region,
                 time(window.start),
