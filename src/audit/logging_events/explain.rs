@@ -20,6 +20,9 @@ const AFTER_BEGIN: SignedDuration = SignedDuration::from_mins(15);
 /// The time around the end of a gap in which the event that started the logging is looked for.
 const AROUND_END: SignedDuration = SignedDuration::from_mins(75);
 
+/// The time after the call that stopped the logging in which the last digest may still begin.
+const LAST_DIGEST: SignedDuration = SignedDuration::from_mins(30);
+
 /// Explains the gaps of a chain that begin where logging may have been stopped.
 pub(crate) async fn explain(
     events: &LoggingEvents,
@@ -136,7 +139,8 @@ fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looke
 }
 
 /// Returns the time at which logging is known to have been on again, if that is long before the end of
-/// the gap: a call that undid the stop, or a valid digest of the home region that begins after it.
+/// the gap: a call that undid the stop, or a valid digest of the home region that starts its chain anew or
+/// begins long after the call. The last digest before a stop may begin shortly after the call.
 fn resumed<'e>(
     stopped: &LoggingEvent,
     looked: &Looked,
@@ -146,8 +150,9 @@ fn resumed<'e>(
     let undone = events.filter(|event| event.effect.undoes(stopped.effect)).map(|event| event.at);
     // Of other regions and accounts, the home region's digests tell nothing.
     let is_of_home = matches!(stopped.effect, LoggingEffect::Logging(_) | LoggingEffect::Trail(_));
-    let begins = looked.begins.iter().copied().filter(|_| is_of_home);
-    let on_again = undone.chain(begins).filter(|at| *at > stopped.at).min()?;
+    let is_later = |begin: Timestamp, is_start: bool| is_start || begin > later(stopped.at, LAST_DIGEST);
+    let begins = looked.begins.iter().filter(|(begin, is_start)| is_of_home && is_later(*begin, *is_start));
+    let on_again = undone.chain(begins.map(|(begin, _)| *begin)).filter(|at| *at > stopped.at).min()?;
     (later(on_again, AROUND_END) < end).then_some(on_again)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{LoggingEvent, LoggingEvents};
 use crate::audit::error::AuditError;
@@ -27,13 +27,18 @@ pub(crate) struct Looked {
     pub events: Vec<LoggingEvent>,
     /// The time that valid digests cover.
     pub coverage: Coverage,
-    /// The times at which valid digests begin, those next to the time included, in order.
-    pub begins: Vec<Timestamp>,
+    /// The times at which valid digests begin, those next to the time included, each with whether it is a
+    /// starting digest, which names none before it.
+    pub begins: Vec<(Timestamp, bool)>,
     /// The number of log files of the time that a valid digest lists and that are not proven.
     pub unproven: usize,
     /// The reason why the digests could not be looked up.
     pub failure: Option<String>,
 }
+
+/// The time behind the one that is asked for in which digests are read, too: they tell whether logging was
+/// on, and may list a log file that was delivered late.
+const BEHIND: SignedDuration = SignedDuration::from_hours(2);
 
 /// The log files of a home region's chain that are read at once.
 const AT_ONCE: usize = 8;
@@ -59,7 +64,7 @@ impl LoggingEvents {
         folders: &[RegionFolder],
         time: Period,
     ) -> Result<Looked, AuditError> {
-        let range = TimeRange { start: Some(time.start), end: Some(later(time.end, EDGE)) };
+        let range = TimeRange { start: Some(time.start), end: Some(later(time.end, BEHIND)) };
         // The run's filters, its checkpoint and its progress are about its own chains.
         let request = AuditRequest {
             accounts: Default::default(),
@@ -87,14 +92,13 @@ impl LoggingEvents {
                 if kind == DigestKind::Standard {
                     let Period { start, end } = digest.summary().period();
                     looked.coverage.add(start, end);
-                    looked.begins.push(start);
+                    looked.begins.push((start, digest.summary().predecessor().is_none()));
                 }
                 let of_digest = judged.spool.valid(digest)?;
                 files.extend(of_digest.log_files().iter().filter(|file| is_of(file, time)));
             }
             self.read(&context, files, &mut looked).await;
         }
-        looked.begins.sort_unstable();
         looked.events.sort_by(|one, other| (one.at, &one.event.event_id).cmp(&(other.at, &other.event.event_id)));
         looked.events.dedup_by(|one, other| one.event.event_id.is_some() && one.event.event_id == other.event.event_id);
         Ok(looked)
