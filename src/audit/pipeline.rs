@@ -406,7 +406,7 @@ impl Audit {
 struct JudgedStep {
     record: Record,
     sampled: Option<LogFileStatus>,
-    /// What the run's consumer and examiner made of a log file.
+    /// The results of the run's consumer and examiner of a log file.
     consumed: Consumed,
 }
 

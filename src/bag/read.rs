@@ -126,8 +126,8 @@ impl Bag {
         })?;
         if objects > OBJECTS_OF_PROOF {
             let reason = format!(
-                "its {SOURCE} calls it the proof of one event, and it holds {objects} objects: that file was changed, or \
-                 objects were added"
+                "its {SOURCE} calls it the proof of one event, and it holds {objects} objects: that file was changed, \
+                 or objects were added"
             );
             return Err(BagError::form(Path::new(name), reason));
         }

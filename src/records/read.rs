@@ -126,8 +126,8 @@ fn compare(claimed: &SummaryLine, counted: &SummaryRecord, fails_on_tampering: b
     fits("acknowledged findings", claimed.acknowledged, tally.acknowledged)?;
     fits("warnings", claimed.warnings, tally.warnings)?;
     let tampering = claimed.tampering.unwrap_or_default();
-    fits("events of tampering", tampering.succeeded, tally.tampering.succeeded)?;
-    fits("attempts of tampering", tampering.attempted, tally.tampering.attempted)?;
+    fits("findings of tampering that succeeded", tampering.succeeded, tally.tampering.succeeded)?;
+    fits("findings of tampering that was attempted", tampering.attempted, tally.tampering.attempted)?;
     if can_come_to(claimed, counted, fails_on_tampering) {
         return Ok(());
     }

@@ -66,7 +66,8 @@ impl Brief {
     }
 
     /// Returns whether the result differs from that of the previous run, by another verdict, by a new
-    /// finding, or by an event of tampering that succeeded. Without a checkpoint, returns whether the verdict is anything but `verified`.
+    /// finding, or by an event of tampering that succeeded. Without a checkpoint, returns whether the
+    /// verdict is anything but `verified`.
     pub fn is_news(&self) -> bool {
         let Some(summary) = &self.summary else { return false };
         // The log file of an event is read once.

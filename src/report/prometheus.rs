@@ -161,7 +161,10 @@ impl<W: Write> Report for Prometheus<W> {
         );
         metrics.single("ctverify_warnings", "Warnings.", summary.tally.warnings);
         if summary.looked_for_tampering {
-            metrics.family("ctverify_tampering_events", "Proven events that weaken logging, by their outcome.");
+            metrics.family(
+                "ctverify_tampering_events",
+                "Findings of tampering in proven log files, by the outcome of the call.",
+            );
             let found = summary.tally.tampering;
             for (outcome, count) in
                 [(TamperingOutcome::Succeeded, found.succeeded), (TamperingOutcome::Attempted, found.attempted)]

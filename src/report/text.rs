@@ -57,8 +57,10 @@ pub struct Text<W> {
     is_signed_in_part: bool,
     summary: Option<SummaryRecord>,
     /// True if a warning says that something was asked about that is not there, or that somebody
-    /// touched an object, or an event of tampering was found: then `quiet` does not hold.
+    /// touched an object: then `quiet` does not hold.
     has_doubt: bool,
+    /// True if a call that weakens logging succeeded: then the result is not the same as the previous run's.
+    has_tampering: bool,
 }
 
 opaque_debug!(Text<W>);
@@ -79,6 +81,7 @@ impl<W: Write> Text<W> {
             is_signed_in_part: false,
             summary: None,
             has_doubt: false,
+            has_tampering: false,
         }
     }
 
@@ -179,7 +182,10 @@ impl<W: Write> Text<W> {
             writeln!(out, "{}", tampering(summary))?;
         }
         if self.options.verbose {
-            let (code, meaning) = (summary.exit_code, exit_code::meaning(summary.exit_code));
+            let (code, meaning) = match summary.fails_by_tampering_alone() {
+                true => (summary.exit_code, "a proven event of tampering counts, by --fail-on tampering"),
+                false => (summary.exit_code, exit_code::meaning(summary.exit_code)),
+            };
             writeln!(out, "{DIM}exit code {code}: {meaning}{DIM:#}")?;
         }
         let (style, word) = match summary.interrupted {
@@ -238,7 +244,8 @@ impl<W: Write> Report for Text<W> {
         if let Record::Warning(warning) = record {
             self.has_doubt |= matches!(warning.code, WarningCode::NothingFound | WarningCode::ObjectTouched);
         }
-        self.has_doubt |= matches!(record, Record::Tampering(found) if found.outcome == TamperingOutcome::Succeeded);
+        self.has_tampering |=
+            matches!(record, Record::Tampering(found) if found.outcome == TamperingOutcome::Succeeded);
         if let Record::Run(run) = record {
             self.findings.lists_intact = run.files > 0;
         }
@@ -259,11 +266,12 @@ impl<W: Write> Report for Text<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         let Some(summary) = self.summary.take() else { return self.out.flush() };
-        if self.options.quiet && summary.verdict == Verdict::Verified && !self.has_doubt {
+        let has_doubt = self.has_doubt || self.has_tampering;
+        if self.options.quiet && summary.verdict == Verdict::Verified && !has_doubt {
             return self.out.flush();
         }
         let is_doubtful = self.has_doubt && summary.verdict == Verdict::Verified;
-        if self.options.quiet && !is_doubtful && self.same(&summary)? {
+        if self.options.quiet && !is_doubtful && !self.has_tampering && self.same(&summary)? {
             return self.out.flush();
         }
         self.out.write_all(&self.listing)?;

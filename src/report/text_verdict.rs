@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::text_style::counted;
-use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, SampleResult, Verdict, exit_code};
+use crate::model::{Depth, DigestStatus, GapCause, LogFileStatus, SampleResult};
 use crate::records::{Allowances, SummaryRecord, Tally, TamperingCounts};
 
 /// States what a verified run proved.
@@ -97,8 +97,7 @@ pub(super) fn tampering(summary: &SummaryRecord) -> String {
             counted(succeeded, "finding")
         ),
     };
-    let fails = succeeded > 0 && summary.exit_code == exit_code::VIOLATED && summary.verdict != Verdict::Violated;
-    let code = if fails { "; the exit code is 1, by --fail-on tampering" } else { "" };
+    let code = if summary.fails_by_tampering_alone() { "; the exit code is 1, by --fail-on tampering" } else { "" };
     format!("{found}{unreadable}{code}")
 }
 

@@ -92,10 +92,10 @@ pub(crate) fn warnings(statuses: &Statuses) -> impl Iterator<Item = WarningRecor
     unknown.chain(told)
 }
 
-/// A complaint: its code, what CloudTrail says, and what to do.
+/// A complaint of CloudTrail: its code, its words, and the advice.
 type Complaint = (WarningCode, String, &'static str);
 
-/// What CloudTrail says is wrong with the trail's delivery, and in which regions.
+/// The complaints of CloudTrail about the trail's delivery, each with its regions.
 fn complaints(statuses: &Statuses) -> BTreeMap<Complaint, Vec<&Region>> {
     let mut complaints: BTreeMap<Complaint, Vec<&Region>> = BTreeMap::new();
     for (region, status) in statuses {

@@ -110,7 +110,8 @@ fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looke
     let mut detail = match (stopped, resumed, &stop.failure) {
         (Some(stopped), None, _) => format!("; explained by the proven event {}", in_words(stopped)),
         (Some(stopped), Some(resumed), _) => format!(
-            "; unexplained from {} on: the proven event {} ended the logging, which was on again then in the home region",
+            "; unexplained from {} on: the proven event {} ended the delivery of digests, and that was on again then, \
+             as a later call or digest of the home region says",
             time(resumed),
             in_words(stopped)
         ),
@@ -166,8 +167,8 @@ fn part(coverage: &Coverage, time: Period, unproven: usize) -> String {
     }
     match unproven {
         0 => {}
-        1 => parts.push("1 log file of it is not proven".to_owned()),
-        more => parts.push(format!("{more} log files of it are not proven")),
+        1 => parts.push("1 log file of it is not proven, or can't be read".to_owned()),
+        more => parts.push(format!("{more} log files of it are not proven, or can't be read")),
     }
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }

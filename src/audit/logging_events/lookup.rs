@@ -20,7 +20,7 @@ use crate::records::EventReference;
 use crate::sync::lock;
 use crate::verify::LogFileEntry;
 
-/// What the log files of a time tell of the logging of trails.
+/// The events about the logging of trails in the log files of a time, and how far these are proven.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Looked {
     /// The events, by time.
@@ -30,7 +30,8 @@ pub(crate) struct Looked {
     /// The times at which valid digests begin, those next to the time included, each with whether it is a
     /// starting digest, which names none before it.
     pub begins: Vec<(Timestamp, bool)>,
-    /// The number of log files of the time that a valid digest lists and that are not proven.
+    /// The number of log files of the time that a valid digest lists and that are not proven, or whose
+    /// events can't be read.
     pub unproven: usize,
     /// The reason why the digests could not be looked up.
     pub failure: Option<String>,

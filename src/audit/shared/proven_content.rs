@@ -141,7 +141,7 @@ pub(crate) struct Consumption {
 
 opaque_debug!(Consumption);
 
-/// What was made of the content of a log file.
+/// The result of looking at the content of a log file.
 #[derive(Default)]
 pub(crate) struct Consumed {
     /// The extract of the consumer.

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::reports::{EvidenceArgs, LogArgs, ReportArgs, ReportKind, StandardOutput, report_parser};
 use super::scheduled::StateArgs;
 use super::values::{Allowance, Suggested, allowance_suggestions, parse_allowance};
-use super::verify::{CopyArgs, FailOn, SelectArgs, SourceArgs, VerifyArgs};
+use super::verify::{CopyArgs, FailArgs, SelectArgs, SourceArgs, VerifyArgs};
 use crate::events::{AddressPattern, CountField, JqCondition};
 use crate::model::{TimeArgument, parse_age, parse_time};
 use crate::records::Setting;
@@ -109,19 +109,8 @@ pub(crate) struct EventsArgs {
     )]
     pub allow: Vec<Allowance>,
 
-    /// Make the exit code 1, whatever the verdict is, if a proven event weakens logging and succeeded:
-    /// tampering
-    #[arg(
-        long,
-        env = "CTVERIFY_FAIL_ON",
-        hide_env = true,
-        value_name = "KIND",
-        value_enum,
-        value_delimiter = ',',
-        hide_possible_values = true,
-        help_heading = "Verdict"
-    )]
-    pub fail_on: Vec<FailOn>,
+    #[command(flatten)]
+    pub fail: FailArgs,
 
     /// A report on the verification (repeatable); the kinds are those of the main command
     #[arg(
@@ -382,7 +371,7 @@ impl EventsArgs {
             signer: self.signer.clone(),
             scheduled: StateArgs { grace: self.grace, ..StateArgs::default() },
             allow: self.allow.clone(),
-            fail_on: self.fail_on.clone(),
+            fail: self.fail.clone(),
             ..VerifyArgs::of(self.what.clone(), self.copy.clone(), self.source.clone(), reports)
         }
     }

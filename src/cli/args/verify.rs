@@ -123,6 +123,13 @@ pub(crate) struct VerifyArgs {
     )]
     pub allow: Vec<Allowance>,
 
+    #[command(flatten)]
+    pub fail: FailArgs,
+}
+
+/// The findings that make the exit code 1 whatever the verdict is.
+#[derive(Debug, Clone, Default, ClapArgs)]
+pub(crate) struct FailArgs {
     /// Make the exit code 1, whatever the verdict is, if a proven event weakens logging and succeeded:
     /// tampering
     #[arg(
@@ -163,7 +170,7 @@ impl VerifyArgs {
             reports,
             log_custody: false,
             allow: Vec::new(),
-            fail_on: Vec::new(),
+            fail: FailArgs::default(),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::cli::table_folder::TableFolder;
 use crate::events::{
     CountBy, EventFilter, EventReader, EventTotals, Format, JqCondition, Pattern, TamperingFinder, TextField,
 };
-use crate::model::{Depth, LogFileStatus, TimeArgument, printable};
+use crate::model::{Depth, LogFileStatus, TimeArgument, Verdict, printable};
 use crate::records::{LogFileRecord, Record, SummaryRecord};
 
 /// Emits the events that the arguments ask for, and returns the exit code for the verdict.
@@ -248,6 +248,8 @@ struct EventSummary {
     allow: Vec<String>,
     exit_code: u8,
     interrupted: bool,
+    #[serde(skip)]
+    fails_by_tampering_alone: bool,
 }
 
 /// The verdict, with whose keys it rests on if they are a bag's, and what was kept out of it.
@@ -282,6 +284,7 @@ impl EventSummary {
             allow,
             exit_code: summary.exit_code,
             interrupted: summary.interrupted,
+            fails_by_tampering_alone: summary.fails_by_tampering_alone(),
         }
     }
 
@@ -327,7 +330,10 @@ impl EventSummary {
             text += "interrupted: the events are not complete\n";
         }
         text += &format!("verdict on the logs: {verdict}\n");
-        if self.exit_code != 0 && args.report.is_empty() {
+        if self.fails_by_tampering_alone {
+            text += "the exit code is 1, by --fail-on tampering: --report tampering=FILE names the events\n";
+        }
+        if self.verdict != Verdict::Verified.as_str() && args.report.is_empty() {
             text += "--report text=FILE says what was found\n";
         }
         let _ = anstream::stderr().write_all(text.as_bytes());

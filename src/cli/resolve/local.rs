@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 
 use crate::audit::AuditRequest;
-use crate::bag::{Altered, Bag, Collection, CustodyEntry, CustodyLog, EventOfBag, UnpackedBag, unzip};
-use crate::cli::args::{SelectArgs, SourceArgs, VerifyArgs};
+use crate::bag::{Altered, Bag, Collection, CustodyEntry, CustodyLog, UnpackedBag, unzip};
+use crate::cli::args::{SourceArgs, VerifyArgs};
 use crate::cli::custody::{self, LogSignature};
 use crate::cli::exit::Failure;
+use crate::cli::resolve::Settings;
 use crate::cli::resolve::keys::check_keys;
 use crate::cli::resolve::keys::keys_of_file;
-use crate::cli::resolve::{ProofOfBag, Settings};
+use crate::cli::resolve::proof::{ProofOfBag, file_of};
 use crate::keys::KeyFile;
-use crate::model::{BagStatus, Depth, KeysFrom, LogFileKey, ObjectRef, TimeRange, WarningCode};
+use crate::model::{BagStatus, KeysFrom, TimeRange, WarningCode};
 use crate::records::{BagProblem, BagRecord, CustodyLine, Setting, WarningRecord, format_time};
 use crate::sign::KnownSigners;
 use crate::store::Folder;
@@ -258,43 +259,6 @@ async fn folder(
     });
     let bag = bag.filter(|_| *log_custody).map(|_| dir.to_owned());
     Ok(Settings { bag, event, trail_key, ..Settings::new(Arc::new(copy), Arc::new(keys), request) })
-}
-
-/// Returns the log file of a bag that proves one event, which a run over the bag verifies by itself.
-///
-/// # Errors
-///
-/// Fails if the run is to look at anything else, or the bag names no log file.
-fn file_of(event: &EventOfBag, args: &VerifyArgs, place: &str) -> Result<ObjectRef, Failure> {
-    let SelectArgs { trail_arn, start, end, account_id, regions, depth, expect_account, expect_region, .. } =
-        &args.what;
-    for (flag, is_given) in [
-        ("--trail-arn", trail_arn.is_some()),
-        ("--start", start.is_some()),
-        ("--end", end.is_some()),
-        ("--account-id", !account_id.is_empty()),
-        ("--regions", !regions.is_empty()),
-        ("--depth", *depth != Depth::Content),
-        ("--expect-account", !expect_account.is_empty()),
-        ("--expect-region", !expect_region.is_empty()),
-        ("--sample", args.sample.is_some()),
-        ("--estimate", args.estimate),
-        ("--state", args.scheduled.state.is_some()),
-        ("--grace", args.scheduled.grace.is_some()),
-        ("--organization-id", args.what.organization_id.is_some()),
-        ("--recorded-bucket", args.source.recorded_bucket.is_some()),
-    ] {
-        if is_given {
-            return Err(Failure::Usage(format!(
-                "{place} holds the proof of one event, whose log file is verified: leave {flag} out"
-            )));
-        }
-    }
-    let file = ObjectRef::new(event.bucket.as_str(), event.key.as_str());
-    match LogFileKey::parse(&file.key) {
-        Some(_) => Ok(file),
-        None => Err(Failure::Usage(format!("collect.json in {place} names no log file, but {file}"))),
-    }
 }
 
 /// Returns the range to examine of a bag that was collected in certain ranges: a bag also holds digests

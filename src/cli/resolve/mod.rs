@@ -3,6 +3,7 @@
 mod filters;
 mod keys;
 mod local;
+mod proof;
 mod remote;
 mod state;
 
@@ -16,7 +17,7 @@ use super::exit::Failure;
 use super::notifier::Notifier;
 use super::plan_place::OpenPlan;
 use crate::audit::{AuditRequest, ContentConsumer, Discovered, Expected};
-use crate::bag::{EventOfBag, UnpackedBag};
+use crate::bag::UnpackedBag;
 use crate::checkpoint::Kept;
 use crate::events::TrailResources;
 use crate::keys::KeySource;
@@ -27,6 +28,7 @@ use crate::trail::{NeighbourSource, StatusSource};
 pub(super) use filters::{allowances, max_log_file_bytes};
 pub(super) use keys::{check_keys, keys_of_file};
 pub(super) use local::{ShownAs, cores, open_folder};
+pub(super) use proof::ProofOfBag;
 pub(super) use remote::{Opened, open_s3};
 
 use filters::{check_range, recheck, sample};
@@ -78,14 +80,6 @@ pub(super) struct Settings {
     pub notifier: Option<Notifier>,
     /// The bag that was unpacked for the run.
     pub unpacked: Option<UnpackedBag>,
-}
-
-/// The event of a bag that holds what proves one event and nothing else.
-pub(super) struct ProofOfBag {
-    /// The event, as `collect.json` names it.
-    pub event: EventOfBag,
-    /// The event and its proof, as `event.json` states them.
-    pub text: Option<String>,
 }
 
 impl Settings {
@@ -199,7 +193,7 @@ pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Setting
     let mut request = AuditRequest {
         sample: sample(args)?,
         allowed: allowances(&args.allow),
-        fails_on_tampering: args.fail_on.contains(&FailOn::Tampering),
+        fails_on_tampering: args.fail.fail_on.contains(&FailOn::Tampering),
         grace: args.scheduled.grace.unwrap_or(request.grace),
         recheck: args.scheduled.recheck.map(recheck).transpose()?,
         ..request

@@ -21,7 +21,7 @@ pub struct TrailResources {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Met {
     pub rule: &'static str,
-    /// What the call was about, if the record names it.
+    /// The resource that the call was about, if the record names it.
     pub subject: Option<String>,
     /// True if the record leaves out the parameters that decide.
     pub is_cut: bool,
@@ -117,10 +117,9 @@ fn holds(test: Test, request: &Event<'_>) -> bool {
         Test::Given(path) => raw_at(request, path).is_some(),
         Test::NotGiven(path) => raw_at(request, path).is_none(),
         Test::Empty(path) => raw_at(request, path).is_some_and(|list| elements(list).is_some_and(|all| all.is_empty())),
-        Test::NoManagementEvents => selectors(request).is_some_and(|logged| logged == Some(Logged::default())),
-        Test::PartOfManagementEvents => selectors(request).is_some_and(|logged| {
-            logged.is_some_and(|logged| logged != Logged::default() && !(logged.reads && logged.writes))
-        }),
+        Test::NoManagementEvents => logged_by_selectors(request) == Some(Logged::default()),
+        Test::PartOfManagementEvents => logged_by_selectors(request)
+            .is_some_and(|logged| logged != Logged::default() && !(logged.reads && logged.writes)),
     }
 }
 
@@ -135,23 +134,19 @@ struct Logged {
     some: bool,
 }
 
-/// Returns what event selectors log of the management events, all together, and `Some(None)` if that
-/// can't be read; `None` if the request has none.
-fn selectors(request: &Event<'_>) -> Option<Option<Logged>> {
-    let union = |one: Logged, other: Logged| Logged {
+/// Returns the management events that the event selectors of a request log, all together; `None` if it has
+/// none that can be read.
+fn logged_by_selectors(request: &Event<'_>) -> Option<Logged> {
+    let list = |name| raw_at(request, name).and_then(objects).filter(|list| !list.is_empty());
+    let each: Vec<Logged> = match list("advancedEventSelectors") {
+        Some(selectors) => selectors.iter().map(advanced).collect(),
+        None => list("eventSelectors")?.iter().map(basic).collect(),
+    };
+    each.into_iter().reduce(|one, other| Logged {
         reads: one.reads || other.reads,
         writes: one.writes || other.writes,
         some: one.some || other.some,
-    };
-    let advanced_list = raw_at(request, "advancedEventSelectors").map(objects);
-    let (list, logged): (_, fn(&Event<'_>) -> Logged) = match advanced_list {
-        Some(list) if list.as_ref().is_none_or(|list| !list.is_empty()) => (list, advanced),
-        empty => match raw_at(request, "eventSelectors") {
-            Some(list) => (objects(list), basic),
-            None => (empty?, advanced),
-        },
-    };
-    Some(list.filter(|list| !list.is_empty()).map(|list| list.iter().map(logged).fold(Logged::default(), union)))
+    })
 }
 
 /// A basic selector: management events are logged unless it says otherwise.

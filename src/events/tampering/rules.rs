@@ -15,7 +15,7 @@ pub struct TamperingRule {
     pub source: &'static str,
     /// The names of the calls.
     pub calls: &'static [&'static str],
-    /// What the call has to be about.
+    /// The resource that the call has to be about.
     pub(super) subject: Subject,
     /// The parameters that decide: any of the tests has to hold.
     pub(super) tests: &'static [Test],
@@ -25,7 +25,7 @@ pub struct TamperingRule {
     pub attack: &'static [&'static str],
 }
 
-/// What a call is about.
+/// The resource that a call is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Subject {
     /// Any resource, which the parameter at one of these paths names.

@@ -349,7 +349,7 @@ pub(super) struct Facts {
     pub warnings: Vec<serde_json::Value>,
     /// True if events that weaken logging were looked for in the intact log files.
     pub looked_for_tampering: bool,
-    /// What makes the exit code 1 whatever the verdict is.
+    /// The kinds of findings that make the exit code 1 whatever the verdict is.
     pub fail_on: Vec<String>,
     /// The events that weaken logging, and failed calls that would.
     pub tampering: Vec<serde_json::Value>,

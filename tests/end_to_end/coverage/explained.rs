@@ -198,7 +198,7 @@ fn a_stop_explains_no_more_than_the_time_until_logging_was_on_again() {
     let gap = found.of("gap").into_iter().find(|gap| gap["region"] == "us-east-1").unwrap().clone();
     assert_eq!((&gap["cause"], &gap["explained_by"]), (&json!("after_last_digest"), &Value::Null), "{gap}");
     let detail = gap["detail"].as_str().unwrap();
-    let says = "ended the logging, which was on again then in the home region";
+    let says = "ended the delivery of digests, and that was on again then";
     assert!(detail.contains("; unexplained from ") && detail.contains(says), "{detail}");
 }
 

@@ -168,7 +168,7 @@ fn a_stopped_hour_tells_what_cloudtrail_says_of_it() {
     assert!(gap["detail"].as_str().unwrap().contains("2026-02-03T04:05:06Z"), "{gap}");
 }
 
-/// What CloudTrail says of the trail now is a warning, and no part of the verdict.
+/// CloudTrail's word on the trail as it is now is a warning, and no part of the verdict.
 #[test]
 fn a_trail_that_is_off_or_can_not_deliver_is_a_warning() {
     let trail = living_trail();

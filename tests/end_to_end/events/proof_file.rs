@@ -223,6 +223,17 @@ fn what_is_no_question_about_the_proof_is_refused() {
     assert!(!target.exists());
 }
 
+/// CloudTrail's hashes may stand in capitals, which the recipe takes as well.
+#[test]
+fn a_proof_with_a_hash_in_capitals_is_checked_by_hand() {
+    let mut trail = defects::small_trail();
+    let defect = defects::ALL.iter().find(|defect| defect.name == "upper-case-hash").unwrap();
+    (defect.apply)(&mut trail);
+    let bench = Bench::new(trail, 3);
+    let proof = bench.unpack(&bench.write_from_s3());
+    check_by_hand(&proof, bench.id());
+}
+
 /// A copy that somebody decompressed has metadata beside the names of its files.
 #[test]
 fn a_proof_from_a_decompressed_copy_is_checked_by_hand() {

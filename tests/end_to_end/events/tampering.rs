@@ -126,6 +126,8 @@ fn a_proven_event_of_tampering_may_fail_the_run() {
     assert_eq!(report["run"]["fail_on"], json!(["tampering"]));
     let text = verify(&mirror, &["--fail-on", "tampering", "--quiet"]).stdout;
     assert!(text.contains("; the exit code is 1, by --fail-on tampering"), "{text}");
+    let text = verify(&mirror, &["--fail-on", "tampering", "--verbose"]).stdout;
+    assert!(text.contains("exit code 1: a proven event of tampering counts, by --fail-on tampering"), "{text}");
     let records = mirror.dir().parent().unwrap().join("records.jsonl");
     let report = format!("jsonl={}", records.display());
     assert_eq!(verify(&mirror, &["--fail-on", "tampering", "--report", &report]).code, 1);
@@ -163,6 +165,8 @@ fn events_lists_them_over_a_range() {
     let some =
         run(events_of(&mirror).args(["--tampering", "--event-source", "s3.amazonaws.com", "--fail-on", "tampering"]));
     assert_eq!((some.code, emitted(&some).0.len()), (1, 1), "{}", some.stderr);
+    let says = "verdict on the logs: verified\nthe exit code is 1, by --fail-on tampering: ";
+    assert!(some.stderr.contains(says) && !some.stderr.contains("says what was found"), "{}", some.stderr);
 }
 
 #[test]

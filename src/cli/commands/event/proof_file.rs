@@ -18,8 +18,9 @@ use crate::cli::exit::Failure;
 use crate::disk;
 use crate::events::{EventFinder, Searched};
 use crate::keys::{KeyFile, KeySource};
-use crate::model::{DigestStatus, LogFileStatus, ObjectRef, Sha256Hash, SignatureFrom, TimeRange};
+use crate::model::{DigestStatus, LogFileStatus, ObjectRef, Sha256Hash, SignatureFrom, TimeRange, printable};
 use crate::records::{CaseInfo, DigestRecord, LogFileRecord, Record, write_record};
+use crate::report;
 use crate::store::{Folder, Store};
 
 /// The name of the folder in the ZIP file.
@@ -266,14 +267,14 @@ fn readme(root: &Path, proven: &ProvenEvent, found: &Found) -> String {
         "\nCloudTrail writes events to log files, and signs each hour a digest file that lists the log files\n\
          of the hour with their SHA-256. The event stands in the log file, the digest lists the file with\n\
          the hash that it has, and the signature of the digest verifies with a public key in data/keys.json.\n\
-         Each digest names the one before it, with its hash and signature.\n\n\
+         Each digest but one that starts a chain names the one before it, with its hash and signature.\n\n\
          data/event.json    the event in its original bytes, and what proves it\n\
          data/objects/      the log file and the digests as they were stored, by bucket and key; beside\n\
          \x20                  each digest its metadata, where the source had them, with the signature\n\
          data/keys.json     the public keys that the run got for the digest's region and time\n\
          data/records/      the records of the verification of the log file\n\
          custody.jsonl      when and with what this was made\n\n\
-         The keys come from this file. That they are CloudTrail's tells AWS: compare the fingerprint with\n\
+         The keys come from this file. AWS tells whether they are CloudTrail's: compare the fingerprint with\n\
          the answer of 'aws cloudtrail list-public-keys' in the digest's region for the digest's time.\n\n\
          With ctverify (this file unpacked or not):\n\n",
     );
@@ -294,12 +295,12 @@ fn readme(root: &Path, proven: &ProvenEvent, found: &Found) -> String {
 
 /// A text without control characters.
 fn plain(text: &str) -> String {
-    crate::model::printable(text).to_string()
+    printable(text).into_owned()
 }
 
 /// A word of a shell's command line.
 fn quoted(word: &str) -> String {
-    format!("'{}'", plain(word).replace('\'', r"'\''"))
+    report::quoted(&[plain(word)])
 }
 
 /// The shell commands that check the proof without this program; `None` if one needs what is not known.
@@ -336,7 +337,7 @@ hash=$({read_digest} | openssl dgst -sha256 -r | cut -d ' ' -f 1)
   '.digestEndTime, "\n", .digestS3Bucket, "/", .digestS3Object, "\n", $hash, "\n",
    .previousDigestSignature // "null"' > signed.txt
 openssl dgst -sha256 -verify key.pem -signature signature.bin signed.txt
-{read_digest} | grep -q "$({read_file} | openssl dgst -sha256 -r | cut -d ' ' -f 1)" && echo listed
+{read_digest} | grep -qi "$({read_file} | openssl dgst -sha256 -r | cut -d ' ' -f 1)" && echo listed
 {read_file} | jq '(.Records // .)[{index}]'
 "#
     ))
