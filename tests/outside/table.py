@@ -119,8 +119,13 @@ def main(folder, events):
             raw = line[len('{"event":') : line.rindex(',"proof":')]
             wanted[(proof["key"], proof["index"])] = (raw, proof)
     files = sorted(pathlib.Path(folder).rglob("*"))
-    # Notes about units lie in a folder that query engines pass over.
-    files = [file for file in files if file.is_file() and file.parent.name != "_units"]
+    # Query engines pass over names that begin with "_" or ".": notes about units, and the temporary
+    # files of a worker that was killed, which it could not remove.
+    files = [
+        file
+        for file in files
+        if file.is_file() and not any(part[0] in "_." for part in file.relative_to(folder).parts)
+    ]
     name = re.compile(r"day=[^/]*/(events|unit-\d{6}-[0-9a-f]{12})-\d{4}\.parquet")
     assert all(name.fullmatch(str(file.relative_to(folder))) for file in files), files
     columns, count = 0, 0
