@@ -18,9 +18,10 @@
 //! their traits, and no report at all.
 //!
 //! The folders depend on each other in this order, each only on those before it: `io`, `digests`,
-//! `listing`, `resume`, `shared`, `discovery`, `chain`, `log_folder`, `coverage`, `log_files`,
-//! `logging_events`, `next_checkpoint`, `emit`.
+//! `listing`, `resume`, `shared`, `discovery`, `chain`, `log_folder`, `coverage`, `activity`,
+//! `log_files`, `logging_events`, `next_checkpoint`, `emit`.
 
+mod activity;
 mod chain;
 mod coverage;
 mod digests;

@@ -442,6 +442,7 @@ fn examine_ahead(
             Chains::Listed(chains) => (chains, None),
             Chains::Unlisted(chains) => (BTreeMap::new(), Some(chains)),
         };
+        let count = if unlisted.is_some() { context.examined.len() } else { listed.len() };
         let listed = listed.into_iter().map(|(id, listed)| Ok(ChainToExamine::Listed(id, Box::new(listed))));
         let unlisted = unlisted.iter().flat_map(|chains| chains.chains());
         let unlisted = unlisted.map(|chain| chain.map(ChainToExamine::Unlisted));
@@ -464,7 +465,7 @@ fn examine_ahead(
                 let folders = chain.folders.clone();
                 // Anybody who can write to the bucket can plant names of any number of trails.
                 let is_proven = chain.judged.entries.iter().any(|entry| entry.valid().is_some());
-                let mut records = ChainRecords::new(chain, context.clone(), admission)?;
+                let mut records = ChainRecords::new(chain, context.clone(), admission, count)?;
                 if let Some(events) = context.logging_events.as_ref().filter(|_| is_proven) {
                     explain::explain(events, &context, &folders, records.gaps_mut()).await?;
                 }

@@ -4,6 +4,7 @@
 //! A checkpoint is written completely or not at all. If another job has written it in the meantime,
 //! the two are merged, so that neither loses what the other found.
 
+mod activity;
 mod error;
 mod wire;
 

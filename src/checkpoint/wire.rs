@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::activity::WireActivity;
 use crate::model::{
     Acknowledgement, ChainCheckpoint, ChainId, Checkpoint, CountedFindings, DigestStatus, Fault, FindingId, IdError,
     LastRun, LogFileStatus, ObjectRef, Open, OpenPoint, RangeStart, Region, Sha256Hash, VerifiedDay, VerifiedDigest,
@@ -63,6 +64,8 @@ struct WireChain {
     log_folders: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     verified_files: Option<WireFiles>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activity: Option<WireActivity>,
     /// The numbers of digests and log files that earlier runs reported, by status, as versions 1 and 2
     /// have them.
     #[serde(default, rename = "told", skip_serializing)]
@@ -248,6 +251,7 @@ impl From<(&ChainId, &ChainCheckpoint)> for WireChain {
             verified: chain.verified.iter().map(WireVerified::from).collect(),
             log_folders: chain.log_folders.clone(),
             verified_files: chain.verified_files.as_ref().map(WireFiles::from),
+            activity: WireActivity::of(&chain.activity),
             reported: BTreeMap::new(),
             counted: chain.counted.iter().map(WireCounted::from).collect(),
             open: chain.open.iter().map(WirePoint::from).collect(),
@@ -427,6 +431,7 @@ impl WireChain {
             verified: verified?,
             log_folders: self.log_folders,
             verified_files: self.verified_files.map(WireFiles::read).transpose()?,
+            activity: self.activity.map(WireActivity::read).transpose()?.unwrap_or_default(),
             open,
             counted: self.counted.into_iter().map(WireCounted::read).chain(earlier).collect(),
         };

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, FindingId, GapCause, LogFileStatus, ObjectRef,
-    Sha256Hash, TrailArn, Verdict, VerifiedFiles,
+    Activity, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, FindingId, GapCause, LogFileStatus,
+    ObjectRef, Sha256Hash, TrailArn, Verdict, VerifiedFiles,
 };
 
 /// The number of open violations that a checkpoint keeps with their names. Of more, it keeps the
@@ -76,6 +76,8 @@ pub struct ChainCheckpoint {
     /// The log files of the last two days that verified digests list; `None` at depth `chain`, and
     /// in a checkpoint of an earlier version.
     pub verified_files: Option<VerifiedFiles>,
+    /// The numbers of log files that the digests of the newest hours list.
+    pub activity: Activity,
     /// The points that later runs look at again.
     pub open: Vec<OpenPoint>,
     /// The open violations beyond [`MAX_KEPT_VIOLATIONS`], of which the checkpoint has no names.

@@ -266,6 +266,10 @@ words!(
         TrailKeyUnknown = "trail_key_unknown",
         /// CloudTrail says that the trail is not logging now.
         NotLogging = "not_logging",
+        /// A series of digests is empty, and the chain's own past makes that improbable.
+        Silence = "silence",
+        /// The digests of a day list far fewer log files than those of the weeks before.
+        FewerLogFiles = "fewer_log_files",
         /// CloudTrail says that it could not deliver log files, digests, or events to CloudWatch Logs.
         DeliveryFailed = "delivery_failed",
     }

@@ -4,6 +4,7 @@
 //! from both ends) and nothing else: no file, network, clock or cryptography. Every other layer
 //! uses these types.
 
+mod activity;
 mod chain;
 mod checkpoint;
 mod coverage;
@@ -28,6 +29,7 @@ mod time_argument;
 mod trail_arn;
 mod verified_files;
 
+pub use activity::{Activity, Level};
 pub use chain::ChainId;
 pub use checkpoint::{
     Acknowledgement, ChainCheckpoint, Checkpoint, CountedFindings, LastRun, MAX_KEPT_VIOLATIONS, MAX_READ_AGAIN, Open,

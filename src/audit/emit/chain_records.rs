@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::audit::activity;
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::coverage::expiry::Explanation;
 use crate::audit::coverage::gaps::{self, ChainCoverage};
@@ -52,11 +53,12 @@ pub(crate) struct ChainRecords {
 }
 
 impl ChainRecords {
-    /// Prepares the report on one chain.
+    /// Prepares the report on one chain. `chains` is the number of chains of the run.
     pub(crate) fn new(
         mut chain: ExaminedChain,
         context: Arc<Context>,
         admission: Admission,
+        chains: usize,
     ) -> Result<Self, AuditError> {
         let tasks = Tasks::new(&chain.judged, Some(&chain.log_folder), &context, |entry| {
             context.reads(entry, &chain.judged.spool)
@@ -64,9 +66,11 @@ impl ChainRecords {
         let mut covered = gaps::cover_range(&chain, &context)?;
         let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut covered)?;
         let is_cut = covered.is_cut;
-        let end = end(&chain, covered);
+        let activity = activity::examine(&chain, &context, chains);
+        let end = end(&chain, covered, activity.warnings);
         let keeps = context.request.checkpoint.is_some();
-        let snapshot = keeps.then(|| ChainSnapshot::new(&chain, &context, earliest_fresh, is_cut)).transpose()?;
+        let snapshot = || ChainSnapshot::new(&chain, &context, earliest_fresh, is_cut, activity.kept);
+        let snapshot = keeps.then(snapshot).transpose()?;
         let standing = standing_digests(&chain, &context)?;
         let digests = std::mem::take(&mut chain.judged.entries).into_iter();
         let mut chain_records = Self {
@@ -241,8 +245,8 @@ fn standing_digests(chain: &ExaminedChain, context: &Context) -> Result<VecDeque
 }
 
 /// Returns the closing records of a chain: a warning if its log files could not be listed, its
-/// gaps, and the chain record.
-fn end(chain: &ExaminedChain, covered: ChainCoverage) -> Vec<Step> {
+/// gaps, the warnings about its activity, and the chain record.
+fn end(chain: &ExaminedChain, covered: ChainCoverage, about_activity: Vec<WarningRecord>) -> Vec<Step> {
     let mut steps = Vec::new();
     let ChainCoverage { gaps, record, .. } = covered;
     if let Some(reason) = &chain.log_folder.failure {
@@ -252,6 +256,7 @@ fn end(chain: &ExaminedChain, covered: ChainCoverage) -> Vec<Step> {
         steps.push(record_step(Record::Warning(WarningRecord { code, bucket: None, key: None, detail })));
     }
     steps.extend(gaps.into_iter().map(|gap| record_step(Record::Gap(gap))));
+    steps.extend(about_activity.into_iter().map(|warning| record_step(Record::Warning(warning))));
     steps.push(record_step(Record::Chain(record)));
     steps
 }

@@ -398,7 +398,9 @@ mod tests {
 
     use super::*;
     use crate::audit::resume::late_arrivals::Deliveries;
-    use crate::model::{Depth, DigestKind, FindingId, GapCause, ObjectRef, Sha256Hash, TimeRange, VerifiedDigest};
+    use crate::model::{
+        Activity, Depth, DigestKind, FindingId, GapCause, ObjectRef, Sha256Hash, TimeRange, VerifiedDigest,
+    };
 
     /// A time in the test's month, such as `02T05:00`.
     fn at(time: &str) -> Timestamp {
@@ -442,6 +444,7 @@ mod tests {
 
     fn snapshot() -> ChainSnapshot {
         ChainSnapshot {
+            activity: Activity::default(),
             id: id(),
             through: None,
             unlisted_from: None,

@@ -174,6 +174,7 @@ fn continued(old: ChainCheckpoint, before: Option<&ChainCheckpoint>, snapshot: &
         verified: snapshot.verified.clone(),
         log_folders: snapshot.log_folders.clone(),
         verified_files: snapshot.verified_files.clone(),
+        activity: snapshot.activity.clone(),
         open: Vec::new(),
         counted: old.counted,
     }

@@ -20,8 +20,8 @@ use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Context;
 use crate::audit::shared::range;
 use crate::model::{
-    ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedFiles, VerifiedRun,
-    earlier,
+    Activity, ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedFiles,
+    VerifiedRun, earlier,
 };
 
 /// The facts about an examined chain that the next run needs.
@@ -37,6 +37,8 @@ pub(crate) struct ChainSnapshot {
     pub log_folders: BTreeSet<String>,
     /// The log files of the last days that the next run has to find.
     pub verified_files: Option<VerifiedFiles>,
+    /// The numbers of log files in the newest hours.
+    pub activity: Activity,
     /// True if the store is a copy.
     pub is_copy: bool,
     /// True if a part of it could not be listed.
@@ -58,12 +60,14 @@ pub(crate) struct ChainSnapshot {
 
 impl ChainSnapshot {
     /// Collects the facts about a chain. `earliest_fresh` is the earliest time of a log file that
-    /// was left alone because it is fresh.
+    /// was left alone because it is fresh, and `activity` are the numbers of log files in the newest
+    /// hours.
     pub(crate) fn new(
         chain: &ExaminedChain,
         context: &Context,
         earliest_fresh: Option<Timestamp>,
         is_cut: bool,
+        activity: Activity,
     ) -> Result<Self, AuditError> {
         let through = range::last_verified(&chain.judged.entries, &chain.judged.spool, context)?;
         let deep = context.request.depth != Depth::Chain;
@@ -114,6 +118,7 @@ impl ChainSnapshot {
             deliveries: chain.deliveries.clone(),
             verified: verified_runs(chain, context)?,
             verified_files,
+            activity,
             is_copy: context.store.properties().is_copy,
             log_folders: chain.log_folder.other_folders.clone(),
             listing_failed: chain.listing_failure.is_some(),

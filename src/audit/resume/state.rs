@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::digests::entry::LoadedEntry;
 use crate::audit::digests::identity::identity;
 use crate::model::{
-    ChainCheckpoint, DigestKind, Fault, FindingId, GapCause, ObjectRef, Open, OpenPoint, Period, Sha256Hash,
+    Activity, ChainCheckpoint, DigestKind, Fault, FindingId, GapCause, ObjectRef, Open, OpenPoint, Period, Sha256Hash,
     VerifiedFiles, earlier,
 };
 
@@ -125,6 +125,11 @@ impl Resume {
     /// The log files of the last days that earlier runs verified, if they recorded any.
     pub(crate) fn verified_files(&self) -> Option<&VerifiedFiles> {
         self.before.verified_files.as_ref()
+    }
+
+    /// The numbers of log files in the newest hours that earlier runs covered.
+    pub(crate) fn activity(&self) -> &Activity {
+        &self.before.activity
     }
 
     /// The time at which S3 had last written a digest that earlier runs listed.

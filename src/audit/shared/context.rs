@@ -88,6 +88,11 @@ impl ExaminedChains {
         self.hashes.insert(self.hasher.hash_one(chain));
     }
 
+    /// Returns the number of chains.
+    pub(crate) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
     /// Returns whether a chain is among them.
     pub(crate) fn contains(&self, chain: &ChainId) -> bool {
         self.hashes.contains(&self.hasher.hash_one(chain))

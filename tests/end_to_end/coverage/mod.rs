@@ -4,4 +4,5 @@ pub(crate) mod beginning;
 pub(crate) mod completeness;
 pub(crate) mod explained;
 mod lifecycle;
+mod silence;
 pub(crate) mod tail;

@@ -1,6 +1,7 @@
 //! The forge: makes trails signed as CloudTrail signs them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -57,6 +58,8 @@ pub struct TrailSpec {
     pub busy_percent: u8,
     /// The maximum number of log files in a busy hour.
     pub log_files: usize,
+    /// Hours, counted from the first digest of a chain, in which no chain has log files.
+    pub silent: Range<u32>,
     /// The maximum number of events in a log file.
     pub events: usize,
     pub keys: KeyAuthority,
@@ -81,6 +84,7 @@ impl Default for TrailSpec {
             backfill_delay: SignedDuration::from_hours(6),
             busy_percent: 25,
             log_files: 2,
+            silent: 0..0,
             events: 4,
             keys: KeyAuthority::default(),
             seed: 1,
@@ -206,7 +210,10 @@ impl TrailSpec {
             }
             let start = self.start - HOUR + offset + HOUR * i32::try_from(hour).expect("a few years of hours");
             previous = digests.last().filter(|_| hour > 0 && !self.stopped.contains(&(hour - 1)));
-            let log_files = self.forge_log_files(&mut rng, account, region, start, &mut objects);
+            let log_files = match self.silent.contains(&hour) {
+                true => Vec::new(),
+                false => self.forge_log_files(&mut rng, account, region, start, &mut objects),
+            };
             let digest = self.forge_digest(account, region, start, None, previous, log_files);
             objects.push((digest.key.clone(), digest.stored(digest.delivered())));
             digests.push(digest);

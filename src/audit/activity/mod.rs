@@ -1,0 +1,88 @@
+//! The activity of a chain: how many log files its digests list hour by hour, compared with the
+//! same hours of the weeks before.
+//!
+//! An empty digest is proven silence: CloudTrail states that it delivered no log file. An attacker
+//! who keeps events from CloudTrail without stopping the trail, or a source of events that broke,
+//! leaves a chain that verifies and is emptier than it was. That is no violation, so that it ends as
+//! a warning and never touches the verdict.
+
+mod decline;
+mod habit;
+mod silence;
+#[cfg(test)]
+mod simulation;
+
+use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::shared::context::Context;
+use crate::model::{Activity, ChainId, Level, WarningCode};
+use crate::records::WarningRecord;
+
+/// The number of past hours with which an hour is compared, and which a checkpoint keeps: 13 weeks.
+const WINDOW: usize = 13 * WEEK;
+/// The hours of a week.
+const WEEK: usize = 7 * 24;
+/// The fewest hours that must be known before anything is said: 28 days.
+const FEWEST_KNOWN: usize = 28 * 24;
+/// The probability below which silence or a decline is worth a note, over all chains of a run.
+const RARE: f64 = 1e-6;
+
+/// What a run says about the activity of a chain, and what it keeps for the next one.
+#[derive(Debug)]
+pub(crate) struct ExaminedActivity {
+    /// The newest hours of the chain.
+    pub kept: Activity,
+    pub warnings: Vec<WarningRecord>,
+}
+
+/// Compares the hours of a chain that this run covers with those before them, which an earlier run
+/// may have kept. `chains` is the number of chains of the run.
+pub(crate) fn examine(chain: &ExaminedChain, context: &Context, chains: usize) -> ExaminedActivity {
+    let mut activity = context.resume.as_ref().map(|resume| resume.activity().clone()).unwrap_or_default();
+    let known_to = activity.end();
+    let in_range = chain.judged.entries.iter().filter(|entry| context.range.includes(entry.start(), entry.end()));
+    for digest in in_range.filter_map(|entry| entry.valid()) {
+        let log_files = u64::try_from(digest.summary().log_files()).unwrap_or(u64::MAX);
+        activity.add(digest.summary().period().start, log_files);
+    }
+    let warnings = notes(&activity, known_to, chains).into_iter().map(|note| note.warning(&chain.judged.id));
+    ExaminedActivity { warnings: warnings.collect(), kept: kept(&activity) }
+}
+
+/// Returns the hours that the next run needs: those with which it compares the days that it covers
+/// and a silence that may go on.
+fn kept(activity: &Activity) -> Activity {
+    let silent = activity.levels().iter().rev().take_while(|level| **level == Level::EMPTY).count();
+    activity.newest((WINDOW + silent.max(decline::DAYS_BEFORE * 24)).min(2 * WINDOW))
+}
+
+/// Something unusual about the activity of a chain.
+#[derive(Debug, Clone, PartialEq)]
+struct Note {
+    code: WarningCode,
+    /// The statement, to follow the name of the chain.
+    statement: String,
+}
+
+impl Note {
+    fn warning(self, chain: &ChainId) -> WarningRecord {
+        let ChainId { account, region, trail, .. } = chain;
+        let detail = format!("the trail {trail} in account {account}, {region}: {}", self.statement);
+        WarningRecord { code: self.code, bucket: None, key: None, detail }
+    }
+}
+
+/// Returns the notes about the hours from `known_to` on. `chains` is the number of chains of the run:
+/// the more there are, the likelier is something rare in one of them.
+fn notes(activity: &Activity, known_to: i64, chains: usize) -> Vec<Note> {
+    #[expect(clippy::cast_precision_loss, reason = "a number of chains is far smaller")]
+    let rare = RARE / chains.max(1) as f64;
+    let silences = silence::find(activity, known_to, rare);
+    let declines = decline::find(activity, known_to, rare);
+    let is_silent = |decline: &decline::Decline| silences.iter().any(|silence| silence.overlaps(&decline.hours));
+    let declines: Vec<_> = declines.into_iter().filter(|decline| !is_silent(decline)).collect();
+    let silences =
+        silences.iter().map(|silence| Note { code: WarningCode::Silence, statement: silence.statement(chains) });
+    let declines =
+        declines.iter().map(|decline| Note { code: WarningCode::FewerLogFiles, statement: decline.statement() });
+    silences.chain(declines).collect()
+}
