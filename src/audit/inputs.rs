@@ -12,7 +12,7 @@ use crate::keys::KeySource;
 use crate::model::{Checkpoint, Requests};
 use crate::records::SummaryRecord;
 use crate::store::Store;
-use crate::trail::{NeighbourSource, StatusSource};
+use crate::trail::{HistorySource, NeighbourSource, StatusSource};
 
 /// The result of an audit.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Audit {
     /// The reader of the events that explain gaps, at depth `content`. Log files of the trail's home
     /// region around a gap are read for it once more.
     pub logging_events: Option<Arc<dyn LoggingEventReader>>,
+    /// The source of management events in gaps, which are not signed, with the reader of its records.
+    pub event_history: Option<(Arc<dyn HistorySource>, Arc<dyn LoggingEventReader>)>,
 }
 
 impl Audit {
@@ -68,6 +70,7 @@ impl Audit {
             consumer: None,
             examiner: None,
             logging_events: None,
+            event_history: None,
         }
     }
 }
@@ -81,6 +84,7 @@ impl Audit {
         requests.other += self.keys.requests() + self.request.requests_before;
         requests.other += self.status.as_ref().map_or(0, |status| status.requests());
         requests.other += self.neighbours.as_ref().map_or(0, |neighbours| neighbours.requests());
+        requests.other += self.event_history.as_ref().map_or(0, |(source, _)| source.requests());
         requests
     }
 }

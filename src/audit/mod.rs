@@ -19,7 +19,7 @@
 //!
 //! The folders depend on each other in this order, each only on those before it: `io`, `digests`,
 //! `listing`, `resume`, `shared`, `discovery`, `chain`, `log_folder`, `coverage`, `activity`,
-//! `log_files`, `logging_events`, `next_checkpoint`, `emit`.
+//! `log_files`, `logging_events`, `event_history`, `next_checkpoint`, `emit`.
 
 mod activity;
 mod chain;
@@ -29,6 +29,7 @@ mod discovery;
 mod emit;
 mod error;
 mod estimate;
+mod event_history;
 mod examine;
 mod inputs;
 mod io;

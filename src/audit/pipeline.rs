@@ -17,6 +17,7 @@ use super::emit::chain_records::ChainRecords;
 use super::emit::not_read::NotRead;
 use super::emit::step::Step;
 use super::error::AuditError;
+use super::event_history::EventHistory;
 use super::examine::examine_chain;
 use super::inputs::{Audit, Outcome};
 use super::io::lookahead::{CHAINS_AHEAD, Lookahead};
@@ -242,8 +243,20 @@ impl Pipeline<'_> {
         chains: Chains,
         context: &Arc<Context>,
     ) -> impl Stream<Item = Result<ChainRecords, AuditError>> {
+        let shared = context.clone();
         examine_ahead(chains, context.clone())
             .then(|task| async move { task.await.map_err(|error| AuditError::Task(error.to_string()))? })
+            .and_then(move |mut chain_records| {
+                let context = shared.clone();
+                async move {
+                    // One chain after another, so that the same gaps are asked about in each run.
+                    let is_asked = chain_records.is_proven || context.is_of_trail(chain_records.id());
+                    if let Some(history) = context.event_history.as_ref().filter(|_| is_asked) {
+                        history.ask(&context, chain_records.gaps_mut()).await;
+                    }
+                    Ok(chain_records)
+                }
+            })
             .map_ok(|mut chain_records| {
                 if let (Some(builder), Some(snapshot)) = (self.checkpoint, chain_records.take_snapshot()) {
                     lock(builder).on_chain(snapshot);
@@ -397,6 +410,10 @@ impl Audit {
             neighbours: Arc::new(Neighbours::new(self.neighbours.clone())),
             lifecycles: Arc::default(),
             logging_events: self.logging_events.clone().map(|reader| Arc::new(LoggingEvents::new(reader))),
+            event_history: self
+                .event_history
+                .clone()
+                .map(|(source, reader)| Arc::new(EventHistory::new(source, reader))),
             consumption: Consumption::new(self.consumer.clone(), self.examiner.clone()),
         }
     }
@@ -463,10 +480,8 @@ fn examine_ahead(
                 };
                 let chain = examine_chain(context.clone(), Arc::new(id), listed, &mut admission).await?;
                 let folders = chain.folders.clone();
-                // Anybody who can write to the bucket can plant names of any number of trails.
-                let is_proven = chain.judged.entries.iter().any(|entry| entry.valid().is_some());
                 let mut records = ChainRecords::new(chain, context.clone(), admission, count)?;
-                if let Some(events) = context.logging_events.as_ref().filter(|_| is_proven) {
+                if let Some(events) = context.logging_events.as_ref().filter(|_| records.is_proven) {
                     explain::explain(events, &context, &folders, records.gaps_mut()).await?;
                 }
                 Ok(records)

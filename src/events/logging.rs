@@ -7,9 +7,10 @@ use memchr::memmem;
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
 use super::prefilter::has_escaped_letters;
-use super::tampering::{has_failed, reference};
+use super::tampering::{has_failed, summary};
 use crate::audit::{LoggingEffect, LoggingEvent, LoggingEventReader, ProvenContent};
-use crate::records::EventReference;
+use crate::model::ObjectRef;
+use crate::records::EventSummary;
 
 /// Reads the calls that start and stop the logging of trails from proven log files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct TrailCalls;
 const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 
 impl LoggingEventReader for TrailCalls {
-    fn read(&self, place: &EventReference, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>> {
+    fn read(&self, object: &ObjectRef, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>> {
         if content.in_memory().is_some_and(|bytes| !may_match(bytes)) {
             return Ok(Vec::new());
         }
@@ -28,7 +29,7 @@ impl LoggingEventReader for TrailCalls {
             if may_match(record.as_bytes()) {
                 let text = readable(record);
                 let event = Event::parse(&text).unwrap_or_default();
-                found.extend(logging_event(&event, place));
+                found.extend(logging_event(&event, Some(object)));
             }
             Ok(())
         })?;
@@ -37,6 +38,11 @@ impl LoggingEventReader for TrailCalls {
             Form::Other(reason) => Err(io::Error::other(reason)),
         }
     }
+
+    fn read_record(&self, record: &str) -> Option<(EventSummary, Option<LoggingEvent>)> {
+        let event = Event::parse(record).ok()?;
+        Some((summary(&event), logging_event(&event, None)))
+    }
 }
 
 fn may_match(bytes: &[u8]) -> bool {
@@ -44,7 +50,7 @@ fn may_match(bytes: &[u8]) -> bool {
 }
 
 /// Returns what a call changed in the logging of a trail; `None` if it failed, or changed nothing there.
-fn logging_event(event: &Event<'_>, place: &EventReference) -> Option<LoggingEvent> {
+fn logging_event(event: &Event<'_>, object: Option<&ObjectRef>) -> Option<LoggingEvent> {
     if event.text("eventSource").as_deref() != Some(CLOUDTRAIL) || has_failed(event) {
         return None;
     }
@@ -76,22 +82,21 @@ fn logging_event(event: &Event<'_>, place: &EventReference) -> Option<LoggingEve
         trail: request.text("name")?.into_owned(),
         region: event.text("awsRegion")?.into_owned(),
         at: event.time()?.start,
-        event: reference(place, event),
+        event: summary(event),
+        object: object.cloned(),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ObjectRef;
 
     fn effect(name: &str, parameters: &str, rest: &str) -> Option<LoggingEffect> {
         let record = format!(
             r#"{{"eventSource":"{CLOUDTRAIL}","eventName":"{name}","awsRegion":"us-east-1",
             "eventTime":"2026-03-01T00:00:00Z","requestParameters":{{"name":"t"{parameters}}}{rest}}}"#
         );
-        let place = EventReference::of_log_file(&ObjectRef::new("bucket", "key"));
-        logging_event(&Event::parse(&record).unwrap(), &place).map(|event| event.effect)
+        logging_event(&Event::parse(&record).unwrap(), None).map(|event| event.effect)
     }
 
     #[test]

@@ -90,7 +90,7 @@ mod tests {
                 "digest" | "log_file" | "chain" => {
                     assert_eq!(optional, ["acknowledged", "id", "mended", "since"], "{name}");
                 }
-                "gap" => assert_eq!(optional, ["acknowledged", "ended_by", "id", "mended", "since"]),
+                "gap" => assert_eq!(optional, ["acknowledged", "ended_by", "event_history", "id", "mended", "since"]),
                 "tampering" => assert_eq!(optional, ["id"]),
                 "summary" => assert_eq!(optional, ["checkpoint", "keys_of_bag", "sample", "tampering"]),
                 "run" => assert_eq!(optional, ["fail_on", "files", "merged"]),

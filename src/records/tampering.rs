@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::time::optional_time;
+use super::time::{optional_time, required_time};
 use crate::model::{ChainId, FindingId, ObjectRef, TamperingOutcome};
 
-/// A reference to an event in a log file that is proven.
+/// The facts about an event that reports name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "event_reference")]
-pub struct EventReference {
+#[schemars(rename = "event_summary")]
+pub struct EventSummary {
     /// The identifier; null if the record has none.
     pub event_id: Option<String>,
     /// The time; null if the record has none.
@@ -25,6 +25,15 @@ pub struct EventReference {
     pub arn: Option<String>,
     /// The address or the AWS service that the call came from.
     pub source_ip: Option<String>,
+}
+
+/// A reference to an event in a log file that is proven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "event_reference")]
+pub struct EventReference {
+    /// The event.
+    #[serde(flatten)]
+    pub summary: EventSummary,
     /// The bucket of the log file.
     pub bucket: Arc<str>,
     /// The key of the log file.
@@ -32,18 +41,44 @@ pub struct EventReference {
 }
 
 impl EventReference {
-    /// Refers to a log file, and to no event yet.
-    pub fn of_log_file(object: &ObjectRef) -> Self {
-        Self {
-            event_id: None,
-            event_time: None,
-            event_name: String::new(),
-            arn: None,
-            source_ip: None,
-            bucket: object.bucket.clone(),
-            key: object.key.clone(),
-        }
+    /// Refers to an event of a log file.
+    pub fn new(summary: EventSummary, object: &ObjectRef) -> Self {
+        Self { summary, bucket: object.bucket.clone(), key: object.key.clone() }
     }
+}
+
+/// An answer of CloudTrail's Event History about the time of a gap. It is not signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "event_history")]
+#[non_exhaustive]
+pub struct EventHistoryAnswer {
+    /// The part of the gap that was asked about; null if its own account and region were not asked.
+    pub calls: Option<HistoryOfGap>,
+    /// The event that stopped the logging, where no proven event does and CloudTrail has one.
+    pub stopped_by: Option<EventSummary>,
+    /// The event that started it again.
+    pub started_by: Option<EventSummary>,
+}
+
+/// The management events of a gap, reads aside, as CloudTrail's Event History has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "history_of_gap")]
+#[non_exhaustive]
+pub struct HistoryOfGap {
+    /// The start of the time that was asked about.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub from: Timestamp,
+    /// The end of the time that was asked about.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub to: Timestamp,
+    /// The number of events that were received.
+    pub events: u64,
+    /// False if there are more, which were not asked for.
+    pub is_complete: bool,
+    /// The newest of them.
+    pub newest: Vec<EventSummary>,
 }
 
 /// A proven event that weakens logging or the protection of the logs, or was to.

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Tally;
-use super::tampering::{EventReference, TamperingCounts, TamperingRecord};
+use super::tampering::{EventHistoryAnswer, EventReference, TamperingCounts, TamperingRecord};
 use super::time::{optional_time, required_time};
 use crate::model::{
     AccountId, Acknowledgement, BagStatus, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, FindingId,
@@ -435,6 +435,11 @@ pub struct GapRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "EventReference")]
     pub ended_by: Option<EventReference>,
+    /// CloudTrail's answer about its time, which is not signed, if it was asked.
+    // Boxed because it is rarely present, and records are handed on by value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "EventHistoryAnswer")]
+    pub event_history: Option<Box<EventHistoryAnswer>>,
     /// The same in words.
     pub detail: String,
     /// The statements of earlier runs about the same finding.

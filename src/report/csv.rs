@@ -105,7 +105,7 @@ fn row(record: &Record) -> Option<Row<'_>> {
             ..Row::default()
         },
         Record::Tampering(tampering) => {
-            let at = tampering.event.event_time.map(time).unwrap_or_default();
+            let at = tampering.event.summary.event_time.map(time).unwrap_or_default();
             Row {
                 record: "tampering",
                 status: tampering.outcome.as_str(),

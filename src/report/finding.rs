@@ -10,7 +10,7 @@ use crate::model::{
     Acknowledgement, BagStatus, ChainId, DigestStatus, Fault, FindingId, LogFileStatus, ObjectRef, Sha256Hash,
     TamperingOutcome, WarningCode,
 };
-use crate::records::{EventReference, Record, format_time as time};
+use crate::records::{EventReference, EventSummary, Record, format_time as time};
 
 /// The number of problems of a bag that a finding spells out.
 const SHOWN_PROBLEMS: usize = 5;
@@ -151,7 +151,8 @@ impl Finding {
                 }
             }
             Record::Tampering(tampering) => {
-                let EventReference { event_name, event_time, bucket, key, .. } = &tampering.event;
+                let EventReference { summary, bucket, key } = &tampering.event;
+                let EventSummary { event_name, event_time, .. } = summary;
                 let (what, severity) = match tampering.outcome {
                     TamperingOutcome::Succeeded => ("event of tampering", Severity::Event),
                     TamperingOutcome::Attempted => ("attempt of tampering", Severity::Note),

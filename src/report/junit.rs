@@ -93,7 +93,7 @@ impl<W: Write> Report for Junit<W> {
                 self.add(format!("gap {} to {}", time(gap.from), time(gap.to)), kind, gap.cause.as_str(), &gap.detail);
             }
             Record::Tampering(tampering) if tampering.outcome == TamperingOutcome::Succeeded => {
-                let id = tampering.event.event_id.as_deref().unwrap_or("without an identifier");
+                let id = tampering.event.summary.event_id.as_deref().unwrap_or("without an identifier");
                 // They are no part of the verdict, unless the caller says so.
                 let kind = failure.filter(|_| self.fails_on_tampering);
                 let name = format!("{}, event {id}: {}", tampering.rule, tampering.detail);

@@ -350,10 +350,10 @@ fn gap_entry(gap: &GapRecord) -> String {
 fn tampering_entry(tampering: &TamperingRecord) -> String {
     let TamperingRecord { outcome, event, detail, rule, attack, id, .. } = tampering;
     let style = if *outcome == TamperingOutcome::Succeeded { BAD } else { DIM };
-    let (at, id) = (event.event_time.map(time).unwrap_or_default(), id_of(*id));
+    let (at, id) = (event.summary.event_time.map(time).unwrap_or_default(), id_of(*id));
     let attack = if attack.is_empty() { String::new() } else { format!(", ATT&CK {}", attack.join(", ")) };
     let log_file = shown(&ObjectRef { bucket: event.bucket.clone(), key: event.key.clone() });
-    let event_id = event.event_id.as_deref().map(|id| format!("event {}, ", printable(id))).unwrap_or_default();
+    let event_id = event.summary.event_id.as_deref().map(|id| format!("event {}, ", printable(id))).unwrap_or_default();
     format!(
         "  {style}{outcome}{style:#}  {at}  {DIM}[{}{attack}]{DIM:#}{id}\n    {}\n    {DIM}{event_id}record {} of \
          {log_file}{DIM:#}\n",

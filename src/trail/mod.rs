@@ -2,6 +2,8 @@
 //! did, and the accounts and regions that it has to reach.
 
 #[cfg(feature = "aws")]
+mod event_history;
+#[cfg(feature = "aws")]
 mod identity;
 #[cfg(feature = "aws")]
 mod location;
@@ -16,6 +18,8 @@ mod sources;
 mod status;
 
 #[cfg(feature = "aws")]
+pub use event_history::LookupEvents;
+#[cfg(feature = "aws")]
 pub use identity::caller_identity;
 #[cfg(feature = "aws")]
 pub use location::{Trail, TrailError, TrailSettings};
@@ -25,6 +29,6 @@ pub use neighbours::DescribeTrails;
 pub use reach::{Reach, ReachSource};
 #[cfg(feature = "aws")]
 pub use regions::regions_of;
-pub use sources::{NeighbourSource, StatusSource, TrailStatus};
+pub use sources::{HistoryFilter, HistoryPage, HistorySource, NeighbourSource, StatusSource, TrailStatus};
 #[cfg(feature = "aws")]
 pub use status::GetTrailStatus;

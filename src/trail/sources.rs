@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Region;
+use crate::model::{AccountId, Period, Region};
 
 /// The status of a trail's delivery in one region, as CloudTrail states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,56 @@ pub trait NeighbourSource: Send + Sync {
     ///
     /// Returns the reason why they can't be determined, such as a permission that the caller lacks.
     async fn without_digests(&self, region: &Region) -> Result<Vec<String>, String>;
+
+    /// The number of requests made so far.
+    fn requests(&self) -> u64;
+}
+
+/// The management events that are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryFilter {
+    /// All but those that only read.
+    Writes,
+    /// Those of one name.
+    Named(&'static str),
+}
+
+/// A page of an account's Event History.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The records of events, as JSON, the newest first.
+    pub records: Vec<String>,
+    /// The token of the next page, if there is one.
+    pub next: Option<String>,
+}
+
+/// A source of the management events of the last 90 days, which are not signed.
+#[async_trait]
+pub trait HistorySource: Send + Sync {
+    /// Returns the account whose events it has.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why it can't be determined.
+    async fn account(&self) -> Result<AccountId, String>;
+
+    /// Returns the name of whoever answers: CloudTrail, or an endpoint that was configured in place of
+    /// it.
+    fn name(&self) -> String;
+
+    /// Returns a page of the events of a region in a time, both ends included. `token` is that of the
+    /// page before.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why there is no answer, and what to do.
+    async fn page(
+        &self,
+        region: &Region,
+        time: Period,
+        filter: HistoryFilter,
+        token: Option<String>,
+    ) -> Result<HistoryPage, String>;
 
     /// The number of requests made so far.
     fn requests(&self) -> u64;

@@ -338,6 +338,7 @@ impl GapExplainer<'_> {
             uncovered_log_files: 0,
             explained_by: None,
             ended_by: None,
+            event_history: None,
             detail: self.detail(piece.cause, piece.from, missing_digests),
             history: History::default(),
         }

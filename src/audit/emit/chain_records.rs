@@ -50,6 +50,9 @@ pub(crate) struct ChainRecords {
     /// emitted, so that the next chain can be examined meanwhile.
     admission: Admission,
     snapshot: Option<ChainSnapshot>,
+    /// True if any digest of the chain is valid: anybody who can write to the bucket can plant names
+    /// of any number of trails.
+    pub is_proven: bool,
 }
 
 impl ChainRecords {
@@ -60,6 +63,7 @@ impl ChainRecords {
         admission: Admission,
         chains: usize,
     ) -> Result<Self, AuditError> {
+        let is_proven = chain.judged.entries.iter().any(|entry| entry.valid().is_some());
         let tasks = Tasks::new(&chain.judged, Some(&chain.log_folder), &context, |entry| {
             context.reads(entry, &chain.judged.spool)
         })?;
@@ -87,6 +91,7 @@ impl ChainRecords {
             not_read: 0,
             admission,
             snapshot,
+            is_proven,
         };
         chain_records.begin();
         Ok(chain_records)
@@ -116,6 +121,11 @@ impl ChainRecords {
             steps.insert(task.object.clone(), Step::LogFile(self.chain.judged.id.clone(), Box::new(task)));
         }
         self.steps.extend(steps.into_values());
+    }
+
+    /// The chain that the records are about.
+    pub(crate) fn id(&self) -> &ChainId {
+        &self.chain.judged.id
     }
 
     /// The gaps of the chain, which are not emitted yet.

@@ -326,6 +326,7 @@ mod tests {
             uncovered_log_files: 0,
             explained_by: None,
             ended_by: None,
+            event_history: None,
             detail: String::new(),
             history: History::default(),
         }

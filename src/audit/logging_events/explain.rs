@@ -9,7 +9,7 @@ use crate::audit::error::AuditError;
 use crate::audit::listing::folders::RegionFolder;
 use crate::audit::shared::context::Context;
 use crate::model::{AccountId, ChainId, Coverage, GapCause, Period, earlier, later};
-use crate::records::{EventReference, GapRecord, format_time as time};
+use crate::records::{EventSummary, GapRecord, format_time as time};
 
 /// The time before a gap in which the event that stopped the logging is looked for. CloudTrail delivers a
 /// last digest when logging stops, but none when validation does: the event is then in the log files of
@@ -18,7 +18,7 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(2);
 /// The time from the begin of a gap on in which it is looked for.
 const AFTER_BEGIN: SignedDuration = SignedDuration::from_mins(15);
 /// The time around the end of a gap in which the event that started the logging is looked for.
-const AROUND_END: SignedDuration = SignedDuration::from_mins(75);
+pub(crate) const AROUND_END: SignedDuration = SignedDuration::from_mins(75);
 
 /// The time after the call that stopped the logging in which the last digest may still begin.
 const LAST_DIGEST: SignedDuration = SignedDuration::from_mins(30);
@@ -49,13 +49,13 @@ pub(crate) async fn explain(
 }
 
 /// Returns whether logging that was stopped may be the cause of a gap of this kind.
-fn is_asked(cause: GapCause) -> bool {
+pub(crate) fn is_asked(cause: GapCause) -> bool {
     matches!(cause, GapCause::LoggingStopped | GapCause::AfterLastDigest)
 }
 
 /// Returns the chain in which the trail's own calls are recorded; `None` if the account of an
 /// organization's trail is not known.
-fn home_of(chain: &ChainId, context: &Context) -> Option<ChainId> {
+pub(crate) fn home_of(chain: &ChainId, context: &Context) -> Option<ChainId> {
     let account: AccountId = match &chain.organization {
         None => chain.account.clone(),
         Some(_) => context.request.trail.as_ref()?.account.clone(),
@@ -86,27 +86,54 @@ fn whole_hour_after(at: Timestamp) -> Timestamp {
     if begin == at { at } else { later(begin, SignedDuration::from_hours(1)) }
 }
 
+/// The events that stopped and started the logging around a gap.
+pub(crate) struct StopAndStart<'e> {
+    /// The last call before the gap that ended the delivery of digests.
+    pub stopped: Option<&'e LoggingEvent>,
+    /// The time at which logging is known to have been on again, long before the end of the gap.
+    pub resumed: Option<Timestamp>,
+    /// The call that ended the gap.
+    pub started: Option<&'e LoggingEvent>,
+    /// True if a call ended the delivery of digests and another one undid that before the gap.
+    pub is_undone: bool,
+}
+
+impl<'e> StopAndStart<'e> {
+    /// Finds them among the events around the begin of a gap and those around its end. `home` is the
+    /// chain in which the trail's own calls are recorded.
+    pub(crate) fn find(gap: &GapRecord, home: &ChainId, stop: &'e Looked, start: Option<&'e Looked>) -> Self {
+        let concerns = |event: &&LoggingEvent| is_about(event, home) && has_effect(event.effect, &gap.chain, home);
+        let before = || stop.events.iter().filter(concerns);
+        let window = stop_window(gap);
+        let is_inside = |event: &&LoggingEvent| window.start <= event.at && event.at <= window.end;
+        let is_undone = |stopped: &LoggingEvent, by: Timestamp| {
+            before().any(|event| event.effect.undoes(stopped.effect) && stopped.at < event.at && event.at < by)
+        };
+        // Logging that was started again before the gap began was not off because of this call.
+        let stops = || before().filter(|event| event.effect.stops()).filter(is_inside);
+        let stopped = stops().filter(|stopped| !is_undone(stopped, gap.from)).max_by_key(|event| event.at);
+        let starts = start.into_iter().flat_map(|looked| &looked.events).filter(concerns);
+        let is_near_end =
+            |event: &&LoggingEvent| earlier(gap.to, AROUND_END) <= event.at && event.at <= later(gap.to, AFTER_BEGIN);
+        let started = starts.filter(is_near_end).filter(|event| match stopped {
+            Some(stopped) => event.effect.undoes(stopped.effect) && stopped.at < event.at,
+            None => !event.effect.stops() && gap.from < event.at,
+        });
+        let resumed = stopped.and_then(|stopped| resumed(stopped, stop, before(), gap.to));
+        let started = started.min_by_key(|event| event.at);
+        Self { stopped, resumed, started, is_undone: stops().next().is_some() }
+    }
+}
+
+/// The time in which the event that stopped the logging is looked for.
+pub(crate) fn stop_window(gap: &GapRecord) -> Period {
+    Period::new(earlier(gap.from, BEFORE), later(gap.from, AFTER_BEGIN))
+}
+
 /// Puts what the events tell into the record of a gap.
 fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looked>) {
-    let concerns = |event: &&LoggingEvent| is_about(event, home) && has_effect(event.effect, &gap.chain, home);
-    let before = || stop.events.iter().filter(concerns);
-    let window = Period::new(earlier(gap.from, BEFORE), later(gap.from, AFTER_BEGIN));
-    let is_inside = |event: &&LoggingEvent| window.start <= event.at && event.at <= window.end;
-    let is_undone = |stopped: &LoggingEvent, by: Timestamp| {
-        before().any(|event| event.effect.undoes(stopped.effect) && stopped.at < event.at && event.at < by)
-    };
-    // Logging that was started again before the gap began was not off because of this call.
-    let stops = || before().filter(|event| event.effect.stops()).filter(is_inside);
-    let stopped = stops().filter(|stopped| !is_undone(stopped, gap.from)).max_by_key(|event| event.at);
-    let starts = || start.into_iter().flat_map(|looked| &looked.events).filter(concerns);
-    let is_near_end =
-        |event: &&LoggingEvent| earlier(gap.to, AROUND_END) <= event.at && event.at <= later(gap.to, AFTER_BEGIN);
-    let started = starts().filter(is_near_end).filter(|event| match stopped {
-        Some(stopped) => event.effect.undoes(stopped.effect) && stopped.at < event.at,
-        None => !event.effect.stops() && gap.from < event.at,
-    });
-    let started = started.min_by_key(|event| event.at);
-    let resumed = stopped.and_then(|stopped| resumed(stopped, stop, before(), gap.to));
+    let StopAndStart { stopped, resumed, started, is_undone } = StopAndStart::find(gap, home, stop, start);
+    let window = stop_window(gap);
     let mut detail = match (stopped, resumed, &stop.failure) {
         (Some(stopped), None, _) => format!("; explained by the proven event {}", in_words(stopped)),
         (Some(stopped), Some(resumed), _) => format!(
@@ -118,9 +145,9 @@ fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looke
         (None, _, Some(failure)) => format!("; events that may explain it could not be looked for: {failure}"),
         (None, _, None) => {
             let part = part(&stop.coverage, Period::new(window.start, gap.from), stop.unproven);
-            let what = match stops().next() {
-                None => "no proven event says that logging was stopped",
-                Some(_) => "what proven events stopped was started again before the gap",
+            let what = match is_undone {
+                false => "no proven event says that logging was stopped",
+                true => "what proven events stopped was started again before the gap",
             };
             format!(
                 "; unexplained: {what}, in the log files of {} {} from {} to {}{part}",
@@ -134,8 +161,8 @@ fn tell(gap: &mut GapRecord, home: &ChainId, stop: &Looked, start: Option<&Looke
     if let Some(started) = started {
         detail += &format!("; ended by the proven event {}", in_words(started));
     }
-    gap.explained_by = stopped.filter(|_| resumed.is_none()).map(|stopped| stopped.event.clone());
-    gap.ended_by = started.map(|started| started.event.clone());
+    gap.explained_by = stopped.filter(|_| resumed.is_none()).and_then(LoggingEvent::reference);
+    gap.ended_by = started.and_then(LoggingEvent::reference);
     gap.detail += &detail;
 }
 
@@ -178,9 +205,9 @@ fn seconds(time: Period) -> u64 {
 }
 
 /// Describes an event: its call, who made it, from where, when, and its identifier.
-fn in_words(event: &LoggingEvent) -> String {
+pub(crate) fn in_words(event: &LoggingEvent) -> String {
     let set = event.effect.in_words();
-    let EventReference { event_id, event_time, event_name, arn, source_ip, .. } = &event.event;
+    let EventSummary { event_id, event_time, event_name, arn, source_ip } = &event.event;
     let by = arn.as_deref().map(|arn| format!(" by {arn}")).unwrap_or_default();
     let from = source_ip.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
     let at = event_time.map(|at| format!(" at {}", time(at))).unwrap_or_default();

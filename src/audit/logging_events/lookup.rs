@@ -16,7 +16,6 @@ use crate::audit::shared::context::Context;
 use crate::audit::shared::proven_content::{KeptContent, ProvenContent};
 use crate::audit::single_files::judge_chain;
 use crate::model::{ChainId, Coverage, DigestKind, LogFileKey, Period, TimeRange, later};
-use crate::records::EventReference;
 use crate::sync::lock;
 use crate::verify::LogFileEntry;
 
@@ -129,8 +128,7 @@ impl LoggingEvents {
     }
 
     fn events_of(&self, file: &LogFileEntry, content: &ProvenContent) -> Option<Vec<LoggingEvent>> {
-        let place = EventReference::of_log_file(&file.object);
-        self.reader.read(&place, content).ok()
+        self.reader.read(&file.object, content).ok()
     }
 }
 

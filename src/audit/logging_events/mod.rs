@@ -17,20 +17,24 @@ use tokio::sync::OnceCell;
 use crate::audit::shared::proven_content::ProvenContent;
 use crate::debug::opaque_debug;
 use crate::disk::spill::SpillPool;
-use crate::model::{ChainId, Period};
-use crate::records::EventReference;
+use crate::model::{ChainId, ObjectRef, Period};
+use crate::records::{EventReference, EventSummary};
 
 pub(crate) use lookup::Looked;
 
 /// A reader of the events that start or stop the logging of a trail.
 pub trait LoggingEventReader: Send + Sync {
-    /// Returns such events of a log file that is proven, in any order: calls that succeeded, of any trail.
-    /// `place` refers to the log file, and to no event yet.
+    /// Returns such events of a log file that is proven, in any order: calls that succeeded, of any
+    /// trail.
     ///
     /// # Errors
     ///
     /// The content can't be read.
-    fn read(&self, place: &EventReference, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>>;
+    fn read(&self, object: &ObjectRef, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>>;
+
+    /// Returns the facts about the event of one record in JSON, and the same as an event that starts
+    /// or stops logging, if it is one; `None` if it is no record.
+    fn read_record(&self, record: &str) -> Option<(EventSummary, Option<LoggingEvent>)>;
 }
 
 /// A call that started or stopped the logging of a trail.
@@ -45,7 +49,16 @@ pub struct LoggingEvent {
     /// The time of the event.
     pub at: Timestamp,
     /// The event.
-    pub event: EventReference,
+    pub event: EventSummary,
+    /// The log file that has it; `None` for an event that no log file proves.
+    pub object: Option<ObjectRef>,
+}
+
+impl LoggingEvent {
+    /// Returns a reference to the event in its log file; `None` for one that no log file proves.
+    fn reference(&self) -> Option<EventReference> {
+        Some(EventReference::new(self.event.clone(), self.object.as_ref()?))
+    }
 }
 
 /// The effect of a call on the logging of a trail.

@@ -514,6 +514,7 @@ mod tests {
             uncovered_log_files,
             explained_by: None,
             ended_by: None,
+            event_history: None,
             detail,
             history: History::default(),
         })

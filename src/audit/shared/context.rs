@@ -9,6 +9,7 @@ use ahash::{HashSet, RandomState};
 use jiff::Timestamp;
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::audit::event_history::EventHistory;
 use crate::audit::io::ordered_tasks::TaskLimits;
 use crate::audit::io::read_object::ObjectReader;
 use crate::audit::listing::log_files::LogFileLister;
@@ -69,6 +70,8 @@ pub(crate) struct Context {
     pub versions_cut: Arc<AtomicBool>,
     /// The answers about the events that explain gaps.
     pub logging_events: Option<Arc<LoggingEvents>>,
+    /// The answers of CloudTrail's Event History about gaps.
+    pub event_history: Option<Arc<EventHistory>>,
     /// The consumer of the content of log files that are found intact.
     pub consumption: Option<Consumption>,
     /// The lifecycle rules of each bucket that was asked for them.
@@ -114,6 +117,12 @@ impl Context {
     /// Returns the limits of tasks that read objects.
     pub(crate) fn task_limits(&self) -> TaskLimits {
         TaskLimits { concurrency: self.request.concurrency, is_remote: self.store.properties().is_remote }
+    }
+
+    /// Returns whether a chain bears the name of the trail that the request names, and its home region.
+    pub(crate) fn is_of_trail(&self, chain: &ChainId) -> bool {
+        let trail = self.request.trail.as_ref();
+        trail.is_some_and(|arn| arn.name == chain.trail && arn.home_region == chain.home_region)
     }
 
     /// Returns the same context for another range.

@@ -82,6 +82,19 @@ pub(crate) struct VerifyArgs {
     )]
     pub prices: Vec<(Price, f64)>,
 
+    /// Ask CloudTrail for the management events in gaps, and for the call that stopped the logging
+    /// where no proven event does (LookupEvents: of this account, the last 90 days, two requests a
+    /// second). The answers are not signed, and change no verdict
+    #[arg(
+        long,
+        env = "CTVERIFY_EVENT_HISTORY",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "What to verify",
+        conflicts_with = "estimate"
+    )]
+    pub event_history: bool,
+
     #[command(flatten)]
     pub copy: CopyArgs,
 
@@ -163,6 +176,7 @@ impl VerifyArgs {
             seed: None,
             estimate: false,
             prices: Vec::new(),
+            event_history: false,
             copy,
             source,
             scheduled: StateArgs::default(),

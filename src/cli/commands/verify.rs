@@ -212,6 +212,8 @@ pub(super) async fn audit_with(
     let explains =
         settings.request.depth == Depth::Content && settings.request.statement.merged.is_none() && !settings.collects;
     let logging_events = explains.then(|| Arc::new(TrailCalls) as Arc<dyn LoggingEventReader>);
+    let event_history =
+        settings.event_history.map(|source| (source, Arc::new(TrailCalls) as Arc<dyn LoggingEventReader>));
     let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;
     let progress = Arc::new(Progress::default());
     let line = shows_progress(args).then(|| ProgressLine::show(progress.clone()));
@@ -241,6 +243,7 @@ pub(super) async fn audit_with(
         consumer,
         examiner,
         logging_events,
+        event_history,
         ..Audit::new(store, keys, request)
     };
     let ends_early = async {

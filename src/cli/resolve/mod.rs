@@ -23,7 +23,7 @@ use crate::events::TrailResources;
 use crate::keys::KeySource;
 use crate::model::{Depth, TimeArgument, TimeRange};
 use crate::store::Store;
-use crate::trail::{NeighbourSource, StatusSource};
+use crate::trail::{HistorySource, NeighbourSource, StatusSource};
 
 pub(super) use filters::{allowances, max_log_file_bytes};
 pub(super) use keys::{check_keys, keys_of_file};
@@ -51,6 +51,8 @@ pub(super) struct Settings {
     pub keys: Arc<dyn KeySource>,
     pub status: Option<Arc<dyn StatusSource>>,
     pub neighbours: Option<Arc<dyn NeighbourSource>>,
+    /// The source of management events in gaps, if they are asked for.
+    pub event_history: Option<Arc<dyn HistorySource>>,
     pub request: AuditRequest,
     /// The identity under which AWS is asked, if a report is to name it.
     pub identity: Option<String>,
@@ -100,6 +102,7 @@ impl Settings {
             keys,
             status: None,
             neighbours: None,
+            event_history: None,
             request,
             identity: None,
             trail: None,
@@ -123,6 +126,10 @@ impl Settings {
 pub(super) fn check(args: &VerifyArgs, now: Timestamp) -> Result<TimeRange, Failure> {
     if args.copy.from.is_some() && args.what.bucket.is_some() {
         let what = "--bucket names a bucket in S3, and --from a local copy that is read in place of one: leave one out";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    if args.copy.from.is_some() && args.event_history {
+        let what = "--event-history asks CloudTrail about gaps, and --from reads a local copy: leave one out";
         return Err(Failure::Usage(what.to_owned()));
     }
     let range = range(&args.what, now)?;
@@ -208,6 +215,7 @@ pub(super) async fn resolve(args: &VerifyArgs, now: Timestamp) -> Result<Setting
         None if args.signer.is_some() => return Err(signer_without_bag("a trail in S3")),
         None => remote(&args.what, &args.source, args.reports.is_evidence(), request).await?,
     };
+    settings.event_history = settings.event_history.filter(|_| args.event_history);
     settings.notifier = Notifier::new(args).await?;
     if let Some(name) = &args.scheduled.state {
         let kept = open_checkpoint(args, name, &settings).await?;

@@ -14,8 +14,8 @@ use crate::model::{KeysFrom, LogRoot, Region, TrailArn};
 use crate::records::KeysAsked;
 use crate::store::{Location, Replica, S3, Store};
 use crate::trail::{
-    DescribeTrails, GetTrailStatus, NeighbourSource, Reach, ReachSource, StatusSource, Trail, caller_identity,
-    regions_of,
+    DescribeTrails, GetTrailStatus, LookupEvents, NeighbourSource, Reach, ReachSource, StatusSource, Trail,
+    caller_identity, regions_of,
 };
 
 /// Resolves a run over a trail in S3. Asks for the caller's identity if `names_caller` is true.
@@ -89,12 +89,14 @@ pub(super) async fn remote(
     let bucket = source_args.recorded_bucket.clone().unwrap_or_else(|| location.bucket.clone());
     let read_bucket = source_args.recorded_bucket.is_some().then(|| location.bucket.clone());
     let partition = partition_of(what.trail_arn.as_ref(), &config);
+    let event_history = Arc::new(LookupEvents::new(config.clone(), partition.clone()));
     let Opened { store, keys, asked } = open_s3(source_args, config, source, &location.bucket, partition)?;
     request.statement.keys = asked;
     request.locations.push(Location { bucket, ..location });
     Ok(Settings {
         status,
         neighbours,
+        event_history: Some(event_history),
         identity,
         trail: description,
         trail_key,

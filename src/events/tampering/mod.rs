@@ -15,7 +15,7 @@ use super::prefilter::has_escaped_letters;
 use crate::audit::{ContentExaminer, ProvenContent};
 use crate::debug::opaque_debug;
 use crate::model::{TamperingOutcome, WarningCode};
-use crate::records::{EventReference, LogFileRecord, Record, TamperingRecord, WarningRecord};
+use crate::records::{EventReference, EventSummary, LogFileRecord, Record, TamperingRecord, WarningRecord};
 
 pub use condition::TrailResources;
 use condition::{Met, rules_met};
@@ -83,10 +83,10 @@ impl ContentExaminer for TamperingFinder {
 fn record_of(file: &LogFileRecord, index: u64, event: &Event<'_>, rule: &TamperingRule, met: Met) -> TamperingRecord {
     let error = event.text("errorCode").or_else(|| event.text("errorMessage"));
     let has_failed = has_failed(event);
-    let reference = reference(&EventReference::of_log_file(&file.object), event);
+    let summary = summary(event);
     let of = met.subject.as_deref().map(|subject| format!(" of {subject}")).unwrap_or_default();
-    let by = reference.arn.as_deref().map(|arn| format!(" by {arn}")).unwrap_or_default();
-    let from = reference.source_ip.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
+    let by = summary.arn.as_deref().map(|arn| format!(" by {arn}")).unwrap_or_default();
+    let from = summary.source_ip.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
     let failed = match &error {
         Some(error) => format!(", which failed ({error})"),
         None if has_failed => ", which failed".to_owned(),
@@ -102,8 +102,8 @@ fn record_of(file: &LogFileRecord, index: u64, event: &Event<'_>, rule: &Tamperi
         error_code: error.map(std::borrow::Cow::into_owned),
         subject: met.subject,
         attack: rule.attack.iter().map(|&technique| technique.to_owned()).collect(),
-        detail: format!("{}{of}{by}{from}{failed}: the call {}{cut}", reference.event_name, rule.why),
-        event: reference,
+        detail: format!("{}{of}{by}{from}{failed}: the call {}{cut}", summary.event_name, rule.why),
+        event: EventReference::new(summary, &file.object),
     }
 }
 
@@ -116,17 +116,15 @@ pub(super) fn has_failed(event: &Event<'_>) -> bool {
     event.raw("errorCode").is_some() || event.raw("errorMessage").is_some() || left(&response) || left(&nested())
 }
 
-/// Returns a reference to an event of a log file, to which `place` refers.
-pub(super) fn reference(place: &EventReference, event: &Event<'_>) -> EventReference {
+/// Returns the facts about an event that reports name.
+pub(super) fn summary(event: &Event<'_>) -> EventSummary {
     let text = |value: Option<std::borrow::Cow<'_, str>>| value.map(std::borrow::Cow::into_owned);
-    EventReference {
+    EventSummary {
         event_id: text(event.id()),
         event_time: event.time().map(|time| time.start),
         event_name: text(event.text("eventName")).unwrap_or_default(),
         arn: text(event.actor()),
         source_ip: text(event.text("sourceIPAddress")),
-        bucket: place.bucket.clone(),
-        key: place.key.clone(),
     }
 }
 

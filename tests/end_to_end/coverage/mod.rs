@@ -2,6 +2,7 @@
 
 pub(crate) mod beginning;
 pub(crate) mod completeness;
+mod event_history;
 pub(crate) mod explained;
 mod lifecycle;
 mod silence;

@@ -47,6 +47,7 @@ pub fn answer(state: &State, target: &str, credential: Option<(String, String)>,
             "LatestDigestDeliveryTime": state.latest_delivery(&region).map(|at| at.as_second()),
             "StopLoggingTime": state.options.logging_stopped.map(|at| at.as_second()),
         })),
+        "LookupEvents" => lookup_events(state, &region, &input),
         "ListPublicKeys" => list_public_keys(state, &region, &input),
         "DescribeOrganization" => {
             let id = state.trails.iter().find_map(|trail| trail.organization.clone());
@@ -81,6 +82,50 @@ fn list_public_keys(state: &State, region: &str, input: &Value) -> Response<Body
         .collect();
     let mut output = json!({ "PublicKeyList": listed });
     if next < keys.len() {
+        output["NextToken"] = json!(next.to_string());
+    }
+    ok(&output)
+}
+
+/// Returns a page of the management events that the server was given, the newest first.
+fn lookup_events(state: &State, region: &str, input: &Value) -> Response<Body> {
+    let seconds = |value: &Value| value.as_f64().map(|seconds| seconds as i64);
+    let at = |event: &Value| event["eventTime"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let (Some(from), Some(to)) = (seconds(&input["StartTime"]), seconds(&input["EndTime"])) else {
+        return error("InvalidTimeRangeException", "Both times are needed here");
+    };
+    let [attribute] = input["LookupAttributes"].as_array().map(Vec::as_slice).unwrap_or_default() else {
+        return error("InvalidLookupAttributesException", "One attribute is needed");
+    };
+    let value = attribute["AttributeValue"].as_str().unwrap_or_default();
+    let is_asked = |event: &&Value| match attribute["AttributeKey"].as_str() {
+        Some("ReadOnly") => event["readOnly"] == (value == "true"),
+        Some("EventName") => event["eventName"] == value,
+        _ => false,
+    };
+    let is_inside = |event: &&Value| at(event).is_some_and(|at| (from..=to).contains(&at.as_second()));
+    let mut events: Vec<&Value> =
+        state.options.event_history.iter().filter(|event| event["awsRegion"] == region).filter(is_asked).collect();
+    events.retain(is_inside);
+    events.sort_by_key(|event| std::cmp::Reverse(at(event)));
+    let page = usize::try_from(input["MaxResults"].as_u64().unwrap_or(50)).expect("a small number");
+    let skip: usize = input["NextToken"].as_str().and_then(|token| token.parse().ok()).unwrap_or_default();
+    let next = skip.saturating_add(page);
+    let listed: Vec<Value> = events
+        .iter()
+        .skip(skip)
+        .take(page)
+        .map(|event| {
+            json!({
+                "EventId": event["eventID"],
+                "EventName": event["eventName"],
+                "EventTime": at(event).map(Timestamp::as_second),
+                "CloudTrailEvent": event.to_string(),
+            })
+        })
+        .collect();
+    let mut output = json!({ "Events": listed });
+    if next < events.len() {
         output["NextToken"] = json!(next.to_string());
     }
     ok(&output)

@@ -5,6 +5,7 @@ use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::authority::KeyAuthority;
 use crate::forge::{Chain, Digest, ForgedTrail, Stored};
@@ -43,6 +44,8 @@ pub struct ServerOptions {
     pub is_off: bool,
     /// The error with which CloudTrail says that it could not deliver log files.
     pub delivery_error: Option<String>,
+    /// The records of the management events that CloudTrail's Event History has.
+    pub event_history: Vec<Value>,
     /// Trails that CloudTrail knows beside the forged one.
     pub other_trails: Vec<TrailAnswer>,
     /// The enabled regions of every account; by default, those of the trail.
