@@ -51,7 +51,7 @@ mod survey;
 pub use discovery::discovered::{ChainList, Discovered, DiscoveredChain, DiscoveredFacts};
 pub use error::AuditError;
 pub use inputs::{Audit, Outcome};
-pub use logging_events::{LoggingEffect, LoggingEvent, LoggingEventReader};
+pub use logging_events::{KnownEvents, LoggingEffect, LoggingEvent, LoggingEventReader};
 pub use observer::{ChainProgress, Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
 pub use request_builder::{AuditRequestBuilder, RequestError};

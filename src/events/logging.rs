@@ -2,6 +2,7 @@
 
 use std::io;
 
+use async_trait::async_trait;
 use memchr::memmem;
 
 use super::event::{Event, readable};
@@ -19,6 +20,7 @@ pub struct TrailCalls;
 /// The service that trails belong to.
 const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 
+#[async_trait]
 impl LoggingEventReader for TrailCalls {
     fn read(&self, object: &ObjectRef, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>> {
         if content.in_memory().is_some_and(|bytes| !may_match(bytes)) {

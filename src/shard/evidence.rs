@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::LoggingEvent;
 use crate::store::{LifecycleRule, ListedObject, ObjectVersion, StoreError};
 use crate::verify::{Content, DigestMetadata};
 
@@ -25,6 +26,8 @@ pub(super) enum Evidence {
     Versions(Versions),
     /// The lifecycle rules of a bucket.
     LifecycleRules(Rules),
+    /// The events of a log file that start or stop the logging of trails.
+    LoggingEvents(LoggingEventsOfFile),
 }
 
 /// A page of a listing: all the names below `prefix` that come after `after`, up to `to`.
@@ -104,6 +107,16 @@ pub(super) struct Rules {
     pub rules: Result<Vec<LifecycleRule>, StoreError>,
 }
 
+/// The events of a log file that start or stop the logging of trails, which explain gaps. Log files
+/// without any are left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct LoggingEventsOfFile {
+    pub bucket: String,
+    pub key: String,
+    /// The events; null if they can't be read.
+    pub events: Option<Vec<LoggingEvent>>,
+}
+
 /// The question that an answer belongs to.
 #[derive(Debug, Clone)]
 pub(super) struct Subject<'a> {
@@ -124,12 +137,13 @@ pub(super) enum Kind {
     Digest,
     Content,
     Versions,
+    Events,
 }
 
 impl Kind {
     /// All kinds, in their order.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Rules, Self::Folders, Self::Keys, Self::Digest, Self::Content, Self::Versions];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Rules, Self::Folders, Self::Keys, Self::Digest, Self::Content, Self::Versions, Self::Events];
 }
 
 impl<'a> Subject<'a> {
@@ -152,6 +166,9 @@ impl Evidence {
                 Subject::new(Kind::Content, bucket, key, version.as_deref())
             }
             Self::Versions(Versions { bucket, key, .. }) => Subject::new(Kind::Versions, bucket, key, None),
+            Self::LoggingEvents(LoggingEventsOfFile { bucket, key, .. }) => {
+                Subject::new(Kind::Events, bucket, key, None)
+            }
             Self::LifecycleRules(Rules { bucket, .. }) => Subject::new(Kind::Rules, bucket, "", None),
         }
     }
@@ -166,6 +183,7 @@ impl Evidence {
             Self::Content(content) => content.content.as_ref().err(),
             Self::Versions(versions) => versions.versions.as_ref().err(),
             Self::LifecycleRules(rules) => rules.rules.as_ref().err(),
+            Self::LoggingEvents(_) => None,
         }
     }
 }

@@ -17,6 +17,7 @@
 mod edges;
 mod evidence;
 mod known;
+mod logging_events;
 mod manifest;
 mod plan;
 mod question;
@@ -29,6 +30,7 @@ mod work;
 
 pub use edges::{Edge, EdgePredecessor, UnitEdges};
 pub use known::{PlannedKeySet, PlannedKeys, PlannedNeighbours};
+pub use logging_events::MergedLoggingEvents;
 pub use manifest::{Manifest, PlanError, PlanFiles, PlannedChain, PlannedChains, Unit, UnitEstimate};
 pub use plan::{Plan, PlanInputs, PlanOptions, make_plan};
 pub use question::Question;

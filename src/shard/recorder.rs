@@ -11,8 +11,11 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::edges::{EdgeDigest, EdgeNames};
-use super::evidence::{Digest, Evidence, Kind, Listing, LogFileContent, Rules, Subject, Versions, encoded, millis};
+use super::evidence::{
+    Digest, Evidence, Kind, Listing, LogFileContent, LoggingEventsOfFile, Rules, Subject, Versions, encoded, millis,
+};
 use super::manifest::Manifest;
+use crate::audit::LoggingEvent;
 use crate::debug::opaque_debug;
 use crate::model::{ChainId, DigestName, ObjectRef, Requests, TimeRange};
 use crate::store::{
@@ -218,6 +221,8 @@ impl Recorder {
                 Kind::Digest | Kind::Content => requests.get += 1,
                 Kind::Keys | Kind::Folders => requests.list += 1,
                 Kind::Versions | Kind::Rules => requests.other += 1,
+                // They come with the content of their log file.
+                Kind::Events => {}
             }
         }
         requests
@@ -239,6 +244,19 @@ impl Recorder {
             Evidence::Digest(digest) => Ok(Some(digest)),
             _ => Ok(None),
         }
+    }
+
+    /// Keeps the events of a log file that start or stop the logging of trails; `None` if they can't
+    /// be read.
+    pub(super) fn keep_logging_events(&self, object: &ObjectRef, events: Option<&[LoggingEvent]>) {
+        if events.is_some_and(<[LoggingEvent]>::is_empty) {
+            return;
+        }
+        self.keep(&Evidence::LoggingEvents(LoggingEventsOfFile {
+            bucket: object.bucket.to_string(),
+            key: object.key.to_string(),
+            events: events.map(<[LoggingEvent]>::to_vec),
+        }));
     }
 
     /// Returns the first error that says nothing about any object, but that the store could not be

@@ -15,9 +15,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
-use super::evidence::{Digest, Evidence, Listing, decoded, time};
+use super::evidence::{Digest, Evidence, Listing, LoggingEventsOfFile, decoded, time};
 use super::manifest::Manifest;
 use super::results::{ResultError, Results};
+use crate::audit::LoggingEvent;
 use crate::debug::opaque_debug;
 use crate::model::{AWS_LOGS_FOLDER, DigestName, Fault, ObjectRef, Requests, earlier, later};
 use crate::store::{
@@ -110,6 +111,7 @@ struct LoadedUnit {
     digests: HashMap<u64, Span, RandomState>,
     versions: HashMap<u64, Span, RandomState>,
     contents: HashMap<u64, KnownContent, RandomState>,
+    logging_events: HashMap<u64, Span, RandomState>,
 }
 
 impl LoadedUnit {
@@ -144,6 +146,7 @@ impl Loader {
             digests: HashMap::default(),
             versions: HashMap::default(),
             contents: HashMap::default(),
+            logging_events: HashMap::default(),
         };
         Ok(Self { file: BufWriter::new(file), length: 0, hasher, unit })
     }
@@ -174,6 +177,10 @@ impl Loader {
             Evidence::Content(file) => {
                 let subject = subject(&self.hasher, &file.bucket, &file.key, file.version.as_deref());
                 self.unit.contents.insert(subject, (file.ceiling, file.content.map_err(Box::new)));
+            }
+            Evidence::LoggingEvents(file) => {
+                let subject = subject(&self.hasher, &file.bucket, &file.key, None);
+                self.unit.logging_events.insert(subject, spans()?);
             }
             // The plan has those of the trail's buckets.
             Evidence::LifecycleRules(_) => {}
@@ -306,6 +313,64 @@ impl ResultStore {
         Ok(None)
     }
 
+    /// Returns a page of a listing from evidence, if some unit has listed it.
+    pub(super) async fn known_page(
+        &self,
+        request: &ListRequest,
+        continuation: Option<&str>,
+    ) -> Result<Option<Page>, StoreError> {
+        match position(request, continuation) {
+            (_, Some(_)) => Ok(None),
+            (start, None) if request.folders => self.page_of_folders(request, start).await,
+            (start, None) => self.page_of_keys(request, start).await,
+        }
+    }
+
+    /// Returns a digest from evidence, if some unit has read it.
+    pub(super) async fn known_digest(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+    ) -> Result<Option<Object>, StoreError> {
+        if DigestName::parse(&object.key).is_none() {
+            return Ok(None);
+        }
+        let name = subject(&self.hasher, &object.bucket, &object.key, version);
+        let look = |unit: &LoadedUnit| {
+            let span = *unit.digests.get(&name)?;
+            Some(match unit.read(span) {
+                Ok(Evidence::Digest(digest)) => Ok(digest),
+                Ok(_) => Err(StoreError::Failed("evidence is of another kind".to_owned())),
+                Err(error) => Err(error),
+            })
+        };
+        let found = self.find(object, look, |digest: &Digest| digest.error.clone()).await;
+        let digest = self.note(found, || object.to_string())?;
+        digest.map(|digest| object_of(&digest)).transpose()
+    }
+
+    /// Returns the events of a log file that start or stop the logging of trails, as a unit read them;
+    /// `None` if no unit has read the file, or its events can't be read.
+    pub(super) async fn logging_events(&self, object: &ObjectRef) -> Result<Option<Vec<LoggingEvent>>, StoreError> {
+        let name = subject(&self.hasher, &object.bucket, &object.key, None);
+        let look = |unit: &LoadedUnit| {
+            if let Some(span) = unit.logging_events.get(&name) {
+                return Some(unit.read(*span));
+            }
+            // Log files without such events are left out.
+            let nothing = LoggingEventsOfFile {
+                bucket: object.bucket.to_string(),
+                key: object.key.to_string(),
+                events: Some(Vec::new()),
+            };
+            unit.contents.contains_key(&name).then(|| Ok(Evidence::LoggingEvents(nothing)))
+        };
+        let found = self.find(object, look, |_| None).await?;
+        let Some(Evidence::LoggingEvents(file)) = found else { return Ok(None) };
+        let of_file = |event| LoggingEvent { object: Some(object.clone()), ..event };
+        Ok(file.events.map(|events| events.into_iter().map(of_file).collect()))
+    }
+
     /// Returns a page of keys from evidence, if some unit has listed what follows `start`.
     async fn page_of_keys(&self, request: &ListRequest, start: Option<&str>) -> Result<Option<Page>, StoreError> {
         let ListRequest { bucket, prefix, .. } = request;
@@ -409,6 +474,14 @@ impl ResultStore {
     }
 }
 
+/// Returns the name after which a page begins, or the token of the store behind.
+fn position<'a>(request: &'a ListRequest, continuation: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
+    match continuation {
+        None => (request.start_after.as_deref(), None),
+        Some(continuation) => (continuation.strip_prefix(NAME), continuation.strip_prefix(TOKEN)),
+    }
+}
+
 /// Returns whether a page has all keys with `prefix` that follow `start` up to its end, and does not
 /// end before them. The page's own prefix is known to be a beginning of `prefix`.
 fn covers(segment: &Segment, prefix: &str, start: Option<&str>) -> bool {
@@ -505,20 +578,10 @@ impl Store for ResultStore {
     }
 
     async fn list(&self, request: &ListRequest, continuation: Option<&str>) -> Result<Page, StoreError> {
-        let (start, token) = match continuation {
-            None => (request.start_after.as_deref(), None),
-            Some(continuation) => (continuation.strip_prefix(NAME), continuation.strip_prefix(TOKEN)),
-        };
-        if token.is_none() {
-            let known = if request.folders {
-                self.page_of_folders(request, start).await?
-            } else {
-                self.page_of_keys(request, start).await?
-            };
-            if let Some(page) = known {
-                return Ok(page);
-            }
+        if let Some(page) = self.known_page(request, continuation).await? {
+            return Ok(page);
         }
+        let (start, token) = position(request, continuation);
         let asked = ListRequest { start_after: start.map(ToOwned::to_owned), ..request.clone() };
         let page = self.ask_live().list(&asked, token).await;
         let page = self.note(page, || format!("s3://{}/{}", request.bucket, request.prefix))?;
@@ -529,20 +592,8 @@ impl Store for ResultStore {
     }
 
     async fn get(&self, object: &ObjectRef, version: Option<&str>) -> Result<Object, StoreError> {
-        if DigestName::parse(&object.key).is_some() {
-            let name = subject(&self.hasher, &object.bucket, &object.key, version);
-            let look = |unit: &LoadedUnit| {
-                let span = *unit.digests.get(&name)?;
-                Some(match unit.read(span) {
-                    Ok(Evidence::Digest(digest)) => Ok(digest),
-                    Ok(_) => Err(StoreError::Failed("evidence is of another kind".to_owned())),
-                    Err(error) => Err(error),
-                })
-            };
-            let found = self.find(object, look, |digest: &Digest| digest.error.clone()).await;
-            if let Some(digest) = self.note(found, || object.to_string())? {
-                return object_of(&digest);
-            }
+        if let Some(found) = self.known_digest(object, version).await? {
+            return Ok(found);
         }
         let opened = self.ask_live().get(object, version).await;
         self.note(opened, || object.to_string())

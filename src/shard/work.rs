@@ -5,10 +5,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::edges::edges;
+use super::logging_events::EventsOfFiles;
 use super::manifest::{Manifest, Unit};
 use super::recorder::Recorder;
 use super::result_file::{ResultWriter, UnitCounts, UnitResult};
 use crate::audit::{Audit, AuditError, ContentConsumer, Discovered, DiscoveredFacts, Extract, Observer};
+use crate::model::Depth;
 use crate::records::{LogFileRecord, Record, write_record};
 use crate::store::{Store, StoreError};
 
@@ -77,6 +79,11 @@ pub async fn run_unit<W: Write>(
     let writer = ResultWriter::begin(out, unit.unit, &manifest.sha256, &unit.sha256())?;
     let (consumer, beside) = extraction.map(|extraction| (extraction.consumer, extraction.observer)).unzip();
     audit.consumer = consumer;
+    if manifest.question.depth == Depth::Content {
+        let events = Arc::new(EventsOfFiles { recorder: recorder.clone() });
+        audit.examiner = Some(events.clone());
+        audit.logging_events = Some(events);
+    }
     let mut observer = RecordsOfUnit { writer, line: Vec::new(), beside };
     let outcome = audit.run(&mut observer, stop).await?;
     if outcome.summary.interrupted {

@@ -228,7 +228,7 @@ pub(crate) async fn judge(
         let detail = format!("only a digest that is not valid lists it: {}", task.digest);
         Judgement::not_read(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
     } else {
-        match read_content(context, &task.object, &mut kept).await {
+        match read_content(context, &chain, &task.object, &mut kept).await {
             Ok(content) => compare(&content, &expected),
             Err(error) => judge_failure(&error, context.store.absence(), task.expiry),
         }
@@ -267,11 +267,12 @@ pub(crate) async fn judge(
 /// Reads and hashes a log file, and keeps its content if the run has a consumer.
 async fn read_content(
     context: &Context,
+    chain: &ChainId,
     object: &ObjectRef,
     kept: &mut Option<KeptContent>,
 ) -> Result<Content, StoreError> {
     let ceiling = context.request.max_log_file_bytes;
-    let Some(consumption) = &context.consumption else {
+    let Some(consumption) = context.consumption.as_ref().filter(|consumption| consumption.looks_at(chain)) else {
         return context.reader.read_content(object, None, ceiling).await;
     };
     let (content, copy) = context.reader.read_copy(object, ceiling, || consumption.copy()).await?;

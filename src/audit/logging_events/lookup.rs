@@ -5,15 +5,16 @@ use std::sync::Arc;
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{LoggingEvent, LoggingEvents};
+use super::{KnownEvents, LoggingEvent, LoggingEvents};
 use crate::audit::error::AuditError;
+use crate::audit::io::read_object::ObjectReader;
 use crate::audit::listing::digests;
 use crate::audit::listing::folders::RegionFolder;
 use crate::audit::log_files::content::is_intact;
 use crate::audit::observer::Progress;
 use crate::audit::request::{AuditRequest, EDGE};
 use crate::audit::shared::context::Context;
-use crate::audit::shared::proven_content::{KeptContent, ProvenContent};
+use crate::audit::shared::proven_content::KeptContent;
 use crate::audit::single_files::judge_chain;
 use crate::model::{ChainId, Coverage, DigestKind, LogFileKey, Period, TimeRange, later};
 use crate::sync::lock;
@@ -52,7 +53,7 @@ impl LoggingEvents {
         folders: &[RegionFolder],
         time: Period,
     ) -> Result<Arc<Looked>, AuditError> {
-        let answer = lock(&self.answers).entry((chain.clone(), time)).or_default().clone();
+        let answer = lock(&self.answers).of(chain, time);
         let look = || async { self.look_anew(context, chain, folders, time).await.map(Arc::new) };
         answer.get_or_try_init(look).await.cloned()
     }
@@ -76,7 +77,11 @@ impl LoggingEvents {
         };
         let progress = Arc::new(Progress::default());
         let (resume, written_after) = (None, None);
-        let context = Context { request, range, progress, resume, written_after, ..context.clone() };
+        let mut context = Context { request, range, progress, resume, written_after, ..context.clone() };
+        if let Some(store) = self.reader.store() {
+            context.reader = ObjectReader { store: store.clone(), ..context.reader };
+            context.store = store;
+        }
         let context = Arc::new(context);
         let mut looked = Looked::default();
         for folder in folders {
@@ -106,20 +111,9 @@ impl LoggingEvents {
 
     /// Reads the events of log files that are proven. A file that can't be read is not proven.
     async fn read(&self, context: &Context, files: Vec<LogFileEntry>, looked: &mut Looked) {
-        let ceiling = context.request.max_log_file_bytes;
-        let (reader, contents) = (context.reader.clone(), self.contents.clone());
-        let read = stream::iter(files).map(move |file| {
-            let (reader, contents) = (reader.clone(), contents.clone());
-            async move {
-                let copy = || KeptContent::new(contents.buffer());
-                let (content, kept) = reader.read_copy(&file.object, ceiling, copy).await.ok()?;
-                let kept = kept.finish().ok()?;
-                is_intact(&content, std::slice::from_ref(&file.expected)).then_some((file, kept))
-            }
-        });
+        let read = stream::iter(files).map(|file| self.events_of(context, file));
         let mut read = std::pin::pin!(read.buffered(AT_ONCE));
-        while let Some(proven) = read.next().await {
-            let events = proven.and_then(|(file, content)| self.events_of(&file, &content));
+        while let Some(events) = read.next().await {
             match events {
                 Some(events) => looked.events.extend(events),
                 None => looked.unproven += 1,
@@ -127,8 +121,26 @@ impl LoggingEvents {
         }
     }
 
-    fn events_of(&self, file: &LogFileEntry, content: &ProvenContent) -> Option<Vec<LoggingEvent>> {
-        self.reader.read(&file.object, content).ok()
+    /// Returns the events of a log file, if it is proven and can be read.
+    async fn events_of(&self, context: &Context, file: LogFileEntry) -> Option<Vec<LoggingEvent>> {
+        let ceiling = context.request.max_log_file_bytes;
+        let expected = std::slice::from_ref(&file.expected);
+        match self.reader.known(&file.object).await {
+            KnownEvents::Known(events) => {
+                let content = context.reader.read_content(&file.object, None, ceiling).await.ok()?;
+                is_intact(&content, expected).then_some(events)
+            }
+            KnownEvents::Unknown => None,
+            KnownEvents::ToRead => {
+                let copy = || KeptContent::new(self.contents.buffer());
+                let (content, kept) = context.reader.read_copy(&file.object, ceiling, copy).await.ok()?;
+                let kept = kept.finish().ok()?;
+                if !is_intact(&content, expected) {
+                    return None;
+                }
+                self.reader.read(&file.object, &kept).ok()
+            }
+        }
     }
 }
 

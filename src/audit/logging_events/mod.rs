@@ -7,11 +7,13 @@
 pub(crate) mod explain;
 mod lookup;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use crate::audit::shared::proven_content::ProvenContent;
@@ -19,10 +21,12 @@ use crate::debug::opaque_debug;
 use crate::disk::spill::SpillPool;
 use crate::model::{ChainId, ObjectRef, Period};
 use crate::records::{EventReference, EventSummary};
+use crate::store::Store;
 
 pub(crate) use lookup::Looked;
 
 /// A reader of the events that start or stop the logging of a trail.
+#[async_trait]
 pub trait LoggingEventReader: Send + Sync {
     /// Returns such events of a log file that is proven, in any order: calls that succeeded, of any
     /// trail.
@@ -35,10 +39,32 @@ pub trait LoggingEventReader: Send + Sync {
     /// Returns the facts about the event of one record in JSON, and the same as an event that starts
     /// or stops logging, if it is one; `None` if it is no record.
     fn read_record(&self, record: &str) -> Option<(EventSummary, Option<LoggingEvent>)>;
+
+    /// Returns such events of a log file whose content another run has read, or may have read.
+    async fn known(&self, _object: &ObjectRef) -> KnownEvents {
+        KnownEvents::ToRead
+    }
+
+    /// Returns the store in which digests and log files are looked up, if it is not that of the run.
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+}
+
+/// The knowledge of the events of a log file before it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KnownEvents {
+    /// The log file has to be read.
+    ToRead,
+    /// The log file can't be read in this run, and no other one has read it.
+    Unknown,
+    /// The events, if the log file is intact.
+    Known(Vec<LoggingEvent>),
 }
 
 /// A call that started or stopped the logging of a trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoggingEvent {
     /// The effect on the trail.
     pub effect: LoggingEffect,
@@ -50,7 +76,9 @@ pub struct LoggingEvent {
     pub at: Timestamp,
     /// The event.
     pub event: EventSummary,
-    /// The log file that has it; `None` for an event that no log file proves.
+    /// The log file that has it; `None` for an event that no log file proves. It is not serialized:
+    /// events are kept with their log file.
+    #[serde(skip)]
     pub object: Option<ObjectRef>,
 }
 
@@ -62,7 +90,8 @@ impl LoggingEvent {
 }
 
 /// The effect of a call on the logging of a trail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LoggingEffect {
     /// Logging is on or off.
@@ -119,8 +148,36 @@ impl LoggingEffect {
 pub(crate) struct LoggingEvents {
     reader: Arc<dyn LoggingEventReader>,
     contents: Arc<SpillPool>,
-    /// The answers by home chain and time.
-    answers: Mutex<HashMap<(ChainId, Period), Answer>>,
+    answers: Mutex<Answers>,
+}
+
+/// The newest answers, by home chain and time. Chains of one trail ask for the same hours, soon after
+/// one another.
+#[derive(Default)]
+struct Answers {
+    by_question: HashMap<(ChainId, Period), Answer>,
+    /// The questions, the oldest first.
+    order: VecDeque<(ChainId, Period)>,
+}
+
+/// The number of answers that are kept: a run may have gaps in a million chains.
+const MAX_ANSWERS: usize = 1024;
+
+impl Answers {
+    /// Returns the place of an answer.
+    fn of(&mut self, chain: &ChainId, time: Period) -> Answer {
+        let question = (chain.clone(), time);
+        if let Some(answer) = self.by_question.get(&question) {
+            return answer.clone();
+        }
+        if self.order.len() >= MAX_ANSWERS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_question.remove(&oldest);
+        }
+        self.order.push_back(question.clone());
+        self.by_question.entry(question).or_default().clone()
+    }
 }
 
 /// An answer, once it was asked for.

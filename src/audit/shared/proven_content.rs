@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use crate::debug::opaque_debug;
 use crate::disk::spill::{SpillBuffer, SpillPool};
-use crate::model::LogFileStatus;
+use crate::model::{ChainId, LogFileStatus};
 use crate::records::{LogFileRecord, Record};
 use crate::verify::ContentCopy;
 
 /// The memory for the content of log files that are being verified, in bytes.
 const CONTENT_MEMORY: usize = 24 << 20;
+/// The same where nobody consumes it: an examiner is done with a content at once.
+const EXAMINED_MEMORY: usize = 8 << 20;
 /// The part of it that one content may take: the largest log files known have some MB.
 const ONE_CONTENT: usize = 12 << 20;
 /// The memory for extracts that wait for their turn, in bytes.
@@ -42,6 +44,11 @@ pub trait ContentExaminer: Send + Sync {
     ///
     /// An error ends the audit, which returns it: see [`ContentConsumer::consume`].
     fn examine(&self, file: &LogFileRecord, content: &ProvenContent) -> io::Result<Vec<Record>>;
+
+    /// Returns whether it examines the log files of a chain.
+    fn examines(&self, _chain: &ChainId) -> bool {
+        true
+    }
 }
 
 /// The uncompressed content of a log file that is proven.
@@ -159,8 +166,14 @@ impl Consumption {
         if consumer.is_none() && examiner.is_none() {
             return None;
         }
-        let contents = SpillPool::new(CONTENT_MEMORY, ONE_CONTENT);
+        let memory = if consumer.is_some() { CONTENT_MEMORY } else { EXAMINED_MEMORY };
+        let contents = SpillPool::new(memory, ONE_CONTENT);
         Some(Self { consumer, examiner, contents, extracts: SpillPool::new(EXTRACT_MEMORY, ONE_EXTRACT) })
+    }
+
+    /// Returns whether anybody looks at the log files of a chain.
+    pub(crate) fn looks_at(&self, chain: &ChainId) -> bool {
+        self.consumer.is_some() || self.examiner.as_ref().is_some_and(|examiner| examiner.examines(chain))
     }
 
     /// Returns an empty copy, to be filled while a log file is hashed.
@@ -180,8 +193,8 @@ impl Consumption {
         }
         let content = kept.finish()?;
         let records = match &self.examiner {
-            Some(examiner) => examiner.examine(file, &content)?,
-            None => Vec::new(),
+            Some(examiner) if examiner.examines(&file.chain) => examiner.examine(file, &content)?,
+            _ => Vec::new(),
         };
         let Some(consumer) = &self.consumer else { return Ok(Consumed { extract: None, records }) };
         let mut extract = Extract(self.extracts.buffer());

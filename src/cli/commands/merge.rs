@@ -16,8 +16,9 @@ use crate::cli::plan_place::{OpenPlan, PlanPlace};
 use crate::cli::resolve::{self, S3_CONCURRENCY, Settings};
 use crate::cli::result_place::ResultPlace;
 use crate::cli::uploads::Uploads;
+use crate::model::Depth;
 use crate::records::Merged;
-use crate::shard::{PlannedChains, ResultStore, Results};
+use crate::shard::{MergedLoggingEvents, PlannedChains, ResultStore, Results};
 use crate::store::S3;
 
 /// Merges the results that the arguments name, and returns the exit code for the verdict.
@@ -60,7 +61,9 @@ async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure>
     let store = Arc::new(ResultStore::new(manifest, results, live));
     let chains = Arc::new(PlannedChains::of(&plan.files));
     let watched = store.clone();
+    let of_units = MergedLoggingEvents::new(store.clone());
     let mut settings = Settings::new(store, Arc::new(manifest.keys.clone()), request);
+    settings.logging_events = (question.depth == Depth::Content).then(|| Arc::new(of_units) as _);
     settings.neighbours = Some(Arc::new(manifest.neighbours.clone()));
     settings.discovered = Some(Discovered { chains, facts: manifest.facts.clone() });
     settings.trouble = Some(Arc::new(move || {

@@ -208,10 +208,11 @@ pub(super) async fn audit_with(
                     .to_owned(),
         });
     }
-    // A merge has no log files, and a bag holds what belongs to its own range alone.
+    // A bag holds what belongs to its own range alone.
     let explains =
         settings.request.depth == Depth::Content && settings.request.statement.merged.is_none() && !settings.collects;
-    let logging_events = explains.then(|| Arc::new(TrailCalls) as Arc<dyn LoggingEventReader>);
+    let of_log_files = || explains.then(|| Arc::new(TrailCalls) as Arc<dyn LoggingEventReader>);
+    let logging_events = settings.logging_events.take().or_else(of_log_files);
     let event_history =
         settings.event_history.map(|source| (source, Arc::new(TrailCalls) as Arc<dyn LoggingEventReader>));
     let circumstances = evidence::circumstances(&args.evidence, settings.identity, settings.keys.as_ref())?;

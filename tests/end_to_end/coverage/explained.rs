@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use crate::support::{Mirror, Run, ctverify_at, range_of, run, verify_folder};
 
 /// A trail of two regions that was off for two hours, and the begin and end of the gap in each region.
-struct Stopped {
-    trail: ForgedTrail,
-    gaps: Vec<(Timestamp, Timestamp)>,
+pub(crate) struct Stopped {
+    pub(crate) trail: ForgedTrail,
+    pub(crate) gaps: Vec<(Timestamp, Timestamp)>,
 }
 
 /// The last digest before the stop, and the first after it.
-const LAST: usize = 3;
-const NEXT: usize = 4;
+pub(crate) const LAST: usize = 3;
+pub(crate) const NEXT: usize = 4;
 
 impl Stopped {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let regions = ["eu-west-1", "us-east-1"].map(str::to_owned).to_vec();
         let home_region = "eu-west-1".to_owned();
         let trail = TrailSpec { home_region, regions, stopped: vec![4, 5], hours: 9, ..TrailSpec::default() }.forge();
@@ -29,23 +29,23 @@ impl Stopped {
         Self { gaps: gaps.collect(), trail }
     }
 
-    fn stopped_at(&self) -> Timestamp {
+    pub(crate) fn stopped_at(&self) -> Timestamp {
         self.gaps.iter().map(|gap| gap.0).min().unwrap() - SignedDuration::from_mins(3)
     }
 
-    fn started_at(&self) -> Timestamp {
+    pub(crate) fn started_at(&self) -> Timestamp {
         self.gaps.iter().map(|gap| gap.1).max().unwrap() + SignedDuration::from_mins(1)
     }
 
     /// Puts calls into the first log file of a digest of the home region.
-    fn put(&mut self, digest: usize, calls: &[Value]) -> String {
+    pub(crate) fn put(&mut self, digest: usize, calls: &[Value]) -> String {
         let key = self.trail.chains[0].digests[digest].document.log_files[0].s3_object.clone();
         self.trail.redeliver(&key, json!({ "Records": calls }).to_string().as_bytes());
         key
     }
 }
 
-fn call(name: &str, at: Timestamp, parameters: Value) -> Value {
+pub(crate) fn call(name: &str, at: Timestamp, parameters: Value) -> Value {
     json!({
         "eventTime": at.to_string(), "eventID": format!("id-{name}"), "eventName": name, "awsRegion": "eu-west-1",
         "eventSource": "cloudtrail.amazonaws.com", "requestParameters": parameters,
@@ -53,11 +53,11 @@ fn call(name: &str, at: Timestamp, parameters: Value) -> Value {
     })
 }
 
-fn of_trail() -> Value {
+pub(crate) fn of_trail() -> Value {
     json!({"name": "management-events"})
 }
 
-fn gaps(run: &Run) -> Vec<Value> {
+pub(crate) fn gaps(run: &Run) -> Vec<Value> {
     run.of("gap").into_iter().filter(|gap| gap["cause"] == "logging_stopped").cloned().collect()
 }
 

@@ -135,23 +135,10 @@ pub(super) fn comparable(run: &Run) -> Vec<String> {
                 }
                 lines.push(summary.to_string());
             }
-            // A merge has no log files, whose events may explain a gap.
-            "gap" => lines.push(without_explanation(record).to_string()),
             _ => lines.push(line.to_owned()),
         }
     }
     lines
-}
-
-/// The record of a gap without what proven events tell of it.
-fn without_explanation(mut gap: Value) -> Value {
-    let detail = gap["detail"].as_str().unwrap();
-    let begins = ["; explained by", "; unexplained", "; ended by"].iter().filter_map(|words| detail.find(words)).min();
-    let detail = detail[..begins.unwrap_or(detail.len())].to_owned();
-    gap["detail"] = Value::from(detail);
-    gap["explained_by"] = Value::Null;
-    gap.as_object_mut().unwrap().remove("ended_by");
-    gap
 }
 
 /// Asserts that a merged run has the records of a run on one machine.

@@ -5,6 +5,7 @@ use ctverify_testkit::{ForgedTrail, Server, ServerOptions, TestKey, TrailAnswer,
 use jiff::{SignedDuration, Timestamp};
 
 use super::distributed::{Distributed, assert_same};
+use crate::coverage::explained::{LAST, NEXT, Stopped, call, gaps};
 use crate::support::{Run, ctverify_at, organization_spec, records, run};
 
 /// Several trails at one place, each in an account of its own.
@@ -74,6 +75,45 @@ fn an_organizations_trail_is_judged_as_by_one_machine_at_every_depth() {
         let plan = Distributed::plan(&server, &arguments).recut(&minutes_from(&trail, &[215, 300]), &[1, 2]);
         assert_same(&plan.verdict(), &single);
     }
+}
+
+#[test]
+fn gaps_are_explained_as_by_one_machine_wherever_the_units_are_cut() {
+    let mut stopped = Stopped::new();
+    let (from, to) = (stopped.stopped_at(), stopped.started_at());
+    let name = serde_json::json!({"name": "management-events"});
+    stopped.put(LAST, &[call("StopLogging", from, name.clone())]);
+    stopped.put(NEXT, &[call("StartLogging", to, name.clone())]);
+    // Another call of the home region ends the chain of the other region alone.
+    let spec = stopped.trail.spec.clone();
+    let in_region = |region: &str| TrailSpec { regions: vec![region.to_owned()], ..spec.clone() };
+    let mut trail = TrailSpec { stopped: Vec::new(), ..in_region("eu-west-1") }.forge();
+    trail.merge(in_region("us-east-1").forge());
+    let mut other_region = Stopped { trail, gaps: Vec::new() };
+    let one_region = serde_json::json!({"name": "management-events", "isMultiRegionTrail": false});
+    other_region.put(LAST, &[call("UpdateTrail", stopped.gaps[1].0 - SignedDuration::from_mins(2), one_region)]);
+    for (trail, explained) in [(&stopped.trail, 2), (&other_region.trail, 1)] {
+        let server = Server::start(trail, ServerOptions::default());
+        let arn = trail.spec.arn();
+        // Hours before the range are looked into, where it begins shortly before the gap.
+        for (begin, cuts) in [(30, vec![245]), (30, vec![200, 300, 365, 420]), (200, vec![]), (200, vec![245, 300])] {
+            let [start, end] = minutes_from(trail, &[begin, 560])[..] else { unreachable!() };
+            let (start, end) = (start.to_string(), end.to_string());
+            let arguments = ["--trail-arn", &arn, "--start", &start, "--end", &end];
+            let single = records(ctverify_at(&server).args(arguments));
+            let found = gaps(&single).iter().filter(|gap| gap["explained_by"] != serde_json::Value::Null).count();
+            assert_eq!(found, explained, "{}", single.stdout);
+            let plan = Distributed::plan(&server, &arguments).recut(&minutes_from(trail, &cuts), &[1]);
+            assert_same(&plan.verdict(), &single);
+        }
+    }
+    // Without the home region, no unit has its log files.
+    let server = Server::start(&stopped.trail, ServerOptions::default());
+    let arn = stopped.trail.spec.arn();
+    let merged = Distributed::plan(&server, &["--trail-arn", &arn, "--regions", "us-east-1"]).verdict();
+    let [gap] = &*gaps(&merged) else { panic!("{}", merged.stdout) };
+    let detail = gap["detail"].as_str().unwrap();
+    assert!(detail.contains("events that may explain it could not be looked for: no unit of the plan"), "{detail}");
 }
 
 #[test]
