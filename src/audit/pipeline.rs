@@ -250,9 +250,8 @@ impl Pipeline<'_> {
                 let context = shared.clone();
                 async move {
                     // One chain after another, so that the same gaps are asked about in each run.
-                    let is_asked = chain_records.is_proven || context.is_of_trail(chain_records.id());
-                    if let Some(history) = context.event_history.as_ref().filter(|_| is_asked) {
-                        history.ask(&context, chain_records.gaps_mut()).await;
+                    if let Some(history) = &context.event_history {
+                        history.ask(&context, chain_records.is_proven, chain_records.gaps_mut()).await;
                     }
                     Ok(chain_records)
                 }

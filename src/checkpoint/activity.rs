@@ -1,19 +1,11 @@
-//! The activity of a chain in a checkpoint: the first hour, and the hours' levels, compressed.
-
-use std::io::{Read, Write};
+//! The activity of a chain in a checkpoint.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Activity, Level};
-
-/// The largest number of hours that are read: ten years, far more than any version keeps.
-const MOST_HOURS: u64 = 10 * 366 * 24;
+use crate::model::{Activity, PackedActivity};
 
 /// The activity of a chain, as JSON.
 #[derive(Serialize, Deserialize)]
@@ -26,51 +18,37 @@ pub(super) struct WireActivity {
 
 impl WireActivity {
     /// Returns the JSON form; `None` for an activity without hours.
-    pub(super) fn of(activity: &Activity) -> Option<Self> {
-        if activity.levels().is_empty() {
-            return None;
-        }
-        let bytes: Vec<u8> = activity.levels().iter().map(|level| level.0).collect();
-        let mut compressed = DeflateEncoder::new(Vec::new(), Compression::default());
-        let compressed = compressed.write_all(&bytes).and_then(|()| compressed.finish()).ok()?;
-        Some(Self { from: Activity::start_of(activity.first()), hours: STANDARD.encode(compressed) })
+    pub(super) fn of(activity: &PackedActivity) -> Option<Self> {
+        let hours = (!activity.hours.is_empty()).then(|| STANDARD.encode(&activity.hours))?;
+        Some(Self { from: Activity::start_of(activity.first), hours })
     }
 
     /// # Errors
     ///
-    /// Fails if the hours are no base64 or not compressed, or too many.
-    pub(super) fn read(self) -> Result<Activity, String> {
+    /// Fails if the hours are no base64, not compressed, or too many.
+    pub(super) fn read(self) -> Result<PackedActivity, String> {
         let wrong = |what: &str| format!("the hours of a chain's activity {what}");
-        let compressed = STANDARD.decode(&self.hours).map_err(|_| wrong("are no base64"))?;
-        let mut bytes = Vec::new();
-        let mut hours = DeflateDecoder::new(&*compressed).take(MOST_HOURS + 1);
-        hours.read_to_end(&mut bytes).map_err(|_| wrong("can't be decompressed"))?;
-        if bytes.len() as u64 > MOST_HOURS {
-            return Err(wrong(&format!("are more than {MOST_HOURS}")));
-        }
-        Ok(Activity::new(Activity::hour_of(self.from), bytes.into_iter().map(Level).collect()))
+        let hours = STANDARD.decode(&self.hours).map_err(|_| wrong("are no base64"))?;
+        let packed = PackedActivity { first: Activity::hour_of(self.from), hours: hours.into() };
+        packed.unpack().map_err(wrong)?;
+        Ok(packed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Level;
 
     #[test]
-    fn hours_are_kept() {
-        let levels = (0..3000_u32).map(|hour| Level((hour % 256) as u8)).collect();
-        let activity = Activity::new(492_000, levels);
-        let wire = WireActivity::of(&activity).unwrap();
+    fn hours_are_kept_and_what_no_run_wrote_is_refused() {
+        let packed = PackedActivity::of(&Activity::new(492_000, vec![Level::EMPTY, Level(54)]));
+        let wire = WireActivity::of(&packed).unwrap();
         assert_eq!(wire.from.to_string(), "2026-02-16T00:00:00Z");
-        assert_eq!(wire.read(), Ok(activity));
-        assert!(WireActivity::of(&Activity::default()).is_none());
-    }
-
-    #[test]
-    fn what_no_run_wrote_is_refused() {
+        assert_eq!(wire.read(), Ok(packed));
+        assert!(WireActivity::of(&PackedActivity::default()).is_none());
         let read = |hours: &str| WireActivity { from: Timestamp::UNIX_EPOCH, hours: hours.to_owned() }.read();
-        let too_many = WireActivity::of(&Activity::new(0, vec![Level::EMPTY; 100_000])).unwrap();
-        for (hours, what) in [("?", "base64"), ("////", "decompressed"), (&too_many.hours, "more than 87840")] {
+        for (hours, what) in [("?", "base64"), ("////", "decompressed")] {
             assert!(read(hours).is_err_and(|error| error.contains(what)), "{what}");
         }
     }

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activity, ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, FindingId, GapCause, LogFileStatus,
-    ObjectRef, Sha256Hash, TrailArn, Verdict, VerifiedFiles,
+    ChainFault, ChainId, Depth, DigestKind, DigestStatus, Fault, FindingId, GapCause, LogFileStatus, ObjectRef,
+    PackedActivity, Sha256Hash, TrailArn, Verdict, VerifiedFiles,
 };
 
 /// The number of open violations that a checkpoint keeps with their names. Of more, it keeps the
@@ -77,7 +77,7 @@ pub struct ChainCheckpoint {
     /// in a checkpoint of an earlier version.
     pub verified_files: Option<VerifiedFiles>,
     /// The numbers of log files that the digests of the newest hours list.
-    pub activity: Activity,
+    pub activity: PackedActivity,
     /// The points that later runs look at again.
     pub open: Vec<OpenPoint>,
     /// The open violations beyond [`MAX_KEPT_VIOLATIONS`], of which the checkpoint has no names.

@@ -29,7 +29,7 @@ mod time_argument;
 mod trail_arn;
 mod verified_files;
 
-pub use activity::{Activity, Level};
+pub use activity::{Activity, Level, PackedActivity};
 pub use chain::ChainId;
 pub use checkpoint::{
     Acknowledgement, ChainCheckpoint, Checkpoint, CountedFindings, LastRun, MAX_KEPT_VIOLATIONS, MAX_READ_AGAIN, Open,

@@ -27,7 +27,9 @@ mod write;
 pub use read::{ReadError, read_records};
 pub use schema::schema;
 pub use tally::{Allowances, Tally};
-pub use tampering::{EventHistoryAnswer, EventReference, EventSummary, HistoryOfGap, TamperingCounts, TamperingRecord};
+pub use tampering::{
+    EventHistoryAnswer, EventReference, EventSummary, HistoryOfGap, HistoryOfLogging, TamperingCounts, TamperingRecord,
+};
 pub use time::format_time;
 pub use v2::{
     AcknowledgedCount, BagProblem, BagRecord, CaseInfo, ChainRecord, CircumstancesRecord, CustodyLine, DigestRecord,

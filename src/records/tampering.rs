@@ -47,20 +47,19 @@ impl EventReference {
     }
 }
 
-/// An answer of CloudTrail's Event History about the time of a gap. It is not signed.
+/// The answers of CloudTrail's Event History about a gap. They are not signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "event_history")]
 #[non_exhaustive]
 pub struct EventHistoryAnswer {
-    /// The part of the gap that was asked about; null if its own account and region were not asked.
+    /// The management events of the gap; null if there was no answer.
     pub calls: Option<HistoryOfGap>,
-    /// The event that stopped the logging, where no proven event does and CloudTrail has one.
-    pub stopped_by: Option<EventSummary>,
-    /// The event that started it again.
-    pub started_by: Option<EventSummary>,
+    /// The calls that stopped and started the logging; null if they were not asked for, or if there was
+    /// no answer.
+    pub logging: Option<HistoryOfLogging>,
 }
 
-/// The management events of a gap, reads aside, as CloudTrail's Event History has them.
+/// The management events of a gap with `readOnly` false, as CloudTrail's Event History has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "history_of_gap")]
 #[non_exhaustive]
@@ -75,10 +74,29 @@ pub struct HistoryOfGap {
     pub to: Timestamp,
     /// The number of events that were received.
     pub events: u64,
-    /// False if there are more, which were not asked for.
+    /// False if there may be more, which were not asked for.
     pub is_complete: bool,
     /// The newest of them.
     pub newest: Vec<EventSummary>,
+}
+
+/// The calls that stopped and started the logging around a gap, as CloudTrail's Event History has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "history_of_logging")]
+#[non_exhaustive]
+pub struct HistoryOfLogging {
+    /// The start of the time that was asked about.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub from: Timestamp,
+    /// The end of the time that was asked about.
+    #[serde(with = "required_time")]
+    #[schemars(with = "Timestamp")]
+    pub to: Timestamp,
+    /// The call that explains the gap; null if there is none.
+    pub stopped_by: Option<EventSummary>,
+    /// The call that ended it; null if there is none.
+    pub started_by: Option<EventSummary>,
 }
 
 /// A proven event that weakens logging or the protection of the logs, or was to.

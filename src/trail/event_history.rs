@@ -6,9 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_cloudtrail::Client;
 use aws_sdk_cloudtrail::config::Region as SdkRegion;
+use aws_sdk_cloudtrail::config::retry::RetryConfig;
+use aws_sdk_cloudtrail::config::timeout::TimeoutConfig;
 use aws_sdk_cloudtrail::error::ProvideErrorMetadata;
 use aws_sdk_cloudtrail::primitives::DateTime;
-use aws_sdk_cloudtrail::types::{LookupAttribute, LookupAttributeKey};
+use aws_sdk_cloudtrail::types::{Event, LookupAttribute, LookupAttributeKey};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -21,7 +23,15 @@ use crate::model::{AccountId, Period, Region};
 /// The time between two requests: AWS takes two a second in each account and region.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// The number of events on a page, which is the largest that AWS takes.
-const PAGE: i32 = 50;
+const PAGE: usize = 50;
+/// The size of the largest record of CloudTrail, in bytes: 256 KB.
+const MAX_RECORD_BYTES: usize = 256 << 10;
+/// The longest time that a request may take, further attempts included.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// The number of attempts of a request, the second after this time: AWS takes two requests a second, those
+/// that it refuses included.
+const ATTEMPTS: u32 = 3;
+const BACKOFF: Duration = Duration::from_secs(1);
 
 /// A source of management events that asks CloudTrail's `LookupEvents` with an AWS configuration.
 pub struct LookupEvents {
@@ -84,6 +94,8 @@ impl HistorySource for LookupEvents {
         let attribute = attribute.map_err(|error| error.to_string())?;
         let config = aws_sdk_cloudtrail::config::Builder::from(self.config.sdk())
             .retry_classifier(RetryTooManyRequests)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF))
+            .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
             .region(SdkRegion::new(region.to_string()))
             .build();
         self.admission().await;
@@ -93,7 +105,7 @@ impl HistorySource for LookupEvents {
             .lookup_attributes(attribute)
             .start_time(DateTime::from_secs(time.start.as_second()))
             .end_time(DateTime::from_secs(time.end.as_second()))
-            .max_results(PAGE)
+            .max_results(PAGE as i32)
             .set_next_token(token)
             .send()
             .await;
@@ -103,8 +115,13 @@ impl HistorySource for LookupEvents {
             }
             _ => explain(&error, &self.config.name_of("CloudTrail")),
         })?;
-        let records = page.events.unwrap_or_default().into_iter().filter_map(|event| event.cloud_trail_event);
-        Ok(HistoryPage { records: records.collect(), next: page.next_token.filter(|token| !token.is_empty()) })
+        let events = page.events.unwrap_or_default();
+        if events.len() > PAGE {
+            return Err(format!("it sent a page of {} events, and was asked for {PAGE}", events.len()));
+        }
+        let record = |event: Event| event.cloud_trail_event.filter(|record| record.len() <= MAX_RECORD_BYTES);
+        let next = page.next_token.filter(|token| !token.is_empty());
+        Ok(HistoryPage { records: events.into_iter().map(record).collect(), next })
     }
 
     fn requests(&self) -> u64 {

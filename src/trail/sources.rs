@@ -65,7 +65,7 @@ pub trait NeighbourSource: Send + Sync {
 /// The management events that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryFilter {
-    /// All but those that only read.
+    /// Those whose `readOnly` is false.
     Writes,
     /// Those of one name.
     Named(&'static str),
@@ -74,8 +74,9 @@ pub enum HistoryFilter {
 /// A page of an account's Event History.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryPage {
-    /// The records of events, as JSON, the newest first.
-    pub records: Vec<String>,
+    /// The records of the events, as JSON, the newest first; `None` for an event whose record is not
+    /// there, or is larger than any of CloudTrail's.
+    pub records: Vec<Option<String>>,
     /// The token of the next page, if there is one.
     pub next: Option<String>,
 }

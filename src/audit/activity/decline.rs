@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::habit::{days, of_week};
+use super::silence::Silence;
 use super::{FEWEST_KNOWN, WEEK, WINDOW};
 use crate::model::{Activity, Level};
 use crate::records::format_time;
@@ -11,7 +12,8 @@ use crate::records::format_time;
 const FEWEST_HOURS: usize = 20;
 /// The fewest known hours of an hour of the week that have a median.
 const FEWEST_WEEKS: usize = 4;
-/// The smallest decline that has a note, as a logarithm to base 2: to half as many.
+/// The smallest decline that has a note, as a logarithm to base 2: to half as many as is usual, and as any
+/// day of the past had.
 const LEAST: f64 = 1.0;
 /// The smallest spread of days: the precision of a level.
 const LEAST_SPREAD: f64 = 0.125;
@@ -22,6 +24,8 @@ const NORMAL: f64 = 1.4826;
 const MOST_DAYS: i64 = 7;
 /// The number of days before a run that are looked at: they tell whether a decline is new.
 pub(super) const DAYS_BEFORE: usize = 8;
+/// The same in hours.
+pub(super) const HOURS_BEFORE: i64 = 8 * 24;
 
 /// Days in a row with less than half as many log files as the past leads to expect, of which at least
 /// one has far fewer.
@@ -29,31 +33,39 @@ pub(super) const DAYS_BEFORE: usize = 8;
 pub(super) struct Decline {
     /// The hours, counted from 1970.
     pub(super) hours: Range<i64>,
-    /// The fall on the day where it is largest, as a logarithm to base 2.
-    fall: f64,
-    /// The limit of a fall on that day, as a logarithm to base 2.
+    /// The largest fall of a day that has far fewer.
+    far: Option<Fall>,
+}
+
+/// A fall of the number of log files on one day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Fall {
+    /// The fall, as a logarithm to base 2.
+    by: f64,
+    /// The limit that it exceeds, as a logarithm to base 2.
     limit: f64,
-    /// True if the fall exceeds the limit on any day.
-    is_far: bool,
 }
 
 impl Decline {
     /// Returns the statement about it, to follow the name of the chain.
-    pub(super) fn statement(&self) -> String {
+    fn statement_of(&self, fall: Fall) -> String {
         let Range { start, end } = self.hours;
-        let days = match (end - start) / 24 {
-            1 => "",
-            _ => " on the day farthest below it",
-        };
+        let one_day = if end - start > 24 { ", on the day that is farthest below it" } else { "" };
         format!(
             "its valid digests that start from {} to before {} list, by the geometric mean of 1 + n over the hours of \
-             a day, less than half as many log files as the median of the same hours of the weeks before, at most 13: 1/{:.1} \
-             of it{days}. By the spread of the days of those weeks a fall to less than 1/{:.1} is improbable",
+             a day, less than half as many log files as the median of the same hours of the weeks before, at most 13: \
+             1/{:.1} of it{one_day}. Each day of those weeks had at least twice as many, by the same measure, and by \
+             the spread of the days a fall to less than 1/{:.1} is improbable",
             format_time(Activity::start_of(start)),
             format_time(Activity::start_of(end)),
-            self.fall.exp2(),
-            self.limit.exp2(),
+            fall.by.exp2(),
+            fall.limit.exp2(),
         )
+    }
+
+    /// Returns the statement about it, to follow the name of the chain; `None` if no day has far fewer.
+    pub(super) fn statement(&self) -> Option<String> {
+        self.far.map(|fall| self.statement_of(fall))
     }
 }
 
@@ -65,30 +77,31 @@ struct Past<'a> {
     levels: &'a [Level],
 }
 
-/// Returns the declines on whole days that end after `known_to`.
-pub(super) fn find(activity: &Activity, known_to: i64, rare: f64) -> Vec<Decline> {
+/// Returns the declines on whole days that end after `known_to`. Days that a silence explains are left
+/// out.
+pub(super) fn find(activity: &Activity, known_to: i64, rare: f64, silences: &[Silence]) -> Vec<Decline> {
     // The tail of a normal distribution beyond z is below exp(-z²/2).
     let z = (-2.0 * rare.ln()).sqrt();
     let mut found: Vec<Decline> = Vec::new();
     for (day, of_day) in days(activity.first(), activity.levels()) {
-        let is_past = usize::try_from(known_to - day).is_ok_and(|before| before >= DAYS_BEFORE * 24);
-        if of_day.len() < 24 || is_past {
+        let hours = day..day + 24;
+        let is_past = known_to - day > HOURS_BEFORE;
+        if of_day.len() < 24 || is_past || silences.iter().any(|silence| silence.overlaps(&hours)) {
             continue;
         }
         let Some(decline) = judge(activity, day, of_day, z) else { continue };
         match found.last_mut().filter(|last| last.hours.end == day) {
             Some(last) => {
-                let (hours, is_far) = (last.hours.start..decline.hours.end, last.is_far || decline.is_far);
-                let deepest =
-                    if decline.fall - decline.limit > last.fall - last.limit { decline } else { last.clone() };
-                *last = Decline { hours, is_far, ..deepest };
+                last.hours.end = decline.hours.end;
+                let falls = last.far.into_iter().chain(decline.far);
+                last.far = falls.max_by(|one, other| one.by.total_cmp(&other.by));
             }
             None => found.push(decline),
         }
     }
     found.retain(|decline| {
         let is_new = known_to - decline.hours.start < MOST_DAYS * 24 && decline.hours.end > known_to;
-        decline.is_far && is_new
+        decline.far.is_some() && is_new
     });
     found
 }
@@ -110,9 +123,18 @@ fn judge(activity: &Activity, day: i64, of_day: &[Level], z: f64) -> Option<Decl
         of_days.min_by(f64::total_cmp)
     };
     let against_quietest = difference(day, of_day, quietest)?;
-    let limit = (z * past.spread(&medians)?).max(LEAST);
-    let is_far = own.max(against_quietest) < -limit;
-    Some(Decline { hours: day..day + 24, fall: -own, limit, is_far })
+    let PastDays { spread, lowest } = past.days(&medians)?;
+    let limit = (z * spread).max(LEAST);
+    let is_far = own.max(against_quietest) < -limit && own < lowest - LEAST;
+    Some(Decline { hours: day..day + 24, far: is_far.then_some(Fall { by: -own, limit }) })
+}
+
+/// The days before a day, by the mean difference of their hours from what is usual.
+struct PastDays {
+    /// The spread of these differences, as a standard deviation.
+    spread: f64,
+    /// The lowest difference.
+    lowest: f64,
 }
 
 impl Past<'_> {
@@ -125,14 +147,15 @@ impl Past<'_> {
         if values.len() < FEWEST_WEEKS { None } else { median(&mut values) }
     }
 
-    /// Returns the spread of the days around the medians of their hours, as a standard deviation.
-    fn spread(self, medians: &[Option<f64>]) -> Option<f64> {
+    /// Returns the days of the past, compared with the medians of their hours.
+    fn days(self, medians: &[Option<f64>]) -> Option<PastDays> {
         let differences = days(self.first, self.levels)
             .filter_map(|(day, of_day)| difference(day, of_day, |hour| medians[of_week(hour)]));
         let mut values: Vec<f64> = differences.collect();
+        let lowest = values.iter().copied().min_by(f64::total_cmp)?;
         let centre = median(&mut values)?;
         values.iter_mut().for_each(|value| *value = (*value - centre).abs());
-        Some((median(&mut values)? * NORMAL).max(LEAST_SPREAD))
+        Some(PastDays { spread: (median(&mut values)? * NORMAL).max(LEAST_SPREAD), lowest })
     }
 }
 

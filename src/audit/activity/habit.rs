@@ -9,8 +9,8 @@ const HOURS_OF_WEEK: i64 = 7 * 24;
 /// enough to show a stronger clustering.
 const ODDS_RATIO: (f64, f64) = (1.0, 1e6);
 /// The probability that the next working day after a quiet day out of turn is quiet as well: holidays
-/// and closures last for days.
-const QUIET_AGAIN: f64 = 1.0 / 3.0;
+/// and closures last for days, up to two weeks.
+const QUIET_AGAIN: f64 = 0.5;
 /// The probability of a past day's empty hours below which the day counts as an exceptional one.
 const EXCEPTIONAL: f64 = 1e-3;
 
@@ -71,20 +71,21 @@ impl Habit {
     /// another empty one, and each day either by its own hours or as a quiet day out of turn, such as
     /// a holiday.
     pub(super) fn ln_probability(&self, first: i64, end: i64) -> f64 {
-        let (mut total, mut quiet_day) = (0.0, self.quiet_day);
+        // The likeliest course up to a day, where that day is an ordinary one and where it is quiet.
+        let (mut ordinary, mut quiet) = (0.0_f64, f64::NEG_INFINITY);
         let mut hour = first;
         while hour < end {
             let next_day = (hour.div_euclid(24) + 1) * 24;
-            let of_day = (hour..next_day.min(end)).map(|hour| (hour, hour > first));
-            let day = self.empty_hours_of(of_day);
-            let out_of_turn = quiet_day.ln() + day.quiet;
-            if out_of_turn > day.own {
-                quiet_day = quiet_day.max(QUIET_AGAIN);
-            }
-            total += day.own.max(out_of_turn);
+            let hours = hour..next_day.min(end);
+            let day = self.empty_hours_of(hours.clone().map(|hour| (hour, hour > first)));
+            // A weekend is quiet by itself, and says nothing about a closure.
+            let alone = self.empty_hours_of(hours.map(|hour| (hour, false)));
+            let again = if alone.quiet - alone.own < 1.0 { 0.0 } else { QUIET_AGAIN.ln() };
+            let begins_or_lasts = (ordinary + self.quiet_day.ln()).max(quiet + again);
+            (ordinary, quiet) = (ordinary.max(quiet) + day.own, begins_or_lasts + day.quiet);
             hour = next_day;
         }
-        total
+        ordinary.max(quiet)
     }
 
     /// Returns the probabilities of empty hours, of which each is given with whether it follows an

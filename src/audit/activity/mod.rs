@@ -14,7 +14,7 @@ mod simulation;
 
 use crate::audit::coverage::examined_chain::ExaminedChain;
 use crate::audit::shared::context::Context;
-use crate::model::{Activity, ChainId, Level, WarningCode};
+use crate::model::{Activity, ChainId, Level, PackedActivity, WarningCode};
 use crate::records::WarningRecord;
 
 /// The number of past hours with which an hour is compared, and which a checkpoint keeps: 13 weeks.
@@ -30,14 +30,17 @@ const RARE: f64 = 1e-6;
 #[derive(Debug)]
 pub(crate) struct ExaminedActivity {
     /// The newest hours of the chain.
-    pub kept: Activity,
+    pub kept: PackedActivity,
     pub warnings: Vec<WarningRecord>,
 }
 
 /// Compares the hours of a chain that this run covers with those before them, which an earlier run
 /// may have kept. `chains` is the number of chains of the run.
 pub(crate) fn examine(chain: &ExaminedChain, context: &Context, chains: usize) -> ExaminedActivity {
-    let mut activity = context.resume.as_ref().map(|resume| resume.activity().clone()).unwrap_or_default();
+    let before = context.resume.as_ref().map(|resume| resume.activity().unpack().unwrap_or_default());
+    // Hours that are still to come were not written by any run.
+    let before = before.filter(|before| before.end() <= Activity::hour_of(context.request.now) + 1);
+    let mut activity = before.unwrap_or_default();
     let known_to = activity.end();
     let in_range = chain.judged.entries.iter().filter(|entry| context.range.includes(entry.start(), entry.end()));
     for digest in in_range.filter_map(|entry| entry.valid()) {
@@ -45,14 +48,15 @@ pub(crate) fn examine(chain: &ExaminedChain, context: &Context, chains: usize) -
         activity.add(digest.summary().period().start, log_files);
     }
     let warnings = notes(&activity, known_to, chains).into_iter().map(|note| note.warning(&chain.judged.id));
-    ExaminedActivity { warnings: warnings.collect(), kept: kept(&activity) }
+    ExaminedActivity { warnings: warnings.collect(), kept: PackedActivity::of(&kept(&activity)) }
 }
 
 /// Returns the hours that the next run needs: those with which it compares the days that it covers
 /// and a silence that may go on.
 fn kept(activity: &Activity) -> Activity {
-    let silent = activity.levels().iter().rev().take_while(|level| **level == Level::EMPTY).count();
-    activity.newest((WINDOW + silent.max(decline::DAYS_BEFORE * 24)).min(2 * WINDOW))
+    let is_empty = |level: &&Level| **level == Level::EMPTY;
+    let silent = activity.levels().iter().rev().take_while(is_empty).count();
+    activity.newest(WINDOW + silent.max(decline::DAYS_BEFORE * 24))
 }
 
 /// Something unusual about the activity of a chain.
@@ -77,12 +81,11 @@ fn notes(activity: &Activity, known_to: i64, chains: usize) -> Vec<Note> {
     #[expect(clippy::cast_precision_loss, reason = "a number of chains is far smaller")]
     let rare = RARE / chains.max(1) as f64;
     let silences = silence::find(activity, known_to, rare);
-    let declines = decline::find(activity, known_to, rare);
-    let is_silent = |decline: &decline::Decline| silences.iter().any(|silence| silence.overlaps(&decline.hours));
-    let declines: Vec<_> = declines.into_iter().filter(|decline| !is_silent(decline)).collect();
-    let silences =
-        silences.iter().map(|silence| Note { code: WarningCode::Silence, statement: silence.statement(chains) });
-    let declines =
-        declines.iter().map(|decline| Note { code: WarningCode::FewerLogFiles, statement: decline.statement() });
-    silences.chain(declines).collect()
+    let declines = decline::find(activity, known_to, rare, &silences);
+    let new = silences.iter().filter(|silence| silence.hours.end > known_to);
+    let new = new.map(|silence| Note { code: WarningCode::Silence, statement: silence.statement(chains) });
+    let declines = declines
+        .iter()
+        .filter_map(|decline| Some(Note { code: WarningCode::FewerLogFiles, statement: decline.statement()? }));
+    new.chain(declines).collect()
 }

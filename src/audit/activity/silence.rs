@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::WINDOW;
 use super::habit::{Habit, longest_series};
+use super::{WINDOW, decline};
 use crate::model::{Activity, Level};
 use crate::records::format_time;
 
@@ -15,7 +15,7 @@ const SHORTEST: usize = 5;
 #[derive(Debug, Clone)]
 pub(super) struct Silence {
     /// The hours, counted from 1970.
-    hours: Range<i64>,
+    pub(super) hours: Range<i64>,
     /// The hours before them, by which they were judged.
     habit: Habit,
 }
@@ -46,15 +46,16 @@ impl Silence {
     }
 }
 
-/// Returns the series of empty hours that end after `known_to` and whose probability is below
-/// `rare`.
+/// Returns the series of empty hours whose probability is below `rare`, and that end after `known_to` or
+/// in the days before it in which declines are looked for.
 pub(super) fn find(activity: &Activity, known_to: i64, rare: f64) -> Vec<Silence> {
     let levels = activity.levels();
+    let looked_from = known_to - decline::HOURS_BEFORE;
     let mut found = Vec::new();
     let mut begin = 0;
     for series in levels.chunk_by(|one, next| (*one == Level::EMPTY) == (*next == Level::EMPTY)) {
         let end = begin + series.len();
-        if series[0] == Level::EMPTY && series.len() >= SHORTEST && hour(activity, end) > known_to {
+        if series[0] == Level::EMPTY && series.len() >= SHORTEST && hour(activity, end) > looked_from {
             found.extend(judge(activity, begin..end, rare));
         }
         begin = end;

@@ -123,11 +123,6 @@ impl ChainRecords {
         self.steps.extend(steps.into_values());
     }
 
-    /// The chain that the records are about.
-    pub(crate) fn id(&self) -> &ChainId {
-        &self.chain.judged.id
-    }
-
     /// The gaps of the chain, which are not emitted yet.
     pub(crate) fn gaps_mut(&mut self) -> impl Iterator<Item = &mut GapRecord> {
         self.end.iter_mut().filter_map(|step| match step {

@@ -18,7 +18,7 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(2);
 /// The time from the begin of a gap on in which it is looked for.
 const AFTER_BEGIN: SignedDuration = SignedDuration::from_mins(15);
 /// The time around the end of a gap in which the event that started the logging is looked for.
-pub(crate) const AROUND_END: SignedDuration = SignedDuration::from_mins(75);
+const AROUND_END: SignedDuration = SignedDuration::from_mins(75);
 
 /// The time after the call that stopped the logging in which the last digest may still begin.
 const LAST_DIGEST: SignedDuration = SignedDuration::from_mins(30);
@@ -128,6 +128,12 @@ impl<'e> StopAndStart<'e> {
 /// The time in which the event that stopped the logging is looked for.
 pub(crate) fn stop_window(gap: &GapRecord) -> Period {
     Period::new(earlier(gap.from, BEFORE), later(gap.from, AFTER_BEGIN))
+}
+
+/// The time around a gap in which the calls that stopped and started the logging are looked for.
+pub(crate) fn time_around(gap: &GapRecord) -> Period {
+    let window = stop_window(gap);
+    Period::new(window.start, later(gap.to, AROUND_END).max(window.end))
 }
 
 /// Puts what the events tell into the record of a gap.

@@ -399,7 +399,7 @@ mod tests {
     use super::*;
     use crate::audit::resume::late_arrivals::Deliveries;
     use crate::model::{
-        Activity, Depth, DigestKind, FindingId, GapCause, ObjectRef, Sha256Hash, TimeRange, VerifiedDigest,
+        Depth, DigestKind, FindingId, GapCause, ObjectRef, PackedActivity, Sha256Hash, TimeRange, VerifiedDigest,
     };
 
     /// A time in the test's month, such as `02T05:00`.
@@ -444,7 +444,7 @@ mod tests {
 
     fn snapshot() -> ChainSnapshot {
         ChainSnapshot {
-            activity: Activity::default(),
+            activity: PackedActivity::default(),
             id: id(),
             through: None,
             unlisted_from: None,

@@ -20,7 +20,7 @@ use crate::audit::resume::state::Resume;
 use crate::audit::shared::context::Context;
 use crate::audit::shared::range;
 use crate::model::{
-    Activity, ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, VerifiedDigest, VerifiedFiles,
+    ChainId, Depth, DigestKind, DigestName, DigestStatus, ObjectRef, PackedActivity, VerifiedDigest, VerifiedFiles,
     VerifiedRun, earlier,
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct ChainSnapshot {
     /// The log files of the last days that the next run has to find.
     pub verified_files: Option<VerifiedFiles>,
     /// The numbers of log files in the newest hours.
-    pub activity: Activity,
+    pub activity: PackedActivity,
     /// True if the store is a copy.
     pub is_copy: bool,
     /// True if a part of it could not be listed.
@@ -67,7 +67,7 @@ impl ChainSnapshot {
         context: &Context,
         earliest_fresh: Option<Timestamp>,
         is_cut: bool,
-        activity: Activity,
+        activity: PackedActivity,
     ) -> Result<Self, AuditError> {
         let through = range::last_verified(&chain.judged.entries, &chain.judged.spool, context)?;
         let deep = context.request.depth != Depth::Chain;

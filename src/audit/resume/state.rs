@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::audit::digests::entry::LoadedEntry;
 use crate::audit::digests::identity::identity;
 use crate::model::{
-    Activity, ChainCheckpoint, DigestKind, Fault, FindingId, GapCause, ObjectRef, Open, OpenPoint, Period, Sha256Hash,
-    VerifiedFiles, earlier,
+    ChainCheckpoint, DigestKind, Fault, FindingId, GapCause, ObjectRef, Open, OpenPoint, PackedActivity, Period,
+    Sha256Hash, VerifiedFiles, earlier,
 };
 
 /// The state of a chain that earlier runs left, and the digests that are emitted again.
@@ -128,7 +128,7 @@ impl Resume {
     }
 
     /// The numbers of log files in the newest hours that earlier runs covered.
-    pub(crate) fn activity(&self) -> &Activity {
+    pub(crate) fn activity(&self) -> &PackedActivity {
         &self.before.activity
     }
 

@@ -90,15 +90,15 @@ fn the_history_has_the_events_of_a_gap_and_the_call_that_stopped_the_logging() {
         assert_eq!(answer["calls"]["is_complete"], true);
         assert_eq!(answer["calls"]["newest"].as_array().unwrap().len(), events.min(50));
         assert_eq!(
-            (&answer["stopped_by"]["event_id"], &answer["started_by"]["event_id"]),
+            (&answer["logging"]["stopped_by"]["event_id"], &answer["logging"]["started_by"]["event_id"]),
             (&json!("stop"), &json!("start"))
         );
         let source = format!("the answer of CloudTrail at {}, not signed: ", server.url());
-        let number = if events == 1 { "1 management event, reads" } else { "120 management events, reads" };
+        let number = if events == 1 { "1 management event" } else { "120 management events" };
         for part in [
-            format!("{source}the Event History of {ACCOUNT} in {region} has {number} aside, from "),
+            format!("{source}the Event History of {ACCOUNT} in {region} has {number} with readOnly false, from "),
             format!("{source}the logging was stopped by StopLogging by arn:aws:iam::111122223333:user/mallory from"),
-            "and started by StartLogging".to_owned(),
+            "; the gap was ended by StartLogging".to_owned(),
             "unexplained: no proven event says that logging was stopped".to_owned(),
         ] {
             assert!(detail.contains(&part), "{part}: {detail}");
@@ -119,8 +119,8 @@ fn a_proven_event_is_not_asked_for_again() {
     let found = ask(&server, &trail, &["--regions", "eu-west-1"]);
     let [gap] = &*gaps(&found) else { panic!("{}", found.stdout) };
     assert_eq!(gap["explained_by"]["event_id"], "proven");
-    assert_eq!(gap["event_history"]["stopped_by"], Value::Null);
-    assert!(gap["detail"].as_str().unwrap().contains("has no management event but reads, from "), "{gap}");
+    assert_eq!(gap["event_history"]["logging"], Value::Null);
+    assert!(gap["detail"].as_str().unwrap().contains("has 0 management events with readOnly false, from "), "{gap}");
     assert_eq!(server.calls("LookupEvents"), 1);
 }
 
@@ -142,15 +142,61 @@ fn what_can_not_be_asked_is_told_with_the_gap() {
         assert!(detail.contains(&format!("{what}: {part}")), "{detail}");
         assert!(detail.contains(&format!("{what} about calls that stopped the logging: {part}")), "{detail}");
     }
-    let old = TrailSpec { stopped: vec![4, 5], hours: 9, ..TrailSpec::default() };
-    let old = TrailSpec { start: "2025-03-01T00:00:00Z".parse().unwrap(), ..old }.forge();
-    let server = Server::start(&old, ServerOptions::default());
-    let found = ask(&server, &old, &[]);
-    assert!(
-        gaps(&found)[0]["detail"].as_str().unwrap().contains("it keeps 90 days, and this is older"),
-        "{}",
-        found.stdout
+}
+
+/// Found by an attack: events without a record were not counted, and could hide the call.
+#[test]
+fn an_event_without_a_record_counts_and_leaves_the_question_open() {
+    let trail = stopped();
+    let (from, _) = gap_of(&trail, 0);
+    let event_history = vec![call("without-record", "StopLogging", "eu-west-1", from + minutes(2))];
+    let server = Server::start(&trail, ServerOptions { event_history, ..ServerOptions::default() });
+    let found = ask(&server, &trail, &["--regions", "eu-west-1"]);
+    let [gap] = &*gaps(&found) else { panic!("{}", found.stdout) };
+    let answer = &gap["event_history"];
+    assert_eq!((&answer["calls"]["events"], &answer["calls"]["newest"]), (&json!(1), &json!([])));
+    assert_eq!(answer["logging"], Value::Null);
+    let part = "no answer about calls that stopped the logging: it has StopLogging calls without a record";
+    assert!(gap["detail"].as_str().unwrap().contains(part), "{gap}");
+}
+
+/// Found by an attack: a trail that was stopped more than 90 days ago was said to have no call that
+/// explains it.
+#[test]
+fn times_of_which_there_is_no_history_are_not_asked_about() {
+    let spec = TrailSpec { stopped: vec![4, 5], hours: 9, ..TrailSpec::default() };
+    let trail = TrailSpec { start: "2025-03-01T00:00:00Z".parse().unwrap(), ..spec }.forge();
+    let server = Server::start(&trail, ServerOptions::default());
+    let found = ask(&server, &trail, &[]);
+    let detail = gaps(&found)[0]["detail"].as_str().unwrap().to_owned();
+    assert_eq!(detail.matches("it keeps 90 days, and this is older").count(), 2, "{detail}");
+    assert_eq!(server.calls("LookupEvents"), 0);
+    // The gap after the last digest goes on, and its begin is not in the history.
+    let found = records(ctverify_at(&server).args(["--trail-arn", &trail.spec.arn(), "--event-history"]));
+    let last = found.of("gap").into_iter().find(|gap| gap["cause"] == "after_last_digest").unwrap().clone();
+    assert_eq!(
+        (&last["event_history"]["calls"]["events"], &last["event_history"]["logging"]),
+        (&json!(0), &Value::Null)
     );
+    let detail = last["detail"].as_str().unwrap();
+    assert!(detail.contains("it keeps 90 days, and the gap began before them or shortly after"), "{detail}");
+}
+
+/// Found by an attack: planted names of trails took requests that the gaps of real ones needed.
+#[test]
+fn a_chain_that_nothing_proves_is_not_asked_about() {
+    let mut trail = stopped();
+    let keys: Vec<_> = trail.objects.keys().filter(|(_, key)| key.contains("CloudTrail-Digest")).cloned().collect();
+    for key in keys {
+        trail.objects.get_mut(&key).unwrap().body = vec![0; 9].into();
+    }
+    let server = Server::start(&trail, ServerOptions::default());
+    let found = records(ctverify_at(&server).args(["--bucket", &trail.spec.bucket, "--event-history"]));
+    let asked = found.of("gap").into_iter().filter(|gap| gap["cause"] != "not_yet_delivered");
+    let details = asked.map(|gap| gap["detail"].as_str().unwrap().to_owned());
+    let details: Vec<String> = details.collect();
+    let says = "; the Event History was not asked about it, as no digest of the chain is valid";
+    assert!(!details.is_empty() && details.iter().all(|detail| detail.ends_with(says)), "{details:?}");
     assert_eq!(server.calls("LookupEvents"), 0);
 }
 

@@ -116,12 +116,16 @@ fn lookup_events(state: &State, region: &str, input: &Value) -> Response<Body> {
         .skip(skip)
         .take(page)
         .map(|event| {
-            json!({
+            let mut listed = json!({
                 "EventId": event["eventID"],
                 "EventName": event["eventName"],
                 "EventTime": at(event).map(Timestamp::as_second),
-                "CloudTrailEvent": event.to_string(),
-            })
+            });
+            // The record is optional in AWS's answers.
+            if event["eventID"] != "without-record" {
+                listed["CloudTrailEvent"] = json!(event.to_string());
+            }
+            listed
         })
         .collect();
     let mut output = json!({ "Events": listed });

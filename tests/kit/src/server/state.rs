@@ -44,7 +44,8 @@ pub struct ServerOptions {
     pub is_off: bool,
     /// The error with which CloudTrail says that it could not deliver log files.
     pub delivery_error: Option<String>,
-    /// The records of the management events that CloudTrail's Event History has.
+    /// The records of the management events that CloudTrail's Event History has. The answer leaves out
+    /// the record of one whose `eventID` is `without-record`.
     pub event_history: Vec<Value>,
     /// Trails that CloudTrail knows beside the forged one.
     pub other_trails: Vec<TrailAnswer>,
