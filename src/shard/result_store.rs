@@ -363,7 +363,7 @@ impl ResultStore {
                 key: object.key.to_string(),
                 events: Some(Vec::new()),
             };
-            unit.contents.contains_key(&name).then(|| Ok(Evidence::LoggingEvents(nothing)))
+            unit.contents.contains_key(&name).then_some(Ok(Evidence::LoggingEvents(nothing)))
         };
         let found = self.find(object, look, |_| None).await?;
         let Some(Evidence::LoggingEvents(file)) = found else { return Ok(None) };
