@@ -104,7 +104,7 @@ impl Activity {
         self.levels[index] = self.levels[index].plus(log_files);
     }
 
-    /// Returns the newest hours, at most `hours`.
+    /// Returns the newest hours, at most `hours`, and those of no more than five years.
     #[must_use]
     pub fn newest(&self, hours: usize) -> Self {
         let left_out = self.levels.len().saturating_sub(hours.min(MOST_HOURS / 2));

@@ -22,10 +22,8 @@ const NORMAL: f64 = 1.4826;
 /// The number of days after which a decline has become the habit of a chain: runs that cover later
 /// days only do not note it.
 const MOST_DAYS: i64 = 7;
-/// The number of days before a run that are looked at: they tell whether a decline is new.
-pub(super) const DAYS_BEFORE: usize = 8;
-/// The same in hours.
-pub(super) const HOURS_BEFORE: i64 = 8 * 24;
+/// The number of hours before a run that are looked at, 8 days: they tell whether a decline is new.
+pub(super) const HOURS_BEFORE: usize = 8 * 24;
 
 /// Days in a row with less than half as many log files as the past leads to expect, of which at least
 /// one has far fewer.
@@ -47,25 +45,22 @@ struct Fall {
 }
 
 impl Decline {
-    /// Returns the statement about it, to follow the name of the chain.
-    fn statement_of(&self, fall: Fall) -> String {
-        let Range { start, end } = self.hours;
-        let one_day = if end - start > 24 { ", on the day that is farthest below it" } else { "" };
-        format!(
-            "its valid digests that start from {} to before {} list, by the geometric mean of 1 + n over the hours of \
-             a day, less than half as many log files as the median of the same hours of the weeks before, at most 13: \
-             1/{:.1} of it{one_day}. Each day of those weeks had at least twice as many, by the same measure, and by \
-             the spread of the days a fall to less than 1/{:.1} is improbable",
-            format_time(Activity::start_of(start)),
-            format_time(Activity::start_of(end)),
-            fall.by.exp2(),
-            fall.limit.exp2(),
-        )
-    }
-
     /// Returns the statement about it, to follow the name of the chain; `None` if no day has far fewer.
     pub(super) fn statement(&self) -> Option<String> {
-        self.far.map(|fall| self.statement_of(fall))
+        let Fall { by, limit } = self.far?;
+        let Range { start, end } = self.hours;
+        let one_day = if end - start > 24 { ", on the day that is farthest below it" } else { "" };
+        Some(format!(
+            "its valid digests that start from {} to before {} list, by the geometric mean of 1 + n over the hours of \
+             a day, less than half as many log files as the median of the same hours of the weeks before, at most 13: \
+             1/{:.1} of it{one_day}. Each day of those weeks of which {FEWEST_HOURS} hours can be compared had at \
+             least twice as many, by the same measure, and by the spread of these days a fall to less than 1/{:.1} is \
+             improbable",
+            format_time(Activity::start_of(start)),
+            format_time(Activity::start_of(end)),
+            by.exp2(),
+            limit.exp2(),
+        ))
     }
 }
 
@@ -85,7 +80,7 @@ pub(super) fn find(activity: &Activity, known_to: i64, rare: f64, silences: &[Si
     let mut found: Vec<Decline> = Vec::new();
     for (day, of_day) in days(activity.first(), activity.levels()) {
         let hours = day..day + 24;
-        let is_past = known_to - day > HOURS_BEFORE;
+        let is_past = usize::try_from(known_to - day).is_ok_and(|before| before > HOURS_BEFORE);
         if of_day.len() < 24 || is_past || silences.iter().any(|silence| silence.overlaps(&hours)) {
             continue;
         }

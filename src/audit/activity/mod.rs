@@ -13,6 +13,8 @@ mod silence;
 mod simulation;
 
 use crate::audit::coverage::examined_chain::ExaminedChain;
+use crate::audit::digests::entry::ChainEntry;
+use crate::audit::error::AuditError;
 use crate::audit::shared::context::Context;
 use crate::model::{Activity, ChainId, Level, PackedActivity, WarningCode};
 use crate::records::WarningRecord;
@@ -26,7 +28,7 @@ const FEWEST_KNOWN: usize = 28 * 24;
 /// The probability below which silence or a decline is worth a note, over all chains of a run.
 const RARE: f64 = 1e-6;
 
-/// What a run says about the activity of a chain, and what it keeps for the next one.
+/// The activity of a chain, for the next run, and the warnings about it.
 #[derive(Debug)]
 pub(crate) struct ExaminedActivity {
     /// The newest hours of the chain.
@@ -36,19 +38,31 @@ pub(crate) struct ExaminedActivity {
 
 /// Compares the hours of a chain that this run covers with those before them, which an earlier run
 /// may have kept. `chains` is the number of chains of the run.
-pub(crate) fn examine(chain: &ExaminedChain, context: &Context, chains: usize) -> ExaminedActivity {
+pub(crate) fn examine(chain: &ExaminedChain, context: &Context, chains: usize) -> Result<ExaminedActivity, AuditError> {
     let before = context.resume.as_ref().map(|resume| resume.activity().unpack().unwrap_or_default());
     // Hours that are still to come were not written by any run.
     let before = before.filter(|before| before.end() <= Activity::hour_of(context.request.now) + 1);
     let mut activity = before.unwrap_or_default();
     let known_to = activity.end();
-    let in_range = chain.judged.entries.iter().filter(|entry| context.range.includes(entry.start(), entry.end()));
-    for digest in in_range.filter_map(|entry| entry.valid()) {
-        let log_files = u64::try_from(digest.summary().log_files()).unwrap_or(u64::MAX);
-        activity.add(digest.summary().period().start, log_files);
+    for entry in &chain.judged.entries {
+        let Some(digest) = entry.valid() else { continue };
+        if context.range.includes(entry.start(), entry.end()) || is_late(entry, chain, context)? {
+            let log_files = u64::try_from(digest.summary().log_files()).unwrap_or(u64::MAX);
+            activity.add(digest.summary().period().start, log_files);
+        }
     }
     let warnings = notes(&activity, known_to, chains).into_iter().map(|note| note.warning(&chain.judged.id));
-    ExaminedActivity { warnings: warnings.collect(), kept: PackedActivity::of(&kept(&activity)) }
+    Ok(ExaminedActivity { warnings: warnings.collect(), kept: PackedActivity::of(&kept(&activity)) })
+}
+
+/// Returns whether a digest of an hour that earlier runs covered came late or was restored, so that none
+/// of them has counted its log files.
+fn is_late(entry: &ChainEntry, chain: &ExaminedChain, context: &Context) -> Result<bool, AuditError> {
+    let resume = context.resume.as_ref().filter(|resume| resume.expects_late());
+    match resume.filter(|resume| resume.start().is_some_and(|start| entry.end() <= start)) {
+        Some(resume) => Ok(resume.came_late(&entry.whole(&chain.judged.spool)?)),
+        None => Ok(false),
+    }
 }
 
 /// Returns the hours that the next run needs: those with which it compares the days that it covers
@@ -56,7 +70,7 @@ pub(crate) fn examine(chain: &ExaminedChain, context: &Context, chains: usize) -
 fn kept(activity: &Activity) -> Activity {
     let is_empty = |level: &&Level| **level == Level::EMPTY;
     let silent = activity.levels().iter().rev().take_while(is_empty).count();
-    activity.newest(WINDOW + silent.max(decline::DAYS_BEFORE * 24))
+    activity.newest(WINDOW + silent.max(decline::HOURS_BEFORE))
 }
 
 /// Something unusual about the activity of a chain.

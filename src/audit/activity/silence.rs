@@ -50,7 +50,7 @@ impl Silence {
 /// in the days before it in which declines are looked for.
 pub(super) fn find(activity: &Activity, known_to: i64, rare: f64) -> Vec<Silence> {
     let levels = activity.levels();
-    let looked_from = known_to - decline::HOURS_BEFORE;
+    let looked_from = known_to.saturating_sub_unsigned(decline::HOURS_BEFORE as u64);
     let mut found = Vec::new();
     let mut begin = 0;
     for series in levels.chunk_by(|one, next| (*one == Level::EMPTY) == (*next == Level::EMPTY)) {

@@ -70,7 +70,7 @@ impl ChainRecords {
         let mut covered = gaps::cover_range(&chain, &context)?;
         let Classified { unlisted, unverified, uncovered, earliest_fresh } = classify(&chain, &context, &mut covered)?;
         let is_cut = covered.is_cut;
-        let activity = activity::examine(&chain, &context, chains);
+        let activity = activity::examine(&chain, &context, chains)?;
         let end = end(&chain, covered, activity.warnings);
         let keeps = context.request.checkpoint.is_some();
         let snapshot = || ChainSnapshot::new(&chain, &context, earliest_fresh, is_cut, activity.kept);

@@ -58,3 +58,26 @@ fn nightly_runs_know_the_weeks_before() {
         assert!(found.iter().all(|warning| warning["detail"].as_str().unwrap().contains(&hours)), "{found:?}");
     }
 }
+
+#[test]
+fn a_backfill_digest_that_comes_late_ends_a_silence() {
+    let regions = vec!["us-east-1".to_owned()];
+    let mut trail = TrailSpec { regions, backfill: vec![SILENT.start + 12], ..outage() }.forge();
+    let bucket = trail.spec.bucket.clone();
+    let backfill = trail.chains[0].backfill[0].clone();
+    let files = backfill.document.log_files.iter().map(|file| file.s3_object.clone());
+    let late: Vec<_> = files.chain([backfill.key.clone()]).collect();
+    let late = late.into_iter().map(|key| (key.clone(), trail.objects.remove(&(bucket.clone(), key)).unwrap()));
+    let late: Vec<_> = late.collect();
+    let job = Job::new(trail);
+    let silent = usize::try_from(SILENT.start).unwrap();
+    assert_eq!(about_activity(&job.run_to(silent + 15)).len(), 1);
+    for (key, mut stored) in late {
+        // Written after all that the first run has listed.
+        stored.last_modified = "2026-04-05T00:00:00Z".parse().unwrap();
+        job.server.put(&bucket, &key, stored);
+    }
+    let run = job.run_to(silent + 17);
+    assert_eq!((run.code, run.count("digest", "valid")), (0, 3 + 1), "{}", run.stdout);
+    assert_eq!(about_activity(&run).len(), 0, "{}", run.stdout);
+}
