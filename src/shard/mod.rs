@@ -17,6 +17,7 @@
 mod edges;
 mod evidence;
 mod known;
+mod loaded_unit;
 mod logging_events;
 mod manifest;
 mod plan;

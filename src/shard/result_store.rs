@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::fs::File;
-use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
 use super::evidence::{Digest, Evidence, Listing, LoggingEventsOfFile, decoded, time};
+use super::loaded_unit::{KnownContent, LoadedUnit, Loader, Segment, Span, subject};
 use super::manifest::Manifest;
 use super::results::{ResultError, Results};
 use crate::audit::LoggingEvent;
@@ -81,121 +81,6 @@ impl AtHand {
         }
         slot
     }
-}
-
-/// A part of a unit's evidence on disk.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: u64,
-    length: u32,
-}
-
-/// A page of a listing.
-#[derive(Debug)]
-struct Segment {
-    after: Option<String>,
-    to: Option<String>,
-    is_error: bool,
-    span: Span,
-}
-
-/// The content of a log file, and the number of uncompressed bytes up to which it was read.
-type KnownContent = (u64, Result<Content, Box<StoreError>>);
-
-/// The evidence of a unit: hashes of contents in memory, the rest in a temporary file, by hashes of
-/// their subjects.
-struct LoadedUnit {
-    file: Mutex<File>,
-    keys: HashMap<u64, Vec<Segment>, RandomState>,
-    folders: HashMap<u64, Vec<Segment>, RandomState>,
-    digests: HashMap<u64, Span, RandomState>,
-    versions: HashMap<u64, Span, RandomState>,
-    contents: HashMap<u64, KnownContent, RandomState>,
-    logging_events: HashMap<u64, Span, RandomState>,
-}
-
-impl LoadedUnit {
-    fn read(&self, span: Span) -> Result<Evidence, StoreError> {
-        let read = || -> io::Result<Evidence> {
-            let mut line = vec![0; span.length as usize];
-            let mut file = lock(&self.file);
-            file.seek(SeekFrom::Start(span.start))?;
-            file.read_exact(&mut line)?;
-            drop(file);
-            Ok(serde_json::from_slice(&line)?)
-        };
-        read().map_err(|error| StoreError::Unwritable(format!("evidence can't be read back: {error}")))
-    }
-}
-
-/// A loader of a unit's evidence.
-struct Loader {
-    file: BufWriter<File>,
-    length: u64,
-    hasher: RandomState,
-    unit: LoadedUnit,
-}
-
-impl Loader {
-    fn new(hasher: RandomState) -> io::Result<Self> {
-        let file = tempfile::tempfile()?;
-        let unit = LoadedUnit {
-            file: Mutex::new(file.try_clone()?),
-            keys: HashMap::default(),
-            folders: HashMap::default(),
-            digests: HashMap::default(),
-            versions: HashMap::default(),
-            contents: HashMap::default(),
-            logging_events: HashMap::default(),
-        };
-        Ok(Self { file: BufWriter::new(file), length: 0, hasher, unit })
-    }
-
-    fn take(&mut self, line: &[u8]) -> io::Result<()> {
-        let evidence: Evidence = serde_json::from_slice(line)?;
-        let mut spans = || -> io::Result<Span> {
-            let length = u32::try_from(line.len()).map_err(io::Error::other)?;
-            self.file.write_all(line)?;
-            let span = Span { start: self.length, length };
-            self.length += u64::from(length);
-            Ok(span)
-        };
-        match evidence {
-            Evidence::Listing(Listing { bucket, prefix, folders, after, to, error, .. }) => {
-                let segment = Segment { after, to, is_error: error.is_some(), span: spans()? };
-                let by_prefix = if folders { &mut self.unit.folders } else { &mut self.unit.keys };
-                by_prefix.entry(self.hasher.hash_one((&bucket, &prefix))).or_default().push(segment);
-            }
-            Evidence::Digest(digest) => {
-                let subject = subject(&self.hasher, &digest.bucket, &digest.key, digest.version.as_deref());
-                self.unit.digests.insert(subject, spans()?);
-            }
-            Evidence::Versions(versions) => {
-                let subject = subject(&self.hasher, &versions.bucket, &versions.key, None);
-                self.unit.versions.insert(subject, spans()?);
-            }
-            Evidence::Content(file) => {
-                let subject = subject(&self.hasher, &file.bucket, &file.key, file.version.as_deref());
-                self.unit.contents.insert(subject, (file.ceiling, file.content.map_err(Box::new)));
-            }
-            Evidence::LoggingEvents(file) => {
-                let subject = subject(&self.hasher, &file.bucket, &file.key, None);
-                self.unit.logging_events.insert(subject, spans()?);
-            }
-            // The plan has those of the trail's buckets.
-            Evidence::LifecycleRules(_) => {}
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> io::Result<LoadedUnit> {
-        self.file.flush()?;
-        Ok(self.unit)
-    }
-}
-
-fn subject(hasher: &RandomState, bucket: &str, key: &str, version: Option<&str>) -> u64 {
-    hasher.hash_one((bucket, key, version))
 }
 
 impl ResultStore {
