@@ -5,6 +5,7 @@
 //! envelope is signed as DSSE defines it, with Ed25519 or ECDSA on P-256.
 
 mod envelope;
+mod short_scalar;
 mod ssh;
 
 use std::path::{Path, PathBuf};

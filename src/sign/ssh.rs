@@ -17,7 +17,7 @@ use ssh_key::public::{EcdsaPublicKey, Ed25519PublicKey, KeyData};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, Mpint, PrivateKey, PublicKey, Signature, SshSig};
 use zeroize::Zeroizing;
 
-use super::{NAMESPACE, SignError, read, signature_path};
+use super::{NAMESPACE, SignError, read, short_scalar, signature_path};
 use crate::debug::opaque_debug;
 use crate::model::parse_compact_time;
 
@@ -42,7 +42,10 @@ impl SshSigner {
     ) -> Result<Self, SignError> {
         let text = Zeroizing::new(read(path)?);
         let wrong = |error: ssh_key::Error| SignError::Key { path: path.to_owned(), reason: error.to_string() };
-        let key = PrivateKey::from_openssh(text.as_bytes()).map_err(wrong)?;
+        let key = match PrivateKey::from_openssh(text.as_bytes()) {
+            Ok(key) => key,
+            Err(error) => short_scalar::read(&text).ok_or_else(|| wrong(error))?,
+        };
         if !is_supported(&key.algorithm()) {
             let reason = format!("it is of the kind {}", key.algorithm());
             return Err(SignError::Key { path: path.to_owned(), reason });
@@ -51,8 +54,10 @@ impl SshSigner {
             return Ok(Self { key });
         }
         let unreadable = |error| SignError::Unreadable { path: path.to_owned(), error };
-        let key = key.decrypt(passphrase().map_err(unreadable)?.as_bytes());
-        Ok(Self { key: key.map_err(|_| SignError::Passphrase(path.to_owned()))? })
+        let passphrase = passphrase().map_err(unreadable)?;
+        let decrypted = key.decrypt(passphrase.as_bytes()).ok();
+        let decrypted = decrypted.or_else(|| short_scalar::decrypt(&key, passphrase.as_bytes()));
+        Ok(Self { key: decrypted.ok_or_else(|| SignError::Passphrase(path.to_owned()))? })
     }
 
     /// Signs a content. Returns an SSHSIG signature in its armoured form.
