@@ -195,7 +195,7 @@ fn events_to_parquet(bencher: Bencher<'_, '_>) {
             let mut rows = Vec::new();
             each_record_of_bytes(black_box(content), &mut |index, record| {
                 proof.index = index;
-                Format::Rows.write(&Event::parse(record)?, record, &proof, &mut rows)
+                Format::Rows.write(&Event::parse(record)?, record, &proof, &[], &mut rows)
             })
             .unwrap();
             lake.add(number as u64, &proof, &*rows).unwrap();

@@ -82,14 +82,14 @@ pub fn events(bytes: &[u8]) {
         let _ = filter.matches(&event, &proof);
         for format in [Format::Jsonl, Format::Raw, Format::Timesketch, Format::LookupEvents] {
             let mut line = Vec::new();
-            format.write(&event, record, &proof, &mut line).unwrap();
+            format.write(&event, record, &proof, &["logging_stopped"], &mut line).unwrap();
             assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "{format:?} has one line");
             assert!(format == Format::Raw || serde_json::from_slice::<IgnoredAny>(&line).is_ok(), "{format:?} is JSON");
         }
         for format in [Format::Csv, Format::Table(None), Format::Table(Some(80)), Format::Table(Some(130))] {
-            format.write(&event, record, &proof, &mut io::sink()).unwrap();
+            format.write(&event, record, &proof, &[], &mut io::sink()).unwrap();
         }
-        Format::Rows.write(&event, record, &proof, &mut rows).unwrap();
+        Format::Rows.write(&event, record, &proof, &[], &mut rows).unwrap();
     }
     // Files take their time.
     if bytes.len().is_multiple_of(16) {

@@ -200,8 +200,8 @@ impl ContentConsumer for EventReader {
             proof.index = index;
             let text = readable(record);
             let event = Event::parse(&text).unwrap_or_default();
-            let is_tampering = self.tampering.as_ref().is_none_or(|finder| finder.matches(&event));
-            if !is_tampering || !self.filter.matches(&event, &proof) {
+            let rules = self.tampering.as_ref().map(|finder| finder.rules_met(&event));
+            if rules.as_ref().is_some_and(Vec::is_empty) || !self.filter.matches(&event, &proof) {
                 return Ok(());
             }
             match self.condition.as_ref().map_or(Ok(true), |condition| condition.holds(record)) {
@@ -220,7 +220,9 @@ impl ContentConsumer for EventReader {
             if let Some(counts) = &mut of_file.counts {
                 counts.add(&event, &proof)?;
             }
-            self.format.map_or(Ok(()), |format| format.write(&event, record, &proof, extract))
+            self.format.map_or(Ok(()), |format| {
+                format.write(&event, record, &proof, rules.as_deref().unwrap_or_default(), extract)
+            })
         })?;
         if let Form::Other(reason) = form {
             extract.clear();

@@ -96,14 +96,22 @@ impl Format {
         }
     }
 
-    /// Writes one event. `event` has the fields of `record`.
+    /// Writes one event. `event` has the fields of `record`; `rules` are the names of the rules of tampering
+    /// that it meets, if events were selected by these, and are written as JSON alone.
     ///
     /// # Errors
     ///
     /// Returns the errors of `out`.
-    pub fn write(self, event: &Event<'_>, record: &str, proof: &Proof<'_>, out: &mut dyn Write) -> io::Result<()> {
+    pub fn write(
+        self,
+        event: &Event<'_>,
+        record: &str,
+        proof: &Proof<'_>,
+        rules: &[&str],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         match self {
-            Self::Jsonl => jsonl::write(record, proof, out),
+            Self::Jsonl => jsonl::write(record, proof, rules, out),
             Self::Raw => {
                 write_on_one_line(record, out)?;
                 out.write_all(b"\n")
@@ -167,7 +175,7 @@ mod tests {
     fn written(format: Format, record: &str) -> String {
         let event = Event::parse(record).unwrap();
         let mut out = Vec::new();
-        format.write(&event, record, &Proof::example(), &mut out).unwrap();
+        format.write(&event, record, &Proof::example(), &[], &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

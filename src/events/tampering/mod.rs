@@ -45,9 +45,9 @@ impl TamperingFinder {
         self.calls.as_ref().is_none_or(|calls| calls.is_match(bytes)) || has_escaped_letters(bytes)
     }
 
-    /// Returns whether an event meets a rule.
-    pub(super) fn matches(&self, event: &Event<'_>) -> bool {
-        rules_met(event, &self.resources).next().is_some()
+    /// Returns the names of the rules that an event meets.
+    pub(super) fn rules_met(&self, event: &Event<'_>) -> Vec<&'static str> {
+        rules_met(event, &self.resources).map(|(rule, _)| rule.name).collect()
     }
 }
 

@@ -161,6 +161,14 @@ fn events_lists_them_over_a_range() {
     let expected = [&calls[0], &calls[2], &calls[3]].map(ToString::to_string);
     let events: Vec<String> = events.into_iter().map(|(event, _)| event).collect();
     assert_eq!((all.code, &events[..]), (0, &expected[..]), "{}", all.stderr);
+    // Each says which rules it meets; without the condition, nothing is said.
+    let rules = |found: &Run| -> Vec<Value> {
+        let lines = found.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line.get("tampering").cloned()).collect()
+    };
+    let expected = [json!(["logging_stopped"]), json!(["bucket_lifecycle"]), json!(["trail_deleted"])];
+    assert_eq!(rules(&all), expected, "{}", all.stdout);
+    assert_eq!(rules(&run(events_of(&mirror).args(["--event-name", "StopLogging"]))), [json!(null); 0]);
     // It combines with the other conditions, and with the exit code.
     let some =
         run(events_of(&mirror).args(["--tampering", "--event-source", "s3.amazonaws.com", "--fail-on", "tampering"]));
