@@ -20,6 +20,7 @@ use super::error::AuditError;
 use super::event_history::EventHistory;
 use super::examine::examine_chain;
 use super::inputs::{Audit, Outcome};
+use super::io::body_memory::BodyMemory;
 use super::io::lookahead::{CHAINS_AHEAD, Lookahead};
 use super::io::ordered_tasks;
 use super::io::read_object::ObjectReader;
@@ -397,6 +398,7 @@ impl Audit {
             reader: ObjectReader {
                 store: store.clone(),
                 throttle: Arc::new(Throttle::new(request.concurrency)),
+                body_memory: Arc::new(BodyMemory::new(std::thread::available_parallelism().map_or(1, usize::from))),
                 progress: progress.clone(),
             },
             large_digests: Arc::new(Semaphore::new(1)),

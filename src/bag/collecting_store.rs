@@ -212,6 +212,10 @@ impl CollectingBody {
 
 #[async_trait]
 impl Body for CollectingBody {
+    fn announced_length(&self) -> Option<u64> {
+        self.inner.announced_length()
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         match self.inner.next().await? {
             Some(piece) => {

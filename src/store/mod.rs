@@ -140,6 +140,11 @@ pub trait Body: Send {
     /// [`StoreError::Broken`] if the body ended before its announced length; it is then read again
     /// from its start. Any other error ends the reading.
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
+
+    /// The number of bytes that are to be received, if the store has announced it.
+    fn announced_length(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The properties of a store that an audit relies on.

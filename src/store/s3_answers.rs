@@ -174,6 +174,10 @@ impl Body for S3Body {
             None => Ok(None),
         }
     }
+
+    fn announced_length(&self) -> Option<u64> {
+        Some(self.missing)
+    }
 }
 
 #[cfg(test)]

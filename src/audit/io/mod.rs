@@ -1,5 +1,6 @@
 //! Input and output of the audit: reading objects, running tasks in order, and the limits on both.
 
+pub(crate) mod body_memory;
 pub(crate) mod fingerprints;
 pub(crate) mod lookahead;
 pub(crate) mod ordered_tasks;

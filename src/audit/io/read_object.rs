@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::audit::io::body_memory::BodyMemory;
 use crate::audit::io::throttle::Throttle;
 use crate::audit::observer::Progress;
 use crate::model::ObjectRef;
@@ -18,11 +19,13 @@ const MAX_READS: u32 = 4;
 /// are sent again by the store itself.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Reads objects of a store, no more of them at once than its throttle permits.
+/// Reads objects of a store, no more of them at once than its throttle permits, and of large log files no more
+/// than there is memory for.
 #[derive(Clone)]
 pub(crate) struct ObjectReader {
     pub store: Arc<dyn Store>,
     pub throttle: Arc<Throttle>,
+    pub body_memory: Arc<BodyMemory>,
     pub progress: Arc<Progress>,
 }
 
@@ -83,6 +86,17 @@ impl ObjectReader {
         self.hash(object, None, ceiling, copy).await
     }
 
+    /// Reads a log file as [`Self::read_copy`] does, without the store taking note of its content: that of the
+    /// reading before counts.
+    pub(crate) async fn read_again<C: ContentCopy>(
+        &self,
+        object: &ObjectRef,
+        ceiling: u64,
+        copy: impl Fn() -> C,
+    ) -> Result<(Content, C), StoreError> {
+        self.hash_unnoted(object, None, ceiling, copy).await
+    }
+
     async fn hash<C: ContentCopy>(
         &self,
         object: &ObjectRef,
@@ -90,18 +104,33 @@ impl ObjectReader {
         ceiling: u64,
         copy: impl Fn() -> C,
     ) -> Result<(Content, C), StoreError> {
-        let feed = |hasher: &mut ContentHasher<C>, piece| hasher.feed(piece);
-        let begin = |opened: &Object| {
-            let hasher = ContentHasher::copying(ceiling, copy());
-            if opened.is_uncompressed { hasher.of_uncompressed() } else { hasher }
-        };
-        let read = self.read(object, version, begin, feed).await.map(|(hasher, _)| hasher.finish_copy());
-        let (content, copied) = match read {
+        let (content, copied) = match self.hash_unnoted(object, version, ceiling, copy).await {
             Ok((content, copied)) => (Ok(content), Ok(copied)),
             Err(error) => (Err(error.clone()), Err(error)),
         };
         self.store.note_content(object, version, ceiling, &content);
         Ok((content?, copied?))
+    }
+
+    async fn hash_unnoted<C: ContentCopy>(
+        &self,
+        object: &ObjectRef,
+        version: Option<&str>,
+        ceiling: u64,
+        copy: impl Fn() -> C,
+    ) -> Result<(Content, C), StoreError> {
+        let feed = |hasher: &mut ContentHasher<C>, piece| hasher.feed(piece);
+        // What a file system gives is not received ahead.
+        let is_remote = self.store.properties().is_remote;
+        let _reserved = if is_remote { self.body_memory.reserve().await } else { None };
+        let begin = |opened: &Object| {
+            if let Some(length) = opened.body.announced_length() {
+                self.body_memory.note(length);
+            }
+            let hasher = ContentHasher::copying(ceiling, copy());
+            if opened.is_uncompressed { hasher.of_uncompressed() } else { hasher }
+        };
+        self.read(object, version, begin, feed).await.map(|(hasher, _)| hasher.finish_copy())
     }
 
     async fn read_once<T>(
