@@ -55,5 +55,5 @@ pub use logging_events::{KnownEvents, LoggingEffect, LoggingEvent, LoggingEventR
 pub use observer::{ChainProgress, Observer, Progress};
 pub use request::{AuditRequest, Expected, Recheck, SampleRequest, SampleSize, Statement};
 pub use request_builder::{AuditRequestBuilder, RequestError};
-pub use shared::proven_content::{ContentConsumer, ContentExaminer, Extract, ProvenContent};
+pub use shared::proven_content::{ContentConsumer, ContentExaminer, ContentSearch, Extract, ProvenContent};
 pub use survey::{LogFileCount, Survey, SurveyedChain};

@@ -1,15 +1,16 @@
 //! The calls that start and stop the logging of trails.
 
-use std::io;
+use std::io::{self, BufRead as _};
+use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use async_trait::async_trait;
-use memchr::memmem;
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
 use super::prefilter::has_escaped_letters;
 use super::tampering::{has_failed, summary};
-use crate::audit::{LoggingEffect, LoggingEvent, LoggingEventReader, ProvenContent};
+use crate::audit::{ContentSearch, LoggingEffect, LoggingEvent, LoggingEventReader, ProvenContent};
 use crate::model::ObjectRef;
 use crate::records::EventSummary;
 
@@ -17,13 +18,18 @@ use crate::records::EventSummary;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TrailCalls;
 
+/// The calls that start and stop logging.
+const CALLS: [&str; 5] = ["StopLogging", "StartLogging", "DeleteTrail", "CreateTrail", "UpdateTrail"];
+/// A search for their names; `None` if it can't be made, which leaves every record to be looked at.
+static NAMES: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(CALLS).ok());
 /// The service that trails belong to.
 const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 
 #[async_trait]
 impl LoggingEventReader for TrailCalls {
     fn read(&self, object: &ObjectRef, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>> {
-        if content.in_memory().is_some_and(|bytes| !may_match(bytes)) {
+        if !has_call(content)? {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
@@ -48,7 +54,56 @@ impl LoggingEventReader for TrailCalls {
 }
 
 fn may_match(bytes: &[u8]) -> bool {
-    memmem::find(bytes, CLOUDTRAIL.as_bytes()).is_some() || has_escaped_letters(bytes)
+    NAMES.as_ref().is_none_or(|names| names.is_match(bytes)) || has_escaped_letters(bytes)
+}
+
+/// Returns false if a content has no such call.
+fn has_call(content: &ProvenContent) -> io::Result<bool> {
+    let (mut reader, mut search) = (content.reader(), TrailCallSearch::default());
+    while !search.has_found() {
+        let piece = reader.fill_buf()?;
+        if piece.is_empty() {
+            break;
+        }
+        search.take(piece);
+        let length = piece.len();
+        reader.consume(length);
+    }
+    Ok(search.has_found())
+}
+
+/// The number of bytes of a piece that are looked at again with the next one: a name or an escape may stand
+/// in both, and none is longer.
+const OVERLAP: usize = 16;
+
+/// A search for such calls in bytes that come piece by piece.
+#[derive(Debug, Default)]
+pub(crate) struct TrailCallSearch {
+    has_found: bool,
+    /// The last bytes of the pieces so far.
+    end: Vec<u8>,
+}
+
+impl ContentSearch for TrailCallSearch {
+    fn take(&mut self, bytes: &[u8]) {
+        if self.has_found {
+            return;
+        }
+        let ends = self.end.len();
+        self.end.extend_from_slice(&bytes[..bytes.len().min(OVERLAP)]);
+        self.has_found = may_match(bytes) || (ends > 0 && may_match(&self.end));
+        if bytes.len() >= OVERLAP {
+            self.end.clear();
+            self.end.extend_from_slice(&bytes[bytes.len() - OVERLAP..]);
+        } else {
+            let whole = self.end.len();
+            self.end.drain(..whole.saturating_sub(OVERLAP));
+        }
+    }
+
+    fn has_found(&self) -> bool {
+        self.has_found
+    }
 }
 
 /// Returns what a call changed in the logging of a trail; `None` if it failed, or changed nothing there.
@@ -99,6 +154,29 @@ mod tests {
             "eventTime":"2026-03-01T00:00:00Z","requestParameters":{{"name":"t"{parameters}}}{rest}}}"#
         );
         logging_event(&Event::parse(&record).unwrap(), None).map(|event| event.effect)
+    }
+
+    /// Returns whether a search finds something in a text that comes in pieces of this length.
+    fn finds(text: &str, piece: usize) -> bool {
+        let mut search = TrailCallSearch::default();
+        for bytes in text.as_bytes().chunks(piece) {
+            search.take(bytes);
+        }
+        search.has_found()
+    }
+
+    #[test]
+    fn a_call_is_found_wherever_the_pieces_are_cut() {
+        let fill = "x".repeat(40);
+        for piece in 1..100 {
+            for call in CALLS {
+                assert!(finds(&format!("{fill}{call}{fill}"), piece), "{call} {piece}");
+            }
+            assert!(finds(&format!("{fill}\\u0053topLogging{fill}"), piece), "{piece}");
+            assert!(!finds(&format!("{fill}DescribeTrails{fill}"), piece), "{piece}");
+            assert!(!finds(&format!("StopLog{fill}ging"), piece), "{piece}");
+        }
+        assert!(!finds(&format!("{fill}a\\u003db"), 1000));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub use finder::{EventFinder, FoundEvent, Searched};
 #[cfg(feature = "parquet")]
 pub use lake::{Lake, LakeFile};
 pub use log_file::{Form, TakeRecord, each_record, each_record_of_bytes, each_record_of_reader};
+pub(crate) use logging::TrailCallSearch;
 pub use logging::TrailCalls;
 pub use output::{Format, Proof};
 pub use reader::{EventReader, EventTotals};

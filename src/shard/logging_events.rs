@@ -9,9 +9,9 @@ use async_trait::async_trait;
 
 use super::recorder::Recorder;
 use super::result_store::ResultStore;
-use crate::audit::{ContentExaminer, KnownEvents, LoggingEvent, LoggingEventReader, ProvenContent};
+use crate::audit::{ContentExaminer, ContentSearch, KnownEvents, LoggingEvent, LoggingEventReader, ProvenContent};
 use crate::debug::opaque_debug;
-use crate::events::TrailCalls;
+use crate::events::{TrailCallSearch, TrailCalls};
 use crate::model::{ChainId, ObjectRef, Requests};
 use crate::records::{EventSummary, LogFileRecord, Record};
 use crate::store::{LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError, StoreProperties};
@@ -45,6 +45,14 @@ impl ContentExaminer for EventsOfFiles {
 
     fn examines(&self, chain: &ChainId) -> bool {
         chain.region == chain.home_region
+    }
+
+    fn search(&self) -> Option<Box<dyn ContentSearch>> {
+        Some(Box::new(TrailCallSearch::default()))
+    }
+
+    fn missed(&self, file: &LogFileRecord) {
+        self.recorder.keep_logging_events(&file.object, None);
     }
 }
 

@@ -11,13 +11,13 @@ use crate::audit::digests::digest_spool::{DigestSpool, SpooledDigest};
 use crate::audit::digests::entry::{ChainEntry, LoadedEntry};
 use crate::audit::error::AuditError;
 use crate::audit::io::fingerprints::Fingerprints;
-use crate::audit::log_files::content::{Judgement, compare};
+use crate::audit::log_files::content::{Judgement, compare, is_intact};
 use crate::audit::log_files::versions;
 use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::log_folder::past_days::AgainFile;
 use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
-use crate::audit::shared::proven_content::{Consumed, KeptContent};
+use crate::audit::shared::proven_content::{Consumed, Consumption, Copied, KeptContent};
 use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef};
 use crate::records::{History, LogFileRecord};
 use crate::store::StoreError;
@@ -223,12 +223,12 @@ pub(crate) async fn judge(
         Listing::Expected(hashes) => hashes,
         Listing::Claimed => Vec::new(),
     };
-    let mut kept = None;
+    let mut copied = None;
     let judgement = if expected.is_empty() {
         let detail = format!("only a digest that is not valid lists it: {}", task.digest);
         Judgement::not_read(LogFileStatus::Unverified, Fault::ListedByInvalidDigest, detail)
     } else {
-        match read_content(context, &chain, &task.object, &mut kept).await {
+        match read_content(context, &chain, &task.object, &mut copied).await {
             Ok(content) => compare(&content, &expected),
             Err(error) => judge_failure(&error, context.store.absence(), task.expiry),
         }
@@ -257,26 +257,52 @@ pub(crate) async fn judge(
         versions,
         history: History::default(),
     };
-    let consumed = match (&context.consumption, kept) {
-        (Some(consumption), Some(kept)) => consumption.consume(&record, kept).map_err(AuditError::Content)?,
+    let consumed = match (&context.consumption, copied) {
+        (Some(consumption), Some(copied)) if record.status == LogFileStatus::Intact => {
+            let content = match copied {
+                Copied::Content(content) => Some(content),
+                Copied::Searched(search) if search.has_found() => {
+                    read_again(context, consumption, &record, &expected).await
+                }
+                Copied::Searched(_) => None,
+            };
+            let consumed = content.map(|content| consumption.consume(&record, content)).transpose();
+            consumed.map_err(AuditError::Content)?.unwrap_or_default()
+        }
         _ => Consumed::default(),
     };
     Ok((record, consumed))
 }
 
-/// Reads and hashes a log file, and keeps its content if the run has a consumer.
+/// Reads a log file that was found intact again, and keeps its content, if that is still what digests expect.
+async fn read_again(
+    context: &Context,
+    consumption: &Consumption,
+    file: &LogFileRecord,
+    expected: &[ExpectedHash],
+) -> Option<KeptContent> {
+    let ceiling = context.request.max_log_file_bytes;
+    let read = context.reader.read_again(&file.object, ceiling, || consumption.content()).await;
+    let content = read.ok().filter(|(content, _)| is_intact(content, expected)).map(|(_, copy)| copy);
+    if content.is_none() {
+        consumption.missed(file);
+    }
+    content
+}
+
+/// Reads and hashes a log file, and keeps its content or searches it if the run looks at content.
 async fn read_content(
     context: &Context,
     chain: &ChainId,
     object: &ObjectRef,
-    kept: &mut Option<KeptContent>,
+    copied: &mut Option<Copied>,
 ) -> Result<Content, StoreError> {
     let ceiling = context.request.max_log_file_bytes;
     let Some(consumption) = context.consumption.as_ref().filter(|consumption| consumption.looks_at(chain)) else {
         return context.reader.read_content(object, None, ceiling).await;
     };
     let (content, copy) = context.reader.read_copy(object, ceiling, || consumption.copy()).await?;
-    *kept = Some(copy);
+    *copied = Some(copy);
     Ok(content)
 }
 

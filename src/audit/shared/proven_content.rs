@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::debug::opaque_debug;
 use crate::disk::spill::{SpillBuffer, SpillPool};
-use crate::model::{ChainId, LogFileStatus};
+use crate::model::ChainId;
 use crate::records::{LogFileRecord, Record};
 use crate::verify::ContentCopy;
 
@@ -49,6 +49,26 @@ pub trait ContentExaminer: Send + Sync {
     fn examines(&self, _chain: &ChainId) -> bool {
         true
     }
+
+    /// Returns a search for what it examines; `None` if each log file is to be examined. With a search,
+    /// nothing of a log file is kept while it is hashed, and one in which something was found is read
+    /// again.
+    fn search(&self) -> Option<Box<dyn ContentSearch>> {
+        None
+    }
+
+    /// Takes note of a log file that has what was searched for, was found intact, and could not be read
+    /// again as the same file.
+    fn missed(&self, _file: &LogFileRecord) {}
+}
+
+/// A search of a log file's uncompressed bytes while they are hashed, be they proven or not.
+pub trait ContentSearch: Send {
+    /// Looks at the next bytes.
+    fn take(&mut self, bytes: &[u8]);
+
+    /// Returns false if the bytes so far hold nothing to be examined.
+    fn has_found(&self) -> bool;
 }
 
 /// The uncompressed content of a log file that is proven.
@@ -100,6 +120,23 @@ impl Write for Extract {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+}
+
+/// What remains of a log file that was hashed.
+pub(crate) enum Copied {
+    /// Its content.
+    Content(KeptContent),
+    /// The result of a search.
+    Searched(Box<dyn ContentSearch>),
+}
+
+impl ContentCopy for Copied {
+    fn take(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Content(kept) => kept.take(bytes),
+            Self::Searched(search) => search.take(bytes),
+        }
     }
 }
 
@@ -176,21 +213,31 @@ impl Consumption {
         self.consumer.is_some() || self.examiner.as_ref().is_some_and(|examiner| examiner.examines(chain))
     }
 
-    /// Returns an empty copy, to be filled while a log file is hashed.
-    pub(crate) fn copy(&self) -> KeptContent {
+    /// Returns an empty copy, or a search in its place, to be filled while a log file is hashed.
+    pub(crate) fn copy(&self) -> Copied {
+        let examiner = self.examiner.as_ref().filter(|_| self.consumer.is_none());
+        let search = examiner.and_then(|examiner| examiner.search());
+        search.map_or_else(|| Copied::Content(self.content()), Copied::Searched)
+    }
+
+    /// Returns an empty copy.
+    pub(crate) fn content(&self) -> KeptContent {
         KeptContent::new(self.contents.buffer())
     }
 
-    /// Hands the content of a log file to the examiner and to the consumer if its record says that it is
-    /// intact.
+    /// Tells the examiner of a log file that could not be read again.
+    pub(crate) fn missed(&self, file: &LogFileRecord) {
+        if let Some(examiner) = &self.examiner {
+            examiner.missed(file);
+        }
+    }
+
+    /// Hands the content of a log file that was found intact to the examiner and to the consumer.
     ///
     /// # Errors
     ///
     /// Fails if the copy could not be kept, for lack of disk space as a rule, or one of them fails.
     pub(crate) fn consume(&self, file: &LogFileRecord, kept: KeptContent) -> io::Result<Consumed> {
-        if file.status != LogFileStatus::Intact {
-            return Ok(Consumed::default());
-        }
         let content = kept.finish()?;
         let records = match &self.examiner {
             Some(examiner) if examiner.examines(&file.chain) => examiner.examine(file, &content)?,
