@@ -4,8 +4,8 @@
 //!
 //! ```sh
 //! cargo bench --bench side_by_side                    # everything; the official client if $CTVERIFY_TEST_AWS names it
-//! cargo bench --bench side_by_side -- folder memory   # only these; the others are events, s3, linear, workers, start,
-//!                                                     # first
+//! cargo bench --bench side_by_side -- folder memory   # only these; the others are events, s3, linear, workers, unit,
+//!                                                     # start, first
 //! ```
 //!
 //! Machines are noisy: only the ratios are worth comparing. Each contestant runs in turn, several
@@ -44,6 +44,7 @@ fn main() {
     match words.as_slice() {
         ["forge", name] => trails::forge(name),
         ["floor", dir] => floor::run(dir.as_ref()),
+        ["measured", command @ ..] => measure::print(command),
         ["get-loop", bucket, concurrency] => get_loop::run(bucket, concurrency.parse().unwrap()),
         chosen => {
             let wants = |part: &str| chosen.is_empty() || chosen.contains(&part);
@@ -67,6 +68,9 @@ fn main() {
             }
             if wants("workers") {
                 workers();
+            }
+            if wants("unit") {
+                unit();
             }
             if wants("start") {
                 start();
@@ -213,6 +217,30 @@ fn workers() {
     println!("  one worker on a core        {:>12}", ms(one.wall));
     println!("  two workers on two cores    {:>12}   {ratio:.2} of that", ms(two.wall));
     println!("  the merge                   {:>12}", ms(merge.wall));
+}
+
+/// The memory of a worker for a unit that is a whole trail in one region, its home, whose log files are searched
+/// for the calls that explain gaps.
+fn unit() {
+    println!("\nPeak resident memory of a worker, S3 on loopback, {CONCURRENCY} requests at once");
+    for trail in [trails::hundred_thousand(), trails::one_chain(), trails::large_files()] {
+        let about = trail.about.clone();
+        let trail = trail.forge();
+        let server = Server::start(&trail, ServerOptions::default());
+        for depth in ["presence", "content"] {
+            let folder = tempfile::tempdir().unwrap();
+            let plan = folder.path().join("plan");
+            let mut make = at(&server, &mut ctverify());
+            make.args(["plan", "--trail-arn", &trail.spec.arn(), "--end"]).arg(trails::end(&trail));
+            make.args(["--depth", depth, "--unit-objects", "250000", "--output"]).arg(&plan);
+            measure::run(&mut make);
+            let mut shard = at(&server, &mut ctverify());
+            shard.arg("shard").arg("--plan").arg(&plan).args(["--unit", "0", "--output"]);
+            shard.arg(folder.path().join("results")).arg("--quiet");
+            let (peak, wall) = measure::run_apart(&shard);
+            println!("  {about:<42} {depth:<10} {peak:>8.1} MiB {:>12}", ms(wall));
+        }
+    }
 }
 
 fn official(aws: &str, server: &Server, trail: &ForgedTrail) -> Vec<Command> {

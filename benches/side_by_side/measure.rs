@@ -30,6 +30,30 @@ pub(crate) fn run(command: &mut Command) -> Measured {
     Measured { wall, peak: ended.rusage.maxrss }
 }
 
+/// Runs a command as [`run`] does, from a small process, and returns its peak memory in MiB and its time: the peak
+/// that this process has reached, with a trail in its memory, counts as that of its children, too.
+pub(crate) fn run_apart(command: &Command) -> (f64, Duration) {
+    let mut apart = Command::new(std::env::current_exe().unwrap());
+    apart.arg("measured").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => apart.env(name, value),
+            None => apart.env_remove(name),
+        };
+    }
+    let output = apart.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "{command:?} ends with {}", output.status);
+    let (peak, seconds) = serde_json::from_slice(&output.stdout).unwrap();
+    (peak, Duration::from_secs_f64(seconds))
+}
+
+/// Runs a command for [`run_apart`], and prints what it took.
+pub(crate) fn print(command: &[&str]) {
+    let [program, arguments @ ..] = command else { panic!("a command is missing") };
+    let measured = run(Command::new(program).args(arguments));
+    println!("[{}, {}]", measured.peak_mib(), measured.wall.as_secs_f64());
+}
+
 /// Runs each in turn, so many times, and keeps the fastest run of each.
 pub(crate) fn fastest<const N: usize>(runs: usize, mut commands: [&mut dyn FnMut() -> Command; N]) -> [Measured; N] {
     let mut best: [Option<Measured>; N] = [None; N];
