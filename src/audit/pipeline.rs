@@ -384,6 +384,7 @@ impl Audit {
     pub(super) fn context(&self, range: TimeRange, ends: Option<Period>) -> Context {
         let Self { store, keys, request, progress, .. } = self;
         let period = key_range(&range, request.now, ends);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Context {
             store: store.clone(),
             keys: Arc::new(KeyCache::new(keys.clone(), period, request.now)),
@@ -398,7 +399,7 @@ impl Audit {
             reader: ObjectReader {
                 store: store.clone(),
                 throttle: Arc::new(Throttle::new(request.concurrency)),
-                body_memory: Arc::new(BodyMemory::new(std::thread::available_parallelism().map_or(1, usize::from))),
+                body_memory: Arc::new(BodyMemory::new(request.concurrency, cores)),
                 progress: progress.clone(),
             },
             large_digests: Arc::new(Semaphore::new(1)),

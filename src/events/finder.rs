@@ -45,7 +45,7 @@ impl EventFinder {
     }
 
     fn may_hold(&self, bytes: &[u8]) -> bool {
-        self.search.as_ref().is_none_or(|search| search.is_match(bytes)) || has_escaped_letters(bytes)
+        self.search.as_ref().is_none_or(|search| search.is_match(bytes)) || has_escaped_letters(bytes, true)
     }
 }
 

@@ -31,7 +31,7 @@ impl Prefilter {
 
     /// Returns false if no event in these bytes meets the filter.
     pub(super) fn may_match(&self, bytes: &[u8]) -> bool {
-        self.conditions.iter().all(|texts| texts.is_match(bytes)) || has_escaped_letters(bytes)
+        self.conditions.iter().all(|texts| texts.is_match(bytes)) || has_escaped_letters(bytes, true)
     }
 }
 
@@ -72,10 +72,12 @@ fn is_plain(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | ':' | '@')
 }
 
-/// Returns whether the bytes may hold an escape of a character that is searched for.
-pub(super) fn has_escaped_letters(bytes: &[u8]) -> bool {
+/// Returns whether the bytes may hold an escape of a character that is searched for. An escape that their end
+/// cuts counts if `cut` is true: in pieces of a text, it stands whole where the pieces overlap.
+pub(super) fn has_escaped_letters(bytes: &[u8], cut: bool) -> bool {
     memmem::find_iter(bytes, b"\\u00").any(|position| {
-        let digits = bytes.get(position + 4..position + 6).and_then(|digits| std::str::from_utf8(digits).ok());
+        let Some(digits) = bytes.get(position + 4..position + 6) else { return cut };
+        let digits = std::str::from_utf8(digits).ok();
         let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         code.is_none_or(|code| is_plain(char::from(code)))
     })

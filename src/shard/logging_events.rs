@@ -51,8 +51,12 @@ impl ContentExaminer for EventsOfFiles {
         Some(Box::new(TrailCallSearch::default()))
     }
 
-    fn missed(&self, file: &LogFileRecord) {
-        self.recorder.keep_logging_events(&file.object, None);
+    fn missed(&self, file: &LogFileRecord, error: Option<&StoreError>) {
+        match error {
+            // The unit is to be run again: what it read before had the calls.
+            Some(error) => self.recorder.note_not_read_again(error),
+            None => self.recorder.keep_logging_events(&file.object, None),
+        }
     }
 }
 

@@ -63,6 +63,8 @@ struct Kept {
     /// The first error that says nothing about any object: no credentials, or no answer at all to
     /// several questions in a row.
     outage: Option<StoreError>,
+    /// The first error because of which a log file was not read again.
+    not_read_again: Option<StoreError>,
     /// The questions in a row to which there was no answer at all.
     unanswered: usize,
     /// True once any question was answered.
@@ -180,6 +182,7 @@ impl Recorder {
             pages: HashMap::new(),
             failure: None,
             outage: None,
+            not_read_again: None,
             unanswered: 0,
             is_answered: false,
         };
@@ -221,7 +224,8 @@ impl Recorder {
                 Kind::Digest | Kind::Content => requests.get += 1,
                 Kind::Keys | Kind::Folders => requests.list += 1,
                 Kind::Versions | Kind::Rules => requests.other += 1,
-                // They come with the content of their log file.
+                // They come with the content of their log file. A log file that was read again for them
+                // counts once, as every request that was repeated.
                 Kind::Events => {}
             }
         }
@@ -257,6 +261,16 @@ impl Recorder {
             key: object.key.to_string(),
             events: events.map(<[LoggingEvent]>::to_vec),
         }));
+    }
+
+    /// Takes note of the error because of which a log file was not read again.
+    pub(super) fn note_not_read_again(&self, error: &StoreError) {
+        lock(&self.kept).not_read_again.get_or_insert_with(|| error.clone());
+    }
+
+    /// Returns the first error because of which a log file was not read again.
+    pub(super) fn not_read_again(&self) -> Option<StoreError> {
+        lock(&self.kept).not_read_again.clone()
     }
 
     /// Returns the first error that says nothing about any object, but that the store could not be

@@ -24,6 +24,12 @@ pub enum UnitError {
     /// The store could not be reached: what was found until then says nothing about the trail.
     #[error("the store could not be reached, and the unit has no result: {0}")]
     Unreachable(StoreError),
+    /// A log file was read and could not be read again for its calls about trails.
+    #[error(
+        "a log file that may have calls about trails could not be read a second time, and the unit has no \
+        result: {0}"
+    )]
+    NotReadAgain(StoreError),
     /// The result, or what it is made of, can't be written.
     #[error("its result can't be written: {0}")]
     Output(#[from] io::Error),
@@ -91,6 +97,9 @@ pub async fn run_unit<W: Write>(
     }
     if let Some(outage) = recorder.outage() {
         return Err(UnitError::Unreachable(outage));
+    }
+    if let Some(error) = recorder.not_read_again() {
+        return Err(UnitError::NotReadAgain(error));
     }
     let RecordsOfUnit { mut writer, .. } = observer;
     recorder.each_line(|line| writer.evidence(line))?;

@@ -1,13 +1,13 @@
 //! OpenSSH private keys whose ECDSA scalar is shorter than its curve.
 //!
-//! OpenSSH writes the scalar as an `mpint`, without leading zero bytes (RFC 4251, section 5), so that it is
-//! shorter in one key of 256. ssh-key 0.6 reads only scalars of full length: the zero bytes are put back, and
+//! OpenSSH writes the scalar as an `mpint`, without leading zero bytes that its sign does not need (RFC 4251,
+//! section 5), so that it is shorter in one key of 512. ssh-key 0.6 reads only scalars of full length: the zero bytes are put back, and
 //! the key is read again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ssh_key::PrivateKey;
 use ssh_key::private::KeypairData;
+use ssh_key::{Algorithm, PrivateKey};
 use zeroize::Zeroizing;
 
 /// The first bytes of a private key (openssh-portable, `PROTOCOL.key`).
@@ -17,8 +17,11 @@ const BLOCK: usize = 8;
 
 /// Reads such a key in PEM that is not encrypted.
 pub(super) fn read(pem: &str) -> Option<PrivateKey> {
-    let lines = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
-    let body: Zeroizing<String> = Zeroizing::new(lines.collect());
+    // Memory that grows is moved, and the old place is not cleared.
+    let mut body = Zeroizing::new(String::with_capacity(pem.len()));
+    for line in pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")) {
+        body.push_str(line);
+    }
     let bytes = Zeroizing::new(STANDARD.decode(&*body).ok()?);
     let rest = &mut bytes.strip_prefix(MAGIC)?;
     let (cipher, _, _) = (string(rest)?, string(rest)?, string(rest)?);
@@ -29,16 +32,20 @@ pub(super) fn read(pem: &str) -> Option<PrivateKey> {
 /// Decrypts such a key.
 pub(super) fn decrypt(key: &PrivateKey, passphrase: &[u8]) -> Option<PrivateKey> {
     let KeypairData::Encrypted(encrypted) = key.key_data() else { return None };
+    if !matches!(key.algorithm(), Algorithm::Ecdsa { .. }) {
+        return None;
+    }
+    // Ciphers that authenticate have a tag behind the private part.
+    let tag = key.cipher().has_tag().then(|| key.to_bytes().ok()?.last_chunk().copied()).flatten();
     let (secret, iv) = key.kdf().derive_key_and_iv(key.cipher(), passphrase).ok()?;
     let mut private = Zeroizing::new(encrypted.clone());
-    key.cipher().decrypt(&secret, &iv, &mut private, None).ok()?;
+    key.cipher().decrypt(&secret, &iv, &mut private, tag).ok()?;
     of_parts(&key.public_key().to_bytes().ok()?, &private)
 }
 
 /// Makes a key of its public part and its decrypted private part.
 fn of_parts(public: &[u8], private: &[u8]) -> Option<PrivateKey> {
     let private = with_whole_scalar(private)?;
-    // Memory that grows is moved, and the old place is not cleared.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAGIC.len() + public.len() + private.len() + 64));
     bytes.extend_from_slice(MAGIC);
     for part in [&b"none"[..], b"none", b""] {
@@ -135,6 +142,19 @@ fVPIddI/WqkUncHFa2BerME1aqU1fNCqcLhdxuqg/x6+V6EeddRXCBcR55uGLnvZ7deUyx
 9E4pl0+SbCbRu5MqvIGXhCUWdehNHYdp+1DtPUXBEDGFdBJe02DpoDDTjaE=
 -----END OPENSSH PRIVATE KEY-----
 ";
+    /// The same with a cipher that authenticates.
+    const AUTHENTICATED: &str = "\
+-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAAFmFlczI1Ni1nY21Ab3BlbnNzaC5jb20AAAAGYmNyeXB0AA
+AAGAAAABDMPIruVaCOwilHeSA/fDSoAAAAAQAAAAEAAABoAAAAE2VjZHNhLXNoYTItbmlz
+dHAyNTYAAAAIbmlzdHAyNTYAAABBBIXTo841Pyz3lIJoNZCHXcazEC7dbNt4PyjSdkkEYJ
+sCOBrLAkCfkopNcs+6NBnKmqmGia4iilznkrhbX5hehNwAAACwlCxTENvawIpLL0cvJamx
+4W2tOm44jktPBO5VWheuIIKb5IBGc9oISADuHcpGMA5l1MX0uIuJzuG+L5BMHDq1aBNRO8
+epOCO571DW4uilQ90365CO7KVokQjhi7Mw2Cur37hhO4Mmy8z3ghtNfIFfP/gKCaFR1Cww
+lBSn+ZF18fQJsSA7FVrNIElVhauTRXm2rSdXrt3VcbiaLA+3SE2A6gU7n/tvDYFG2/gItT
+0ZKVwSlT7LEzY4dWCQybrWf95q
+-----END OPENSSH PRIVATE KEY-----
+";
     /// Its fingerprint, as ssh-keygen tells it.
     const FINGERPRINT: &str = "SHA256:7k29AXs69+zWSeLcTf+36BVzYtjKni7UeDma9wz0ffU";
 
@@ -147,7 +167,7 @@ fVPIddI/WqkUncHFa2BerME1aqU1fNCqcLhdxuqg/x6+V6EeddRXCBcR55uGLnvZ7deUyx
 
     #[test]
     fn a_key_with_a_short_scalar_signs() {
-        for (text, passphrase) in [(PLAIN, ""), (ENCRYPTED, "secret")] {
+        for (text, passphrase) in [(PLAIN, ""), (ENCRYPTED, "secret"), (AUTHENTICATED, "secret")] {
             let signer = open(text, passphrase).unwrap();
             assert_eq!(signer.fingerprint(), FINGERPRINT);
             let signature = signer.sign(b"report").unwrap().parse().unwrap();
@@ -160,7 +180,9 @@ fVPIddI/WqkUncHFa2BerME1aqU1fNCqcLhdxuqg/x6+V6EeddRXCBcR55uGLnvZ7deUyx
 
     #[test]
     fn a_wrong_passphrase_and_a_broken_key_are_errors() {
-        assert!(matches!(open(ENCRYPTED, "wrong"), Err(SignError::Passphrase(_))));
+        for text in [ENCRYPTED, AUTHENTICATED] {
+            assert!(matches!(open(text, "wrong"), Err(SignError::Passphrase(_))));
+        }
         let lines: Vec<&str> = PLAIN.lines().collect();
         for without in 1..lines.len() - 1 {
             let kept = lines.iter().enumerate().filter(|(index, _)| *index != without).map(|(_, line)| *line);

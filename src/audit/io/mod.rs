@@ -2,6 +2,7 @@
 
 pub(crate) mod body_memory;
 pub(crate) mod fingerprints;
+pub(crate) mod limit;
 pub(crate) mod lookahead;
 pub(crate) mod ordered_tasks;
 pub(crate) mod read_object;

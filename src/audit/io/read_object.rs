@@ -42,7 +42,7 @@ impl ObjectReader {
         let store = self.store.as_ref();
         let mut attempt = 1;
         loop {
-            let permit = self.throttle.permit().await.map_err(|error| StoreError::Failed(error.to_string()))?;
+            let permit = self.throttle.permit().await;
             let read = self.read_once(object, version, &begin, &feed).await;
             let refusals = store.refusals();
             self.progress.note_refusals(refusals);
@@ -122,7 +122,7 @@ impl ObjectReader {
         let feed = |hasher: &mut ContentHasher<C>, piece| hasher.feed(piece);
         // What a file system gives is not received ahead.
         let is_remote = self.store.properties().is_remote;
-        let _reserved = if is_remote { self.body_memory.reserve().await } else { None };
+        let _turn = if is_remote { Some(self.body_memory.request().await) } else { None };
         let begin = |opened: &Object| {
             if let Some(length) = opened.body.announced_length() {
                 self.body_memory.note(length);
@@ -141,6 +141,7 @@ impl ObjectReader {
         feed: impl Fn(&mut T, Bytes) -> bool,
     ) -> Result<(T, Object), StoreError> {
         let mut opened = self.store.get(object, version).await?;
+        let _memory = self.body_memory.reserve(opened.body.announced_length()).await;
         let mut sink = begin(&opened);
         while let Some(piece) = opened.body.next().await? {
             self.progress.read_bytes(piece.len());

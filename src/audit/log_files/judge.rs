@@ -282,12 +282,12 @@ async fn read_again(
     expected: &[ExpectedHash],
 ) -> Option<KeptContent> {
     let ceiling = context.request.max_log_file_bytes;
-    let read = context.reader.read_again(&file.object, ceiling, || consumption.content()).await;
-    let content = read.ok().filter(|(content, _)| is_intact(content, expected)).map(|(_, copy)| copy);
-    if content.is_none() {
-        consumption.missed(file);
+    match context.reader.read_again(&file.object, ceiling, || consumption.content()).await {
+        Ok((content, copy)) if is_intact(&content, expected) => return Some(copy),
+        Ok(_) | Err(StoreError::NotFound) => consumption.missed(file, None),
+        Err(error) => consumption.missed(file, Some(&error)),
     }
-    content
+    None
 }
 
 /// Reads and hashes a log file, and keeps its content or searches it if the run looks at content.

@@ -7,6 +7,7 @@ use crate::debug::opaque_debug;
 use crate::disk::spill::{SpillBuffer, SpillPool};
 use crate::model::ChainId;
 use crate::records::{LogFileRecord, Record};
+use crate::store::StoreError;
 use crate::verify::ContentCopy;
 
 /// The memory for the content of log files that are being verified, in bytes.
@@ -58,8 +59,8 @@ pub trait ContentExaminer: Send + Sync {
     }
 
     /// Takes note of a log file that has what was searched for, was found intact, and could not be read
-    /// again as the same file.
-    fn missed(&self, _file: &LogFileRecord) {}
+    /// again: because of the error, or because it is another file by now.
+    fn missed(&self, _file: &LogFileRecord, _error: Option<&StoreError>) {}
 }
 
 /// A search of a log file's uncompressed bytes while they are hashed, be they proven or not.
@@ -226,9 +227,9 @@ impl Consumption {
     }
 
     /// Tells the examiner of a log file that could not be read again.
-    pub(crate) fn missed(&self, file: &LogFileRecord) {
+    pub(crate) fn missed(&self, file: &LogFileRecord, error: Option<&StoreError>) {
         if let Some(examiner) = &self.examiner {
-            examiner.missed(file);
+            examiner.missed(file, error);
         }
     }
 

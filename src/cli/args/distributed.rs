@@ -180,7 +180,8 @@ pub(crate) struct ShardArgs {
     #[command(flatten)]
     pub aws: AwsArgs,
 
-    /// How many objects are read at once [default: 192, fewer while S3 asks to slow down]
+    /// How many objects are read at once [default: 192, fewer while S3 asks to slow down or log files
+    /// are large]
     #[arg(
         long,
         env = "CTVERIFY_CONCURRENCY",

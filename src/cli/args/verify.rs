@@ -372,8 +372,8 @@ pub(crate) struct SourceArgs {
     #[command(flatten)]
     pub aws: AwsArgs,
 
-    /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down;
-    /// the number of cores from a folder]
+    /// How many objects are read at once [default: 192 from S3, fewer while it asks to slow down
+    /// or log files are large; the number of cores from a folder]
     #[arg(
         long,
         env = "CTVERIFY_CONCURRENCY",

@@ -42,7 +42,7 @@ impl TamperingFinder {
 
     /// Returns false if no event in these bytes meets a rule.
     pub(super) fn may_match(&self, bytes: &[u8]) -> bool {
-        self.calls.as_ref().is_none_or(|calls| calls.is_match(bytes)) || has_escaped_letters(bytes)
+        self.calls.as_ref().is_none_or(|calls| calls.is_match(bytes)) || has_escaped_letters(bytes, true)
     }
 
     /// Returns the names of the rules that an event meets.

@@ -1,12 +1,12 @@
 //! The records of a merged run are those of a run on one machine, whatever was done to the trail.
 
 use base64::Engine as _;
-use ctverify_testkit::{ForgedTrail, Server, ServerOptions, TestKey, TrailAnswer, TrailSpec, defects};
+use ctverify_testkit::{ForgedTrail, KeyFault, Server, ServerOptions, TestKey, TrailAnswer, TrailSpec, defects};
 use jiff::{SignedDuration, Timestamp};
 
 use super::distributed::{Distributed, assert_same};
 use crate::coverage::explained::{LAST, NEXT, Stopped, call, gaps};
-use crate::support::{Run, ctverify_at, organization_spec, records, run};
+use crate::support::{Run, ctverify_at, organization_spec, range_of, records, run};
 
 /// Several trails at one place, each in an account of its own.
 pub(super) fn together(count: usize, mut forge: impl FnMut(usize, TrailSpec) -> ForgedTrail) -> ForgedTrail {
@@ -114,6 +114,36 @@ fn gaps_are_explained_as_by_one_machine_wherever_the_units_are_cut() {
     let [gap] = &*gaps(&merged) else { panic!("{}", merged.stdout) };
     let detail = gap["detail"].as_str().unwrap();
     assert!(detail.contains("events that may explain it could not be looked for: no unit of the plan"), "{detail}");
+}
+
+/// Found by an attack: the calls of a log file that could be read only once were lost, and nothing said so.
+#[test]
+fn a_unit_whose_log_file_can_be_read_only_once_has_no_result() {
+    let mut trail = defects::small_trail();
+    let digest = &trail.chains[0].digests[3].document;
+    let (key, at) = (digest.log_files[0].s3_object.clone(), digest.digest_start_time.parse().unwrap());
+    let stop = call("StopLogging", at, serde_json::json!({"name": "another"}));
+    trail.redeliver(&key, serde_json::json!({"Records": [stop]}).to_string().as_bytes());
+    let arguments = range_of(&trail);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let with = |fault: Option<KeyFault>| {
+        let key_faults = fault.map(|fault| (key.clone(), fault)).into_iter().collect();
+        Server::start(&trail, ServerOptions { key_faults, ..ServerOptions::default() })
+    };
+    let server = with(None);
+    let single = records(ctverify_at(&server).args(&arguments));
+    assert_same(&Distributed::plan(&server, &arguments).verdict(), &single);
+    // Whoever runs the unit again gets its result.
+    let server = with(Some(KeyFault::DeniedLater));
+    let plan = Distributed::plan(&server, &arguments);
+    let failed = plan.verify_all();
+    let says = "a log file that may have calls about trails could not be read a second time";
+    assert!(failed.code == 4 && failed.stderr.contains(says), "{} {}", failed.code, failed.stderr);
+    assert!(!plan.results().join("unit-000000.jsonl.gz").exists());
+    // A log file that is deleted in the meantime was intact when it was read.
+    let server = with(Some(KeyFault::VanishesLater));
+    let plan = Distributed::plan(&server, &arguments);
+    assert_same(&plan.verdict(), &single);
 }
 
 #[test]

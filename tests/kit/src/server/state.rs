@@ -101,6 +101,10 @@ pub enum KeyFault {
     Vanishes,
     /// The body of the first answer stops halfway and never ends.
     StallsOnce,
+    /// Only the first request for the object is answered; the others are denied.
+    DeniedLater,
+    /// Only the first request for the object is answered; later it does not exist.
+    VanishesLater,
 }
 
 /// A transient fault of one request.
@@ -291,10 +295,12 @@ impl State {
 
     /// Returns whether this object's body is to stall now: only in the first answer.
     pub fn stalls(&self, key: &str) -> bool {
-        if self.options.key_faults.get(key) != Some(&KeyFault::StallsOnce) {
-            return false;
-        }
-        let name = format!("Stall {key}");
+        self.options.key_faults.get(key) == Some(&KeyFault::StallsOnce) && self.is_first("Stall", key)
+    }
+
+    /// Returns whether something happens to an object for the first time, and counts it.
+    pub fn is_first(&self, what: &str, key: &str) -> bool {
+        let name = format!("{what} {key}");
         self.count(&name);
         self.calls(&name) == 1
     }

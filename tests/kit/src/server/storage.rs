@@ -69,7 +69,13 @@ impl Storage {
                 ));
             }
             Some(KeyFault::Vanishes) => return Err(s3_error!(NoSuchKey, "The specified key does not exist.")),
-            Some(KeyFault::StallsOnce) | None => {}
+            Some(KeyFault::DeniedLater) if !self.state.is_first("Answer", key) => {
+                return Err(s3_error!(AccessDenied, "Access Denied"));
+            }
+            Some(KeyFault::VanishesLater) if !self.state.is_first("Answer", key) => {
+                return Err(s3_error!(NoSuchKey, "The specified key does not exist."));
+            }
+            Some(_) | None => {}
         }
         if options.archived_keys.contains(key) {
             return Err(s3_error!(InvalidObjectState, "The operation is not valid for the object's storage class"));
