@@ -156,8 +156,8 @@ fn unpack_log_file_entries(bencher: Bencher<'_, '_>, log_files: usize) {
     bencher.bench(|| digest.log_files().iter().map(|entry| entry.object.key.len()).sum::<usize>());
 }
 
-/// The contents of the sample trail's log files, which are real ones.
-fn real_log_files() -> Vec<Vec<u8>> {
+/// The contents of the sample trail's log files.
+fn sample_log_files() -> Vec<Vec<u8>> {
     fn collect(folder: &Path, found: &mut Vec<Vec<u8>>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -174,10 +174,10 @@ fn real_log_files() -> Vec<Vec<u8>> {
     found.into_iter().cycle().take(2_000).collect()
 }
 
-/// The events of real log files on their way into a table: all on one core, counted by the bytes of JSON.
+/// The events of log files on their way into a table: all on one core, counted by the bytes of JSON.
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn events_to_parquet(bencher: Bencher<'_, '_>) {
-    let files = real_log_files();
+    let files = sample_log_files();
     let bytes: usize = files.iter().map(Vec::len).sum();
     let hash = sha256(b"");
     let mut proof = Proof {

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod formats;
+mod interrupted;
 mod proof_file;
 mod proven;
 mod single;

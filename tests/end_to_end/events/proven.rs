@@ -188,7 +188,7 @@ fn large_log_files_come_out_whole() {
 }
 
 #[test]
-fn real_log_files_pass_through_whole() {
+fn the_log_files_of_the_sample_pass_through_whole() {
     let sample = crate::support::testdata("sample-trail");
     let mut command = crate::support::ctverify();
     command.arg("events").arg("--from").arg(&sample).arg("--keys").arg(sample.join("keys.json"));
