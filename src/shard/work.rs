@@ -27,7 +27,7 @@ pub enum UnitError {
     /// A log file was read and could not be read again for its calls about trails.
     #[error(
         "a log file that may have calls about trails could not be read a second time, and the unit has no \
-        result: {0}"
+        result until it is verified again: {0}"
     )]
     NotReadAgain(StoreError),
     /// The result, or what it is made of, can't be written.

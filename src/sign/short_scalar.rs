@@ -1,8 +1,8 @@
 //! OpenSSH private keys whose ECDSA scalar is shorter than its curve.
 //!
 //! OpenSSH writes the scalar as an `mpint`, without leading zero bytes that its sign does not need (RFC 4251,
-//! section 5), so that it is shorter in one key of 512. ssh-key 0.6 reads only scalars of full length: the zero bytes are put back, and
-//! the key is read again.
+//! section 5), so that it is shorter in one key of 512. ssh-key 0.6 reads only scalars of full length: the
+//! zero bytes are put back, and the key is read again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -29,7 +29,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// their buffers would be most of the memory of a run.
 ///
 /// Log files are requested in a number that follows the lengths of those before, which resemble each other.
-/// Where large ones come all the same, as after many small ones, few of them are received at once.
+/// If large ones come all the same, as after many small ones, few of them are received at once.
 pub(crate) struct BodyMemory {
     memory: usize,
     requests: Limit,

@@ -86,17 +86,6 @@ impl ObjectReader {
         self.hash(object, None, ceiling, copy).await
     }
 
-    /// Reads a log file as [`Self::read_copy`] does, without the store taking note of its content: that of the
-    /// reading before counts.
-    pub(crate) async fn read_again<C: ContentCopy>(
-        &self,
-        object: &ObjectRef,
-        ceiling: u64,
-        copy: impl Fn() -> C,
-    ) -> Result<(Content, C), StoreError> {
-        self.hash_unnoted(object, None, ceiling, copy).await
-    }
-
     async fn hash<C: ContentCopy>(
         &self,
         object: &ObjectRef,
@@ -104,15 +93,15 @@ impl ObjectReader {
         ceiling: u64,
         copy: impl Fn() -> C,
     ) -> Result<(Content, C), StoreError> {
-        let (content, copied) = match self.hash_unnoted(object, version, ceiling, copy).await {
-            Ok((content, copied)) => (Ok(content), Ok(copied)),
-            Err(error) => (Err(error.clone()), Err(error)),
-        };
+        let read = self.read_unnoted(object, version, ceiling, copy).await;
+        let content = read.as_ref().map(|(content, _)| *content).map_err(Clone::clone);
         self.store.note_content(object, version, ceiling, &content);
-        Ok((content?, copied?))
+        read
     }
 
-    async fn hash_unnoted<C: ContentCopy>(
+    /// Reads a log file as [`Self::read_copy`] does, without the store taking note of its content, as for a
+    /// second reading.
+    pub(crate) async fn read_unnoted<C: ContentCopy>(
         &self,
         object: &ObjectRef,
         version: Option<&str>,
@@ -120,7 +109,7 @@ impl ObjectReader {
         copy: impl Fn() -> C,
     ) -> Result<(Content, C), StoreError> {
         let feed = |hasher: &mut ContentHasher<C>, piece| hasher.feed(piece);
-        // What a file system gives is not received ahead.
+        // Files are not received ahead.
         let is_remote = self.store.properties().is_remote;
         let _turn = if is_remote { Some(self.body_memory.request().await) } else { None };
         let begin = |opened: &Object| {

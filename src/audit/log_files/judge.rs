@@ -282,7 +282,7 @@ async fn read_again(
     expected: &[ExpectedHash],
 ) -> Option<KeptContent> {
     let ceiling = context.request.max_log_file_bytes;
-    match context.reader.read_again(&file.object, ceiling, || consumption.content()).await {
+    match context.reader.read_unnoted(&file.object, None, ceiling, || consumption.content()).await {
         Ok((content, copy)) if is_intact(&content, expected) => return Some(copy),
         Ok(_) | Err(StoreError::NotFound) => consumption.missed(file, None),
         Err(error) => consumption.missed(file, Some(&error)),

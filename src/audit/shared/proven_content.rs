@@ -124,7 +124,7 @@ impl Write for Extract {
     }
 }
 
-/// What remains of a log file that was hashed.
+/// The remains of a log file that was hashed.
 pub(crate) enum Copied {
     /// Its content.
     Content(KeptContent),
