@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use ctverify_testkit::{ACCESS_KEY, ForgedTrail, Layout, SECRET_KEY, Server, ServerOptions, TrailSpec};
 use serde_json::Value;
@@ -80,6 +81,28 @@ fn keep(records: &[Value]) {
     let kept = kept.filter(|record| record["record"] != "unit");
     let lines: String = kept.map(|record| format!("{record}\n")).collect();
     std::fs::write(Path::new(&folder).join(place), lines).unwrap();
+}
+
+/// Runs a command, and returns the peak of its resident memory, in KiB, beside its output. Its records are not
+/// kept.
+pub(crate) fn watched(command: &mut Command) -> (Run, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["stdout", "stderr"].map(|name| folder.path().join(name));
+    let [stdout, stderr] = paths.each_ref().map(|path| std::fs::File::create(path).unwrap());
+    let mut child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    let code = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code().unwrap_or(-1);
+        }
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default());
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let [stdout, stderr] = paths.map(|path| std::fs::read_to_string(path).unwrap());
+    (Run { code, stdout, stderr, records: Vec::new() }, peak)
 }
 
 impl Run {

@@ -17,7 +17,9 @@ use crate::records::{EventSummary, GapRecord, format_time as time};
 const BEFORE: SignedDuration = SignedDuration::from_hours(2);
 /// The time from the begin of a gap on in which it is looked for.
 const AFTER_BEGIN: SignedDuration = SignedDuration::from_mins(15);
-/// The time around the end of a gap in which the event that started the logging is looked for.
+/// The time before the end of a gap in which the event that started the logging is looked for. A digest covers
+/// the time from the end on: of the events after it, only those of its first minutes (`AFTER_BEGIN`) can have
+/// ended the gap, and log files that are delivered late are read for them.
 const AROUND_END: SignedDuration = SignedDuration::from_mins(75);
 
 /// The time after the call that stopped the logging in which the last digest may still begin.

@@ -21,7 +21,8 @@ pub(crate) struct EventArgs {
     #[arg(long = "match", env = "CTVERIFY_MATCH", hide_env = true, value_name = "FILE")]
     pub matched: Option<PathBuf>,
 
-    /// The name of the field that has the record in each object of the file
+    /// The name of the field that has the record in each object of the file; of one inside of other objects,
+    /// their names and its own with dots between them, such as '_source.event.original'
     #[arg(
         long,
         env = "CTVERIFY_MATCH_FIELD",

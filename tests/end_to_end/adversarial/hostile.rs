@@ -2,30 +2,14 @@
 //! a bag.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ctverify_testkit::{Digest, ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gzip};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::support::{Mirror, ctverify, ctverify_at, range_of, records, run, verify_folder};
-
-/// Runs a command and returns its exit code and its peak resident memory, in KiB.
-fn watched(command: &mut Command) -> (i32, u64) {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return (status.code().unwrap_or(-1), peak);
-        }
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+use crate::support::{Mirror, Run, ctverify, ctverify_at, range_of, records, run, verify_folder, watched};
 
 /// A digest's key for another end time.
 fn key_at(like: &Digest, end: Timestamp) -> String {
@@ -44,7 +28,7 @@ fn put(trail: &mut ForgedTrail, key: String, body: bytes::Bytes) {
 /// of them 1.27 GB.
 #[test]
 fn planted_digests_of_half_a_million_entries_take_little_memory() {
-    let count = 40;
+    let count = 16;
     let mut trail = TrailSpec { hours: 30, ..TrailSpec::default() }.forge();
     let like = trail.chains[0].digests[3].clone();
     let mut document =
@@ -61,7 +45,7 @@ fn planted_digests_of_half_a_million_entries_take_little_memory() {
         put(&mut trail, key_at(&like, end + SignedDuration::from_secs(second)), body.clone());
     }
     let mirror = Mirror::new(&trail, Layout::Keys, true);
-    let (code, peak) = watched(mirror.command().args(["--format", "jsonl"]));
+    let (Run { code, .. }, peak) = watched(mirror.command().args(["--format", "jsonl"]));
     assert!(code == 1 && peak < 96 * 1024, "exit {code}, {peak} KiB for {count} digests");
     crate::support::figure("hostile", &format!("{count} planted digests of 515,000 entries: {peak} KiB"));
 }
@@ -91,7 +75,7 @@ fn planted_digests_that_name_each_other_take_time_in_proportion() {
     let server = Server::start(&trail, ServerOptions::default());
     let begun = Instant::now();
     let place = ["--bucket", "example-trail-logs", "--start", &start, "--format", "jsonl"];
-    let (code, _) = watched(ctverify_at(&server).args(place));
+    let (Run { code, .. }, _) = watched(ctverify_at(&server).args(place));
     let took = begun.elapsed();
     // Not a measurement, only a bound: this took half an hour before.
     assert!(code != 0 && took < Duration::from_secs(60), "{took:?} for {count}, exit {code}");
@@ -265,13 +249,13 @@ fn a_hostile_bag_is_refused_in_little_memory_and_time() {
     };
     let sparse = bag("sparse");
     fs::File::options().write(true).open(sparse.join("manifest-sha256.txt")).unwrap().set_len(3 << 30).unwrap();
-    let (code, peak) = watched(ctverify().arg("--from").arg(&sparse));
+    let (Run { code, .. }, peak) = watched(ctverify().arg("--from").arg(&sparse));
     assert!(code != 0 && peak < 64 * 1024, "exit {code}, {peak} KiB");
     let piped = bag("piped");
     fs::remove_file(piped.join("custody.jsonl")).unwrap();
     assert!(Command::new("mkfifo").arg(piped.join("custody.jsonl")).status().unwrap().success());
     let begun = Instant::now();
-    let (code, _) = watched(ctverify().arg("--from").arg(&piped));
+    let (Run { code, .. }, _) = watched(ctverify().arg("--from").arg(&piped));
     assert!(code != 0 && begun.elapsed() < Duration::from_secs(20), "exit {code}");
 }
 

@@ -99,6 +99,22 @@ fn the_events_that_stopped_and_started_the_logging_explain_a_gap() {
     assert!(!shallow[0]["detail"].as_str().unwrap().contains("explained"), "{shallow:?}");
 }
 
+/// A trail that was deleted, and made anew under its name.
+#[test]
+fn a_trail_that_was_deleted_and_created_anew_explains_a_gap() {
+    let mut stopped = Stopped::new();
+    let (from, to) = (stopped.stopped_at(), stopped.started_at());
+    stopped.put(LAST, &[call("DeleteTrail", from, of_trail())]);
+    let created = json!({"name": "management-events", "isMultiRegionTrail": true, "enableLogFileValidation": true});
+    stopped.put(NEXT, &[call("CreateTrail", to, created)]);
+    let found = gaps(&verify_folder(&stopped.trail));
+    assert_eq!(found.len(), 2);
+    for gap in found {
+        let ids = (&gap["explained_by"]["event_id"], &gap["ended_by"]["event_id"]);
+        assert_eq!(ids, (&json!("id-DeleteTrail"), &json!("id-CreateTrail")), "{gap}");
+    }
+}
+
 /// A page shows who stopped the logging, in the list of gaps and on the timeline.
 #[test]
 fn the_page_shows_who_stopped_it() {

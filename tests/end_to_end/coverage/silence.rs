@@ -22,8 +22,12 @@ fn outage() -> TrailSpec {
 
 const SILENT: std::ops::Range<u32> = 30 * 24..31 * 24;
 
+fn warnings_of<'r>(run: &'r Run, code: &str) -> Vec<&'r Value> {
+    run.of("warning").into_iter().filter(|warning| warning["code"] == code).collect()
+}
+
 fn about_activity(run: &Run) -> Vec<&Value> {
-    run.of("warning").into_iter().filter(|warning| warning["code"] == "silence").collect()
+    warnings_of(run, "silence")
 }
 
 #[test]
@@ -80,4 +84,28 @@ fn a_backfill_digest_that_comes_late_ends_a_silence() {
     let run = job.run_to(silent + 17);
     assert_eq!((run.code, run.count("digest", "valid")), (0, 3 + 1), "{}", run.stdout);
     assert_eq!(about_activity(&run).len(), 0, "{}", run.stdout);
+}
+
+/// A day on which most of the log files are missing from the digests, as CloudTrail signed them, but no
+/// series of hours is empty for long.
+#[test]
+fn a_day_with_fewer_log_files_has_a_warning_and_the_same_verdict() {
+    let regions = vec!["us-east-1".to_owned()];
+    let spec =
+        TrailSpec { regions, hours: 33 * 24, log_files: 12, events: 1, busy_percent: 100, ..TrailSpec::default() };
+    let mut trail = spec.forge();
+    let mut gone = Vec::new();
+    trail.reissue(|index, document| {
+        if document.digest_start_time.starts_with("2026-03-30") {
+            gone.extend(document.log_files.drain(usize::from(index % 3 == 0).min(document.log_files.len())..));
+        }
+    });
+    assert!(gone.len() > 24, "{}", gone.len());
+    gone.iter().for_each(|file| drop(trail.remove(&file.s3_object)));
+    let run = verify_folder(&trail);
+    assert_eq!((run.code, run.verdict(), about_activity(&run).len()), (0, "verified", 0), "{}", run.stderr);
+    let warnings = warnings_of(&run, "fewer_log_files");
+    let [warning] = &*warnings else { panic!("{warnings:?}") };
+    let detail = warning["detail"].as_str().unwrap();
+    assert!(detail.contains("start from 2026-03-30T00:00:00Z to before 2026-03-31T00:00:00Z"), "{detail}");
 }

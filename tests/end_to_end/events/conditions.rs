@@ -107,6 +107,35 @@ fn each_condition_selects_what_a_look_at_the_fields_selects() {
     }
 }
 
+/// Fields that few records have: a glob or a name selects those that have it.
+#[test]
+fn errors_and_types_of_resources_are_conditions() {
+    let mut trail = defects::small_trail();
+    let key = trail.chains[0].digests[3].document.log_files[0].s3_object.clone();
+    let records = [
+        r#"{"eventID":"denied","errorCode":"AccessDenied"}"#,
+        r#"{"eventID":"throttled","errorCode":"Client.RequestLimitExceeded"}"#,
+        r#"{"eventID":"bucket","resources":[{"ARN":"arn:aws:s3:::b","type":"AWS::S3::Bucket"}]}"#,
+        r#"{"eventID":"both","errorCode":"AccessDenied","resources":[{"type":"AWS::S3::Object"},{"type":"AWS::KMS::Key"}]}"#,
+    ];
+    trail.redeliver(&key, format!("{{\"Records\":[{}]}}", records.join(",")).as_bytes());
+    let mirror = copy_of(&trail);
+    for (arguments, expected) in [
+        (vec!["--error-code", "AccessDenied"], vec!["both", "denied"]),
+        (vec!["--error-code", "*LimitExceeded,AccessDenied"], vec!["both", "denied", "throttled"]),
+        (vec!["--error-code", "*"], vec!["both", "denied", "throttled"]),
+        (vec!["--error-code", "NoSuchError"], vec![]),
+        (vec!["--resource-type", "AWS::S3::Bucket"], vec!["bucket"]),
+        (vec!["--resource-type", "AWS::S3::*"], vec!["both", "bucket"]),
+        (vec!["--resource-type", "AWS::KMS::Key", "--error-code", "Access*"], vec!["both"]),
+        (vec!["--resource-type", "Bucket"], vec![]),
+    ] {
+        let (events, _) = emitted(&run(events_of(&mirror).args(&arguments)));
+        let found: Vec<String> = identifiers(&events, |_| true).into_iter().collect();
+        assert_eq!(found, expected, "{arguments:?}");
+    }
+}
+
 /// The quick look at bytes must not pass over a text that is written with escapes.
 #[test]
 fn escaped_texts_are_found() {

@@ -3,6 +3,7 @@
 mod conditions;
 mod formats;
 mod interrupted;
+mod large;
 mod proof_file;
 mod proven;
 mod single;

@@ -124,6 +124,42 @@ fn aggregated_events_are_an_array() {
     }
 }
 
+/// The records of every log folder come out, and none of a file that nobody listed there.
+#[test]
+fn every_log_folder_has_events() {
+    for (folder, content) in [
+        (
+            "CloudTrail-Insight",
+            r#"{"Records":[{"eventID":"e","eventCategory":"Insight","insightDetails":{"state":"Start"}}]}"#,
+        ),
+        ("CloudTrail-NetworkActivity", r#"{"Records":[{"eventID":"e","eventCategory":"NetworkActivity"}]}"#),
+        ("CloudTrail-Aggregated", r#"[{"eventId":"e","accountId":"111122223333","eventCategory":"Aggregated"}]"#),
+    ] {
+        let mut trail = defects::small_trail();
+        let like = first_log_file(&trail);
+        let digest = trail.chains[0].digests.iter().position(|digest| !digest.document.log_files.is_empty()).unwrap();
+        let [listed, planted] = ["AAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBB"].map(|unique| {
+            let (begin, _) = like.rsplit_once('_').unwrap();
+            format!(
+                "{}_{unique}.json.gz",
+                begin.replace("/CloudTrail/", &format!("/{folder}/")).replace("_CloudTrail_", &format!("_{folder}_"))
+            )
+        });
+        trail.deliver_beside(digest, &like, &listed, content.as_bytes());
+        let stored = trail.object_mut(&listed).clone();
+        trail.objects.insert((trail.spec.bucket.clone(), planted), stored);
+        let (mut over_s3, _server) = events_at(&trail);
+        for found in [run(&mut events_of(&copy_of(&trail))), run(&mut over_s3)] {
+            let (events, summary) = emitted(&found);
+            let of_folder: Vec<_> =
+                events.iter().filter(|(_, proof)| proof["key"].as_str().unwrap().contains(folder)).collect();
+            let [(event, proof)] = &*of_folder else { panic!("{folder}: {of_folder:?}, {}", found.stderr) };
+            assert!(content.contains(event) && proof["key"] == *listed, "{event}");
+            assert_eq!((found.code, &summary["left_out"]), (3, &json!({ "unlisted": 1 })), "{folder}");
+        }
+    }
+}
+
 /// A digest that its valid successor contradicts has a signature of its own: its log files are not
 /// proven, and nothing of them comes out before that is known.
 #[test]

@@ -194,6 +194,35 @@ fn given_events_are_genuine_altered_or_not_found() {
     assert_eq!(found.stderr, "3 genuine, 1 altered, 4 not found; verdict on the logs: violated\n");
 }
 
+/// An export has the record under a name of its own, which may lie in other objects.
+#[test]
+fn given_events_may_stand_in_a_field_that_is_named() {
+    let trail = defects::small_trail();
+    let (event, _) = an_event(&trail);
+    let mut altered = event.clone();
+    altered["eventName"] = json!("Decrypt2");
+    let mirror = copy_of(&trail);
+    let lines = [
+        (json!({ "_raw": event.to_string() }), "_raw"),
+        (json!({ "_source": { "event": { "original": event.to_string() } } }), "_source.event.original"),
+        (json!({ "_source": { "event.original": event } }), "_source.event.original"),
+        (json!({ "a.b": event, "a": { "b": altered } }), "a.b"),
+    ];
+    for (line, field) in lines {
+        let mut command = ctverify();
+        command.env("CTVERIFY_FROM", mirror.dir()).env("CTVERIFY_KEYS", mirror.keys());
+        command.env("CTVERIFY_MATCH_FIELD", field);
+        let found = matched(command, &line.to_string());
+        assert_eq!((found.code, &parsed(&found)[0]["result"]), (0, &json!("genuine")), "{field}: {}", found.stderr);
+    }
+    let mut command = ctverify();
+    command.env("CTVERIFY_FROM", mirror.dir()).env("CTVERIFY_KEYS", mirror.keys());
+    command.env("CTVERIFY_MATCH_FIELD", "_source.message");
+    let found = matched(command, &json!({ "_source": { "event": event } }).to_string());
+    let says = "line 1 of standard input has no field '_source.message'";
+    assert!(found.code == 2 && found.stderr.contains(says), "{}", found.stderr);
+}
+
 /// What `ctverify events` has written, its summary included, is genuine; so is what jq made of it.
 #[test]
 fn emitted_events_are_genuine() {

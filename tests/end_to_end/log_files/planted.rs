@@ -1,7 +1,7 @@
 //! Objects that somebody planted: log files by name and place, digests in great number, pointers to
 //! other places.
 
-use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gzip};
+use ctverify_testkit::{ForgedTrail, Layout, Server, ServerOptions, Stored, TrailSpec, defects, gunzip, gzip};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -192,28 +192,23 @@ fn a_file_that_an_unreadable_digest_of_another_trail_may_list_is_unverified() {
 /// Contract: other log folders are looked into once a valid digest lists a file there.
 #[test]
 fn a_log_folder_of_other_events_is_looked_into_once_a_digest_lists_a_file_there() {
-    let mut trail = TrailSpec { hours: 8, ..TrailSpec::default() }.forge();
-    let insight = |name: &str| {
-        format!(
-            "{ROOT}/CloudTrail-Insight/us-east-1/2026/03/01/111122223333_CloudTrail-Insight_us-east-1_20260301T0{name}.json.gz"
-        )
-    };
-    let planted = put(&mut trail, "example-trail-logs", &insight("300Z_PlantedPlanted01"));
-    assert_eq!(found(&verify_s3(&trail), "unlisted").len(), 0);
-    let mut listed = trail.chains[0].digests[2].document.log_files[0].clone();
-    let stored = trail.object_mut(&listed.s3_object).clone();
-    listed.s3_object = insight("155Z_GenuineGenuine01");
-    trail.objects.insert(("example-trail-logs".to_owned(), listed.s3_object.clone()), stored);
-    trail.reissue(|index, document| {
-        if index == 2 {
-            document.log_files.push(listed.clone());
+    for folder in ["CloudTrail-Insight", "CloudTrail-NetworkActivity", "CloudTrail-Aggregated"] {
+        let mut trail = TrailSpec { hours: 8, ..TrailSpec::default() }.forge();
+        let named = |name: &str| {
+            format!("{ROOT}/{folder}/us-east-1/2026/03/01/111122223333_{folder}_us-east-1_20260301T0{name}.json.gz")
+        };
+        let planted = put(&mut trail, "example-trail-logs", &named("300Z_PlantedPlanted01"));
+        assert_eq!(found(&verify_s3(&trail), "unlisted").len(), 0);
+        let like = trail.chains[0].digests[2].document.log_files[0].s3_object.clone();
+        let body = trail.object_mut(&like).body.clone();
+        let listed = named("155Z_GenuineGenuine01");
+        trail.deliver_beside(2, &like, &listed, &gunzip(&body).unwrap());
+        for run in [verify_folder(&trail), verify_s3(&trail)] {
+            assert_eq!((run.code, found(&run, "unlisted")), (3, vec![planted.as_str()]), "{}", run.stdout);
+            assert!(found(&run, "intact").contains(&&*listed));
         }
-    });
-    for run in [verify_folder(&trail), verify_s3(&trail)] {
-        assert_eq!((run.code, found(&run, "unlisted")), (3, vec![planted.as_str()]), "{}", run.stdout);
+        // CloudTrail Lake's folder is no log folder of the trail.
+        put(&mut trail, "example-trail-logs", &planted.replace(folder, "CloudTrail-Lake"));
+        assert_eq!(found(&verify_s3(&trail), "unlisted").len(), 1);
     }
-    // CloudTrail Lake's folder is no log folder of the trail.
-    let lake = planted.replace("CloudTrail-Insight", "CloudTrail-Lake");
-    put(&mut trail, "example-trail-logs", &lake);
-    assert_eq!(found(&verify_s3(&trail), "unlisted").len(), 1);
 }

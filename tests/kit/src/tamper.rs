@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use crate::authority::TestKey;
-use crate::document::DigestDocument;
+use crate::document::{DigestDocument, LogFileDocument};
 use crate::forge::{Digest, ForgedTrail, Stored};
 
 /// Compresses as CloudTrail does.
@@ -113,11 +113,32 @@ impl ForgedTrail {
     /// Gives a log file of the first chain another content, as if CloudTrail had delivered that: the
     /// digests record its hash.
     pub fn redeliver(&mut self, key: &str, content: &[u8]) {
-        self.replace(key, gzip(content));
-        let hash = hex::encode(Sha256::digest(content));
+        self.redeliver_compressed(key, gzip(content), &hex::encode(Sha256::digest(content)));
+    }
+
+    /// Gives a log file another content as [`Self::redeliver`] does, which is compressed already and has this
+    /// hash.
+    pub fn redeliver_compressed(&mut self, key: &str, body: impl Into<Bytes>, hash: &str) {
+        self.replace(key, body);
         self.reissue(|_, document| {
             let files = document.log_files.iter_mut().filter(|file| file.s3_object == key);
-            files.for_each(|file| file.hash_value = hash.clone());
+            files.for_each(|file| file.hash_value = hash.to_owned());
+        });
+    }
+
+    /// Adds a log file to a digest of the first chain, as if CloudTrail had delivered it there: its entry is that
+    /// of `like` but for the key and the hash.
+    pub fn deliver_beside(&mut self, digest: usize, like: &str, key: &str, content: &[u8]) {
+        let mut stored = self.object_mut(like).clone();
+        stored.body = gzip(content).into();
+        self.objects.insert((self.spec.bucket.clone(), key.to_owned()), stored);
+        self.reissue(|index, document| {
+            let entry = document.log_files.iter().find(|file| index == digest && file.s3_object == like).cloned();
+            document.log_files.extend(entry.map(|entry| LogFileDocument {
+                s3_object: key.to_owned(),
+                hash_value: hex::encode(Sha256::digest(content)),
+                ..entry
+            }));
         });
     }
 

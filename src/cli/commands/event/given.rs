@@ -59,11 +59,13 @@ pub(super) fn read(path: &Path, field: Option<&str>) -> Result<Vec<GivenEvent>, 
 fn parse(line: &str, field: Option<&str>) -> Result<Option<(String, String)>, String> {
     let event: Cow<'_, str> = match Event::parse(line) {
         Ok(object) => {
-            if object.raw("summary").is_some() && object.raw("event").is_none() && object.id().is_none() {
+            let named = field.and_then(|field| inner(line, field));
+            let is_event = named.is_some() || object.raw("event").is_some() || object.id().is_some();
+            if object.raw("summary").is_some() && !is_event {
                 return Ok(None);
             }
             let inside = match field {
-                Some(field) => Some(object.raw(field).ok_or_else(|| format!("has no field '{field}'"))?),
+                Some(field) => Some(named.ok_or_else(|| format!("has no field '{field}'"))?),
                 None => FIELDS.iter().find_map(|field| object.raw(field)),
             };
             match inside {
@@ -92,9 +94,37 @@ fn parse(line: &str, field: Option<&str>) -> Result<Option<(String, String)>, St
     }
 }
 
+/// Returns the JSON of a field by its name, or by the names of the objects that it lies in and its own,
+/// with dots between them. A name may have dots itself: of several ways, that by the longest name counts.
+fn inner<'j>(object: &'j str, name: &str) -> Option<&'j str> {
+    let fields = Event::parse(object).ok()?;
+    fields.raw(name).or_else(|| {
+        let mut dots = name.rmatch_indices('.');
+        dots.find_map(|(dot, _)| inner(fields.raw(&name[..dot])?, &name[dot + 1..]))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_may_lie_in_other_objects() {
+        for (object, name, found) in [
+            (r#"{"a":{"b":{"c":1}}}"#, "a.b.c", Some("1")),
+            (r#"{"a":{"b.c":1}}"#, "a.b.c", Some("1")),
+            (r#"{"a.b":{"c":1}}"#, "a.b.c", Some("1")),
+            (r#"{"a":{"b":{"c":1}},"a.b":{"c":2}}"#, "a.b.c", Some("2")),
+            (r#"{"a":{"b":{"c":1}},"a.b":{}}"#, "a.b.c", Some("1")),
+            (r#"{"a.":1,"":{"b":2}}"#, "a.", Some("1")),
+            (r#"{"":{"b":2}}"#, ".b", Some("2")),
+            (r#"{"a":[{"b":1}]}"#, "a.b", None),
+            (r#"{"a":"{\"b\":1}"}"#, "a.b", None),
+            (r#"{"a":1}"#, "", None),
+        ] {
+            assert_eq!(inner(object, name), found, "{name} of {object}");
+        }
+    }
 
     #[test]
     fn an_event_is_the_object_or_stands_in_it() {
@@ -110,6 +140,7 @@ mod tests {
         }
         assert_eq!(id(r#"{"_raw":"{\"eventID\":\"e\"}"}"#, Some("_raw")).as_deref(), Some("e"));
         assert_eq!(id(r#"{"summary":{}}"#, None), None);
+        assert_eq!(id(r#"{"summary":"x","_source":{"eventID":"e"}}"#, Some("_source")).as_deref(), Some("e"));
         for (line, field, says) in [
             ("x", None, "is no JSON object"),
             ("7", None, "is no JSON object"),
