@@ -266,7 +266,7 @@ fn s3() {
         let rate = |measured: &Measured| objects as f64 / measured.wall.as_secs_f64();
         let share = 100.0 * rate(&own) / rate(&bare);
         println!("  bare GetObject loop         {:>12}   ctverify reaches {share:.0} % of its rate", ms(bare.wall));
-        let slow = ServerOptions { latency, slow_down_percent: 5, ..ServerOptions::default() };
+        let slow = ServerOptions { latency, slow_down_permille: 50, ..ServerOptions::default() };
         let slow = Server::start(&trail, slow);
         let [refused] = fastest(3, [&mut || over_s3(&slow, &trail)]);
         let times = refused.wall.as_secs_f64() / own.wall.as_secs_f64();

@@ -119,7 +119,7 @@ impl Year {
             }
         }
         let server =
-            Server::start(&trail, ServerOptions { slow_down_percent: 1, late_deliveries, ..ServerOptions::default() });
+            Server::start(&trail, ServerOptions { slow_down_permille: 2, late_deliveries, ..ServerOptions::default() });
         let put = |bucket: &str, key: &str, content: &[u8], at: Timestamp| {
             let metadata = trail.objects[&(bucket.to_owned(), key.to_owned())].metadata.clone();
             server.put(bucket, key, Stored { body: gzip(content).into(), metadata, last_modified: at });

@@ -141,7 +141,7 @@ fn pages_of_listings_and_of_keys_are_followed() {
 fn a_store_that_asks_to_slow_down_changes_no_record() {
     let trail = TrailSpec { hours: 40, busy_percent: 100, ..organization_spec() }.forge();
     let (whole, _server) = verify(&trail, ServerOptions::default());
-    let (slowed, server) = verify(&trail, ServerOptions { slow_down_percent: 20, ..ServerOptions::default() });
+    let (slowed, server) = verify(&trail, ServerOptions { slow_down_permille: 200, ..ServerOptions::default() });
     assert_eq!((slowed.code, slowed.findings()), (whole.code, whole.findings()));
     let objects = slowed.of("digest").len() + slowed.of("log_file").len();
     assert!(server.calls("GetObject") as usize > objects + objects / 10, "{}", server.calls("GetObject"));

@@ -62,8 +62,8 @@ pub struct ServerOptions {
     pub lifecycle: Vec<Lifecycle>,
     /// Transient faults: the random seed, and the percentage of requests that have one.
     pub faults: Option<(u64, u8)>,
-    /// The percentage of GetObject requests that are answered with SlowDown.
-    pub slow_down_percent: u8,
+    /// The number of GetObject requests of a thousand that are answered with SlowDown.
+    pub slow_down_permille: u16,
     /// The faults of single objects, by key.
     pub key_faults: HashMap<String, KeyFault>,
     /// The number of S3 requests that are answered before every further one is refused, and the
@@ -283,8 +283,8 @@ impl State {
 
     /// Returns whether this request is to be refused with SlowDown.
     pub fn slows_down(&self) -> bool {
-        let percent = self.options.slow_down_percent;
-        percent > 0 && self.dice.lock().expect("no test panics holding it").u8(..100) < percent
+        let permille = self.options.slow_down_permille;
+        permille > 0 && self.dice.lock().expect("no test panics holding it").u16(..1000) < permille
     }
 
     /// Counts a request and returns the number of requests so far.
