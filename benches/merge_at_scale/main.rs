@@ -110,6 +110,7 @@ fn generate(chains: u64, folder: &Path) -> u64 {
         let inputs = PlanInputs {
             audit,
             read_bucket: None,
+            tampering: None,
             asked: KeysAsked::default(),
             expected_accounts: Default::default(),
             expected_regions: Default::default(),

@@ -29,12 +29,12 @@ const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 #[async_trait]
 impl LoggingEventReader for TrailCalls {
     fn read(&self, object: &ObjectRef, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>> {
-        if !has_call(content)? {
+        if !CallSearch::of_trail_calls().finds_in(content)? {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
         let form = each_record_kept(content, |_, record| {
-            if may_match(record.as_bytes(), true) {
+            if may_hold(record.as_bytes()) {
                 let text = readable(record);
                 let event = Event::parse(&text).unwrap_or_default();
                 found.extend(logging_event(&event, Some(object)));
@@ -53,47 +53,73 @@ impl LoggingEventReader for TrailCalls {
     }
 }
 
-/// Returns false if no record in these bytes is such a call. `cut` states whether an escape that their end cuts
-/// may be a part of one.
-fn may_match(bytes: &[u8], cut: bool) -> bool {
-    NAMES.as_ref().is_none_or(|names| names.is_match(bytes)) || has_escaped_letters(bytes, cut)
-}
-
-/// Returns false if a content has no such call.
-fn has_call(content: &ProvenContent) -> io::Result<bool> {
-    let (mut reader, mut search) = (content.reader(), TrailCallSearch::default());
-    while !search.has_found() {
-        let piece = reader.fill_buf()?;
-        if piece.is_empty() {
-            break;
-        }
-        search.take(piece);
-        let length = piece.len();
-        reader.consume(length);
-    }
-    Ok(search.has_found())
+/// Returns false if these bytes hold no such call.
+fn may_hold(bytes: &[u8]) -> bool {
+    NAMES.as_ref().is_none_or(|names| names.is_match(bytes)) || has_escaped_letters(bytes, true)
 }
 
 /// The number of bytes of a piece that are looked at again with the next one: a name or an escape may stand
 /// in both, and none is longer.
-const OVERLAP: usize = 16;
+const OVERLAP: usize = 64;
 
-/// A search for such calls in bytes that come piece by piece.
-#[derive(Debug, Default)]
-pub(crate) struct TrailCallSearch {
+/// A search for the names of calls in bytes that come piece by piece.
+#[derive(Debug)]
+pub(crate) struct CallSearch {
+    /// The searches for names; `None` for one that could not be made, which finds something everywhere.
+    names: Vec<Option<AhoCorasick>>,
     has_found: bool,
     /// The last bytes of the pieces so far.
     end: Vec<u8>,
 }
 
-impl ContentSearch for TrailCallSearch {
+impl CallSearch {
+    /// Creates a search for the calls that start and stop the logging of trails.
+    pub(crate) fn of_trail_calls() -> Self {
+        Self::of(NAMES.clone())
+    }
+
+    /// Creates a search for these names.
+    pub(super) fn of(names: Option<AhoCorasick>) -> Self {
+        Self { names: vec![names], has_found: false, end: Vec::new() }
+    }
+
+    /// Returns whether a content may have a call of these names.
+    pub(super) fn finds_in(mut self, content: &ProvenContent) -> io::Result<bool> {
+        let mut reader = content.reader();
+        while !self.has_found {
+            let piece = reader.fill_buf()?;
+            if piece.is_empty() {
+                break;
+            }
+            self.take(piece);
+            let length = piece.len();
+            reader.consume(length);
+        }
+        Ok(self.has_found)
+    }
+
+    /// Searches for other names, too.
+    pub(super) fn and(mut self, names: Option<AhoCorasick>) -> Self {
+        self.names.push(names);
+        self
+    }
+
+    /// Returns false if these bytes hold none of the names. An escape that their end cuts is not looked at: it
+    /// stands whole where the pieces overlap.
+    fn may_match(&self, bytes: &[u8]) -> bool {
+        let is_match = |names: &Option<AhoCorasick>| names.as_ref().is_none_or(|names| names.is_match(bytes));
+        self.names.iter().any(is_match) || has_escaped_letters(bytes, false)
+    }
+}
+
+impl ContentSearch for CallSearch {
     fn take(&mut self, bytes: &[u8]) {
         if self.has_found {
             return;
         }
         let ends = self.end.len();
         self.end.extend_from_slice(&bytes[..bytes.len().min(OVERLAP)]);
-        self.has_found = may_match(bytes, false) || (ends > 0 && may_match(&self.end, false));
+        self.has_found = self.may_match(bytes) || (ends > 0 && self.may_match(&self.end));
         if bytes.len() >= OVERLAP {
             self.end.clear();
             self.end.extend_from_slice(&bytes[bytes.len() - OVERLAP..]);
@@ -149,6 +175,7 @@ fn logging_event(event: &Event<'_>, object: Option<&ObjectRef>) -> Option<Loggin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::tampering::{RULES, TamperingFinder};
 
     fn effect(name: &str, parameters: &str, rest: &str) -> Option<LoggingEffect> {
         let record = format!(
@@ -160,7 +187,7 @@ mod tests {
 
     /// Returns whether a search finds something in a text that comes in pieces of this length.
     fn finds(text: &str, piece: usize) -> bool {
-        let mut search = TrailCallSearch::default();
+        let mut search = CallSearch::of_trail_calls().and(TamperingFinder::new(Default::default()).calls());
         for bytes in text.as_bytes().chunks(piece) {
             search.take(bytes);
         }
@@ -169,9 +196,12 @@ mod tests {
 
     #[test]
     fn a_call_is_found_wherever_the_pieces_are_cut() {
-        let fill = "x".repeat(40);
-        for piece in 1..100 {
-            for call in CALLS {
+        let fill = "x".repeat(100);
+        let of_rules = RULES.iter().flat_map(|rule| rule.calls).copied();
+        let calls: Vec<&str> = CALLS.into_iter().chain(of_rules).collect();
+        assert!(calls.iter().all(|call| call.len() < OVERLAP));
+        for piece in 1..150 {
+            for call in &calls {
                 assert!(finds(&format!("{fill}{call}{fill}"), piece), "{call} {piece}");
             }
             assert!(finds(&format!("{fill}\\u0053topLogging{fill}"), piece), "{piece}");

@@ -35,8 +35,9 @@ pub use finder::{EventFinder, FoundEvent, Searched};
 #[cfg(feature = "parquet")]
 pub use lake::{Lake, LakeFile};
 pub use log_file::{Form, TakeRecord, each_record, each_record_of_bytes, each_record_of_reader};
-pub(crate) use logging::TrailCallSearch;
+pub(crate) use logging::CallSearch;
 pub use logging::TrailCalls;
 pub use output::{Format, Proof};
 pub use reader::{EventReader, EventTotals};
+pub(crate) use tampering::not_all as tampering_not_all;
 pub use tampering::{RULES as TAMPERING_RULES, TamperingFinder, TamperingRule, TrailResources};

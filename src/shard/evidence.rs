@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::LoggingEvent;
+use crate::records::{TamperingRecord, WarningRecord};
 use crate::store::{LifecycleRule, ListedObject, ObjectVersion, StoreError};
 use crate::verify::{Content, DigestMetadata};
 
@@ -28,6 +29,8 @@ pub(super) enum Evidence {
     LifecycleRules(Rules),
     /// The events of a log file that start or stop the logging of trails.
     LoggingEvents(LoggingEventsOfFile),
+    /// The findings of tampering in a log file.
+    Tampering(TamperingOfFile),
 }
 
 /// A page of a listing: all the names below `prefix` that come after `after`, up to `to`.
@@ -117,6 +120,28 @@ pub(super) struct LoggingEventsOfFile {
     pub events: Option<Vec<LoggingEvent>>,
 }
 
+/// The events of a log file that meet a rule of tampering, or a part of them: a file may have very many, and a
+/// line of a result has a largest length. Log files without any are left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct TamperingOfFile {
+    pub bucket: String,
+    pub key: String,
+    /// The number of the part, from 0 on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: usize,
+    /// The findings, in the order of the events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<TamperingRecord>,
+    /// The warning, if not all events could be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<WarningRecord>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 /// The question that an answer belongs to.
 #[derive(Debug, Clone)]
 pub(super) struct Subject<'a> {
@@ -138,12 +163,21 @@ pub(super) enum Kind {
     Content,
     Versions,
     Events,
+    Tampering,
 }
 
 impl Kind {
     /// All kinds, in their order.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Rules, Self::Folders, Self::Keys, Self::Digest, Self::Content, Self::Versions, Self::Events];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Rules,
+        Self::Folders,
+        Self::Keys,
+        Self::Digest,
+        Self::Content,
+        Self::Versions,
+        Self::Events,
+        Self::Tampering,
+    ];
 }
 
 impl<'a> Subject<'a> {
@@ -169,6 +203,10 @@ impl Evidence {
             Self::LoggingEvents(LoggingEventsOfFile { bucket, key, .. }) => {
                 Subject::new(Kind::Events, bucket, key, None)
             }
+            Self::Tampering(TamperingOfFile { bucket, key, part, .. }) => {
+                let part = (*part > 0).then(|| part.to_string().into());
+                Subject { part, ..Subject::new(Kind::Tampering, bucket, key, None) }
+            }
             Self::LifecycleRules(Rules { bucket, .. }) => Subject::new(Kind::Rules, bucket, "", None),
         }
     }
@@ -183,7 +221,7 @@ impl Evidence {
             Self::Content(content) => content.content.as_ref().err(),
             Self::Versions(versions) => versions.versions.as_ref().err(),
             Self::LifecycleRules(rules) => rules.rules.as_ref().err(),
-            Self::LoggingEvents(_) => None,
+            Self::LoggingEvents(_) | Self::Tampering(_) => None,
         }
     }
 }

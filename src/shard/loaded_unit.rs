@@ -42,6 +42,7 @@ pub(super) struct LoadedUnit {
     pub(super) versions: HashMap<u64, Span, RandomState>,
     pub(super) contents: HashMap<u64, KnownContent, RandomState>,
     pub(super) logging_events: HashMap<u64, Span, RandomState>,
+    pub(super) tampering: HashMap<u64, Vec<Span>, RandomState>,
 }
 
 impl LoadedUnit {
@@ -77,6 +78,7 @@ impl Loader {
             versions: HashMap::default(),
             contents: HashMap::default(),
             logging_events: HashMap::default(),
+            tampering: HashMap::default(),
         };
         Ok(Self { file: BufWriter::new(file), length: 0, hasher, unit })
     }
@@ -111,6 +113,10 @@ impl Loader {
             Evidence::LoggingEvents(file) => {
                 let subject = subject(&self.hasher, &file.bucket, &file.key, None);
                 self.unit.logging_events.insert(subject, spans()?);
+            }
+            Evidence::Tampering(file) => {
+                let subject = subject(&self.hasher, &file.bucket, &file.key, None);
+                self.unit.tampering.entry(subject).or_default().push(spans()?);
             }
             // The plan has those of the trail's buckets.
             Evidence::LifecycleRules(_) => {}

@@ -9,16 +9,15 @@ use async_trait::async_trait;
 
 use super::recorder::Recorder;
 use super::result_store::ResultStore;
-use crate::audit::{ContentExaminer, ContentSearch, KnownEvents, LoggingEvent, LoggingEventReader, ProvenContent};
+use crate::audit::{KnownEvents, LoggingEvent, LoggingEventReader, ProvenContent};
 use crate::debug::opaque_debug;
-use crate::events::{TrailCallSearch, TrailCalls};
-use crate::model::{ChainId, ObjectRef, Requests};
-use crate::records::{EventSummary, LogFileRecord, Record};
+use crate::events::TrailCalls;
+use crate::model::{ObjectRef, Requests};
+use crate::records::EventSummary;
 use crate::store::{LifecycleRule, ListRequest, Object, ObjectVersion, Page, Store, StoreError, StoreProperties};
 use crate::verify::Content;
 
-/// A reader of such events that keeps them as evidence of a unit. It examines the log files of home
-/// regions, in which trails are started and stopped.
+/// A reader of such events that keeps them as evidence of a unit.
 pub(super) struct EventsOfFiles {
     pub recorder: Arc<Recorder>,
 }
@@ -33,30 +32,6 @@ impl LoggingEventReader for EventsOfFiles {
 
     fn read_record(&self, record: &str) -> Option<(EventSummary, Option<LoggingEvent>)> {
         TrailCalls.read_record(record)
-    }
-}
-
-impl ContentExaminer for EventsOfFiles {
-    fn examine(&self, file: &LogFileRecord, content: &ProvenContent) -> io::Result<Vec<Record>> {
-        // Events that can't be read are noted, and no reason to give up the unit.
-        let _ = self.read(&file.object, content);
-        Ok(Vec::new())
-    }
-
-    fn examines(&self, chain: &ChainId) -> bool {
-        chain.region == chain.home_region
-    }
-
-    fn search(&self) -> Option<Box<dyn ContentSearch>> {
-        Some(Box::new(TrailCallSearch::default()))
-    }
-
-    fn missed(&self, file: &LogFileRecord, error: Option<&StoreError>) {
-        match error {
-            // The unit is to be run again: what it read before had the calls.
-            Some(error) => self.recorder.note_not_read_again(error),
-            None => self.recorder.keep_logging_events(&file.object, None),
-        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::{AccountId, Period, Region, Requests, TimeRange};
 use crate::store::{LifecycleRule, StoreError};
 
 /// The name of the schema of plans.
-const SCHEMA: &str = "ctverify/plan/1";
+const SCHEMA: &str = "ctverify/plan/2";
 /// The largest manifest that is read, in bytes: a region has some hundred keys at most, and a plan
 /// names the objects that lie in no region's folder.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;

@@ -26,6 +26,7 @@ mod recorder;
 mod result_file;
 mod result_store;
 mod results;
+mod tampering;
 mod units;
 mod work;
 
@@ -41,4 +42,5 @@ pub use result_store::ResultStore;
 pub use results::{
     BucketOfResults, FolderOfResults, ResultError, ResultSource, Results, each_record, read_unit_result,
 };
+pub use tampering::{MergedTampering, TamperingQuestion};
 pub use work::{Extraction, UnitError, run_unit};

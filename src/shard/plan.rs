@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::known::{PlannedKeys, PlannedNeighbours};
 use super::manifest::{Manifest, PlannedChain, Unit, UnitEstimate};
 use super::question::Question;
+use super::tampering::TamperingQuestion;
 use super::units::{DayCount, Piece, cut, group, interleave};
 use crate::audit::{Audit, AuditError, DiscoveredChain, LogFileCount, Survey, SurveyedChain};
 use crate::debug::opaque_debug;
@@ -33,6 +34,8 @@ pub struct PlanInputs {
     pub audit: Audit,
     /// The bucket that is read in place of the recorded one.
     pub read_bucket: Option<String>,
+    /// The places by which units tell events of tampering; `None` if they are to look for none.
+    pub tampering: Option<TamperingQuestion>,
     /// The source of the public keys, for the run record.
     pub asked: KeysAsked,
     /// The accounts that have to be there, by the source that names them.
@@ -71,9 +74,9 @@ pub struct Plan {
 ///
 /// Fails if nothing of the trail can be listed.
 pub async fn make_plan(inputs: PlanInputs, options: PlanOptions) -> Result<Plan, AuditError> {
-    let PlanInputs { audit, read_bucket, asked, expected_accounts, expected_regions } = inputs;
+    let PlanInputs { audit, read_bucket, tampering, asked, expected_accounts, expected_regions } = inputs;
     let Survey { facts, chains, keys } = audit.survey(options.count).await?;
-    let question = Question::of(&audit.request, audit.store.source(), read_bucket);
+    let question = Question::of(&audit.request, audit.store.source(), read_bucket, tampering);
     let units = cut_all(&chains, &question, options);
     let regions: BTreeSet<Region> = chains
         .iter()

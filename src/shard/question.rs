@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::tampering::TamperingQuestion;
 use crate::audit::AuditRequest;
 use crate::model::{AccountId, Depth, OrganizationId, Region, TimeRange, TrailArn};
 use crate::records::{Setting, WarningRecord};
@@ -36,6 +37,8 @@ pub struct Question {
     pub regions: BTreeSet<Region>,
     /// The depth of the verification.
     pub depth: Depth,
+    /// The places by which events of tampering are told; null if units look for none.
+    pub tampering: Option<TamperingQuestion>,
     /// The uncompressed size up to which a log file is read, in bytes.
     pub max_log_file_bytes: u64,
     /// The time after its hour within which a digest may still come, in seconds.
@@ -54,7 +57,12 @@ pub struct Question {
 
 impl Question {
     /// Takes the shared part of a request.
-    pub fn of(request: &AuditRequest, source: String, read_bucket: Option<String>) -> Self {
+    pub fn of(
+        request: &AuditRequest,
+        source: String,
+        read_bucket: Option<String>,
+        tampering: Option<TamperingQuestion>,
+    ) -> Self {
         Self {
             trail_arn: request.trail.clone(),
             locations: request.locations.clone(),
@@ -67,6 +75,7 @@ impl Question {
             accounts: request.accounts.clone(),
             regions: request.regions.clone(),
             depth: request.depth,
+            tampering,
             max_log_file_bytes: request.max_log_file_bytes,
             grace_seconds: request.grace.as_secs(),
             unknown: request.expected.unknown.clone(),

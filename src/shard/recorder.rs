@@ -12,12 +12,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::edges::{EdgeDigest, EdgeNames};
 use super::evidence::{
-    Digest, Evidence, Kind, Listing, LogFileContent, LoggingEventsOfFile, Rules, Subject, Versions, encoded, millis,
+    Digest, Evidence, Kind, Listing, LogFileContent, LoggingEventsOfFile, Rules, Subject, TamperingOfFile, Versions,
+    encoded, millis,
 };
 use super::manifest::Manifest;
 use crate::audit::LoggingEvent;
 use crate::debug::opaque_debug;
 use crate::model::{ChainId, DigestName, ObjectRef, Requests, TimeRange};
+use crate::records::{TamperingRecord, WarningRecord};
 use crate::store::{
     Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
     StoreProperties,
@@ -74,6 +76,10 @@ struct Kept {
 /// The number of questions in a row without an answer by which the store counts as unreachable. A
 /// single object that times out is a finding about that object, as in any run.
 const OUTAGE: usize = 8;
+
+/// The number of findings of tampering that a line has at most. Each names what its caller has chosen, of up to
+/// some 100 kB.
+const FINDINGS_OF_PART: usize = 100;
 
 /// The place of an answer in the order of a result: by kind, then by the folder of what it is about,
 /// so that similar names stand together and compress well, then by the name. Folder and name count by
@@ -226,7 +232,7 @@ impl Recorder {
                 Kind::Versions | Kind::Rules => requests.other += 1,
                 // They come with the content of their log file. A log file that was read again for them
                 // counts once, as every request that was repeated.
-                Kind::Events => {}
+                Kind::Events | Kind::Tampering => {}
             }
         }
         requests
@@ -261,6 +267,28 @@ impl Recorder {
             key: object.key.to_string(),
             events: events.map(<[LoggingEvent]>::to_vec),
         }));
+    }
+
+    /// Keeps the findings of tampering in a log file, and the warning that not all of its events were looked at.
+    pub(super) fn keep_tampering(
+        &self,
+        object: &ObjectRef,
+        findings: &[TamperingRecord],
+        warning: Option<&WarningRecord>,
+    ) {
+        let of_part = |part: usize, findings: &[TamperingRecord]| TamperingOfFile {
+            bucket: object.bucket.to_string(),
+            key: object.key.to_string(),
+            part,
+            findings: findings.to_vec(),
+            warning: warning.filter(|_| part == 0).cloned(),
+        };
+        for (part, findings) in findings.chunks(FINDINGS_OF_PART).enumerate() {
+            self.keep(&Evidence::Tampering(of_part(part, findings)));
+        }
+        if findings.is_empty() && warning.is_some() {
+            self.keep(&Evidence::Tampering(of_part(0, findings)));
+        }
     }
 
     /// Takes note of the error because of which a log file was not read again.

@@ -12,7 +12,7 @@ use crate::model::{DigestStatus, LogFileStatus, Requests};
 use crate::records::Tally;
 
 /// The name of the schema of results.
-const SCHEMA: &str = "ctverify/unit/1";
+const SCHEMA: &str = "ctverify/unit/2";
 /// The longest line that is read, in bytes: the largest digest in base64, and its names.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 

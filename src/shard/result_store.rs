@@ -14,13 +14,14 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OnceCell;
 
-use super::evidence::{Digest, Evidence, Listing, LoggingEventsOfFile, decoded, time};
+use super::evidence::{Digest, Evidence, Listing, LoggingEventsOfFile, TamperingOfFile, decoded, time};
 use super::loaded_unit::{KnownContent, LoadedUnit, Loader, Segment, Span, subject};
 use super::manifest::Manifest;
 use super::results::{ResultError, Results};
 use crate::audit::LoggingEvent;
 use crate::debug::opaque_debug;
 use crate::model::{AWS_LOGS_FOLDER, DigestName, Fault, ObjectRef, Requests, earlier, later};
+use crate::records::LogFileRecord;
 use crate::store::{
     Body, Head, LifecycleRule, ListRequest, ListedObject, Object, ObjectVersion, Page, Store, StoreError,
     StoreProperties,
@@ -250,10 +251,48 @@ impl ResultStore {
             };
             unit.contents.contains_key(&name).then_some(Ok(Evidence::LoggingEvents(nothing)))
         };
-        let found = self.find(object, look, |_| None).await?;
+        let found = self.note(self.find(object, look, |_| None).await, || object.to_string())?;
         let Some(Evidence::LoggingEvents(file)) = found else { return Ok(None) };
         let of_file = |event| LoggingEvent { object: Some(object.clone()), ..event };
         Ok(file.events.map(|events| events.into_iter().map(of_file).collect()))
+    }
+
+    /// Returns the findings of tampering in a log file that was found intact, by parts in their order, as a unit
+    /// made them of the same content; `None` if no unit has looked at it.
+    pub(super) async fn tampering(&self, file: &LogFileRecord) -> Result<Option<Vec<TamperingOfFile>>, StoreError> {
+        let found = self.find_tampering(file).await;
+        self.note(found, || file.object.to_string())
+    }
+
+    async fn find_tampering(&self, file: &LogFileRecord) -> Result<Option<Vec<TamperingOfFile>>, StoreError> {
+        let object = &file.object;
+        let name = subject(&self.hasher, &object.bucket, &object.key, None);
+        let digest = file.digest.as_deref().and_then(DigestName::parse);
+        for number in self.units_about(&object.key, digest.as_ref().map(|digest| digest.end)).concat() {
+            let unit = self.unit(number).await?;
+            let content = unit.contents.get(&name).and_then(|(_, content)| content.as_ref().ok());
+            let is_same = |content: &Content| content.sha256.is_some() && content.sha256 == file.actual_sha256;
+            if !content.is_some_and(is_same) {
+                continue;
+            }
+            if let Some(spans) = unit.tampering.get(&name) {
+                let read = |span: &Span| match unit.read(*span)? {
+                    Evidence::Tampering(part) => Ok(part),
+                    _ => Err(StoreError::Unwritable("evidence is of another kind".to_owned())),
+                };
+                let mut parts = spans.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+                parts.sort_by_key(|part| part.part);
+                return Ok(Some(parts));
+            }
+            // Log files without findings are left out. A unit that does not judge the digest may have read the
+            // file for another reason, such as a gap, without looking for tampering.
+            let range = self.results.ranges[number as usize];
+            let judges = |digest: &DigestName| range.reaches(digest.end) && !range.is_after_end(digest.end);
+            if digest.as_ref().is_some_and(judges) {
+                return Ok(Some(Vec::new()));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns a page of keys from evidence, if some unit has listed what follows `start`.

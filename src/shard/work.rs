@@ -9,6 +9,7 @@ use super::logging_events::EventsOfFiles;
 use super::manifest::{Manifest, Unit};
 use super::recorder::Recorder;
 use super::result_file::{ResultWriter, UnitCounts, UnitResult};
+use super::tampering::UnitExaminer;
 use crate::audit::{Audit, AuditError, ContentConsumer, Discovered, DiscoveredFacts, Extract, Observer};
 use crate::model::Depth;
 use crate::records::{LogFileRecord, Record, write_record};
@@ -24,9 +25,9 @@ pub enum UnitError {
     /// The store could not be reached: what was found until then says nothing about the trail.
     #[error("the store could not be reached, and the unit has no result: {0}")]
     Unreachable(StoreError),
-    /// A log file was read and could not be read again for its calls about trails.
+    /// A log file was read and could not be read again for the calls in it.
     #[error(
-        "a log file that may have calls about trails could not be read a second time, and the unit has no \
+        "a log file that may have calls about trails or their protection could not be read a second time, and the unit has no \
         result until it is verified again: {0}"
     )]
     NotReadAgain(StoreError),
@@ -87,7 +88,8 @@ pub async fn run_unit<W: Write>(
     audit.consumer = consumer;
     if manifest.question.depth == Depth::Content {
         let events = Arc::new(EventsOfFiles { recorder: recorder.clone() });
-        audit.examiner = Some(events.clone());
+        let tampering = manifest.question.tampering.as_ref();
+        audit.examiner = Some(Arc::new(UnitExaminer::new(events.clone(), tampering)));
         audit.logging_events = Some(events);
     }
     let mut observer = RecordsOfUnit { writer, line: Vec::new(), beside };

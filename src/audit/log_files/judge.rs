@@ -19,7 +19,7 @@ use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
 use crate::audit::shared::proven_content::{Consumed, Consumption, Copied, KeptContent};
 use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef};
-use crate::records::{History, LogFileRecord};
+use crate::records::{History, LogFileRecord, Record};
 use crate::store::StoreError;
 use crate::verify::{Content, ExpectedHash, LogFileEntry};
 
@@ -258,36 +258,49 @@ pub(crate) async fn judge(
         history: History::default(),
     };
     let consumed = match (&context.consumption, copied) {
-        (Some(consumption), Some(copied)) if record.status == LogFileStatus::Intact => {
+        _ if record.status != LogFileStatus::Intact => Consumed::default(),
+        (Some(consumption), Some(copied)) => {
             let content = match copied {
-                Copied::Content(content) => Some(content),
+                Copied::Content(content) => Ok(content),
                 Copied::Searched(search) if search.has_found() => {
                     read_again(context, consumption, &record, &expected).await
                 }
-                Copied::Searched(_) => None,
+                Copied::Searched(_) => Err(Vec::new()),
             };
-            let consumed = content.map(|content| consumption.consume(&record, content)).transpose();
-            consumed.map_err(AuditError::Content)?.unwrap_or_default()
+            match content {
+                Ok(content) => consumption.consume(&record, content).map_err(AuditError::Content)?,
+                Err(records) => Consumed { extract: None, records },
+            }
         }
-        _ => Consumed::default(),
+        (Some(consumption), None) => {
+            let records = match consumption.known(&record).await {
+                Some(records) => records,
+                None => match read_again(context, consumption, &record, &expected).await {
+                    Ok(content) => consumption.examine(&record, content).map_err(AuditError::Content)?,
+                    Err(records) => records,
+                },
+            };
+            Consumed { extract: None, records }
+        }
+        (None, _) => Consumed::default(),
     };
     Ok((record, consumed))
 }
 
 /// Reads a log file that was found intact again, and keeps its content, if that is still what digests expect.
+/// Else it returns the records that say so.
 async fn read_again(
     context: &Context,
     consumption: &Consumption,
     file: &LogFileRecord,
     expected: &[ExpectedHash],
-) -> Option<KeptContent> {
+) -> Result<KeptContent, Vec<Record>> {
     let ceiling = context.request.max_log_file_bytes;
     match context.reader.read_unnoted(&file.object, None, ceiling, || consumption.content()).await {
-        Ok((content, copy)) if is_intact(&content, expected) => return Some(copy),
-        Ok(_) | Err(StoreError::NotFound) => consumption.missed(file, None),
-        Err(error) => consumption.missed(file, Some(&error)),
+        Ok((content, copy)) if is_intact(&content, expected) => Ok(copy),
+        Ok(_) | Err(StoreError::NotFound) => Err(consumption.missed(file, None)),
+        Err(error) => Err(consumption.missed(file, Some(&error))),
     }
-    None
 }
 
 /// Reads and hashes a log file, and keeps its content or searches it if the run looks at content.

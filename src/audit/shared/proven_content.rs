@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use crate::debug::opaque_debug;
 use crate::disk::spill::{SpillBuffer, SpillPool};
 use crate::model::ChainId;
@@ -37,6 +39,7 @@ pub trait ContentConsumer: Send + Sync {
 
 /// An examiner of the content of log files that are proven, which makes records of it. It sees no other
 /// bytes.
+#[async_trait]
 pub trait ContentExaminer: Send + Sync {
     /// Examines the content of one log file, and returns the records that follow the record of the file,
     /// in their order. Called in any order, and several times at once.
@@ -58,9 +61,18 @@ pub trait ContentExaminer: Send + Sync {
         None
     }
 
-    /// Takes note of a log file that has what was searched for, was found intact, and could not be read
-    /// again: because of the error, or because it is another file by now.
-    fn missed(&self, _file: &LogFileRecord, _error: Option<&StoreError>) {}
+    /// Takes note of a log file that is to be examined, was found intact, and could not be read for that:
+    /// because of the error, or because it is another file by now. Returns the records that say so.
+    fn missed(&self, _file: &LogFileRecord, _error: Option<&StoreError>) -> Vec<Record> {
+        Vec::new()
+    }
+
+    /// Returns the records of a log file that was found intact by a hash which the store knows, so that its
+    /// content was not read: those that another run made of it. `None` if they are not known, and it is to be
+    /// read and examined.
+    async fn known(&self, _file: &LogFileRecord) -> Option<Vec<Record>> {
+        Some(Vec::new())
+    }
 }
 
 /// A search of a log file's uncompressed bytes while they are hashed, be they proven or not.
@@ -226,11 +238,28 @@ impl Consumption {
         KeptContent::new(self.contents.buffer())
     }
 
-    /// Tells the examiner of a log file that could not be read again.
-    pub(crate) fn missed(&self, file: &LogFileRecord, error: Option<&StoreError>) {
-        if let Some(examiner) = &self.examiner {
-            examiner.missed(file, error);
+    /// Tells the examiner of a log file that could not be read again, and returns its records about that.
+    pub(crate) fn missed(&self, file: &LogFileRecord, error: Option<&StoreError>) -> Vec<Record> {
+        self.examiner.as_ref().map(|examiner| examiner.missed(file, error)).unwrap_or_default()
+    }
+
+    /// Returns the records that are known of a log file that was found intact, and whose content was not read;
+    /// `None` if it is to be read and examined.
+    pub(crate) async fn known(&self, file: &LogFileRecord) -> Option<Vec<Record>> {
+        match &self.examiner {
+            Some(examiner) => examiner.known(file).await,
+            None => Some(Vec::new()),
         }
+    }
+
+    /// Hands the content of a log file, which was read for the examiner alone, to it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the copy could not be kept, for lack of disk space as a rule, or the examiner fails.
+    pub(crate) fn examine(&self, file: &LogFileRecord, kept: KeptContent) -> io::Result<Vec<Record>> {
+        let content = kept.finish()?;
+        self.examiner.as_ref().map_or_else(|| Ok(Vec::new()), |examiner| examiner.examine(file, &content))
     }
 
     /// Hands the content of a log file that was found intact to the examiner and to the consumer.

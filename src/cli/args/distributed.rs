@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::reports::{LogArgs, ReportArgs};
 use super::values::{Allowance, Suggested, allowance_suggestions, parse_allowance};
-use super::verify::{AwsArgs, SelectArgs, SourceArgs};
+use super::verify::{AwsArgs, FailArgs, SelectArgs, SourceArgs};
 use crate::checkpoint::Name;
 use crate::model::parse_age;
 use crate::records::Setting;
@@ -64,6 +64,17 @@ pub(crate) struct PlanArgs {
         help_heading = "Plan"
     )]
     pub group_by_prefix_rate: bool,
+
+    /// Have the units look for proven events that weaken logging, which 'ctverify merge --report tampering=FILE'
+    /// reports. Log files that may have such a call are read twice, unless a unit also writes events
+    #[arg(
+        long,
+        env = "CTVERIFY_TAMPERING",
+        hide_env = true,
+        value_parser = FalseyValueParser::new(),
+        help_heading = "Plan"
+    )]
+    pub tampering: bool,
 
     /// The form of the summary on standard output
     #[arg(
@@ -230,4 +241,7 @@ pub(crate) struct MergeArgs {
         help_heading = "Verdict"
     )]
     pub allow: Vec<Allowance>,
+
+    #[command(flatten)]
+    pub fail: FailArgs,
 }

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use super::shard::open_store;
-use super::verify::{run, runtime, shut_down};
+use super::verify::{run, runtime, shut_down, tampering_flag};
 use crate::audit::Discovered;
 use crate::checkpoint::{Kept, Name, Place};
-use crate::cli::args::MergeArgs;
+use crate::cli::args::{FailOn, MergeArgs};
 use crate::cli::aws::connect;
 use crate::cli::custody::now;
 use crate::cli::exit::Failure;
@@ -18,7 +18,7 @@ use crate::cli::result_place::ResultPlace;
 use crate::cli::uploads::Uploads;
 use crate::model::Depth;
 use crate::records::Merged;
-use crate::shard::{MergedLoggingEvents, PlannedChains, ResultStore, Results};
+use crate::shard::{MergedLoggingEvents, MergedTampering, PlannedChains, ResultStore, Results};
 use crate::store::S3;
 
 /// Merges the results that the arguments name, and returns the exit code for the verdict.
@@ -39,6 +39,12 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
 
 /// The inputs of the run that merges: an ordinary one, whose store answers from the results.
 async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure> {
+    let fails_on_tampering = args.fail.fail_on.contains(&FailOn::Tampering);
+    let tampering = plan.manifest.question.tampering.clone();
+    if let (Some(flag), None) = (tampering_flag(&args.reports, fails_on_tampering), &tampering) {
+        let what = "tells of events in log files, which the units of this plan did not look for";
+        return Err(Failure::Usage(format!("{flag} {what}: 'ctverify plan --tampering' makes a plan whose units do")));
+    }
     let source = ResultPlace::of(&args.results, &args.aws).await?.source();
     let results = Results::open(&plan.files, &plan.manifest, source).await?;
     for name in &results.ignored {
@@ -50,6 +56,7 @@ async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure>
     let examined = question.buckets();
     let mut request = question.request(question.range, S3_CONCURRENCY);
     request.allowed = resolve::allowances(&args.allow);
+    request.fails_on_tampering = fails_on_tampering;
     request.warnings_before = [question.warnings.clone(), results.warnings.clone()].concat();
     request.statement.endpoints.clone_from(&question.endpoints);
     request.statement.keys = manifest.keys.asked.clone();
@@ -62,8 +69,12 @@ async fn settings(args: &MergeArgs, plan: OpenPlan) -> Result<Settings, Failure>
     let chains = Arc::new(PlannedChains::of(&plan.files));
     let watched = store.clone();
     let of_units = MergedLoggingEvents::new(store.clone());
+    let known_tampering = tampering.as_ref().map(|question| MergedTampering::new(store.clone(), question));
     let mut settings = Settings::new(store, Arc::new(manifest.keys.clone()), request);
     settings.logging_events = (question.depth == Depth::Content).then(|| Arc::new(of_units) as _);
+    settings.known_tampering = known_tampering.map(|examiner| Arc::new(examiner) as _);
+    // Units compare calls with the key that the plan knows.
+    settings.trail_key = tampering.filter(|question| question.is_key_known).map(|_| None);
     settings.neighbours = Some(Arc::new(manifest.neighbours.clone()));
     settings.discovered = Some(Discovered { chains, facts: manifest.facts.clone() });
     settings.trouble = Some(Arc::new(move || {

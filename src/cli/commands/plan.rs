@@ -16,7 +16,7 @@ use crate::cli::plan_place::PlanPlace;
 use crate::cli::resolve::{self, Settings};
 use crate::model::{AccountId, Depth, Region};
 use crate::report::{counted, quoted};
-use crate::shard::{Manifest, PlanInputs, PlanOptions, make_plan};
+use crate::shard::{Manifest, PlanInputs, PlanOptions, TamperingQuestion, make_plan};
 
 /// Makes the plan that the arguments ask for.
 pub(crate) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
@@ -35,7 +35,15 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
 async fn make(args: &PlanArgs) -> Result<Manifest, Failure> {
     let place = PlanPlace::of(&args.output, &args.source.aws).await?;
     place.check_new().await?;
+    if args.tampering && args.what.depth != Depth::Content {
+        let what = format!("--tampering looks into log files, and --depth {} reads none", args.what.depth);
+        return Err(Failure::Usage(format!("{what}: leave one of them out")));
+    }
     let settings = resolve::resolve_plan(args, now()).await?;
+    let tampering = args.tampering.then(|| TamperingQuestion {
+        resources: settings.trail_resources(),
+        is_key_known: settings.trail_key.is_some(),
+    });
     let Settings { store, keys, status, neighbours, request, read_bucket, .. } = settings;
     place.check_apart(&request.locations, read_bucket.as_deref())?;
     let asked = request.statement.keys.clone();
@@ -58,7 +66,7 @@ async fn make(args: &PlanArgs) -> Result<Manifest, Failure> {
         by_prefix: args.group_by_prefix_rate,
     };
     let audit = Audit { status, neighbours, ..Audit::new(store, keys, request) };
-    let inputs = PlanInputs { audit, read_bucket, asked, expected_accounts, expected_regions };
+    let inputs = PlanInputs { audit, read_bucket, tampering, asked, expected_accounts, expected_regions };
     let plan = make_plan(inputs, options).await?;
     place.write(&plan).await?;
     Ok(plan.manifest)

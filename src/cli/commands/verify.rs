@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::audit::{Audit, ContentExaminer, Extract, LoggingEventReader, Observer, Outcome, Progress};
 use crate::bag::{Action, CustodyEntry};
-use crate::cli::args::{Format, Price, ReportArgs, ReportKind, StandardOutput, VerifyArgs};
+use crate::cli::args::{FailOn, Format, Price, ReportArgs, ReportKind, StandardOutput, VerifyArgs};
 use crate::cli::custody::{self, now};
 use crate::cli::evidence::{self, Signing};
 use crate::cli::exit::Failure;
@@ -41,6 +41,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<u8, Failure> {
     if args.estimate {
         return estimate(args);
     }
+    check_tampering(&args.reports, args.fail.fail_on.contains(&FailOn::Tampering), args.what.depth)?;
     if !args.prices.is_empty() {
         let what = "--prices is about the estimate, which --estimate asks for: leave it out, or add --estimate";
         return Err(Failure::Usage(what.to_owned()));
@@ -198,14 +199,13 @@ pub(super) async fn audit_with(
     let examiner = examiner(args, &settings)?;
     let mut settings = settings;
     if examiner.is_some() && settings.trail_key.is_none() {
+        let detail = "calls about the trail's KMS key were not looked for: which key it uses is not known, as \
+                      CloudTrail was not asked";
         settings.request.warnings_before.push(WarningRecord {
             code: WarningCode::TrailKeyUnknown,
             bucket: None,
             key: None,
-            detail:
-                "calls about the trail's KMS key were not looked for: which key it uses is not known, as CloudTrail \
-                     was not asked"
-                    .to_owned(),
+            detail: detail.to_owned(),
         });
     }
     // A bag holds what belongs to its own range alone.
@@ -283,23 +283,34 @@ pub(super) async fn audit_with(
     Ok(summary)
 }
 
+/// Returns the flag by which a report or the exit code tells of events of tampering.
+pub(super) fn tampering_flag(reports: &ReportArgs, fails: bool) -> Option<&'static str> {
+    let reports = reports.report.iter().any(|(kind, _)| *kind == ReportKind::Tampering);
+    match (reports, fails) {
+        (true, _) => Some("--report tampering"),
+        (false, true) => Some("--fail-on tampering"),
+        (false, false) => None,
+    }
+}
+
+/// Checks that a run which tells of events of tampering reads log files.
+fn check_tampering(reports: &ReportArgs, fails: bool, depth: Depth) -> Result<(), Failure> {
+    match tampering_flag(reports, fails) {
+        Some(flag) if depth != Depth::Content => {
+            let what = format!("{flag} looks into log files, and --depth {depth} reads none");
+            Err(Failure::Usage(format!("{what}: leave one of them out")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Returns the finder of events of tampering, if a report or the exit code tells of them.
 fn examiner(args: &ReportArgs, settings: &Settings) -> Result<Option<Arc<dyn ContentExaminer>>, Failure> {
-    let reports = args.report.iter().any(|(kind, _)| *kind == ReportKind::Tampering);
-    let flag = match (reports, settings.request.fails_on_tampering) {
-        (true, _) => "--report tampering",
-        (false, true) => "--fail-on tampering",
-        (false, false) => return Ok(None),
-    };
-    if settings.request.depth != Depth::Content {
-        let what = format!("{flag} looks into log files, and --depth {} reads none", settings.request.depth);
-        return Err(Failure::Usage(format!("{what}: leave one of them out")));
-    }
-    if settings.request.statement.merged.is_some() {
-        let what = "looks into log files, and a merge has none: use it in a run on one machine";
-        return Err(Failure::Usage(format!("{flag} {what}")));
-    }
-    Ok(Some(Arc::new(TamperingFinder::new(settings.trail_resources()))))
+    let request = &settings.request;
+    check_tampering(args, request.fails_on_tampering, request.depth)?;
+    let Some(_) = tampering_flag(args, request.fails_on_tampering) else { return Ok(None) };
+    let of_units = settings.known_tampering.clone();
+    Ok(Some(of_units.unwrap_or_else(|| Arc::new(TamperingFinder::new(settings.trail_resources())))))
 }
 
 /// Completes when the user interrupts the run, or a supervisor asks it to end.

@@ -16,7 +16,7 @@ use super::args::{FailOn, PlanArgs, SelectArgs, SourceArgs, VerifyArgs};
 use super::exit::Failure;
 use super::notifier::Notifier;
 use super::plan_place::OpenPlan;
-use crate::audit::{AuditRequest, ContentConsumer, Discovered, Expected, LoggingEventReader};
+use crate::audit::{AuditRequest, ContentConsumer, ContentExaminer, Discovered, Expected, LoggingEventReader};
 use crate::bag::UnpackedBag;
 use crate::checkpoint::Kept;
 use crate::events::TrailResources;
@@ -66,6 +66,8 @@ pub(super) struct Settings {
     pub trouble: Option<Trouble>,
     /// The ARN of the KMS key that the trail uses; `Some(None)` if it uses none, `None` if that is not known.
     pub trail_key: Option<Option<String>>,
+    /// The examiner that knows the events of tampering, where the log files are not read by this run.
+    pub known_tampering: Option<Arc<dyn ContentExaminer>>,
     /// The reader of the events that explain gaps, if it is not that of log files.
     pub logging_events: Option<Arc<dyn LoggingEventReader>>,
     /// The consumer of the content of log files that are found intact.
@@ -112,6 +114,7 @@ impl Settings {
             discovered: None,
             trouble: None,
             trail_key: None,
+            known_tampering: None,
             logging_events: None,
             consumer: None,
             plan: None,

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::rules::{RULES, Subject, TamperingRule, Test};
 use crate::events::event::{Event, decoded};
 
 /// The places that a trail relies on: calls about other buckets and keys are no tampering with it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TrailResources {
     /// The buckets that it delivers to.
     pub buckets: BTreeSet<String>,

@@ -11,10 +11,11 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
+use super::logging::CallSearch;
 use super::prefilter::has_escaped_letters;
 use crate::audit::{ContentExaminer, ProvenContent};
 use crate::debug::opaque_debug;
-use crate::model::{TamperingOutcome, WarningCode};
+use crate::model::{ObjectRef, TamperingOutcome, WarningCode};
 use crate::records::{EventReference, EventSummary, LogFileRecord, Record, TamperingRecord, WarningRecord};
 
 pub use condition::TrailResources;
@@ -40,6 +41,17 @@ impl TamperingFinder {
         Self { resources, calls }
     }
 
+    /// The search for the names of the calls; `None` if it could not be made.
+    pub(super) fn calls(&self) -> Option<AhoCorasick> {
+        self.calls.clone()
+    }
+
+    /// Returns a search, in bytes that come piece by piece, for calls that start or stop the logging of trails
+    /// and for those that the rules are about.
+    pub(crate) fn search(&self) -> CallSearch {
+        CallSearch::of_trail_calls().and(self.calls())
+    }
+
     /// Returns false if no event in these bytes meets a rule.
     pub(super) fn may_match(&self, bytes: &[u8]) -> bool {
         self.calls.as_ref().is_none_or(|calls| calls.is_match(bytes)) || has_escaped_letters(bytes, true)
@@ -53,7 +65,8 @@ impl TamperingFinder {
 
 impl ContentExaminer for TamperingFinder {
     fn examine(&self, file: &LogFileRecord, content: &ProvenContent) -> io::Result<Vec<Record>> {
-        if content.in_memory().is_some_and(|bytes| !self.may_match(bytes)) {
+        // Whether the content is in memory or not: what is said about its form must not depend on that.
+        if !CallSearch::of(self.calls()).finds_in(content)? {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
@@ -69,14 +82,19 @@ impl ContentExaminer for TamperingFinder {
         })?;
         if let Form::Other(reason) = form {
             // Events behind the place that can't be read are not known.
-            found.push(Record::Warning(WarningRecord {
-                code: WarningCode::EventsUnreadable,
-                bucket: Some(file.object.bucket.clone()),
-                key: Some(file.object.key.clone()),
-                detail: format!("not all events of this intact log file could be looked at for tampering: {reason}"),
-            }));
+            found.push(Record::Warning(not_all(&file.object, &reason)));
         }
         Ok(found)
+    }
+}
+
+/// The warning about a log file of which not all events were looked at.
+pub(crate) fn not_all(object: &ObjectRef, reason: &str) -> WarningRecord {
+    WarningRecord {
+        code: WarningCode::EventsUnreadable,
+        bucket: Some(object.bucket.clone()),
+        key: Some(object.key.clone()),
+        detail: format!("not all events of this intact log file could be looked at for tampering: {reason}"),
     }
 }
 

@@ -8,3 +8,4 @@ mod places;
 mod same_as_one_machine;
 mod seams;
 mod spark;
+mod tampering;
