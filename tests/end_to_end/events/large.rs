@@ -10,7 +10,7 @@ use super::{copy_of, emitted, events_of};
 use crate::support::{Mirror, ctverify, figure, run, watched};
 
 /// The number of records in a block of about 1 MiB.
-const RECORDS: usize = 480;
+const RECORDS: usize = 64;
 
 /// A copy of a trail of which one log file has this number of blocks of records, and then a record that stopped
 /// the logging.
@@ -20,7 +20,7 @@ fn copy_with_a_large_file(blocks: usize) -> Mirror {
     let record = |index: usize| {
         let event = json!({
             "eventID": format!("id-{index}"), "eventTime": "2026-03-01T03:10:00Z", "eventName": "PutObject",
-            "eventSource": "s3.amazonaws.com", "requestParameters": { "key": "x".repeat(2100) },
+            "eventSource": "s3.amazonaws.com", "requestParameters": { "key": "x".repeat(16_500) },
         });
         format!("{event},")
     };

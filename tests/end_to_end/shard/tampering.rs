@@ -1,12 +1,12 @@
 //! Events of tampering in a merged run: those that the units found, as one machine finds them.
 
-use ctverify_testkit::{ForgedTrail, KeyFault, Server, ServerOptions, TrailSpec, gunzip};
+use ctverify_testkit::{ForgedTrail, KeyFault, Server, ServerOptions, TrailSpec, defects, gunzip};
 use serde_json::{Value, json};
 
 use super::distributed::{Distributed, assert_same};
 use super::same_as_one_machine::minutes_from;
 use crate::coverage::explained::{LAST, NEXT, Stopped, call, of_trail};
-use crate::support::{Run, ctverify_at, records, run};
+use crate::support::{Run, ctverify_at, range_of, records, run};
 
 /// The key of the first log file of a digest of the first chain.
 fn key(trail: &ForgedTrail, digest: usize) -> String {
@@ -165,4 +165,26 @@ fn events_after_a_gap_are_those_of_one_machine_wherever_the_units_are_cut() {
         assert_eq!(plan.verify_all().code, 0);
         assert_same(&records(plan.merge().args(["--fail-on", "tampering"])), &single);
     }
+}
+
+/// More findings than a line of a result has.
+#[test]
+fn many_findings_of_one_log_file_keep_their_order() {
+    let mut trail = defects::small_trail();
+    let key = key(&trail, 3);
+    let attempt = |index: usize| {
+        let mut event = call("DeleteTrail", "2026-03-01T03:00:00Z".parse().unwrap(), of_trail());
+        (event["eventID"], event["errorCode"]) = (json!(format!("id-{index}")), json!("AccessDenied"));
+        event
+    };
+    let events: Vec<Value> = (0..350).map(attempt).collect();
+    trail.redeliver(&key, json!({"Records": events}).to_string().as_bytes());
+    let server = Server::start(&trail, ServerOptions::default());
+    let arguments = range_of(&trail);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let single = records(ctverify_at(&server).args(&arguments).args(["--fail-on", "tampering"]));
+    assert_eq!((single.code, events_of_tampering(&single).len()), (0, 350));
+    let plan = Distributed::plan(&server, &[&arguments[..], &["--tampering"]].concat());
+    assert_eq!(plan.verify_all().code, 0);
+    assert_same(&records(plan.merge().args(["--fail-on", "tampering"])), &single);
 }
