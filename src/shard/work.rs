@@ -27,8 +27,8 @@ pub enum UnitError {
     Unreachable(StoreError),
     /// A log file was read and could not be read again for the calls in it.
     #[error(
-        "a log file that may have calls about trails or their protection could not be read a second time, and the unit has no \
-        result until it is verified again: {0}"
+        "a log file that may have calls which the unit looks for could not be read a second time, and the unit has \
+        no result until it is verified again: {0}"
     )]
     NotReadAgain(StoreError),
     /// The result, or what it is made of, can't be written.

@@ -65,7 +65,8 @@ impl TamperingFinder {
 
 impl ContentExaminer for TamperingFinder {
     fn examine(&self, file: &LogFileRecord, content: &ProvenContent) -> io::Result<Vec<Record>> {
-        // Whether the content is in memory or not: what is said about its form must not depend on that.
+        // The same search for a content in memory and in a temporary file, so that the warning about its form does
+        // not depend on which it is.
         if !CallSearch::of(self.calls()).finds_in(content)? {
             return Ok(Vec::new());
         }

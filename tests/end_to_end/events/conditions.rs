@@ -116,7 +116,8 @@ fn errors_and_types_of_resources_are_conditions() {
         r#"{"eventID":"denied","errorCode":"AccessDenied"}"#,
         r#"{"eventID":"throttled","errorCode":"Client.RequestLimitExceeded"}"#,
         r#"{"eventID":"bucket","resources":[{"ARN":"arn:aws:s3:::b","type":"AWS::S3::Bucket"}]}"#,
-        r#"{"eventID":"both","errorCode":"AccessDenied","resources":[{"type":"AWS::S3::Object"},{"type":"AWS::KMS::Key"}]}"#,
+        r#"{"eventID":"both","errorCode":"AccessDenied",
+"resources":[{"type":"AWS::S3::Object"},{"type":"AWS::KMS::Key"}]}"#,
     ];
     trail.redeliver(&key, format!("{{\"Records\":[{}]}}", records.join(",")).as_bytes());
     let mirror = copy_of(&trail);

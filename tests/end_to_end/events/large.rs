@@ -64,7 +64,7 @@ fn the_events_of_a_log_file_of_a_gib_take_little_memory() {
     figure("large-log-file", &format!("events of a log file of 1 GiB, a filter, counts, a table: at most {most} KiB"));
 }
 
-/// What can't be kept until it is proven is no event, and no finding.
+/// A content that can't be kept until it is proven has no events, and is no finding.
 #[test]
 fn without_room_for_temporary_files_the_run_fails_and_nothing_of_the_file_comes_out() {
     let mirror = copy_with_a_large_file(16);

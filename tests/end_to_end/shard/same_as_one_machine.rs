@@ -137,7 +137,7 @@ fn a_unit_whose_log_file_can_be_read_only_once_has_no_result() {
     let server = with(Some(KeyFault::DeniedLater));
     let plan = Distributed::plan(&server, &arguments);
     let failed = plan.verify_all();
-    let says = "a log file that may have calls about trails or their protection could not be read a second time";
+    let says = "a log file that may have calls which the unit looks for could not be read a second time";
     assert!(failed.code == 4 && failed.stderr.contains(says), "{} {}", failed.code, failed.stderr);
     assert!(!plan.results().join("unit-000000.jsonl.gz").exists());
     // A log file that is deleted in the meantime was intact when it was read.
