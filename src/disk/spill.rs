@@ -176,6 +176,16 @@ impl SpillBuffer {
         Ok(())
     }
 
+    /// Appends bytes if that needs no file. Otherwise it returns false, and the buffer stays as it is.
+    pub(crate) fn write_in_memory(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.grow(bytes.len()) || (self.spilled.is_empty() && self.memory.len() + bytes.len() <= PIECE);
+        if fits {
+            self.memory.extend_from_slice(bytes);
+            self.length += bytes.len() as u64;
+        }
+        fits
+    }
+
     /// Ends the writing: what is beyond the memory that the buffer has from the pool goes to a file, since
     /// very many buffers may wait to be read.
     pub(crate) fn settle(&mut self) -> io::Result<()> {

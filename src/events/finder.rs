@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record};
-use super::prefilter::has_escaped_letters;
-use crate::audit::{ContentConsumer, Extract, ProvenContent};
+use super::text_search::{TextSearch, has_escaped_letters};
+use crate::audit::{ContentConsumer, ContentSearch, Extract, ProvenContent};
 use crate::records::LogFileRecord;
 
 /// The maximum number of identifiers that are searched for in bytes before records are read: a search
@@ -68,9 +68,6 @@ impl Searched {
 
 impl ContentConsumer for EventFinder {
     fn consume(&self, _: &LogFileRecord, content: ProvenContent, extract: &mut Extract) -> io::Result<()> {
-        if content.in_memory().is_some_and(|bytes| !self.may_hold(bytes)) {
-            return Ok(());
-        }
         let form = each_record(content, |index, record| {
             if !self.may_hold(record.as_bytes()) {
                 return Ok(());
@@ -88,5 +85,10 @@ impl ContentConsumer for EventFinder {
             extract.write_all(b"\n")?;
         }
         Ok(())
+    }
+
+    fn search(&self) -> Option<Box<dyn ContentSearch>> {
+        let search = self.search.clone()?;
+        Some(Box::new(TextSearch::any_of(vec![Some(search)])))
     }
 }

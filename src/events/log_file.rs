@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -139,7 +138,7 @@ impl<R: Read> Window<R> {
             return Err(form("it has no Records"));
         }
         loop {
-            let name: String = self.value(|name: String| Ok(name))?;
+            let name: String = serde_json::from_slice(self.value()?).map_err(form)?;
             self.expect(b':')?;
             if name == "Records" {
                 // Readers disagree on which of two counts.
@@ -149,7 +148,7 @@ impl<R: Read> Window<R> {
                 self.expect(b'[')?;
                 self.elements(take)?;
             } else {
-                self.value(|_: IgnoredAny| Ok(()))?;
+                self.value()?;
             }
             match self.next_byte()? {
                 Some(b',') => {}
@@ -170,13 +169,11 @@ impl<R: Read> Window<R> {
             if self.peek()? != Some(b'{') {
                 return Err(form("an element of its records is no object"));
             }
-            let is_small = self.value(|record: &RawValue| {
-                let is_small = record.get().len() <= MAX_RECORD;
-                if is_small { take(record.get()).map(|()| true) } else { Ok(false) }
-            })?;
-            if !is_small {
+            let record = std::str::from_utf8(self.value()?).map_err(form)?;
+            if record.len() > MAX_RECORD {
                 return Err(form(too_large()));
             }
+            take(record)?;
             match self.next_byte()? {
                 Some(b',') => {}
                 Some(b']') => return Ok(()),
@@ -185,8 +182,8 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Reads a value and hands it to `take`.
-    fn value<'w, V: Deserialize<'w>, T>(&'w mut self, take: impl FnOnce(V) -> io::Result<T>) -> Result<T, Trouble> {
+    /// Reads a value, and returns its bytes, in which strings may be no UTF-8.
+    fn value(&mut self) -> Result<&[u8], Trouble> {
         let length = loop {
             let mut values =
                 serde_json::Deserializer::from_slice(&self.bytes[self.position..]).into_iter::<IgnoredAny>();
@@ -206,8 +203,7 @@ impl<R: Read> Window<R> {
         };
         let begin = self.position;
         self.position += length;
-        let value = serde_json::from_slice(&self.bytes[begin..self.position]).map_err(form)?;
-        Ok(take(value)?)
+        Ok(&self.bytes[begin..self.position])
     }
 
     /// True if the window holds more than a record may have.

@@ -24,6 +24,7 @@ mod output;
 mod prefilter;
 mod reader;
 mod tampering;
+mod text_search;
 
 pub use compare::differences;
 pub use condition::{JqCondition, JqError};
@@ -35,8 +36,8 @@ pub use finder::{EventFinder, FoundEvent, Searched};
 #[cfg(feature = "parquet")]
 pub use lake::{Lake, LakeFile};
 pub use log_file::{Form, TakeRecord, each_record, each_record_of_bytes, each_record_of_reader};
-pub(crate) use logging::CallSearch;
 pub use logging::TrailCalls;
+pub(crate) use logging::trail_calls;
 pub use output::{Format, Proof};
 pub use reader::{EventReader, EventTotals};
 pub(crate) use tampering::not_all as tampering_not_all;

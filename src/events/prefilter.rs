@@ -1,13 +1,9 @@
 //! A quick look at bytes, which tells that no event in them meets a filter.
-//!
-//! JSON permits every character of a string to be written as an escape, so that bytes without a text
-//! may hold it all the same. Only characters that encoders leave as they are (letters, digits and some
-//! signs) are searched for, and bytes with an escape of one of those are not judged.
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use memchr::memmem;
 
 use super::filter::{AddressPattern, EventFilter, Pattern, TextField};
+use super::text_search::{has_escaped_letters, is_plain};
 
 /// For each condition that permits it, the texts of which one has to occur.
 #[derive(Debug, Default)]
@@ -27,6 +23,11 @@ impl Prefilter {
         let names = names.filter(|names| !names.is_empty());
         let names = names.and_then(|names| of_patterns(names.into_iter(), TextField::EventSource));
         Self { conditions: texts.chain(names).collect() }
+    }
+
+    /// The searches, each for the texts of a condition.
+    pub(super) fn conditions(&self) -> &[AhoCorasick] {
+        &self.conditions
     }
 
     /// Returns false if no event in these bytes meets the filter.
@@ -65,22 +66,6 @@ fn of_patterns<'p>(patterns: impl Iterator<Item = &'p Pattern>, field: TextField
         needles.push(runs.max_by_key(|run| run.len()).filter(|run| !run.is_empty())?.to_owned());
     }
     AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles).ok()
-}
-
-/// Returns whether encoders of JSON write a character as it is, unless they escape everything.
-fn is_plain(character: char) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.' | ':' | '@')
-}
-
-/// Returns whether the bytes may hold an escape of a character that is searched for. An escape that their end
-/// cuts counts if `cut` is true: in pieces of a text, it stands whole where the pieces overlap.
-pub(super) fn has_escaped_letters(bytes: &[u8], cut: bool) -> bool {
-    memmem::find_iter(bytes, b"\\u00").any(|position| {
-        let Some(digits) = bytes.get(position + 4..position + 6) else { return cut };
-        let digits = std::str::from_utf8(digits).ok();
-        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        code.is_none_or(|code| is_plain(char::from(code)))
-    })
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use super::log_file::{Form, each_record};
 use super::output::{Format, Proof};
 use super::prefilter::Prefilter;
 use super::tampering::TamperingFinder;
-use crate::audit::{ContentConsumer, Extract, ProvenContent};
+use super::text_search::TextSearch;
+use crate::audit::{ContentConsumer, ContentSearch, Extract, ProvenContent};
 use crate::debug::opaque_debug;
 use crate::model::{LogFileStatus, ObjectRef};
 use crate::records::LogFileRecord;
@@ -179,9 +180,6 @@ impl ContentConsumer for EventReader {
     fn consume(&self, file: &LogFileRecord, content: ProvenContent, extract: &mut Extract) -> io::Result<()> {
         // An intact log file has both.
         let Some(mut proof) = Proof::of(file) else { return Ok(()) };
-        if content.in_memory().is_some_and(|bytes| !self.may_match(bytes)) {
-            return Ok(());
-        }
         let mut of_file = {
             let found = lock(&self.found);
             OfFile {
@@ -230,5 +228,11 @@ impl ContentConsumer for EventReader {
         }
         lock(&self.found).waiting.insert(file.object.clone(), of_file);
         Ok(())
+    }
+
+    fn search(&self) -> Option<Box<dyn ContentSearch>> {
+        let conditions = self.prefilter.conditions().iter().cloned().map(Some);
+        let searches: Vec<_> = conditions.chain(self.tampering.as_ref().map(TamperingFinder::calls)).collect();
+        (!searches.is_empty()).then(|| Box::new(TextSearch::all_of(searches)) as _)
     }
 }

@@ -11,7 +11,7 @@ use super::logging_events::EventsOfFiles;
 use super::result_store::ResultStore;
 use crate::audit::{ContentExaminer, ContentSearch, LoggingEventReader as _, ProvenContent};
 use crate::debug::opaque_debug;
-use crate::events::{CallSearch, TamperingFinder, TrailResources, tampering_not_all};
+use crate::events::{TamperingFinder, TrailResources, tampering_not_all, trail_calls};
 use crate::model::ChainId;
 use crate::records::{LogFileRecord, Record, TamperingRecord};
 use crate::store::StoreError;
@@ -69,8 +69,12 @@ impl ContentExaminer for UnitExaminer {
     }
 
     fn search(&self) -> Option<Box<dyn ContentSearch>> {
-        let search = self.tampering.as_ref().map_or_else(CallSearch::of_trail_calls, TamperingFinder::search);
+        let search = self.tampering.as_ref().map_or_else(trail_calls, TamperingFinder::with_trail_calls);
         Some(Box::new(search))
+    }
+
+    fn keeps_content(&self) -> bool {
+        false
     }
 
     fn missed(&self, file: &LogFileRecord, error: Option<&StoreError>) -> Vec<Record> {

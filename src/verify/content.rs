@@ -13,8 +13,12 @@ pub fn sha256(content: &[u8]) -> Sha256Hash {
     Sha256Hash(Sha256::digest(content).into())
 }
 
-/// A receiver of the uncompressed bytes of an object, as they are hashed.
+/// A receiver of the bytes of an object, as they are hashed.
 pub trait ContentCopy {
+    /// Takes the next bytes as stored, before the uncompressed bytes in them. Nothing calls it for an object
+    /// that is stored uncompressed.
+    fn take_compressed(&mut self, _: &[u8]) {}
+
     /// Takes the next uncompressed bytes.
     fn take(&mut self, bytes: &[u8]);
 }
@@ -58,6 +62,7 @@ impl Stream {
 
     fn feed(&mut self, piece: &[u8], copy: &mut impl ContentCopy) {
         let Self { gunzip, sha256, inflated } = self;
+        copy.take_compressed(piece);
         gunzip.feed(piece, |out| {
             sha256.update(out);
             copy.take(out);

@@ -83,22 +83,35 @@ fn keep(records: &[Value]) {
     std::fs::write(Path::new(&folder).join(place), lines).unwrap();
 }
 
-/// Runs a command, and returns the peak of its resident memory, in KiB, beside its output. Its records are not
-/// kept.
-pub(crate) fn watched(command: &mut Command) -> (Run, u64) {
+/// The most memory that a process had, in KiB.
+#[derive(Debug, Default)]
+pub(crate) struct Peak {
+    /// All resident memory, with the pages of the program's file, of which a build without optimisation has some
+    /// 40 MB more.
+    pub resident: u64,
+    /// The memory that is no page of a file.
+    pub anonymous: u64,
+}
+
+/// Runs a command, and returns the peak of its memory beside its output. Its records are not kept.
+pub(crate) fn watched(command: &mut Command) -> (Run, Peak) {
     let folder = tempfile::tempdir().unwrap();
     let paths = ["stdout", "stderr"].map(|name| folder.path().join(name));
     let [stdout, stderr] = paths.each_ref().map(|path| std::fs::File::create(path).unwrap());
     let mut child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
+    let mut peak = Peak::default();
     let code = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status.code().unwrap_or(-1);
         }
         let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default());
+        let kib = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
+        };
+        peak.resident = peak.resident.max(kib("VmHWM:"));
+        peak.anonymous = peak.anonymous.max(kib("RssAnon:"));
         std::thread::sleep(Duration::from_millis(2));
     };
     let [stdout, stderr] = paths.map(|path| std::fs::read_to_string(path).unwrap());

@@ -17,7 +17,8 @@ use crate::audit::log_folder::examine::LogFolder;
 use crate::audit::log_folder::past_days::AgainFile;
 use crate::audit::resume::standing;
 use crate::audit::shared::context::Context;
-use crate::audit::shared::proven_content::{Consumed, Consumption, Copied, KeptContent};
+use crate::audit::shared::kept_content::KeptContent;
+use crate::audit::shared::proven_content::{Consumed, Consumption, Copied};
 use crate::model::{ChainId, Depth, Fault, LogFileStatus, ObjectRef};
 use crate::records::{History, LogFileRecord, Record};
 use crate::store::StoreError;
@@ -260,15 +261,13 @@ pub(crate) async fn judge(
     let consumed = match (&context.consumption, copied) {
         _ if record.status != LogFileStatus::Intact => Consumed::default(),
         (Some(consumption), Some(copied)) => {
-            let content = match copied {
-                Copied::Content(content) => Ok(content),
-                Copied::Searched(search) if search.has_found() => {
-                    read_again(context, consumption, &record, &expected).await
-                }
-                Copied::Searched(_) => Err(Vec::new()),
+            let copied = if copied.is_missing() {
+                read_again(context, consumption, &record, &expected).await.map(|content| copied.with(content))
+            } else {
+                Ok(copied)
             };
-            match content {
-                Ok(content) => consumption.consume(&record, content).map_err(AuditError::Content)?,
+            match copied {
+                Ok(copied) => consumption.consume(&record, copied).map_err(AuditError::Content)?,
                 Err(records) => Consumed { extract: None, records },
             }
         }
@@ -314,7 +313,7 @@ async fn read_content(
     let Some(consumption) = context.consumption.as_ref().filter(|consumption| consumption.looks_at(chain)) else {
         return context.reader.read_content(object, None, ceiling).await;
     };
-    let (content, copy) = context.reader.read_copy(object, ceiling, || consumption.copy()).await?;
+    let (content, copy) = context.reader.read_copy(object, ceiling, || consumption.copy(chain)).await?;
     *copied = Some(copy);
     Ok(content)
 }

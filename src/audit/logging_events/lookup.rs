@@ -14,7 +14,7 @@ use crate::audit::log_files::content::is_intact;
 use crate::audit::observer::Progress;
 use crate::audit::request::{AuditRequest, EDGE};
 use crate::audit::shared::context::Context;
-use crate::audit::shared::proven_content::KeptContent;
+use crate::audit::shared::kept_content::KeptContent;
 use crate::audit::single_files::judge_chain;
 use crate::model::{ChainId, Coverage, DigestKind, LogFileKey, Period, TimeRange, later};
 use crate::sync::lock;
@@ -132,7 +132,7 @@ impl LoggingEvents {
             }
             KnownEvents::Unknown => None,
             KnownEvents::ToRead => {
-                let copy = || KeptContent::new(self.contents.buffer());
+                let copy = || KeptContent::new(&self.contents);
                 let (content, kept) = context.reader.read_copy(&file.object, ceiling, copy).await.ok()?;
                 let kept = kept.finish().ok()?;
                 if !is_intact(&content, expected) {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::kept_content::KeptContent;
+pub use super::kept_content::ProvenContent;
 use crate::debug::opaque_debug;
 use crate::disk::spill::{SpillBuffer, SpillPool};
 use crate::model::ChainId;
@@ -16,8 +18,9 @@ use crate::verify::ContentCopy;
 const CONTENT_MEMORY: usize = 24 << 20;
 /// The same where nobody consumes it: an examiner is done with a content at once.
 const EXAMINED_MEMORY: usize = 8 << 20;
-/// The part of it that one content may take: the largest log files known have some MB.
-const ONE_CONTENT: usize = 12 << 20;
+/// The part of it that the uncompressed bytes of one content may take, and the compressed ones. To copy a larger
+/// content, of which the pages are new each time, takes as long as to decompress it once more.
+const ONE_CONTENT: usize = 1 << 20;
 /// The memory for extracts that wait for their turn, in bytes.
 const EXTRACT_MEMORY: usize = 12 << 20;
 /// The part of it that one extract may take.
@@ -35,6 +38,12 @@ pub trait ContentConsumer: Send + Sync {
     /// An error ends the audit, which returns it: what is wrong with the content is no error, but to
     /// be counted or reported by the consumer.
     fn consume(&self, file: &LogFileRecord, content: ProvenContent, extract: &mut Extract) -> io::Result<()>;
+
+    /// Returns a search for what it reads; `None` if each log file is to be consumed. A log file in which the
+    /// search found nothing is not consumed.
+    fn search(&self) -> Option<Box<dyn ContentSearch>> {
+        None
+    }
 }
 
 /// An examiner of the content of log files that are proven, which makes records of it. It sees no other
@@ -54,11 +63,16 @@ pub trait ContentExaminer: Send + Sync {
         true
     }
 
-    /// Returns a search for what it examines; `None` if each log file is to be examined. With a search,
-    /// nothing of a log file is kept while it is hashed, and one in which something was found is read
-    /// again.
+    /// Returns a search for what it examines; `None` if each log file is to be examined. A log file in which
+    /// the search found nothing is not examined.
     fn search(&self) -> Option<Box<dyn ContentSearch>> {
         None
+    }
+
+    /// Returns whether a log file is kept while it is hashed and searched, be it compressed. Otherwise one in
+    /// which something was found is read again, which takes less memory.
+    fn keeps_content(&self) -> bool {
+        true
     }
 
     /// Takes note of a log file that is to be examined, was found intact, and could not be read for that:
@@ -82,27 +96,6 @@ pub trait ContentSearch: Send {
 
     /// Returns false if the bytes so far hold nothing to be examined.
     fn has_found(&self) -> bool;
-}
-
-/// The uncompressed content of a log file that is proven.
-#[derive(Debug)]
-pub struct ProvenContent(SpillBuffer);
-
-impl ProvenContent {
-    /// All bytes, if they are in memory; else they are read with [`Self::into_reader`].
-    pub fn in_memory(&self) -> Option<&[u8]> {
-        self.0.in_memory()
-    }
-
-    /// Reads the bytes.
-    pub fn into_reader(self) -> impl BufRead {
-        self.0.into_reader()
-    }
-
-    /// Reads the bytes, and keeps them.
-    pub fn reader(&self) -> impl BufRead {
-        self.0.reader()
-    }
 }
 
 /// Bytes that a [`ContentConsumer`] made of a log file.
@@ -137,52 +130,43 @@ impl Write for Extract {
 }
 
 /// The remains of a log file that was hashed.
-pub(crate) enum Copied {
-    /// Its content.
-    Content(KeptContent),
-    /// The result of a search.
-    Searched(Box<dyn ContentSearch>),
+pub(crate) struct Copied {
+    /// Its content; `None` if it is to be read again where something is found, for an examiner alone.
+    content: Option<KeptContent>,
+    for_consumer: Option<Box<dyn ContentSearch>>,
+    for_examiner: Option<Box<dyn ContentSearch>>,
+}
+
+impl Copied {
+    /// Returns whether the file is to be read again.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.content.is_none() && has_found(self.for_examiner.as_deref())
+    }
+
+    /// Adds the content, which was read again.
+    pub(crate) fn with(self, content: KeptContent) -> Self {
+        Self { content: Some(content), ..self }
+    }
+}
+
+/// Returns false if a search found nothing.
+fn has_found(search: Option<&dyn ContentSearch>) -> bool {
+    search.is_none_or(ContentSearch::has_found)
 }
 
 impl ContentCopy for Copied {
-    fn take(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Content(kept) => kept.take(bytes),
-            Self::Searched(search) => search.take(bytes),
+    fn take_compressed(&mut self, bytes: &[u8]) {
+        if let Some(content) = &mut self.content {
+            content.take_compressed(bytes);
         }
     }
-}
 
-/// Copies the content of a log file while it is hashed.
-pub(crate) struct KeptContent {
-    buffer: SpillBuffer,
-    /// The error that ended the copy. The verification of the file goes on.
-    error: Option<io::Error>,
-}
-
-impl KeptContent {
-    /// Returns an empty copy.
-    pub(crate) fn new(buffer: SpillBuffer) -> Self {
-        Self { buffer, error: None }
-    }
-
-    /// Returns the content, which the caller has found to be proven.
-    ///
-    /// # Errors
-    ///
-    /// The copy could not be kept, for lack of disk space as a rule.
-    pub(crate) fn finish(self) -> io::Result<ProvenContent> {
-        match self.error {
-            Some(error) => Err(error),
-            None => Ok(ProvenContent(self.buffer)),
-        }
-    }
-}
-
-impl ContentCopy for KeptContent {
     fn take(&mut self, bytes: &[u8]) {
-        if self.error.is_none() {
-            self.error = self.buffer.write_all(bytes).err();
+        if let Some(content) = &mut self.content {
+            content.take(bytes);
+        }
+        for search in [&mut self.for_consumer, &mut self.for_examiner].into_iter().flatten() {
+            search.take(bytes);
         }
     }
 }
@@ -218,7 +202,8 @@ impl Consumption {
         }
         let memory = if consumer.is_some() { CONTENT_MEMORY } else { EXAMINED_MEMORY };
         let contents = SpillPool::new(memory, ONE_CONTENT);
-        Some(Self { consumer, examiner, contents, extracts: SpillPool::new(EXTRACT_MEMORY, ONE_EXTRACT) })
+        let extracts = SpillPool::new(EXTRACT_MEMORY, ONE_EXTRACT);
+        Some(Self { consumer, examiner, contents, extracts })
     }
 
     /// Returns whether anybody looks at the log files of a chain.
@@ -226,16 +211,23 @@ impl Consumption {
         self.consumer.is_some() || self.examiner.as_ref().is_some_and(|examiner| examiner.examines(chain))
     }
 
-    /// Returns an empty copy, or a search in its place, to be filled while a log file is hashed.
-    pub(crate) fn copy(&self) -> Copied {
-        let examiner = self.examiner.as_ref().filter(|_| self.consumer.is_none());
-        let search = examiner.and_then(|examiner| examiner.search());
-        search.map_or_else(|| Copied::Content(self.content()), Copied::Searched)
+    fn examiner_of(&self, chain: &ChainId) -> Option<&Arc<dyn ContentExaminer>> {
+        self.examiner.as_ref().filter(|examiner| examiner.examines(chain))
     }
 
-    /// Returns an empty copy.
+    /// Returns an empty copy, to be filled while a log file of a chain is hashed.
+    pub(crate) fn copy(&self, chain: &ChainId) -> Copied {
+        let (consumer, examiner) = (self.consumer.as_ref(), self.examiner_of(chain));
+        let for_consumer = consumer.and_then(|consumer| consumer.search());
+        let for_examiner = examiner.and_then(|examiner| examiner.search());
+        let reads_again = for_examiner.is_some() && examiner.is_some_and(|examiner| !examiner.keeps_content());
+        let content = (consumer.is_some() || !reads_again).then(|| self.content());
+        Copied { content, for_consumer, for_examiner }
+    }
+
+    /// Returns an empty copy of a content.
     pub(crate) fn content(&self) -> KeptContent {
-        KeptContent::new(self.contents.buffer())
+        KeptContent::new(&self.contents)
     }
 
     /// Tells the examiner of a log file that could not be read again, and returns its records about that.
@@ -262,18 +254,21 @@ impl Consumption {
         self.examiner.as_ref().map_or_else(|| Ok(Vec::new()), |examiner| examiner.examine(file, &content))
     }
 
-    /// Hands the content of a log file that was found intact to the examiner and to the consumer.
+    /// Hands the content of a log file that was found intact to the examiner and to the consumer, unless they
+    /// have a search and it found nothing.
     ///
     /// # Errors
     ///
     /// Fails if the copy could not be kept, for lack of disk space as a rule, or one of them fails.
-    pub(crate) fn consume(&self, file: &LogFileRecord, kept: KeptContent) -> io::Result<Consumed> {
-        let content = kept.finish()?;
-        let records = match &self.examiner {
-            Some(examiner) if examiner.examines(&file.chain) => examiner.examine(file, &content)?,
-            _ => Vec::new(),
-        };
-        let Some(consumer) = &self.consumer else { return Ok(Consumed { extract: None, records }) };
+    pub(crate) fn consume(&self, file: &LogFileRecord, copied: Copied) -> io::Result<Consumed> {
+        let Copied { content, for_consumer, for_examiner } = copied;
+        let examiner = self.examiner_of(&file.chain).filter(|_| has_found(for_examiner.as_deref()));
+        let consumer = self.consumer.as_ref().filter(|_| has_found(for_consumer.as_deref()));
+        let is_read = examiner.is_some() || consumer.is_some();
+        let Some(content) = content.filter(|_| is_read) else { return Ok(Consumed::default()) };
+        let content = content.finish()?;
+        let records = examiner.map_or_else(|| Ok(Vec::new()), |examiner| examiner.examine(file, &content))?;
+        let Some(consumer) = consumer else { return Ok(Consumed { extract: None, records }) };
         let mut extract = Extract(self.extracts.buffer());
         consumer.consume(file, content, &mut extract)?;
         extract.0.settle()?;

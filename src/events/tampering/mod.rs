@@ -11,9 +11,9 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
-use super::logging::CallSearch;
-use super::prefilter::has_escaped_letters;
-use crate::audit::{ContentExaminer, ProvenContent};
+use super::logging::names_of_trail_calls;
+use super::text_search::{TextSearch, has_escaped_letters};
+use crate::audit::{ContentExaminer, ContentSearch, ProvenContent};
 use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, TamperingOutcome, WarningCode};
 use crate::records::{EventReference, EventSummary, LogFileRecord, Record, TamperingRecord, WarningRecord};
@@ -48,8 +48,8 @@ impl TamperingFinder {
 
     /// Returns a search, in bytes that come piece by piece, for calls that start or stop the logging of trails
     /// and for those that the rules are about.
-    pub(crate) fn search(&self) -> CallSearch {
-        CallSearch::of_trail_calls().and(self.calls())
+    pub(crate) fn with_trail_calls(&self) -> TextSearch {
+        TextSearch::any_of(vec![names_of_trail_calls(), self.calls()])
     }
 
     /// Returns false if no event in these bytes meets a rule.
@@ -65,9 +65,8 @@ impl TamperingFinder {
 
 impl ContentExaminer for TamperingFinder {
     fn examine(&self, file: &LogFileRecord, content: &ProvenContent) -> io::Result<Vec<Record>> {
-        // The same search for a content in memory and in a temporary file, so that the warning about its form does
-        // not depend on which it is.
-        if !CallSearch::of(self.calls()).finds_in(content)? {
+        // A content that comes without a search: the warning about its form is not to depend on that.
+        if !TextSearch::any_of(vec![self.calls()]).finds_in(content)? {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
@@ -86,6 +85,10 @@ impl ContentExaminer for TamperingFinder {
             found.push(Record::Warning(not_all(&file.object, &reason)));
         }
         Ok(found)
+    }
+
+    fn search(&self) -> Option<Box<dyn ContentSearch>> {
+        Some(Box::new(TextSearch::any_of(vec![self.calls()])))
     }
 }
 

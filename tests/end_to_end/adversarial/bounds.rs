@@ -36,6 +36,7 @@ fn a_bomb_of_four_gib_is_hashed_to_its_end_in_little_memory() {
     trail.replace(&key, bomb(4 << 30));
     let mirror = Mirror::new(&trail, Layout::Keys, true);
     let (Run { stdout: out, .. }, peak) = watched(mirror.command().args(["--format", "jsonl"]));
+    let peak = peak.resident;
     let line = out.lines().find(|line| line.contains("\"status\":\"modified\"")).unwrap();
     let record: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!((&record["key"], &record["fault"]), (&json!(key), &json!("hash_mismatch")));
@@ -65,6 +66,7 @@ fn a_bomb_over_a_digest_is_invalid_where_a_valid_one_names_it() {
         trail.replace(&key, bomb(bytes));
         let mirror = Mirror::new(&trail, Layout::Keys, true);
         let (Run { stdout: out, .. }, peak) = watched(mirror.command().args(["--format", "jsonl"]));
+        let peak = peak.resident;
         let lines = || out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let record = lines().find(|record| record["record"] == "digest" && record["key"] == key).unwrap();
         assert!(peak > 0 && peak < 64 * 1024 + 32 * 1024, "{peak} KiB");

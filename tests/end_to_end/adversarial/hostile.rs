@@ -46,6 +46,7 @@ fn planted_digests_of_half_a_million_entries_take_little_memory() {
     }
     let mirror = Mirror::new(&trail, Layout::Keys, true);
     let (Run { code, .. }, peak) = watched(mirror.command().args(["--format", "jsonl"]));
+    let peak = peak.resident;
     assert!(code == 1 && peak < 96 * 1024, "exit {code}, {peak} KiB for {count} digests");
     crate::support::figure("hostile", &format!("{count} planted digests of 515,000 entries: {peak} KiB"));
 }
@@ -250,6 +251,7 @@ fn a_hostile_bag_is_refused_in_little_memory_and_time() {
     let sparse = bag("sparse");
     fs::File::options().write(true).open(sparse.join("manifest-sha256.txt")).unwrap().set_len(3 << 30).unwrap();
     let (Run { code, .. }, peak) = watched(ctverify().arg("--from").arg(&sparse));
+    let peak = peak.resident;
     assert!(code != 0 && peak < 64 * 1024, "exit {code}, {peak} KiB");
     let piped = bag("piped");
     fs::remove_file(piped.join("custody.jsonl")).unwrap();

@@ -12,15 +12,18 @@ use crate::support::{Mirror, ctverify, figure, run, watched};
 /// The number of records in a block of about 1 MiB.
 const RECORDS: usize = 64;
 
-/// A copy of a trail of which one log file has this number of blocks of records, and then a record that stopped
-/// the logging.
-fn copy_with_a_large_file(blocks: usize) -> Mirror {
+/// The length of the text that fills a record.
+const FILL: usize = 16_500;
+
+/// A copy of a trail of which one log file has this number of blocks of records, each record filled with this
+/// text, and then a record that stopped the logging.
+fn copy_with_a_large_file(blocks: usize, fill: &str) -> Mirror {
     let mut trail = defects::small_trail();
     let key = trail.chains[0].digests[3].document.log_files[0].s3_object.clone();
     let record = |index: usize| {
         let event = json!({
             "eventID": format!("id-{index}"), "eventTime": "2026-03-01T03:10:00Z", "eventName": "PutObject",
-            "eventSource": "s3.amazonaws.com", "requestParameters": { "key": "x".repeat(16_500) },
+            "eventSource": "s3.amazonaws.com", "requestParameters": { "key": fill },
         });
         format!("{event},")
     };
@@ -41,11 +44,11 @@ fn copy_with_a_large_file(blocks: usize) -> Mirror {
 /// Issue: "with files of 1 GB (memory at most 96 MiB)".
 #[test]
 fn the_events_of_a_log_file_of_a_gib_take_little_memory() {
-    let mirror = copy_with_a_large_file(1024);
+    let mirror = copy_with_a_large_file(1024, &"x".repeat(FILL));
     let all = RECORDS * 1024 + 1;
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
-    let mut most = 0;
+    let mut peaks = Vec::new();
     for (arguments, events) in [
         (vec!["--event-name", "StopLogging"], 1),
         (vec!["--tampering"], 1),
@@ -58,16 +61,23 @@ fn the_events_of_a_log_file_of_a_gib_take_little_memory() {
         assert_eq!((found.code, &summary["verdict"], &summary["left_out"]), (0, &json!("verified"), &json!({})));
         let of_others = summary["events"].as_u64().unwrap() - events as u64;
         assert!(of_others < 100, "{arguments:?}: {summary}");
-        assert!(peak > 0 && peak < 96 << 10, "{arguments:?}: {peak} KiB");
-        most = most.max(peak);
+        // The file of the optimized program leaves more than 80 of the 96 MiB to its memory.
+        assert!(peak.anonymous > 0 && peak.anonymous < 80 << 10, "{arguments:?}: {peak:?}");
+        peaks.push(peak.anonymous.to_string());
     }
-    figure("large-log-file", &format!("events of a log file of 1 GiB, a filter, counts, a table: at most {most} KiB"));
+    let peaks = peaks.join(", ");
+    figure(
+        "large-log-file",
+        &format!("events of a log file of 1 GiB, a filter, tampering, counts, a table: {peaks} KiB"),
+    );
 }
 
 /// A content that can't be kept until it is proven has no events, and is no finding.
 #[test]
 fn without_room_for_temporary_files_the_run_fails_and_nothing_of_the_file_comes_out() {
-    let mirror = copy_with_a_large_file(16);
+    let mut random = fastrand::Rng::with_seed(3);
+    let fill: String = (0..FILL).map(|_| random.alphanumeric()).collect();
+    let mirror = copy_with_a_large_file(4, &fill);
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("absent");
     let check = |found: &crate::support::Run| {
@@ -84,9 +94,22 @@ fn without_room_for_temporary_files_the_run_fails_and_nothing_of_the_file_comes_
     check(&run(limited.args(program.get_args())));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "temporary files were left");
     let (all, _) = emitted(&run(events_of(&mirror).env("TMPDIR", folder.path())));
-    assert!(all.len() > 16 * RECORDS);
-    // Verified by itself, the trail needs no room.
+    assert!(all.len() > 4 * RECORDS);
+    // Neither the verification alone needs room, nor a log file that holds nothing that is looked for.
     let verified =
-        run(ctverify().arg("--from").arg(mirror.dir()).arg("--keys").arg(mirror.keys()).env("TMPDIR", nowhere));
+        run(ctverify().arg("--from").arg(mirror.dir()).arg("--keys").arg(mirror.keys()).env("TMPDIR", &nowhere));
     assert_eq!(verified.code, 0, "{}", verified.stderr);
+    let (none, _) = emitted(&run(events_of(&mirror).args(["--event-name", "DeleteTrail"]).env("TMPDIR", &nowhere)));
+    assert_eq!(none.len(), 0);
+}
+
+/// What waits for its proof is kept compressed, as it is stored.
+#[test]
+fn a_large_log_file_that_compresses_well_needs_no_temporary_files() {
+    let mirror = copy_with_a_large_file(16, &"x".repeat(FILL));
+    let nowhere = mirror.dir().join("absent");
+    let (found, summary) =
+        emitted(&run(events_of(&mirror).args(["--event-name", "StopLogging"]).env("TMPDIR", nowhere)));
+    assert_eq!((found.len(), &summary["left_out"]), (1, &json!({})));
+    assert!(found[0].0.contains("\"last\""), "{}", found[0].0);
 }
