@@ -6,10 +6,11 @@ use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use ctverify::audit::ContentConsumer as _;
 use ctverify::bag::{Bag, CustodyLog};
 use ctverify::checkpoint::{parse, to_json};
 use ctverify::events::{
-    Event, EventFilter, Form, Format, Lake, Pattern, Proof, TakeRecord, TextField, each_record_of_bytes,
+    Event, EventFilter, EventReader, Form, Format, Lake, Pattern, Proof, TakeRecord, TextField, each_record_of_bytes,
     each_record_of_reader,
 };
 use ctverify::keys::KeyFile;
@@ -53,7 +54,8 @@ fn gzipped(content: &[u8]) -> Vec<u8> {
 }
 
 /// The content of a log file. Records are found in the same way in memory and piece by piece, stand in
-/// the content as they are, and can be filtered and written in every format.
+/// the content as they are, and can be filtered and written in every format. A content with a record that
+/// meets a filter is never passed over by the search for it.
 pub fn events(bytes: &[u8]) {
     let read = |find: &dyn Fn(&mut TakeRecord<'_>) -> io::Result<Form>| {
         let mut records = Vec::new();
@@ -71,6 +73,8 @@ pub fn events(bytes: &[u8]) {
     let filter = EventFilter::default()
         .with(TextField::UserName, vec![Pattern::new("a*")])
         .with(TextField::ResourceName, vec![Pattern::new("*b?")]);
+    let mut search = EventReader::new(filter.clone(), Format::Raw).search().expect("both conditions have a text");
+    bytes.chunks(piece).for_each(|piece| search.take(piece));
     let (mut at, mut rows) = (0, Vec::new());
     let sha256 = Sha256Hash([0; 32]);
     let first = Proof { bucket: "b", key: "k", sha256, digest: "d", account: "1", region: "r", index: 0 };
@@ -79,7 +83,7 @@ pub fn events(bytes: &[u8]) {
         at += found.expect("the record stands in the content, after the one before it") + record.len();
         let event = Event::parse(record).unwrap_or_default();
         let proof = Proof { index, ..first };
-        let _ = filter.matches(&event, &proof);
+        assert!(!filter.matches(&event, &proof) || search.has_found(), "{record} is passed over");
         for format in [Format::Jsonl, Format::Raw, Format::Timesketch, Format::LookupEvents] {
             let mut line = Vec::new();
             format.write(&event, record, &proof, &["logging_stopped"], &mut line).unwrap();

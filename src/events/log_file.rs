@@ -69,7 +69,14 @@ pub fn each_record_of_bytes(bytes: &[u8], take: &mut TakeRecord<'_>) -> io::Resu
     let mut records = Records { take, count: 0, failure: None };
     let read = Content(&mut records).deserialize(&mut deserializer);
     let read = read.and_then(|()| deserializer.end());
-    records.form(read)
+    match records.form(read)? {
+        // The reason and its position are those of the other reading, since either may be used for a content.
+        Form::Other(reason) => match each_record_of_reader(bytes, PIECE, &mut |_, _| Ok(()))? {
+            Form::Records(_) => Ok(Form::Other(reason)),
+            other @ Form::Other(_) => Ok(other),
+        },
+        records @ Form::Records(_) => Ok(records),
+    }
 }
 
 /// Hands on the records of bytes that are read piece by piece, at least `piece` bytes at once, be they
@@ -79,7 +86,8 @@ pub fn each_record_of_bytes(bytes: &[u8], take: &mut TakeRecord<'_>) -> io::Resu
 ///
 /// Returns an error of reading, or the first error of `take`.
 pub fn each_record_of_reader(content: impl Read, piece: usize, take: &mut TakeRecord<'_>) -> io::Result<Form> {
-    let mut window = Window { content, piece: piece.max(1), bytes: Vec::new(), position: 0, is_whole: false };
+    let mut window =
+        Window { content, piece: piece.max(1), bytes: Vec::new(), dropped: 0, position: 0, is_whole: false };
     let mut count = 0;
     match window.records(&mut |record| {
         let index = count;
@@ -87,7 +95,9 @@ pub fn each_record_of_reader(content: impl Read, piece: usize, take: &mut TakeRe
         take(index, record)
     }) {
         Ok(()) => Ok(Form::Records(count)),
-        Err(Trouble::Form(reason)) => Ok(Form::Other(reason)),
+        Err(Trouble::Form(reason)) => {
+            Ok(Form::Other(format!("{reason}, at byte {}", window.dropped + window.position as u64)))
+        }
         Err(Trouble::Io(error)) => Err(error),
     }
 }
@@ -99,6 +109,8 @@ struct Window<R> {
     /// The least number of bytes that are read at once.
     piece: usize,
     bytes: Vec<u8>,
+    /// The number of bytes of the content before those.
+    dropped: u64,
     /// The position of the next byte that was not used yet.
     position: usize,
     /// True if the content has no more bytes.
@@ -138,7 +150,7 @@ impl<R: Read> Window<R> {
             return Err(form("it has no Records"));
         }
         loop {
-            let name: String = serde_json::from_slice(self.value()?).map_err(form)?;
+            let name: String = serde_json::from_slice(self.value()?).map_err(of_json)?;
             self.expect(b':')?;
             if name == "Records" {
                 // Readers disagree on which of two counts.
@@ -169,7 +181,7 @@ impl<R: Read> Window<R> {
             if self.peek()? != Some(b'{') {
                 return Err(form("an element of its records is no object"));
             }
-            let record = std::str::from_utf8(self.value()?).map_err(form)?;
+            let record = std::str::from_utf8(self.value()?).map_err(|_| form("a record is no UTF-8"))?;
             if record.len() > MAX_RECORD {
                 return Err(form(too_large()));
             }
@@ -195,7 +207,7 @@ impl<R: Read> Window<R> {
                 // A number that the window cuts, as in `1.` or `1e`, is no end of the input for serde_json
                 // but an error, so that every error is looked at again with more of the content.
                 Some(Err(error)) if self.is_whole || (!error.is_eof() && self.has_largest_record()) => {
-                    return Err(form(error));
+                    return Err(of_json(error));
                 }
                 None if self.is_whole => return Err(form("it ends early")),
                 _ => self.read_more()?,
@@ -239,6 +251,7 @@ impl<R: Read> Window<R> {
     /// Drops the bytes that were used, and reads as many again as are left, at least a piece.
     fn read_more(&mut self) -> Result<(), Trouble> {
         self.bytes.drain(..self.position);
+        self.dropped += self.position as u64;
         self.position = 0;
         if self.bytes.len() > MAX_RECORD {
             return Err(form(too_large()));
@@ -256,6 +269,12 @@ fn too_large() -> String {
 
 fn form(reason: impl ToString) -> Trouble {
     Trouble::Form(reason.to_string())
+}
+
+/// The reason without its position, which counts from the begin of a value.
+fn of_json(error: serde_json::Error) -> Trouble {
+    let reason = error.to_string();
+    form(reason.split(" at line ").next().unwrap_or_default())
 }
 
 /// The records of a content, as they are found.
@@ -441,6 +460,23 @@ mod tests {
             assert!(matches!(read(content.as_bytes()).1, Form::Other(_)), "{content}");
         }
         assert!(matches!(read(b"{\"Records\":[{\"a\":\"\xff\"}]}").1, Form::Other(_)), "no UTF-8");
+    }
+
+    #[test]
+    fn the_reason_has_its_place_in_the_content() {
+        let large = "x".repeat(3 << 20);
+        for (content, reason) in [
+            (format!("{{\"Records\":[{{\"a\":\"{large}\"}},{{\"b\":nul}}]}}"), "expected ident, at byte 3145749"),
+            (format!("[{{\"a\":\"{large}\"}},\n7]"), "an element of its records is no object, at byte 3145739"),
+            ("[{}]x".to_owned(), "bytes follow its end, at byte 4"),
+        ] {
+            for form in [
+                each_record_of_bytes(content.as_bytes(), &mut |_, _| Ok(())),
+                each_record_of_reader(content.as_bytes(), PIECE, &mut |_, _| Ok(())),
+            ] {
+                assert_eq!(form.unwrap(), Form::Other(reason.to_owned()));
+            }
+        }
     }
 
     #[test]

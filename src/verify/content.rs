@@ -16,7 +16,7 @@ pub fn sha256(content: &[u8]) -> Sha256Hash {
 /// A receiver of the bytes of an object, as they are hashed.
 pub trait ContentCopy {
     /// Takes the next bytes as stored, before the uncompressed bytes in them. Nothing calls it for an object
-    /// that is stored uncompressed.
+    /// that is stored uncompressed, or behind a fault of the gzip stream.
     fn take_compressed(&mut self, _: &[u8]) {}
 
     /// Takes the next uncompressed bytes.
@@ -62,7 +62,9 @@ impl Stream {
 
     fn feed(&mut self, piece: &[u8], copy: &mut impl ContentCopy) {
         let Self { gunzip, sha256, inflated } = self;
-        copy.take_compressed(piece);
+        if !gunzip.has_failed() {
+            copy.take_compressed(piece);
+        }
         gunzip.feed(piece, |out| {
             sha256.update(out);
             copy.take(out);

@@ -139,6 +139,11 @@ impl Gunzip {
         }
     }
 
+    /// Returns whether a fault was found, behind which nothing is decompressed.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.state, Position::Failed(_))
+    }
+
     /// Ends the stream and returns the number of uncompressed bytes.
     ///
     /// # Errors

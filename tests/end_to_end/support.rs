@@ -89,7 +89,7 @@ pub(crate) struct Peak {
     /// All resident memory, with the pages of the program's file, of which a build without optimisation has some
     /// 40 MB more.
     pub resident: u64,
-    /// The memory that is no page of a file.
+    /// The memory that is no page of a file, of which a peak of a few milliseconds may be missed.
     pub anonymous: u64,
 }
 

@@ -295,14 +295,14 @@ async fn read_again(
     expected: &[ExpectedHash],
 ) -> Result<KeptContent, Vec<Record>> {
     let ceiling = context.request.max_log_file_bytes;
-    match context.reader.read_unnoted(&file.object, None, ceiling, || consumption.content()).await {
+    match context.reader.read_unnoted(&file.object, None, ceiling, || consumption.content(ceiling)).await {
         Ok((content, copy)) if is_intact(&content, expected) => Ok(copy),
         Ok(_) | Err(StoreError::NotFound) => Err(consumption.missed(file, None)),
         Err(error) => Err(consumption.missed(file, Some(&error))),
     }
 }
 
-/// Reads and hashes a log file, and keeps its content or searches it if the run looks at content.
+/// Reads and hashes a log file, and keeps and searches its content if the run looks at content.
 async fn read_content(
     context: &Context,
     chain: &ChainId,
@@ -313,7 +313,7 @@ async fn read_content(
     let Some(consumption) = context.consumption.as_ref().filter(|consumption| consumption.looks_at(chain)) else {
         return context.reader.read_content(object, None, ceiling).await;
     };
-    let (content, copy) = context.reader.read_copy(object, ceiling, || consumption.copy(chain)).await?;
+    let (content, copy) = context.reader.read_copy(object, ceiling, || consumption.copy(chain, ceiling)).await?;
     *copied = Some(copy);
     Ok(content)
 }

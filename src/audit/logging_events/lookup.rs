@@ -132,7 +132,7 @@ impl LoggingEvents {
             }
             KnownEvents::Unknown => None,
             KnownEvents::ToRead => {
-                let copy = || KeptContent::new(&self.contents);
+                let copy = || KeptContent::new(&self.contents, ceiling);
                 let (content, kept) = context.reader.read_copy(&file.object, ceiling, copy).await.ok()?;
                 let kept = kept.finish().ok()?;
                 if !is_intact(&content, expected) {

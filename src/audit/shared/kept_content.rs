@@ -10,6 +10,8 @@ use crate::verify::{ContentCopy, Gunzip};
 /// The number of bytes of a compressed content that are decompressed at once: some ten KB of a log file,
 /// and at most a MiB.
 const INPUT: usize = 1 << 10;
+/// The number of bytes that a compressed content may be larger than it is uncompressed.
+const PADDING: u64 = 1 << 20;
 
 /// The uncompressed content of a log file that is proven.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub struct ProvenContent(Kept);
 enum Kept {
     /// The uncompressed bytes.
     Uncompressed(SpillBuffer),
-    /// The bytes as stored, which are a tenth of that: what was hashed is what they decompress to.
+    /// The bytes as stored, a tenth of that as a rule: what was hashed is what they decompress to.
     Gzip(SpillBuffer),
 }
 
@@ -33,8 +35,8 @@ impl ProvenContent {
     }
 
     /// Reads the bytes.
-    pub fn into_reader(self) -> impl BufRead {
-        let reader: Box<dyn BufRead> = match self.0 {
+    pub fn into_reader(self) -> impl BufRead + Send {
+        let reader: Box<dyn BufRead + Send> = match self.0 {
             Kept::Uncompressed(buffer) => Box::new(buffer.into_reader()),
             Kept::Gzip(buffer) => Box::new(Decompressed::new(buffer.into_reader())),
         };
@@ -42,8 +44,8 @@ impl ProvenContent {
     }
 
     /// Reads the bytes, and keeps them.
-    pub fn reader(&self) -> impl BufRead {
-        let reader: Box<dyn BufRead + '_> = match &self.0 {
+    pub fn reader(&self) -> impl BufRead + Send {
+        let reader: Box<dyn BufRead + Send + '_> = match &self.0 {
             Kept::Uncompressed(buffer) => Box::new(buffer.reader()),
             Kept::Gzip(buffer) => Box::new(Decompressed::new(buffer.reader())),
         };
@@ -100,21 +102,25 @@ impl<R: BufRead> Read for Decompressed<R> {
     }
 }
 
-/// A copy of a log file that is made while the file is hashed. Its uncompressed bytes are kept as long as they
-/// are in memory; beyond it, the compressed bytes are.
+/// A copy of a log file that is made while the file is hashed. The compressed bytes are kept, and the uncompressed
+/// ones as well as long as there is memory for them.
 pub(crate) struct KeptContent {
-    /// The bytes as stored, if they are compressed.
-    stored: SpillBuffer,
-    /// The uncompressed bytes; `None` if they are not kept.
+    /// The bytes as stored, if they are compressed; `None` if they are not kept.
+    stored: Option<SpillBuffer>,
+    /// The uncompressed bytes; `None` if they are not kept. One of both is.
     content: Option<SpillBuffer>,
+    /// The number of uncompressed bytes.
+    length: u64,
+    /// The number of bytes that may be kept.
+    ceiling: u64,
     /// The error that ended the copy. The verification of the file goes on.
     error: Option<io::Error>,
 }
 
 impl KeptContent {
-    /// Returns an empty copy.
-    pub(crate) fn new(pool: &Arc<SpillPool>) -> Self {
-        Self { stored: pool.buffer(), content: Some(pool.buffer()), error: None }
+    /// Returns an empty copy of a file that may have `ceiling` bytes, uncompressed.
+    pub(crate) fn new(pool: &Arc<SpillPool>, ceiling: u64) -> Self {
+        Self { stored: Some(pool.buffer()), content: Some(pool.buffer()), length: 0, ceiling, error: None }
     }
 
     /// Returns the content, which the caller has found to be proven.
@@ -123,30 +129,43 @@ impl KeptContent {
     ///
     /// The copy could not be kept, for lack of disk space as a rule.
     pub(crate) fn finish(self) -> io::Result<ProvenContent> {
-        match (self.content, self.error) {
-            (_, Some(error)) => Err(error),
-            (Some(content), None) => Ok(ProvenContent(Kept::Uncompressed(content))),
-            (None, None) => Ok(ProvenContent(Kept::Gzip(self.stored))),
+        match (self.content, self.stored, self.error) {
+            (_, _, Some(error)) => Err(error),
+            (Some(content), ..) => Ok(ProvenContent(Kept::Uncompressed(content))),
+            (None, Some(stored), None) => Ok(ProvenContent(Kept::Gzip(stored))),
+            (None, None, None) => Err(io::Error::other("nothing of it was kept")),
         }
+    }
+
+    fn write(buffer: &mut SpillBuffer, bytes: &[u8], ceiling: u64) -> io::Result<()> {
+        if buffer.len() + bytes.len() as u64 > ceiling {
+            return Err(io::Error::other(format!("it has more than {ceiling} compressed bytes, most of them empty")));
+        }
+        buffer.write_all(bytes)
     }
 }
 
 impl ContentCopy for KeptContent {
     fn take_compressed(&mut self, bytes: &[u8]) {
-        if self.error.is_none() {
-            self.error = self.stored.write_all(bytes).err();
+        let Some(stored) = &mut self.stored else { return };
+        // Names in headers and empty members, of which somebody may add any number, are no content.
+        if stored.len() > self.length + PADDING && self.content.is_some() {
+            self.stored = None;
+        } else if self.error.is_none() {
+            // A compressed content is hardly larger than it is uncompressed.
+            self.error = Self::write(stored, bytes, self.ceiling.saturating_add(PADDING)).err();
         }
     }
 
     fn take(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
         let Some(content) = &mut self.content else { return };
-        if self.stored.len() == 0 {
-            // The object is stored without compression.
-            if self.error.is_none() {
-                self.error = content.write_all(bytes).err();
+        if self.stored.as_ref().is_some_and(|stored| stored.len() > 0) {
+            if !content.write_in_memory(bytes) {
+                self.content = None;
             }
-        } else if !content.write_in_memory(bytes) {
-            self.content = None;
+        } else if self.error.is_none() {
+            self.error = content.write_all(bytes).err();
         }
     }
 }
@@ -184,7 +203,7 @@ mod tests {
             for (stored, is_compressed) in [(&whole, true), (&members, true), (&content, false)] {
                 for piece in [1000, 70_000, 5 << 20] {
                     let pool = SpillPool::new(memory, of_one);
-                    let hasher = ContentHasher::copying(1 << 30, KeptContent::new(&pool));
+                    let hasher = ContentHasher::copying(1 << 30, KeptContent::new(&pool, 1 << 30));
                     let mut hasher = if is_compressed { hasher } else { hasher.of_uncompressed() };
                     for bytes in stored.chunks(piece) {
                         assert!(hasher.feed(Bytes::copy_from_slice(bytes)));
@@ -200,6 +219,45 @@ mod tests {
                     bytes.clear();
                     kept.into_reader().read_to_end(&mut bytes).unwrap();
                     assert!(bytes == content, "{context}");
+                }
+            }
+        }
+    }
+
+    /// Whoever can write to the bucket may add to an object without changing what is hashed.
+    #[test]
+    fn bytes_that_are_no_content_are_not_kept() {
+        let (small, large) = (content(1000), content(3 << 20));
+        let empty: Vec<u8> = gzip(b"").repeat(300_000);
+        let endless_name = [&[0x1f, 0x8b, 8, 1 << 3, 0, 0, 0, 0, 0, 3], "x".repeat(6 << 20).as_bytes()].concat();
+        let junk = vec![b'x'; 6 << 20];
+        for (about, stored, is_whole, most) in [
+            ("no gzip", junk.clone(), false, 64 << 10),
+            ("an endless name", endless_name, false, 2 << 20),
+            ("bytes behind a small content", [gzip(&small), junk.clone()].concat(), true, 128 << 10),
+            ("bytes behind a large content", [gzip(&large), junk].concat(), true, 4 << 20),
+            ("empty members", [gzip(&small), empty.clone()].concat(), true, 2 << 20),
+            ("empty members within a ceiling", [gzip(&large), empty].concat(), true, 5 << 20),
+        ] {
+            let (pool, ceiling) = (SpillPool::new(64 << 10, 64 << 10), 4 << 20);
+            let mut hasher = ContentHasher::copying(1 << 30, KeptContent::new(&pool, ceiling));
+            for bytes in stored.chunks(64 << 10) {
+                assert!(hasher.feed(Bytes::copy_from_slice(bytes)));
+            }
+            let (hashed, kept) = hasher.finish_copy();
+            let kept_bytes = [&kept.stored, &kept.content].into_iter().flatten().map(SpillBuffer::len).sum::<u64>();
+            assert!(kept_bytes <= most, "{about}: {kept_bytes} bytes");
+            assert_eq!(hashed.sha256.is_some(), is_whole, "{about}");
+            if is_whole {
+                let expected = if hashed.hashed == 1000 { &small } else { &large };
+                assert_eq!(hashed.sha256, Some(sha256(expected)), "{about}");
+                match kept.finish() {
+                    Ok(kept) => {
+                        let mut bytes = Vec::new();
+                        kept.into_reader().read_to_end(&mut bytes).unwrap();
+                        assert!(bytes == *expected, "{about}");
+                    }
+                    Err(error) => assert!(about.ends_with("ceiling") && error.to_string().contains("empty"), "{error}"),
                 }
             }
         }

@@ -18,8 +18,8 @@ use crate::verify::ContentCopy;
 const CONTENT_MEMORY: usize = 24 << 20;
 /// The same where nobody consumes it: an examiner is done with a content at once.
 const EXAMINED_MEMORY: usize = 8 << 20;
-/// The part of it that the uncompressed bytes of one content may take, and the compressed ones. To copy a larger
-/// content, of which the pages are new each time, takes as long as to decompress it once more.
+/// The part of it that the uncompressed bytes of one content may take, and the compressed ones. To decompress a
+/// larger content once more takes no longer than to keep it uncompressed, for which new pages of memory are needed.
 const ONE_CONTENT: usize = 1 << 20;
 /// The memory for extracts that wait for their turn, in bytes.
 const EXTRACT_MEMORY: usize = 12 << 20;
@@ -69,8 +69,8 @@ pub trait ContentExaminer: Send + Sync {
         None
     }
 
-    /// Returns whether a log file is kept while it is hashed and searched, be it compressed. Otherwise one in
-    /// which something was found is read again, which takes less memory.
+    /// Returns whether a log file is kept while it is hashed and searched. Otherwise one in which something was
+    /// found is read again, which takes less memory, unless it is kept for a consumer.
     fn keeps_content(&self) -> bool {
         true
     }
@@ -94,7 +94,7 @@ pub trait ContentSearch: Send {
     /// Looks at the next bytes.
     fn take(&mut self, bytes: &[u8]);
 
-    /// Returns false if the bytes so far hold nothing to be examined.
+    /// Returns false if the bytes so far hold nothing to be consumed or examined.
     fn has_found(&self) -> bool;
 }
 
@@ -215,19 +215,19 @@ impl Consumption {
         self.examiner.as_ref().filter(|examiner| examiner.examines(chain))
     }
 
-    /// Returns an empty copy, to be filled while a log file of a chain is hashed.
-    pub(crate) fn copy(&self, chain: &ChainId) -> Copied {
+    /// Returns an empty copy, to be filled while a log file of a chain is hashed, which may have `ceiling` bytes.
+    pub(crate) fn copy(&self, chain: &ChainId, ceiling: u64) -> Copied {
         let (consumer, examiner) = (self.consumer.as_ref(), self.examiner_of(chain));
         let for_consumer = consumer.and_then(|consumer| consumer.search());
         let for_examiner = examiner.and_then(|examiner| examiner.search());
         let reads_again = for_examiner.is_some() && examiner.is_some_and(|examiner| !examiner.keeps_content());
-        let content = (consumer.is_some() || !reads_again).then(|| self.content());
+        let content = (consumer.is_some() || !reads_again).then(|| self.content(ceiling));
         Copied { content, for_consumer, for_examiner }
     }
 
-    /// Returns an empty copy of a content.
-    pub(crate) fn content(&self) -> KeptContent {
-        KeptContent::new(&self.contents)
+    /// Returns an empty copy of a content that may have `ceiling` bytes.
+    pub(crate) fn content(&self, ceiling: u64) -> KeptContent {
+        KeptContent::new(&self.contents, ceiling)
     }
 
     /// Tells the examiner of a log file that could not be read again, and returns its records about that.

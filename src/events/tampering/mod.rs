@@ -65,7 +65,8 @@ impl TamperingFinder {
 
 impl ContentExaminer for TamperingFinder {
     fn examine(&self, file: &LogFileRecord, content: &ProvenContent) -> io::Result<Vec<Record>> {
-        // A content that comes without a search: the warning about its form is not to depend on that.
+        // Not every content that comes here was searched for these names alone, and the warning about its form is
+        // not to depend on that.
         if !TextSearch::any_of(vec![self.calls()]).finds_in(content)? {
             return Ok(Vec::new());
         }
