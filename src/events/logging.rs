@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
-use super::tampering::{has_failed, summary};
+use super::tampering::{TamperingFinder, has_failed, summary};
 use super::text_search::{TextSearch, has_escaped_letters};
 use crate::audit::{LoggingEffect, LoggingEvent, LoggingEventReader, ProvenContent};
 use crate::model::ObjectRef;
@@ -29,7 +29,7 @@ const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 #[async_trait]
 impl LoggingEventReader for TrailCalls {
     fn read(&self, object: &ObjectRef, content: &ProvenContent) -> io::Result<Vec<LoggingEvent>> {
-        if !trail_calls().finds_in(content)? {
+        if !trail_calls(None).finds_in(content)? {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
@@ -53,14 +53,11 @@ impl LoggingEventReader for TrailCalls {
     }
 }
 
-/// Creates a search for the names of the calls that start and stop the logging of trails.
-pub(crate) fn trail_calls() -> TextSearch {
-    TextSearch::any_of(vec![names_of_trail_calls()])
-}
-
-/// Returns a search for these names; `None` if it could not be made.
-pub(super) fn names_of_trail_calls() -> Option<AhoCorasick> {
-    NAMES.clone()
+/// Creates a search for the names of the calls that start and stop the logging of trails, and of those that the
+/// rules of tampering are about if there is a finder for them.
+pub(crate) fn trail_calls(tampering: Option<&TamperingFinder>) -> TextSearch {
+    let names = std::iter::once(NAMES.clone()).chain(tampering.map(TamperingFinder::calls));
+    TextSearch::any_of(names.collect())
 }
 
 /// Returns false if these bytes hold no such call.

@@ -130,7 +130,7 @@ impl ContentSearch for TextSearch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::logging::CALLS;
+    use crate::events::logging::{CALLS, trail_calls};
     use crate::events::tampering::{RULES, TamperingFinder};
 
     fn finds(mut search: TextSearch, text: &str, piece: usize) -> bool {
@@ -147,7 +147,7 @@ mod tests {
         let calls: Vec<&str> = CALLS.into_iter().chain(of_rules).collect();
         let finder = TamperingFinder::new(Default::default());
         for piece in 1..150 {
-            let finds = |text: String| finds(finder.with_trail_calls(), &text, piece);
+            let finds = |text: String| finds(trail_calls(Some(&finder)), &text, piece);
             for call in &calls {
                 assert!(finds(format!("{fill}{call}{fill}")), "{call} {piece}");
             }

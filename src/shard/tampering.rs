@@ -69,8 +69,7 @@ impl ContentExaminer for UnitExaminer {
     }
 
     fn search(&self) -> Option<Box<dyn ContentSearch>> {
-        let search = self.tampering.as_ref().map_or_else(trail_calls, TamperingFinder::with_trail_calls);
-        Some(Box::new(search))
+        Some(Box::new(trail_calls(self.tampering.as_ref())))
     }
 
     fn keeps_content(&self) -> bool {

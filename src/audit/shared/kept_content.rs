@@ -139,7 +139,7 @@ impl KeptContent {
 
     fn write(buffer: &mut SpillBuffer, bytes: &[u8], ceiling: u64) -> io::Result<()> {
         if buffer.len() + bytes.len() as u64 > ceiling {
-            return Err(io::Error::other(format!("it has more than {ceiling} compressed bytes, most of them empty")));
+            return Err(io::Error::other(format!("the compressed log file has more than {ceiling} bytes")));
         }
         buffer.write_all(bytes)
     }
@@ -149,11 +149,15 @@ impl ContentCopy for KeptContent {
     fn take_compressed(&mut self, bytes: &[u8]) {
         let Some(stored) = &mut self.stored else { return };
         // Names in headers and empty members, of which somebody may add any number, are no content.
-        if stored.len() > self.length + PADDING && self.content.is_some() {
+        let is_padded = stored.len() > self.length + PADDING;
+        if is_padded && self.content.is_some() {
             self.stored = None;
-        } else if self.error.is_none() {
-            // A compressed content is hardly larger than it is uncompressed.
-            self.error = Self::write(stored, bytes, self.ceiling.saturating_add(PADDING)).err();
+        } else if self.error.is_none()
+            && let Err(error) = Self::write(stored, bytes, self.ceiling.saturating_add(PADDING))
+        {
+            // The uncompressed bytes may do without it.
+            self.stored = None;
+            self.error = self.content.is_none().then_some(error);
         }
     }
 
@@ -257,7 +261,9 @@ mod tests {
                         kept.into_reader().read_to_end(&mut bytes).unwrap();
                         assert!(bytes == *expected, "{about}");
                     }
-                    Err(error) => assert!(about.ends_with("ceiling") && error.to_string().contains("empty"), "{error}"),
+                    Err(error) => {
+                        assert!(about.ends_with("ceiling") && error.to_string().contains("more than"), "{error}")
+                    }
                 }
             }
         }

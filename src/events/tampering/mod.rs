@@ -11,7 +11,6 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
-use super::logging::names_of_trail_calls;
 use super::text_search::{TextSearch, has_escaped_letters};
 use crate::audit::{ContentExaminer, ContentSearch, ProvenContent};
 use crate::debug::opaque_debug;
@@ -44,12 +43,6 @@ impl TamperingFinder {
     /// The search for the names of the calls; `None` if it could not be made.
     pub(super) fn calls(&self) -> Option<AhoCorasick> {
         self.calls.clone()
-    }
-
-    /// Returns a search, in bytes that come piece by piece, for calls that start or stop the logging of trails
-    /// and for those that the rules are about.
-    pub(crate) fn with_trail_calls(&self) -> TextSearch {
-        TextSearch::any_of(vec![names_of_trail_calls(), self.calls()])
     }
 
     /// Returns false if no event in these bytes meets a rule.
