@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, Write as _};
 
-use aho_corasick::AhoCorasick;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record};
-use super::text_search::{TextSearch, has_escaped_letters};
+use super::text_search::{TextSearch, Texts, has_escaped_letters};
 use crate::audit::{ContentConsumer, ContentSearch, Extract, ProvenContent};
 use crate::records::LogFileRecord;
 
@@ -21,7 +20,7 @@ const MAX_SEARCHED: usize = 10_000;
 pub struct EventFinder {
     identifiers: HashSet<String>,
     /// A search for the identifiers, where they are few and stand in records as they are.
-    search: Option<AhoCorasick>,
+    search: Option<Texts>,
 }
 
 /// An event that was found.
@@ -40,12 +39,12 @@ impl EventFinder {
     pub fn new(identifiers: HashSet<String>) -> Self {
         let is_plain = |id: &String| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && !id.is_empty();
         let is_searched = identifiers.len() <= MAX_SEARCHED && identifiers.iter().all(is_plain);
-        let search = is_searched.then(|| AhoCorasick::new(&identifiers).ok()).flatten();
+        let search = is_searched.then(|| Texts::new(&identifiers)).flatten();
         Self { identifiers, search }
     }
 
     fn may_hold(&self, bytes: &[u8]) -> bool {
-        self.search.as_ref().is_none_or(|search| search.is_match(bytes)) || has_escaped_letters(bytes, true)
+        self.search.as_ref().is_none_or(|search| search.stand_in(bytes)) || has_escaped_letters(bytes, true)
     }
 }
 

@@ -3,13 +3,12 @@
 use std::io;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use async_trait::async_trait;
 
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
 use super::tampering::{TamperingFinder, has_failed, summary};
-use super::text_search::{TextSearch, has_escaped_letters};
+use super::text_search::{TextSearch, Texts, has_escaped_letters};
 use crate::audit::{LoggingEffect, LoggingEvent, LoggingEventReader, ProvenContent};
 use crate::model::ObjectRef;
 use crate::records::EventSummary;
@@ -21,8 +20,7 @@ pub struct TrailCalls;
 /// The calls that start and stop logging.
 pub(super) const CALLS: [&str; 5] = ["StopLogging", "StartLogging", "DeleteTrail", "CreateTrail", "UpdateTrail"];
 /// A search for their names; `None` if it can't be made, which leaves every record to be looked at.
-static NAMES: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(CALLS).ok());
+static NAMES: LazyLock<Option<Texts>> = LazyLock::new(|| Texts::new(CALLS));
 /// The service that trails belong to.
 const CLOUDTRAIL: &str = "cloudtrail.amazonaws.com";
 
@@ -62,7 +60,7 @@ pub(crate) fn trail_calls(tampering: Option<&TamperingFinder>) -> TextSearch {
 
 /// Returns false if these bytes hold no such call.
 fn may_hold(bytes: &[u8]) -> bool {
-    NAMES.as_ref().is_none_or(|names| names.is_match(bytes)) || has_escaped_letters(bytes, true)
+    NAMES.as_ref().is_none_or(|names| names.stand_in(bytes)) || has_escaped_letters(bytes, true)
 }
 
 /// Returns what a call changed in the logging of a trail; `None` if it failed, or changed nothing there.

@@ -1,14 +1,12 @@
 //! A quick look at bytes, which tells that no event in them meets a filter.
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
 use super::filter::{AddressPattern, EventFilter, Pattern, TextField};
-use super::text_search::{has_escaped_letters, is_plain};
+use super::text_search::{Texts, has_escaped_letters, is_plain};
 
 /// For each condition that permits it, the texts of which one has to occur.
 #[derive(Debug, Default)]
 pub(super) struct Prefilter {
-    conditions: Vec<AhoCorasick>,
+    conditions: Vec<Texts>,
 }
 
 impl Prefilter {
@@ -26,13 +24,13 @@ impl Prefilter {
     }
 
     /// The searches, each for the texts of a condition.
-    pub(super) fn conditions(&self) -> &[AhoCorasick] {
+    pub(super) fn conditions(&self) -> &[Texts] {
         &self.conditions
     }
 
     /// Returns false if no event in these bytes meets the filter.
     pub(super) fn may_match(&self, bytes: &[u8]) -> bool {
-        self.conditions.iter().all(|texts| texts.is_match(bytes)) || has_escaped_letters(bytes, true)
+        self.conditions.iter().all(|texts| texts.stand_in(bytes)) || has_escaped_letters(bytes, true)
     }
 }
 
@@ -55,7 +53,7 @@ fn stands_in_record(field: TextField) -> bool {
 }
 
 /// Returns a search for the longest text of each pattern; `None` if a pattern has none.
-fn of_patterns<'p>(patterns: impl Iterator<Item = &'p Pattern>, field: TextField) -> Option<AhoCorasick> {
+fn of_patterns<'p>(patterns: impl Iterator<Item = &'p Pattern>, field: TextField) -> Option<Texts> {
     let mut needles = Vec::new();
     for pattern in patterns {
         // The name of the root user follows from its type.
@@ -65,7 +63,7 @@ fn of_patterns<'p>(patterns: impl Iterator<Item = &'p Pattern>, field: TextField
         let runs = pattern.literals().flat_map(|text| text.split(|c: char| !is_plain(c)));
         needles.push(runs.max_by_key(|run| run.len()).filter(|run| !run.is_empty())?.to_owned());
     }
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(needles).ok()
+    Texts::new(needles)
 }
 
 #[cfg(test)]

@@ -7,11 +7,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-
 use super::event::{Event, readable};
 use super::log_file::{Form, each_record_kept};
-use super::text_search::{TextSearch, has_escaped_letters};
+use super::text_search::{TextSearch, Texts, has_escaped_letters};
 use crate::audit::{ContentExaminer, ContentSearch, ProvenContent};
 use crate::debug::opaque_debug;
 use crate::model::{ObjectRef, TamperingOutcome, WarningCode};
@@ -25,7 +23,7 @@ pub use rules::{RULES, TamperingRule};
 pub struct TamperingFinder {
     resources: TrailResources,
     /// A search for the names of the calls.
-    calls: Option<AhoCorasick>,
+    calls: Option<Texts>,
 }
 
 opaque_debug!(TamperingFinder);
@@ -35,19 +33,17 @@ impl TamperingFinder {
     /// whatever trail they are about.
     pub fn new(resources: TrailResources) -> Self {
         let calls: BTreeSet<&str> = RULES.iter().flat_map(|rule| rule.calls).copied().collect();
-        // A name may be the begin of another one: any of them is enough.
-        let calls = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(calls).ok();
-        Self { resources, calls }
+        Self { resources, calls: Texts::new(calls) }
     }
 
     /// The search for the names of the calls; `None` if it could not be made.
-    pub(super) fn calls(&self) -> Option<AhoCorasick> {
+    pub(super) fn calls(&self) -> Option<Texts> {
         self.calls.clone()
     }
 
     /// Returns false if no event in these bytes meets a rule.
     pub(super) fn may_match(&self, bytes: &[u8]) -> bool {
-        self.calls.as_ref().is_none_or(|calls| calls.is_match(bytes)) || has_escaped_letters(bytes, true)
+        self.calls.as_ref().is_none_or(|calls| calls.stand_in(bytes)) || has_escaped_letters(bytes, true)
     }
 
     /// Returns the names of the rules that an event meets.
