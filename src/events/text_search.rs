@@ -5,6 +5,7 @@
 //! signs) are searched for, and bytes with an escape of one of those are not judged.
 
 use std::io::{self, BufRead as _};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
 use aho_corasick::{AhoCorasick, MatchKind, packed};
@@ -47,10 +48,11 @@ enum Engine {
     Automaton(AhoCorasick),
 }
 
-/// The number of texts, and the length of the shortest one, for which the search with vector instructions is the
-/// fastest: some GB a second. Left to choose, the crate looks for rare bytes first, of which identifiers have none,
-/// and then makes 0.2 GB a second.
-const PACKED: (std::ops::RangeInclusive<usize>, usize) = (2..=64, 3);
+/// The number of texts for which the search with vector instructions is the fastest: some GB a second. Left to
+/// choose, the crate looks for rare bytes first, of which identifiers have none, and then makes 0.2 GB a second.
+const PACKED: RangeInclusive<usize> = 2..=64;
+/// The least length of each of them in bytes.
+const PACKED_LENGTH: usize = 3;
 
 impl Texts {
     /// Returns a search for these texts; `None` if it can't be made.
@@ -58,8 +60,7 @@ impl Texts {
         let texts: Vec<T> = texts.into_iter().collect();
         let lengths = || texts.iter().map(|text| text.as_ref().len());
         let longest = lengths().max().unwrap_or_default();
-        let (number, shortest) = PACKED;
-        let is_packed = number.contains(&texts.len()) && lengths().all(|length| length >= shortest);
+        let is_packed = PACKED.contains(&texts.len()) && lengths().all(|length| length >= PACKED_LENGTH);
         let packed = is_packed.then(|| {
             packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(&texts).build()
         });
@@ -67,7 +68,7 @@ impl Texts {
             Some(searcher) => Engine::Packed(searcher),
             None => {
                 let mut builder = AhoCorasick::builder();
-                builder.match_kind(MatchKind::LeftmostFirst).prefilter(texts.len() <= *number.end());
+                builder.match_kind(MatchKind::LeftmostFirst).prefilter(texts.len() <= *PACKED.end());
                 Engine::Automaton(builder.build(&texts).ok()?)
             }
         };

@@ -74,8 +74,9 @@ impl ObjectReader {
         self.hash(object, version, ceiling, || ()).await.map(|(content, ())| content)
     }
 
-    /// Reads a log file as [`Self::read_content`] does, and copies its bytes into what `copy` returns, which is called anew for each attempt. The bytes may be no more than a part of
-    /// the content, unless the result says that it is whole.
+    /// Reads a log file as [`Self::read_content`] does, and copies its bytes into what `copy` returns, which is
+    /// called anew for each attempt. The bytes may be no more than a part of the content, unless the result says
+    /// that it is whole.
     pub(crate) async fn read_copy<C: ContentCopy>(
         &self,
         object: &ObjectRef,

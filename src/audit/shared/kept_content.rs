@@ -107,7 +107,7 @@ impl<R: BufRead> Read for Decompressed<R> {
 pub(crate) struct KeptContent {
     /// The bytes as stored, if they are compressed; `None` if they are not kept.
     stored: Option<SpillBuffer>,
-    /// The uncompressed bytes; `None` if they are not kept. One of both is.
+    /// The uncompressed bytes; `None` if they are not kept, but the compressed ones.
     content: Option<SpillBuffer>,
     /// The number of uncompressed bytes.
     length: u64,
@@ -139,7 +139,8 @@ impl KeptContent {
 
     fn write(buffer: &mut SpillBuffer, bytes: &[u8], ceiling: u64) -> io::Result<()> {
         if buffer.len() + bytes.len() as u64 > ceiling {
-            return Err(io::Error::other(format!("the compressed log file has more than {ceiling} bytes")));
+            let reason = format!("compressed, it has more than {ceiling} bytes, and so more than its content");
+            return Err(io::Error::other(reason));
         }
         buffer.write_all(bytes)
     }

@@ -103,7 +103,7 @@ fn without_room_for_temporary_files_the_run_fails_and_nothing_of_the_file_comes_
     assert_eq!(none.len(), 0);
 }
 
-/// What waits for its proof is kept compressed, as it is stored.
+/// A large log file is kept compressed until it is proven, as it is stored.
 #[test]
 fn a_large_log_file_that_compresses_well_needs_no_temporary_files() {
     let mirror = copy_with_a_large_file(16, &"x".repeat(FILL));
